@@ -1,0 +1,47 @@
+"""What all assets share: policies, and what the UI shows of a table before its first row.
+
+What belongs here: definition-time metadata, projected from the models.
+Kept elsewhere: what a run reports (`io_manager.py`).
+"""
+
+from typing import Any
+
+import dagster as dg
+from sqlalchemy.dialects import postgresql
+
+from boursomatic_assets.models import Table
+
+OWNERS = ["team:data-engineering"]
+
+FRAMES_POLICY = dg.BackfillPolicy.single_run()
+"""Bars and features: a range of sessions of one market is one run."""
+
+ADVICE_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=100_000)
+"""Models and advice: one run per market as well. It differs from FRAMES_POLICY on purpose: assets of one
+policy share a run, which holds one market, but a model learns from both markets' features."""
+
+
+def about(model: type[Table]) -> dict[str, Any]:
+    """Metadata that says which table an asset fills, and what its columns mean."""
+    return {"dagster/column_schema": column_schema(model), "dagster/uri": f"postgres://public/{_name(model)}"}
+
+
+def column_schema(model: type[Table]) -> dg.TableSchema:
+    """A table as Dagster shows it: each column's type, description and constraints."""
+    table, dialect = Table.metadata.tables[_name(model)], postgresql.dialect()  # type: ignore[no-untyped-call]
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=column.type.compile(dialect).lower(),
+            description=model.model_fields[column.name].description,
+            constraints=dg.TableColumnConstraints(
+                nullable=bool(column.nullable), unique=bool(column.primary_key)
+            ),
+        )
+        for column in table.columns
+    ]
+    return dg.TableSchema(columns=columns)
+
+
+def _name(model: type[Table]) -> str:
+    return str(model.__tablename__)

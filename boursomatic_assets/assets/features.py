@@ -1,0 +1,32 @@
+"""The asset `features`: what the bars say, in eight numbers."""
+
+import dagster as dg
+import polars as pl
+
+from boursomatic_assets import indicators
+from boursomatic_assets.assets.common import FRAMES_POLICY, OWNERS, about
+from boursomatic_assets.models import Feature
+from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices
+
+
+@dg.asset(
+    ins={"price_bars": dg.AssetIn(partition_mapping=SAME_MARKET_LOOKBACK)},
+    kinds={"postgres", "polars", "numpy"},
+    owners=OWNERS,
+    metadata=about(Feature),
+    partitions_def=MARKET_SESSIONS,
+    backfill_policy=FRAMES_POLICY,
+    code_version="1",
+)
+def features(context: dg.AssetExecutionContext, price_bars: pl.DataFrame) -> pl.DataFrame:
+    """One row of technical indicators per daily bar; `ts` is that bar's, formulas in docs/features.md.
+
+    A row sees its own instrument's bars of the last 313 sessions at most, and is the same, to the last bit,
+    whichever range it is computed in.
+    """
+    return pl.concat(
+        indicators.features(price_bars.filter(pl.col("market") == part.market.name), part.market.sessions())
+        .filter(pl.col("ts").is_between(part.start, part.end, closed="left"))
+        .with_columns(market=pl.lit(part.market.name))
+        for part in slices(context.partition_keys)
+    )

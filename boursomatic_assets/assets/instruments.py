@@ -1,0 +1,33 @@
+"""The asset `instruments`: what can be traded."""
+
+import uuid
+
+import dagster as dg
+import polars as pl
+
+from boursomatic_assets.assets.common import OWNERS, about
+from boursomatic_assets.models import Instrument
+from boursomatic_assets.resources import BarSource
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
+
+
+@dg.asset(
+    kinds={"postgres", "polars"},
+    owners=OWNERS,
+    metadata=about(Instrument),
+)
+def instruments(source: BarSource) -> pl.DataFrame:
+    """One row per symbol and exchange that the source knows.
+
+    Not partitioned. Rows are added and changed, never deleted: a symbol that vanishes from the source stays.
+    """
+    return identified(source.open().instruments())
+
+
+def identified(delivered: pl.DataFrame) -> pl.DataFrame:
+    """Instruments with their ids, which are derived from symbol and exchange: the same in every database."""
+    names = delivered.select(pl.concat_str("symbol", "exchange", separator="|")).to_series()
+    return delivered.with_columns(
+        id=pl.Series([str(uuid.uuid5(_NAMESPACE, n)) for n in names], dtype=pl.String)
+    )

@@ -1,0 +1,51 @@
+"""The asset `model_versions`: what has been learned, and who speaks."""
+
+from typing import Any
+
+import dagster as dg
+
+from boursomatic_assets import registry
+from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
+from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.models import ModelVersion
+from boursomatic_assets.partitions import EVERYTHING_BEFORE, MARKET_SESSIONS, partition_key, slices
+from boursomatic_assets.registry import Moment
+from boursomatic_assets.reporting import report_partitions
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep("features", partition_mapping=EVERYTHING_BEFORE),
+        dg.AssetDep("price_bars", partition_mapping=EVERYTHING_BEFORE),
+    ],
+    kinds={"postgres", "lightgbm"},
+    owners=OWNERS,
+    metadata=about(ModelVersion),
+    partitions_def=MARKET_SESSIONS,
+    backfill_policy=ADVICE_POLICY,
+    code_version="1",
+)
+def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """One pooled model of both markets per due date, the first session of a month.
+
+    It learns from what both markets had closed before that date's first open, and from nothing later. Its
+    partition names the challenger; the partitions in between carry the champion forward.
+    """
+    parts = slices(context.partition_keys)
+    trained = registry.train_due(max(part.dates[-1] for part in parts), Parameters())
+    for part in parts:
+        described = {
+            partition_key(moment.date, part.market.name): _describe(moment) for moment in registry.timeline(part)
+        }
+        report_partitions(context.get_step_execution_context(), context.asset_key, described)
+    return dg.MaterializeResult(metadata={"trained_in_this_run": len(trained)})
+
+
+def _describe(moment: Moment) -> dict[str, Any]:
+    """What the UI shows of a partition: who speaks, and on a due date how its challenger did."""
+    champion, challenger = moment.champion, moment.challenger
+    spoken = {"champion": champion.version if champion else "none yet: too little history"}
+    if challenger is None:
+        return spoken | {"note": "carried forward"}
+    figures = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
+    return {**spoken, "challenger": challenger.version, "decision": challenger.metrics["reason"], **figures}

@@ -1,0 +1,38 @@
+"""The asset `price_bars`: what was paid."""
+
+import functools
+import operator
+
+import dagster as dg
+import polars as pl
+
+from boursomatic_assets.assets.common import FRAMES_POLICY, OWNERS, about
+from boursomatic_assets.contracts import Delivery, judge
+from boursomatic_assets.models import PriceBar
+from boursomatic_assets.partitions import MARKET_SESSIONS, slices
+from boursomatic_assets.slices import require_closed
+from boursomatic_assets.resources import BarSource
+
+
+@dg.asset(
+    kinds={"postgres", "polars"},
+    owners=OWNERS,
+    metadata=about(PriceBar),
+    partitions_def=MARKET_SESSIONS,
+    backfill_policy=FRAMES_POLICY,
+)
+def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> Delivery:
+    """One daily bar per instrument and session; `ts` is the session's date at 00:00 UTC.
+
+    Bars that break a rule go to `rejected_bars` with the reason; the good rows of the same delivery go on.
+    """
+    bars = source.open()
+    delivery = functools.reduce(
+        operator.add,
+        (
+            judge(bars.bars(part.market, part.start, part.end), part, instruments, bars.name)
+            for part in map(require_closed, slices(context.partition_keys))
+        ),
+    )
+    context.add_output_metadata({"rejected": delivery.rejected.height, "merged": delivery.merged})
+    return delivery

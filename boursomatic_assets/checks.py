@@ -1,0 +1,269 @@
+"""Asset checks: one function per promise about a table, and by how much it is kept.
+
+What belongs here: what is counted as a breach. Kept elsewhere: how Dagster runs and shows a promise
+(`promises.py`), and what stops a bad frame before it is written (`frames.py`, the tables' constraints).
+
+A check looks at what is in the table, however it got there, so it also guards against rows written by hand.
+"""
+
+import math
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from boursomatic_assets import registry
+from boursomatic_assets.learning.model_files import ModelFileError
+from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.models import LABELS, PROFILES
+from boursomatic_assets.promises import Finding, promise
+from boursomatic_assets.signals import parse_snapshot
+from boursomatic_assets.slices import Slice
+from boursomatic_assets.staging import bounds
+
+_INSTRUMENT = "LEFT JOIN instruments i ON i.id = t.instrument_id"
+_MINE = "(i.exchange = ANY(:exchanges) OR i.id IS NULL)"
+BARS = f"price_bars t {_INSTRUMENT} WHERE t.interval = 'daily' AND t.ts >= :start AND t.ts < :end AND {_MINE}"
+FEATURES = f"features t {_INSTRUMENT} WHERE t.ts >= :start AND t.ts < :end AND {_MINE}"
+ADVICE = f"recommendations t {_INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < :end AND {_MINE}"
+
+
+# --- instruments
+
+
+@promise("instruments")
+def one_row_per_symbol_and_exchange(connection: Connection) -> Finding:
+    """No symbol is listed twice on an exchange, and a unique index guards it."""
+    return _unique(connection, "uq_instruments_symbol_exchange", "instruments", "symbol, exchange")
+
+
+@promise("instruments")
+def exchanges_are_known(connection: Connection) -> Finding:
+    """Every instrument's exchange belongs to one of the two markets."""
+    known = [exchange for market in MARKETS.values() for exchange in market.exchanges]
+    return _count(connection, "instruments WHERE exchange <> ALL(:known)", {"known": known})
+
+
+# --- price_bars
+
+
+@promise("price_bars")
+def one_bar_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
+    """No instrument has two bars of one interval at one time, and a unique index guards it."""
+    index = "idx_price_bars_instrument_ts_interval"
+    return _unique(connection, index, BARS, "t.instrument_id, t.ts, t.interval", bounds(part))
+
+
+@promise("price_bars")
+def prices_are_sane(connection: Connection, part: Slice) -> Finding:
+    """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
+    positive = " AND ".join(f"t.{price} > 0 AND t.{price} < 'Infinity'" for price in "ohlc")
+    sane = f"{positive} AND t.h >= greatest(t.o, t.c, t.l) AND t.l <= least(t.o, t.c) AND t.v >= 0 AND t.v < 'Infinity'"
+    return _count(connection, f"{BARS} AND NOT ({sane})", bounds(part))
+
+
+@promise("price_bars")
+def bars_have_their_instrument(connection: Connection, part: Slice) -> Finding:
+    """Every bar belongs to an instrument that exists."""
+    return _count(connection, f"{BARS} AND i.id IS NULL", bounds(part))
+
+
+@promise("price_bars")
+def bars_are_on_sessions(connection: Connection, part: Slice) -> Finding:
+    """Every bar stands at 00:00 of a date on which its market traded."""
+    return _count(
+        connection, f"{BARS} AND t.ts <> ALL(:sessions)", {**bounds(part), "sessions": list(part.sessions)}
+    )
+
+
+@promise("price_bars", blocking=False)
+def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) -> Finding:
+    """Every instrument that is tracked, and was listed by then, has a bar for each session."""
+    expected, present = connection.execute(
+        text(
+            "SELECT count(*), count(t.id) FROM unnest(CAST(:sessions AS timestamp[])) AS s(ts)"
+            " JOIN instruments i ON i.exchange = ANY(:exchanges)"
+            " JOIN LATERAL (SELECT min(ts) AS first, max(ts) AS last FROM price_bars b"
+            "   WHERE b.instrument_id = i.id AND b.interval = 'daily') life"
+            "   ON life.first <= s.ts AND (i.is_active OR life.last >= s.ts)"
+            " LEFT JOIN price_bars t ON t.instrument_id = i.id AND t.ts = s.ts AND t.interval = 'daily'"
+        ),
+        {**bounds(part), "sessions": list(part.sessions)},
+    ).one()
+    return Finding(warnings=expected - present, figures={"expected": expected, "present": present})
+
+
+# --- features
+
+
+@promise("features")
+def one_feature_row_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
+    """No instrument has two rows for one session, and a unique index guards it."""
+    return _unique(connection, "idx_features_instrument_ts", FEATURES, "t.instrument_id, t.ts", bounds(part))
+
+
+@promise("features")
+def features_are_possible(connection: Connection, part: Slice) -> Finding:
+    """Features are finite, RSI lies in 0..100, volatility and true range are not negative."""
+    names = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
+    infinite = " OR ".join(f"NOT (t.{name} > '-Infinity' AND t.{name} < 'Infinity')" for name in names)
+    impossible = f"{infinite} OR t.rsi_14 NOT BETWEEN 0 AND 100 OR t.vol_20d < 0 OR t.atr_14 < 0"
+    return _count(connection, f"{FEATURES} AND ({impossible})", bounds(part))
+
+
+@promise("features")
+def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
+    """Every row has its instrument and its daily bar, and every daily bar has its row."""
+    bar = "SELECT FROM price_bars b WHERE b.instrument_id = t.instrument_id AND b.ts = t.ts AND b.interval = 'daily'"
+    row = "SELECT FROM features f WHERE f.instrument_id = t.instrument_id AND f.ts = t.ts"
+    orphans = _count(connection, f"{FEATURES} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part))
+    return orphans + _count(connection, f"{BARS} AND NOT EXISTS ({row})", bounds(part))
+
+
+# --- model_versions
+
+
+@promise("model_versions")
+def one_row_per_version(connection: Connection) -> Finding:
+    """No version exists twice, and a unique index guards it."""
+    return _unique(connection, "uq_model_versions_version", "model_versions", "version")
+
+
+@promise("model_versions")
+def exactly_one_model_is_active(connection: Connection) -> Finding:
+    """The promoted version with the latest `as_of` is active and no other; before the first promotion none is."""
+    newest = "SELECT as_of FROM model_versions WHERE (metrics_json->>'promoted')::boolean ORDER BY as_of DESC LIMIT 1"
+    active = connection.scalar(text("SELECT count(*) FROM model_versions WHERE is_active"))
+    wrong = _count(connection, f"model_versions WHERE is_active IS DISTINCT FROM (as_of = ({newest}))", {})
+    return wrong + Finding(figures={"active": active})
+
+
+@promise("model_versions")
+def metrics_are_complete(connection: Connection) -> Finding:
+    """Every version has the metrics of the specification and a SHA-256 of its parameters."""
+    wanted = ["accuracy", "precision", "recall", "f1", "sharpe", "max_drawdown"]
+    broken = "NOT (metrics_json::jsonb ?& CAST(:wanted AS text[])) OR params_hash !~ '^[0-9a-f]{64}$'"
+    return _count(connection, f"model_versions WHERE {broken}", {"wanted": wanted})
+
+
+@promise("model_versions")
+def active_model_file_is_intact(connection: Connection) -> Finding:
+    """The active version's file is there, and its SHA-256 is the one that it was stored under."""
+    for path in connection.scalars(text("SELECT model_path FROM model_versions WHERE is_active")):
+        try:
+            registry.store().load(path)
+        except ModelFileError as error:
+            return Finding(errors=1, figures={"problem": str(error)})
+    return Finding()
+
+
+# --- recommendations
+
+
+@promise("recommendations")
+def one_current_row_per_session_and_profile(connection: Connection, part: Slice) -> Finding:
+    """Of each instrument, profile and session one row stands, and a unique index guards it."""
+    columns = "t.instrument_id, t.profile, t.as_of"
+    current = f"{ADVICE} AND t.superseded_at IS NULL"
+    return _unique(connection, "uq_recommendations_current", current, columns, bounds(part))
+
+
+@promise("recommendations")
+def advice_is_valid(connection: Connection, part: Slice) -> Finding:
+    """Profile, label and confidence are valid; a BUY's stop lies below its target, a SELL's above."""
+    valid = (
+        "t.profile = ANY(:profiles) AND t.label = ANY(:labels) AND t.confidence BETWEEN 0 AND 1"
+        " AND CASE t.label WHEN 'BUY' THEN coalesce(t.stop_loss < t.take_profit, true)"
+        " WHEN 'SELL' THEN coalesce(t.stop_loss > t.take_profit, true) ELSE true END"
+    )
+    given = {**bounds(part), "profiles": list(PROFILES), "labels": list(LABELS)}
+    return _count(connection, f"{ADVICE} AND NOT ({valid})", given)
+
+
+@promise("recommendations")
+def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> Finding:
+    """Every row belongs to an instrument and a model version that exist."""
+    model = "SELECT FROM model_versions m WHERE m.id = t.model_version_id"
+    return _count(connection, f"{ADVICE} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
+
+
+@promise("recommendations")
+def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
+    """Of each instrument and profile the current row of the newest session is active, and no other."""
+    newest = (
+        "SELECT max(n.as_of) FROM recommendations n WHERE n.instrument_id = t.instrument_id"
+        " AND n.profile = t.profile AND n.superseded_at IS NULL"
+    )
+    active = f"t.superseded_at IS NULL AND t.as_of = ({newest})"
+    return _count(connection, f"{ADVICE} AND t.is_active IS DISTINCT FROM ({active})", bounds(part))
+
+
+@promise("recommendations")
+def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
+    """Every active row's snapshot equals the features row that it names and holds all that its model saw.
+
+    A features row that was corrected after the advice was published makes the advice stale: a warning.
+    """
+    rows = connection.execute(
+        text(
+            "SELECT t.features_snapshot::text AS snapshot, t.generated_at, m.version,"
+            " m.metrics_json->'features' AS seen, f.created_at AS known_at, to_jsonb(f) AS features"
+            " FROM recommendations t JOIN instruments i ON i.id = t.instrument_id"
+            " LEFT JOIN model_versions m ON m.id = t.model_version_id"
+            " LEFT JOIN features f ON f.instrument_id = t.instrument_id"
+            " AND f.ts::text = replace(t.features_snapshot->>'ts', 'T', ' ')"
+            " WHERE t.is_active AND i.exchange = ANY(:exchanges)"
+        ),
+        bounds(part),
+    )
+    verdicts = [_snapshot(row) for row in rows]
+    return Finding(verdicts.count("broken"), verdicts.count("stale"), {"active": len(verdicts)})
+
+
+def _snapshot(row: Any) -> str:
+    """Whether one active row's snapshot is `sound`, `stale` or `broken`."""
+    try:
+        snapshot = parse_snapshot(row.snapshot)
+        numbers = [value for value in snapshot.features.values() if value is not None]
+        complete = set(row.seen or ()) <= snapshot.features.keys() and snapshot.model_version == row.version
+        if not complete or not all(math.isfinite(number) for number in numbers) or row.features is None:
+            return "broken"
+    except (ValueError, TypeError):
+        return "broken"
+    if all(row.features.get(name, math.nan) == value for name, value in snapshot.features.items()):
+        return "sound"
+    return "stale" if row.known_at > row.generated_at else "broken"
+
+
+# --- users
+
+
+@promise("users")
+def one_account_per_email(connection: Connection) -> Finding:
+    """No e-mail address has two accounts, and a unique index guards it."""
+    return _unique(connection, "uq_users_email", "users", "email")
+
+
+# --- counting
+
+
+def _count(connection: Connection, breaches: str, given: dict[str, Any]) -> Finding:
+    """A finding with one error for each row of `FROM breaches`."""
+    return Finding(errors=connection.scalar(text(f"SELECT count(*) FROM {breaches}"), given) or 0)
+
+
+def _unique(
+    connection: Connection, index: str, rows: str, columns: str, given: dict[str, Any] | None = None
+) -> Finding:
+    """A finding with one error for each surplus row of a key, and one if its unique index is not at work."""
+    surplus = f"(SELECT count(*) - 1 AS n FROM {rows} GROUP BY {columns} HAVING count(*) > 1) d"
+    repeated = connection.scalar(text(f"SELECT coalesce(sum(n), 0)::int FROM {surplus}"), given or {}) or 0
+    guarded = connection.scalar(
+        text(
+            "SELECT bool_or(x.indisunique AND x.indisvalid) FROM pg_index x"
+            " JOIN pg_class c ON c.oid = x.indexrelid WHERE c.relname = :index"
+        ),
+        {"index": index},
+    )
+    return Finding(
+        errors=repeated + (not guarded), figures={"repeated": repeated, "index_at_work": bool(guarded)}
+    )

@@ -1,0 +1,227 @@
+"""The database: which PostgreSQL is used, and every way to reach it.
+
+What belongs here: the address (`DATABASE_URL`, else the embedded server), engines, Arrow connections, and the
+making of empty databases. Why a connection fails is said in `refusals.py`; tables are made by `migrate.py`;
+the embedded server's life is `embedded.py`; Dagster's storage on the same server is `dagster_storage.py`.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError
+
+from boursomatic_assets import embedded
+from boursomatic_assets.embedded_programs import ServerError
+from boursomatic_assets.refusals import DatabaseError as DatabaseError
+from boursomatic_assets.refusals import redacted as redacted
+from boursomatic_assets.refusals import refused, too_old
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Connection as ArrowConnection
+
+Opened = TypeVar("Opened")
+
+DRIVER, DAGSTER_DRIVER = "postgresql+psycopg", "postgresql+psycopg2"
+DATABASE, DAGSTER_DATABASE = embedded.DATABASES
+EXAMPLE = "postgresql+psycopg://user:password@host:5432/boursomatic"
+OLDEST_SERVER = 15
+TIME_ZONE = "-c timezone=UTC"
+PATIENCE_SECONDS = 15
+
+
+# Where it is
+
+
+def home() -> Path:
+    """Return the folder of all that is kept on this machine, made for the current user alone.
+
+    `BOURSOMATIC_HOME`, else `.boursomatic` in the project.
+    """
+    project = Path(__file__).resolve().parent.parent
+    folder = Path(os.environ.get("BOURSOMATIC_HOME") or project / ".boursomatic").expanduser().absolute()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def database_url() -> URL:
+    """Return the address of the product's database: `DATABASE_URL`, else the embedded server, started.
+
+    Raises:
+        DatabaseError: The variable is no address of a PostgreSQL, or the embedded server cannot be started.
+    """
+    return _given_url("DATABASE_URL", DRIVER) or _embedded_url()
+
+
+def dagster_url() -> URL:
+    """Return the address of Dagster's storage, for the driver that it needs, in UTC.
+
+    `DAGSTER_DATABASE_URL`, else the database `dagster` on the product's server.
+
+    Raises:
+        DatabaseError: As for `database_url`.
+    """
+    url = _given_url("DAGSTER_DATABASE_URL", DAGSTER_DRIVER) or database_url().set(
+        drivername=DAGSTER_DRIVER, database=DAGSTER_DATABASE
+    )
+    return url.update_query_dict({"options": _options(url)})
+
+
+def _given_url(variable: str, driver: str) -> URL | None:
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise DatabaseError(
+            f"{variable} is not an address like {EXAMPLE}: percent-encode what is special in its password"
+        ) from None
+    if url.drivername not in ("postgresql", DRIVER, driver):
+        raise DatabaseError(
+            f"{variable} starts with {url.drivername}: only PostgreSQL is used, like {EXAMPLE}"
+        )
+    if not url.database:
+        raise DatabaseError(f"{variable} names no database: write it last, like {EXAMPLE}")
+    return url.set(drivername=driver)
+
+
+def _embedded_url() -> URL:
+    try:
+        server = embedded.ensure_running(home())
+    except ServerError as error:
+        raise DatabaseError(str(error)) from error
+    query = {"host": str(server.host), "passfile": str(server.passfile)}
+    return URL.create(DRIVER, username=server.user, database=DATABASE, query=query)
+
+
+# How it is reached
+
+
+def engine() -> Engine:
+    """Return the engine of the product's database, one per address; `connect` opens its connections."""
+    return _engine(database_url())
+
+
+@lru_cache
+def _engine(url: URL) -> Engine:
+    return create_engine(url, creator=lambda: connect(url), pool_pre_ping=True)
+
+
+def connect(url: URL) -> psycopg.Connection:
+    """Open a plain connection, in UTC whatever the time zone of the server.
+
+    Raises:
+        DatabaseError: The server cannot be reached, refuses, or is older than PostgreSQL 15.
+    """
+    connection = _patiently(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error)
+    version = connection.info.server_version // 10_000
+    if version < OLDEST_SERVER:
+        connection.close()
+        raise too_old(url, version, OLDEST_SERVER)
+    return connection
+
+
+@contextlib.contextmanager
+def arrow_connection() -> "Iterator[ArrowConnection]":
+    """Yield a connection that speaks Arrow tables, in UTC; what is not committed is rolled back.
+
+    Raises:
+        DatabaseError: The server cannot be reached, or refuses.
+    """
+    from adbc_driver_manager import Error
+    from adbc_driver_postgresql import dbapi
+
+    url = database_url()
+    with _patiently(url, lambda: dbapi.connect(_conninfo(url)), psycopg.Error, Error) as connection:
+        yield connection
+
+
+def require_postgres_15(engine: Engine) -> None:
+    """Refuse a server that is too old, or not there.
+
+    Raises:
+        DatabaseError: As for `connect`.
+    """
+    engine.connect().close()
+
+
+def _conninfo(url: URL) -> str:
+    """Return the address in libpq's own words. It holds the password."""
+    parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+    settings: dict[str, Any] = {"application_name": "boursomatic", "connect_timeout": 10, **url.query}
+    settings |= {name: value for name, value in parts.items() if value is not None}
+    return make_conninfo(**settings | {"dbname": url.database, "options": _options(url)})
+
+
+def _options(url: URL) -> str:
+    given = str(url.query.get("options", ""))
+    return given if TIME_ZONE in given else f"{given} {TIME_ZONE}".strip()
+
+
+def _patiently(url: URL, connect: Callable[[], Opened], *refusals: type[Exception]) -> Opened:
+    """Connect, waiting a little for a server that is starting up."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return connect()
+        except refusals as error:
+            if "the database system is" not in str(error) or time.monotonic() > deadline:
+                raise refused(url, error) from None
+            time.sleep(0.2)
+
+
+# How it is made
+
+
+def create_databases() -> None:
+    """Make the product's and Dagster's databases where they are missing, and set both to UTC.
+
+    Raises:
+        DatabaseError: The server cannot be reached, or lets this user make no database.
+    """
+    for url in (database_url(), dagster_url()):
+        _create_if_missing(url)
+        with connect(url) as connection:
+            _set_to_utc(connection)
+
+
+def _create_if_missing(url: URL) -> None:
+    try:
+        connect(url).close()
+    except DatabaseError:
+        with connect(url.set(database="postgres")) as connection:
+            connection.autocommit = True
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
+            if not found.rowcount:
+                _create(connection, str(url.database))
+
+
+def _create(connection: psycopg.Connection, name: str) -> None:
+    statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
+    try:
+        connection.execute(statement)
+    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+        pass  # another process was quicker
+    except psycopg.errors.InsufficientPrivilege:
+        user = connection.info.user
+        raise DatabaseError(
+            f"user {user} may not create the database {name}: "
+            f'have an administrator run `CREATE DATABASE "{name}" OWNER "{user}"`'
+        ) from None
+
+
+def _set_to_utc(connection: psycopg.Connection) -> None:
+    """Set the database's own time zone, so that SQL by hand agrees; its owner may, others need not."""
+    name = sql.Identifier(connection.info.dbname)
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('set to utc'))")
+        connection.execute(sql.SQL("ALTER DATABASE {} SET timezone = 'UTC'").format(name))

@@ -1,0 +1,49 @@
+"""The platform on one page: every asset with its group, its checks, its resources and its automation."""
+
+import os
+
+import dagster as dg
+
+from boursomatic_assets import automation, checks
+from boursomatic_assets.assets import features, instruments, model_versions, price_bars, recommendations
+from boursomatic_assets.assets.common import OWNERS, about
+from boursomatic_assets.io_manager import PostgresIOManager
+from boursomatic_assets.models import User
+from boursomatic_assets.resources import BarSource
+
+GROUPS = {
+    "market_data": [instruments, price_bars],
+    "features": [features],
+    "models": [model_versions],
+    "recommendations": [recommendations],
+}
+
+users = dg.AssetSpec(
+    "users",
+    group_name="accounts",
+    description="One account per e-mail address. Written by the application, watched from here.",
+    kinds={"postgres"},
+    owners=OWNERS,
+    metadata=about(User),
+)
+
+defs = dg.Definitions(
+    assets=[
+        users,
+        *(
+            asset
+            for group, modules in GROUPS.items()
+            for asset in dg.load_assets_from_modules(modules, group_name=group)
+        ),
+    ],
+    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    jobs=[automation.market_session],
+    schedules=automation.schedules,
+    resources={
+        "io_manager": PostgresIOManager(),
+        "source": BarSource(
+            kind=os.environ.get("BOURSOMATIC_SOURCE", "simulated"), files=os.environ.get("BOURSOMATIC_FILES")
+        ),
+    },
+    executor=dg.in_process_executor,
+)

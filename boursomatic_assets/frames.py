@@ -1,0 +1,81 @@
+"""The contract between a frame and a table: which columns, of which types, with which keys.
+
+What belongs here: what a polars frame must look like before the database sees it, derived from the models.
+Kept elsewhere: what makes a delivered bar good (`contracts.py`), writing (`tables.py`).
+"""
+
+from collections.abc import Iterator
+
+import polars as pl
+from sqlalchemy import Column, Table
+from sqlalchemy.types import JSON, BigInteger, Boolean, DateTime, Float, Integer, String, TypeEngine, Uuid
+
+_TYPES: tuple[tuple[type[TypeEngine[object]], pl.DataType], ...] = (
+    (BigInteger, pl.Int64()),
+    (Integer, pl.Int32()),
+    (Float, pl.Float64()),
+    (Boolean, pl.Boolean()),
+    (DateTime, pl.Datetime("us")),
+    (Uuid, pl.String()),
+    (JSON, pl.String()),
+    (String, pl.String()),
+)
+
+
+class FrameError(ValueError):
+    """A frame that its table cannot take; the message lists everything that is wrong with it."""
+
+
+def polars_type(column: Column[object]) -> pl.DataType:
+    """The polars type of a table's column; uuid and JSON travel as text."""
+    return next(ours for theirs, ours in _TYPES if isinstance(column.type, theirs))
+
+
+def given(table: Table) -> dict[str, pl.DataType]:
+    """The columns that a frame must carry: all but those that the database fills in itself."""
+    return {
+        column.name: polars_type(column)
+        for column in table.columns
+        if not (column.primary_key or column.server_default or column.info.get("managed"))
+    }
+
+
+def key(table: Table) -> list[str]:
+    """The columns that identify a row."""
+    return list(table.info["key"])
+
+
+def check(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame in the table's column order, if the table can take it.
+
+    Columns with a default (an id, a time stamp) may be left out.
+
+    Raises:
+        FrameError: naming every missing, unknown or mistyped column, null, non-finite number and repeated key.
+    """
+    faults = list(_column_faults(table, frame)) or list(_row_faults(table, frame))
+    if faults:
+        raise FrameError(f"{table.name} cannot take this frame: {'; '.join(faults)}")
+    return frame.select(column.name for column in table.columns if column.name in frame.columns)
+
+
+def _column_faults(table: Table, frame: pl.DataFrame) -> Iterator[str]:
+    if missing := given(table).keys() - set(frame.columns):
+        yield f"missing columns {sorted(missing)}"
+    if unknown := set(frame.columns) - set(table.columns.keys()):
+        yield f"unknown columns {sorted(unknown)}"
+    for name in sorted(set(frame.columns) & set(table.columns.keys())):
+        if frame.schema[name] != (wanted := polars_type(table.columns[name])):
+            yield f"column {name!r} is {frame.schema[name]} where {wanted} is wanted"
+
+
+def _row_faults(table: Table, frame: pl.DataFrame) -> Iterator[str]:
+    for name in frame.columns:
+        if not table.columns[name].nullable and (nulls := frame[name].null_count()):
+            yield f"column {name!r} has {nulls} nulls"
+        if frame.schema[name].is_float() and (strange := int((~frame[name].is_finite()).sum())):
+            yield f"column {name!r} has {strange} values that are NaN or infinite"
+    keys = [name for name in key(table) if name in frame.columns]
+    if keys and (repeated := frame.select(keys).is_duplicated()).any():
+        example = frame.filter(repeated).row(0, named=True)
+        yield f"key {keys} is repeated in {int(repeated.sum())} rows, such as {[str(example[k]) for k in keys]}"

@@ -1,0 +1,70 @@
+"""Labels: what a close was followed by, and when that became known.
+
+A session of an instrument is its own bar, so a horizon of 20 sessions is 20 bars of that instrument, whatever
+other instruments or the other market did. Which labels may be used for what is decided in `splits`.
+"""
+
+import math
+from datetime import datetime
+
+import polars as pl
+
+from boursomatic_assets.learning.parameters import Parameters
+
+LABELS = ("SELL", "HOLD", "BUY")
+"""The classes of the model, in the order of its probabilities."""
+
+KEY = ("instrument_id", "ts")
+
+
+def daily_closes(bars: pl.DataFrame, cutoff: datetime) -> pl.DataFrame:
+    """Return instrument_id, ts and c of the daily bars before `cutoff`, sorted by instrument and time."""
+    known = bars.filter(pl.col("interval") == "daily", pl.col("ts") < cutoff)
+    return known.select(*KEY, "c").sort(KEY)
+
+
+def forward_returns(closes: pl.DataFrame, horizon: int) -> pl.DataFrame:
+    """Return what each close was followed by, `horizon` bars of the same instrument later.
+
+    Args:
+        closes: instrument_id, ts, c, sorted by instrument and time.
+        horizon: Bars to look forward.
+
+    Returns:
+        instrument_id, ts, forward_return (a fraction: 0.05 is 5 %) and known_at (the ts of the bar where the
+        horizon ends); both are null where that bar does not exist.
+    """
+    end = pl.col("c").shift(-horizon).over("instrument_id")
+    known_at = pl.col("ts").shift(-horizon).over("instrument_id")
+    return closes.select(*KEY, forward_return=end / pl.col("c") - 1, known_at=known_at)
+
+
+def labelled(
+    features: pl.DataFrame, closes: pl.DataFrame, cutoff: datetime, parameters: Parameters
+) -> pl.DataFrame:
+    """Return the feature rows whose label is known before `cutoff`, sorted by time and instrument.
+
+    BUY is a forward return above label_threshold x vol_20d x sqrt(horizon), SELL one below its negative, HOLD
+    the rest. A row without a volatility or without the closing bar of its horizon has no label and is left
+    out.
+
+    Args:
+        features: instrument_id, ts, vol_20d and the features of `parameters`.
+        closes: As `daily_closes` returns them.
+        cutoff: Only rows whose horizon ends before it are used.
+        parameters: The features, the horizon and the threshold.
+
+    Returns:
+        instrument_id, ts, the features, forward_return, known_at and label (an Enum of LABELS).
+    """
+    edge = parameters.label_threshold * math.sqrt(parameters.horizon) * pl.col("vol_20d")
+    outcome = pl.col("forward_return")
+    label = pl.when(outcome > edge).then(pl.lit("BUY")).when(outcome < -edge).then(pl.lit("SELL"))
+    return (
+        features.filter(pl.col("vol_20d").is_not_null())
+        .join(forward_returns(closes, parameters.horizon), on=KEY, how="inner")
+        .filter(pl.col("known_at") < cutoff)
+        .with_columns(label=label.otherwise(pl.lit("HOLD")).cast(pl.Enum(LABELS)))
+        .select(*KEY, *parameters.features, "forward_return", "known_at", "label")
+        .sort("ts", "instrument_id")
+    )

@@ -1,0 +1,95 @@
+"""Model files: the one place where the bytes of models are kept, under the name of their own SHA-256.
+
+A folder on a disk, written so that a crash leaves the old or the new file and never half of one. A name that
+is a hash makes a file immutable, and lets `load` refuse what it did not write: LightGBM aborts the whole
+process on most damaged model texts. What a version's file is called is stored with the version, in
+`model_versions.model_path`.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import lightgbm as lgb
+
+SUFFIX = ".txt"
+
+
+class ModelFileError(Exception):
+    """A model file is missing, damaged, or not one of the store's."""
+
+
+class ModelStore:
+    """A folder of model texts, each named after the SHA-256 of its content."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, model_text: str) -> str:
+        """Keep a model and return its path relative to the store; keeping it twice is keeping it once.
+
+        A file that is already there and intact is left alone; a damaged one is replaced.
+        """
+        content = model_text.encode()
+        name = _sha256(content) + SUFFIX
+        path = self.folder / name
+        if not path.exists() or _sha256(path.read_bytes()) + SUFFIX != name:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(path, content)
+        return name
+
+    def load(self, path: str) -> lgb.Booster:
+        """Return the model that `save` kept under this path.
+
+        Raises:
+            ModelFileError: The path is none that `save` returns, its file is missing, or its content was
+            changed.
+        """
+        if not re.fullmatch(r"[0-9a-f]{64}\.txt", path):
+            raise ModelFileError(
+                f"model file {path!r} is not named after a SHA-256: give the model_path of a model version"
+            )
+        try:
+            content = (self.folder / path).read_bytes()
+        except FileNotFoundError:
+            raise ModelFileError(
+                f"model file {path} is missing from {self.folder}: restore it from a backup, or train its"
+                " version again, which gives the same file"
+            ) from None
+        if _sha256(content) + SUFFIX != path:
+            raise ModelFileError(
+                f"model file {path} in {self.folder} is damaged, its SHA-256 is {_sha256(content)}: restore"
+                " it from a backup, or train its version again, which repairs it"
+            )
+        return lgb.Booster(model_str=content.decode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that, after any crash, it is there as a whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saving-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make a rename in a folder last through a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""The two markets and their clocks.
+
+What belongs here: which exchanges a market has, when its sessions are, when they open and close.
+Kept elsewhere: Dagster's view of the same dates (`partitions.py`).
+
+All instants are naive UTC; a session is named by its date.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import exchange_calendars
+import numpy as np
+import numpy.typing as npt
+
+EPOCH = dt.date(1990, 1, 2)
+"""Session ordinals count from here. Moving it moves every anchor of `indicators.py`, so every feature."""
+
+Sessions = npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class Market:
+    """One market: a set of exchanges that share a calendar, a clock and a currency."""
+
+    name: str
+    calendar: str
+    timezone: str
+    currency: str
+    exchanges: tuple[str, ...]
+
+    def sessions(self) -> Sessions:
+        """All sessions from EPOCH to the end of next year, as sorted datetime64[D]."""
+        return _sessions(self.calendar)
+
+    def is_session(self, date: dt.date) -> bool:
+        """Whether the market trades on this date."""
+        return bool(_calendar(self.calendar).is_session(date.isoformat()))
+
+    def opens(self, session: dt.date) -> dt.datetime:
+        """When the session opens, naive UTC."""
+        return _naive(_calendar(self.calendar).session_open(session.isoformat()))
+
+    def closes(self, session: dt.date) -> dt.datetime:
+        """When the session closes, naive UTC; early closes included."""
+        return _naive(_calendar(self.calendar).session_close(session.isoformat()))
+
+
+MARKETS = {
+    market.name: market
+    for market in (
+        Market("US", "XNYS", "America/New_York", "USD", ("NYSE", "NASDAQ", "NYSEMKT", "US")),
+        Market("EURONEXT", "XPAR", "Europe/Paris", "EUR", ("EURONEXT",)),
+    )
+}
+
+
+def market_named(name: str) -> Market:
+    """The market of this name.
+
+    Raises:
+        ValueError: naming the markets that exist.
+    """
+    if name not in MARKETS:
+        raise ValueError(f"there is no market {name!r}: choose one of {', '.join(MARKETS)}")
+    return MARKETS[name]
+
+
+def all_sessions() -> Sessions:
+    """Dates on which at least one market trades, sorted datetime64[D]."""
+    return np.unique(np.concatenate([market.sessions() for market in MARKETS.values()]))
+
+
+def first_open(date: dt.date) -> dt.datetime:
+    """The earliest open of any market on this date, naive UTC; the date must be a session of one."""
+    return min(market.opens(date) for market in MARKETS.values() if market.is_session(date))
+
+
+@cache
+def _calendar(name: str) -> Any:
+    """The exchange's calendar; fixed bounds within a year, so that all processes see the same dates."""
+    end = dt.date(dt.datetime.now(dt.UTC).year + 1, 12, 31)
+    return exchange_calendars.get_calendar(name, start=EPOCH.isoformat(), end=end.isoformat())
+
+
+@cache
+def _sessions(name: str) -> Sessions:
+    sessions: Sessions = _calendar(name).sessions.values.astype("datetime64[D]")
+    sessions.setflags(write=False)
+    return sessions
+
+
+def _naive(instant: Any) -> dt.datetime:
+    naive: dt.datetime = instant.tz_convert("UTC").tz_localize(None).to_pydatetime()
+    return naive

@@ -1,0 +1,108 @@
+"""Dagster's partitions: date x market, and the look-backs between assets.
+
+What belongs here: the partitions definition, the partition mappings, and the way from partition keys to
+slices. Kept elsewhere: the sessions themselves (`markets.py`), what a slice is (`slices.py`).
+"""
+
+import datetime as dt
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+
+import dagster as dg
+import numpy as np
+
+from boursomatic_assets.indicators import LOOKBACK
+from boursomatic_assets.lookback import LookBack
+from boursomatic_assets.markets import MARKETS, all_sessions, market_named
+from boursomatic_assets.slices import Slice, slices_of
+
+START = dt.date.fromisoformat(os.environ.get("BOURSOMATIC_START", "2000-01-03"))
+"""The first partition's date."""
+
+
+WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
+
+
+def _holidays() -> list[dt.datetime]:
+    """Weekdays from START on which neither market trades: they are no partitions."""
+    sessions = all_sessions()
+    dates = np.arange(np.datetime64(START), sessions[-1] + 1)
+    weekdays = dates[np.is_busday(dates)]
+    return [dt.datetime.combine(date, dt.time()) for date in np.setdiff1d(weekdays, sessions).tolist()]
+
+
+# end_offset=1: a session's partition exists on its own date, so that a schedule can fill it after the close.
+SESSION_DATES = dg.DailyPartitionsDefinition(
+    START.isoformat(), exclusions=[*WEEKENDS, *_holidays()], end_offset=1
+)
+MARKET_SESSIONS = dg.MultiPartitionsDefinition(
+    {"date": SESSION_DATES, "market": dg.StaticPartitionsDefinition(list(MARKETS))}
+)
+
+# A partition date on which this market is closed counts in the offset, but not in the look-back.
+CLOSED_DATES_IN_LOOKBACK = 16
+
+
+def _mapping(date: dg.PartitionMapping, market: dg.PartitionMapping) -> LookBack:
+    return LookBack(
+        {
+            "date": dg.DimensionPartitionMapping("date", date),
+            "market": dg.DimensionPartitionMapping("market", market),
+        }
+    )
+
+
+SAME_MARKET_LOOKBACK = _mapping(
+    dg.TimeWindowPartitionMapping(
+        start_offset=-(LOOKBACK + CLOSED_DATES_IN_LOOKBACK), allow_nonexistent_upstream_partitions=True
+    ),
+    dg.IdentityPartitionMapping(),
+)
+"""A session and the LOOKBACK sessions before it, of its own market."""
+
+EVERYTHING_BEFORE = _mapping(
+    dg.TimeWindowPartitionMapping(
+        start_offset=-20_000, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    ),
+    dg.AllPartitionMapping(),
+)
+"""Every earlier session of every market, and not the session itself."""
+
+
+def partition_key(date: dt.date, market: str) -> str:
+    """The partition key of one market's session, e.g. `2024-06-10|US`."""
+    return dg.MultiPartitionKey({"date": date.isoformat(), "market": market})
+
+
+def slices(keys: Iterable[str]) -> list[Slice]:
+    """The slices that partition keys name, market by market, in order of time.
+
+    A run over a range hands its keys out unordered, and may hold one market or both.
+    """
+    dates = defaultdict(list)
+    for key in keys:
+        date, market = key.split("|")
+        dates[market].append(dt.date.fromisoformat(date))
+    return [part for market in sorted(dates) for part in slices_of(market_named(market), dates[market])]
+
+
+def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:
+    """Partition dates from start to end, both included.
+
+    Raises:
+        ValueError: naming the bound that lies outside of what can be asked for.
+    """
+    if start > end:
+        raise ValueError(f"the range is empty: {start} is after {end}")
+    if start < START:
+        raise ValueError(f"{start} is before the first partition, {START} (BOURSOMATIC_START moves it)")
+    if end > (today := dt.datetime.now(dt.UTC).date()):
+        raise ValueError(f"{end} is in the future: the last date that can be asked for is {today}")
+    sessions = all_sessions()
+    dates: list[dt.date] = sessions[
+        (sessions >= np.datetime64(start)) & (sessions <= np.datetime64(end))
+    ].tolist()
+    if not dates:
+        raise ValueError(f"no market trades between {start} and {end}")
+    return dates

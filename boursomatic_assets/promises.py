@@ -1,0 +1,77 @@
+"""A promise: a function that counts what breaks it, as an asset check.
+
+What belongs here: how a promise becomes a check, partitioned like its asset, and what the UI shows of it.
+Kept elsewhere: the promises (`checks.py`).
+"""
+
+import functools
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import dagster as dg
+
+from boursomatic_assets import database
+from boursomatic_assets.partitions import MARKET_SESSIONS, slices
+
+UNPARTITIONED = ("instruments", "users")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How many rows break a promise (`errors`), how many are only strange (`warnings`), and other figures."""
+
+    errors: int = 0
+    warnings: int = 0
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def __add__(self, other: Self) -> "Finding":
+        """Findings of two slices as one: counts and numeric figures add up."""
+        both = self.figures.keys() & other.figures.keys()
+        added = {name: self.figures[name] + other.figures[name] for name in both}
+        return Finding(
+            self.errors + other.errors,
+            self.warnings + other.warnings,
+            {**self.figures, **other.figures, **added},
+        )
+
+
+def promise(
+    asset: str, *, blocking: bool = True
+) -> Callable[[Callable[..., Finding]], dg.AssetChecksDefinition]:
+    """Make a function an asset check of its name, described by its docstring.
+
+    The function takes a connection and, for an asset cut into slices, one slice of the run; its findings over
+    all slices are added up. Errors fail the check, and stop what is downstream if it is blocking; warnings
+    fail it with a lower severity, and stop nothing.
+    """
+
+    def decorate(function: Callable[..., Finding]) -> dg.AssetChecksDefinition:
+        per_slice = function.__code__.co_argcount > 1
+
+        @dg.asset_check(
+            asset=asset,
+            name=function.__name__,
+            description=function.__doc__,
+            blocking=blocking,
+            partitions_def=None if asset in UNPARTITIONED else MARKET_SESSIONS,
+        )
+        def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+            with database.engine().connect() as connection:
+                if not per_slice:
+                    return _result(function(connection))
+                findings = (function(connection, part) for part in slices(context.partition_keys))
+                return _result(functools.reduce(operator.add, findings))
+
+        return check
+
+    return decorate
+
+
+def _result(finding: Finding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not finding.errors and not finding.warnings,
+        severity=dg.AssetCheckSeverity.ERROR if finding.errors else dg.AssetCheckSeverity.WARN,
+        metadata={"errors": finding.errors, "warnings": finding.warnings, **finding.figures},
+    )

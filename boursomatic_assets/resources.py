@@ -1,0 +1,20 @@
+"""What assets are handed by Dagster, besides frames.
+
+What belongs here: configuration that the launchpad shows. Kept elsewhere: the sources themselves (`sources/`).
+"""
+
+import dagster as dg
+from pydantic import Field
+
+from boursomatic_assets.sources import Source, open_source
+
+
+class BarSource(dg.ConfigurableResource[None]):
+    """Where bars come from."""
+
+    kind: str = Field(description="simulated, or files")
+    files: str | None = Field(None, description="the folder with the bars, for the kind `files`")
+
+    def open(self) -> Source:
+        """The source that is configured."""
+        return open_source(self.kind, self.files)

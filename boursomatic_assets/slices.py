@@ -1,0 +1,72 @@
+"""A slice: the part of a table that one market and some consecutive session dates own.
+
+What belongs here: the value that assets, sources, the IO manager and checks agree on.
+Kept elsewhere: how Dagster's partition keys become slices (`partitions.py`), SQL (`tables.py`).
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from boursomatic_assets.markets import Market, all_sessions
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One market over consecutive partition dates (dates on which at least one market trades)."""
+
+    market: Market
+    dates: tuple[dt.date, ...]
+
+    @property
+    def start(self) -> dt.datetime:
+        """First instant of the slice, naive UTC."""
+        return dt.datetime.combine(self.dates[0], dt.time())
+
+    @property
+    def end(self) -> dt.datetime:
+        """First instant after the slice: the midnight that begins the next partition date.
+
+        A row on a date that is no session (a holiday in a vendor's file) so falls to the session before
+        it, where it is refused by name instead of being lost between two partitions.
+        """
+        dates = all_sessions()
+        following = dates[np.searchsorted(dates, np.datetime64(self.dates[-1]), side="right")]
+        return dt.datetime.combine(following.item(), dt.time())
+
+    @property
+    def sessions(self) -> tuple[dt.date, ...]:
+        """The dates on which this market trades."""
+        return tuple(date for date in self.dates if self.market.is_session(date))
+
+    def __str__(self) -> str:
+        ends = dict.fromkeys((self.dates[0].isoformat(), self.dates[-1].isoformat()))
+        return f"{self.market.name} {' .. '.join(ends)}"
+
+
+def slices_of(market: Market, dates: Iterable[dt.date]) -> list[Slice]:
+    """The fewest slices that hold these partition dates, in order; scattered dates give several."""
+    ordered = np.unique(np.array(sorted(dates), dtype="datetime64[D]"))
+    ordinals = np.searchsorted(all_sessions(), ordered)
+    parts = np.split(ordered, np.flatnonzero(np.diff(ordinals) != 1) + 1)
+    return [Slice(market, tuple(part.tolist())) for part in parts if part.size]
+
+
+def require_closed(part: Slice) -> Slice:
+    """The slice, if its last session is over.
+
+    Raises:
+        ValueError: naming the session and when it closes; its bars are not final before.
+    """
+    if part.sessions and (closes := part.market.closes(part.sessions[-1])) > _now():
+        raise ValueError(
+            f"the {part.market.name} session {part.sessions[-1]} closes at {closes:%Y-%m-%d %H:%M} UTC:"
+            " ask for it after that, or for earlier sessions now"
+        )
+    return part
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -1,0 +1,70 @@
+"""Where bars come from: one protocol, one file per source.
+
+What belongs here: the protocol and the choice of a source. A source delivers rows as it has them and judges
+none of them. Kept elsewhere: what a good row is (`contracts.py`).
+"""
+
+import datetime as dt
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from boursomatic_assets.markets import Market
+
+RAW_BARS = {
+    "symbol": pl.String(),
+    "exchange": pl.String(),
+    "ts": pl.Datetime("us"),
+    **dict.fromkeys("ohlcv", pl.Float64()),
+    "interval": pl.String(),
+    "file": pl.String(),
+    "line": pl.Int64(),
+    "raw": pl.String(),
+}
+"""The columns of delivered bars; `raw` is the row as it stood in the file, as JSON, or null."""
+
+INSTRUMENTS = dict.fromkeys(
+    ("symbol", "exchange", "name", "sector", "market_cap_bucket", "pe_bucket"), pl.String()
+)
+"""The columns of delivered instruments."""
+
+
+class SourceError(ValueError):
+    """A source that cannot deliver; the message says why, and what to do."""
+
+
+class Source(Protocol):
+    """Anything that has instruments and bars."""
+
+    name: str
+
+    def instruments(self) -> pl.DataFrame:
+        """The instruments it knows, with the columns of `INSTRUMENTS`."""
+        ...
+
+    def bars(self, market: Market, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
+        """Daily bars of one market with `ts` in [start, end), and those without a readable `ts`.
+
+        The columns are those of `RAW_BARS`; the rows are as the source has them, good or bad.
+        """
+        ...
+
+
+def open_source(kind: str, files: str | None = None) -> Source:
+    """The source of this kind; `files` is the folder of the kind `files`.
+
+    Raises:
+        SourceError: for an unknown kind, or a folder that is missing.
+    """
+    if kind == "simulated":
+        from boursomatic_assets.sources.simulated import Simulated
+
+        return Simulated()
+    if kind == "files":
+        from boursomatic_assets.sources.files import Files
+
+        if not files:
+            raise SourceError("the source `files` needs a folder: set BOURSOMATIC_FILES to it")
+        return Files(Path(files))
+    raise SourceError(f"there is no source {kind!r}: set BOURSOMATIC_SOURCE to simulated or files")

@@ -1,0 +1,79 @@
+"""How assets lie in their tables, and how rows come out of them, straight into polars.
+
+What belongs here: which rows of which table an asset owns, and reading.
+Kept elsewhere: what a frame must look like (`frames.py`), writing (`merging.py`).
+
+Identifiers come from the models only; every value is bound.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Column, ColumnElement, Select, Table, cast, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import JSON, Text, Uuid
+
+from boursomatic_assets import frames
+from boursomatic_assets.database import arrow_connection
+from boursomatic_assets.models import Feature, Instrument, PriceBar, Recommendation
+from boursomatic_assets.slices import Slice
+
+INSTRUMENTS: Table = Instrument.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Grain:
+    """How an asset lies in its table.
+
+    `time` is the column that sessions are cut by, `own` the condition for the rows that are the asset's, and
+    `supersedes` says that replaced rows are archived instead of changed.
+    """
+
+    table: Table
+    time: str
+    own: str = "true"
+    supersedes: bool = False
+
+
+GRAINS = {
+    "price_bars": Grain(PriceBar.__table__, "ts", "interval = 'daily'"),  # type: ignore[attr-defined]
+    "features": Grain(Feature.__table__, "ts"),  # type: ignore[attr-defined]
+    "recommendations": Grain(Recommendation.__table__, "as_of", "superseded_at IS NULL", supersedes=True),  # type: ignore[attr-defined]
+}
+
+
+def read(grain: Grain, part: Slice) -> pl.DataFrame:
+    """The rows of a slice, sorted by key, with the columns of `frames.given` plus `market`."""
+    table = grain.table
+    columns = [_readable(table.c[name]) for name in frames.given(table)]
+    statement = (
+        select(*columns)
+        .join_from(table, INSTRUMENTS, table.c.instrument_id == INSTRUMENTS.c.id)
+        .where(INSTRUMENTS.c.exchange.in_(part.market.exchanges), text(grain.own))
+        .where(table.c[grain.time] >= part.start, table.c[grain.time] < part.end)
+        .order_by(*(table.c[name] for name in frames.key(table)))
+    )
+    return fetch(statement).with_columns(market=pl.lit(part.market.name))
+
+
+def read_table(table: Table) -> pl.DataFrame:
+    """A whole small table, sorted by key; uuid and JSON as text."""
+    columns = [_readable(column) for column in table.columns]
+    return fetch(select(*columns).order_by(*(table.c[name] for name in frames.key(table))))
+
+
+def fetch(statement: Select[Any]) -> pl.DataFrame:
+    """The rows of a query, straight into polars through Arrow."""
+    dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    values = [compiled.params[name] for name in compiled.positiontup or ()]
+    with arrow_connection() as connection, connection.cursor() as cursor:
+        cursor.execute(str(compiled), values or None)
+        frame: pl.DataFrame = cursor.fetch_polars()
+    return frame
+
+
+def _readable(column: Column[Any]) -> ColumnElement[Any]:
+    """A column as Arrow can carry it: uuid and JSON as text."""
+    return cast(column, Text).label(column.name) if isinstance(column.type, Uuid | JSON) else column

@@ -1,0 +1,200 @@
+"""Fixtures of the whole suite: one real PostgreSQL per test run, and a database of its own for each test.
+
+The server is the embedded one, in a folder made for the run and removed after it, shared by all workers of
+pytest-xdist. With `BOURSOMATIC_TEST_DATABASE_URL` (a superuser's address) that server is used instead.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from sqlalchemy import URL, Engine, make_url
+
+from boursomatic_assets import database as db
+from boursomatic_assets import embedded
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+HOME = "BOURSOMATIC_HOME"
+GIVEN_SERVER = "BOURSOMATIC_TEST_DATABASE_URL"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any worker starts: no test finds the user's home, database or Dagster instance."""
+    if not hasattr(config, "workerinput"):
+        for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
+            os.environ.pop(name, None)
+        os.environ[HOME] = tempfile.mkdtemp(prefix="boursomatic-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After the last worker: nothing of the run is left."""
+    if not hasattr(config, "workerinput"):
+        run = Path(os.environ[HOME])
+        if GIVEN_SERVER in os.environ:
+            Admin(run).drop_all()
+        remove_home(run)
+
+
+def remove_home(home: Path) -> None:
+    """Stop the embedded server of a throw-away home, and remove both."""
+    embedded.stop(home)
+    for outside in (home / "postgres" / "socket", home / "postgres"):
+        shutil.rmtree(outside.resolve(), ignore_errors=True)
+    shutil.rmtree(home)
+
+
+class Admin:
+    """Makes and drops the databases of one test run."""
+
+    def __init__(self, run: Path) -> None:
+        given = os.environ.get(GIVEN_SERVER)
+        self.url = make_url(given) if given else embedded_url(run)
+        self.prefix = f"test_{run.name[-8:].lower()}_"
+
+    def address(self, name: str) -> str:
+        """The DATABASE_URL of one of the server's databases."""
+        return self.url.set(drivername=db.DRIVER, database=name).render_as_string(hide_password=False)
+
+    @contextmanager
+    def connected(self) -> Iterator[psycopg.Connection]:
+        """A superuser's connection, each statement a transaction."""
+        with db.connect(self.url) as connection:
+            connection.autocommit = True
+            yield connection
+
+    def execute(self, *statements: str) -> None:
+        """Run statements, each a transaction."""
+        with self.connected() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def names(self) -> list[str]:
+        """The databases of this run."""
+        with self.connected() as connection:
+            found = connection.execute("SELECT datname FROM pg_database").fetchall()
+        return [name for (name,) in found if name.startswith(self.prefix)]
+
+    def create(self, template: str = "template0") -> str:
+        """Make a database, and return its name."""
+        name = f"{self.prefix}{uuid.uuid4().hex[:12]}"
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is still connected."""
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def drop_all(self) -> None:
+        """Drop what the run left behind: its templates, and databases of interrupted tests."""
+        for name in self.names():
+            self.drop(name)
+
+    def template(self, kind: str, fill: Callable[[str], None]) -> str:
+        """Return the name of a database filled once per run, to be cloned by each test."""
+        name = f"{self.prefix}{kind}_template"
+        with self.connected() as connection:
+            connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
+            if name not in self.names():
+                unfinished = self.create()
+                fill(self.address(unfinished))
+                connection.execute(f'ALTER DATABASE "{unfinished}" RENAME TO "{name}"'.encode())
+        return name
+
+
+def embedded_url(home: Path) -> URL:
+    """A superuser's address of the embedded server kept under `home`, started if need be."""
+    server = embedded.ensure_running(home)
+    query = {"host": str(server.host), "passfile": str(server.passfile)}
+    return URL.create(db.DRIVER, username=server.user, database="postgres", query=query)
+
+
+@pytest.fixture(scope="session")
+def admin() -> Admin:
+    """The run's server; its own embedded one need not survive a power cut."""
+    admin = Admin(Path(os.environ[HOME]))
+    if GIVEN_SERVER not in os.environ:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            admin.execute(f"ALTER SYSTEM SET {setting} = off")
+        admin.execute("SELECT pg_reload_conf()")
+    return admin
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home folder of its own, named by BOURSOMATIC_HOME; a server started in it is stopped."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv(HOME, str(folder))
+    yield folder
+    remove_home(folder)
+
+
+@pytest.fixture
+def database(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """An empty database of its own, named by DATABASE_URL."""
+    yield from _engine_of(admin, admin.create(), monkeypatch)
+
+
+@pytest.fixture
+def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A database of its own at the newest revision, without a row, named by DATABASE_URL."""
+    name = admin.create(admin.template("migrated", _migrate))
+    admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
+    yield from _engine_of(admin, name, monkeypatch)
+
+
+@pytest.fixture
+def dagster_instance(
+    admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[DagsterInstance]":
+    """A Dagster instance as the project's dagster.yaml makes it, on a database of its own.
+
+    Named by DAGSTER_HOME and DAGSTER_DATABASE_URL, for the processes that a test starts.
+    """
+    from dagster import DagsterInstance
+
+    from boursomatic_assets import dagster_storage
+
+    name = admin.create(admin.template("dagster", _fill_dagster))
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(name))
+    monkeypatch.setenv("DAGSTER_HOME", str(dagster_storage.ensure_dagster_home()))
+    with DagsterInstance.get() as instance:
+        yield instance
+    admin.drop(name)
+
+
+def _engine_of(admin: Admin, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    monkeypatch.setenv("DATABASE_URL", admin.address(name))
+    if "DAGSTER_DATABASE_URL" not in os.environ:  # so that none is made on the run's server
+        monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(name))
+    engine = db.engine()
+    yield engine
+    engine.dispose()
+    admin.drop(name)
+
+
+def _migrate(address: str) -> None:
+    from boursomatic_assets import migrate
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DATABASE_URL", address)
+        monkeypatch.setenv("DAGSTER_DATABASE_URL", address)
+        migrate.upgrade()
+        db.engine().dispose()
+
+
+def _fill_dagster(address: str) -> None:
+    from boursomatic_assets import dagster_storage
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DAGSTER_DATABASE_URL", address)
+        dagster_storage.BoursomaticStorage.from_config_value(None, {})

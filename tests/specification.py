@@ -1,0 +1,256 @@
+"""The schema's specification as data, in its own notation: one line per column, one per index.
+
+`TABLES` is the specification itself, which the first migration makes; `EXTENSIONS` is what was added to it.
+A column's line reads `name | type | constraints`, an index's `name on (columns)` with its UNIQUE and WHERE.
+"""
+
+from dataclasses import dataclass
+
+USERS = """
+id                       | UUID         | PK
+email                    | VARCHAR(255) | UNIQUE, NOT NULL
+password_hash            | VARCHAR(255) | NOT NULL
+is_admin                 | BOOLEAN      | NOT NULL, DEFAULT false
+is_deleted               | BOOLEAN      | NOT NULL, DEFAULT false
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+ix_users_email on (email)
+ix_users_is_deleted on (is_deleted)
+"""
+
+USER_SETTINGS = """
+id                       | UUID         | PK
+user_id                  | UUID         | FK(users.id), UNIQUE, NOT NULL
+risk_consent_accepted    | BOOLEAN      | NOT NULL, DEFAULT false
+risk_consent_accepted_at | TIMESTAMP    | NULL
+preferred_profile        | VARCHAR(50)  | DEFAULT 'moderate'
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+updated_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+ix_user_settings_user_id on (user_id)
+"""
+
+INSTRUMENTS = """
+id                       | UUID         | PK
+symbol                   | VARCHAR(50)  | NOT NULL
+exchange                 | VARCHAR(50)  | NOT NULL
+name                     | VARCHAR(255) | NULL
+sector                   | VARCHAR(100) | NULL
+market_cap_bucket        | VARCHAR(50)  | NULL
+pe_bucket                | VARCHAR(50)  | NULL
+is_active                | BOOLEAN      | NOT NULL, DEFAULT true
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+updated_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+ix_instruments_symbol on (symbol)
+ix_instruments_exchange on (exchange)
+ix_instruments_is_active on (is_active)
+"""
+
+PRICE_BARS = """
+id                       | UUID         | PK
+instrument_id            | UUID         | FK(instruments.id), NOT NULL
+ts                       | TIMESTAMP    | NOT NULL
+o                        | FLOAT        | NOT NULL
+h                        | FLOAT        | NOT NULL
+l                        | FLOAT        | NOT NULL
+c                        | FLOAT        | NOT NULL
+v                        | FLOAT        | NOT NULL
+interval                 | VARCHAR(10)  | NOT NULL
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+ix_price_bars_instrument_id on (instrument_id)
+ix_price_bars_ts on (ts)
+ix_price_bars_interval on (interval)
+idx_price_bars_instrument_ts_interval on (instrument_id, ts, interval) UNIQUE
+"""
+
+FEATURES = """
+id                       | UUID         | PK
+instrument_id            | UUID         | FK(instruments.id), NOT NULL
+ts                       | TIMESTAMP    | NOT NULL
+ret_1d                   | FLOAT        | NULL
+ret_5d                   | FLOAT        | NULL
+ret_20d                  | FLOAT        | NULL
+rsi_14                   | FLOAT        | NULL
+momentum_5d              | FLOAT        | NULL
+vol_20d                  | FLOAT        | NULL
+atr_14                   | FLOAT        | NULL
+volume_zscore            | FLOAT        | NULL
+additional_features      | JSON         | NULL
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+ix_features_instrument_id on (instrument_id)
+ix_features_ts on (ts)
+idx_features_instrument_ts on (instrument_id, ts) UNIQUE
+"""
+
+MODEL_VERSIONS = """
+id                       | UUID         | PK
+version                  | VARCHAR(100) | UNIQUE, NOT NULL
+trained_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+params_hash              | VARCHAR(64)  | NOT NULL
+metrics_json             | JSON         | NOT NULL
+model_path               | VARCHAR(500) | NULL
+is_active                | BOOLEAN      | NOT NULL, DEFAULT false
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+ix_model_versions_version on (version)
+ix_model_versions_is_active on (is_active)
+uq_model_versions_active on (is_active) UNIQUE WHERE is_active
+"""  # the last one makes the specification's note a rule: "only one model should have is_active = true"
+
+RECOMMENDATIONS = """
+id                       | UUID         | PK
+instrument_id            | UUID         | FK(instruments.id), NOT NULL
+model_version_id         | UUID         | FK(model_versions.id), NOT NULL
+profile                  | VARCHAR(50)  | NOT NULL
+label                    | VARCHAR(10)  | NOT NULL
+confidence               | FLOAT        | NOT NULL
+expected_return_pct      | FLOAT        | NULL
+horizon_days             | INTEGER      | NULL
+stop_loss                | FLOAT        | NULL
+take_profit              | FLOAT        | NULL
+justification            | TEXT         | NULL
+features_snapshot        | JSON         | NOT NULL
+generated_at             | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+is_active                | BOOLEAN      | NOT NULL, DEFAULT true
+
+ix_recommendations_instrument_id on (instrument_id)
+ix_recommendations_model_version_id on (model_version_id)
+ix_recommendations_profile on (profile)
+ix_recommendations_label on (label)
+ix_recommendations_generated_at on (generated_at)
+ix_recommendations_is_active on (is_active)
+idx_recommendations_active_generated on (is_active, generated_at)
+idx_recommendations_instrument_profile on (instrument_id, profile, generated_at)
+"""
+
+TABLES = {
+    "users": USERS,
+    "user_settings": USER_SETTINGS,
+    "instruments": INSTRUMENTS,
+    "price_bars": PRICE_BARS,
+    "features": FEATURES,
+    "model_versions": MODEL_VERSIONS,
+    "recommendations": RECOMMENDATIONS,
+}
+
+EXTENSIONS = {
+    "instruments": """
+uq_instruments_symbol_exchange on (symbol, exchange) UNIQUE
+""",
+    "model_versions": """
+as_of                    | TIMESTAMP    | NOT NULL
+
+ix_model_versions_as_of on (as_of) UNIQUE
+""",
+    "recommendations": """
+as_of                    | TIMESTAMP    | NOT NULL
+superseded_at            | TIMESTAMP    | NULL
+
+ix_recommendations_as_of on (as_of)
+uq_recommendations_current on (instrument_id, profile, as_of) UNIQUE WHERE superseded_at IS NULL
+""",
+    "rejected_bars": """
+id                       | UUID         | PK
+market                   | VARCHAR(50)  | NOT NULL
+session                  | TIMESTAMP    | NULL
+source                   | VARCHAR(50)  | NOT NULL
+file                     | VARCHAR(500) | NULL
+line                     | BIGINT       | NULL
+raw                      | JSON         | NOT NULL
+reason                   | VARCHAR(100) | NOT NULL
+run_id                   | VARCHAR(50)  | NULL
+rejected_at              | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+ix_rejected_bars_market_session on (market, session)
+ix_rejected_bars_reason on (reason)
+""",
+}
+
+SAMPLE_USER = """
+INSERT INTO users (id, email, password_hash, is_admin, is_deleted)
+VALUES (
+    gen_random_uuid(),
+    'test@example.com',
+    '$argon2id$v=19$m=65536,t=3,p=4$...',  -- hashed password
+    false,
+    false
+);
+"""
+SAMPLE_INSTRUMENT = """
+INSERT INTO instruments (id, symbol, exchange, name, sector, is_active)
+VALUES (
+    gen_random_uuid(),
+    'AAPL',
+    'NASDAQ',
+    'Apple Inc.',
+    'Technology',
+    true
+);
+"""
+SAMPLE_QUERY = """
+SELECT 
+    r.id,
+    i.symbol,
+    i.exchange,
+    r.profile,
+    r.label,
+    r.confidence,
+    r.expected_return_pct,
+    r.generated_at
+FROM recommendations r
+JOIN instruments i ON r.instrument_id = i.id
+WHERE r.is_active = true
+AND r.generated_at > NOW() - INTERVAL '7 days'
+ORDER BY r.generated_at DESC;
+"""  # noqa: W291 - as it stands in the specification
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the specification says of a column; `references` is `table.column`."""
+
+    type: str
+    nullable: bool
+    default: str | None = None
+    primary_key: bool = False
+    unique: bool = False
+    references: str | None = None
+
+
+def columns(tables: dict[str, str]) -> dict[str, Column]:
+    """Return every column, by `table.name`."""
+    rows = (
+        (table, line.split("|"))
+        for table, text in tables.items()
+        for line in text.splitlines()
+        if "|" in line
+    )
+    return {
+        f"{table}.{name.strip()}": _column(kind.strip(), words.strip()) for table, (name, kind, words) in rows
+    }
+
+
+def _column(kind: str, words: str) -> Column:
+    said = words.split(", ")
+    valued = {
+        name: word.removeprefix(name)
+        for word in said
+        for name in ("DEFAULT ", "FK(")
+        if word.startswith(name)
+    }
+    return Column(
+        type=kind,
+        nullable="NOT NULL" not in said and "PK" not in said,
+        default=valued.get("DEFAULT "),
+        primary_key="PK" in said,
+        unique="UNIQUE" in said,
+        references=valued["FK("].rstrip(")") if "FK(" in valued else None,
+    )
+
+
+def indexes(tables: dict[str, str]) -> dict[str, set[str]]:
+    """Return the lines of the indexes, by table."""
+    return {table: {line for line in text.splitlines() if " on (" in line} for table, text in tables.items()}

@@ -1,0 +1,32 @@
+"""The parameters' hash: every change that shapes a model changes it, and nothing else does."""
+
+import re
+from dataclasses import fields, replace
+
+import pytest
+
+from boursomatic_assets.learning.parameters import NOT_SHAPING, Parameters
+
+SHAPING = [field.name for field in fields(Parameters) if field.name not in NOT_SHAPING]
+
+
+def test_the_hash_is_a_sha256_in_hex_and_stable() -> None:
+    assert re.fullmatch("[0-9a-f]{64}", Parameters().params_hash())
+    assert Parameters().params_hash() == Parameters().params_hash()
+
+
+@pytest.mark.parametrize("name", SHAPING)
+def test_whatever_shapes_the_model_changes_the_hash(name: str) -> None:
+    value = getattr(Parameters(), name)
+    other = value[::-1] if name == "features" else value * 2
+    assert replace(Parameters(), **{name: other}).params_hash() != Parameters().params_hash()
+
+
+@pytest.mark.parametrize("name", NOT_SHAPING)
+def test_threads_and_the_gate_do_not_change_the_hash(name: str) -> None:
+    other = getattr(Parameters(), name) * 2
+    assert replace(Parameters(), **{name: other}).params_hash() == Parameters().params_hash()
+
+
+def test_no_feature_is_in_price_units() -> None:
+    assert not {"momentum_5d", "atr_14"} & set(Parameters().features)

@@ -1,0 +1,154 @@
+"""What is said when the database cannot be used: why, what to do next, and never a password."""
+
+import socket
+import struct
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+
+import pytest
+from conftest import Admin
+from sqlalchemy import Engine, make_url
+
+from boursomatic_assets import database as db
+
+SECRET, ENCODED = "s3cret@/", "s3cret%40%2F"
+StandIn = Callable[..., str]
+
+
+def by_engine() -> None:
+    db.require_postgres_15(db.engine())
+
+
+def by_arrow() -> None:
+    with db.arrow_connection():
+        pass
+
+
+@pytest.fixture(params=[by_engine, by_arrow, db.create_databases])
+def refusal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """What is said about an address, whichever way the connection is opened."""
+
+    def of(address: str) -> str:
+        monkeypatch.setenv("DATABASE_URL", address)
+        with pytest.raises(db.DatabaseError) as raised:
+            request.param()
+        shown = "".join(traceback.format_exception(raised.value)) + str(raised.value.__cause__)
+        assert "s3cret" not in shown
+        assert "\n" not in str(raised.value)
+        return str(raised.value)
+
+    return of
+
+
+@pytest.fixture
+def server_saying() -> Iterator[StandIn]:
+    """Starts a stand-in for servers that cannot be had here; each connection is given one answer."""
+    listeners = []
+
+    def start(*answers: bytes) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=answer_each, args=(listener, answers), daemon=True).start()
+        address = f"ann:{ENCODED}@127.0.0.1:{listener.getsockname()[1]}"
+        return f"postgresql://{address}/prices?sslmode=disable&gssencmode=disable"
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def answer_each(listener: socket.socket, answers: tuple[bytes, ...]) -> None:
+    for answer in answers:
+        client, _ = listener.accept()
+        with client:
+            client.recv(4096)
+            client.sendall(answer)
+            client.recv(4096)
+
+
+def message(kind: bytes, *parts: str | bytes) -> bytes:
+    """One message of PostgreSQL's protocol."""
+    body = b"".join(part if isinstance(part, bytes) else part.encode() + b"\0" for part in parts)
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def welcome(version: str) -> bytes:
+    return message(b"R", bytes(4)) + message(b"S", "server_version", version) + message(b"Z", b"I")
+
+
+def test_no_server_is_said_with_its_address(refusal: Callable[[str], str]) -> None:
+    assert refusal(f"postgresql://ann:{ENCODED}@127.0.0.1:1/prices") == (
+        "the server at 127.0.0.1:1 does not answer (Connection refused): start it, or correct DATABASE_URL"
+    )
+
+
+def test_an_unknown_host_is_said(refusal: Callable[[str], str]) -> None:
+    said = refusal(f"postgresql://ann:{ENCODED}@no-such-host.invalid/prices")
+    assert said.startswith("the server at no-such-host.invalid:5432 does not answer (")
+
+
+def test_a_wrong_password_is_said_with_its_user(admin: Admin, refusal: Callable[[str], str]) -> None:
+    address = admin.url.set(password=SECRET).render_as_string(hide_password=False)
+    assert f"refused the password of user {admin.url.username}: correct DATABASE_URL" in refusal(address)
+
+
+@pytest.mark.parametrize("refusal", [by_engine, by_arrow], indirect=True)
+def test_a_missing_database_is_said_with_what_makes_it(admin: Admin, refusal: Callable[[str], str]) -> None:
+    assert refusal(admin.address("nowhere")).endswith("has no database nowhere: run `boursomatic db upgrade`")
+
+
+def test_any_other_refusal_is_passed_on(
+    admin: Admin, database: Engine, refusal: Callable[[str], str]
+) -> None:
+    database.dispose()
+    admin.execute(f'ALTER DATABASE "{database.url.database}" ALLOW_CONNECTIONS false')
+    said = refusal(admin.address(str(database.url.database)))
+    assert said.endswith(
+        f'refused the connection: database "{database.url.database}" is not currently accepting connections'
+    )
+
+
+@pytest.mark.parametrize("refusal", [by_engine], indirect=True)
+def test_an_old_server_is_refused(server_saying: StandIn, refusal: Callable[[str], str]) -> None:
+    assert "is PostgreSQL 14, and 15 or later is needed" in refusal(server_saying(welcome("14.12")))
+
+
+def test_a_server_that_starts_up_is_waited_for(server_saying: StandIn) -> None:
+    starting = message(b"E", "SFATAL", "C57P03", "Mthe database system is starting up", b"\0")
+    address = server_saying(starting, starting, welcome("15.0"))
+    with db.connect(make_url(address)) as connection:
+        assert connection.info.server_version == 150000
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("s3cret", "is not an address like postgresql"),
+        ("postgresql://ann@host:s3cret/prices", "is not an address like postgresql"),
+        ("mysql://ann:s3cret@host/prices", "starts with mysql: only PostgreSQL is used"),
+        ("sqlite:///s3cret.db", "starts with sqlite: only PostgreSQL is used"),
+        ("postgresql://ann:s3cret@host", "names no database"),
+        (
+            "postgresql://ann:s3cret@host/prices?no_such_option=1",
+            'invalid connection option "no_such_option"',
+        ),
+    ],
+)
+def test_a_wrong_address_is_explained(refusal: Callable[[str], str], address: str, what: str) -> None:
+    assert what in refusal(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://ann:s3cret@host/prices", "postgresql://ann:***@host/prices"),
+        (
+            "postgresql://host/prices?user=ann&password=s3cret",
+            "postgresql://host/prices?password=***&user=ann",
+        ),
+        ("postgresql://ann@/prices?passfile=file", "postgresql://ann@/prices?passfile=file"),
+    ],
+)
+def test_a_shown_address_has_no_password(address: str, shown: str) -> None:
+    assert db.redacted(make_url(address)).replace("%2A", "*") == shown
