@@ -1,1 +1,8 @@
 """Boursomatic: price bars of two stock markets into audited BUY / HOLD / SELL advice, as Dagster assets."""
+
+import warnings
+
+# Said by Dagster at every import of our definitions, about features that we chose knowingly.
+warnings.filterwarnings("ignore", message=r"(?s).*is currently in (beta|preview)")
+# Runs are cut per asset (`assets/common.py`); the job over all of them only takes single sessions.
+warnings.filterwarnings("ignore", message=r"(?s).*materializes assets with varying BackfillPolicies")

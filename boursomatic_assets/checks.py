@@ -57,7 +57,8 @@ def one_bar_per_instrument_and_session(connection: Connection, part: Slice) -> F
 def prices_are_sane(connection: Connection, part: Slice) -> Finding:
     """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
     positive = " AND ".join(f"t.{price} > 0 AND t.{price} < 'Infinity'" for price in "ohlc")
-    sane = f"{positive} AND t.h >= greatest(t.o, t.c, t.l) AND t.l <= least(t.o, t.c) AND t.v >= 0 AND t.v < 'Infinity'"
+    ordered = "t.h >= greatest(t.o, t.c, t.l) AND t.l <= least(t.o, t.c)"
+    sane = f"{positive} AND {ordered} AND t.v >= 0 AND t.v < 'Infinity'"
     return _count(connection, f"{BARS} AND NOT ({sane})", bounds(part))
 
 
@@ -113,8 +114,11 @@ def features_are_possible(connection: Connection, part: Slice) -> Finding:
 @promise("features")
 def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
     """Every row has its instrument and its daily bar, and every daily bar has its row."""
-    bar = "SELECT FROM price_bars b WHERE b.instrument_id = t.instrument_id AND b.ts = t.ts AND b.interval = 'daily'"
-    row = "SELECT FROM features f WHERE f.instrument_id = t.instrument_id AND f.ts = t.ts"
+    same = "x.instrument_id = t.instrument_id AND x.ts = t.ts"
+    bar, row = (
+        f"SELECT FROM price_bars x WHERE {same} AND x.interval = 'daily'",
+        f"SELECT FROM features x WHERE {same}",
+    )
     orphans = _count(connection, f"{FEATURES} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part))
     return orphans + _count(connection, f"{BARS} AND NOT EXISTS ({row})", bounds(part))
 
@@ -130,8 +134,8 @@ def one_row_per_version(connection: Connection) -> Finding:
 
 @promise("model_versions")
 def exactly_one_model_is_active(connection: Connection) -> Finding:
-    """The promoted version with the latest `as_of` is active and no other; before the first promotion none is."""
-    newest = "SELECT as_of FROM model_versions WHERE (metrics_json->>'promoted')::boolean ORDER BY as_of DESC LIMIT 1"
+    """The promoted version with the latest `as_of` is active and no other; before a promotion none is."""
+    newest = "SELECT max(as_of) FROM model_versions WHERE (metrics_json->>'promoted')::boolean"
     active = connection.scalar(text("SELECT count(*) FROM model_versions WHERE is_active"))
     wrong = _count(connection, f"model_versions WHERE is_active IS DISTINCT FROM (as_of = ({newest}))", {})
     return wrong + Finding(figures={"active": active})
@@ -264,6 +268,4 @@ def _unique(
         ),
         {"index": index},
     )
-    return Finding(
-        errors=repeated + (not guarded), figures={"repeated": repeated, "index_at_work": bool(guarded)}
-    )
+    return Finding(errors=repeated + (not guarded), figures={"repeated": repeated, "index_at_work": bool(guarded)})

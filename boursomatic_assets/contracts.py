@@ -77,9 +77,7 @@ def _rules(part: Slice) -> dict[str, pl.Expr]:
     sessions = np.array(part.sessions, dtype="datetime64[us]")
     return {
         "symbol is missing": pl.col("symbol").is_null(),
-        "exchange is not of a known market": ~pl.col("exchange")
-        .is_in(part.market.exchanges)
-        .fill_null(False),
+        "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
         "instrument is unknown": pl.col("instrument_id").is_null(),
         "interval is not known": pl.col("interval").ne_missing("daily"),
         "time is missing or unreadable": pl.col("ts").is_null(),
@@ -113,9 +111,7 @@ def _rejections(rejected: pl.DataFrame, part: Slice, source: str) -> pl.DataFram
         rejected.with_columns(raw=pl.coalesce("raw", as_delivered.struct.json_encode()))
         .sort("ts", maintain_order=True)
         .join_asof(dates.to_frame(), left_on="ts", right_on="session", strategy="backward")
-        .select(
-            "session", "file", "line", "raw", "reason", market=pl.lit(part.market.name), source=pl.lit(source)
-        )
+        .select("session", "file", "line", "raw", "reason", market=pl.lit(part.market.name), source=pl.lit(source))
     )
     return rows.with_columns(id=_ids(rows))
 

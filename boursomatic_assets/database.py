@@ -86,9 +86,7 @@ def _given_url(variable: str, driver: str) -> URL | None:
             f"{variable} is not an address like {EXAMPLE}: percent-encode what is special in its password"
         ) from None
     if url.drivername not in ("postgresql", DRIVER, driver):
-        raise DatabaseError(
-            f"{variable} starts with {url.drivername}: only PostgreSQL is used, like {EXAMPLE}"
-        )
+        raise DatabaseError(f"{variable} starts with {url.drivername}: only PostgreSQL is used, like {EXAMPLE}")
     if not url.database:
         raise DatabaseError(f"{variable} names no database: write it last, like {EXAMPLE}")
     return url.set(drivername=driver)

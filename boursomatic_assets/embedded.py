@@ -150,7 +150,7 @@ def _start(place: Place) -> Server:
     while not _is_up(refusal := _refusal(server)):
         if time.monotonic() > deadline:
             raise ServerError(f"the embedded server does not answer ({refusal}): see {place.log}")
-        if NOBODY_LISTENS in refusal and not _is_postmaster(_pid(place), place):
+        if NOBODY_LISTENS in refusal and not _lives(place):
             _try_start(place)
         time.sleep(0.05)
     return server
@@ -158,9 +158,7 @@ def _start(place: Place) -> Server:
 
 def _try_start(place: Place) -> None:
     _remove_stale_locks(place)
-    place.log.touch(mode=0o600)
-    place.give_to_server(place.log)
-    size = place.log.stat().st_size
+    size = place.log.stat().st_size if place.log.exists() else 0
     folder = f"-k {shlex.quote(str(place.socket))}"
     wait = ("-w", "-t", str(START_SECONDS))
     try:
@@ -169,7 +167,7 @@ def _try_start(place: Place) -> None:
         said = _log_since(place, size)
         if "shared memory block" in said:
             time.sleep(0.5)  # the last processes of a killed server are still leaving
-        elif not _is_postmaster(_pid(place), place):
+        elif not _lives(place):
             reason = " ".join(said.rpartition("FATAL:")[2].split())[:400] or error
             raise ServerError(f"the embedded server does not start: {reason}; see {place.log}") from None
 
@@ -181,7 +179,7 @@ def _remove_stale_locks(place: Place) -> None:
 
 
 def _stop(place: Place) -> bool:
-    if not _is_postmaster(_pid(place), place):
+    if not _lives(place):
         return False
     run(place.server_ids(), "pg_ctl", "stop", "-w", "-t", "60", "-m", "fast", "-D", place.data)
     return True
@@ -205,23 +203,19 @@ def _is_up(refusal: str) -> bool:
     return not any(words in refusal for words in (NOBODY_LISTENS, NOT_YET, NO_WORD))
 
 
-def _pid(place: Place) -> int | None:
+def _lives(place: Place) -> bool:
+    """Tell whether the cluster's server is alive: after a crash its pid may be anybody's."""
     try:
-        return abs(int((place.data / "postmaster.pid").read_text().splitlines()[0]))
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _is_postmaster(pid: int | None, place: Place) -> bool:
-    """Tell whether a pid is this cluster's server: after a crash the number may be anybody's."""
-    process = Path("/proc") / str(pid)
-    try:
+        process = Path("/proc") / (place.data / "postmaster.pid").read_text().split()[0]
         return (process / "comm").read_text() == "postgres\n" and (process / "cwd").readlink() == place.data
-    except OSError:
+    except (OSError, IndexError):
         return False
 
 
 def _log_since(place: Place, size: int) -> str:
+    """Return what the log has gained since it had a size in bytes."""
+    if not place.log.exists():
+        return ""
     with place.log.open("rb") as log:
         log.seek(size)
         return log.read().decode(errors="replace")

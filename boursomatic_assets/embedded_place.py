@@ -14,6 +14,7 @@ stopping is `embedded.py`.
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,8 @@ class Place:
             ServerError: Even the folder for temporary files has too long a path.
         """
         link = self.folder / "socket"
+        if link.is_dir() and not link.is_symlink():
+            shutil.rmtree(link)  # others may have put a socket of theirs into it
         link.unlink(missing_ok=True)
         if _fits_a_socket(link):
             link.mkdir(mode=0o700)
@@ -102,9 +105,7 @@ def make(home: Path) -> Place:
     """
     link = home / "postgres"
     if link.is_symlink() and not link.exists():
-        raise ServerError(
-            f"{link.readlink()} is gone: mount it again, or remove {link} to start with no data"
-        )
+        raise ServerError(f"{link.readlink()} is gone: mount it again, or remove {link} to start with no data")
     if not link.exists():
         if os.geteuid() == 0 and not _is_open_to_all(home):
             link.symlink_to(_make_under_base(home))

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import pwd
 import shutil
-import subprocess  # nosec B404: programs of PostgreSQL and the system, without a shell
+import subprocess  # nosec B404
 from collections.abc import Iterator
 from pathlib import Path
 

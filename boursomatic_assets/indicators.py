@@ -195,9 +195,7 @@ def _panel(bars: pl.DataFrame, ordinal: Ints) -> Panel:
 
 def _ordinals(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> Ints:
     """The session ordinal of each sorted bar, which is the index of its ts in sessions."""
-    calendar = (
-        pl.DataFrame({"ts": sessions}).with_columns(pl.col("ts").cast(bars["ts"].dtype)).with_row_index()
-    )
+    calendar = pl.DataFrame({"ts": sessions}).with_columns(pl.col("ts").cast(bars["ts"].dtype)).with_row_index()
     placed = bars.select("instrument_id", "ts").join(calendar, on="ts", how="left", maintain_order="left")
     strays = placed.filter(pl.col("index").is_null())
     if len(strays):

@@ -7,7 +7,6 @@ Kept elsewhere: SQL (`tables.py`, `staging.py`, `merging.py`).
 from collections.abc import Iterator
 from dataclasses import asdict
 
-
 import dagster as dg
 import pandas as pd
 import polars as pl

@@ -98,9 +98,7 @@ def require_consent(yes: bool) -> None:
     """
     rows = ", ".join(f"{count} in {table}" for table, count in row_counts(database.engine()).items() if count)
     if rows and not yes and os.environ.get("BOURSOMATIC_YES") != "1":
-        raise DatabaseError(
-            f"this drops rows for good ({rows}): say --yes, or set BOURSOMATIC_YES=1, to go ahead"
-        )
+        raise DatabaseError(f"this drops rows for good ({rows}): say --yes, or set BOURSOMATIC_YES=1, to go ahead")
 
 
 def row_counts(engine: Engine) -> dict[str, int]:
@@ -108,9 +106,7 @@ def row_counts(engine: Engine) -> dict[str, int]:
     existing = inspect(engine).get_table_names()
     tables = [table for table in Table.metadata.sorted_tables if table.name in existing]
     with engine.connect() as connection:
-        return {
-            table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables
-        }
+        return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables}
 
 
 def main() -> None:

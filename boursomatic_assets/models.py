@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy import Table as SqlTable
 from sqlmodel import Field, SQLModel
 
 PROFILES: Final = ("conservative", "moderate", "aggressive")
@@ -61,6 +62,7 @@ def _positive(column: str) -> CheckConstraint:
 class Table(SQLModel):
     """What all tables share: the names of their constraints."""
 
+    __table__: ClassVar[SqlTable]
     metadata: ClassVar[MetaData] = MetaData(
         naming_convention={
             "pk": "pk_%(table_name)s",
@@ -82,9 +84,7 @@ class User(Table, table=True):
     email: str = Field(sa_type=String(255), index=True, description="User email address")
     password_hash: str = Field(sa_type=String(255), description="Hashed password (Argon2id)")
     is_admin: bool = Field(default=False, sa_column_kwargs=_FALSE, description="Admin privileges flag")
-    is_deleted: bool = Field(
-        default=False, index=True, sa_column_kwargs=_FALSE, description="Soft delete flag"
-    )
+    is_deleted: bool = Field(default=False, index=True, sa_column_kwargs=_FALSE, description="Soft delete flag")
     created_at: NaiveDatetime = _now("Account creation timestamp")
 
 
@@ -103,9 +103,7 @@ class UserSettings(Table, table=True):
     risk_consent_accepted: bool = Field(
         default=False, sa_column_kwargs=_FALSE, description="Risk disclosure acceptance"
     )
-    risk_consent_accepted_at: NaiveDatetime | None = Field(
-        default=None, description="When consent was accepted"
-    )
+    risk_consent_accepted_at: NaiveDatetime | None = Field(default=None, description="When consent was accepted")
     preferred_profile: str | None = Field(
         default="moderate",
         sa_type=String(50),
@@ -221,9 +219,7 @@ class ModelVersion(Table, table=True):
     trained_at: NaiveDatetime = _now("Training completion time")
     params_hash: str = Field(sa_type=String(64), description="Hash of model parameters")
     metrics_json: dict[str, Any] = Field(sa_type=_JSON, description="Training/validation metrics")
-    model_path: str | None = Field(
-        default=None, sa_type=String(500), description="Path to serialized model file"
-    )
+    model_path: str | None = Field(default=None, sa_type=String(500), description="Path to serialized model file")
     is_active: bool = Field(
         default=False, index=True, sa_column_kwargs=_FALSE, description="Current production model flag"
     )

@@ -33,9 +33,7 @@ def _holidays() -> list[dt.datetime]:
 
 
 # end_offset=1: a session's partition exists on its own date, so that a schedule can fill it after the close.
-SESSION_DATES = dg.DailyPartitionsDefinition(
-    START.isoformat(), exclusions=[*WEEKENDS, *_holidays()], end_offset=1
-)
+SESSION_DATES = dg.DailyPartitionsDefinition(START.isoformat(), exclusions=[*WEEKENDS, *_holidays()], end_offset=1)
 MARKET_SESSIONS = dg.MultiPartitionsDefinition(
     {"date": SESSION_DATES, "market": dg.StaticPartitionsDefinition(list(MARKETS))}
 )
@@ -62,9 +60,7 @@ SAME_MARKET_LOOKBACK = _mapping(
 """A session and the LOOKBACK sessions before it, of its own market."""
 
 EVERYTHING_BEFORE = _mapping(
-    dg.TimeWindowPartitionMapping(
-        start_offset=-20_000, end_offset=-1, allow_nonexistent_upstream_partitions=True
-    ),
+    dg.TimeWindowPartitionMapping(start_offset=-20_000, end_offset=-1, allow_nonexistent_upstream_partitions=True),
     dg.AllPartitionMapping(),
 )
 """Every earlier session of every market, and not the session itself."""
@@ -100,9 +96,18 @@ def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:
     if end > (today := dt.datetime.now(dt.UTC).date()):
         raise ValueError(f"{end} is in the future: the last date that can be asked for is {today}")
     sessions = all_sessions()
-    dates: list[dt.date] = sessions[
-        (sessions >= np.datetime64(start)) & (sessions <= np.datetime64(end))
-    ].tolist()
+    dates: list[dt.date] = sessions[(sessions >= np.datetime64(start)) & (sessions <= np.datetime64(end))].tolist()
     if not dates:
         raise ValueError(f"no market trades between {start} and {end}")
     return dates
+
+
+def newest_closed_date() -> dt.date:
+    """The newest partition date on which every market that trades has closed."""
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    past: list[dt.date] = all_sessions()[all_sessions() <= np.datetime64(now, "D")].tolist()
+    return next(
+        date
+        for date in reversed(past)
+        if all(market.closes(date) <= now for market in MARKETS.values() if market.is_session(date))
+    )

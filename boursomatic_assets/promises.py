@@ -37,9 +37,7 @@ class Finding:
         )
 
 
-def promise(
-    asset: str, *, blocking: bool = True
-) -> Callable[[Callable[..., Finding]], dg.AssetChecksDefinition]:
+def promise(asset: str, *, blocking: bool = True) -> Callable[[Callable[..., Finding]], dg.AssetChecksDefinition]:
     """Make a function an asset check of its name, described by its docstring.
 
     The function takes a connection and, for an asset cut into slices, one slice of the run; its findings over

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightgbm as lgb
+import numpy as np
 import polars as pl
 from sqlalchemy import Connection, text
 
@@ -121,9 +122,8 @@ def _missing(last: dt.date, parameters: Parameters) -> list[dt.date]:
         if begin is None:
             return []
         done = {version.as_of.date() for version in versions(connection, _midnight(last + dt.timedelta(1)))}
-    sessions = all_sessions()
-    enough = parameters.minimum_training_sessions + parameters.horizon
-    first = sessions[sessions >= begin][enough].item()
+    known = all_sessions()[all_sessions() >= np.datetime64(begin, "D")]
+    first = known[parameters.minimum_training_sessions + parameters.horizon].item()
     return [due for due in due_dates(first, last) if due not in done]
 
 
@@ -181,7 +181,7 @@ def _booster(version: Version | None) -> lgb.Booster | None:
 
 def _activate_newest(connection: Connection) -> None:
     """Make the newest promoted version the active one; the caller holds the lock."""
-    newest = "(SELECT as_of FROM model_versions WHERE (metrics_json->>'promoted')::boolean ORDER BY as_of DESC LIMIT 1)"
+    newest = "(SELECT max(as_of) FROM model_versions WHERE (metrics_json->>'promoted')::boolean)"
     for state, relation in (("false", "<>"), ("true", "=")):
         connection.execute(
             text(

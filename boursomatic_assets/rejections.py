@@ -10,12 +10,10 @@ from boursomatic_assets.models import RejectedBar
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import stage
 
-REJECTED_BARS: Table = RejectedBar.__table__  # type: ignore[attr-defined]
+REJECTED_BARS: Table = RejectedBar.__table__
 
 
-def record(
-    connection: Connection, part: Slice, kept: pl.DataFrame, rejected: pl.DataFrame, run_id: str
-) -> int:
+def record(connection: Connection, part: Slice, kept: pl.DataFrame, rejected: pl.DataFrame, run_id: str) -> int:
     """Make the refusals of the sessions that were delivered equal to `rejected`; returns how many there are.
 
     A row that was refused before stays with its first run and time. Rows without a readable time belong to

@@ -20,6 +20,7 @@ def report_partitions(
     Dagster's own `add_asset_metadata` takes one key at a time, and lists every partition there is to check it:
     50 ms for each key of a range.
     """
-    handles = {AssetMetadataHandle(asset_key=asset_key, partition_key=key): value for key, value in metadata.items()}
-    known = step._metadata_accumulator.per_output_metadata
-    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata={**known, **handles})
+    known: dict[Any, Mapping[str, Any]] = dict(step._metadata_accumulator.per_output_metadata)
+    for key, value in metadata.items():
+        known[AssetMetadataHandle(asset_key=asset_key, partition_key=key)] = value
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=known)

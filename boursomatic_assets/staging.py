@@ -51,9 +51,7 @@ class Stage:
         Where a table has no `updated_at`, a changed row is a new record: its `created_at` says since when.
         """
         stamp = "updated_at" if "updated_at" in self.table.columns else "created_at"
-        return ", ".join(
-            [*(f"{_QUOTE(name)} = s.{_QUOTE(name)}" for name in self._values), f"{stamp} = now()"]
-        )
+        return ", ".join([*(f"{_QUOTE(name)} = s.{_QUOTE(name)}" for name in self._values), f"{stamp} = now()"])
 
     def listed(self, alias: str = "") -> str:
         """The staged columns, comma-separated."""

@@ -19,7 +19,7 @@ from boursomatic_assets.database import arrow_connection
 from boursomatic_assets.models import Feature, Instrument, PriceBar, Recommendation
 from boursomatic_assets.slices import Slice
 
-INSTRUMENTS: Table = Instrument.__table__  # type: ignore[attr-defined]
+INSTRUMENTS: Table = Instrument.__table__
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Grain:
 
 
 GRAINS = {
-    "price_bars": Grain(PriceBar.__table__, "ts", "interval = 'daily'"),  # type: ignore[attr-defined]
-    "features": Grain(Feature.__table__, "ts"),  # type: ignore[attr-defined]
-    "recommendations": Grain(Recommendation.__table__, "as_of", "superseded_at IS NULL", supersedes=True),  # type: ignore[attr-defined]
+    "price_bars": Grain(PriceBar.__table__, "ts", "interval = 'daily'"),
+    "features": Grain(Feature.__table__, "ts"),
+    "recommendations": Grain(Recommendation.__table__, "as_of", "superseded_at IS NULL", supersedes=True),
 }
 
 

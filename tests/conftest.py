@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 HOME = "BOURSOMATIC_HOME"
+RUN_PREFIX = "boursomatic-tests-"
 GIVEN_SERVER = "BOURSOMATIC_TEST_DATABASE_URL"
 
 
@@ -32,7 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
             os.environ.pop(name, None)
-        os.environ[HOME] = tempfile.mkdtemp(prefix="boursomatic-tests-")
+        remove_homes_of_killed_runs()
+        os.environ[HOME] = tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -50,6 +52,14 @@ def remove_home(home: Path) -> None:
     for outside in (home / "postgres" / "socket", home / "postgres"):
         shutil.rmtree(outside.resolve(), ignore_errors=True)
     shutil.rmtree(home)
+
+
+def remove_homes_of_killed_runs() -> None:
+    """Clean up after runs that could not do it themselves."""
+    for home in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*"):
+        pid = home.name.removeprefix(RUN_PREFIX).partition("-")[0]
+        if home.owner() == Path.home().owner() and not Path(f"/proc/{pid}").exists():
+            remove_home(home)
 
 
 class Admin:

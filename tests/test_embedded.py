@@ -49,6 +49,15 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
+@pytest.fixture
+def stranger(running: embedded.Server) -> "Iterator[subprocess.Popen[bytes]]":
+    """A living process of the server's user that is no server."""
+    owner = running.data.stat().st_uid if os.geteuid() == 0 else None
+    with subprocess.Popen(["sleep", "600"], user=owner) as process:
+        yield process
+        process.kill()
+
+
 def connected(server: embedded.Server, database: str = "boursomatic") -> psycopg.Connection:
     return psycopg.connect(
         host=str(server.host),
@@ -152,20 +161,16 @@ def test_a_start_waits_for_the_last_query_of_a_killed_server(shared: Path, runni
         assert not query.exists()
 
 
-def test_a_recycled_pid_is_not_taken_for_the_server(shared: Path, running: embedded.Server) -> None:
+def test_a_recycled_pid_is_not_taken_for_the_server(
+    shared: Path, running: embedded.Server, stranger: "subprocess.Popen[bytes]"
+) -> None:
     kill(running)
-    owner = running.data.stat().st_uid if os.geteuid() == 0 else None
-    with subprocess.Popen(["sleep", "600"], user=owner) as stranger:
-        for lock in (running.data / "postmaster.pid", running.host / ".s.PGSQL.5432.lock"):
-            first, _, rest = lock.read_text().partition("\n")
-            assert int(first) != stranger.pid
-            lock.write_text(f"{stranger.pid}\n{rest}")
-        server = embedded.ensure_running(shared)
-        assert stranger.poll() is None
-        assert pid_of(server) != stranger.pid
-        assert embedded.stop(shared) is True
-        assert stranger.poll() is None
-        stranger.kill()
+    for lock in (running.data / "postmaster.pid", running.host / ".s.PGSQL.5432.lock"):
+        lock.write_text(lock.read_text().replace(lock.read_text().split()[0], str(stranger.pid), 1))
+    server = embedded.ensure_running(shared)
+    assert pid_of(server) != stranger.pid
+    assert embedded.stop(shared) is True
+    assert stranger.poll() is None
 
 
 def test_processes_that_start_at_once_share_one_server(home: Path) -> None:
@@ -210,10 +215,28 @@ def test_a_home_with_a_long_and_strange_path_works(open_folder: Path) -> None:
     remove_home(home)
 
 
-def test_a_socket_folder_that_is_open_to_others_is_not_used(shared: Path, running: embedded.Server) -> None:
-    running.host.chmod(0o755)
+def test_every_part_is_closed_by_itself(running: embedded.Server) -> None:
+    place = running.passfile.parent
+    assert place.stat().st_mode & 0o007 == 0
+    for part in (running.data, running.host, running.host / ".s.PGSQL.5432"):
+        assert part.stat().st_mode & 0o777 == 0o700
+    assert running.passfile.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_socket_folder_that_is_open_to_others_is_made_anew(shared: Path, running: embedded.Server) -> None:
+    running.host.chmod(0o777)
+    (running.host / "of somebody else").touch()
     assert embedded.status(shared) is None
-    running.host.chmod(0o700)
+    assert embedded.ensure_running(shared) == running
+    assert running.host.stat().st_mode & 0o777 == 0o700
+    assert not (running.host / "of somebody else").exists()
+
+
+def test_an_emptied_pid_file_is_survived(shared: Path, running: embedded.Server) -> None:
+    """A power cut leaves one."""
+    kill(running)
+    (running.data / "postmaster.pid").write_text("")
+    assert value(embedded.ensure_running(shared), "SELECT 1") == 1
 
 
 def test_a_socket_folder_that_is_gone_is_made_again(shared: Path, running: embedded.Server) -> None:
@@ -233,8 +256,7 @@ def test_the_password_is_needed(running: embedded.Server, monkeypatch: pytest.Mo
         )
 
 
-def test_the_password_is_kept_in_one_private_file(running: embedded.Server) -> None:
-    assert running.passfile.stat().st_mode & 0o777 == 0o600
+def test_the_password_is_kept_in_one_file(running: embedded.Server) -> None:
     password = running.passfile.read_text().strip().rpartition(":")[2].encode()
     place = running.passfile.parent
     holders = [path for path in place.rglob("*") if path.is_file() and password in path.read_bytes()]

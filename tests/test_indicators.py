@@ -100,8 +100,8 @@ def drift(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> pl.DataFr
 
 
 def real_files() -> list[Path]:
-    """Tidy Parquet files of daily bars, in the folder that BOURSOMATIC_FILES names, if it does."""
-    folder = os.environ.get("BOURSOMATIC_FILES")
+    """Tidy Parquet files of daily bars, in the folder that BOURSOMATIC_TEST_FILES names, if it does."""
+    folder = os.environ.get("BOURSOMATIC_TEST_FILES")
     return sorted(Path(folder).glob("*daily*.parquet")) if folder else []
 
 

@@ -34,9 +34,7 @@ def column_schema(model: type[Table]) -> dg.TableSchema:
             name=column.name,
             type=column.type.compile(dialect).lower(),
             description=model.model_fields[column.name].description,
-            constraints=dg.TableColumnConstraints(
-                nullable=bool(column.nullable), unique=bool(column.primary_key)
-            ),
+            constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.primary_key)),
         )
         for column in table.columns
     ]

@@ -28,6 +28,4 @@ def instruments(source: BarSource) -> pl.DataFrame:
 def identified(delivered: pl.DataFrame) -> pl.DataFrame:
     """Instruments with their ids, which are derived from symbol and exchange: the same in every database."""
     names = delivered.select(pl.concat_str("symbol", "exchange", separator="|")).to_series()
-    return delivered.with_columns(
-        id=pl.Series([str(uuid.uuid5(_NAMESPACE, n)) for n in names], dtype=pl.String)
-    )
+    return delivered.with_columns(id=pl.Series([str(uuid.uuid5(_NAMESPACE, n)) for n in names], dtype=pl.String))

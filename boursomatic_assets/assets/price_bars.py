@@ -10,8 +10,8 @@ from boursomatic_assets.assets.common import FRAMES_POLICY, OWNERS, about
 from boursomatic_assets.contracts import Delivery, judge
 from boursomatic_assets.models import PriceBar
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices
-from boursomatic_assets.slices import require_closed
 from boursomatic_assets.resources import BarSource
+from boursomatic_assets.slices import require_closed
 
 
 @dg.asset(

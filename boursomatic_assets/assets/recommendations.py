@@ -65,4 +65,4 @@ def publish(
         schema={"ts": pl.Datetime("us"), "as_of": pl.Datetime("us")},
     )
     constants = {"model_version_id": pl.lit(version.id), "market": pl.lit(part.market.name)}
-    return advice.join(closes, on="ts").with_columns(**constants).select(SCHEMA)
+    return advice.join(closes, on="ts").with_columns(**constants).select(*SCHEMA)

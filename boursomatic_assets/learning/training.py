@@ -52,9 +52,7 @@ def train(features: pl.DataFrame, bars: pl.DataFrame, cutoff: datetime, paramete
     learned = what_was_learned(parts.train, cutoff)
     model_text = fit(parts.train, parameters)
     validation_closes = closes.filter(pl.col("ts") >= parts.window.start)
-    measured = measure(
-        lgb.Booster(model_str=model_text), parts.validation, validation_closes, parameters.horizon
-    )
+    measured = measure(lgb.Booster(model_str=model_text), parts.validation, validation_closes, parameters.horizon)
     frequencies = np.tile(list(learned["train_share"].values()), (parts.validation.height, 1))
     no_skill = {"log_loss_no_skill": log_loss(class_numbers(parts.validation), frequencies)}
     return Challenger(model_text, {**measured, **no_skill, **learned}, parameters.params_hash(), parts.window)

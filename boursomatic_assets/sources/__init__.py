@@ -37,7 +37,10 @@ class SourceError(ValueError):
 class Source(Protocol):
     """Anything that has instruments and bars."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in `rejected_bars`."""
+        ...
 
     def instruments(self) -> pl.DataFrame:
         """The instruments it knows, with the columns of `INSTRUMENTS`."""

@@ -34,7 +34,7 @@ class Files:
         empty = pl.LazyFrame(schema=INSTRUMENTS)
         about = pl.concat([*described, empty]).unique(["symbol", "exchange"], keep="first")
         keys = ["symbol", "exchange"]
-        return named.join(about, on=keys, how="left").select(INSTRUMENTS).sort(keys).collect()
+        return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys).collect()
 
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
         """Bars of a market in [start, end); rows that name no known exchange are the first market's."""
@@ -48,9 +48,7 @@ class Files:
 
     def _paths(self) -> list[Path]:
         if not self.folder.is_dir():
-            raise SourceError(
-                f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars"
-            )
+            raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
         return sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv"))
 
     def _bars(self) -> Iterator[pl.LazyFrame]:
@@ -76,22 +74,17 @@ def _tidy(path: Path, name: str) -> pl.LazyFrame:
             ts=_time(file.collect_schema()["ts"]),
             file=pl.lit(name),
         )
-        .select(RAW_BARS)
+        .select(*RAW_BARS)
     )
 
 
 def _scan(path: Path, name: str) -> tuple[pl.LazyFrame, list[str]]:
     """A file, its cells as they stand: CSV is read as text, so that nothing is guessed."""
     try:
-        if path.suffix.lower() == ".csv":
-            file = pl.scan_csv(path, infer_schema=False)
-        else:
-            file = pl.scan_parquet(path)
+        file = pl.scan_csv(path, infer_schema=False) if path.suffix.lower() == ".csv" else pl.scan_parquet(path)
         return file, file.collect_schema().names()
     except pl.exceptions.PolarsError as error:
-        raise SourceError(
-            f"{name}: cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}"
-        ) from None
+        raise SourceError(f"{name}: cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from None
 
 
 def _time(kind: pl.DataType) -> pl.Expr:

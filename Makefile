@@ -1,0 +1,44 @@
+# install: the environment in .venv    demo: simulated bars through to recommendations
+# test: everything that CI runs        dev: the Dagster UI on 127.0.0.1:3000
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: install demo test dev lock
+
+install: .venv/.installed
+
+.venv/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@scripts/require_openmp.sh
+	@touch $@
+
+.venv/.tested: .venv/.installed requirements-test.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-test.txt
+	@touch $@
+
+demo: export BOURSOMATIC_SOURCE = simulated
+demo: install
+	$(BIN)/boursomatic db upgrade
+	$(BIN)/boursomatic backfill
+	$(BIN)/boursomatic recommendations
+
+test: .venv/.tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive boursomatic_assets migrations --configfile pyproject.toml
+	$(BIN)/pytest -n 2
+
+dev: install
+	$(BIN)/boursomatic dev
+
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header \
+		--extra build pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header \
+		--extra build --extra test -c requirements.txt pyproject.toml -o requirements-test.txt

@@ -1,0 +1,162 @@
+"""The command line: `boursomatic`.
+
+What belongs here: words, options, exit codes. Kept elsewhere: what the commands do.
+Imports stay inside the commands: a question about the database must not wait for the orchestrator.
+"""
+
+import datetime as dt
+import os
+import sys
+from typing import Any
+
+import click
+
+from boursomatic_assets.cli_db import db, make_dagster_home, one_line_errors
+
+MARKETS = ("US", "EURONEXT")
+PROFILES = ("conservative", "moderate", "aggressive")
+
+
+class Date(click.ParamType[dt.date]):
+    """An ISO date."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        """Read YYYY-MM-DD and nothing else."""
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.datetime.strptime(value, "%Y-%m-%d").date()
+        except ValueError:
+            self.fail(f"{value!r} is no date: write YYYY-MM-DD", param, ctx)
+
+
+DATE = Date()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Price bars of two markets into audited BUY / HOLD / SELL advice."""
+
+
+@main.command()
+@click.option("--from", "start", type=DATE, help="First date; two years before the last by default.")
+@click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default.")
+@click.option("--market", type=click.Choice(MARKETS), help="One market instead of both.")
+@click.option("--assets", help="Comma-separated asset names instead of all.")
+@one_line_errors
+def backfill(start: dt.date | None, end: dt.date | None, market: str | None, assets: str | None) -> None:
+    """Bring a range of sessions up to date, through all assets."""
+    _ready()
+    from boursomatic_assets import runs
+    from boursomatic_assets.partitions import newest_closed_date, partition_dates
+
+    end = end or newest_closed_date()
+    start = start or end - dt.timedelta(days=730)
+    names = tuple(assets.split(",")) if assets else runs.ASSETS
+    if unknown := sorted(set(names) - set(runs.ASSETS)):
+        raise ValueError(f"there is no asset {unknown[0]!r}: choose from {', '.join(runs.ASSETS)}")
+    _carry_out(runs.plan(names, [market] if market else list(MARKETS), partition_dates(start, end)))
+
+
+@main.command()
+@click.argument("asset")
+@click.argument("date", type=DATE)
+@click.argument("market", type=click.Choice(MARKETS))
+@one_line_errors
+def materialize(asset: str, date: dt.date, market: str) -> None:
+    """Compute one partition of one asset."""
+    _ready()
+    from boursomatic_assets import runs
+    from boursomatic_assets.partitions import partition_dates
+
+    if asset not in runs.ASSETS:
+        raise ValueError(f"there is no asset {asset!r}: choose from {', '.join(runs.ASSETS)}")
+    _carry_out(runs.plan((asset,), [market], partition_dates(date, date)))
+
+
+@main.command()
+@click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
+@click.option("--market", type=click.Choice(MARKETS), help="One market instead of both.")
+@click.option("--symbol", help="One instrument instead of all.")
+@click.option("--date", type=DATE, help="A past session instead of the newest.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+@one_line_errors
+def recommendations(
+    profile: str | None, market: str | None, symbol: str | None, date: dt.date | None, as_json: bool
+) -> None:
+    """Show what is advised."""
+    from boursomatic_assets import migrate, views
+    from boursomatic_assets.database import engine
+
+    migrate.require_current(engine())
+    advice = views.recommendations(profile, market, symbol, date)
+    click.echo(views.as_json(advice) if as_json else views.as_table(advice))
+
+
+@main.command()
+@one_line_errors
+def status() -> None:
+    """Show what is there: revision, rows, newest sessions, the model that speaks, what was rejected."""
+    from boursomatic_assets import migrate, views
+    from boursomatic_assets.database import engine
+
+    migrate.require_current(engine())
+    click.echo(views.status())
+
+
+@main.command()
+@one_line_errors
+def doctor() -> None:
+    """Check everything that a run needs, and say what to do about what is missing."""
+    from boursomatic_assets import diagnosis
+
+    findings = list(diagnosis.examine())
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.healthy else 'FAIL'}  {finding.subject:<18} {finding.detail}")
+    sys.exit(0 if all(finding.healthy for finding in findings) else 1)
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
+@one_line_errors
+def dev(port: int) -> None:
+    """Open the Dagster UI, with its daemon, on 127.0.0.1."""
+    from boursomatic_assets import migrate
+    from boursomatic_assets.dagster_storage import CONFIG
+
+    migrate.upgrade()
+    make_dagster_home()
+    dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
+    workspace = str(CONFIG.parent / "workspace.yaml")
+    os.execv(dagster, [dagster, "dev", "-h", "127.0.0.1", "-p", str(port), "-w", workspace])
+
+
+main.add_command(db)
+
+
+def _ready() -> None:
+    """Refuse to start a run on a schema that is not this code's."""
+    from boursomatic_assets import migrate
+    from boursomatic_assets.database import engine
+
+    migrate.require_current(engine())
+    make_dagster_home()
+
+
+def _carry_out(planned: list[Any]) -> None:
+    """Carry out runs in order; stop with exit code 1 at the first that fails."""
+    from dagster import DagsterInstance
+
+    from boursomatic_assets.runs import execute
+
+    with DagsterInstance.get() as instance:
+        for number, run in enumerate(planned, start=1):
+            click.echo(f"[{number}/{len(planned)}] {run}", nl=False)
+            outcome = execute(run, instance)
+            click.echo(f"  {outcome.seconds:.1f} s")
+            for problem in outcome.problems:
+                click.echo(f"        {problem}", err=not outcome.success)
+            if not outcome.success:
+                raise RuntimeError(f"the run failed: {run}")

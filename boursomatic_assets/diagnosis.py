@@ -1,0 +1,97 @@
+"""`boursomatic doctor`: what a run needs, looked at one by one.
+
+What belongs here: a question, whether the answer is healthy, and what to do if it is not.
+"""
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from boursomatic_assets import database, migrate
+from boursomatic_assets.sources import open_source
+
+ENOUGH_DISK = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One subject, whether it is healthy, and one line about it."""
+
+    subject: str
+    healthy: bool
+    detail: str
+
+
+def examine() -> Iterator[Finding]:
+    """Look at every subject, each on its own, so that one failure hides no other."""
+    for subject, look in _SUBJECTS.items():
+        try:
+            yield Finding(subject, True, look())
+        except (RuntimeError, ValueError, OSError) as error:
+            yield Finding(subject, False, str(error).splitlines()[0])
+
+
+def _python() -> str:
+    return platform.python_version()
+
+
+def _server() -> str:
+    with database.engine().connect() as connection:
+        version, zone = connection.execute(text("SELECT version(), current_setting('TimeZone')")).one()
+    if zone != "UTC":
+        raise RuntimeError(f"connections speak {zone}: they must speak UTC")
+    return f"{version.split(' on ')[0]} at {database.redacted(database.database_url())}"
+
+
+def _schema() -> str:
+    migrate.require_current(database.engine())
+    return f"at revision {migrate.head()}"
+
+
+def _dagster() -> str:
+    from dagster import DagsterInstance
+
+    from boursomatic_assets.dagster_storage import ensure_dagster_home
+
+    os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())
+    with DagsterInstance.get() as instance:
+        return f"{instance.get_runs_count()} runs in its own database"
+
+
+def _source() -> str:
+    kind = os.environ.get("BOURSOMATIC_SOURCE", "simulated")
+    found = open_source(kind, os.environ.get("BOURSOMATIC_FILES")).instruments()
+    return f"{kind}: {found.height} instruments"
+
+
+def _model() -> str:
+    from boursomatic_assets import registry
+
+    with database.engine().connect() as connection:
+        row = connection.execute(text("SELECT version, model_path FROM model_versions WHERE is_active")).first()
+    if row is None:
+        return "none is promoted yet"
+    registry.store().load(row.model_path)
+    return f"{row.version}, its file is intact"
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(database.home()).free
+    if free < ENOUGH_DISK:
+        raise RuntimeError(f"only {free >> 20} MiB are free in {database.home()}: make room")
+    return f"{free >> 30} GiB free in {database.home()}"
+
+
+_SUBJECTS: dict[str, Callable[[], str]] = {
+    "python": _python,
+    "disk": _disk,
+    "database": _server,
+    "schema": _schema,
+    "dagster storage": _dagster,
+    "source of bars": _source,
+    "active model": _model,
+}

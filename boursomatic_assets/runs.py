@@ -1,0 +1,105 @@
+"""Runs without the UI: the same job, the same instance, in this process.
+
+What belongs here: which runs a range of sessions takes, in which order, and carrying them out.
+Kept elsewhere: words and exit codes (`cli.py`).
+"""
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from boursomatic_assets.definitions import defs
+from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.partitions import partition_key
+from boursomatic_assets.slices import require_closed, slices_of
+
+STAGES = (("instruments",), ("price_bars", "features"), ("model_versions", "recommendations"))
+"""Assets that share a run. A model learns from both markets, so the first stages end before the last begins."""
+
+ASSETS = tuple(asset for stage in STAGES for asset in stage)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some assets over a range of sessions of one market; `instruments` has neither."""
+
+    assets: tuple[str, ...]
+    market: str | None = None
+    start: dt.date | None = None
+    end: dt.date | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The range as Dagster's tags."""
+        if not (self.market and self.start and self.end):
+            return {}
+        return {
+            ASSET_PARTITION_RANGE_START_TAG: partition_key(self.start, self.market),
+            ASSET_PARTITION_RANGE_END_TAG: partition_key(self.end, self.market),
+        }
+
+    def __str__(self) -> str:
+        where = f"{self.market} {self.start} .. {self.end}" if self.tags else "all"
+        return f"{', '.join(self.assets):<32} {where}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended; `problems` are one-line sentences, failed checks among them."""
+
+    success: bool
+    seconds: float
+    problems: tuple[str, ...]
+
+
+def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> list[Run]:
+    """The runs that bring some assets up to date over some dates, in order.
+
+    Raises:
+        ValueError: naming a session whose market has not closed yet.
+    """
+    for market in markets:
+        for part in slices_of(MARKETS[market], dates):
+            require_closed(part)
+    runs: list[Run] = []
+    for stage in STAGES:
+        wanted = tuple(asset for asset in stage if asset in assets)
+        if wanted == ("instruments",):
+            runs.append(Run(wanted))
+        elif wanted:
+            runs += [Run(wanted, market, dates[0], dates[-1]) for market in markets]
+    return runs
+
+
+def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:
+    """Carry out a run, with its assets' checks, and wait for it."""
+    began = time.monotonic()
+    job = defs.resolve_job_def("market_session")
+    result = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in run.assets}).execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        instance=instance,
+        tags=run.tags,
+        raise_on_error=False,
+    )
+    problems = (*_failures(result), *_failed_checks(result))
+    return Outcome(result.success, time.monotonic() - began, problems)
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.all_events:
+        if event.is_step_failure and (error := event.step_failure_data.error):
+            while error.cause:
+                error = error.cause
+            yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+
+
+def _failed_checks(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            figures = ", ".join(f"{name} {value.value}" for name, value in check.metadata.items())
+            name = f"{check.asset_key.to_user_string()}.{check.check_name}"
+            yield f"{check.severity.value.lower()}: {name} ({figures})"

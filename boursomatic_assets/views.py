@@ -1,0 +1,118 @@
+"""What the command line shows: advice and the state of the platform, read from the tables.
+
+What belongs here: questions in SQL, answers as text. Kept elsewhere: options and exit codes (`cli.py`).
+"""
+
+import datetime as dt
+import json
+
+import polars as pl
+from sqlalchemy import Table, select, text
+
+from boursomatic_assets import database, migrate
+from boursomatic_assets.markets import MARKETS, market_named
+from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
+from boursomatic_assets.tables import fetch
+
+_ADVICE: Table = Recommendation.__table__
+_INSTRUMENTS: Table = Instrument.__table__
+_VERSIONS: Table = ModelVersion.__table__
+
+
+def recommendations(
+    profile: str | None = None,
+    market: str | None = None,
+    symbol: str | None = None,
+    date: dt.date | None = None,
+) -> pl.DataFrame:
+    """Current advice, of the newest session or of a past one, narrowed to what is asked for.
+
+    Raises:
+        ValueError: there is no such symbol, or nothing was advised for what is asked.
+    """
+    r, i, m = _ADVICE.c, _INSTRUMENTS.c, _VERSIONS.c
+    statement = (
+        select(
+            i.symbol, i.exchange, r.profile, r.label, r.confidence, r.expected_return_pct, r.horizon_days,
+            r.stop_loss, r.take_profit, r.as_of, m.version, r.justification,
+        )
+        .join_from(_ADVICE, _INSTRUMENTS, r.instrument_id == i.id)
+        .join(_VERSIONS, r.model_version_id == m.id)
+        .order_by(i.exchange, i.symbol, r.profile)
+    )  # fmt: skip
+    if date:
+        day = dt.datetime.combine(date, dt.time())
+        within = (r.as_of >= day) & (r.as_of < day + dt.timedelta(days=1))
+        statement = statement.where(r.superseded_at.is_(None), within)
+    else:
+        statement = statement.where(r.is_active)
+    if profile:
+        statement = statement.where(r.profile == profile)
+    if market:
+        statement = statement.where(i.exchange.in_(market_named(market).exchanges))
+    if symbol:
+        if fetch(select(i.symbol).where(i.symbol == symbol)).is_empty():
+            raise ValueError(f"there is no instrument {symbol!r}: `boursomatic recommendations` lists them")
+        statement = statement.where(i.symbol == symbol)
+    advice = fetch(statement)
+    if advice.is_empty():
+        raise ValueError("nothing is advised for that: run `boursomatic backfill` over its sessions first")
+    return advice
+
+
+def as_table(advice: pl.DataFrame) -> str:
+    """Advice as a table, one row per instrument and profile."""
+    shown = advice.select(
+        "symbol",
+        "exchange",
+        "profile",
+        "label",
+        confidence=_number("confidence", 2),
+        return_pct=_number("expected_return_pct", 2),
+        stop_loss=_number("stop_loss", 2),
+        take_profit=_number("take_profit", 2),
+        session=pl.col("as_of").dt.strftime("%Y-%m-%d"),
+        version="version",
+    )
+    with pl.Config(
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True,
+        tbl_formatting="ASCII_BORDERS_ONLY_CONDENSED",
+        tbl_width_chars=140,
+    ):
+        return str(shown)
+
+
+def _number(column: str, decimals: int) -> pl.Expr:
+    """A number as text, and nothing for none."""
+    return pl.col(column).round(decimals).cast(pl.String).fill_null("")
+
+
+def as_json(advice: pl.DataFrame) -> str:
+    """Advice as a JSON array of objects; times are ISO, naive UTC."""
+    rows = advice.with_columns(pl.col("as_of").dt.strftime("%Y-%m-%dT%H:%M:%S")).to_dicts()
+    return json.dumps(rows, indent=2)
+
+
+def status() -> str:
+    """The state of the platform in a few lines."""
+    lines = [migrate.status()]
+    with database.engine().connect() as connection:
+        for table, rows in migrate.row_counts(database.engine()).items():
+            lines.append(f"{table + ':':<18}{rows:>12,} rows")
+        for market in MARKETS.values():
+            newest = connection.scalar(
+                text(
+                    "SELECT max(b.ts) FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
+                    " WHERE i.exchange = ANY(:exchanges)"
+                ),
+                {"exchanges": list(market.exchanges)},
+            )
+            lines.append(f"{market.name + ':':<18}newest session {newest.date() if newest else 'none'}")
+        active = connection.scalar(text("SELECT version FROM model_versions WHERE is_active"))
+        lines.append(f"{'model:':<18}{active or 'none is promoted yet'}")
+        reasons = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
+        lines += [f"{'rejected:':<18}{market} {n:,} x {why}" for market, why, n in connection.execute(reasons)]
+    return "\n".join(lines)
