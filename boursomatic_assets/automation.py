@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from boursomatic_assets.markets import MARKETS, Market
-from boursomatic_assets.partitions import MARKET_SESSIONS, partition_key
+from boursomatic_assets.partitions import partition_key
 
 AFTER_CLOSE = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
 """When each market's session is fetched, on the exchange's own clock: 90 minutes after a regular close."""
@@ -16,7 +16,6 @@ AFTER_CLOSE = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
 market_session = dg.define_asset_job(
     "market_session",
     selection=dg.AssetSelection.all(),
-    partitions_def=MARKET_SESSIONS,
     description="One session of one market: from its bars through to its recommendations, with all checks.",
 )
 

@@ -1,15 +1,20 @@
-"""Dagster's event log, with the planned events of a range written together.
+"""Dagster's event log, for ranges of partitions in one run.
 
-What belongs here: where Dagster's own Postgres event log writes row by row what it is handed in batches.
+What belongs here: where Dagster's own Postgres event log writes row by row what it is handed in batches, and
+where it loses sight of the partitions that a range's check was about.
 Kept elsewhere: which server it lies on (`dagster_storage.py`).
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from itertools import groupby
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._serdes import serialize_value
 from dagster_postgres import PostgresEventLogStorage
 
 PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
@@ -40,6 +45,49 @@ class BatchedEventLog(PostgresEventLogStorage):
         with self.index_transaction() as connection:
             identifiers = [row[0] for row in connection.execute(statement)]
             self._store_asset_event(connection, events[-1], max(identifiers))
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """A planned check, as one row per partition, without a copy of the whole range in each."""
+        inner = event.get_dagster_event()
+        planned = inner.asset_check_planned_data
+        keys = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
+        slim = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
+        row = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": serialize_value(
+                event._replace(dagster_event=inner._replace(event_specific_data=slim))
+            ),
+            "evaluation_event_timestamp": dt.datetime.fromtimestamp(event.timestamp, dt.UTC).replace(tzinfo=None),
+            "evaluation_event_storage_id": event_id,
+        }
+        with self.index_connection() as connection:
+            connection.execute(AssetCheckExecutionsTable.insert(), [row | {"partition": key} for key in keys])
+
+    def _update_asset_check_evaluation(self, event: EventLogEntry, event_id: int | None) -> None:
+        """A check's result; a range's is the result of each partition that was planned with it."""
+        result = event.get_dagster_event().asset_check_evaluation_data
+        table = AssetCheckExecutionsTable.c
+        planned = (
+            (table.asset_key == result.asset_key.to_string())
+            & (table.check_name == result.check_name)
+            & (table.run_id == event.run_id)
+            & table.partition.is_not(None)
+        )
+        status = AssetCheckExecutionRecordStatus
+        values = {
+            "execution_status": (status.SUCCEEDED if result.passed else status.FAILED).value,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": dt.datetime.fromtimestamp(event.timestamp, dt.UTC).replace(tzinfo=None),
+            "evaluation_event_storage_id": event_id,
+        }
+        if result.partition is None:
+            with self.index_connection() as connection:
+                if connection.execute(AssetCheckExecutionsTable.update().where(planned).values(values)).rowcount:
+                    return
+        super()._update_asset_check_evaluation(event, event_id)
 
 
 def _kind_and_asset(event: EventLogEntry) -> tuple[dg.DagsterEventType | None, dg.AssetKey | None]:

@@ -27,12 +27,13 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     """Stores an asset in the table of its name, and loads it by partition or range with its look-back.
 
     An asset may return, and ask for, a polars or a pandas frame; `price_bars` returns a judged `Delivery`.
+    `instruments` has no sessions: whatever partitions it is asked for, it is loaded whole and added to.
     """
 
     def handle_output(self, context: dg.OutputContext, obj: Frame | Delivery) -> None:
         """Write every slice of the run in a transaction of its own."""
         name, frame = context.asset_key.path[-1], _polars(obj)
-        if context.has_asset_partitions:
+        if name in GRAINS:
             merge = self._write_slices(context, GRAINS[name], frame, obj)
         else:
             with database.engine().begin() as connection:
@@ -52,9 +53,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Frame:
         """The rows of the partitions that the downstream asset's mapping asks for, sorted by key."""
         name = context.asset_key.path[-1]
-        if context.has_asset_partitions:
-            grain = GRAINS[name]
-            frame = pl.concat([read(grain, part) for part in slices(context.asset_partition_keys)])
+        if name in GRAINS:
+            frame = pl.concat(read(GRAINS[name], part) for part in slices(context.asset_partition_keys))
         else:
             frame = read_table(INSTRUMENTS)
         return frame.to_pandas() if context.dagster_type.typing_type is pd.DataFrame else frame

@@ -15,7 +15,7 @@ import dagster as dg
 from boursomatic_assets import database
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices
 
-UNPARTITIONED = ("instruments", "users")
+UNPARTITIONED = ("users",)
 
 
 @dataclass(frozen=True)

@@ -17,34 +17,31 @@ from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.partitions import partition_key
 from boursomatic_assets.slices import require_closed, slices_of
 
-STAGES = (("instruments",), ("price_bars", "features"), ("model_versions", "recommendations"))
-"""Assets that share a run. A model learns from both markets, so the first stages end before the last begins."""
+STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recommendations"))
+"""Assets that share a run. A model learns from both markets, so both end the first stage before the second."""
 
 ASSETS = tuple(asset for stage in STAGES for asset in stage)
 
 
 @dataclass(frozen=True)
 class Run:
-    """Some assets over a range of sessions of one market; `instruments` has neither."""
+    """Some assets over a range of sessions of one market."""
 
     assets: tuple[str, ...]
-    market: str | None = None
-    start: dt.date | None = None
-    end: dt.date | None = None
+    market: str
+    start: dt.date
+    end: dt.date
 
     @property
     def tags(self) -> dict[str, str]:
         """The range as Dagster's tags."""
-        if not (self.market and self.start and self.end):
-            return {}
         return {
             ASSET_PARTITION_RANGE_START_TAG: partition_key(self.start, self.market),
             ASSET_PARTITION_RANGE_END_TAG: partition_key(self.end, self.market),
         }
 
     def __str__(self) -> str:
-        where = f"{self.market} {self.start} .. {self.end}" if self.tags else "all"
-        return f"{', '.join(self.assets):<32} {where}"
+        return f"{', '.join(self.assets):<34} {self.market:<8} {self.start} .. {self.end}"
 
 
 @dataclass(frozen=True)
@@ -65,14 +62,8 @@ def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> l
     for market in markets:
         for part in slices_of(MARKETS[market], dates):
             require_closed(part)
-    runs: list[Run] = []
-    for stage in STAGES:
-        wanted = tuple(asset for asset in stage if asset in assets)
-        if wanted == ("instruments",):
-            runs.append(Run(wanted))
-        elif wanted:
-            runs += [Run(wanted, market, dates[0], dates[-1]) for market in markets]
-    return runs
+    stages = [tuple(asset for asset in stage if asset in assets) for stage in STAGES]
+    return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
 
 
 def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:

@@ -67,6 +67,7 @@ class Admin:
 
     def __init__(self, run: Path) -> None:
         given = os.environ.get(GIVEN_SERVER)
+        self.run = run
         self.url = make_url(given) if given else embedded_url(run)
         self.prefix = f"test_{run.name[-8:].lower()}_"
 
@@ -163,6 +164,26 @@ def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 @pytest.fixture
+def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A database of its own that holds the small platform of `platform_of.py`, with its model files.
+
+    Runs of the test take their bars from the platform's folder, named by BOURSOMATIC_FILES.
+    """
+    import platform_of
+
+    from boursomatic_assets import runs
+
+    bars = admin.run / "bars of the platform"
+    monkeypatch.setattr(runs, "defs", platform_of.platform)
+    template = admin.template("filled", lambda address: _fill_platform(address, bars))
+    monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
+    shutil.copytree(platform_of.models_of(bars), home / "models")
+    name = admin.create(template)
+    admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
+    yield from _engine_of(admin, name, monkeypatch)
+
+
+@pytest.fixture
 def dagster_instance(
     admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> "Iterator[DagsterInstance]":
@@ -199,6 +220,17 @@ def _migrate(address: str) -> None:
         monkeypatch.setenv("DATABASE_URL", address)
         monkeypatch.setenv("DAGSTER_DATABASE_URL", address)
         migrate.upgrade()
+        db.engine().dispose()
+
+
+def _fill_platform(address: str, bars: Path) -> None:
+    import platform_of
+
+    _migrate(address)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DATABASE_URL", address)
+        monkeypatch.setenv("BOURSOMATIC_HOME", str(bars.with_name("home of the platform")))
+        platform_of.fill(bars)
         db.engine().dispose()
 
 

@@ -5,8 +5,9 @@ import uuid
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.common import OWNERS, about
+from boursomatic_assets.assets.common import FRAMES_POLICY, OWNERS, about
 from boursomatic_assets.models import Instrument
+from boursomatic_assets.partitions import MARKET_SESSIONS, slices
 from boursomatic_assets.resources import BarSource
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
@@ -16,13 +17,16 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
     kinds={"postgres", "polars"},
     owners=OWNERS,
     metadata=about(Instrument),
+    partitions_def=MARKET_SESSIONS,
+    backfill_policy=FRAMES_POLICY,
 )
-def instruments(source: BarSource) -> pl.DataFrame:
-    """One row per symbol and exchange that the source knows.
+def instruments(context: dg.AssetExecutionContext, source: BarSource) -> pl.DataFrame:
+    """One row per symbol and exchange: what the source lists for a market when a session is computed.
 
-    Not partitioned. Rows are added and changed, never deleted: a symbol that vanishes from the source stays.
+    Rows are added and changed, never deleted: a symbol that vanishes from the source stays.
     """
-    return identified(source.open().instruments())
+    exchanges = [exchange for part in slices(context.partition_keys) for exchange in part.market.exchanges]
+    return identified(source.open().instruments().filter(pl.col("exchange").is_in(exchanges)))
 
 
 def identified(delivered: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,145 @@
+"""A small platform for tests: ten made-up instruments over fourteen months, through the real assets.
+
+What belongs here: its bars on disk, its runs, and what its tables hold. `conftest.filled` hands out copies.
+"""
+
+import datetime as dt
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from sqlalchemy import Engine, text
+
+from boursomatic_assets import registry, runs
+from boursomatic_assets.definitions import defs
+from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.partitions import partition_dates
+from boursomatic_assets.promises import UNPARTITIONED
+from boursomatic_assets.resources import BarSource
+from boursomatic_assets.slices import Slice, slices_of
+from boursomatic_assets.sources import Source, open_source
+from boursomatic_assets.sources.simulated import Simulated
+
+FIRST, LAST = dt.date(2023, 1, 3), dt.date(2024, 2, 29)
+TABLES = ("instruments", "price_bars", "features", "model_versions", "recommendations", "rejected_bars")
+
+
+class Folder(BarSource):
+    """The files of BOURSOMATIC_FILES, looked up at each run."""
+
+    def open(self) -> Source:
+        """The source of that folder."""
+        return open_source("files", os.environ["BOURSOMATIC_FILES"])
+
+
+platform = dg.Definitions(
+    assets=defs.assets,
+    asset_checks=defs.asset_checks,
+    jobs=defs.jobs,
+    schedules=defs.schedules,
+    resources={**(defs.resources or {}), "source": Folder(kind="files")},
+    executor=defs.executor,
+)
+"""The platform's definitions, with bars from a folder that the test chooses."""
+
+
+def deliver(folder: Path) -> None:
+    """Write the small universe's bars as a vendor would."""
+    folder.mkdir(parents=True)
+    source = Simulated(instruments=5)
+    source.instruments().write_csv(folder / "instruments.csv")
+    for market in MARKETS.values():
+        bars = source.bars(market, midnight(FIRST), midnight(LAST + dt.timedelta(1)))
+        bars.drop("file", "line", "raw").write_parquet(folder / f"{market.name}.parquet")
+
+
+def fill(folder: Path) -> None:
+    """Take the whole universe through all assets, and keep a copy of its model files beside its bars."""
+    deliver(folder)
+    os.environ["BOURSOMATIC_FILES"] = str(folder)
+    bring_up_to_date()
+    shutil.copytree(registry.store().folder, models_of(folder))
+
+
+def models_of(folder: Path) -> Path:
+    """Where the model files of the filled platform are kept."""
+    return folder.with_name("models of the platform")
+
+
+def bring_up_to_date(
+    start: dt.date = FIRST,
+    end: dt.date = LAST,
+    assets: tuple[str, ...] = runs.ASSETS,
+    markets: tuple[str, ...] = tuple(MARKETS),
+    instance: dg.DagsterInstance | None = None,
+) -> list[runs.Outcome]:
+    """Carry out the runs over a range; all of them must succeed, with all checks."""
+    outcomes = outcomes_of(start, end, assets, markets, instance)
+    problems = [problem for outcome in outcomes for problem in outcome.problems]
+    assert all(outcome.success for outcome in outcomes), problems
+    assert not problems
+    return outcomes
+
+
+def outcomes_of(
+    start: dt.date,
+    end: dt.date,
+    assets: tuple[str, ...] = runs.ASSETS,
+    markets: tuple[str, ...] = tuple(MARKETS),
+    instance: dg.DagsterInstance | None = None,
+) -> list[runs.Outcome]:
+    """Carry out the runs over a range, however they end."""
+    planned = runs.plan(assets, list(markets), partition_dates(start, end))
+    if instance:
+        return [runs.execute(run, instance) for run in planned]
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        return [runs.execute(run, ephemeral) for run in planned]
+
+
+def check(name: str, market: str = "US") -> dg.AssetCheckEvaluation:
+    """Run one check over the whole range of a market, as Dagster does."""
+    key = next(key for key in platform.resolve_asset_graph().asset_check_keys if key.name == name)
+    range_of_market = runs.Run((), market, FIRST, LAST)
+    job = platform.resolve_job_def("market_session").get_subset(asset_selection=set(), asset_check_selection={key})
+    result = job.execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        tags={} if key.asset_key.path[-1] in UNPARTITIONED else range_of_market.tags,
+    )
+    (evaluation,) = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def midnight(date: dt.date) -> dt.datetime:
+    """The first instant of a date."""
+    return dt.datetime.combine(date, dt.time())
+
+
+def slice_of(market: str, start: dt.date = FIRST, end: dt.date = LAST) -> Slice:
+    """The slice of one market over a range."""
+    (part,) = slices_of(MARKETS[market], partition_dates(start, end))
+    return part
+
+
+def rows(engine: Engine, query: str, **given: Any) -> list[dict[str, Any]]:
+    """The rows of a query."""
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(text(query), given).mappings()]
+
+
+def execute(engine: Engine, *statements: str, **given: Any) -> int:
+    """Run statements in one transaction; the number of rows that the last one touched."""
+    with engine.begin() as connection:
+        return [connection.execute(text(statement), given).rowcount for statement in statements][-1]
+
+
+def contents(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table, with the transaction that wrote it."""
+    return {table: rows(engine, f"SELECT t.xmin::text, t.*::text AS row FROM {table} t ORDER BY id") for table in TABLES}
+
+
+def frame(engine: Engine, query: str, **given: Any) -> pl.DataFrame:
+    """The rows of a query as a frame, to be compared as a whole."""
+    return pl.DataFrame(rows(engine, query, **given), infer_schema_length=None)

@@ -1,0 +1,343 @@
+"""Every check passes on a sound platform, and fails, by the right amount, when its table is broken by hand."""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import platform_of
+import pytest
+from platform_of import LAST, bring_up_to_date, check, execute, outcomes_of, platform, rows
+from sqlalchemy import Engine
+
+from boursomatic_assets import runs
+from boursomatic_assets.learning.parameters import FEATURES
+
+OF_US = "(SELECT id FROM instruments WHERE exchange <> 'EURONEXT')"
+
+
+def some(table: str, count: int = 1, where: str = "true") -> str:
+    """The ids of some rows of US instruments, the newest first."""
+    time = "as_of" if table == "recommendations" else "ts"
+    return f"(SELECT id FROM {table} WHERE instrument_id IN {OF_US} AND {where} ORDER BY {time} DESC, id LIMIT {count})"
+
+
+def change(table: str, change: str, count: int = 1, where: str = "true") -> str:
+    return f"UPDATE {table} SET {change} WHERE id IN {some(table, count, where)}"
+
+
+def remove(table: str, count: int, where: str = "true") -> str:
+    return f"DELETE FROM {table} WHERE id IN {some(table, count, where)}"
+
+
+def without(table: str, *constraints: str) -> str:
+    return f"ALTER TABLE {table} " + ", ".join(f"DROP CONSTRAINT {name}" for name in constraints)
+
+
+def snapshot(what: str, instead: str) -> str:
+    """Rewrite a piece of one active row's snapshot; the text is JSON, not JSONB, so numbers stay as written."""
+    rewritten = f"regexp_replace(features_snapshot::text, '{what}', '{instead}')::json"
+    return change("recommendations", f"features_snapshot = {rewritten}", where="is_active")
+
+
+COPY_OF_BARS = (
+    "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval)"
+    " SELECT gen_random_uuid(), {instrument}, {ts}, o, h, l, c, v, interval FROM price_bars WHERE id IN {bars}"
+)
+MORE_BARS = COPY_OF_BARS.format(instrument="instrument_id", ts="ts", bars=some("price_bars", 3))
+NOBODYS_BARS = COPY_OF_BARS.format(instrument="gen_random_uuid()", ts="ts", bars=some("price_bars", 2))
+EARLY_BAR = COPY_OF_BARS.format(
+    instrument="instrument_id", ts="ts + interval '9 hours 30 minutes'", bars=some("price_bars")
+)
+NOBODYS_FEATURES = (
+    "INSERT INTO features (id, instrument_id, ts)"
+    f" SELECT gen_random_uuid(), gen_random_uuid(), ts FROM features WHERE id IN {some('features')}"
+)
+MORE_FEATURES = (
+    "INSERT INTO features (id, instrument_id, ts)"
+    f" SELECT gen_random_uuid(), instrument_id, ts FROM features WHERE id IN {some('features', 2)}"
+)
+MORE_ADVICE = (
+    "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
+    " features_snapshot, is_active, as_of) SELECT gen_random_uuid(), instrument_id, model_version_id, profile,"
+    f" label, confidence, features_snapshot, false, as_of FROM recommendations WHERE id IN"
+    f" {some('recommendations', 2)}"
+)
+OLD_MODEL, NEW_MODEL = "version = 'v2023.09.01'", "version = 'v2024.02.01'"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is done to a table, and what its check counts then."""
+
+    check: str
+    statements: tuple[str, ...]
+    errors: int = 0
+    warnings: int = 0
+
+    def __str__(self) -> str:
+        return self.check
+
+
+def damage(check: str, *statements: str, errors: int = 0, warnings: int = 0) -> Damage:
+    return Damage(check, statements, errors, warnings)
+
+
+def of_prices(column: str, value: str) -> Damage:
+    """Two bars with an impossible number, which only a dropped constraint lets in."""
+    checks = ("o", "h", "l", "c", "v", "high_is_highest", "low_is_lowest")
+    free = without("price_bars", *(f"ck_price_bars_{name}" for name in checks))
+    return damage("prices_are_sane", free, change("price_bars", f"{column} = {value}", 2), errors=2)
+
+
+def of_features(column: str, value: str) -> Damage:
+    return damage("features_are_possible", change("features", f"{column} = {value}", 3), errors=3)
+
+
+def of_advice(change_: str, *constraints: str, where: str = "true") -> Damage:
+    free = [without("recommendations", *(f"ck_recommendations_{name}" for name in constraints))] * bool(constraints)
+    return damage("advice_is_valid", *free, change("recommendations", change_, 2, where), errors=2)
+
+
+DAMAGES = [
+    damage(
+        "one_row_per_symbol_and_exchange",
+        without("instruments", "uq_instruments_symbol_exchange"),
+        "INSERT INTO instruments (id, symbol, exchange)"
+        " SELECT gen_random_uuid(), symbol, exchange FROM instruments ORDER BY symbol LIMIT 2",
+        errors=3,
+    ),
+    damage(
+        "one_row_per_symbol_and_exchange",
+        without("instruments", "uq_instruments_symbol_exchange"),
+        "CREATE INDEX uq_instruments_symbol_exchange ON instruments (symbol, exchange)",
+        errors=1,
+    ),
+    damage(
+        "exchanges_are_known",
+        "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'VOD', 'LSE')",
+        errors=1,
+    ),
+    damage(
+        "one_bar_per_instrument_and_session",
+        "DROP INDEX idx_price_bars_instrument_ts_interval",
+        MORE_BARS,
+        errors=4,
+    ),
+    *(of_prices(column, value) for column in "ohlcv" for value in ("'NaN'", "'Infinity'", "-1")),
+    *(of_prices(column, "0") for column in "ohlc"),
+    of_prices("h", "least(o, l) / 2"),
+    of_prices("l", "h * 2"),
+    damage(
+        "bars_have_their_instrument",
+        without("price_bars", "fk_price_bars_instrument_id"),
+        NOBODYS_BARS,
+        errors=2,
+    ),
+    damage("bars_are_on_sessions", EARLY_BAR, errors=1),
+    damage(
+        "bars_are_on_sessions",
+        change("price_bars", "ts = '2023-07-04'", where="ts = '2023-07-05'"),
+        errors=1,
+    ),
+    damage("bars_are_on_sessions", change("price_bars", "ts = '2024-02-24'"), errors=1),
+    damage("every_tracked_instrument_has_its_bar", remove("price_bars", 3, "ts > '2024-01-01'"), warnings=3),
+    damage(
+        "one_feature_row_per_instrument_and_session",
+        "DROP INDEX idx_features_instrument_ts",
+        MORE_FEATURES,
+        errors=3,
+    ),
+    *(of_features(name, value) for name in FEATURES for value in ("'NaN'", "'Infinity'", "'-Infinity'")),
+    of_features("rsi_14", "100.1"),
+    of_features("rsi_14", "-0.1"),
+    of_features("vol_20d", "-0.1"),
+    of_features("atr_14", "-0.1"),
+    damage("features_and_bars_match", remove("features", 2), errors=2),
+    damage("features_and_bars_match", remove("price_bars", 2), errors=2),
+    damage(
+        "features_and_bars_match",
+        without("features", "fk_features_instrument_id"),
+        NOBODYS_FEATURES,
+        errors=1,
+    ),
+    damage(
+        "one_row_per_version",
+        without("model_versions", "uq_model_versions_version"),
+        f"UPDATE model_versions SET {OLD_MODEL} WHERE {NEW_MODEL}",
+        errors=2,
+    ),
+    damage("exactly_one_model_is_active", "UPDATE model_versions SET is_active = false", errors=1),
+    damage(
+        "exactly_one_model_is_active",
+        "DROP INDEX uq_model_versions_active",
+        f"UPDATE model_versions SET is_active = true WHERE {OLD_MODEL}",
+        errors=1,
+    ),
+    damage(
+        "exactly_one_model_is_active",
+        f"UPDATE model_versions SET is_active = false WHERE {NEW_MODEL}",
+        f"UPDATE model_versions SET is_active = true WHERE {OLD_MODEL}",
+        errors=2,
+    ),
+    *(
+        damage(
+            "metrics_are_complete",
+            f"UPDATE model_versions SET metrics_json = (metrics_json::jsonb - '{metric}')::json WHERE {OLD_MODEL}",
+            errors=1,
+        )
+        for metric in ("accuracy", "precision", "recall", "f1", "sharpe", "max_drawdown")
+    ),
+    damage("metrics_are_complete", "UPDATE model_versions SET params_hash = 'none'", errors=6),
+    *(
+        damage("active_model_file_is_intact", f"UPDATE model_versions SET model_path = {path}", errors=1)
+        for path in (f"'{'0' * 64}.txt'", "'../../model.txt'", "NULL")
+    ),
+    damage(
+        "one_current_row_per_session_and_profile",
+        "DROP INDEX uq_recommendations_current",
+        MORE_ADVICE,
+        errors=3,
+    ),
+    of_advice("label = 'MAYBE'", "label"),
+    of_advice("profile = 'reckless'", "profile"),
+    of_advice("confidence = 1.01", "confidence"),
+    of_advice("confidence = 'NaN'", "confidence"),
+    of_advice("stop_loss = take_profit", where="label = 'BUY'"),
+    of_advice("stop_loss = take_profit", where="label = 'SELL'"),
+    of_advice("stop_loss = take_profit, take_profit = stop_loss", where="label = 'BUY'"),
+    damage(
+        "advice_has_its_instrument_and_model",
+        without("recommendations", "fk_recommendations_model_version_id"),
+        change("recommendations", "model_version_id = gen_random_uuid()", 2),
+        errors=2,
+    ),
+    damage(
+        "advice_has_its_instrument_and_model",
+        without("recommendations", "fk_recommendations_instrument_id"),
+        change("recommendations", "instrument_id = gen_random_uuid()", 2, "NOT is_active"),
+        errors=2,
+    ),
+    damage("newest_advice_is_active", change("recommendations", "is_active = false", 2, "is_active"), errors=2),
+    damage("newest_advice_is_active", change("recommendations", "is_active = true", 2, "NOT is_active"), errors=2),
+    damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":0.5'), errors=1),
+    damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":1e999'), errors=1),
+    damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":"0.5"'), errors=1),
+    damage("snapshots_are_valid", snapshot('"rsi_14":[^,]*,', ""), errors=1),
+    damage("snapshots_are_valid", snapshot("v2024.02.01", "v2024.01.02"), errors=1),
+    damage("snapshots_are_valid", snapshot("2024-02-29", "2024-03-29"), errors=1),
+    damage("snapshots_are_valid", snapshot(".*", "[]"), errors=1),
+    damage("snapshots_are_valid", snapshot(".*", "null"), errors=1),
+    damage("snapshots_are_valid", remove("features", 1), errors=3),
+    damage(
+        "snapshots_are_valid",
+        change("features", "ret_1d = 0.5, created_at = now() + interval '1 second'"),
+        warnings=3,
+    ),
+    damage(
+        "one_account_per_email",
+        without("users", "uq_users_email"),
+        "INSERT INTO users (id, email, password_hash)"
+        " SELECT gen_random_uuid(), 'ann@example.org', '' FROM generate_series(1, 2)",
+        errors=2,
+    ),
+]
+
+
+def counted(evaluation: dg.AssetCheckEvaluation) -> tuple[object, object]:
+    return evaluation.metadata["errors"].value, evaluation.metadata["warnings"].value
+
+
+def test_every_check_is_broken_by_something_here() -> None:
+    assert {damage.check for damage in DAMAGES} == {key.name for key in platform.resolve_asset_graph().asset_check_keys}
+
+
+@pytest.mark.parametrize("market", ["US", "EURONEXT"])
+def test_a_sound_platform_passes_every_check(filled: Engine, market: str) -> None:
+    for name in dict.fromkeys(damage.check for damage in DAMAGES):
+        evaluation = check(name, market)
+        assert evaluation.passed, name
+        assert counted(evaluation) == (0, 0), name
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
+def test_a_broken_table_fails_its_check_by_how_much_is_broken(filled: Engine, damage: Damage) -> None:
+    assert execute(filled, *damage.statements) != 0, "nothing was broken"
+    evaluation = check(damage.check)
+    assert not evaluation.passed
+    assert counted(evaluation) == (damage.errors, damage.warnings)
+    wanted = dg.AssetCheckSeverity.ERROR if damage.errors else dg.AssetCheckSeverity.WARN
+    assert evaluation.severity == wanted
+
+
+def test_what_is_broken_in_one_market_is_not_held_against_the_other(filled: Engine) -> None:
+    execute(filled, EARLY_BAR)
+    assert not check("bars_are_on_sessions", "US").passed
+    assert check("bars_are_on_sessions", "EURONEXT").passed
+
+
+def test_a_snapshot_of_another_session_is_no_evidence(filled: Engine) -> None:
+    older = (
+        "(SELECT o.features_snapshot FROM recommendations o WHERE o.instrument_id = r.instrument_id"
+        " AND o.profile = r.profile AND NOT o.is_active ORDER BY o.as_of DESC LIMIT 1)"
+    )
+    execute(filled, f"UPDATE recommendations r SET features_snapshot = {older} WHERE id IN {some('recommendations')}")
+    assert counted(check("snapshots_are_valid")) == (1, 0)
+
+
+def test_a_damaged_model_file_is_named(filled: Engine, home: Path) -> None:
+    (active,) = rows(filled, "SELECT model_path FROM model_versions WHERE is_active")
+    path = home / "models" / active["model_path"]
+    path.write_bytes(path.read_bytes()[:-1])
+    evaluation = check("active_model_file_is_intact")
+    assert counted(evaluation) == (1, 0)
+    assert str(path.name) in str(evaluation.metadata["problem"].value)
+
+
+def test_an_instrument_that_is_no_longer_tracked_may_end(filled: Engine) -> None:
+    execute(
+        filled,
+        f"DELETE FROM price_bars WHERE instrument_id = {some('price_bars').replace('SELECT id', 'SELECT instrument_id')}"
+        " AND ts > '2024-01-01'",
+    )
+    assert counted(check("every_tracked_instrument_has_its_bar")) == (0, 41)
+    execute(filled, "UPDATE instruments SET is_active = false")
+    assert check("every_tracked_instrument_has_its_bar").passed
+
+
+def test_before_the_first_promotion_no_active_model_is_fine(migrated: Engine) -> None:
+    assert check("exactly_one_model_is_active").passed
+    execute(
+        migrated,
+        "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of)"
+        """ VALUES (gen_random_uuid(), 'v1', '', '{"promoted": false}', now())""",
+    )
+    assert check("exactly_one_model_is_active").passed
+    assert check("active_model_file_is_intact").passed
+
+
+def test_a_failed_check_stops_what_is_downstream_in_its_run(filled: Engine) -> None:
+    execute(filled, EARLY_BAR, "DELETE FROM features WHERE ts = '2024-02-29'")
+    (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
+    assert not outcome.success
+    assert any("bars_are_on_sessions (errors 1, warnings 0)" in problem for problem in outcome.problems)
+    assert not rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")
+
+
+def test_a_warning_stops_nothing(filled: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    execute(filled, "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')")
+    execute(
+        filled,
+        COPY_OF_BARS.format(
+            instrument="(SELECT id FROM instruments WHERE symbol = 'NEW')",
+            ts="'2024-02-28'",
+            bars=some("price_bars"),
+        ),
+        "DELETE FROM features WHERE ts = '2024-02-29'",
+    )
+    (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
+    assert outcome.success
+    assert outcome.problems == (
+        "warn: price_bars.every_tracked_instrument_has_its_bar (errors 0, warnings 1, expected 6, present 5)",
+    )
+    assert len(rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")) == 5
