@@ -137,7 +137,7 @@ def exactly_one_model_is_active(connection: Connection) -> Finding:
     """The promoted version with the latest `as_of` is active and no other; before a promotion none is."""
     newest = "SELECT max(as_of) FROM model_versions WHERE (metrics_json->>'promoted')::boolean"
     active = connection.scalar(text("SELECT count(*) FROM model_versions WHERE is_active"))
-    wrong = _count(connection, f"model_versions WHERE is_active IS DISTINCT FROM (as_of = ({newest}))", {})
+    wrong = _count(connection, f"model_versions WHERE is_active <> coalesce(as_of = ({newest}), false)", {})
     return wrong + Finding(figures={"active": active})
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 
 from boursomatic_assets import database, merging, rejections
+from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.contracts import Delivery
 from boursomatic_assets.frames import FrameError
 from boursomatic_assets.merging import Merge
@@ -53,6 +54,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Frame:
         """The rows of the partitions that the downstream asset's mapping asks for, sorted by key."""
         name = context.asset_key.path[-1]
+        await_upstream(context.step_context, name)
         if name in GRAINS:
             frame = pl.concat(read(GRAINS[name], part) for part in slices(context.asset_partition_keys))
         else:

@@ -3,7 +3,8 @@
 What belongs here: how many sessions back and which markets an edge of the graph spans, computed on indices.
 Kept elsewhere: which edges there are (`partitions.py`).
 
-Dagster's own mapping visits every pair of a partition and its upstream partitions, and walks through the
+Dagster's own mapping also widens a backfill: asked for one old session, it would compute every later one that
+can see it. And it visits every pair of a partition and its upstream partitions, and walks through the
 excluded dates for each: minutes for a few years. Here a range is one pass over an array of dates. The class is
 known by name to every process of the instance, since `dagster_storage.py` imports it.
 """
@@ -48,9 +49,12 @@ class LookBack(dg.MultiPartitionMapping):
         current_time: datetime | None = None,
         dynamic_partitions_store: Any = None,
     ) -> PartitionsSubset:
-        """The partitions that need these."""
-        first, last = self._offsets
-        return self._shifted(upstream_partitions_subset, downstream_partitions_def, -last, -first, current_time)
+        """The same session and market: a backfill of some sessions is to compute those and no later ones.
+
+        What a corrected bar changes in later sessions is a question to the tables, not to the graph.
+        """
+        keys = upstream_partitions_subset.get_partition_keys()
+        return downstream_partitions_def.empty_subset().with_partition_keys(keys)
 
     @property
     def _offsets(self) -> tuple[int, int]:

@@ -116,15 +116,27 @@ def train_due(last: dt.date, parameters: Parameters) -> list[Version]:
 
 
 def _missing(last: dt.date, parameters: Parameters) -> list[dt.date]:
-    """Due dates with enough sessions of features before them and no version."""
+    """Due dates with no version, enough sessions of features before them, and features of the very last one.
+
+    Without the last one, what is loaded ends before the due date: a version is trained once, so it waits.
+    """
     with database.engine().connect() as connection:
         begin = connection.scalar(text("SELECT min(ts) FROM features"))
         if begin is None:
             return []
         done = {version.as_of.date() for version in versions(connection, _midnight(last + dt.timedelta(1)))}
-    known = all_sessions()[all_sessions() >= np.datetime64(begin, "D")]
-    first = known[parameters.minimum_training_sessions + parameters.horizon].item()
-    return [due for due in due_dates(first, last) if due not in done]
+        sessions = all_sessions()[all_sessions() >= np.datetime64(begin, "D")].tolist()
+        first = sessions[parameters.minimum_training_sessions + parameters.horizon]
+        return [
+            due
+            for due in due_dates(first, last)
+            if due not in done and _has_features(connection, sessions[sessions.index(due) - 1])
+        ]
+
+
+def _has_features(connection: Connection, session: dt.date) -> bool:
+    there = text("SELECT EXISTS (SELECT FROM features WHERE ts = :session)")
+    return bool(connection.scalar(there, {"session": session}))
 
 
 def _history(last: dt.date) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -13,12 +13,11 @@ from boursomatic_assets.models import Table
 
 OWNERS = ["team:data-engineering"]
 
-FRAMES_POLICY = dg.BackfillPolicy.single_run()
-"""Bars and features: a range of sessions of one market is one run."""
-
-ADVICE_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=100_000)
-"""Models and advice: one run per market as well. It differs from FRAMES_POLICY on purpose: assets of one
-policy share a run, which holds one market, but a model learns from both markets' features."""
+BARS_POLICY, FEATURES_POLICY, ADVICE_POLICY = (
+    dg.BackfillPolicy.multi_run(max_partitions_per_run=100_000 + stage) for stage in range(3)
+)
+"""In all three stages a range of sessions of one market is one run. They differ on purpose: assets of one policy
+share a run, but features look back on sessions, and models on a market, that other runs may be writing."""
 
 
 def about(model: type[Table]) -> dict[str, Any]:

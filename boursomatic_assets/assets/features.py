@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets import indicators
-from boursomatic_assets.assets.common import FRAMES_POLICY, OWNERS, about
+from boursomatic_assets.assets.common import FEATURES_POLICY, OWNERS, about
 from boursomatic_assets.models import Feature
 from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices
 
@@ -15,7 +15,7 @@ from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK,
     owners=OWNERS,
     metadata=about(Feature),
     partitions_def=MARKET_SESSIONS,
-    backfill_policy=FRAMES_POLICY,
+    backfill_policy=FEATURES_POLICY,
     code_version="1",
 )
 def features(context: dg.AssetExecutionContext, price_bars: pl.DataFrame) -> pl.DataFrame:
@@ -24,9 +24,10 @@ def features(context: dg.AssetExecutionContext, price_bars: pl.DataFrame) -> pl.
     A row sees its own instrument's bars of the last 313 sessions at most, and is the same, to the last bit,
     whichever range it is computed in.
     """
+    parts = slices(context.partition_keys)
     return pl.concat(
         indicators.features(price_bars.filter(pl.col("market") == part.market.name), part.market.sessions())
         .filter(pl.col("ts").is_between(part.start, part.end, closed="left"))
         .with_columns(market=pl.lit(part.market.name))
-        for part in slices(context.partition_keys)
+        for part in parts
     )

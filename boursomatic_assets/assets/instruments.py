@@ -5,7 +5,7 @@ import uuid
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.common import FRAMES_POLICY, OWNERS, about
+from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
 from boursomatic_assets.models import Instrument
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices
 from boursomatic_assets.resources import BarSource
@@ -18,7 +18,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
     owners=OWNERS,
     metadata=about(Instrument),
     partitions_def=MARKET_SESSIONS,
-    backfill_policy=FRAMES_POLICY,
+    backfill_policy=BARS_POLICY,
 )
 def instruments(context: dg.AssetExecutionContext, source: BarSource) -> pl.DataFrame:
     """One row per symbol and exchange: what the source lists for a market when a session is computed.

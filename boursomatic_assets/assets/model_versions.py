@@ -6,6 +6,7 @@ import dagster as dg
 
 from boursomatic_assets import registry
 from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
+from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.models import ModelVersion
 from boursomatic_assets.partitions import EVERYTHING_BEFORE, MARKET_SESSIONS, partition_key, slices
@@ -32,6 +33,7 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     partition names the challenger; the partitions in between carry the champion forward.
     """
     parts = slices(context.partition_keys)
+    await_upstream(context.get_step_execution_context(), "features")
     trained = registry.train_due(max(part.dates[-1] for part in parts), Parameters())
     for part in parts:
         described = {

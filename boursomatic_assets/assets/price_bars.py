@@ -6,7 +6,7 @@ import operator
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.common import FRAMES_POLICY, OWNERS, about
+from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
 from boursomatic_assets.contracts import Delivery, judge
 from boursomatic_assets.models import PriceBar
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices
@@ -19,7 +19,7 @@ from boursomatic_assets.slices import require_closed
     owners=OWNERS,
     metadata=about(PriceBar),
     partitions_def=MARKET_SESSIONS,
-    backfill_policy=FRAMES_POLICY,
+    backfill_policy=BARS_POLICY,
 )
 def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> Delivery:
     """One daily bar per instrument and session; `ts` is the session's date at 00:00 UTC.

@@ -1,0 +1,175 @@
+"""Promises about the assets as a chain: from a vendor's bars to advice, again and again."""
+
+import datetime as dt
+import os
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import platform_of
+import polars as pl
+import pytest
+from platform_of import LAST, bring_up_to_date, contents, execute, midnight, outcomes_of, rows
+from sqlalchemy import Engine
+
+from boursomatic_assets import runs
+from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.models import LABELS, PROFILES
+from boursomatic_assets.signals import parse_snapshot
+
+START = dt.date(2024, 2, 26)
+LATEST = "as_of >= '2024-02-26'"
+
+
+def delivery_with(change: pl.Expr, folder: Path) -> None:
+    """The platform's bars, some of the US ones changed, as the folder that runs read from now on."""
+    shutil.copytree(os.environ["BOURSOMATIC_FILES"], folder)
+    path = folder / "US.parquet"
+    pl.read_parquet(path).with_columns(change).write_parquet(path)
+    os.environ["BOURSOMATIC_FILES"] = str(folder)
+
+
+def test_the_chain_runs_through_as_the_command_line_runs_it(
+    filled: Engine, dagster_instance: dg.DagsterInstance
+) -> None:
+    """On Dagster's own storage in PostgreSQL, over a few sessions of both markets."""
+    then = {table: len(rows(filled, f"SELECT FROM {table}")) for table in platform_of.TABLES}
+    execute(
+        filled,
+        f"DELETE FROM recommendations WHERE {LATEST}",
+        "DELETE FROM features WHERE ts >= '2024-02-26'",
+        "DELETE FROM price_bars WHERE ts >= '2024-02-26'",
+    )
+    outcomes = bring_up_to_date(START, LAST, instance=dagster_instance)
+    assert {table: len(rows(filled, f"SELECT FROM {table}")) for table in platform_of.TABLES} == then
+    assert dagster_instance.get_runs_count() == len(outcomes)
+
+
+def test_the_same_run_again_changes_no_row(filled: Engine) -> None:
+    before = contents(filled)
+    bring_up_to_date(START, LAST)
+    assert contents(filled) == before
+
+
+def test_a_range_is_run_in_stages_so_that_models_find_both_markets() -> None:
+    planned = runs.plan(runs.ASSETS, ["US", "EURONEXT"], [START, LAST])
+    assert sorted({asset for run in planned for asset in run.assets}) == sorted(runs.ASSETS)
+    stages = [(("price_bars" in run.assets), run.market) for run in planned]
+    assert stages == [(True, "US"), (True, "EURONEXT"), (False, "US"), (False, "EURONEXT")]
+    assert all((run.start, run.end) == (START, LAST) for run in planned)
+
+
+def test_one_changed_bar_supersedes_the_advice_that_rested_on_it_alone(filled: Engine, tmp_path: Path) -> None:
+    """A vendor corrects one close: that instrument's advice since then is made anew, the old rows stay."""
+    before = {row["id"]: row for row in rows(filled, "SELECT * FROM recommendations")}
+    corrected = (pl.col("symbol") == "SIMU001") & (pl.col("ts") == dt.datetime(2024, 2, 27))
+    delivery_with(pl.when(corrected).then(pl.col("c") * 0.999).otherwise("c").alias("c"), tmp_path / "bars")
+    execute(filled, "UPDATE price_bars SET l = l WHERE false")
+    bring_up_to_date(START, LAST)
+    after = {row["id"]: row for row in rows(filled, "SELECT * FROM recommendations")}
+    superseded = {key for key in before if after[key]["superseded_at"] is not None}
+    touched = rows(
+        filled,
+        f"SELECT r.id FROM recommendations r JOIN instruments i ON i.id = instrument_id WHERE symbol = 'SIMU001'"
+        f" AND as_of >= '2024-02-27' AND superseded_at IS NOT NULL",
+    )
+    assert superseded == {row["id"] for row in touched}
+    assert len(superseded) == 3 * 3, "three sessions in three profiles"
+    assert len(after) == len(before) + len(superseded)
+    volatile = {"superseded_at", "is_active"}
+    for key, row in before.items():
+        kept = {name: value for name, value in after[key].items() if key not in superseded or name not in volatile}
+        assert kept == {name: row[name] for name in kept}
+    assert not any(after[key]["is_active"] for key in superseded)
+    assert sum(row["is_active"] for row in after.values()) == 2 * 5 * 3
+
+
+def test_every_advice_is_complete(filled: Engine) -> None:
+    advice = rows(
+        filled,
+        "SELECT r.*, i.exchange, b.c FROM recommendations r JOIN instruments i ON i.id = r.instrument_id"
+        " JOIN price_bars b ON b.instrument_id = r.instrument_id AND b.ts = date_trunc('day', r.as_of)",
+    )
+    assert len(advice) == len(rows(filled, "SELECT FROM recommendations"))
+    assert {row["profile"] for row in advice} == set(PROFILES)
+    assert {row["label"] for row in advice} == set(LABELS)
+    for row in advice:
+        market = next(market for market in MARKETS.values() if row["exchange"] in market.exchanges)
+        assert row["as_of"] == market.closes(row["as_of"].date())
+        assert 0 < row["confidence"] <= 1
+        assert row["horizon_days"] == 20
+        assert row["expected_return_pct"] is not None
+        assert row["justification"].startswith(row["label"])
+        low, high = sorted((row["stop_loss"] or 0, row["take_profit"] or 0))
+        assert (low == high == 0) if row["label"] == "HOLD" else (0 < low < row["c"] < high)
+        assert (row["stop_loss"] or 0) <= (row["take_profit"] or 0) or row["label"] == "SELL"
+
+
+def test_each_instrument_has_one_advice_per_profile_and_session(filled: Engine) -> None:
+    counts = rows(
+        filled,
+        "SELECT as_of::date AS day, exchange = 'EURONEXT' AS paris, count(*) AS n FROM recommendations r"
+        " JOIN instruments i ON i.id = instrument_id GROUP BY 1, 2",
+    )
+    assert {row["n"] for row in counts} == {5 * 3}
+    first, last = dt.date(2023, 9, 1), LAST
+    sessions = {
+        (date, name == "EURONEXT")
+        for name, market in MARKETS.items()
+        for date in market.sessions().tolist()
+        if first <= date <= last
+    }
+    assert {(row["day"], row["paris"]) for row in counts} == sessions
+
+
+def test_a_snapshot_is_the_features_row_to_the_last_bit(filled: Engine) -> None:
+    advice = rows(
+        filled,
+        "SELECT r.features_snapshot::text AS snapshot, m.version, f.* FROM recommendations r"
+        " JOIN model_versions m ON m.id = r.model_version_id"
+        " JOIN features f ON f.instrument_id = r.instrument_id AND f.ts = date_trunc('day', r.as_of)",
+    )
+    assert len(advice) == len(rows(filled, "SELECT FROM recommendations"))
+    for row in advice:
+        snapshot = parse_snapshot(row["snapshot"])
+        assert (snapshot.ts, snapshot.model_version) == (row["ts"], row["version"])
+        assert len(snapshot.features) == 8
+        assert snapshot.features == {name: row[name] for name in snapshot.features}
+
+
+def test_the_newest_session_is_active_and_no_other(filled: Engine) -> None:
+    (active,) = rows(filled, "SELECT count(*) AS n, min(as_of::date) AS first FROM recommendations WHERE is_active")
+    assert (active["n"], active["first"]) == (2 * 5 * 3, LAST)
+
+
+def test_before_the_first_promotion_a_session_succeeds_with_nothing(filled: Engine) -> None:
+    early = dt.date(2023, 3, 15)
+    before = contents(filled)
+    bring_up_to_date(early, early)
+    assert not rows(filled, "SELECT FROM recommendations WHERE as_of < '2023-09-01'")
+    assert contents(filled) == before
+
+
+@pytest.mark.parametrize(("date", "market"), [(dt.date(2023, 7, 4), "US"), (dt.date(2023, 5, 1), "EURONEXT")])
+def test_a_date_on_which_the_market_is_closed_succeeds(filled: Engine, date: dt.date, market: str) -> None:
+    before = contents(filled)
+    bring_up_to_date(date, date, markets=(market,))
+    assert contents(filled) == before
+
+
+def test_an_empty_delivery_leaves_full_tables_as_they_are(filled: Engine, tmp_path: Path) -> None:
+    before = contents(filled)
+    late = pl.col("ts") >= midnight(START)
+    delivery_with(pl.when(late).then(pl.lit(dt.datetime(2030, 1, 1))).otherwise("ts").alias("ts"), tmp_path / "bars")
+    (outcome,) = outcomes_of(START, LAST, ("price_bars", "features"), ("US",))
+    assert outcome.success
+    assert contents(filled) == before
+
+
+def test_a_session_that_has_not_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from boursomatic_assets import slices
+
+    monkeypatch.setattr(slices, "_now", lambda: dt.datetime(2024, 2, 29, 17))
+    assert runs.plan(("price_bars",), ["EURONEXT"], [LAST])
+    with pytest.raises(ValueError, match=r"^the US session 2024-02-29 closes at 2024-02-29 21:00 UTC: ask for it"):
+        runs.plan(("price_bars",), ["US", "EURONEXT"], [LAST])

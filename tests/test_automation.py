@@ -1,0 +1,122 @@
+"""Each market's schedule asks for each of its sessions once, after the close, on the exchange's own clock."""
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._utils.schedules import cron_string_iterator
+
+from boursomatic_assets.automation import schedules
+from boursomatic_assets.definitions import defs
+from boursomatic_assets.markets import MARKETS, Market
+from boursomatic_assets.partitions import MARKET_SESSIONS
+
+PAIRS = list(zip(MARKETS.values(), schedules, strict=True))
+each_market = pytest.mark.parametrize(("market", "schedule"), PAIRS, ids=list(MARKETS))
+
+
+def ticks(schedule: dg.ScheduleDefinition, first: dt.datetime, last: dt.datetime) -> list[dt.datetime]:
+    """When a schedule ticks between two instants, as Dagster's own daemon finds it."""
+    found = []
+    assert isinstance(schedule.cron_schedule, str)
+    for tick in cron_string_iterator(first.timestamp(), schedule.cron_schedule, schedule.execution_timezone):
+        if tick > last:
+            return found
+        found.append(tick)
+    return found
+
+
+def at(year: int, month: int, day: int, market: Market) -> dt.datetime:
+    """An evening on the exchange's clock."""
+    return dt.datetime(year, month, day, 21, tzinfo=ZoneInfo(market.timezone))
+
+
+def evaluated(schedule: dg.ScheduleDefinition, tick: dt.datetime) -> dg.RunRequest | dg.SkipReason:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=tick, repository_def=defs.get_repository_def()
+        )
+        answer = schedule(context)
+    assert isinstance(answer, dg.RunRequest | dg.SkipReason)
+    return answer
+
+
+@each_market
+def test_a_schedule_keeps_its_exchanges_time(market: Market, schedule: dg.ScheduleDefinition) -> None:
+    assert schedule.execution_timezone == market.timezone
+    assert schedule.name == f"{market.name.lower()}_after_close"
+    assert schedule.description
+
+
+@each_market
+def test_every_session_of_three_years_has_one_tick_after_its_close(
+    market: Market, schedule: dg.ScheduleDefinition
+) -> None:
+    """Summer, winter and the weeks in which only one continent has changed its clocks."""
+    first, last = (
+        dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
+        dt.datetime(2026, 12, 31, 23, 59, tzinfo=dt.UTC),
+    )
+    found = {tick.astimezone(ZoneInfo(market.timezone)).date(): tick for tick in ticks(schedule, first, last)}
+    sessions = [s for s in market.sessions().tolist() if dt.date(2024, 1, 1) <= s <= dt.date(2026, 12, 31)]
+    assert len(sessions) > 740
+    for session in sessions:
+        wait = found[session].astimezone(dt.UTC).replace(tzinfo=None) - market.closes(session)
+        assert dt.timedelta(hours=1) <= wait <= dt.timedelta(hours=6), session
+
+
+@each_market
+def test_a_session_is_asked_for_by_its_partition(market: Market, schedule: dg.ScheduleDefinition) -> None:
+    request = evaluated(schedule, at(2024, 6, 10, market))
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == request.run_key == f"2024-06-10|{market.name}"
+
+
+@each_market
+def test_a_tick_that_utc_puts_on_the_next_date_is_for_its_own_session(
+    market: Market, schedule: dg.ScheduleDefinition
+) -> None:
+    late = dt.datetime(2024, 1, 10, 23, 30, tzinfo=ZoneInfo(market.timezone)).astimezone(dt.UTC)
+    request = evaluated(schedule, late)
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == f"2024-01-10|{market.name}"
+
+
+@each_market
+def test_a_holiday_is_skipped_with_its_reason(market: Market, schedule: dg.ScheduleDefinition) -> None:
+    for month, day in ((1, 1), (3, 29), (12, 25)):
+        skipped = evaluated(schedule, at(2024, month, day, market))
+        assert isinstance(skipped, dg.SkipReason)
+        assert f"2024-{month:02}-{day:02} is no session of {market.name}" in str(skipped.skip_message)
+
+
+def test_a_holiday_of_one_market_is_a_session_of_the_other() -> None:
+    us, euronext = schedules
+    fourth_of_july, may_day = (2024, 7, 4), (2024, 5, 1)
+    assert isinstance(evaluated(us, at(*fourth_of_july, MARKETS["US"])), dg.SkipReason)
+    assert isinstance(evaluated(euronext, at(*fourth_of_july, MARKETS["EURONEXT"])), dg.RunRequest)
+    assert isinstance(evaluated(us, at(*may_day, MARKETS["US"])), dg.RunRequest)
+    assert isinstance(evaluated(euronext, at(*may_day, MARKETS["EURONEXT"])), dg.SkipReason)
+
+
+@each_market
+def test_the_partition_asked_for_exists_when_it_is_asked_for(
+    market: Market, schedule: dg.ScheduleDefinition
+) -> None:
+    """A session's partition is there on its own date, and not before it."""
+    session = dt.date(2024, 6, 10)
+    request = evaluated(schedule, at(2024, 6, 10, market))
+    assert isinstance(request, dg.RunRequest)
+    (tick,) = ticks(schedule, at(2024, 6, 10, market).replace(hour=0), at(2024, 6, 10, market))
+    for instant, there in ((tick, True), (tick - dt.timedelta(days=1), False)):
+        with partition_loading_context(effective_dt=instant):
+            dates = MARKET_SESSIONS.get_partitions_def_for_dimension("date").get_partition_keys()
+            assert (session.isoformat() in dates) is there
+            assert (request.partition_key in MARKET_SESSIONS.get_partition_keys()) is there
+
+
+def test_schedules_start_the_one_job() -> None:
+    assert {schedule.job_name for schedule in schedules} == {"market_session"}
+    assert {schedule.name for schedule in defs.schedules or ()} == {"us_after_close", "euronext_after_close"}  # type: ignore[union-attr]

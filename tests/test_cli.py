@@ -1,0 +1,296 @@
+"""The command line: what it answers, and how it refuses: one line, a failing exit code, nothing changed."""
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from platform_of import contents, execute, rows
+from sqlalchemy import Engine, make_url
+
+from boursomatic_assets import slices
+from boursomatic_assets.cli import main
+
+SECRET = "s3cret-p4ss"  # noqa: S105
+DAY = "2024-02-28"
+
+
+def boursomatic(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def refusal(result: Result) -> str:
+    """The one line on stderr of a command that refused."""
+    assert result.exit_code != 0
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    lines = [line for line in result.stderr.splitlines() if not line.startswith(("Usage:", "Try ")) and line]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].lower().startswith("error: ")
+    assert "Traceback" not in result.output
+    return lines[0]
+
+
+@pytest.fixture
+def dagster_home(filled: Engine, dagster_instance: object, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The filled platform, with Dagster's storage beside it."""
+    return filled
+
+
+UNCHANGED = {
+    "recommendations --symbol NOPE": "there is no instrument 'NOPE'",
+    "recommendations --market MARS": "'MARS' is not one of",
+    "recommendations --profile reckless": "'reckless' is not one of",
+    "recommendations --date 2023-03-15": "nothing is advised for that",
+    "recommendations --date 15/03/2024": "is no date: write YYYY-MM-DD",
+    "recommendations --date 2024-02-30": "is no date: write YYYY-MM-DD",
+    f"materialize prices {DAY} US": "there is no asset 'prices': choose from",
+    f"materialize users {DAY} US": "there is no asset 'users': choose from",
+    f"materialize features {DAY} us": "'us' is not one of",
+    "materialize features 1999-12-31 US": "1999-12-31 is before the first partition, 2000-01-03",
+    "materialize features 2999-01-04 US": "2999-01-04 is in the future",
+    "materialize features 2024-02-24 US": "no market trades between 2024-02-24 and 2024-02-24",
+    "materialize features yesterday US": "is no date: write YYYY-MM-DD",
+    f"backfill --from {DAY} --to {DAY} --assets features,prices": "there is no asset 'prices'",
+    f"backfill --from {DAY} --to 2024-02-27": "the range is empty: 2024-02-28 is after 2024-02-27",
+    "backfill --from 1999-12-31 --to 2024-02-28": "is before the first partition",
+    "backfill --from 2024-02-28 --to 2999-01-04": "is in the future",
+    "backfill --market MARS": "'MARS' is not one of",
+    "db rollback": "this drops rows for good",
+    "db recreate": "this drops rows for good",
+}
+
+
+@pytest.mark.parametrize("command", UNCHANGED)
+def test_a_bad_request_is_refused_and_changes_nothing(dagster_home: Engine, command: str) -> None:
+    before = contents(dagster_home)
+    assert UNCHANGED[command] in refusal(boursomatic(*command.split()))
+    assert contents(dagster_home) == before
+
+
+def test_a_session_that_is_not_over_is_refused(dagster_home: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "_now", lambda: dt.datetime(2024, 2, 28, 17))
+    for words in (("materialize", "price_bars", DAY, "US"), ("backfill", "--from", DAY, "--to", DAY)):
+        assert f"the US session {DAY} closes at {DAY} 21:00 UTC" in refusal(boursomatic(*words))
+
+
+ALL = (
+    f"materialize features {DAY} US",
+    f"backfill --from {DAY} --to {DAY}",
+    "recommendations",
+    "status",
+)
+
+
+@pytest.mark.parametrize("command", [*ALL, "db status", "db rollback --yes", "db recreate --yes", "db upgrade"])
+def test_a_server_that_is_not_there_is_named_without_the_password(
+    home: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://ann:{SECRET}@127.0.0.1:1/boursomatic")
+    result = boursomatic(*command.split())
+    assert "the server at 127.0.0.1:1 does not answer" in refusal(result)
+    assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("command", [*ALL, "db status"])
+def test_a_wrong_password_is_said_without_it(filled: Engine, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    url = filled.url.set(password=SECRET)
+    query = {name: value for name, value in url.query.items() if name != "passfile"}
+    monkeypatch.setenv("DATABASE_URL", url.set(query=query).render_as_string(hide_password=False))
+    result = boursomatic(*command.split())
+    assert f"refused the password of user {url.username}" in refusal(result)
+    assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("address", [f"mysql://ann:{SECRET}@host/db", f"ann:{SECRET}@host", f"postgresql://ann:{SECRET}@host:x/db"])
+def test_an_address_that_is_none_is_refused_without_the_password(
+    home: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    result = boursomatic("status")
+    assert "DATABASE_URL" in refusal(result)
+    assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize(("revision", "remedy"), [("0001", "boursomatic db upgrade"), ("zzzz", "update this checkout")])
+def test_a_schema_of_other_code_is_refused(dagster_home: Engine, revision: str, remedy: str, command: str) -> None:
+    execute(dagster_home, f"UPDATE alembic_version SET version_num = '{revision}'")
+    before = contents(dagster_home)
+    line = refusal(boursomatic(*command.split()))
+    assert f"is at revision {revision}" in line
+    assert remedy in line
+    assert contents(dagster_home) == before
+
+
+def broken_folder(tmp_path: Path, problem: str) -> Path:
+    folder = tmp_path / "bars"
+    if problem != "is no folder":
+        folder.mkdir()
+    if problem == "are missing":
+        (folder / "bars.csv").write_text("symbol,exchange,ts,o,h,l,c\nA,NYSE,2024-02-28,1,1,1,1\n")
+    return folder
+
+
+@pytest.mark.parametrize("problem", ["is no folder", "holds no .parquet or .csv", "are missing"])
+def test_a_folder_that_cannot_be_read_fails_the_run(dagster_home: Engine, tmp_path: Path, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = broken_folder(tmp_path, problem)
+    monkeypatch.setenv("BOURSOMATIC_FILES", str(folder))
+    before = contents(dagster_home)
+    result = boursomatic("materialize", "price_bars", DAY, "US")
+    assert result.exit_code == 1
+    problem_line, error = result.stderr.splitlines()[-2:]
+    assert problem in problem_line
+    assert error.startswith("error: the run failed: price_bars")
+    assert "Traceback" not in result.output
+    assert contents(dagster_home) == before
+
+
+def test_a_source_that_does_not_exist_fails_the_run(dagster_home: Engine) -> None:
+    """In a process of its own, since the choice of a source is read when the platform is loaded."""
+    before = contents(dagster_home)
+    command = [sys.executable, "-m", "boursomatic_assets.cli", "materialize", "price_bars", DAY, "US"]
+    code = "from boursomatic_assets.cli import main; main()"
+    command = [sys.executable, "-c", code, "materialize", "price_bars", DAY, "US"]
+    environment = os.environ | {"BOURSOMATIC_SOURCE": "crystal_ball"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "there is no source 'crystal_ball': set BOURSOMATIC_SOURCE to simulated or files" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: the run failed: price_bars")
+    assert "Traceback" not in done.stderr
+    assert contents(dagster_home) == before
+
+
+def test_a_damaged_model_file_fails_the_run(dagster_home: Engine, home: Path) -> None:
+    for path in (home / "models").iterdir():
+        path.write_text("tree\n")
+    before = contents(dagster_home)
+    result = boursomatic("materialize", "recommendations", DAY, "US")
+    assert result.exit_code == 1
+    assert "is damaged" in result.stderr.splitlines()[-2]
+    assert result.stderr.splitlines()[-1].startswith("error: the run failed: recommendations")
+    assert contents(dagster_home) == before
+
+
+# --- what is answered
+
+
+def test_one_partition_is_computed(dagster_home: Engine) -> None:
+    execute(dagster_home, f"DELETE FROM features WHERE ts = '{DAY}'")
+    result = boursomatic("materialize", "features", DAY, "US")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("[1/1] features")
+    assert len(rows(dagster_home, f"SELECT FROM features WHERE ts = '{DAY}'")) == 5
+
+
+def test_json_is_what_the_table_holds(filled: Engine) -> None:
+    shown = json.loads(boursomatic("recommendations", "--json").stdout)
+    active = rows(
+        filled,
+        "SELECT symbol, exchange, profile, label, confidence, expected_return_pct, horizon_days, stop_loss, take_profit,"
+        " to_char(r.as_of, 'YYYY-MM-DD\"T\"HH24:MI:SS') AS as_of, version, justification FROM recommendations r"
+        " JOIN instruments i ON i.id = r.instrument_id JOIN model_versions m ON m.id = r.model_version_id"
+        " WHERE r.is_active ORDER BY exchange, symbol, profile",
+    )
+    assert shown == active
+    assert len(shown) == 2 * 5 * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("--profile", "moderate"), 10),
+        (("--market", "US"), 15),
+        (("--symbol", "SIMU001"), 3),
+        (("--date", "2024-01-10"), 30),
+        (("--date", "2024-01-15"), 15),
+        (("--date", "2024-01-10", "--market", "EURONEXT", "--profile", "aggressive"), 5),
+    ],
+)
+def test_advice_is_narrowed_to_what_is_asked_for(filled: Engine, words: tuple[str, ...], count: int) -> None:
+    shown = json.loads(boursomatic("recommendations", "--json", *words).stdout)
+    assert len(shown) == count
+    asked = dict(zip(words[::2], words[1::2], strict=True))
+    for row in shown:
+        assert row["as_of"].startswith(asked.get("--date", "2024-02-29"))
+        assert row["profile"] == asked.get("--profile", row["profile"])
+        assert row["symbol"] == asked.get("--symbol", row["symbol"])
+
+
+def test_the_table_shows_every_advice(filled: Engine) -> None:
+    result = boursomatic("recommendations")
+    assert result.exit_code == 0
+    lines = [line for line in result.output.splitlines() if "SIM" in line]
+    assert len(lines) == 30
+    for label in ("2024-02-29", "v2024.02.01"):
+        assert all(label in line for line in lines)
+
+
+def test_status_says_what_is_there(filled: Engine) -> None:
+    result = boursomatic("status")
+    assert result.exit_code == 0
+    said = {line.partition(":")[0]: line.partition(":")[2].strip() for line in result.output.splitlines()}
+    assert said["US"] == said["EURONEXT"] == "newest session 2024-02-29"
+    assert said["model"] == "v2024.02.01"
+    assert said["price_bars"] == "2,940 rows"
+    assert said["pending"] == "nothing"
+
+
+def test_status_of_an_empty_platform_is_no_error(migrated: Engine) -> None:
+    result = boursomatic("status")
+    assert result.exit_code == 0
+    assert "none is promoted yet" in result.output
+
+
+def test_doctor_finds_a_sound_platform_sound(dagster_home: Engine) -> None:
+    result = boursomatic("doctor")
+    assert result.exit_code == 0, result.output
+    assert "FAIL" not in result.output
+    assert "v2024.02.01, its file is intact" in result.output
+
+
+def test_doctor_names_each_thing_that_is_wrong(
+    dagster_home: Engine, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (home / "models").iterdir():
+        path.unlink()
+    monkeypatch.setenv("BOURSOMATIC_SOURCE", "crystal_ball")
+    execute(dagster_home, "UPDATE alembic_version SET version_num = '0001'")
+    result = boursomatic("doctor")
+    assert result.exit_code == 1
+    failed = [line.removeprefix("FAIL").strip() for line in result.output.splitlines() if line.startswith("FAIL")]
+    assert [line.split("  ")[0] for line in failed] == ["schema", "source of bars", "active model"]
+
+
+def test_doctor_without_a_server_says_so_without_the_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://ann:{SECRET}@127.0.0.1:1/boursomatic")
+    result = boursomatic("doctor")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "does not answer" in result.output
+    assert SECRET not in result.output
+
+
+def test_the_address_is_shown_without_its_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://ann:{SECRET}@host:5432/boursomatic")
+    result = boursomatic("db", "url")
+    assert result.exit_code == 0
+    assert make_url(result.stdout.strip()).host == "host"
+    assert SECRET not in result.output
+
+
+def test_db_status_names_the_revision(migrated: Engine) -> None:
+    assert boursomatic("db", "status").stdout.splitlines()[2] == "pending: nothing"
+
+
+def test_rows_are_dropped_only_when_somebody_says_so(filled: Engine) -> None:
+    line = refusal(boursomatic("db", "rollback"))
+    assert "2940 in price_bars" in line
+    assert "--yes" in line
+    assert boursomatic("db", "recreate", "--yes").exit_code == 0
+    assert not rows(filled, "SELECT FROM price_bars")
+    assert boursomatic("db", "rollback").exit_code == 0, "empty tables need no word"
+    assert "current: base" in boursomatic("db", "status").stdout

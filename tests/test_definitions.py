@@ -1,0 +1,93 @@
+"""What a data engineer reads in the UI before the first run: everything is named, owned, described and grouped."""
+
+import dagster as dg
+import pytest
+from sqlalchemy.dialects import postgresql
+
+from boursomatic_assets.definitions import defs
+from boursomatic_assets.models import Table
+
+GROUPS = {
+    "users": "accounts",
+    "instruments": "market_data",
+    "price_bars": "market_data",
+    "features": "features",
+    "model_versions": "models",
+    "recommendations": "recommendations",
+}
+DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+SPECS = {spec.key.to_user_string(): spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
+CHECKS = sorted(
+    (spec for check in defs.asset_checks or () for spec in check.check_specs),  # type: ignore[union-attr]
+    key=lambda spec: spec.name,
+)
+
+
+def test_the_assets_are_these_in_these_groups() -> None:
+    assert {name: spec.group_name for name, spec in SPECS.items()} == GROUPS
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
+def test_an_asset_says_what_it_is_and_whose(spec: dg.AssetSpec) -> None:
+    assert spec.description
+    assert len(spec.description.splitlines()[0]) > 20
+    assert spec.owners == ["team:data-engineering"]
+    assert "postgres" in spec.kinds
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_an_asset_is_named_like_its_table_and_describes_its_columns(name: str) -> None:
+    table = Table.metadata.tables[name]
+    schema = SPECS[name].metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+    shown = {column.name: (column.type, column.constraints.nullable) for column in schema.columns}
+    assert shown == {
+        column.name: (str(column.type.compile(dialect=DIALECT)).lower(), column.nullable)
+        for column in table.columns
+    }
+    assert all(column.description for column in schema.columns)
+
+
+def test_every_edge_of_the_graph_is_there() -> None:
+    upstream = {
+        name: sorted(dep.asset_key.to_user_string() for dep in spec.deps) for name, spec in SPECS.items()
+    }
+    assert upstream == {
+        "users": [],
+        "instruments": [],
+        "price_bars": ["instruments"],
+        "features": ["price_bars"],
+        "model_versions": ["features", "price_bars"],
+        "recommendations": ["features", "model_versions", "price_bars"],
+    }
+
+
+def test_dated_assets_are_cut_by_date_and_market() -> None:
+    cut = {name for name, spec in SPECS.items() if spec.partitions_def is not None}
+    assert cut == {"instruments", "price_bars", "features", "model_versions", "recommendations"}
+    for name in cut:
+        partitions = SPECS[name].partitions_def
+        assert isinstance(partitions, dg.MultiPartitionsDefinition)
+        assert partitions.partition_dimension_names == ["date", "market"]
+
+
+def test_every_table_that_is_published_has_a_check() -> None:
+    assert {spec.asset_key.to_user_string() for spec in CHECKS} == set(SPECS)
+
+
+@pytest.mark.parametrize("spec", CHECKS, ids=[spec.name for spec in CHECKS])
+def test_a_check_says_what_it_promises(spec: dg.AssetCheckSpec) -> None:
+    assert spec.description
+    assert spec.description.splitlines()[0].endswith(".")
+    cut = SPECS[spec.asset_key.to_user_string()].partitions_def
+    assert spec.partitions_def == cut, "a check is about the partition that was just written"
+
+
+def test_only_a_missing_bar_stops_nothing() -> None:
+    assert [spec.name for spec in CHECKS if not spec.blocking] == ["every_tracked_instrument_has_its_bar"]
+
+
+def test_one_job_takes_all_assets_and_all_checks() -> None:
+    job = defs.resolve_job_def("market_session")
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(SPECS) - {"users"}
+    assert {key.name for key in job.asset_layer.asset_graph.asset_check_keys} == {spec.name for spec in CHECKS}

@@ -1,0 +1,367 @@
+"""The IO manager, through real Dagster runs: frames in, slices out, look-backs back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import polars as pl
+import pytest
+from frames_of import (
+    add_model,
+    advice,
+    bars,
+    day,
+    delivered,
+    instruments,
+    list_instruments,
+    midnight,
+    rows_of,
+    slice_of,
+)
+from sqlalchemy import Engine
+
+from boursomatic_assets import frames
+from boursomatic_assets.contracts import Delivery, judge
+from boursomatic_assets.indicators import LOOKBACK
+from boursomatic_assets.io_manager import PostgresIOManager
+from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.partitions import CLOSED_DATES_IN_LOOKBACK, MARKET_SESSIONS, SAME_MARKET_LOOKBACK
+from boursomatic_assets.tables import GRAINS, read
+
+MONDAY, TUESDAY, WEDNESDAY = WEEK = ("2024-06-10", "2024-06-11", "2024-06-12")
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+FEATURES = pl.DataFrame(schema=frames.given(GRAINS["features"].table) | {"market": pl.String()})
+
+
+@pytest.fixture
+def listed(migrated: Engine) -> Engine:
+    """A database that knows the instruments and a model."""
+    list_instruments(migrated)
+    add_model(migrated)
+    return migrated
+
+
+def asset_named(table: str, returned: Any, kind: Any = pl.DataFrame) -> dg.AssetsDefinition:
+    """A toy asset that fills a table with what it is told to return."""
+
+    def compute() -> Any:
+        return returned
+
+    compute.__annotations__["return"] = kind
+    return dg.asset(compute, name=table, partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
+
+
+def reader(seen: list[Any], kind: Any = pl.DataFrame) -> dg.AssetsDefinition:
+    """A toy `features` that notes which bars it is handed."""
+
+    def features(price_bars: Any) -> pl.DataFrame:
+        seen.append(price_bars)
+        return FEATURES
+
+    features.__annotations__["price_bars"] = kind
+    return dg.asset(
+        features,
+        ins={"price_bars": dg.AssetIn(partition_mapping=SAME_MARKET_LOOKBACK)},
+        partitions_def=MARKET_SESSIONS,
+        backfill_policy=SINGLE_RUN,
+    )
+
+
+def in_range(start: str, end: str) -> dict[str, str]:
+    return {"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
+
+
+def materialize(asset: dg.AssetsDefinition, key: str | None = None, **more: Any) -> dg.ExecuteInProcessResult:
+    return dg.materialize([asset], resources={"io_manager": PostgresIOManager()}, partition_key=key, **more)
+
+
+def shown(result: dg.ExecuteInProcessResult, name: str = "price_bars") -> dict[str, dict[str, Any]]:
+    """What the UI shows of each materialised partition."""
+    events = result.asset_materializations_for_node(name)
+    return {str(event.partition): {key: value.value for key, value in event.metadata.items()} for event in events}
+
+
+def stored(market: str, *dates: str, table: str = "price_bars") -> pl.DataFrame:
+    return read(GRAINS[table], slice_of(market, *dates)).drop("market")
+
+
+def of_market(frame: pl.DataFrame, market: str) -> pl.DataFrame:
+    return frame.with_columns(market=pl.lit(market))
+
+
+# Out
+
+
+@pytest.mark.parametrize("label", [lambda frame: frame, lambda frame: of_market(frame, "US")], ids=["", "market"])
+def test_one_partition_is_one_slice(listed: Engine, label: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    frame = bars("ACME", MONDAY)
+    result = materialize(asset_named("price_bars", label(frame)), f"{MONDAY}|US")
+    assert stored("US", MONDAY).equals(frame)
+    assert shown(result) == {
+        f"{MONDAY}|US": {
+            "dagster/table_name": f"{listed.url.database}.public.price_bars",
+            "dagster/partition_row_count": 1,
+            **{"rows": 1, "inserted": 1, "changed": 0, "unchanged": 0, "removed": 0},
+        }
+    }
+
+
+def test_a_range_of_one_market_is_one_run(listed: Engine) -> None:
+    frame = pl.concat([bars("ACME BOLT", MONDAY), bars("ACME", WEDNESDAY)])
+    result = materialize(asset_named("price_bars", frame), tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US"))
+    assert stored("US", *WEEK).equals(frame.sort("instrument_id", "ts"))
+    counts = {key: metadata["dagster/partition_row_count"] for key, metadata in shown(result).items()}
+    assert counts == {f"{MONDAY}|US": 2, f"{TUESDAY}|US": 0, f"{WEDNESDAY}|US": 1}
+
+
+def test_a_range_of_both_markets_is_one_run(listed: Engine) -> None:
+    ours, theirs = bars("ACME BOLT", *WEEK), bars("LUXE", MONDAY, TUESDAY)
+    frame = pl.concat([of_market(theirs, "EURONEXT"), of_market(ours, "US")])
+    result = materialize(asset_named("price_bars", frame), tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|EURONEXT"))
+    assert stored("US", *WEEK).equals(ours.sort("instrument_id", "ts"))
+    assert stored("EURONEXT", *WEEK).equals(theirs)
+    metadata = shown(result)
+    counts = {key: found["dagster/partition_row_count"] for key, found in metadata.items()}
+    assert counts == {f"{date}|US": 2 for date in WEEK} | {
+        f"{MONDAY}|EURONEXT": 1,
+        f"{TUESDAY}|EURONEXT": 1,
+        f"{WEDNESDAY}|EURONEXT": 0,
+    }
+    assert metadata[f"{MONDAY}|US"]["inserted"] == 8
+
+
+def test_a_range_of_both_markets_without_the_column_market_is_refused(listed: Engine) -> None:
+    asset = asset_named("price_bars", bars("ACME", MONDAY))
+    with pytest.raises(
+        frames.FrameError, match="price_bars: a frame for several slices must carry the column 'mark"
+    ):
+        materialize(asset, tags=in_range(f"{MONDAY}|US", f"{MONDAY}|EURONEXT"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "keys", "why"),
+    [
+        (
+            bars("ACME", MONDAY, TUESDAY),
+            (f"{MONDAY}|US", f"{MONDAY}|US"),
+            "1 rows .* outside of the slice US 2024-06-10",
+        ),
+        (bars("LUXE", MONDAY), (f"{MONDAY}|US", f"{MONDAY}|US"), "1 rows .* outside of the slice US 2024-06-10"),
+        (
+            of_market(bars("ACME", MONDAY, WEDNESDAY), "US"),
+            (f"{MONDAY}|US", f"{TUESDAY}|EURONEXT"),
+            "1 rows of the frame lie outside of the run's partitions",
+        ),
+        (
+            of_market(bars("ACME", MONDAY), "EURONEXT"),
+            (f"{MONDAY}|US", f"{TUESDAY}|EURONEXT"),
+            "1 rows .* outside of the slice EURONEXT 2024-06-10 .. 2024-06-11",
+        ),
+    ],
+    ids=["time", "market", "time of a range", "market of a range"],
+)
+def test_rows_of_other_partitions_are_refused(
+    listed: Engine, frame: pl.DataFrame, keys: tuple[str, str], why: str
+) -> None:
+    with pytest.raises(frames.FrameError, match=why):
+        materialize(asset_named("price_bars", frame), tags=in_range(*keys))
+    assert rows_of(listed, "SELECT count(*) FROM price_bars") == [(0,)]
+
+
+def test_a_second_run_says_that_nothing_changed(listed: Engine) -> None:
+    asset = asset_named("price_bars", bars("ACME BOLT", MONDAY))
+    materialize(asset, f"{MONDAY}|US")
+    metadata = shown(materialize(asset, f"{MONDAY}|US"))[f"{MONDAY}|US"]
+    assert (metadata["inserted"], metadata["changed"], metadata["unchanged"]) == (0, 0, 2)
+
+
+def test_the_partition_of_a_closed_market_is_empty_and_says_so(listed: Engine) -> None:
+    """2025-01-09: a day of mourning in New York."""
+    empty = bars("ACME", MONDAY).clear()
+    result = materialize(asset_named("price_bars", empty), "2025-01-09|US")
+    assert result.success
+    found = shown(result)["2025-01-09|US"]
+    assert (found["note"], found["dagster/partition_row_count"]) == ("market closed", 0)
+
+
+def test_within_a_range_only_the_closed_date_is_called_closed(listed: Engine) -> None:
+    frame = bars("ACME", "2025-01-08", "2025-01-10")
+    result = materialize(asset_named("price_bars", frame), tags=in_range("2025-01-08|US", "2025-01-10|US"))
+    assert {key: found.get("note") for key, found in shown(result).items()} == {
+        "2025-01-08|US": None,
+        "2025-01-09|US": "market closed",
+        "2025-01-10|US": None,
+    }
+
+
+def test_good_and_refused_rows_of_a_delivery_go_to_their_tables(listed: Engine) -> None:
+    raw = pl.concat([delivered("ACME", *WEEK), delivered("BOLT", TUESDAY, c=None)])
+    asset = asset_named("price_bars", judge(raw, slice_of("US", *WEEK), instruments(), "toy"), Delivery)
+    result = materialize(asset, tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US"))
+    assert stored("US", *WEEK).equals(bars("ACME", *WEEK))
+    found = rows_of(listed, "SELECT date(session)::text, reason, run_id FROM rejected_bars")
+    assert found == [(TUESDAY, "price is missing", result.run_id)]
+
+
+def test_refused_rows_go_with_their_slice_when_it_fails(listed: Engine) -> None:
+    """One transaction: no refusal without the good rows of the same delivery."""
+    raw = pl.concat([delivered("ACME", MONDAY), delivered("BOLT", MONDAY, c=None)])
+    delivery = judge(raw, slice_of("US", MONDAY), instruments(), "toy")
+    broken = Delivery(delivery.kept, delivery.rejected.with_columns(reason=pl.lit("x" * 101)))
+    with pytest.raises(Exception, match="value too long"):
+        materialize(asset_named("price_bars", broken, Delivery), f"{MONDAY}|US")
+    assert rows_of(listed, "SELECT (SELECT count(*) FROM price_bars) + (SELECT count(*) FROM rejected_bars)") == [
+        (0,)
+    ]
+
+
+def test_a_pandas_frame_can_be_returned(listed: Engine) -> None:
+    frame = bars("ACME BOLT", MONDAY, TUESDAY)
+    pandas = frame.to_pandas().astype({"ts": "datetime64[ns]"})
+    asset = asset_named("price_bars", pandas, pd.DataFrame)
+    materialize(asset, tags=in_range(f"{MONDAY}|US", f"{TUESDAY}|US"))
+    assert stored("US", MONDAY, TUESDAY).equals(frame.sort("instrument_id", "ts"))
+
+
+def test_a_nan_of_pandas_is_a_missing_number(listed: Engine) -> None:
+    names = [name for name in FEATURES.columns if FEATURES.schema[name] == pl.Float64]
+    frame = pd.DataFrame(
+        {
+            "instrument_id": bars("ACME", MONDAY)["instrument_id"].to_list(),
+            "ts": [pd.Timestamp(MONDAY)],
+            **{key: [float("nan")] for key in names},
+            "ret_1d": [0.5],
+            "additional_features": ["{}"],
+        }
+    )
+    materialize(asset_named("features", frame, pd.DataFrame), f"{MONDAY}|US")
+    assert rows_of(listed, "SELECT ret_1d, rsi_14 FROM features") == [(0.5, None)]
+
+
+def test_advice_is_superseded_by_its_session_close(listed: Engine) -> None:
+    key = f"{MONDAY}|US"
+    materialize(asset_named("recommendations", advice("ACME", "US", MONDAY, label="BUY")), key)
+    result = materialize(asset_named("recommendations", advice("ACME", "US", MONDAY, label="SELL")), key)
+    found = shown(result, "recommendations")[key]
+    assert (found["changed"], found["dagster/partition_row_count"]) == (1, 1)
+    query = "SELECT label, is_active, superseded_at IS NULL FROM recommendations ORDER BY 1"
+    assert rows_of(listed, query) == [("BUY", False, False), ("SELL", True, True)]
+
+
+def test_instruments_are_added_and_loaded_whole(migrated: Engine) -> None:
+    seen: list[pl.DataFrame] = []
+
+    @dg.asset(name="instruments")
+    def listing() -> pl.DataFrame:
+        return instruments()
+
+    @dg.asset(partitions_def=MARKET_SESSIONS)
+    def price_bars(instruments: pl.DataFrame) -> pl.DataFrame:
+        seen.append(instruments)
+        return bars("ACME", MONDAY)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([listing], resources={"io_manager": PostgresIOManager()}, instance=instance)
+        dg.materialize(
+            [listing, price_bars],
+            selection=[price_bars],
+            resources={"io_manager": PostgresIOManager()},
+            instance=instance,
+            partition_key=f"{MONDAY}|US",
+        )
+    (found,) = seen
+    columns = instruments().columns
+    assert found.select(columns).equals(instruments().sort("symbol", "exchange"))
+
+
+# In
+
+
+def history(market: str, symbol: str, *, after: str = "2024-06-21") -> pl.DataFrame:
+    """Two years of bars of one instrument, to a few sessions after the asked one."""
+    sessions = [str(date) for date in MARKETS[market].sessions().tolist() if "2022-06" < str(date) < after]
+    return bars(symbol, *sessions)
+
+
+def load(frame: pl.DataFrame, kind: Any = pl.DataFrame, **run: Any) -> Any:
+    """What `features` is handed in a run."""
+    seen: list[Any] = []
+    upstream = asset_named("price_bars", frame, kind)
+    result = dg.materialize(
+        [upstream, reader(seen, kind)],
+        selection=["features"],
+        resources={"io_manager": PostgresIOManager()},
+        **run,
+    )
+    assert result.success
+    return seen[0]
+
+
+@pytest.fixture
+def full(listed: Engine) -> Engine:
+    """Two years of bars of both markets."""
+    from boursomatic_assets import merging
+    from boursomatic_assets.slices import slices_of
+
+    for market, symbol in (("US", "ACME"), ("EURONEXT", "LUXE")):
+        frame = history(market, symbol)
+        (part,) = slices_of(MARKETS[market], partition_days(frame))
+        with listed.begin() as connection:
+            merging.replace(connection, GRAINS["price_bars"], part, frame)
+    return listed
+
+
+def partition_days(frame: pl.DataFrame) -> list[Any]:
+    from boursomatic_assets.partitions import partition_dates
+
+    return partition_dates(frame["ts"].min().date(), frame["ts"].max().date())  # type: ignore[union-attr]
+
+
+def expected(market: str, start: str, end: str) -> list[Any]:
+    """The sessions that a look-back from `start` to `end` holds."""
+    keys = [key for key in MARKET_SESSIONS.get_partition_keys() if key.endswith(f"|{market}")]
+    first = keys.index(f"{start}|{market}") - LOOKBACK - CLOSED_DATES_IN_LOOKBACK
+    dates = [day(key.partition("|")[0]) for key in keys[first : keys.index(f"{end}|{market}") + 1]]
+    return [midnight(str(date)) for date in dates if MARKETS[market].is_session(date)]
+
+
+@pytest.mark.parametrize("market", MARKETS)
+def test_a_session_is_loaded_with_its_look_back_and_nothing_else(full: Engine, market: str) -> None:
+    found = load(FEATURES, partition_key=f"{MONDAY}|{market}")
+    assert found["ts"].to_list() == expected(market, MONDAY, MONDAY)
+    assert found["ts"].max() == midnight(MONDAY)
+    assert found["market"].unique().to_list() == [market]
+    assert found.height > LOOKBACK
+
+
+def test_a_range_is_loaded_with_the_look_back_of_its_first_session(full: Engine) -> None:
+    found = load(FEATURES, tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US"))
+    assert found["ts"].to_list() == expected("US", MONDAY, WEDNESDAY)
+
+
+def test_a_range_of_both_markets_loads_both(full: Engine) -> None:
+    found = load(FEATURES, tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|EURONEXT"))
+    for market in MARKETS:
+        own = found.filter(pl.col("market") == market)
+        assert own["ts"].to_list() == expected(market, MONDAY, WEDNESDAY)
+
+
+def test_what_is_loaded_is_what_was_written(full: Engine) -> None:
+    found = load(FEATURES, partition_key=f"{MONDAY}|US").drop("market")
+    written = history("US", "ACME").filter(pl.col("ts").is_in(found["ts"].implode()))
+    assert found.equals(written)
+
+
+def test_a_pandas_frame_can_be_asked_for(full: Engine) -> None:
+    found = load(FEATURES, pd.DataFrame, partition_key=f"{MONDAY}|US")
+    assert isinstance(found, pd.DataFrame)
+    assert found["ts"].max() == pd.Timestamp(MONDAY)
+    assert len(found) == len(expected("US", MONDAY, MONDAY))
+
+
+def test_an_empty_table_is_loaded_as_an_empty_frame_of_the_right_shape(listed: Engine) -> None:
+    found = load(FEATURES, partition_key=f"{MONDAY}|US")
+    assert found.is_empty()
+    assert found.schema == bars("ACME", MONDAY).schema | {"market": pl.String()}

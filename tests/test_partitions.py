@@ -1,0 +1,170 @@
+"""Partitions: date x market, and the look-backs between assets."""
+
+import datetime as dt
+from collections.abc import Iterable
+
+import dagster as dg
+import numpy as np
+import pytest
+from dagster._serdes import deserialize_value, serialize_value
+from frames_of import day
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from boursomatic_assets import partitions
+from boursomatic_assets.indicators import LOOKBACK
+from boursomatic_assets.lookback import LookBack
+from boursomatic_assets.markets import MARKETS, Market, all_sessions
+from boursomatic_assets.partitions import (
+    CLOSED_DATES_IN_LOOKBACK,
+    EVERYTHING_BEFORE,
+    MARKET_SESSIONS,
+    SAME_MARKET_LOOKBACK,
+    SESSION_DATES,
+    START,
+    partition_dates,
+    partition_key,
+    slices,
+)
+
+NOW = dt.datetime(2024, 6, 12, tzinfo=dt.UTC)
+TOY_DATES = dg.DailyPartitionsDefinition(
+    "2024-05-20", exclusions=["0 0 * * 6", "0 0 * * 0", dt.datetime(2024, 5, 27)], end_offset=1
+)
+TOY = dg.MultiPartitionsDefinition(
+    {"date": TOY_DATES, "market": dg.StaticPartitionsDefinition(["US", "EURONEXT"])}
+)
+TOY_KEYS = TOY.get_partition_keys(NOW)
+
+
+def dimensions(first: int, last: int, market: dg.PartitionMapping) -> dict[str, dg.DimensionPartitionMapping]:
+    window = dg.TimeWindowPartitionMapping(
+        start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True
+    )
+    return {
+        "date": dg.DimensionPartitionMapping("date", window),
+        "market": dg.DimensionPartitionMapping("market", market),
+    }
+
+
+def upstream(mapping: dg.PartitionMapping, keys: Iterable[str], definition: dg.PartitionsDefinition) -> set[str]:
+    subset = definition.empty_subset().with_partition_keys(list(keys))
+    result = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, definition, definition, NOW)
+    assert not list(result.required_but_nonexistent_subset.get_partition_keys())
+    return set(result.partitions_subset.get_partition_keys())
+
+
+def downstream(mapping: dg.PartitionMapping, keys: Iterable[str], definition: dg.PartitionsDefinition) -> set[str]:
+    subset = definition.empty_subset().with_partition_keys(list(keys))
+    found = mapping.get_downstream_partitions_for_partitions(subset, definition, definition, NOW)
+    return set(found.get_partition_keys())
+
+
+def test_a_date_is_a_partition_when_either_market_trades() -> None:
+    dates = SESSION_DATES.get_partition_keys()
+    assert {"2025-01-09", "2025-07-04", "2025-04-21"} <= set(dates)  # one of the two is closed
+    assert not {"2019-12-25", "2025-04-18", "2024-06-08", "2024-06-09"} & set(dates)
+
+
+def test_partition_dates_are_the_sessions_up_to_today() -> None:
+    sessions = all_sessions()
+    today = np.datetime64(dt.datetime.now(dt.UTC).date())
+    past = sessions[(sessions >= np.datetime64(START)) & (sessions <= today)]
+    assert SESSION_DATES.get_partition_keys() == [str(date) for date in past]
+
+
+def test_each_date_has_a_partition_of_each_market() -> None:
+    keys = set(MARKET_SESSIONS.get_partition_keys())
+    assert {partition_key(day("2024-06-10"), market) for market in MARKETS} <= keys
+    assert partition_key(day("2024-06-10"), "US") == "2024-06-10|US"
+
+
+@pytest.mark.parametrize("market", MARKETS.values(), ids=MARKETS)
+def test_the_look_back_holds_enough_sessions_of_each_market_on_every_date(market: Market) -> None:
+    """The window counts dates on which the other market alone trades; so many are never in it too many."""
+    dates = all_sessions()
+    own = np.isin(dates, market.sessions()).cumsum()
+    reach = LOOKBACK + CLOSED_DATES_IN_LOOKBACK
+    places = np.flatnonzero(dates >= np.datetime64(START))
+    before = own[places - 1] - own[places - reach - 1]
+    assert before.min() >= LOOKBACK
+
+
+def test_the_look_back_of_a_session_reaches_its_first_needed_session() -> None:
+    needed = MARKETS["EURONEXT"].sessions()
+    place = int(np.searchsorted(needed, np.datetime64("2024-06-10")))
+    found = upstream(SAME_MARKET_LOOKBACK, ["2024-06-10|EURONEXT"], MARKET_SESSIONS)
+    assert {f"{date}|EURONEXT" for date in needed[place - LOOKBACK : place + 1]} <= found
+    assert max(found) == "2024-06-10|EURONEXT"
+    assert {key.split("|")[1] for key in found} == {"EURONEXT"}
+    assert len(found) == LOOKBACK + CLOSED_DATES_IN_LOOKBACK + 1
+
+
+def test_the_first_partition_needs_itself_alone() -> None:
+    first = f"{START}|US"
+    assert upstream(SAME_MARKET_LOOKBACK, [first], MARKET_SESSIONS) == {first}
+    assert upstream(EVERYTHING_BEFORE, [first], MARKET_SESSIONS) == set()
+
+
+def test_everything_before_is_of_both_markets_and_not_of_the_date_itself() -> None:
+    found = upstream(EVERYTHING_BEFORE, ["2024-06-10|US"], MARKET_SESSIONS)
+    earlier = [date for date in SESSION_DATES.get_partition_keys() if date < "2024-06-10"]
+    assert found == {f"{date}|{market}" for date in earlier for market in MARKETS}
+
+
+@pytest.mark.parametrize("offsets", [(-3, 0), (-100, -1), (0, 0), (-4, -2)])
+@pytest.mark.parametrize("market", [dg.IdentityPartitionMapping(), dg.AllPartitionMapping()])
+@settings(max_examples=15, deadline=None)
+@given(keys=st.sets(st.sampled_from(TOY_KEYS), max_size=6))
+def test_a_look_back_is_dagsters_own_mapping(
+    offsets: tuple[int, int], market: dg.PartitionMapping, keys: set[str]
+) -> None:
+    ours, theirs = (kind(dimensions(*offsets, market)) for kind in (LookBack, dg.MultiPartitionMapping))
+    assert upstream(ours, keys, TOY) == upstream(theirs, keys, TOY)
+    assert downstream(ours, keys, TOY) == downstream(theirs, keys, TOY)
+
+
+@pytest.mark.parametrize("mapping", [SAME_MARKET_LOOKBACK, EVERYTHING_BEFORE])
+def test_a_look_back_travels_between_processes(mapping: LookBack) -> None:
+    arrived = deserialize_value(serialize_value(mapping))
+    assert isinstance(arrived, LookBack)
+    assert arrived == mapping
+    keys = ["2004-06-10|US"]
+    assert upstream(arrived, keys, MARKET_SESSIONS) == upstream(mapping, keys, MARKET_SESSIONS)
+
+
+def test_unordered_keys_become_slices_market_by_market() -> None:
+    keys = ["2024-06-11|US", "2024-06-12|EURONEXT", "2024-06-10|US", "2024-06-14|US", "2024-06-11|EURONEXT"]
+    assert [str(part) for part in slices(keys)] == [
+        "EURONEXT 2024-06-11 .. 2024-06-12",
+        "US 2024-06-10 .. 2024-06-11",
+        "US 2024-06-14",
+    ]
+
+
+def test_partition_dates_include_both_ends() -> None:
+    found = partition_dates(day("2024-12-24"), day("2024-12-27"))
+    assert found == [day("2024-12-24"), day("2024-12-26"), day("2024-12-27")]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "why"),
+    [
+        ("2024-06-11", "2024-06-10", "the range is empty: 2024-06-11 is after 2024-06-10"),
+        ("1999-12-31", "2024-06-10", "1999-12-31 is before the first partition, 2000-01-03"),
+        ("2024-06-10", "2999-01-01", "2999-01-01 is in the future: the last date that can be asked for is"),
+        ("2024-06-08", "2024-06-09", "no market trades between 2024-06-08 and 2024-06-09"),
+    ],
+)
+def test_a_range_that_cannot_be_asked_for_is_explained(start: str, end: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        partition_dates(day(start), day(end))
+
+
+def test_the_newest_closed_date_is_not_one_that_still_trades() -> None:
+    newest = partitions.newest_closed_date()
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    later = [date for date in all_sessions().tolist() if newest < date <= now.date()]
+    trading = [market for market in MARKETS.values() if market.is_session(newest)]
+    assert all(market.closes(newest) <= now for market in trading)
+    assert all(any(m.is_session(d) and m.closes(d) > now for m in MARKETS.values()) for d in later)

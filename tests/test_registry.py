@@ -1,0 +1,164 @@
+"""Promises about model versions: when they are due, that each is trained once, and who speaks when."""
+
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from platform_of import FIRST, LAST, execute, midnight, outcomes_of, rows, slice_of
+from sqlalchemy import Engine
+
+from boursomatic_assets import registry
+from boursomatic_assets.assets.recommendations import spoken
+from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.markets import MARKETS
+
+DUE = ["v2023.09.01", "v2023.10.02", "v2023.11.01", "v2023.12.01", "v2024.01.02", "v2024.02.01"]
+VERSIONS = (
+    "SELECT version, params_hash, metrics_json::text, model_path, as_of, is_active FROM model_versions ORDER BY as_of"
+)
+FORGET = "DELETE FROM recommendations", "DELETE FROM model_versions"
+QUICK = Parameters(rounds=5)
+
+
+def versions(engine: Engine) -> list[dict[str, Any]]:
+    """The versions, without ids and wall clocks."""
+    return rows(engine, VERSIONS)
+
+
+def names(engine: Engine) -> list[str]:
+    return [row["version"] for row in versions(engine)]
+
+
+def test_a_model_is_due_on_the_first_session_of_a_month_of_either_market() -> None:
+    due = registry.due_dates(dt.date(2023, 12, 2), dt.date(2024, 6, 30))
+    assert [str(date) for date in due] == [
+        "2024-01-02", "2024-02-01", "2024-03-01", "2024-04-01", "2024-05-01", "2024-06-03",
+    ]  # fmt: skip
+    assert not MARKETS["EURONEXT"].is_session(dt.date(2024, 4, 1)), "Easter Monday, on which New York trades"
+    assert not MARKETS["EURONEXT"].is_session(dt.date(2024, 5, 1))
+
+
+def test_both_bounds_of_due_dates_belong_to_them() -> None:
+    first, last = dt.date(2024, 1, 2), dt.date(2024, 2, 1)
+    assert registry.due_dates(first, last) == [first, last]
+
+
+def test_a_version_speaks_from_the_first_open_of_its_due_date(filled: Engine) -> None:
+    assert names(filled) == DUE
+    for row in versions(filled):
+        date = dt.datetime.strptime(row["version"], "v%Y.%m.%d").date()
+        opens = [market.opens(date) for market in MARKETS.values() if market.is_session(date)]
+        assert row["as_of"] == min(opens)
+
+
+def test_both_markets_name_the_same_challenger_and_champion(filled: Engine) -> None:
+    us, euronext = (registry.timeline(slice_of(market)) for market in MARKETS)
+    assert [moment.challenger for moment in us] == [moment.challenger for moment in euronext]
+    assert [moment.champion for moment in us] == [moment.champion for moment in euronext]
+    assert [moment.challenger.version for moment in us if moment.challenger] == DUE
+
+
+def test_what_is_trained_is_trained_once(filled: Engine) -> None:
+    before = rows(filled, "SELECT xmin::text, * FROM model_versions ORDER BY as_of")
+    assert registry.train_due(LAST, Parameters()) == []
+    assert rows(filled, "SELECT xmin::text, * FROM model_versions ORDER BY as_of") == before
+
+
+def test_a_partition_trains_what_was_due_before_it(filled: Engine) -> None:
+    whole = versions(filled)
+    execute(filled, *FORGET)
+    trained = registry.train_due(dt.date(2023, 11, 15), Parameters())
+    assert [version.version for version in trained] == names(filled) == DUE[:3]
+    for now, then in zip(versions(filled), whole, strict=False):
+        assert {**now, "is_active": None} == {**then, "is_active": None}
+
+
+def test_any_order_gives_the_same_versions(filled: Engine) -> None:
+    whole = versions(filled)
+    for order in ([LAST, dt.date(2023, 10, 2)], [dt.date(2023, 9, 1), dt.date(2023, 12, 31), LAST]):
+        execute(filled, *FORGET)
+        for last in order:
+            registry.train_due(last, Parameters())
+        assert versions(filled) == whole
+
+
+def test_two_at_once_give_the_same_versions(filled: Engine) -> None:
+    whole = versions(filled)
+    execute(filled, *FORGET)
+    with ThreadPoolExecutor() as pool:
+        trained = list(pool.map(lambda _: registry.train_due(LAST, Parameters()), range(2)))
+    assert versions(filled) == whole
+    assert sorted(version.version for part in trained for version in part) == DUE, "each was trained by one of them"
+
+
+def test_a_refused_challenger_never_speaks(filled: Engine) -> None:
+    execute(filled, *FORGET)
+    registry.train_due(LAST, Parameters(rounds=5, gate_tolerance=-1))
+    assert [row["is_active"] for row in versions(filled)] == [True, False, False, False, False, False]
+    moments = registry.timeline(slice_of("US"))
+    assert {moment.champion.version for moment in moments if moment.champion} == {DUE[0]}
+    assert [moment.challenger.version for moment in moments if moment.challenger] == DUE
+    assert {version.version for version, _ in spoken(slice_of("US"))} == {DUE[0]}
+
+
+def test_the_champion_is_the_last_one_promoted_until_then(filled: Engine) -> None:
+    promoted = {row["version"]: row["as_of"] for row in versions(filled) if '"promoted": true' in row["metrics_json"]}
+    assert 1 < len(promoted) < len(DUE), "some are promoted and some are not"
+    for moment in registry.timeline(slice_of("EURONEXT")):
+        earlier = [version for version, as_of in promoted.items() if as_of.date() <= moment.date]
+        assert (moment.champion.version if moment.champion else None) == (earlier[-1] if earlier else None)
+
+
+def test_exactly_the_newest_promoted_version_is_active(filled: Engine) -> None:
+    (active,) = rows(filled, "SELECT version FROM model_versions WHERE is_active")
+    newest = "SELECT version FROM model_versions WHERE (metrics_json->>'promoted')::boolean ORDER BY as_of DESC LIMIT 1"
+    assert [active] == rows(filled, newest)
+
+
+def test_a_historical_backfill_does_not_steal_the_active_place(filled: Engine) -> None:
+    """The oldest version is lost, and its month is computed again."""
+    execute(filled, "DELETE FROM recommendations", "DELETE FROM model_versions WHERE version = 'v2023.09.01'")
+    trained = registry.train_due(dt.date(2023, 9, 29), Parameters())
+    assert [version.version for version in trained] == ["v2023.09.01"]
+    assert trained[0].promoted
+    assert rows(filled, "SELECT version FROM model_versions WHERE is_active") == [{"version": "v2024.02.01"}]
+
+
+def test_before_there_is_enough_history_nothing_is_trained(filled: Engine) -> None:
+    execute(filled, *FORGET)
+    assert registry.train_due(dt.date(2023, 8, 31), Parameters()) == []
+    assert registry.timeline(slice_of("US", FIRST, dt.date(2023, 8, 31)))[-1].champion is None
+
+
+def test_without_features_nothing_is_due(migrated: Engine) -> None:
+    assert registry.train_due(LAST, Parameters()) == []
+
+
+def test_a_version_learns_from_nothing_at_or_after_its_due_date(filled: Engine) -> None:
+    """The bars from the due date on are made absurd; the version stays the same to the last bit."""
+    whole = versions(filled)
+    execute(
+        filled,
+        *FORGET,
+        "UPDATE price_bars SET o = 1, h = 1000, l = 1, c = 500 WHERE ts >= '2023-11-01'",
+        "UPDATE features SET ret_1d = 9, vol_20d = 9 WHERE ts >= '2023-11-01'",
+    )
+    registry.train_due(dt.date(2023, 11, 1), Parameters())
+    now = versions(filled)
+    assert [row["model_path"] for row in now] == [row["model_path"] for row in whole[:3]]
+    assert [row["metrics_json"] for row in now] == [row["metrics_json"] for row in whole[:3]]
+
+
+@pytest.mark.parametrize("change", ["damaged", "missing"])
+def test_without_an_intact_model_file_nothing_is_published(filled: Engine, home: Path, change: str) -> None:
+    (active,) = rows(filled, "SELECT model_path FROM model_versions WHERE is_active")
+    path = home / "models" / active["model_path"]
+    path.unlink() if change == "missing" else path.write_text("tree\n")
+    execute(filled, "DELETE FROM recommendations WHERE as_of >= '2024-02-29'")
+    (outcome,) = outcomes_of(LAST, LAST, ("recommendations",), ("US",))
+    assert not outcome.success
+    assert f"model file {path.name}" in outcome.problems[0]
+    assert change in outcome.problems[0]
+    assert not rows(filled, "SELECT FROM recommendations WHERE as_of >= :day", day=midnight(LAST))

@@ -1,0 +1,122 @@
+"""Rejections: refused rows are kept as they came, and cleared when they are delivered again in order."""
+
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+from frames_of import delivered, instruments, rows_of, slice_of
+from sqlalchemy import Engine
+
+from boursomatic_assets import rejections
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.slices import Slice
+
+MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
+BOTH = slice_of("US", MONDAY, TUESDAY)
+
+
+def record(engine: Engine, raw: pl.DataFrame, part: Slice = BOTH, run: str = "first") -> int:
+    delivery = judge(raw, part, instruments(), "toy")
+    with engine.begin() as connection:
+        return rejections.record(connection, part, delivery.kept, delivery.rejected, run)
+
+
+def bad(*dates: str, **changed: Any) -> pl.DataFrame:
+    return delivered("ACME", *dates, **({"c": None} | changed))
+
+
+def good(*dates: str) -> pl.DataFrame:
+    return delivered("ACME", *dates)
+
+
+def recorded(engine: Engine) -> list[Any]:
+    return rows_of(
+        engine,
+        "SELECT date(session)::text, reason, run_id, market FROM rejected_bars ORDER BY session, reason, run_id",
+    )
+
+
+PRICE, TIME = "price is missing", "time is missing or unreadable"
+
+
+def test_a_refused_row_is_kept_raw_with_its_place_reason_and_run(migrated: Engine) -> None:
+    raw = '{"symbol": "ACME", "c": "t\\u00e9n, \\"x\\"\\n"}'
+    assert record(migrated, bad(MONDAY, raw=raw, file="a, b.csv", line=3)) == 1
+    query = "SELECT market, session::text, source, file, line, raw, reason, run_id FROM rejected_bars"
+    assert rows_of(migrated, query) == [
+        ("US", f"{MONDAY} 00:00:00", "toy", "a, b.csv", 3, json.loads(raw), PRICE, "first")
+    ]
+
+
+def test_a_row_refused_again_stays_with_its_first_run(migrated: Engine) -> None:
+    record(migrated, bad(MONDAY))
+    before = rows_of(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars")
+    assert record(migrated, bad(MONDAY), run="second") == 1
+    assert recorded(migrated) == [(MONDAY, PRICE, "first", "US")]
+    assert rows_of(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars") == before
+
+
+def test_a_row_delivered_in_order_is_refused_no_more(migrated: Engine) -> None:
+    record(migrated, bad(MONDAY, TUESDAY))
+    assert record(migrated, good(MONDAY), run="second") == 0
+    assert recorded(migrated) == [(TUESDAY, PRICE, "first", "US")]
+
+
+def test_a_row_refused_for_another_reason_replaces_the_first(migrated: Engine) -> None:
+    record(migrated, bad(MONDAY))
+    record(migrated, bad(MONDAY, c=10.0, v=-1.0), run="second")
+    assert recorded(migrated) == [(MONDAY, "volume is negative or not finite", "second", "US")]
+
+
+def test_an_empty_delivery_clears_nothing(migrated: Engine) -> None:
+    record(migrated, pl.concat([bad(MONDAY), bad(TUESDAY, ts=None)]))
+    assert record(migrated, good(MONDAY).clear(), run="second") == 0
+    assert len(recorded(migrated)) == 2
+
+
+def test_a_slice_records_its_own_rows_only(migrated: Engine) -> None:
+    monday = slice_of("US", MONDAY)
+    delivery = judge(bad(MONDAY, TUESDAY), BOTH, instruments(), "toy")
+    paris = delivery.rejected.with_columns(market=pl.lit("EURONEXT"))
+    with migrated.begin() as connection:
+        rejections.record(connection, monday, delivery.kept, pl.concat([delivery.rejected, paris]), "first")
+    assert recorded(migrated) == [(MONDAY, PRICE, "first", "US")]
+
+
+def test_the_other_markets_refusals_are_not_touched(migrated: Engine) -> None:
+    record(migrated, delivered("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
+    record(migrated, good(MONDAY))
+    assert recorded(migrated) == [(MONDAY, PRICE, "first", "EURONEXT")]
+
+
+def test_a_row_without_a_time_is_replaced_with_the_next_delivery(migrated: Engine) -> None:
+    record(migrated, pl.concat([good(MONDAY), bad(MONDAY, ts=None)]))
+    assert recorded(migrated) == [(None, TIME, "first", "US")]
+    record(migrated, good(TUESDAY), run="second")
+    assert recorded(migrated) == []
+
+
+def test_a_delivery_without_one_readable_time_is_not_lost(migrated: Engine) -> None:
+    """A file whose dates are all in a foreign format: nothing is kept, everything is refused."""
+    assert record(migrated, bad(MONDAY, TUESDAY, ts=None)) == 2
+    assert [row[1] for row in recorded(migrated)] == [TIME, TIME]
+
+
+def test_a_row_without_a_time_that_two_slices_deliver_is_one_refusal(migrated: Engine) -> None:
+    """Scattered dates are several slices of one run, and a source hands such a row to each."""
+    parts = [slice_of("US", MONDAY), slice_of("US", "2024-06-13")]
+    raw = [pl.concat([good(str(part.dates[0])), bad(MONDAY, ts=None, file="a.csv", line=2)]) for part in parts]
+    one, other = (judge(rows, part, instruments(), "toy") for rows, part in zip(raw, parts, strict=True))
+    delivery = one + other
+    for part in parts:
+        with migrated.begin() as connection:
+            rejections.record(connection, part, delivery.kept, delivery.rejected, "first")
+    assert recorded(migrated) == [(None, TIME, "first", "US")]
+
+
+@pytest.mark.parametrize("cell", ["\\.", "", "a,b", 'say "hi"', "two\nlines", "NUL\x00"])
+def test_any_text_survives_as_raw(migrated: Engine, cell: str) -> None:
+    record(migrated, bad(MONDAY, raw=json.dumps({"symbol": cell})))
+    (raw,) = rows_of(migrated, "SELECT raw::text FROM rejected_bars")[0]
+    assert json.loads(raw) == {"symbol": cell}

@@ -1,0 +1,75 @@
+"""Slices: one market over consecutive partition dates."""
+
+import datetime as dt
+import itertools
+
+import pytest
+from frames_of import day, midnight, slice_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boursomatic_assets import slices
+from boursomatic_assets.markets import MARKETS, all_sessions
+from boursomatic_assets.slices import Slice, require_closed, slices_of
+
+US = MARKETS["US"]
+IN_2024 = [date for date in all_sessions().tolist() if date.year == 2024]
+
+
+def test_dates_over_a_weekend_are_one_slice() -> None:
+    part = slice_of("US", "2024-06-07", "2024-06-10", "2024-06-06")
+    assert part.dates == (day("2024-06-06"), day("2024-06-07"), day("2024-06-10"))
+    assert str(part) == "US 2024-06-06 .. 2024-06-10"
+
+
+def test_scattered_dates_are_several_slices_in_order() -> None:
+    parts = slices_of(US, map(day, ["2024-06-14", "2024-06-10", "2024-06-11", "2024-06-10"]))
+    assert [str(part) for part in parts] == ["US 2024-06-10 .. 2024-06-11", "US 2024-06-14"]
+
+
+def test_no_dates_are_no_slices() -> None:
+    assert slices_of(US, []) == []
+
+
+@given(st.sets(st.sampled_from(IN_2024), min_size=1))
+def test_slices_hold_the_dates_that_were_asked_for_and_never_touch(dates: set[dt.date]) -> None:
+    parts = slices_of(US, dates)
+    assert [date for part in parts for date in part.dates] == sorted(dates)
+    assert all(one.end < other.start for one, other in itertools.pairwise(parts))
+
+
+@given(st.integers(0, len(IN_2024) - 2))
+def test_neighbouring_slices_leave_no_gap(place: int) -> None:
+    one, other = (Slice(US, (IN_2024[place + step],)) for step in (0, 1))
+    assert one.end == other.start
+
+
+def test_a_slice_owns_the_holiday_after_it() -> None:
+    """2025-04-18 and 21: Good Friday is nobody's session, Easter Monday is one in New York only."""
+    assert slice_of("US", "2025-04-17").end == midnight("2025-04-21")
+    assert slice_of("US", "2024-12-24").end == midnight("2024-12-26")
+
+
+def test_a_date_on_which_its_market_is_closed_has_no_session() -> None:
+    part = slice_of("US", "2025-01-08", "2025-01-09", "2025-01-10")
+    assert part.sessions == (day("2025-01-08"), day("2025-01-10"))
+    assert slice_of("US", "2025-01-09").sessions == ()
+
+
+@pytest.mark.parametrize(("now", "closed"), [("2024-06-10 19:59", False), ("2024-06-10 20:00", True)])
+def test_a_session_is_final_from_its_close_on(now: str, closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "_now", lambda: midnight(now))
+    part = slice_of("US", "2024-06-07", "2024-06-10")
+    if closed:
+        assert require_closed(part) is part
+    else:
+        with pytest.raises(
+            ValueError, match="the US session 2024-06-10 closes at 2024-06-10 20:00 UTC: ask for it"
+        ):
+            require_closed(part)
+
+
+def test_a_closed_market_can_be_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "_now", lambda: midnight("2025-01-09"))
+    part = slice_of("US", "2025-01-09")
+    assert require_closed(part) is part
