@@ -36,13 +36,16 @@ def await_upstream(step: StepExecutionContext, asset: str) -> None:
 
 
 def _others(step: StepExecutionContext, asset: str) -> list[DagsterRun]:
-    """Runs of the same backfill that compute the asset, without those that were retried since."""
-    backfill = step.dagster_run.tags.get(BACKFILL_ID_TAG)
-    if backfill is None:
+    """Runs of the same backfill that compute the asset, without those that were retried since.
+
+    None if this run computes it as well: then it has what it needs, and the others may be waiting for it.
+    """
+    backfill, key = step.dagster_run.tags.get(BACKFILL_ID_TAG), dg.AssetKey(asset)
+    if backfill is None or key in (step.dagster_run.asset_selection or ()):
         return []
     runs = step.instance.get_runs(dg.RunsFilter(tags={BACKFILL_ID_TAG: backfill}))
     settled = {step.run_id, *(run.parent_run_id for run in runs)}
-    return [run for run in runs if run.run_id not in settled and dg.AssetKey(asset) in (run.asset_selection or ())]
+    return [run for run in runs if run.run_id not in settled and key in (run.asset_selection or ())]
 
 
 def _is_unfinished(run: DagsterRun) -> bool:

@@ -21,12 +21,13 @@ from frames_of import (
 )
 from sqlalchemy import Engine
 
-from boursomatic_assets import frames
+from boursomatic_assets import frames, merging
 from boursomatic_assets.contracts import Delivery, judge
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.io_manager import PostgresIOManager
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.partitions import CLOSED_DATES_IN_LOOKBACK, MARKET_SESSIONS, SAME_MARKET_LOOKBACK
+from boursomatic_assets.slices import Slice
 from boursomatic_assets.tables import GRAINS, read
 
 MONDAY, TUESDAY, WEDNESDAY = WEEK = ("2024-06-10", "2024-06-11", "2024-06-12")
@@ -279,9 +280,9 @@ def test_instruments_are_added_and_loaded_whole(migrated: Engine) -> None:
 # In
 
 
-def history(market: str, symbol: str, *, after: str = "2024-06-21") -> pl.DataFrame:
+def history(market: str, symbol: str) -> pl.DataFrame:
     """Two years of bars of one instrument, to a few sessions after the asked one."""
-    sessions = [str(date) for date in MARKETS[market].sessions().tolist() if "2022-06" < str(date) < after]
+    sessions = [str(date) for date in MARKETS[market].sessions().tolist() if "2022-06" < str(date) < "2024-06-21"]
     return bars(symbol, *sessions)
 
 
@@ -302,21 +303,12 @@ def load(frame: pl.DataFrame, kind: Any = pl.DataFrame, **run: Any) -> Any:
 @pytest.fixture
 def full(listed: Engine) -> Engine:
     """Two years of bars of both markets."""
-    from boursomatic_assets import merging
-    from boursomatic_assets.slices import slices_of
-
     for market, symbol in (("US", "ACME"), ("EURONEXT", "LUXE")):
         frame = history(market, symbol)
-        (part,) = slices_of(MARKETS[market], partition_days(frame))
+        part = Slice(MARKETS[market], tuple(frame["ts"].dt.date()))
         with listed.begin() as connection:
             merging.replace(connection, GRAINS["price_bars"], part, frame)
     return listed
-
-
-def partition_days(frame: pl.DataFrame) -> list[Any]:
-    from boursomatic_assets.partitions import partition_dates
-
-    return partition_dates(frame["ts"].min().date(), frame["ts"].max().date())  # type: ignore[union-attr]
 
 
 def expected(market: str, start: str, end: str) -> list[Any]:

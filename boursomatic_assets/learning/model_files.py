@@ -17,7 +17,7 @@ import lightgbm as lgb
 SUFFIX = ".txt"
 
 
-class ModelFileError(Exception):
+class ModelFileError(RuntimeError):
     """A model file is missing, damaged, or not one of the store's."""
 
 
