@@ -1,11 +1,12 @@
 # install: the environment in .venv    demo: simulated bars through to recommendations
-# test: everything that CI runs        dev: the Dagster UI on 127.0.0.1:3000
+# test: everything that CI runs         dev: the Dagster UI on 127.0.0.1:3000
+# bench: ratios into bench/RESULTS.md    lock: the pinned requirements, anew
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install demo test dev lock
+.PHONY: install demo test dev bench lock
 
 install: .venv/.installed
 
@@ -36,6 +37,9 @@ test: .venv/.tested
 
 dev: install
 	$(BIN)/boursomatic dev
+
+bench: .venv/.tested
+	$(BIN)/python bench/run.py
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header \

@@ -5,14 +5,14 @@ What belongs here: questions in SQL, answers as text. Kept elsewhere: options an
 
 import datetime as dt
 import json
+from typing import Any
 
 import polars as pl
-from sqlalchemy import Table, select, text
+from sqlalchemy import Select, Table, select, text
 
 from boursomatic_assets import database, migrate
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
-from boursomatic_assets.tables import fetch
 
 _ADVICE: Table = Recommendation.__table__
 _INSTRUMENTS: Table = Instrument.__table__
@@ -51,13 +51,18 @@ def recommendations(
     if market:
         statement = statement.where(i.exchange.in_(market_named(market).exchanges))
     if symbol:
-        if fetch(select(i.symbol).where(i.symbol == symbol)).is_empty():
+        if _fetch(select(i.symbol).where(i.symbol == symbol)).is_empty():
             raise ValueError(f"there is no instrument {symbol!r}: `boursomatic recommendations` lists them")
         statement = statement.where(i.symbol == symbol)
-    advice = fetch(statement)
+    advice = _fetch(statement)
     if advice.is_empty():
         raise ValueError("nothing is advised for that: run `boursomatic backfill` over its sessions first")
     return advice
+
+
+def _fetch(statement: Select[Any]) -> pl.DataFrame:
+    with database.engine().connect() as connection:
+        return pl.read_database(statement, connection, infer_schema_length=None)
 
 
 def as_table(advice: pl.DataFrame) -> str:

@@ -229,6 +229,7 @@ def _fill_platform(address: str, bars: Path) -> None:
     _migrate(address)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DATABASE_URL", address)
+        monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
         monkeypatch.setenv("BOURSOMATIC_HOME", str(bars.with_name("home of the platform")))
         platform_of.fill(bars)
         db.engine().dispose()

@@ -59,7 +59,6 @@ def deliver(folder: Path) -> None:
 def fill(folder: Path) -> None:
     """Take the whole universe through all assets, and keep a copy of its model files beside its bars."""
     deliver(folder)
-    os.environ["BOURSOMATIC_FILES"] = str(folder)
     bring_up_to_date()
     shutil.copytree(registry.store().folder, models_of(folder))
 
@@ -145,7 +144,10 @@ def execute(engine: Engine, *statements: str) -> int:
 
 def contents(engine: Engine) -> dict[str, list[dict[str, Any]]]:
     """Every row of every table, with the transaction that wrote it."""
-    return {table: rows(engine, f"SELECT t.xmin::text, t.*::text AS row FROM {table} t ORDER BY id") for table in TABLES}
+    return {
+        table: rows(engine, f"SELECT t.xmin::text, t.*::text AS row FROM {table} t ORDER BY id")
+        for table in TABLES
+    }
 
 
 def frame(engine: Engine, query: str, **given: Any) -> pl.DataFrame:

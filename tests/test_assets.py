@@ -21,12 +21,12 @@ START = dt.date(2024, 2, 26)
 LATEST = "as_of >= '2024-02-26'"
 
 
-def delivery_with(change: pl.Expr, folder: Path) -> None:
-    """The platform's bars, some of the US ones changed, as the folder that runs read from now on."""
+def delivery_with(change: pl.Expr, folder: Path) -> str:
+    """The platform's bars, some of the US ones changed, in a folder of their own."""
     shutil.copytree(os.environ["BOURSOMATIC_FILES"], folder)
     path = folder / "US.parquet"
     pl.read_parquet(path).with_columns(change).write_parquet(path)
-    os.environ["BOURSOMATIC_FILES"] = str(folder)
+    return str(folder)
 
 
 def test_the_chain_runs_through_as_the_command_line_runs_it(
@@ -59,19 +59,21 @@ def test_a_range_is_run_in_stages_so_that_models_find_both_markets() -> None:
     assert all((run.start, run.end) == (START, LAST) for run in planned)
 
 
-def test_one_changed_bar_supersedes_the_advice_that_rested_on_it_alone(filled: Engine, tmp_path: Path) -> None:
+def test_one_changed_bar_supersedes_the_advice_that_rested_on_it_alone(
+    filled: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A vendor corrects one close: that instrument's advice since then is made anew, the old rows stay."""
     before = {row["id"]: row for row in rows(filled, "SELECT * FROM recommendations")}
     corrected = (pl.col("symbol") == "SIMU001") & (pl.col("ts") == dt.datetime(2024, 2, 27))
-    delivery_with(pl.when(corrected).then(pl.col("c") * 0.999).otherwise("c").alias("c"), tmp_path / "bars")
-    execute(filled, "UPDATE price_bars SET l = l WHERE false")
+    bars = delivery_with(pl.when(corrected).then(pl.col("c") * 0.999).otherwise("c").alias("c"), tmp_path / "bars")
+    monkeypatch.setenv("BOURSOMATIC_FILES", bars)
     bring_up_to_date(START, LAST)
     after = {row["id"]: row for row in rows(filled, "SELECT * FROM recommendations")}
     superseded = {key for key in before if after[key]["superseded_at"] is not None}
     touched = rows(
         filled,
-        f"SELECT r.id FROM recommendations r JOIN instruments i ON i.id = instrument_id WHERE symbol = 'SIMU001'"
-        f" AND as_of >= '2024-02-27' AND superseded_at IS NOT NULL",
+        "SELECT r.id FROM recommendations r JOIN instruments i ON i.id = instrument_id WHERE symbol = 'SIMU001'"
+        " AND as_of >= '2024-02-27' AND superseded_at IS NOT NULL",
     )
     assert superseded == {row["id"] for row in touched}
     assert len(superseded) == 3 * 3, "three sessions in three profiles"
@@ -138,7 +140,9 @@ def test_a_snapshot_is_the_features_row_to_the_last_bit(filled: Engine) -> None:
 
 
 def test_the_newest_session_is_active_and_no_other(filled: Engine) -> None:
-    (active,) = rows(filled, "SELECT count(*) AS n, min(as_of::date) AS first FROM recommendations WHERE is_active")
+    (active,) = rows(
+        filled, "SELECT count(*) AS n, min(as_of::date) AS first FROM recommendations WHERE is_active"
+    )
     assert (active["n"], active["first"]) == (2 * 5 * 3, LAST)
 
 
@@ -157,10 +161,13 @@ def test_a_date_on_which_the_market_is_closed_succeeds(filled: Engine, date: dt.
     assert contents(filled) == before
 
 
-def test_an_empty_delivery_leaves_full_tables_as_they_are(filled: Engine, tmp_path: Path) -> None:
+def test_an_empty_delivery_leaves_full_tables_as_they_are(
+    filled: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = contents(filled)
     late = pl.col("ts") >= midnight(START)
-    delivery_with(pl.when(late).then(pl.lit(dt.datetime(2030, 1, 1))).otherwise("ts").alias("ts"), tmp_path / "bars")
+    moved = pl.when(late).then(pl.lit(dt.datetime(2030, 1, 1))).otherwise("ts").alias("ts")
+    monkeypatch.setenv("BOURSOMATIC_FILES", delivery_with(moved, tmp_path / "bars"))
     (outcome,) = outcomes_of(START, LAST, ("price_bars", "features"), ("US",))
     assert outcome.success
     assert contents(filled) == before

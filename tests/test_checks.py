@@ -111,7 +111,9 @@ def changes(table: str, *wanted: str) -> tuple[str, ...]:
 
 
 def of_advice(change_: str, *constraints: str, where: str = "true") -> Damage:
-    free = [without("recommendations", *(f"ck_recommendations_{name}" for name in constraints))] * bool(constraints)
+    free = [without("recommendations", *(f"ck_recommendations_{name}" for name in constraints))] * bool(
+        constraints
+    )
     return damage("advice_is_valid", *free, change("recommendations", change_, 2, where), errors=2)
 
 
@@ -166,9 +168,7 @@ DAMAGES = [
         MORE_FEATURES,
         errors=3,
     ),
-    damage(
-        "features_are_possible", *changes("features", *IMPOSSIBLE_FEATURES), errors=len(IMPOSSIBLE_FEATURES)
-    ),
+    damage("features_are_possible", *changes("features", *IMPOSSIBLE_FEATURES), errors=len(IMPOSSIBLE_FEATURES)),
     damage("features_and_bars_match", remove("features", 2), errors=2),
     damage("features_and_bars_match", remove("price_bars", 2), errors=2),
     damage(
@@ -293,7 +293,9 @@ def test_a_snapshot_of_another_session_is_no_evidence(filled: Engine) -> None:
         "(SELECT o.features_snapshot FROM recommendations o WHERE o.instrument_id = r.instrument_id"
         " AND o.profile = r.profile AND NOT o.is_active ORDER BY o.as_of DESC LIMIT 1)"
     )
-    execute(filled, f"UPDATE recommendations r SET features_snapshot = {older} WHERE id IN {some('recommendations')}")
+    execute(
+        filled, f"UPDATE recommendations r SET features_snapshot = {older} WHERE id IN {some('recommendations')}"
+    )
     assert counted(check("snapshots_are_valid")) == (1, 0)
 
 
@@ -336,7 +338,7 @@ def test_a_failed_check_stops_what_is_downstream_in_its_run(filled: Engine) -> N
     assert not rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")
 
 
-def test_a_warning_stops_nothing(filled: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_warning_stops_nothing(filled: Engine) -> None:
     execute(filled, "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')")
     execute(
         filled,

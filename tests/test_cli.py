@@ -15,7 +15,7 @@ from sqlalchemy import Engine, make_url
 from boursomatic_assets import slices
 from boursomatic_assets.cli import main
 
-SECRET = "s3cret-p4ss"  # noqa: S105
+SECRET = "s3cret-p4ss"
 DAY = "2024-02-28"
 
 
@@ -96,7 +96,9 @@ def test_a_server_that_is_not_there_is_named_without_the_password(
 
 
 @pytest.mark.parametrize("command", [*ALL, "db status"])
-def test_a_wrong_password_is_said_without_it(filled: Engine, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_a_wrong_password_is_said_without_it(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     url = filled.url.set(password=SECRET)
     query = {name: value for name, value in url.query.items() if name != "passfile"}
     monkeypatch.setenv("DATABASE_URL", url.set(query=query).render_as_string(hide_password=False))
@@ -105,7 +107,9 @@ def test_a_wrong_password_is_said_without_it(filled: Engine, monkeypatch: pytest
     assert SECRET not in result.output
 
 
-@pytest.mark.parametrize("address", [f"mysql://ann:{SECRET}@host/db", f"ann:{SECRET}@host", f"postgresql://ann:{SECRET}@host:x/db"])
+@pytest.mark.parametrize(
+    "address", [f"mysql://ann:{SECRET}@host/db", f"ann:{SECRET}@host", f"postgresql://ann:{SECRET}@host:x/db"]
+)
 def test_an_address_that_is_none_is_refused_without_the_password(
     home: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
@@ -116,7 +120,9 @@ def test_an_address_that_is_none_is_refused_without_the_password(
 
 
 @pytest.mark.parametrize("command", ALL)
-@pytest.mark.parametrize(("revision", "remedy"), [("0001", "boursomatic db upgrade"), ("zzzz", "update this checkout")])
+@pytest.mark.parametrize(
+    ("revision", "remedy"), [("0001", "boursomatic db upgrade"), ("zzzz", "update this checkout")]
+)
 def test_a_schema_of_other_code_is_refused(dagster_home: Engine, revision: str, remedy: str, command: str) -> None:
     execute(dagster_home, f"UPDATE alembic_version SET version_num = '{revision}'")
     before = contents(dagster_home)
@@ -136,7 +142,9 @@ def broken_folder(tmp_path: Path, problem: str) -> Path:
 
 
 @pytest.mark.parametrize("problem", ["is no folder", "holds no .parquet or .csv", "are missing"])
-def test_a_folder_that_cannot_be_read_fails_the_run(dagster_home: Engine, tmp_path: Path, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_read_fails_the_run(
+    dagster_home: Engine, tmp_path: Path, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = broken_folder(tmp_path, problem)
     monkeypatch.setenv("BOURSOMATIC_FILES", str(folder))
     before = contents(dagster_home)
@@ -152,7 +160,6 @@ def test_a_folder_that_cannot_be_read_fails_the_run(dagster_home: Engine, tmp_pa
 def test_a_source_that_does_not_exist_fails_the_run(dagster_home: Engine) -> None:
     """In a process of its own, since the choice of a source is read when the platform is loaded."""
     before = contents(dagster_home)
-    command = [sys.executable, "-m", "boursomatic_assets.cli", "materialize", "price_bars", DAY, "US"]
     code = "from boursomatic_assets.cli import main; main()"
     command = [sys.executable, "-c", code, "materialize", "price_bars", DAY, "US"]
     environment = os.environ | {"BOURSOMATIC_SOURCE": "crystal_ball"}

@@ -49,9 +49,7 @@ def test_an_asset_is_named_like_its_table_and_describes_its_columns(name: str) -
 
 
 def test_every_edge_of_the_graph_is_there() -> None:
-    upstream = {
-        name: sorted(dep.asset_key.to_user_string() for dep in spec.deps) for name, spec in SPECS.items()
-    }
+    upstream = {name: sorted(dep.asset_key.to_user_string() for dep in spec.deps) for name, spec in SPECS.items()}
     assert upstream == {
         "users": [],
         "instruments": [],

@@ -101,8 +101,8 @@ def test_the_partitions_of_a_range_are_known_as_materialised(dagster_instance: d
         assert dagster_instance.get_materialized_partitions(asset) == set(done)
         assert statuses(dagster_instance, asset, done) == [AssetPartitionStatus.MATERIALIZED] * 3
         latest = dagster_instance.get_latest_materialization_event(asset)
-        assert latest
-        assert latest.asset_materialization.partition in done  # type: ignore[union-attr]
+        assert latest and latest.asset_materialization
+        assert latest.asset_materialization.partition in set(done)
 
 
 def test_the_partitions_of_a_failed_range_are_known_as_failed(dagster_instance: dg.DagsterInstance) -> None:

@@ -313,7 +313,7 @@ def full(listed: Engine) -> Engine:
 
 def expected(market: str, start: str, end: str) -> list[Any]:
     """The sessions that a look-back from `start` to `end` holds."""
-    keys = [key for key in MARKET_SESSIONS.get_partition_keys() if key.endswith(f"|{market}")]
+    keys = [str(key) for key in MARKET_SESSIONS.get_partition_keys() if key.endswith(f"|{market}")]
     first = keys.index(f"{start}|{market}") - LOOKBACK - CLOSED_DATES_IN_LOOKBACK
     dates = [day(key.partition("|")[0]) for key in keys[first : keys.index(f"{end}|{market}") + 1]]
     return [midnight(str(date)) for date in dates if MARKETS[market].is_session(date)]

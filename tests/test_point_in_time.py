@@ -76,9 +76,9 @@ def test_nothing_later_changes_what_was_published(filled: Engine, market: str) -
     bring_up_to_date(assets=("features",), strict=False)
     bring_up_to_date(assets=("model_versions", "recommendations"), markets=(market,), strict=False)
     assert_same(published(filled, market), then)
-    assert not published(filled, market, LAST)["recommendations"].equals(
-        then["recommendations"]
-    ), "what came after was published too"
+    assert not published(filled, market, LAST)["recommendations"].equals(then["recommendations"]), (
+        "what came after was published too"
+    )
 
 
 def test_paris_publishes_without_knowing_new_york_of_the_same_date(filled: Engine) -> None:

@@ -15,11 +15,8 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.markets import MARKETS
 
 DUE = ["v2023.09.01", "v2023.10.02", "v2023.11.01", "v2023.12.01", "v2024.01.02", "v2024.02.01"]
-VERSIONS = (
-    "SELECT version, params_hash, metrics_json::text, model_path, as_of, is_active FROM model_versions ORDER BY as_of"
-)
+VERSIONS = "SELECT version, params_hash, metrics_json::text, model_path, as_of, is_active FROM model_versions ORDER BY as_of"
 FORGET = "DELETE FROM recommendations", "DELETE FROM model_versions"
-QUICK = Parameters(rounds=5)
 
 
 def versions(engine: Engine) -> list[dict[str, Any]]:
@@ -90,7 +87,9 @@ def test_two_at_once_give_the_same_versions(filled: Engine) -> None:
     with ThreadPoolExecutor() as pool:
         trained = list(pool.map(lambda _: registry.train_due(LAST, Parameters()), range(2)))
     assert versions(filled) == whole
-    assert sorted(version.version for part in trained for version in part) == DUE, "each was trained by one of them"
+    assert sorted(version.version for part in trained for version in part) == DUE, (
+        "each was trained by one of them"
+    )
 
 
 def test_a_refused_challenger_never_speaks(filled: Engine) -> None:
@@ -104,7 +103,9 @@ def test_a_refused_challenger_never_speaks(filled: Engine) -> None:
 
 
 def test_the_champion_is_the_last_one_promoted_until_then(filled: Engine) -> None:
-    promoted = {row["version"]: row["as_of"] for row in versions(filled) if '"promoted": true' in row["metrics_json"]}
+    promoted = {
+        row["version"]: row["as_of"] for row in versions(filled) if '"promoted": true' in row["metrics_json"]
+    }
     assert 1 < len(promoted) < len(DUE), "some are promoted and some are not"
     for moment in registry.timeline(slice_of("EURONEXT")):
         earlier = [version for version, as_of in promoted.items() if as_of.date() <= moment.date]
@@ -113,7 +114,9 @@ def test_the_champion_is_the_last_one_promoted_until_then(filled: Engine) -> Non
 
 def test_exactly_the_newest_promoted_version_is_active(filled: Engine) -> None:
     (active,) = rows(filled, "SELECT version FROM model_versions WHERE is_active")
-    newest = "SELECT version FROM model_versions WHERE (metrics_json->>'promoted')::boolean ORDER BY as_of DESC LIMIT 1"
+    newest = (
+        "SELECT version FROM model_versions WHERE (metrics_json->>'promoted')::boolean ORDER BY as_of DESC LIMIT 1"
+    )
     assert [active] == rows(filled, newest)
 
 

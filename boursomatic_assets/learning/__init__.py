@@ -4,3 +4,8 @@ In data order: `parameters`, `labels`, `splits`, `training`, `evaluation`, `gate
 `prediction`. Everything here sees frames only: no Dagster, no database. What a user is advised is made in
 `signals`; which version is active, and when one is due, is decided by the `model_versions` asset.
 """
+
+import os
+
+# Waiting threads of LightGBM's runtime would spin: two runs side by side on two cores then take many times longer.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -117,7 +117,8 @@ def portfolio_returns(sides: pl.DataFrame, closes: pl.DataFrame, horizon: int) -
     weight = pl.col("side") / (pl.len().over("ts") * horizon)
     book = closes.join(picks.select(*KEY, weight=weight), on=KEY, how="left", maintain_order="left")
     units = pl.col("weight") / pl.col("c")
-    held = pl.sum_horizontal(units.shift(k) for k in range(1, horizon + 1))
+    # Added one by one: sum_horizontal adds in an order that varies, so the last bit of a metric would too.
+    held = sum((units.shift(k).fill_null(0) for k in range(1, horizon + 1)), start=pl.lit(0.0))
     gain = (held * pl.col("c").diff()).over("instrument_id").fill_null(0)
     sessions, position = np.unique(book["ts"].to_numpy(), return_inverse=True)
     daily = np.bincount(position, weights=book.select(gain=gain)["gain"].to_numpy())
