@@ -210,11 +210,10 @@ def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
     rows = connection.execute(
         text(
             "SELECT t.features_snapshot::text AS snapshot, t.generated_at, m.version,"
-            " m.metrics_json->'features' AS seen, f.created_at AS known_at, to_jsonb(f) AS features"
+            " m.metrics_json->'features' AS seen, f.ts, f.created_at AS known_at, to_jsonb(f) AS features"
             " FROM recommendations t JOIN instruments i ON i.id = t.instrument_id"
             " LEFT JOIN model_versions m ON m.id = t.model_version_id"
-            " LEFT JOIN features f ON f.instrument_id = t.instrument_id"
-            " AND f.ts::text = replace(t.features_snapshot->>'ts', 'T', ' ')"
+            " LEFT JOIN features f ON f.instrument_id = t.instrument_id AND f.ts = date_trunc('day', t.as_of)"
             " WHERE t.is_active AND i.exchange = ANY(:exchanges)"
         ),
         bounds(part),
@@ -228,8 +227,9 @@ def _snapshot(row: Any) -> str:
     try:
         snapshot = parse_snapshot(row.snapshot)
         numbers = [value for value in snapshot.features.values() if value is not None]
-        complete = set(row.seen or ()) <= snapshot.features.keys() and snapshot.model_version == row.version
-        if not complete or not all(math.isfinite(number) for number in numbers) or row.features is None:
+        named = (snapshot.ts, snapshot.model_version) == (row.ts, row.version)
+        complete = set(row.seen or ()) <= snapshot.features.keys()
+        if not named or not complete or not all(math.isfinite(number) for number in numbers):
             return "broken"
     except (ValueError, TypeError):
         return "broken"

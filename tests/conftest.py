@@ -184,9 +184,7 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
-def dagster_instance(
-    admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> "Iterator[DagsterInstance]":
+def dagster_instance(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[DagsterInstance]":
     """A Dagster instance as the project's dagster.yaml makes it, on a database of its own.
 
     Named by DAGSTER_HOME and DAGSTER_DATABASE_URL, for the processes that a test starts.

@@ -40,7 +40,7 @@ platform = dg.Definitions(
     asset_checks=defs.asset_checks,
     jobs=defs.jobs,
     schedules=defs.schedules,
-    resources={**(defs.resources or {}), "source": Folder(kind="files")},
+    resources={**(defs.resources or {}), "source": Folder(kind="files", files=None)},
     executor=defs.executor,
 )
 """The platform's definitions, with bars from a folder that the test chooses."""

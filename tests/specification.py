@@ -223,23 +223,15 @@ class Column:
 def columns(tables: dict[str, str]) -> dict[str, Column]:
     """Return every column, by `table.name`."""
     rows = (
-        (table, line.split("|"))
-        for table, text in tables.items()
-        for line in text.splitlines()
-        if "|" in line
+        (table, line.split("|")) for table, text in tables.items() for line in text.splitlines() if "|" in line
     )
-    return {
-        f"{table}.{name.strip()}": _column(kind.strip(), words.strip()) for table, (name, kind, words) in rows
-    }
+    return {f"{table}.{name.strip()}": _column(kind.strip(), words.strip()) for table, (name, kind, words) in rows}
 
 
 def _column(kind: str, words: str) -> Column:
     said = words.split(", ")
     valued = {
-        name: word.removeprefix(name)
-        for word in said
-        for name in ("DEFAULT ", "FK(")
-        if word.startswith(name)
+        name: word.removeprefix(name) for word in said for name in ("DEFAULT ", "FK(") if word.startswith(name)
     }
     return Column(
         type=kind,

@@ -106,10 +106,10 @@ def test_the_partition_asked_for_exists_when_it_is_asked_for(
     market: Market, schedule: dg.ScheduleDefinition
 ) -> None:
     """A session's partition is there on its own date, and not before it."""
-    session = dt.date(2024, 6, 10)
-    request = evaluated(schedule, at(2024, 6, 10, market))
+    session = dt.date(2024, 6, 12)
+    request = evaluated(schedule, at(2024, 6, 12, market))
     assert isinstance(request, dg.RunRequest)
-    (tick,) = ticks(schedule, at(2024, 6, 10, market).replace(hour=0), at(2024, 6, 10, market))
+    (tick,) = ticks(schedule, at(2024, 6, 12, market).replace(hour=0), at(2024, 6, 12, market))
     for instant, there in ((tick, True), (tick - dt.timedelta(days=1), False)):
         with partition_loading_context(effective_dt=instant):
             dates = MARKET_SESSIONS.get_partitions_def_for_dimension("date").get_partition_keys()

@@ -20,7 +20,8 @@ OF_US = "(SELECT id FROM instruments WHERE exchange <> 'EURONEXT')"
 def some(table: str, count: int = 1, where: str = "true") -> str:
     """The ids of some rows of US instruments, the newest first."""
     time = "as_of" if table == "recommendations" else "ts"
-    return f"(SELECT id FROM {table} WHERE instrument_id IN {OF_US} AND {where} ORDER BY {time} DESC, id LIMIT {count})"
+    of_us = f"instrument_id IN {OF_US} AND {where}"
+    return f"(SELECT id FROM {table} WHERE {of_us} ORDER BY {time} DESC, id LIMIT {count})"
 
 
 def change(table: str, change: str, count: int = 1, where: str = "true") -> str:
@@ -209,7 +210,7 @@ DAMAGES = [
         errors=3,
     ),
     of_advice("label = 'MAYBE'", "label"),
-    of_advice("profile = 'reckless'", "profile"),
+    of_advice("profile = 'reckless'", "profile", where="profile = 'moderate'"),
     of_advice("confidence = 1.01", "confidence"),
     of_advice("confidence = 'NaN'", "confidence"),
     of_advice("stop_loss = take_profit", where="label = 'BUY'"),
@@ -311,8 +312,8 @@ def test_a_damaged_model_file_is_named(filled: Engine, home: Path) -> None:
 def test_an_instrument_that_is_no_longer_tracked_may_end(filled: Engine) -> None:
     execute(
         filled,
-        f"DELETE FROM price_bars WHERE instrument_id = {some('price_bars').replace('SELECT id', 'SELECT instrument_id')}"
-        " AND ts > '2024-01-01'",
+        "DELETE FROM price_bars WHERE ts > '2024-01-01'"
+        " AND instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001')",
     )
     assert counted(check("every_tracked_instrument_has_its_bar")) == (0, 41)
     execute(filled, "UPDATE instruments SET is_active = false")

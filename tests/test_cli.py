@@ -197,8 +197,9 @@ def test_json_is_what_the_table_holds(filled: Engine) -> None:
     shown = json.loads(boursomatic("recommendations", "--json").stdout)
     active = rows(
         filled,
-        "SELECT symbol, exchange, profile, label, confidence, expected_return_pct, horizon_days, stop_loss, take_profit,"
-        " to_char(r.as_of, 'YYYY-MM-DD\"T\"HH24:MI:SS') AS as_of, version, justification FROM recommendations r"
+        "SELECT symbol, exchange, profile, label, confidence, expected_return_pct, horizon_days, stop_loss,"
+        " take_profit, to_char(r.as_of, 'YYYY-MM-DD\"T\"HH24:MI:SS') AS as_of, version, justification"
+        " FROM recommendations r"
         " JOIN instruments i ON i.id = r.instrument_id JOIN model_versions m ON m.id = r.model_version_id"
         " WHERE r.is_active ORDER BY exchange, symbol, profile",
     )

@@ -53,9 +53,7 @@ def test_another_process_needs_dagster_home_alone(home: Path) -> None:
         assert connection.execute("SELECT to_regclass('runs') IS NOT NULL").fetchone() == (True,)
 
 
-def test_without_dagster_home_the_checkout_is_enough(
-    dagster_instance: dg.DagsterInstance, tmp_path: Path
-) -> None:
+def test_without_dagster_home_the_checkout_is_enough(dagster_instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """Dagster then reads the settings in the current folder, and keeps its files in a temporary one."""
     ref = InstanceRef.from_dir(str(tmp_path), config_dir=str(CONFIG.parent))
     with dg.DagsterInstance.from_ref(ref) as instance:

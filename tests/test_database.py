@@ -134,9 +134,7 @@ def test_missing_databases_are_made_by_two_at_once(admin: Admin, home: Path) -> 
     names = [f"{admin.prefix}{kind}_{os.getpid()}" for kind in ("made", "dagster")]
     addresses = dict(zip(("DATABASE_URL", "DAGSTER_DATABASE_URL"), map(admin.address, names), strict=True))
     command = [sys.executable, "-c", CREATE]
-    processes = [
-        subprocess.Popen(command, env=os.environ | addresses, stderr=subprocess.PIPE) for _ in range(3)
-    ]
+    processes = [subprocess.Popen(command, env=os.environ | addresses, stderr=subprocess.PIPE) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in processes] == [(b"", 0)] * 3
     for name in names:
         assert plainly(admin.url.set(database=name), "SHOW timezone") == "UTC"

@@ -93,9 +93,7 @@ def starting(home: Path) -> "subprocess.Popen[str]":
 
 def refused_to_nobody(*command: str | Path) -> str:
     """What another user of the machine is told instead."""
-    done = subprocess.run(
-        command, user="nobody", group="nogroup", extra_groups=[], capture_output=True, text=True
-    )
+    done = subprocess.run(command, user="nobody", group="nogroup", extra_groups=[], capture_output=True, text=True)
     assert done.returncode
     return done.stderr
 
@@ -108,9 +106,7 @@ def test_a_new_cluster_has_both_databases(running: embedded.Server, database: st
 
 
 def test_the_cluster_is_made_to_keep_its_data(running: embedded.Server) -> None:
-    assert {
-        name: value(running, f"SHOW {name}") for name in ("fsync", "full_page_writes", "data_checksums")
-    } == {
+    assert {name: value(running, f"SHOW {name}") for name in ("fsync", "full_page_writes", "data_checksums")} == {
         "fsync": "on",
         "full_page_writes": "on",
         "data_checksums": "on",
@@ -193,9 +189,7 @@ def test_a_half_made_cluster_is_made_again(home: Path) -> None:
     assert value(server, "SELECT count(*) FROM pg_database WHERE datname IN ('boursomatic', 'dagster')") == 2
 
 
-def test_the_server_outlives_its_starter_and_lets_its_pipes_close(
-    shared: Path, running: embedded.Server
-) -> None:
+def test_the_server_outlives_its_starter_and_lets_its_pipes_close(shared: Path, running: embedded.Server) -> None:
     embedded.stop(shared)
     done = subprocess.run([sys.executable, "-c", START, shared], capture_output=True, timeout=60, check=True)
     assert done.stdout == done.stderr == b""
@@ -251,9 +245,7 @@ def test_nothing_listens_on_the_network(running: embedded.Server) -> None:
 
 def test_the_password_is_needed(running: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(
-            host=str(running.host), user="boursomatic", dbname="boursomatic", passfile="/dev/null"
-        )
+        psycopg.connect(host=str(running.host), user="boursomatic", dbname="boursomatic", passfile="/dev/null")
 
 
 def test_the_password_is_kept_in_one_file(running: embedded.Server) -> None:

@@ -51,9 +51,7 @@ def _walk(instrument: str, ordinals: npt.NDArray[np.int64], gaps: float, seed: i
 
 def between(frame: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
     """The rows of the sessions of ordinal first to last."""
-    return frame.filter(
-        pl.col("ts").dt.date().is_between(SESSIONS[max(first, 0)].item(), SESSIONS[last].item())
-    )
+    return frame.filter(pl.col("ts").dt.date().is_between(SESSIONS[max(first, 0)].item(), SESSIONS[last].item()))
 
 
 def bits(frame: pl.DataFrame) -> dict[str, Any]:
@@ -128,9 +126,7 @@ def test_on_simulated_bars_the_whole_history_gives_the_same_numbers(market: Mark
 
 @pytest.mark.parametrize("path", real_files(), ids=lambda path: path.stem)
 def test_on_real_bars_the_whole_history_gives_the_same_numbers(path: Path) -> None:
-    bars = (
-        pl.read_parquet(path).rename({"symbol": "instrument_id"}).drop_nulls().cast({"ts": pl.Datetime("us")})
-    )
+    bars = pl.read_parquet(path).rename({"symbol": "instrument_id"}).drop_nulls().cast({"ts": pl.Datetime("us")})
     market = next(market for market in MARKETS.values() if bars["exchange"][0] in market.exchanges)
     calendar = pl.DataFrame({"ts": market.sessions().astype("datetime64[us]")})
     bars = bars.join(calendar, on="ts").unique(["instrument_id", "ts"])

@@ -12,9 +12,7 @@ from boursomatic_assets.learning.splits import NotEnoughHistory, split
 
 MONDAY = datetime(2024, 1, 1)
 LATER = datetime(2030, 1, 1)
-SMALL = replace(
-    Parameters(), horizon=2, label_threshold=1.0, minimum_training_rows=1, minimum_training_sessions=1
-)
+SMALL = replace(Parameters(), horizon=2, label_threshold=1.0, minimum_training_rows=1, minimum_training_sessions=1)
 
 
 def bars(instrument: str, closes: list[float], days: list[int] | None = None) -> pl.DataFrame:
@@ -57,9 +55,7 @@ def test_a_session_of_an_instrument_is_its_own_bar() -> None:
 
 def test_intraday_bars_are_no_closes() -> None:
     day = bars("a", [100, 110, 121])
-    intraday = bars("a", [7, 7]).with_columns(
-        pl.lit("15m").alias("interval"), pl.col("ts").dt.offset_by("15m")
-    )
+    intraday = bars("a", [7, 7]).with_columns(pl.lit("15m").alias("interval"), pl.col("ts").dt.offset_by("15m"))
     assert outcome(pl.concat([day, intraday]), 1) == outcome(day, 1)
 
 
@@ -133,7 +129,5 @@ def test_too_little_history_is_refused_with_its_numbers(sessions: int) -> None:
     prices = bars("a", [100.0] * sessions)
     rows = labelled(features(prices), daily_closes(prices, LATER), LATER, SMALL)
     strict = replace(SMALL, minimum_training_rows=250, minimum_training_sessions=60)
-    with pytest.raises(
-        NotEnoughHistory, match=r"^not enough history before 2030-01-01: \d+ training rows .*250"
-    ):
+    with pytest.raises(NotEnoughHistory, match=r"^not enough history before 2030-01-01: \d+ training rows .*250"):
         split(rows, LATER, strict)

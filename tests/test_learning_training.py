@@ -32,14 +32,10 @@ def market(planted: bool, sessions: int = len(SESSIONS), instruments: int = 12) 
     steps = random.normal(0, 0.02, (instruments, sessions))
     close = 50 * np.exp(steps.cumsum(axis=1))
     shape = {
-        "instrument_id": np.repeat(
-            [f"{i:08d}-0000-4000-8000-000000000000" for i in range(instruments)], sessions
-        ),
+        "instrument_id": np.repeat([f"{i:08d}-0000-4000-8000-000000000000" for i in range(instruments)], sessions),
         "ts": np.tile(SESSIONS[:sessions], instruments),
     }
-    bars = pl.DataFrame({**shape, **dict.fromkeys("ohlcv", close.ravel())}).with_columns(
-        interval=pl.lit("daily")
-    )
+    bars = pl.DataFrame({**shape, **dict.fromkeys("ohlcv", close.ravel())}).with_columns(interval=pl.lit("daily"))
     noise = {name: random.normal(0, 1, close.size) for name in Parameters().features}
     if planted:
         to_come = np.roll(np.log(close), -20, axis=1) - np.log(close)
@@ -167,9 +163,7 @@ def test_nine_months_of_history_are_enough_for_a_first_model() -> None:
 
 
 def test_too_little_history_is_refused(planted: Market) -> None:
-    with pytest.raises(
-        NotEnoughHistory, match=r"^not enough history before 2020-04-22: \d+ training rows .*$"
-    ):
+    with pytest.raises(NotEnoughHistory, match=r"^not enough history before 2020-04-22: \d+ training rows .*$"):
         train(*planted, SESSIONS[80].item(), QUICK)
 
 
@@ -216,9 +210,7 @@ def test_the_planted_feature_contributes_most(planted: Market, booster: lgb.Boos
     assert max(weight, key=lambda name: weight[name]) == "ret_5d"
 
 
-def test_predicting_nothing_gives_an_empty_frame_of_the_same_kind(
-    planted: Market, booster: lgb.Booster
-) -> None:
+def test_predicting_nothing_gives_an_empty_frame_of_the_same_kind(planted: Market, booster: lgb.Booster) -> None:
     rows = predict(booster, planted[0].head(1), MEANS)
     assert predict(booster, planted[0].clear(), MEANS).schema == rows.schema
 

@@ -400,6 +400,18 @@ def test_sessions_written_at_once_leave_one_active_row(market: Engine) -> None:
             assert active(market) == [("ACME", WEDNESDAY, label)]
 
 
+def test_a_session_is_not_activated_beside_one_that_is_being_written(market: Engine) -> None:
+    """Monday's writer cannot see Tuesday's rows yet: it waits for their commit before it chooses."""
+    monday = threading.Thread(target=advise, args=(market, MONDAY))
+    with market.begin() as connection:
+        grain, part = GRAINS["recommendations"], slice_of("US", TUESDAY)
+        merging.supersede(connection, grain, part, advice("ACME", "US", TUESDAY))
+        monday.start()
+        monday.join(timeout=0.5)
+    monday.join()
+    assert active(market) == [("ACME", TUESDAY, "HOLD")]
+
+
 def test_the_same_session_written_at_once_leaves_one_current_row(market: Engine) -> None:
     for _ in range(3):
         at_once(*(lambda label=label: advise(market, MONDAY, label=label) for label in ("BUY", "HOLD", "SELL")))

@@ -116,9 +116,7 @@ def test_no_row_is_lost_on_the_way_up_and_down_and_up(with_rows_of_0001: Engine)
 
 def test_of_several_recommendations_of_a_moment_the_last_active_one_stands(with_rows_of_0001: Engine) -> None:
     migrate.upgrade()
-    standing = (
-        "SELECT label, is_active, as_of = generated_at FROM recommendations WHERE superseded_at IS NULL"
-    )
+    standing = "SELECT label, is_active, as_of = generated_at FROM recommendations WHERE superseded_at IS NULL"
     assert query(with_rows_of_0001, f"{standing} ORDER BY as_of") == [
         ("HOLD", False, True),
         ("SELL", True, True),
@@ -162,9 +160,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(with_rows_of_0001:
         assert catalogue.fingerprint(connection) == before
 
 
-def test_a_migration_that_fails_leaves_those_before_it(
-    database: Engine, scratch: Config, tmp_path: Path
-) -> None:
+def test_a_migration_that_fails_leaves_those_before_it(database: Engine, scratch: Config, tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(
         'from alembic import op\nrevision, down_revision = "bad", "0002"\n\n'
         'def upgrade() -> None:\n    op.execute("DROP TABLE features; SELECT 1 / 0")\n'
@@ -178,9 +174,7 @@ def test_a_migration_that_fails_leaves_those_before_it(
 def test_sql_by_hand_finds_the_database_in_utc(database: Engine) -> None:
     by_hand = create_engine(database_url())
     with by_hand.begin() as connection:
-        connection.exec_driver_sql(
-            f"ALTER DATABASE \"{database.url.database}\" SET timezone = 'Europe/Paris'"
-        )
+        connection.exec_driver_sql(f"ALTER DATABASE \"{database.url.database}\" SET timezone = 'Europe/Paris'")
     by_hand.dispose()
     command.upgrade(Config(migrate.CONFIG), "head")
     assert query(by_hand, "SHOW timezone") == [("UTC",)]
@@ -192,9 +186,7 @@ def guest(database: Engine) -> Iterator[Connection]:
     """A connection as a role that may make tables in the database but does not own it."""
     role = f'"{database.url.database}_guest"'
     with database.connect() as connection:
-        connection.exec_driver_sql(
-            f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}; SET ROLE {role}"
-        )
+        connection.exec_driver_sql(f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}; SET ROLE {role}")
         connection.commit()
         yield connection
         connection.rollback()
@@ -217,8 +209,7 @@ def test_two_upgrades_at_once_both_succeed(database: Engine) -> None:
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(HOLD))
         upgrades = [
-            subprocess.Popen([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=CHECKOUT)
-            for _ in range(2)
+            subprocess.Popen([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=CHECKOUT) for _ in range(2)
         ]
         wait_for_sessions(connection, 2)
         assert catalogue.fingerprint(connection) == set()
@@ -253,9 +244,7 @@ def generate(config: Config, folder: Path, message: str, autogenerate: bool = Tr
     return made
 
 
-def test_a_migrated_database_needs_no_new_migration(
-    migrated: Engine, scratch: Config, tmp_path: Path
-) -> None:
+def test_a_migrated_database_needs_no_new_migration(migrated: Engine, scratch: Config, tmp_path: Path) -> None:
     made = generate(scratch, tmp_path, "Nothing")
     assert "op." not in made.read_text() and made.read_text().count("    pass\n") == 2
 

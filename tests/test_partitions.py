@@ -116,12 +116,17 @@ def test_everything_before_is_of_both_markets_and_not_of_the_date_itself() -> No
 @pytest.mark.parametrize("market", [dg.IdentityPartitionMapping(), dg.AllPartitionMapping()])
 @settings(max_examples=15, deadline=None)
 @given(keys=st.sets(st.sampled_from(TOY_KEYS), max_size=6))
-def test_a_look_back_is_dagsters_own_mapping(
+def test_a_look_back_needs_what_dagsters_own_mapping_needs(
     offsets: tuple[int, int], market: dg.PartitionMapping, keys: set[str]
 ) -> None:
     ours, theirs = (kind(dimensions(*offsets, market)) for kind in (LookBack, dg.MultiPartitionMapping))
     assert upstream(ours, keys, TOY) == upstream(theirs, keys, TOY)
-    assert downstream(ours, keys, TOY) == downstream(theirs, keys, TOY)
+
+
+@pytest.mark.parametrize("mapping", [SAME_MARKET_LOOKBACK, EVERYTHING_BEFORE])
+def test_a_backfill_is_not_widened_to_the_sessions_that_look_back_on_it(mapping: LookBack) -> None:
+    keys = {"2004-06-10|US", "2004-06-11|EURONEXT"}
+    assert downstream(mapping, keys, MARKET_SESSIONS) == keys
 
 
 @pytest.mark.parametrize("mapping", [SAME_MARKET_LOOKBACK, EVERYTHING_BEFORE])

@@ -46,7 +46,8 @@ def published(engine: Engine, market: str, last: dt.date = CUT, first: dt.date =
             " take_profit, justification, features_snapshot::text, r.as_of"
             " FROM recommendations r JOIN instruments i ON i.id = r.instrument_id"
             " JOIN model_versions m ON m.id = r.model_version_id WHERE superseded_at IS NULL"
-            " AND exchange = ANY(:exchanges) AND r.as_of >= :first AND r.as_of < :end ORDER BY r.as_of, symbol, profile",
+            " AND exchange = ANY(:exchanges) AND r.as_of >= :first AND r.as_of < :end"
+            " ORDER BY r.as_of, symbol, profile",
             **given,
         ),
     }
@@ -100,12 +101,12 @@ def test_paris_publishes_without_knowing_new_york_of_the_same_date(filled: Engin
 
 @pytest.mark.parametrize("order", ["one by one", "shuffled", "as one range"])
 def test_any_order_and_chunking_gives_the_same_rows(filled: Engine, order: str) -> None:
-    start = dt.date(2024, 2, 20)
+    start = dt.date(2024, 2, 26)
     then = {market: published(filled, market, LAST, start) for market in MARKETS}
     execute(
         filled,
-        "DELETE FROM recommendations WHERE as_of >= '2024-02-20'",
-        "DELETE FROM features WHERE ts >= '2024-02-20'",
+        "DELETE FROM recommendations WHERE as_of >= '2024-02-26'",
+        "DELETE FROM features WHERE ts >= '2024-02-26'",
     )
     dates = partition_dates(start, LAST)
     ranges = [(start, LAST)] if order == "as one range" else [(date, date) for date in dates]

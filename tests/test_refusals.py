@@ -98,9 +98,7 @@ def test_a_missing_database_is_said_with_what_makes_it(admin: Admin, refusal: Ca
     assert refusal(admin.address("nowhere")).endswith("has no database nowhere: run `boursomatic db upgrade`")
 
 
-def test_any_other_refusal_is_passed_on(
-    admin: Admin, database: Engine, refusal: Callable[[str], str]
-) -> None:
+def test_any_other_refusal_is_passed_on(admin: Admin, database: Engine, refusal: Callable[[str], str]) -> None:
     database.dispose()
     admin.execute(f'ALTER DATABASE "{database.url.database}" ALLOW_CONNECTIONS false')
     said = refusal(admin.address(str(database.url.database)))

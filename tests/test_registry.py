@@ -15,7 +15,10 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.markets import MARKETS
 
 DUE = ["v2023.09.01", "v2023.10.02", "v2023.11.01", "v2023.12.01", "v2024.01.02", "v2024.02.01"]
-VERSIONS = "SELECT version, params_hash, metrics_json::text, model_path, as_of, is_active FROM model_versions ORDER BY as_of"
+VERSIONS = (
+    "SELECT version, params_hash, metrics_json::text, model_path, as_of, is_active"
+    " FROM model_versions ORDER BY as_of"
+)
 FORGET = "DELETE FROM recommendations", "DELETE FROM model_versions"
 
 

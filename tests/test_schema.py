@@ -165,9 +165,7 @@ def test_every_check_has_a_bad_value_in_these_tests(migrated: Engine) -> None:
 def test_values_that_may_be_missing_may_be_null(filled: Connection) -> None:
     filled.execute(text("UPDATE user_settings SET preferred_profile = NULL"))
     filled.execute(text("UPDATE instruments SET market_cap_bucket = NULL, pe_bucket = NULL"))
-    filled.execute(
-        text("UPDATE recommendations SET stop_loss = NULL, take_profit = NULL, horizon_days = NULL")
-    )
+    filled.execute(text("UPDATE recommendations SET stop_loss = NULL, take_profit = NULL, horizon_days = NULL"))
 
 
 def test_only_one_model_version_is_ever_active(filled: Connection) -> None:
@@ -193,9 +191,7 @@ def test_one_recommendation_of_a_session_stands_and_any_number_are_kept(filled: 
         SELECT gen_random_uuid(), instrument_id, model_version_id, profile, 'SELL', 1, '{}', as_of
         FROM recommendations LIMIT 1
     """
-    replace = (
-        "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE superseded_at IS NULL"
-    )
+    replace = "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE superseded_at IS NULL"
     for _ in range(3):
         filled.execute(text(replace))
         filled.execute(text(again))
@@ -220,9 +216,7 @@ def test_missing_json_is_null_and_refused_where_it_is_required(migrated: Engine)
         session.flush()
         session.execute(insert(Feature).values(instrument_id=apple.id, ts=FRIDAY, additional_features=None))
         assert session.scalar(text("SELECT additional_features IS NULL FROM features")) is True
-        unmeasured = insert(ModelVersion).values(
-            version="v1", params_hash="0", metrics_json=None, as_of=FRIDAY
-        )
+        unmeasured = insert(ModelVersion).values(version="v1", params_hash="0", metrics_json=None, as_of=FRIDAY)
         with pytest.raises(IntegrityError, match="metrics_json"):
             session.execute(unmeasured)
 

@@ -195,9 +195,7 @@ def test_a_number_that_json_cannot_hold_is_refused() -> None:
         advice(BUY, ret_5d=float("inf"))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"ts": 1}', json.dumps({"ts": "2024-01-01", "features": {}})]
-)
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"ts": 1}', json.dumps({"ts": "2024-01-01", "features": {}})])
 def test_what_is_no_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^not a features snapshot: .*: give the text of"):
         parse_snapshot(text)

@@ -89,9 +89,7 @@ def test_every_bar_is_a_possible_one(market: Market) -> None:
 
 @both_markets
 def test_moves_have_fat_tails_and_restless_times(market: Market) -> None:
-    moves = _closes(market).select(
-        (pl.col("c") / pl.col("c").shift() - 1).over("symbol").alias("move"), "symbol"
-    )
+    moves = _closes(market).select((pl.col("c") / pl.col("c").shift() - 1).over("symbol").alias("move"), "symbol")
     kurtosis = moves.group_by("symbol").agg(pl.col("move").kurtosis())["move"]
     sizes = moves.select(
         pl.col("move").abs(), pl.col("move").abs().shift().over("symbol").alias("before")
@@ -112,9 +110,7 @@ def test_what_fell_behind_its_peers_tends_to_outrun_them(market: Market, horizon
     )
     by_session = returns.drop_nulls().group_by("ts", maintain_order=True)
     skill = (
-        by_session.agg(ic=pl.corr("fallen", "forward", method="spearman"))["ic"]
-        .gather_every(horizon)
-        .to_numpy()
+        by_session.agg(ic=pl.corr("fallen", "forward", method="spearman"))["ic"].gather_every(horizon).to_numpy()
     )
     assert 0.03 < skill.mean() < 0.12
     assert skill.mean() / skill.std() * len(skill) ** 0.5 > 3, (
@@ -131,9 +127,7 @@ def test_instruments_are_described_and_unique() -> None:
     assert listed.schema == INSTRUMENTS
     assert len(listed) == listed.select("symbol", "exchange").n_unique() == 48
     assert listed.null_count().row(0) == (0,) * 6
-    assert set(listed["exchange"]) == {
-        exchange for market in MARKETS.values() for exchange in market.exchanges
-    }
+    assert set(listed["exchange"]) == {exchange for market in MARKETS.values() for exchange in market.exchanges}
     assert set(listed["market_cap_bucket"]) == {"small", "mid", "large"}
     assert set(listed["pe_bucket"]) == {"low", "medium", "high"}
 

@@ -40,14 +40,14 @@ class ModelStore:
             _write(path, content)
         return name
 
-    def load(self, path: str) -> lgb.Booster:
+    def load(self, path: str | None) -> lgb.Booster:
         """Return the model that `save` kept under this path.
 
         Raises:
             ModelFileError: The path is none that `save` returns, its file is missing, or its content was
             changed.
         """
-        if not re.fullmatch(r"[0-9a-f]{64}\.txt", path):
+        if path is None or not re.fullmatch(r"[0-9a-f]{64}\.txt", path):
             raise ModelFileError(
                 f"model file {path!r} is not named after a SHA-256: give the model_path of a model version"
             )

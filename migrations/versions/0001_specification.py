@@ -191,9 +191,7 @@ def _create_recommendations() -> None:
         indexed=("instrument_id", "model_version_id", "profile", "label", "generated_at", "is_active"),
     )
     op.create_index("idx_recommendations_active_generated", table, ["is_active", "generated_at"])
-    op.create_index(
-        "idx_recommendations_instrument_profile", table, ["instrument_id", "profile", "generated_at"]
-    )
+    op.create_index("idx_recommendations_instrument_profile", table, ["instrument_id", "profile", "generated_at"])
 
 
 def _create(table: str, *parts: SchemaItem, indexed: Sequence[str]) -> None:
