@@ -195,9 +195,10 @@ def test_a_line_with_too_many_cells_is_named_with_its_file(tmp_path: Path, line:
     assert "june.csv" in refusal(write_csv(tmp_path, line, name="june.csv"))
 
 
-def test_bytes_that_are_no_text_are_named_with_their_file(tmp_path: Path) -> None:
-    (tmp_path / "june.csv").write_bytes(f"{HEADER}\n{LINES[0]}\n".replace("ACME", "ACM\xc9").encode("latin-1"))
-    assert "june.csv" in refusal(Files(tmp_path))
+def test_bytes_that_are_no_text_do_not_stop_the_other_rows(tmp_path: Path) -> None:
+    lines = [LINES[0].replace("ACME", "ACM\xc9"), LINES[0]]
+    (tmp_path / "june.csv").write_bytes("\n".join([HEADER, *lines, ""]).encode("latin-1"))
+    assert bars(Files(tmp_path))["symbol"].to_list() == ["ACM\N{REPLACEMENT CHARACTER}", "ACME"]
 
 
 def test_a_line_cut_short_is_delivered_with_nulls(tmp_path: Path) -> None:
