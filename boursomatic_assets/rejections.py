@@ -27,9 +27,9 @@ def record(connection: Connection, part: Slice, kept: pl.DataFrame, rejected: pl
         run_id: the run that refused them.
     """
     in_part = pl.col("session").is_between(part.start, part.end, closed="left") | pl.col("session").is_null()
-    rejected = rejected.filter((pl.col("market") == part.market.name) & in_part)
+    rejected = rejected.filter((pl.col("market") == part.market.name) & in_part).unique("id", maintain_order=True)
     sessions = pl.concat([kept["ts"], rejected["session"].drop_nulls()]).unique()
-    if sessions.is_empty():
+    if kept.is_empty() and rejected.is_empty():
         return 0
     staged = stage(connection, REJECTED_BARS, rejected.with_columns(run_id=pl.lit(run_id)))
     connection.execute(

@@ -29,7 +29,8 @@ class Files:
 
     def instruments(self) -> pl.DataFrame:
         """One row per symbol and exchange of the bars, described by the instruments file if there is one."""
-        named = pl.concat([file.select("symbol", "exchange") for file in self._bars()]).unique().drop_nulls()
+        pairs = [_read(name, file.select("symbol", "exchange")) for name, file in self._bars()]
+        named = pl.concat(pairs).unique().drop_nulls().lazy()
         described = [_descriptions(path) for path in self._paths() if path.stem == "instruments"]
         empty = pl.LazyFrame(schema=INSTRUMENTS)
         about = pl.concat([*described, empty]).unique(["symbol", "exchange"], keep="first")
@@ -44,18 +45,19 @@ class Files:
             mine = mine | ~pl.col("exchange").is_in(known) | pl.col("exchange").is_null()
         in_time = pl.col("ts").is_between(start, end, closed="left") | pl.col("ts").is_null()
         daily = pl.col("interval").ne_missing("15m")
-        return pl.concat([file.filter(mine & in_time & daily) for file in self._bars()]).collect()
+        return pl.concat([_read(name, file.filter(mine & in_time & daily)) for name, file in self._bars()])
 
     def _paths(self) -> list[Path]:
         if not self.folder.is_dir():
             raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
         return sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv"))
 
-    def _bars(self) -> Iterator[pl.LazyFrame]:
+    def _bars(self) -> Iterator[tuple[str, pl.LazyFrame]]:
         paths = [path for path in self._paths() if path.stem != "instruments"]
         if not paths:
             raise SourceError(f"{self.folder} holds no .parquet or .csv file with bars")
-        return (_tidy(path, str(path.relative_to(self.folder))) for path in paths)
+        names = [str(path.relative_to(self.folder)) for path in paths]
+        return ((name, _tidy(path, name)) for path, name in zip(paths, names, strict=True))
 
 
 def _tidy(path: Path, name: str) -> pl.LazyFrame:
@@ -78,10 +80,22 @@ def _tidy(path: Path, name: str) -> pl.LazyFrame:
     )
 
 
+def _read(name: str, rows: pl.LazyFrame) -> pl.DataFrame:
+    """A file's rows; what only shows when they are read, such as a line with too many cells, names the file."""
+    try:
+        return rows.collect()
+    except pl.exceptions.PolarsError as error:
+        raise SourceError(f"{name}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
 def _scan(path: Path, name: str) -> tuple[pl.LazyFrame, list[str]]:
     """A file, its cells as they stand: CSV is read as text, so that nothing is guessed."""
     try:
-        file = pl.scan_csv(path, infer_schema=False) if path.suffix.lower() == ".csv" else pl.scan_parquet(path)
+        file = (
+            pl.scan_csv(path, infer_schema=False, encoding="utf8-lossy")
+            if path.suffix.lower() == ".csv"
+            else pl.scan_parquet(path)
+        )
         return file, file.collect_schema().names()
     except pl.exceptions.PolarsError as error:
         raise SourceError(f"{name}: cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from None
@@ -95,7 +109,8 @@ def _time(kind: pl.DataType) -> pl.Expr:
         )
     if isinstance(kind, pl.Datetime) and kind.time_zone:
         return pl.col("ts").dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
-    return pl.col("ts").cast(pl.Datetime("us"), strict=False)
+    known = isinstance(kind, pl.Date | pl.Datetime)  # a bare number has no unit: it would fall into 1970
+    return pl.col("ts").cast(pl.Datetime("us")) if known else pl.lit(None, pl.Datetime("us"))
 
 
 def _descriptions(path: Path) -> pl.LazyFrame:
