@@ -145,6 +145,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv(HOME, str(folder))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)  # a command of an earlier test exports its own
     yield folder
     remove_home(folder)
 
