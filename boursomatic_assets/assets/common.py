@@ -21,13 +21,13 @@ share a run, but features look back on sessions, and models on a market, that ot
 
 
 def about(model: type[Table]) -> dict[str, Any]:
-    """Metadata that says which table an asset fills, and what its columns mean."""
-    return {"dagster/column_schema": column_schema(model), "dagster/uri": f"postgres://public/{_name(model)}"}
+    """Metadata that says what the columns of an asset's table mean."""
+    return {"dagster/column_schema": column_schema(model)}
 
 
 def column_schema(model: type[Table]) -> dg.TableSchema:
     """A table as Dagster shows it: each column's type, description and constraints."""
-    table, dialect = Table.metadata.tables[_name(model)], postgresql.dialect()  # type: ignore[no-untyped-call]
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     columns = [
         dg.TableColumn(
             name=column.name,
@@ -35,10 +35,6 @@ def column_schema(model: type[Table]) -> dg.TableSchema:
             description=model.model_fields[column.name].description,
             constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.primary_key)),
         )
-        for column in table.columns
+        for column in model.__table__.columns
     ]
     return dg.TableSchema(columns=columns)
-
-
-def _name(model: type[Table]) -> str:
-    return str(model.__tablename__)
