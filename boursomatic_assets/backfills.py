@@ -11,16 +11,13 @@ import time
 import dagster as dg
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, DagsterRun
-from dagster._core.storage.tags import BACKFILL_ID_TAG, PARTITION_NAME_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import BACKFILL_ID_TAG, WILL_RETRY_TAG
 
 PATIENCE_SECONDS = 3600
 
 
 def await_upstream(step: StepExecutionContext, asset: str) -> None:
     """Wait until the other runs of this backfill that compute an upstream asset have ended.
-
-    A run that computes the asset itself waits for those of earlier sessions only: they come first in the
-    queue, and do not wait for it.
 
     Raises:
         dagster.Failure: one of them failed, so that what it should have written is not there, or none of
@@ -33,35 +30,28 @@ def await_upstream(step: StepExecutionContext, asset: str) -> None:
                 f"run {unfinished[0].run_id} is not done with {asset} after an hour: see what holds it"
             )
         time.sleep(1)
-    if _computes(step.dagster_run, asset):
-        return
     for run in _others(step, asset):
         if run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
             raise dg.Failure(f"{asset} failed in run {run.run_id} of this backfill: mend that, and run this again")
 
 
 def _others(step: StepExecutionContext, asset: str) -> list[DagsterRun]:
-    """Runs of the same backfill that this one may have to wait for, without those that were retried since."""
+    """Runs of the same backfill that compute the asset, without those that were retried since.
+
+    None if this run computes it as well: then it has what it needs, and the others may be waiting for it.
+    """
     mine = step.dagster_run
     backfill = mine.tags.get(BACKFILL_ID_TAG)
-    if backfill is None:
+    if backfill is None or _computes(mine, asset):
         return []
     runs = step.instance.get_runs(dg.RunsFilter(tags={BACKFILL_ID_TAG: backfill}))
     settled = {mine.run_id, *(run.parent_run_id for run in runs)}
-    others = [run for run in runs if run.run_id not in settled and _computes(run, asset)]
-    if _computes(mine, asset):
-        return [run for run in others if _session(run) < _session(mine)]
-    return others
+    return [run for run in runs if run.run_id not in settled and _computes(run, asset)]
 
 
 def _computes(run: DagsterRun, asset: str) -> bool:
     """Whether a run computes an asset; a run without a selection computes all of its job's."""
     return run.asset_selection is None or dg.AssetKey(asset) in run.asset_selection
-
-
-def _session(run: DagsterRun) -> str:
-    """The date of a run of one partition; empty for a range, which nothing comes before."""
-    return run.tags.get(PARTITION_NAME_TAG, "").partition("|")[0]
 
 
 def _is_unfinished(run: DagsterRun) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 import numpy as np
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, MULTIDIMENSIONAL_PARTITION_PREFIX
 
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.lookback import LookBack
@@ -81,6 +82,24 @@ def slices(keys: Iterable[str]) -> list[Slice]:
         date, market = key.split("|")
         dates[market].append(dt.date.fromisoformat(date))
     return [part for market in sorted(dates) for part in slices_of(market_named(market), dates[market])]
+
+
+def slices_of_run(context: dg.AssetExecutionContext) -> list[Slice]:
+    """The slices that a run is to compute.
+
+    Raises:
+        dagster.Failure: for a backfill of a job: Dagster leaves the first partition's tags on its ranges, and
+            would compute that partition under the names of all others.
+    """
+    tags = context.run.tags
+    if ASSET_PARTITION_RANGE_START_TAG in tags and any(
+        tag.startswith(MULTIDIMENSIONAL_PARTITION_PREFIX) for tag in tags
+    ):
+        raise dg.Failure(
+            "a backfill of a job names the wrong partitions in this version of Dagster:"
+            " launch it from the asset pages, or with `boursomatic backfill`"
+        )
+    return slices(context.partition_keys)
 
 
 def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:

@@ -18,12 +18,11 @@ STATUS = dg.DagsterRunStatus
 
 
 def run_of(
-    instance: dg.DagsterInstance, assets: str | None, status: STATUS, *, backfill: str = "b", **more: Any
+    instance: dg.DagsterInstance, assets: str, status: STATUS, *, backfill: str = "b", **more: Any
 ) -> DagsterRun:
-    """A run of a backfill, over a range, or over one session if `session` is given."""
-    session = more.pop("session", None)
-    tags = {"dagster/backfill": backfill} | ({"dagster/partition": f"{session}|US"} if session else {})
-    selection = frozenset(dg.AssetKey(asset) for asset in assets.split()) if assets else None
+    """A run of a backfill."""
+    tags = {"dagster/backfill": backfill}
+    selection = frozenset(dg.AssetKey(asset) for asset in assets.split())
     return create_run_for_test(
         instance,
         job_name="job",
@@ -96,12 +95,3 @@ def test_two_ranges_that_compute_the_same_assets_do_not_wait_for_each_other(
     one, other = (run_of(dagster_instance, "instruments price_bars", STATUS.STARTED) for _ in range(2))
     for run in (one, other):
         await_upstream(step_of(dagster_instance, run), "instruments")
-
-
-def test_a_session_of_a_job_waits_for_earlier_sessions_only(dagster_instance: dg.DagsterInstance) -> None:
-    earlier, later = (
-        run_of(dagster_instance, None, STATUS.STARTED, session=session) for session in ("2024-06-10", "2024-06-11")
-    )
-    await_upstream(step_of(dagster_instance, earlier), "price_bars")
-    with pytest.raises(dg.Failure, match=earlier.run_id):
-        await_upstream(step_of(dagster_instance, later), "price_bars")

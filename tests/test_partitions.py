@@ -2,6 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -173,3 +175,18 @@ def test_the_newest_closed_date_is_not_one_that_still_trades() -> None:
     trading = [market for market in MARKETS.values() if market.is_session(newest)]
     assert all(market.closes(newest) <= now for market in trading)
     assert all(any(m.is_session(d) and m.closes(d) > now for m in MARKETS.values()) for d in later)
+
+
+def test_a_range_that_still_names_its_first_partition_is_refused() -> None:
+    """Dagster leaves these tags on the runs of a job's backfill, and then computes the wrong partition."""
+    tags = {
+        "dagster/asset_partition_range_start": "2024-06-10|EURONEXT",
+        "dagster/asset_partition_range_end": "2024-06-11|EURONEXT",
+        "dagster/partition/date": "2024-06-10",
+        "dagster/partition/market": "US",
+    }
+    context: Any = SimpleNamespace(run=SimpleNamespace(tags=tags), partition_keys=["2024-06-10|US"])
+    with pytest.raises(dg.Failure, match="asset pages"):
+        partitions.slices_of_run(context)
+    del context.run.tags["dagster/partition/date"], context.run.tags["dagster/partition/market"]
+    assert [str(part) for part in partitions.slices_of_run(context)] == ["US 2024-06-10"]

@@ -6,7 +6,7 @@ import polars as pl
 from boursomatic_assets import indicators
 from boursomatic_assets.assets.common import FEATURES_POLICY, OWNERS, about
 from boursomatic_assets.models import Feature
-from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices
+from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices_of_run
 
 
 @dg.asset(
@@ -24,7 +24,7 @@ def features(context: dg.AssetExecutionContext, price_bars: pl.DataFrame) -> pl.
     A row sees its own instrument's bars of the last 313 sessions at most, and is the same, to the last bit,
     whichever range it is computed in.
     """
-    parts = slices(context.partition_keys)
+    parts = slices_of_run(context)
     return pl.concat(
         indicators.features(price_bars.filter(pl.col("market") == part.market.name), part.market.sessions())
         .filter(pl.col("ts").is_between(part.start, part.end, closed="left"))

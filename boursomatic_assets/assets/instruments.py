@@ -7,7 +7,7 @@ import polars as pl
 
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
 from boursomatic_assets.models import Instrument
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices
+from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.resources import BarSource
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
@@ -25,7 +25,7 @@ def instruments(context: dg.AssetExecutionContext, source: BarSource) -> pl.Data
 
     Rows are added and changed, never deleted: a symbol that vanishes from the source stays.
     """
-    exchanges = [exchange for part in slices(context.partition_keys) for exchange in part.market.exchanges]
+    exchanges = [exchange for part in slices_of_run(context) for exchange in part.market.exchanges]
     return identified(source.open().instruments().filter(pl.col("exchange").is_in(exchanges)))
 
 

@@ -9,7 +9,7 @@ from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
 from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.models import ModelVersion
-from boursomatic_assets.partitions import EVERYTHING_BEFORE, MARKET_SESSIONS, partition_key, slices
+from boursomatic_assets.partitions import EVERYTHING_BEFORE, MARKET_SESSIONS, partition_key, slices_of_run
 from boursomatic_assets.registry import Moment
 from boursomatic_assets.reporting import report_partitions
 
@@ -32,7 +32,7 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     It learns from what both markets had closed before that date's first open, and from nothing later. Its
     partition names the challenger; the partitions in between carry the champion forward.
     """
-    parts = slices(context.partition_keys)
+    parts = slices_of_run(context)
     await_upstream(context.get_step_execution_context(), "features")
     trained = registry.train_due(max(part.dates[-1] for part in parts), Parameters())
     for part in parts:

@@ -9,7 +9,7 @@ import polars as pl
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
 from boursomatic_assets.contracts import Delivery, judge
 from boursomatic_assets.models import PriceBar
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices
+from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.resources import BarSource
 from boursomatic_assets.slices import require_closed
 
@@ -31,7 +31,7 @@ def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments
         operator.add,
         (
             judge(bars.bars(part.market, part.start, part.end), part, instruments, bars.name)
-            for part in map(require_closed, slices(context.partition_keys))
+            for part in map(require_closed, slices_of_run(context))
         ),
     )
     context.add_output_metadata({"rejected": delivery.rejected.height, "merged": delivery.merged})

@@ -11,7 +11,7 @@ from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
 from boursomatic_assets.frames import given
 from boursomatic_assets.learning.prediction import predict
 from boursomatic_assets.models import Recommendation
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices
+from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.registry import Version
 from boursomatic_assets.signals import advise
 from boursomatic_assets.slices import Slice
@@ -39,7 +39,7 @@ def recommendations(
     """
     advice = [
         publish(part, version, sessions, features, price_bars)
-        for part in slices(context.partition_keys)
+        for part in slices_of_run(context)
         for version, sessions in spoken(part)
     ]
     return pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
