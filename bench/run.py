@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets import database, embedded, indicators, merging, migrate
 from boursomatic_assets.assets.instruments import identified
 from boursomatic_assets.contracts import judge
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.markets import MARKETS, all_sessions
 from boursomatic_assets.slices import Slice, slices_of
 from boursomatic_assets.sources.simulated import Simulated
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read
@@ -52,10 +52,10 @@ def main() -> None:
 
 
 def _bars() -> tuple[Slice, pl.DataFrame]:
-    """200 instruments x 1,000 sessions, judged, with their instruments stored."""
+    """About 200,000 bars, of 200 instruments, judged, with their instruments stored."""
     source = Simulated(instruments=200)
-    dates = [date for date in US.sessions().tolist() if date >= dt.date(2020, 1, 2)][:1000]
-    part = slices_of(US, dates)[0]
+    dates = [date for date in all_sessions().tolist() if date >= dt.date(2020, 1, 2)][:1030]
+    (part,) = slices_of(US, dates)
     instruments = identified(source.instruments())
     with database.engine().begin() as connection:
         merging.upsert(connection, INSTRUMENTS, instruments)
@@ -92,10 +92,8 @@ def _database_lines() -> list[str]:
 
 
 def _feature_lines() -> list[str]:
-    _part, bars = _bars()
-    groups = [
-        group for _, group in bars.sort("instrument_id", "ts").group_by("instrument_id", maintain_order=True)
-    ]
+    bars = _bars()[1].sort("instrument_id", "ts")  # the order in which they come out of the table
+    groups = [group for _, group in bars.group_by("instrument_id", maintain_order=True)]
     ours, theirs = [], []
     for _ in range(ROUNDS):
         ours.append(_timed(lambda: indicators.features(bars, US.sessions())))
