@@ -34,11 +34,11 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Frame | Delivery) -> None:
         """Write every slice of the run in a transaction of its own."""
         name, frame = context.asset_key.path[-1], _polars(obj)
-        if name in GRAINS:
-            merge = self._write_slices(context, GRAINS[name], frame, obj)
-        else:
+        if name == INSTRUMENTS.name:
             with database.engine().begin() as connection:
                 merge = merging.upsert(connection, INSTRUMENTS, frame)
+        else:
+            merge = self._write_slices(context, _grain(name), frame, obj)
         _report(context, name, merge, frame)
 
     def _write_slices(
@@ -55,11 +55,18 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         """The rows of the partitions that the downstream asset's mapping asks for, sorted by key."""
         name = context.asset_key.path[-1]
         await_upstream(context.step_context, name)
-        if name in GRAINS:
-            frame = pl.concat(read(GRAINS[name], part) for part in slices(context.asset_partition_keys))
-        else:
+        if name == INSTRUMENTS.name:
             frame = read_table(INSTRUMENTS)
+        else:
+            frame = pl.concat(read(_grain(name), part) for part in slices(context.asset_partition_keys))
         return frame.to_pandas() if context.dagster_type.typing_type is pd.DataFrame else frame
+
+
+def _grain(name: str) -> Grain:
+    if name not in GRAINS:
+        known = ", ".join((INSTRUMENTS.name, *GRAINS))
+        raise ValueError(f"the asset {name!r} has no table here: add it to GRAINS, or name it like one of {known}")
+    return GRAINS[name]
 
 
 def _write(grain: Grain, part: Slice, piece: pl.DataFrame, delivery: Delivery | None, run_id: str) -> Merge:

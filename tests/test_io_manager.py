@@ -357,3 +357,10 @@ def test_an_empty_table_is_loaded_as_an_empty_frame_of_the_right_shape(listed: E
     found = load(FEATURES, partition_key=f"{MONDAY}|US")
     assert found.is_empty()
     assert found.schema == bars("ACME", MONDAY).schema | {"market": pl.String()}
+
+
+def test_an_asset_without_a_table_is_named_and_writes_nowhere(listed: Engine) -> None:
+    frame = bars("ACME", MONDAY)
+    with pytest.raises(ValueError, match=r"'sentiment' has no table here.*price_bars"):
+        materialize(asset_named("sentiment", frame), f"{MONDAY}|US")
+    assert rows_of(listed, "SELECT count(*) FROM price_bars") == [(0,)]
