@@ -15,7 +15,7 @@ from boursomatic_assets import registry
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.models import LABELS, PROFILES
-from boursomatic_assets.promises import Finding, promise
+from boursomatic_assets.promises import Finding, count, promise, unique
 from boursomatic_assets.signals import parse_snapshot
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
@@ -33,14 +33,14 @@ ADVICE = f"recommendations t {_INSTRUMENT} WHERE t.as_of >= :start AND t.as_of <
 @promise("instruments")
 def one_row_per_symbol_and_exchange(connection: Connection) -> Finding:
     """No symbol is listed twice on an exchange, and a unique index guards it."""
-    return _unique(connection, "uq_instruments_symbol_exchange", "instruments", "symbol, exchange")
+    return unique(connection, "uq_instruments_symbol_exchange", "instruments", "symbol, exchange")
 
 
 @promise("instruments")
 def exchanges_are_known(connection: Connection) -> Finding:
     """Every instrument's exchange belongs to one of the two markets."""
     known = [exchange for market in MARKETS.values() for exchange in market.exchanges]
-    return _count(connection, "instruments WHERE exchange <> ALL(:known)", {"known": known})
+    return count(connection, "instruments WHERE exchange <> ALL(:known)", {"known": known})
 
 
 # --- price_bars
@@ -50,7 +50,7 @@ def exchanges_are_known(connection: Connection) -> Finding:
 def one_bar_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
     """No instrument has two bars of one interval at one time, and a unique index guards it."""
     index = "idx_price_bars_instrument_ts_interval"
-    return _unique(connection, index, BARS, "t.instrument_id, t.ts, t.interval", bounds(part))
+    return unique(connection, index, BARS, "t.instrument_id, t.ts, t.interval", bounds(part))
 
 
 @promise("price_bars")
@@ -59,19 +59,19 @@ def prices_are_sane(connection: Connection, part: Slice) -> Finding:
     positive = " AND ".join(f"t.{price} > 0 AND t.{price} < 'Infinity'" for price in "ohlc")
     ordered = "t.h >= greatest(t.o, t.c, t.l) AND t.l <= least(t.o, t.c)"
     sane = f"{positive} AND {ordered} AND t.v >= 0 AND t.v < 'Infinity'"
-    return _count(connection, f"{BARS} AND NOT ({sane})", bounds(part))
+    return count(connection, f"{BARS} AND NOT ({sane})", bounds(part))
 
 
 @promise("price_bars")
 def bars_have_their_instrument(connection: Connection, part: Slice) -> Finding:
     """Every bar belongs to an instrument that exists."""
-    return _count(connection, f"{BARS} AND i.id IS NULL", bounds(part))
+    return count(connection, f"{BARS} AND i.id IS NULL", bounds(part))
 
 
 @promise("price_bars")
 def bars_are_on_sessions(connection: Connection, part: Slice) -> Finding:
     """Every bar stands at 00:00 of a date on which its market traded."""
-    return _count(
+    return count(
         connection, f"{BARS} AND t.ts <> ALL(:sessions)", {**bounds(part), "sessions": list(part.sessions)}
     )
 
@@ -99,7 +99,7 @@ def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) ->
 @promise("features")
 def one_feature_row_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
     """No instrument has two rows for one session, and a unique index guards it."""
-    return _unique(connection, "idx_features_instrument_ts", FEATURES, "t.instrument_id, t.ts", bounds(part))
+    return unique(connection, "idx_features_instrument_ts", FEATURES, "t.instrument_id, t.ts", bounds(part))
 
 
 @promise("features")
@@ -108,7 +108,7 @@ def features_are_possible(connection: Connection, part: Slice) -> Finding:
     names = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
     infinite = " OR ".join(f"NOT (t.{name} > '-Infinity' AND t.{name} < 'Infinity')" for name in names)
     impossible = f"{infinite} OR t.rsi_14 NOT BETWEEN 0 AND 100 OR t.vol_20d < 0 OR t.atr_14 < 0"
-    return _count(connection, f"{FEATURES} AND ({impossible})", bounds(part))
+    return count(connection, f"{FEATURES} AND ({impossible})", bounds(part))
 
 
 @promise("features")
@@ -119,8 +119,8 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
         f"SELECT FROM price_bars x WHERE {same} AND x.interval = 'daily'",
         f"SELECT FROM features x WHERE {same}",
     )
-    orphans = _count(connection, f"{FEATURES} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part))
-    return orphans + _count(connection, f"{BARS} AND NOT EXISTS ({row})", bounds(part))
+    orphans = count(connection, f"{FEATURES} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part))
+    return orphans + count(connection, f"{BARS} AND NOT EXISTS ({row})", bounds(part))
 
 
 # --- model_versions
@@ -129,7 +129,7 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
 @promise("model_versions")
 def one_row_per_version(connection: Connection) -> Finding:
     """No version exists twice, and a unique index guards it."""
-    return _unique(connection, "uq_model_versions_version", "model_versions", "version")
+    return unique(connection, "uq_model_versions_version", "model_versions", "version")
 
 
 @promise("model_versions")
@@ -137,7 +137,7 @@ def exactly_one_model_is_active(connection: Connection) -> Finding:
     """The promoted version with the latest `as_of` is active and no other; before a promotion none is."""
     newest = "SELECT max(as_of) FROM model_versions WHERE (metrics_json->>'promoted')::boolean"
     active = connection.scalar(text("SELECT count(*) FROM model_versions WHERE is_active"))
-    wrong = _count(connection, f"model_versions WHERE is_active <> coalesce(as_of = ({newest}), false)", {})
+    wrong = count(connection, f"model_versions WHERE is_active <> coalesce(as_of = ({newest}), false)", {})
     return wrong + Finding(figures={"active": active})
 
 
@@ -146,7 +146,7 @@ def metrics_are_complete(connection: Connection) -> Finding:
     """Every version has the metrics of the specification and a SHA-256 of its parameters."""
     wanted = ["accuracy", "precision", "recall", "f1", "sharpe", "max_drawdown"]
     broken = "NOT (metrics_json::jsonb ?& CAST(:wanted AS text[])) OR params_hash !~ '^[0-9a-f]{64}$'"
-    return _count(connection, f"model_versions WHERE {broken}", {"wanted": wanted})
+    return count(connection, f"model_versions WHERE {broken}", {"wanted": wanted})
 
 
 @promise("model_versions")
@@ -168,7 +168,7 @@ def one_current_row_per_session_and_profile(connection: Connection, part: Slice)
     """Of each instrument, profile and session one row stands, and a unique index guards it."""
     columns = "t.instrument_id, t.profile, t.as_of"
     current = f"{ADVICE} AND t.superseded_at IS NULL"
-    return _unique(connection, "uq_recommendations_current", current, columns, bounds(part))
+    return unique(connection, "uq_recommendations_current", current, columns, bounds(part))
 
 
 @promise("recommendations")
@@ -180,14 +180,14 @@ def advice_is_valid(connection: Connection, part: Slice) -> Finding:
         " WHEN 'SELL' THEN coalesce(t.stop_loss > t.take_profit, true) ELSE true END"
     )
     given = {**bounds(part), "profiles": list(PROFILES), "labels": list(LABELS)}
-    return _count(connection, f"{ADVICE} AND NOT ({valid})", given)
+    return count(connection, f"{ADVICE} AND NOT ({valid})", given)
 
 
 @promise("recommendations")
 def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> Finding:
     """Every row belongs to an instrument and a model version that exist."""
     model = "SELECT FROM model_versions m WHERE m.id = t.model_version_id"
-    return _count(connection, f"{ADVICE} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
+    return count(connection, f"{ADVICE} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
 
 
 @promise("recommendations")
@@ -198,7 +198,7 @@ def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
         " AND n.profile = t.profile AND n.superseded_at IS NULL"
     )
     active = f"t.superseded_at IS NULL AND t.as_of = ({newest})"
-    return _count(connection, f"{ADVICE} AND t.is_active IS DISTINCT FROM ({active})", bounds(part))
+    return count(connection, f"{ADVICE} AND t.is_active IS DISTINCT FROM ({active})", bounds(part))
 
 
 @promise("recommendations")
@@ -244,28 +244,4 @@ def _snapshot(row: Any) -> str:
 @promise("users")
 def one_account_per_email(connection: Connection) -> Finding:
     """No e-mail address has two accounts, and a unique index guards it."""
-    return _unique(connection, "uq_users_email", "users", "email")
-
-
-# --- counting
-
-
-def _count(connection: Connection, breaches: str, given: dict[str, Any]) -> Finding:
-    """A finding with one error for each row of `FROM breaches`."""
-    return Finding(errors=connection.scalar(text(f"SELECT count(*) FROM {breaches}"), given) or 0)
-
-
-def _unique(
-    connection: Connection, index: str, rows: str, columns: str, given: dict[str, Any] | None = None
-) -> Finding:
-    """A finding with one error for each surplus row of a key, and one if its unique index is not at work."""
-    surplus = f"(SELECT count(*) - 1 AS n FROM {rows} GROUP BY {columns} HAVING count(*) > 1) d"
-    repeated = connection.scalar(text(f"SELECT coalesce(sum(n), 0)::int FROM {surplus}"), given or {}) or 0
-    guarded = connection.scalar(
-        text(
-            "SELECT bool_or(x.indisunique AND x.indisvalid) FROM pg_index x"
-            " JOIN pg_class c ON c.oid = x.indexrelid WHERE c.relname = :index"
-        ),
-        {"index": index},
-    )
-    return Finding(errors=repeated + (not guarded), figures={"repeated": repeated, "index_at_work": bool(guarded)})
+    return unique(connection, "uq_users_email", "users", "email")

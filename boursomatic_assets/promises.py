@@ -1,6 +1,7 @@
 """A promise: a function that counts what breaks it, as an asset check.
 
-What belongs here: how a promise becomes a check, partitioned like its asset, and what the UI shows of it.
+What belongs here: how a promise counts, how it becomes a check, partitioned like its asset, and what the UI
+shows of it.
 Kept elsewhere: the promises (`checks.py`).
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import dagster as dg
+from sqlalchemy import Connection, text
 
 from boursomatic_assets import database
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices
@@ -65,6 +67,27 @@ def promise(asset: str, *, blocking: bool = True) -> Callable[[Callable[..., Fin
         return check
 
     return decorate
+
+
+def count(connection: Connection, breaches: str, given: dict[str, Any]) -> Finding:
+    """A finding with one error for each row of `FROM breaches`."""
+    return Finding(errors=connection.scalar(text(f"SELECT count(*) FROM {breaches}"), given) or 0)
+
+
+def unique(
+    connection: Connection, index: str, rows: str, columns: str, given: dict[str, Any] | None = None
+) -> Finding:
+    """A finding with one error for each surplus row of a key, and one if its unique index is not at work."""
+    surplus = f"(SELECT count(*) - 1 AS n FROM {rows} GROUP BY {columns} HAVING count(*) > 1) d"
+    repeated = connection.scalar(text(f"SELECT coalesce(sum(n), 0)::int FROM {surplus}"), given or {}) or 0
+    guarded = connection.scalar(
+        text(
+            "SELECT bool_or(x.indisunique AND x.indisvalid) FROM pg_index x"
+            " JOIN pg_class c ON c.oid = x.indexrelid WHERE c.relname = :index"
+        ),
+        {"index": index},
+    )
+    return Finding(errors=repeated + (not guarded), figures={"repeated": repeated, "index_at_work": bool(guarded)})
 
 
 def _result(finding: Finding) -> dg.AssetCheckResult:

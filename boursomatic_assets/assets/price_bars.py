@@ -34,5 +34,7 @@ def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments
             for part in map(require_closed, slices_of_run(context))
         ),
     )
-    context.add_output_metadata({"rejected": delivery.rejected.height, "merged": delivery.merged})
+    context.add_output_metadata(
+        {"rejected": delivery.rejected.height, "merged": delivery.merged, "repaired": delivery.repaired}
+    )
     return delivery
