@@ -143,15 +143,6 @@ def arrow_connection() -> "Iterator[ArrowConnection]":
         yield connection
 
 
-def require_postgres_15(engine: Engine) -> None:
-    """Refuse a server that is too old, or not there.
-
-    Raises:
-        DatabaseError: As for `connect`.
-    """
-    engine.connect().close()
-
-
 def _conninfo(url: URL) -> str:
     """Return the address in libpq's own words. It holds the password."""
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
