@@ -81,6 +81,26 @@ def recreate(yes: bool) -> None:
 
 @db.command()
 @one_line_errors
+def partition() -> None:
+    """Partition price_bars and features by year, or make the years that are missing by now."""
+    from boursomatic_assets import migrate
+
+    migrate.partition()
+    click.echo(migrate.forms())
+
+
+@db.command()
+@one_line_errors
+def unpartition() -> None:
+    """Make price_bars and features plain tables again."""
+    from boursomatic_assets import migrate
+
+    migrate.unpartition()
+    click.echo(migrate.forms())
+
+
+@db.command()
+@one_line_errors
 def url() -> None:
     """Print the database's address, without its password."""
     from boursomatic_assets.database import database_url, redacted

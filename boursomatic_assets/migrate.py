@@ -10,13 +10,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Never
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Engine, func, inspect, select
+from alembic.util import CommandError, load_python_file
+from sqlalchemy import Engine, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from boursomatic_assets import database
@@ -24,6 +26,7 @@ from boursomatic_assets.database import DatabaseError
 from boursomatic_assets.models import Table
 
 CONFIG = Path(__file__).resolve().parent.parent / "alembic.ini"
+OPTIONAL = CONFIG.parent / "migrations" / "optional"
 
 
 def upgrade(revision: str = "head") -> None:
@@ -51,6 +54,34 @@ def recreate() -> None:
     database.create_databases()
     downgrade("base")
     upgrade()
+
+
+def partition() -> None:
+    """Partition `price_bars` and `features` by year; if they are, make the years that are missing by now.
+
+    Raises:
+        DatabaseError: the schema is not this code's, or the change failed, which is then undone.
+    """
+    _reshape("upgrade")
+
+
+def unpartition() -> None:
+    """Make `price_bars` and `features` plain tables again.
+
+    Raises:
+        DatabaseError: as for `partition`.
+    """
+    _reshape("downgrade")
+
+
+def forms() -> str:
+    """A line for each of the two tables: plain, or how many partitions it has."""
+    children = "(SELECT count(*) FROM pg_inherits WHERE inhparent = relid)"
+    form = f"CASE relkind WHEN 'p' THEN 'partitioned, ' || {children} || ' partitions' ELSE 'plain' END"
+    tables = "(VALUES ('price_bars'::regclass), ('features')) AS t(relid) JOIN pg_class ON oid = relid"
+    with database.engine().connect() as connection:
+        rows = connection.execute(text(f"SELECT relname || ': ' || {form} FROM {tables}"))
+        return "\n".join(rows.scalars())
 
 
 def status() -> str:
@@ -148,6 +179,25 @@ def _move(move: Callable[[Config, str], None], revision: str) -> None:
             f"cannot {move.__name__} to {revision}: {reason}; "
             f"that migration was undone, so the database is at {_label(at)}"
         ) from error
+
+
+def _reshape(way: str) -> None:
+    """Run one way of the optional change as Alembic runs a migration: alone, in time, in one transaction."""
+    require_current(database.engine())
+    config, scripts = Config(CONFIG), _scripts()
+    change = load_python_file(str(OPTIONAL), "partitioned.py")
+
+    def run(_heads: object, context: MigrationContext) -> list[Never]:
+        with context.begin_transaction(_per_migration=True):
+            getattr(change, way)()
+        return []  # no revision to note
+
+    try:
+        with EnvironmentContext(config, scripts, fn=run):
+            scripts.run_env()
+    except (DBAPIError, CommandError) as error:
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        raise DatabaseError(f"the tables stay as they are: {reason}") from error
 
 
 def _scripts() -> ScriptDirectory:
