@@ -1,11 +1,13 @@
-"""The three ways in which staged rows become a table's rows.
+"""The three ways in which a frame's rows become a table's rows.
 
 What belongs here: `replace` (a slice becomes the frame), `upsert` (rows are added or changed, none goes),
 `supersede` (old rows are archived, new ones inserted). Each is one transaction's worth of SQL, the caller's.
-Kept elsewhere: locks and COPY (`staging.py`).
+Kept elsewhere: locks and COPY (`staging.py`), the comparison (`differences.py`).
 
-Everywhere: identical rows are not touched, and sessions for which the frame has no row stay as they are, so
-that an empty delivery never wipes a full slice.
+Everywhere: the stored rows are read under the slice's lock and compared here, so only a difference is sent.
+New rows are copied straight into the table. Identical rows are not touched, and sessions for which the frame
+has no row stay as they are, so that an empty delivery never wipes a full slice. The stored rows come through
+another connection, which sees what was committed: a transaction writes a slice once.
 """
 
 from dataclasses import dataclass
@@ -14,10 +16,12 @@ from typing import Self
 import polars as pl
 from sqlalchemy import Connection, Table, text
 
+from boursomatic_assets import frames, identifiers
+from boursomatic_assets.differences import Difference, difference
 from boursomatic_assets.models import PROFILES
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.staging import Stage, advisory_lock, bounds, stage, stage_slice
-from boursomatic_assets.tables import Grain
+from boursomatic_assets.staging import advisory_lock, bounds, copy, lock, quote, require_inside, same_key, stage
+from boursomatic_assets.tables import Grain, read, read_table
 
 _OF_MARKET = "t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))"
 
@@ -46,18 +50,30 @@ def replace(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFra
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
-    staged = stage_slice(connection, grain.table, grain.time, part, frame)
-    removed = connection.execute(
-        text(f"DELETE FROM {grain.table.name} t WHERE {_vanished(grain, staged)}"),
-        bounds(part),
-    ).rowcount
-    return _merge(connection, staged, removed)
+    found = _difference(connection, grain, part, frame)
+    if found.vanished.height:
+        name = stage(connection, grain.table, found.vanished)
+        connection.exec_driver_sql(
+            f"DELETE FROM {grain.table.name} t USING {name} s WHERE {same_key(grain.table)}"
+        )
+    _change(connection, grain.table, found.changed)
+    _insert(connection, grain.table, found.new.with_columns(identifiers.of_rows(found.new)))
+    return _counts(found)
 
 
 def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> Merge:
-    """Add and change rows of an unpartitioned table; rows that the frame does not name stay."""
+    """Add and change rows of an unpartitioned table; rows that the frame does not name stay.
+
+    Raises:
+        frames.FrameError: the frame does not fit the table.
+    """
     advisory_lock(connection, table.name)
-    return _merge(connection, stage(connection, table, frame), removed=0)
+    frame, key = frames.check(table, frame), frames.key(table)
+    stored = read_table(table).select(name for name in frame.columns if name != "id")
+    found = difference(frame, stored.join(frame, on=key, how="semi"), key)
+    _change(connection, table, found.changed.drop("id"))
+    _insert(connection, table, found.new)
+    return _counts(found)
 
 
 def supersede(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Merge:
@@ -65,46 +81,59 @@ def supersede(connection: Connection, grain: Grain, part: Slice, frame: pl.DataF
 
     Of each instrument and profile the current row of the newest session is then the active one, whatever
     order the sessions were written in.
+
+    Raises:
+        frames.FrameError: the frame does not fit the table or the slice.
     """
-    staged = stage_slice(connection, grain.table, grain.time, part, frame)
-    archive = f"UPDATE {grain.table.name} t SET superseded_at = now(), is_active = false"
-    removed = connection.execute(text(f"{archive} WHERE {_vanished(grain, staged)}"), bounds(part)).rowcount
-    changed = connection.exec_driver_sql(
-        f"{archive} FROM {staged.name} s WHERE {grain.own} AND {staged.same_key} AND {staged.differs}"
-    ).rowcount
-    written = connection.exec_driver_sql(
-        f"INSERT INTO {grain.table.name} (id, is_active, {staged.listed()})"
-        f" SELECT gen_random_uuid(), false, {staged.listed('s.')} FROM {staged.name} s"
-        f" WHERE NOT EXISTS (SELECT FROM {grain.table.name} t WHERE {grain.own} AND {staged.same_key})"
-    ).rowcount
+    found = _difference(connection, grain, part, frame)
+    replaced = pl.concat([found.vanished, found.changed.select(found.vanished.columns)])
+    if replaced.height:
+        name = stage(connection, grain.table, replaced)
+        connection.exec_driver_sql(
+            f"UPDATE {grain.table.name} t SET superseded_at = now(), is_active = false"
+            f" FROM {name} s WHERE t.{grain.own} AND {same_key(grain.table)}"
+        )
+    written = pl.concat([found.new, found.changed]).sort(grain.time, maintain_order=True)
+    ids = identifiers.in_order_of_writing(written.height)
+    _insert(connection, grain.table, written.with_columns(ids, is_active=pl.lit(False)))
     _activate_newest(connection, part)
-    return Merge(written - changed, changed, staged.rows - written, removed)
+    return _counts(found)
 
 
-def _vanished(grain: Grain, staged: Stage) -> str:
-    """Rows of the slice whose session was delivered again without them."""
-    return (
-        f"{grain.own} AND {_OF_MARKET} AND t.{grain.time} >= :start AND t.{grain.time} < :end"
-        f" AND t.{grain.time} IN (SELECT {grain.time} FROM {staged.name})"
-        f" AND NOT EXISTS (SELECT FROM {staged.name} s WHERE {staged.same_key})"
-    )
+def _difference(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Difference:
+    """Lock a slice, and hold the frame against what the sessions that it delivers have."""
+    lock(connection, grain.table.name, part)
+    key = frames.key(grain.table)
+    frame = frames.check(grain.table, frame).sort(key)
+    require_inside(connection, grain.table, grain.time, part, frame)
+    stored = read(grain, part, tuple(frame.columns)).drop("market")
+    return difference(frame, stored.join(frame, on=grain.time, how="semi", maintain_order="left"), key)
 
 
-def _merge(connection: Connection, staged: Stage, removed: int) -> Merge:
-    """MERGE, counted without RETURNING, which PostgreSQL 15 does not have there."""
-    table = staged.table.name
-    known = connection.exec_driver_sql(
-        f"SELECT count(*) FROM {staged.name} s JOIN {table} t ON {staged.same_key}"
-    ).scalar_one()
-    has_id = "id" in staged.columns
-    touched = connection.exec_driver_sql(
-        f"MERGE INTO {table} t USING {staged.name} s ON {staged.same_key}"
-        f" WHEN MATCHED AND {staged.differs} THEN UPDATE SET {staged.assignments}"
-        f" WHEN NOT MATCHED THEN INSERT ({'' if has_id else 'id, '}{staged.listed()})"
-        f" VALUES ({'' if has_id else 'gen_random_uuid(), '}{staged.listed('s.')})"
-    ).rowcount
-    inserted = staged.rows - known
-    return Merge(inserted, touched - inserted, staged.rows - touched, removed)
+def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
+    """Append rows. A table that more than doubles is analysed, or the next reader's plan is made for less."""
+    copy(connection, table.name, rows)
+    known = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:table)")
+    if rows.height > max(connection.scalar(known, {"table": table.name}) or 0, 10_000):
+        connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+
+def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
+    """Give stored rows another content, and the time of the change.
+
+    Where a table has no `updated_at`, a changed row is a new record: its `created_at` says since when.
+    """
+    if rows.is_empty():
+        return
+    stamp = "updated_at" if "updated_at" in table.columns else "created_at"
+    content = [quote(name) for name in rows.columns if name not in frames.key(table)]
+    assignments = ", ".join([*(f"{name} = s.{name}" for name in content), f"{stamp} = now()"])
+    name = stage(connection, table, rows)
+    connection.exec_driver_sql(f"UPDATE {table.name} t SET {assignments} FROM {name} s WHERE {same_key(table)}")
+
+
+def _counts(found: Difference) -> Merge:
+    return Merge(found.new.height, found.changed.height, found.unchanged, found.vanished.height)
 
 
 def _activate_newest(connection: Connection, part: Slice) -> None:

@@ -6,6 +6,7 @@ What belongs here: writing `rejected_bars`. Kept elsewhere: why a row is refused
 import polars as pl
 from sqlalchemy import Connection, Table, text
 
+from boursomatic_assets import frames
 from boursomatic_assets.models import RejectedBar
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import stage
@@ -31,17 +32,18 @@ def record(connection: Connection, part: Slice, kept: pl.DataFrame, rejected: pl
     sessions = pl.concat([kept["ts"], rejected["session"].drop_nulls()]).unique()
     if kept.is_empty() and rejected.is_empty():
         return 0
-    staged = stage(connection, REJECTED_BARS, rejected.with_columns(run_id=pl.lit(run_id)))
+    rows = frames.check(REJECTED_BARS, rejected.with_columns(run_id=pl.lit(run_id)))
+    staged = stage(connection, REJECTED_BARS, rows)
     connection.execute(
         text(
             "DELETE FROM rejected_bars t WHERE market = :market"
             " AND (session IS NULL OR session = ANY(:sessions))"
-            f" AND NOT EXISTS (SELECT FROM {staged.name} s WHERE s.id = t.id)"
+            f" AND NOT EXISTS (SELECT FROM {staged} s WHERE s.id = t.id)"
         ),
         {"market": part.market.name, "sessions": sessions.to_list()},
     )
-    columns = staged.listed()
+    columns = ", ".join(rows.columns)
     connection.exec_driver_sql(
-        f"INSERT INTO rejected_bars ({columns}) SELECT {columns} FROM {staged.name} ON CONFLICT DO NOTHING"
+        f"INSERT INTO rejected_bars ({columns}) SELECT {columns} FROM {staged} ON CONFLICT DO NOTHING"
     )
-    return staged.rows
+    return rows.height

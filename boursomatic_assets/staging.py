@@ -1,114 +1,64 @@
-"""The way into a table: lock the slice, copy the frame beside the table.
+"""The way into a table: lock the slice, hold its new rows against the old ones, copy what is new.
 
-What belongs here: advisory locks, the staged COPY, and the SQL fragments that compare stage and table.
-Kept elsewhere: what is then done with the staged rows (`merging.py`).
+What belongs here: advisory locks, COPY into a table or beside it, and the limits of a writing transaction.
+Kept elsewhere: what is done about a difference (`merging.py`), what a difference is (`differences.py`).
 """
-
-from dataclasses import dataclass
 
 import polars as pl
 import psycopg
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.types import JSON
 
 from boursomatic_assets import frames
 from boursomatic_assets.slices import Slice
 
-_QUOTE = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
+quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
+
+LIMITS = {"statement_timeout": "30min", "work_mem": "64MB"}
+"""Settings of a transaction that writes: no statement holds a slice for ever, and no sort spills to disk."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A frame's rows in a temporary table of this transaction, beside the table they are meant for.
-
-    In the fragments, `t` is the table and `s` the stage.
-    """
-
-    table: Table
-    columns: tuple[str, ...]
-    rows: int
-
-    @property
-    def name(self) -> str:
-        """The temporary table's name."""
-        return f"stage_{self.table.name}"
-
-    @property
-    def same_key(self) -> str:
-        """The rows of table and stage that mean the same thing."""
-        return " AND ".join(f"t.{_QUOTE(name)} = s.{_QUOTE(name)}" for name in frames.key(self.table))
-
-    @property
-    def differs(self) -> str:
-        """Rows of the same key whose content is not the same; JSON is compared as text."""
-        return f"({self._content('t')}) IS DISTINCT FROM ({self._content('s')})"
-
-    @property
-    def assignments(self) -> str:
-        """The content of `s` as the SET clause of an update of `t`, with the time of the change.
-
-        Where a table has no `updated_at`, a changed row is a new record: its `created_at` says since when.
-        """
-        stamp = "updated_at" if "updated_at" in self.table.columns else "created_at"
-        return ", ".join([*(f"{_QUOTE(name)} = s.{_QUOTE(name)}" for name in self._values), f"{stamp} = now()"])
-
-    def listed(self, alias: str = "") -> str:
-        """The staged columns, comma-separated."""
-        return ", ".join(f"{alias}{_QUOTE(name)}" for name in self.columns)
-
-    @property
-    def _values(self) -> list[str]:
-        return [name for name in self.columns if name not in {"id", *frames.key(self.table)}]
-
-    def _content(self, alias: str) -> str:
-        cast = {name: "::text" if isinstance(self.table.c[name].type, JSON) else "" for name in self._values}
-        return ", ".join(f"{alias}.{_QUOTE(name)}{cast[name]}" for name in self._values)
-
-
-def stage(connection: Connection, table: Table, frame: pl.DataFrame) -> Stage:
-    """Copy a frame into a temporary table that goes with the transaction.
-
-    Raises:
-        frames.FrameError: the frame does not fit the table.
-    """
-    frame = frames.check(table, frame)
-    staged = Stage(table, tuple(frame.columns), frame.height)
-    listed = staged.listed()
-    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {staged.name}")
-    connection.exec_driver_sql(
-        f"CREATE TEMP TABLE {staged.name} ON COMMIT DROP AS SELECT {listed} FROM {table.name} WITH NO DATA"
-    )
+def copy(connection: Connection, table: str, frame: pl.DataFrame) -> None:
+    """Append a frame's rows to a table, times in microseconds and numbers to the last bit."""
+    if frame.is_empty():
+        return
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
-    with (
-        driver.cursor() as cursor,
-        cursor.copy(f"COPY {staged.name} ({listed}) FROM STDIN (FORMAT csv)") as copy,
-    ):
-        copy.write(frame.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f").encode())
-    connection.exec_driver_sql(f"ANALYZE {staged.name}")
-    return staged
+    columns = ", ".join(map(quote, frame.columns))
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as rows:
+        rows.write(frame.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f").encode())
 
 
-def stage_slice(connection: Connection, table: Table, time: str, part: Slice, frame: pl.DataFrame) -> Stage:
-    """Lock a slice and stage its new rows.
+def stage(connection: Connection, table: Table, frame: pl.DataFrame) -> str:
+    """Copy a frame into a temporary table like this one, which goes with the transaction; returns its name."""
+    name = f"stage_{table.name}"
+    columns = ", ".join(map(quote, frame.columns))
+    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {columns} FROM {table.name} WITH NO DATA"
+    )
+    copy(connection, name, frame)
+    connection.exec_driver_sql(f"ANALYZE {name}")
+    return name
+
+
+def same_key(table: Table) -> str:
+    """The rows of the table `t` and the stage `s` that mean the same thing."""
+    return " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in frames.key(table))
+
+
+def require_inside(connection: Connection, table: Table, time: str, part: Slice, frame: pl.DataFrame) -> None:
+    """Refuse rows that another slice owns.
 
     Raises:
-        frames.FrameError: the frame does not fit the table, or has rows that another slice owns.
+        frames.FrameError: saying how many there are.
     """
-    lock(connection, table.name, part)
-    staged = stage(connection, table, frame)
-    outside = connection.scalar(
-        text(
-            f"SELECT count(*) FROM {staged.name} s LEFT JOIN instruments i ON i.id = s.instrument_id"
-            f" WHERE s.{_QUOTE(time)} < :start OR s.{_QUOTE(time)} >= :end"
-            " OR i.exchange IS NULL OR i.exchange <> ALL(:exchanges)"
-        ),
-        bounds(part),
-    )
-    if outside:
+    listed = text("SELECT id::text FROM instruments WHERE exchange = ANY(:exchanges)")
+    mine = connection.scalars(listed, bounds(part)).all()
+    within = pl.col(time).is_between(part.start, part.end, closed="left")
+    inside = frame.filter(within & pl.col("instrument_id").is_in(mine))
+    if outside := frame.height - inside.height:
         raise frames.FrameError(f"{table.name}: {outside} rows of the frame lie outside of the slice {part}")
-    return staged
 
 
 def bounds(part: Slice) -> dict[str, object]:
@@ -124,6 +74,8 @@ def lock(connection: Connection, name: str, part: Slice) -> None:
     else:
         advisory_lock(connection, market, shared=True)
         advisory_lock(connection, f"{market}|{part.dates[0]}")
+    for setting, value in LIMITS.items():
+        connection.exec_driver_sql(f"SET LOCAL {setting} = '{value}'")
 
 
 def advisory_lock(connection: Connection, name: str, *, shared: bool = False) -> None:

@@ -1,16 +1,13 @@
 """The asset `instruments`: what can be traded."""
 
-import uuid
-
 import dagster as dg
 import polars as pl
 
+from boursomatic_assets import identifiers
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
 from boursomatic_assets.models import Instrument
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.resources import BarSource
-
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
 
 
 @dg.asset(
@@ -26,10 +23,5 @@ def instruments(context: dg.AssetExecutionContext, source: BarSource) -> pl.Data
     Rows are added and changed, never deleted: a symbol that vanishes from the source stays.
     """
     exchanges = [exchange for part in slices_of_run(context) for exchange in part.market.exchanges]
-    return identified(source.open().instruments().filter(pl.col("exchange").is_in(exchanges)))
-
-
-def identified(delivered: pl.DataFrame) -> pl.DataFrame:
-    """Instruments with their ids, which are derived from symbol and exchange: the same in every database."""
-    names = delivered.select(pl.concat_str("symbol", "exchange", separator="|")).to_series()
-    return delivered.with_columns(id=pl.Series([str(uuid.uuid5(_NAMESPACE, n)) for n in names], dtype=pl.String))
+    listed = source.open().instruments().filter(pl.col("exchange").is_in(exchanges))
+    return listed.with_columns(identifiers.of_instruments(listed))

@@ -1,0 +1,48 @@
+"""What a delivery changes: a slice's new rows held against those that are stored.
+
+What belongs here: one pure comparison of two frames.
+Kept elsewhere: where the stored rows come from (`tables.py`), what is done about a difference (`merging.py`).
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a frame differs from what is stored.
+
+    Attributes:
+        new: rows of the frame whose key is not stored.
+        changed: rows of the frame whose key is stored with another content.
+        vanished: keys that are stored, and that the frame no longer has.
+        unchanged: how many rows are stored as they are.
+    """
+
+    new: pl.DataFrame
+    changed: pl.DataFrame
+    vanished: pl.DataFrame
+    unchanged: int
+
+
+def difference(frame: pl.DataFrame, stored: pl.DataFrame, key: list[str]) -> Difference:
+    """Compare two frames, each with at most one row per key; null equals null.
+
+    Numbers are compared to the last bit, but for the sign of zero; JSON as its text.
+
+    Args:
+        frame: what shall be there; it may have columns that are not compared, such as an id.
+        stored: what is there: the key, and the columns that are compared.
+        key: the columns that identify a row.
+    """
+    if stored.is_empty():
+        return Difference(frame, frame.clear(), stored.select(key), 0)
+    content = [name for name in stored.columns if name not in key]
+    pairs = frame.join(stored.with_columns(_stored=True), on=key, how="left", suffix="_", maintain_order="left")
+    known = pl.col("_stored").is_not_null()
+    differs = pl.any_horizontal(pl.lit(False), *(pl.col(name).ne_missing(pl.col(f"{name}_")) for name in content))
+    new = pairs.filter(~known).select(frame.columns)
+    changed = pairs.filter(known & differs).select(frame.columns)
+    vanished = stored.select(key).join(frame, on=key, how="anti")
+    return Difference(new, changed, vanished, frame.height - new.height - changed.height)
