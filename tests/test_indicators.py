@@ -17,8 +17,11 @@ import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boursomatic_assets.indicators import BLOCK, FEATURES, LOOKBACK, WARM_UP, Floats, features
+from boursomatic_assets import indicators
+from boursomatic_assets.anchors import Floats
+from boursomatic_assets.indicators import BLOCK, FEATURES, LOOKBACK, WARM_UP, Formula, features, table
 from boursomatic_assets.markets import MARKETS, Market
+from boursomatic_assets.panel import Panel
 from boursomatic_assets.sources.simulated import Simulated
 
 SESSIONS = np.arange("1990-01-02", "1994-06-01", dtype="datetime64[D]")
@@ -258,3 +261,68 @@ def test_a_second_bar_of_one_session_is_refused() -> None:
     bars = a_market(instruments=1, gaps=0)
     with pytest.raises(ValueError, match="i0 has more than one bar at 1990-01-06"):
         features(pl.concat([bars, bars[4:5]]), SESSIONS)
+
+
+def test_bars_that_are_in_order_are_not_sorted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorts: list[int] = []
+    sort = pl.DataFrame.sort
+    monkeypatch.setattr(pl.DataFrame, "sort", lambda *given: sorts.append(1) or sort(*given))
+    bars = a_market()
+    features(bars, SESSIONS)
+    assert sorts == []
+    features(bars.reverse(), SESSIONS)
+    assert sorts == [1]
+
+
+@pytest.mark.parametrize("together", [1, 2_000, 100_000])
+def test_no_bit_depends_on_how_many_rows_are_computed_at_once(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = a_market(instruments=7)
+    whole = features(bars, SESSIONS)
+    monkeypatch.setattr(indicators, "TOGETHER", together)
+    assert bits(features(bars, SESSIONS)) == bits(whole)
+
+
+@pytest.mark.parametrize("bars", [2, 3, 5, 14, 20, 60])
+def test_a_window_is_what_numpy_makes_of_the_last_bars(bars: int) -> None:
+    given = a_market(instruments=1, last=500)
+    found = table(given, SESSIONS, windows_of(bars))
+    last = np.lib.stride_tricks.sliding_window_view(given["c"].to_numpy(), bars)
+    expected = [last.mean(axis=1), last.std(axis=1, ddof=1), last.max(axis=1), last.min(axis=1)]
+    for name, numbers in zip(("mean", "deviation", "highest", "lowest"), expected, strict=True):
+        assert found[name].null_count() == bars - 1
+        assert np.allclose(found[name].drop_nulls(), numbers, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("first", "last"), [(640, 640), (702, 705), (252, 503)])
+def test_no_range_changes_a_bit_of_a_window_of_60_bars(first: int, last: int) -> None:
+    bars = a_market(instruments=5)
+    whole = table(bars, SESSIONS, windows_of(60))
+    some = table(between(bars, first - LOOKBACK, last), SESSIONS, windows_of(60))
+    assert between(some, first, last).equals(between(whole, first, last))
+
+
+@pytest.mark.parametrize("bars", [3, 7, 20, 60])
+def test_equal_values_do_not_deviate_at_all(bars: int) -> None:
+    still = a_market(instruments=1).with_columns(c=pl.lit(0.1))
+    last = table(still, SESSIONS, windows_of(bars)).row(-1, named=True)
+    assert (last["mean"], last["deviation"]) == (pytest.approx(0.1), 0)
+
+
+def windows_of(bars: int) -> list[Formula]:
+    """A formula for each kind of window of the last closes."""
+
+    def mean(panel: Panel) -> Floats:
+        return panel.mean(panel.close, bars)
+
+    def deviation(panel: Panel) -> Floats:
+        return panel.moments(panel.close, bars)[1]
+
+    def highest(panel: Panel) -> Floats:
+        return panel.highest(panel.close, bars)
+
+    def lowest(panel: Panel) -> Floats:
+        return panel.lowest(panel.close, bars)
+
+    return [mean, deviation, highest, lowest]

@@ -16,7 +16,7 @@ from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK,
     metadata=about(Feature),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=FEATURES_POLICY,
-    code_version="1",
+    code_version="2",
 )
 def features(context: dg.AssetExecutionContext, price_bars: pl.DataFrame) -> pl.DataFrame:
     """One row of technical indicators per daily bar; `ts` is that bar's, formulas in docs/features.md.
