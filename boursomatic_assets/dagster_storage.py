@@ -18,6 +18,7 @@ from boursomatic_assets import (
     lookback,  # noqa: F401 - daemon and webserver must know the class by name
 )
 from boursomatic_assets.event_log import BatchedEventLog
+from boursomatic_assets.run_storage import StagedRunStorage
 
 CONFIG = Path(__file__).resolve().parent.parent / "dagster.yaml"
 # The storages make their tables at first use. Processes at once collide there, and retry for a second only.
@@ -50,6 +51,7 @@ class BoursomaticStorage(DagsterPostgresStorage):
             connection.execute(LOCK)
             storage = cls(url.render_as_string(hide_password=False), inst_data=inst_data)
         storage._event_log_storage = BatchedEventLog(storage.postgres_url, should_autocreate_tables=False)
+        storage._run_storage = StagedRunStorage(storage.postgres_url, should_autocreate_tables=False)
         for part in (storage._event_log_storage, storage.run_storage, storage.schedule_storage):
             part.optimize_for_webserver(STATEMENT_TIMEOUT_MS, pool_recycle=3600, max_overflow=20)
         return storage

@@ -88,16 +88,16 @@ def slices_of_run(context: dg.AssetExecutionContext) -> list[Slice]:
     """The slices that a run is to compute.
 
     Raises:
-        dagster.Failure: for a backfill of a job: Dagster leaves the first partition's tags on its ranges, and
-            would compute that partition under the names of all others.
+        dagster.Failure: for a run of a job's ranges, which `run_storage.py` could not prevent: Dagster leaves
+            the first partition's tags on it, and would compute that partition under the names of all others.
     """
     tags = context.run.tags
     if ASSET_PARTITION_RANGE_START_TAG in tags and any(
         tag.startswith(MULTIDIMENSIONAL_PARTITION_PREFIX) for tag in tags
     ):
         raise dg.Failure(
-            "a backfill of a job names the wrong partitions in this version of Dagster:"
-            " launch it from the asset pages, or with `boursomatic backfill`"
+            "a backfill of single steps of a job names the wrong partitions in this version of Dagster:"
+            " choose assets instead, or use `boursomatic backfill`"
         )
     return slices(context.partition_keys)
 

@@ -12,6 +12,7 @@ from dagster._core.instance.ref import InstanceRef
 
 from boursomatic_assets import database as db
 from boursomatic_assets.dagster_storage import CONFIG, BoursomaticStorage, ensure_dagster_home
+from boursomatic_assets.run_storage import COMPUTES_TAG
 
 
 @dg.op
@@ -47,7 +48,7 @@ def test_another_process_needs_dagster_home_alone(home: Path) -> None:
     environment = os.environ | {"DAGSTER_HOME": str(ensure_dagster_home())}
     command = [sys.executable, "-m", "dagster", "instance", "info"]
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    assert "PostgresRunStorage" in told
+    assert "StagedRunStorage" in told
     with db.connect(db.dagster_url()) as connection:
         assert connection.info.host == str((home / "postgres" / "socket").resolve())
         assert connection.execute("SELECT to_regclass('runs') IS NOT NULL").fetchone() == (True,)
@@ -94,7 +95,8 @@ def test_telemetry_is_off_and_lost_runs_come_to_an_end(dagster_instance: dg.Dags
     assert dagster_instance.run_monitoring_max_runtime_seconds > 0
     assert dagster_instance.run_retries_max_retries in (1, 2)
     queue = dagster_instance.get_concurrency_config().run_queue_config
-    assert queue and queue.max_concurrent_runs == 2
+    assert queue and queue.max_concurrent_runs == 6
+    assert {limit["key"]: limit["limit"] for limit in queue.tag_concurrency_limits}[COMPUTES_TAG] == 2
 
 
 def test_dagsters_home_reads_the_settings_of_the_checkout(home: Path) -> None:

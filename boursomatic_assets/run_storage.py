@@ -1,0 +1,58 @@
+"""Dagster's run storage: what is asked for over many partitions becomes runs that are right and never starve.
+
+What belongs here: where a backfill or a run is changed as it is stored.
+Kept elsewhere: what a run waits for (`backfills.py`), which server it all lies on (`dagster_storage.py`).
+"""
+
+import dagster as dg
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.storage.dagster_run import DagsterRun
+from dagster_postgres import PostgresRunStorage
+
+COMPUTES_TAG = "boursomatic/computes"
+"""What a run computes; `dagster.yaml` limits how many runs of one value go on at once."""
+
+
+class StagedRunStorage(PostgresRunStorage):
+    """Takes a backfill of a job as one of its assets, and says of each run what it computes."""
+
+    def add_backfill(self, partition_backfill: PartitionBackfill) -> None:
+        """Store a backfill that the daemon is to carry out."""
+        super().add_backfill(by_assets(partition_backfill))
+
+    def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
+        """Store a run; returns it as it was stored."""
+        return super().add_run(dagster_run.with_tags({**dagster_run.tags, COMPUTES_TAG: _computes(dagster_run)}))
+
+
+def by_assets(backfill: PartitionBackfill) -> PartitionBackfill:
+    """A backfill of one of our jobs, chosen on the job's page, as the assets' page would ask for it.
+
+    Dagster puts the first partition's tags on the runs of a job's ranges, and so computes that partition under
+    the names of the others. Each run would also take all assets at once, while they look back on others' rows.
+    """
+    if backfill.job_name is None or backfill.status != BulkActionStatus.REQUESTED or backfill.reexecution_steps:
+        return backfill
+    from boursomatic_assets.definitions import defs  # heavy; a process needs it for this alone
+
+    if not defs.get_repository_def().has_job(backfill.job_name):
+        return backfill
+    layer = defs.resolve_job_def(backfill.job_name).asset_layer
+    return PartitionBackfill.from_asset_partitions(
+        backfill_id=backfill.backfill_id,
+        asset_graph=layer.asset_graph,
+        partition_names=backfill.partition_names,
+        asset_selection=backfill.asset_selection or sorted(layer.executable_asset_keys),
+        backfill_timestamp=backfill.backfill_timestamp,
+        tags=backfill.tags,
+        dynamic_partitions_store=None,  # type: ignore[arg-type] # no partitions are dynamic
+        all_partitions=False,
+        title=backfill.title or backfill.job_name,
+        description=backfill.description,
+        run_config=backfill.run_config,
+    )
+
+
+def _computes(run: DagsterRun) -> str:
+    selection: frozenset[dg.AssetKey] = frozenset(run.asset_selection or ())
+    return ", ".join(sorted(key.to_user_string() for key in selection)) or run.job_name
