@@ -16,6 +16,7 @@ BENCHMARKS = {
     "writes": "The IO manager writes",
     "reads": "The IO manager reads",
     "features": "Features",
+    "partitioning": "Partitioning by time",
 }
 """Each benchmark is the file of its name, with a function `lines`; in the order of RESULTS.md."""
 
