@@ -23,7 +23,7 @@ __all__ = ["BLOCK", "FEATURES", "LOOKBACK", "WARM_UP", "Formula", "features", "t
 Formula = Callable[[Panel], Floats]
 """A number for each bar of a panel: NaN or infinite where it is not defined. Its name is its column's."""
 
-TOGETHER = 65_536
+TOGETHER = 100_000
 """Rows that a thread computes at once, few enough for a processor's cache; an instrument is never cut."""
 
 COLUMNS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
