@@ -25,8 +25,12 @@ CONFIG = Path(__file__).resolve().parent.parent / "dagster.yaml"
 LOCK = "SELECT pg_advisory_lock(hashtext('dagster storage'))"
 
 STATEMENT_TIMEOUT_MS = 300_000
-# Every process of an instance writes the events of a range together; Dagster reads this at each event.
-os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
+# Every process of an instance writes the events of a range together; Dagster reads this at each event. All of
+# them at once, since a daemon that saw the first thousand would ask for what is downstream in hundreds of runs.
+os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "100000")
+# The daemon reads this many events again: those of a long transaction get their numbers before others, and
+# appear after them.
+os.environ.setdefault("ASSET_BACKFILL_CURSOR_OFFSET", "20000")
 
 
 class BoursomaticStorage(DagsterPostgresStorage):

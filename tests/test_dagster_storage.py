@@ -12,6 +12,7 @@ from dagster._core.instance.ref import InstanceRef
 
 from boursomatic_assets import database as db
 from boursomatic_assets.dagster_storage import CONFIG, BoursomaticStorage, ensure_dagster_home
+from boursomatic_assets.partitions import MARKET_SESSIONS
 from boursomatic_assets.run_storage import COMPUTES_TAG
 
 
@@ -118,3 +119,9 @@ def test_settings_that_somebody_wrote_are_kept(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     assert ensure_dagster_home() == tmp_path
     assert (tmp_path / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_a_range_of_all_partitions_appears_at_once(dagster_instance: dg.DagsterInstance) -> None:
+    """A daemon that saw the half of a range would ask for what is downstream in hundreds of runs."""
+    assert dagster_instance._get_event_batch_size() > MARKET_SESSIONS.get_num_partitions()
+    assert int(os.environ["ASSET_BACKFILL_CURSOR_OFFSET"]) > MARKET_SESSIONS.get_num_partitions()

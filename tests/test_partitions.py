@@ -190,3 +190,12 @@ def test_a_range_that_still_names_its_first_partition_is_refused() -> None:
         partitions.slices_of_run(context)
     del context.run.tags["dagster/partition/date"], context.run.tags["dagster/partition/market"]
     assert [str(part) for part in partitions.slices_of_run(context)] == ["US 2024-06-10"]
+
+
+def test_valid_keys_are_the_sessions_until_today() -> None:
+    """`lookback.py` gives Dagster a faster way to tell them than asking for one after the other."""
+    dates = {"2024-06-10", "2024-06-08", "2019-12-25", "1999-12-31", "2999-01-04", "2024-6-10", "tomorrow"}
+    assert SESSION_DATES.filter_valid_partition_keys(dates) == {"2024-06-10"}
+    assert {date for date in dates if SESSION_DATES.has_partition_key(date)} == {"2024-06-10"}
+    keys = {"2024-06-10|US", "2024-06-08|US", "2024-06-10|MARS", "2024-06-10"}
+    assert MARKET_SESSIONS.filter_valid_partition_keys(keys) == {"2024-06-10|US"}
