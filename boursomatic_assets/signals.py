@@ -9,20 +9,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from polars import selectors
 
 from boursomatic_assets.learning.labels import KEY, LABELS
 from boursomatic_assets.learning.prediction import Floats
-
-Positions = npt.NDArray[np.intp]
-"""Positions in LABELS, one for each row."""
-
-HOLD = LABELS.index("HOLD")
 
 NEAREST_STOP, FARTHEST_STOP = 0.001, 0.95
 """Bounds of a stop's distance, as shares of the close: no stop is zero, negative or the close itself."""
@@ -78,6 +71,9 @@ def advise(
         expected_return_pct, horizon_days (sessions), stop_loss, take_profit (both null for HOLD, and without
         a close or an average true range), justification and features_snapshot. A row whose features, as far
         as the model sees them, are all null is not advised.
+
+    Raises:
+        ValueError: A feature is not finite.
     """
     numbers = features.select(*KEY, selectors.float())
     seen = predictions["contributions"].struct.fields
@@ -85,14 +81,16 @@ def advise(
         predictions.join(numbers, on=KEY)
         .filter(pl.any_horizontal(pl.col(seen).is_not_null()))
         .join(closes.select(*KEY, "c"), on=KEY, how="left")
+        .sort("ts", "instrument_id")
     )
-    snapshots = _snapshots(rows.select("ts", selectors.by_name(numbers.columns[len(KEY) :])), version)
     rows = rows.with_columns(
-        horizon_days=pl.lit(horizon, pl.Int32), features_snapshot=pl.Series(snapshots, dtype=pl.String)
+        *_evidence(rows, seen),
+        horizon_days=pl.lit(horizon, pl.Int32),
+        features_snapshot=_snapshots(rows.select("ts", *numbers.columns[len(KEY) :]), version),
     )
-    evidence = _Evidence.of(rows, seen)
-    advice = pl.concat(_for_profile(profile, rows, evidence) for profile in PROFILES)
-    return advice.sort("ts", "instrument_id", maintain_order=True)
+    rows = rows.with_columns(sentence=pl.format("{says}: {reasons}."))
+    advice = pl.concat(_for_profile(profile, rows) for profile in PROFILES)
+    return advice[np.arange(advice.height).reshape(len(PROFILES), -1).T.ravel()]
 
 
 def parse_snapshot(text: str) -> Snapshot:
@@ -111,56 +109,90 @@ def parse_snapshot(text: str) -> Snapshot:
         ) from error
 
 
-def _snapshots(rows: pl.DataFrame, version: str) -> list[str]:
+def _snapshots(rows: pl.DataFrame, version: str) -> pl.Series:
     """Return ts, version and features of each row as canonical JSON, in which a float is its `repr`."""
-    encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-    return [
-        encode({"ts": row.pop("ts").isoformat(), "model_version": version, "features": row})
-        for row in rows.iter_rows(named=True)
-    ]
+    names = sorted(rows.columns[1:])
+    features = ",".join(f'"{name}":{{{name}}}' for name in names)
+    ts = pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
+    text = f'{{{{"features":{{{{{features}}}}},"model_version":{{}},"ts":"{{}}"}}}}'
+    written = rows.with_columns(_repr(rows[name]).fill_null("null") for name in names)
+    return written.select(pl.format(text, pl.lit(json.dumps(version)), ts)).to_series()
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """What the model said about each row.
+def _repr(numbers: pl.Series) -> pl.Series:
+    """Return each float as Python writes it: the shortest text that reads back as the very same."""
+    if not numbers.is_finite().all():
+        raise ValueError(f"{numbers.name} has a number that is not JSON compliant: give finite ones, or null")
+    # polars writes the same digits, but the exponents of small numbers in its own way.
+    small = (numbers.abs() < 1e-4).arg_true()
+    return numbers.cast(pl.String).scatter(small, [repr(number) for number in numbers.gather(small)])
 
-    Attributes:
-        chance: Probabilities, rows x LABELS.
-        chosen: The most likely label of each row, as a position in LABELS.
-        values: Each row's features as text, rows x features.
-        shares: What each feature adds to the raw score of each label, rows x LABELS x features.
+
+def _evidence(rows: pl.DataFrame, features: Sequence[str]) -> list[pl.Series]:
+    """Return what the model says about each row, in the words that all profiles share.
+
+    Returns:
+        likeliest: the most likely label, and chance: its probability. For that label and, with the suffix
+        _hold, for HOLD: says ("BUY at 42.0%"), and reasons: what speaks for it and against it.
     """
-
-    chance: Floats
-    chosen: Positions
-    values: list[tuple[str, ...]]
-    shares: Floats
-
-    @classmethod
-    def of(cls, rows: pl.DataFrame, features: Sequence[str]) -> Self:
-        """Take the evidence from predictions that are joined with their features."""
-        chance = rows.select(f"p_{label.lower()}" for label in LABELS).to_numpy()
-        texts = [[_named(name, value) for value in rows[name]] for name in features]
-        shares = [rows["contributions"].struct.field(name).to_numpy() for name in features]
-        return cls(chance, chance.argmax(axis=1), list(zip(*texts, strict=True)), np.stack(shares, axis=2))
+    chances = rows.select(f"p_{label.lower()}" for label in LABELS).to_numpy()
+    shares = np.stack([rows["contributions"].struct.field(name).to_numpy() for name in features], axis=2)
+    values = pl.concat([_named(rows[name]) for name in features])
+    likeliest = chances.argmax(axis=1)
+    words = []
+    for suffix, label in (("", likeliest), ("_hold", np.full_like(likeliest, LABELS.index("HOLD")))):
+        chance, share = chances[np.arange(rows.height), label], shares[np.arange(rows.height), label]
+        says = [f"{LABELS[i]} at {p:.1%}" for i, p in zip(label.tolist(), chance.tolist(), strict=True)]
+        words += [pl.Series(f"says{suffix}", says, pl.String), _reasons(values, share).alias(f"reasons{suffix}")]
+    return [pl.Series("likeliest", np.array(LABELS)[likeliest]), pl.Series("chance", chances.max(axis=1)), *words]
 
 
-def _for_profile(profile: Profile, rows: pl.DataFrame, evidence: _Evidence) -> pl.DataFrame:
-    """Return the advice that one profile gives on each row."""
-    each = np.arange(rows.height)
-    sure = evidence.chance[each, evidence.chosen] >= profile.minimum_confidence
-    published = np.where(sure, evidence.chosen, HOLD)
-    stop, target = _distance(profile.stop_atr), _distance(profile.target_atr)
+def _named(values: pl.Series) -> pl.Series:
+    """Return each value with the name of its feature."""
+    name = values.name
+    texts = [f"{name} missing" if value is None else f"{name} = {value:.4g}" for value in values.to_list()]
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _reasons(values: pl.Series, shares: Floats) -> pl.Series:
+    """Name the two features that add most to a label's raw score, and the one that takes most from it.
+
+    Args:
+        values: The features as `_named` names them, all rows of the first one first.
+        shares: What each of them adds, rows x features.
+    """
+    ranked, rows = shares.argsort(axis=1, kind="stable"), np.arange(len(shares))
+
+    def named(place: int, sign: int) -> pl.Series:
+        feature = ranked[:, place]
+        share = [f" ({x:+.3f})" if x * sign > 0 else None for x in shares[rows, feature].tolist()]
+        return values.gather(feature * len(rows) + rows) + pl.Series(share, dtype=pl.String)
+
+    reasons = pl.DataFrame({"most": named(-1, 1), "more": named(-2, 1), "least": named(0, -1)})
+    backing = [pl.format(text) for text in ("{most} and {more} speak", "{most} speaks", "nothing speaks")]
+    counter = pl.col("least").fill_null("nothing")
+    return reasons.select(pl.format("{} for it, {} speaks against it", pl.coalesce(backing), counter)).to_series()
+
+
+def _for_profile(profile: Profile, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the advice that one profile gives on each row: what is likeliest, or HOLD where that is unsure."""
+    unsure = (pl.col("chance") < profile.minimum_confidence) & (pl.col("likeliest") != "HOLD")
+    label = pl.when(unsure).then(pl.lit("HOLD")).otherwise("likeliest")
+    direction = pl.when(label == "BUY").then(1.0).when(label == "SELL").then(-1.0)
+    doubt = (
+        f"{{says_hold}}, since {{says}} is below the {profile.minimum_confidence:.0%} that the {profile.name}"
+        " profile asks for: {reasons_hold}."
+    )
     return rows.select(
         *KEY,
         pl.lit(profile.name).alias("profile"),
-        pl.Series("label", np.array(LABELS)[published]),
-        pl.Series("confidence", evidence.chance[each, published]),
+        label.alias("label"),
+        pl.when(unsure).then("p_hold").otherwise("chance").alias("confidence"),
         "expected_return_pct",
         "horizon_days",
-        (pl.col("c") - _direction(published) * stop).alias("stop_loss"),
-        (pl.col("c") + _direction(published) * target).alias("take_profit"),
-        pl.Series("justification", _justifications(profile, published, evidence), pl.String),
+        (pl.col("c") - direction * _distance(profile.stop_atr)).alias("stop_loss"),
+        (pl.col("c") + direction * _distance(profile.target_atr)).alias("take_profit"),
+        pl.when(unsure).then(pl.format(doubt)).otherwise("sentence").alias("justification"),
         "features_snapshot",
     )
 
@@ -169,38 +201,3 @@ def _distance(average_true_ranges: float) -> pl.Expr:
     """Return how far a stop is from the close, as a price."""
     close = pl.col("c")
     return (average_true_ranges * pl.col("atr_14")).clip(NEAREST_STOP * close, FARTHEST_STOP * close)
-
-
-def _direction(published: Positions) -> pl.Series:
-    """Return 1 for BUY, -1 for SELL and null for HOLD, which has no stops."""
-    return pl.Series(published - HOLD, dtype=pl.Float64).replace(0.0, None)
-
-
-def _justifications(profile: Profile, published: Positions, evidence: _Evidence) -> list[str]:
-    """Return one sentence for each row: the label, why a likelier one is not published, and the reasons."""
-    sentences = []
-    shares = evidence.shares[np.arange(len(published)), published].tolist()
-    rows = zip(published.tolist(), evidence.chosen.tolist(), evidence.chance.tolist(), strict=True)
-    for (label, chosen, chance), values, share in zip(rows, evidence.values, shares, strict=True):
-        opening = f"{LABELS[label]} at {chance[label]:.1%}"
-        if label != chosen:
-            opening += (
-                f", since {LABELS[chosen]} at {chance[chosen]:.1%} is below the"
-                f" {profile.minimum_confidence:.0%} that the {profile.name} profile asks for"
-            )
-        sentences.append(f"{opening}: {_reasons(values, share)}.")
-    return sentences
-
-
-def _reasons(values: Sequence[str], shares: Sequence[float]) -> str:
-    """Name the two features that add most to a label's raw score, and the one that takes most from it."""
-    ranked = sorted(zip(shares, values, strict=True), reverse=True)
-    backing = [f"{value} ({share:+.3f})" for share, value in ranked[:2] if share > 0]
-    verb = "speaks" if len(backing) < 2 else "speak"
-    share, value = ranked[-1]
-    counter = f"{value} ({share:+.3f})" if share < 0 else "nothing"
-    return f"{' and '.join(backing) or 'nothing'} {verb} for it, {counter} speaks against it"
-
-
-def _named(name: str, value: float | None) -> str:
-    return f"{name} missing" if value is None else f"{name} = {value:.4g}"

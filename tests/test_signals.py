@@ -183,6 +183,15 @@ def test_a_snapshot_is_canonical_json() -> None:
 
 
 @settings(deadline=None)
+@given(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e-3, 1e-3)))
+def test_a_snapshot_is_what_the_standard_library_writes(value: float) -> None:
+    seen = {**FEATURES, "ret_5d": value, "rsi_14": None}
+    expected = {"features": seen, "model_version": 'v"1"', "ts": MONDAY.isoformat()}
+    made = advise(predictions([BUY]), features(1, ret_5d=value, rsi_14=None), closes(1), 'v"1"', 20)
+    assert made["features_snapshot"][0] == json.dumps(expected, sort_keys=True, separators=(",", ":"))
+
+
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_snapshot_gives_back_the_very_floats(value: float) -> None:
     snapshot = parse_snapshot(advice(BUY, ret_5d=value, rsi_14=None)["features_snapshot"][0])
