@@ -9,6 +9,7 @@ the champion before it. A version is trained once, under a lock; whoever comes l
 
 import datetime as dt
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +19,21 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import database
+from boursomatic_assets.learning.evaluation import Metrics
 from boursomatic_assets.learning.gate import gate
+from boursomatic_assets.learning.history import History
+from boursomatic_assets.learning.labels import KEY
 from boursomatic_assets.learning.model_files import ModelStore
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.splits import NotEnoughHistory
-from boursomatic_assets.learning.training import train
+from boursomatic_assets.learning.training import Challenger, train
 from boursomatic_assets.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.slices import Slice, slices_of
 from boursomatic_assets.staging import advisory_lock
 from boursomatic_assets.tables import GRAINS, read
+
+TRAININGS_AT_ONCE = 2
+"""Models trained side by side, each by one thread: what is trained is the same, and memory stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +110,36 @@ def timeline(part: Slice) -> list[Moment]:
 
 
 def train_due(last: dt.date, parameters: Parameters) -> list[Version]:
-    """Train every version that is due until a date and is not there; returns those that were trained here."""
-    trained: list[Version] = []
-    history: tuple[pl.DataFrame, pl.DataFrame] | None = None
-    for due in _missing(last, parameters):
-        history = history or _history(last)
-        with database.engine().begin() as connection:
-            advisory_lock(connection, "model_versions")
-            if version := _train_one(connection, due, *history, parameters):
-                trained.append(version)
-    return trained
+    """Train every version that is due until a date and is not there; returns those that were trained here.
+
+    One run trains for all: another waits for the lock, asleep, and then finds the versions. Each is committed
+    as soon as it is there.
+    """
+    if not _missing(last, parameters):
+        return []
+    with database.engine().begin() as connection:
+        advisory_lock(connection, "model_versions")
+        missing = _missing(last, parameters)
+        return _train(missing, _history(last, parameters), parameters) if missing else []
+
+
+def _train(due: list[dt.date], history: History, parameters: Parameters) -> list[Version]:
+    """Train challengers, several at a time, and hold each against its champion, one after the other."""
+    pool = ThreadPoolExecutor(TRAININGS_AT_ONCE)
+    try:
+        challengers = pool.map(lambda date: _challenger(date, history, parameters), due)
+        trained = zip(due, challengers, strict=True)
+        return [_admit(date, challenger, history, parameters) for date, challenger in trained if challenger]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _challenger(due: dt.date, history: History, parameters: Parameters) -> Challenger | None:
+    """The challenger of a due date, which no other one changes; None if there is too little history."""
+    try:
+        return train(history, _midnight(due), parameters)
+    except NotEnoughHistory:
+        return None
 
 
 def _missing(last: dt.date, parameters: Parameters) -> list[dt.date]:
@@ -139,40 +166,37 @@ def _has_features(connection: Connection, session: dt.date) -> bool:
     return bool(connection.scalar(there, {"session": session}))
 
 
-def _history(last: dt.date) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Features and bars of both markets before a date."""
+def _history(last: dt.date, parameters: Parameters) -> History:
+    """Features and closes of both markets before a date."""
     dates = [date for date in all_sessions().tolist() if date < last]
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
+    seen = tuple(dict.fromkeys((*KEY, "vol_20d", *parameters.features)))
+    columns = {"features": seen, "price_bars": (*KEY, "c", "interval")}
     features, bars = (
-        pl.concat([read(GRAINS[name], part) for part in parts]) for name in ("features", "price_bars")
+        pl.concat([read(GRAINS[table], part, names) for part in parts]) for table, names in columns.items()
     )
-    return features, bars
+    return History.of(features, bars, parameters)
 
 
-def _train_one(
-    connection: Connection, due: dt.date, features: pl.DataFrame, bars: pl.DataFrame, parameters: Parameters
-) -> Version | None:
-    """Train the challenger of a due date and store it with its gate's decision, inside one transaction.
-
-    None if another run was quicker, or if there is too little history to learn from.
-    """
+def _admit(due: dt.date, challenger: Challenger, history: History, parameters: Parameters) -> Version:
+    """Hold a challenger against the champion before it, and store it with the decision, in one transaction."""
     as_of = first_open(due)
-    known = versions(connection, _midnight(due + dt.timedelta(1)))
-    if any(version.as_of == as_of for version in known):
-        return None
-    try:
-        challenger = train(features, bars, _midnight(due), parameters)
-    except NotEnoughHistory:
-        return None
-    rival = champion(known, as_of)
-    decision = gate(challenger, _booster(rival), features, bars, parameters)
-    metrics = challenger.metrics | {
-        "promoted": decision.promoted,
-        "reason": decision.reason,
-        "champion_before": rival.version if rival else None,
-        "features": list(parameters.features),
-        "horizon_days": parameters.horizon,
-    }
+    with database.engine().begin() as connection:
+        rival = champion(versions(connection, as_of), as_of)
+        decision = gate(challenger, _booster(rival), history, parameters)
+        metrics = challenger.metrics | {
+            "promoted": decision.promoted,
+            "reason": decision.reason,
+            "champion_before": rival.version if rival else None,
+            "features": list(parameters.features),
+            "horizon_days": parameters.horizon,
+        }
+        return _store(connection, due, challenger, metrics)
+
+
+def _store(connection: Connection, due: dt.date, challenger: Challenger, metrics: Metrics) -> Version:
+    """Keep a challenger's file and its row."""
+    as_of = first_open(due)
     version = f"v{due:%Y.%m.%d}"
     path = store().save(challenger.model_text)
     row = {"version": version, "params_hash": challenger.params_hash, "path": path, "as_of": as_of}

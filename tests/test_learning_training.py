@@ -2,6 +2,7 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,7 +14,8 @@ from sklearn import metrics as sklearn_metrics
 
 from boursomatic_assets.learning.evaluation import score
 from boursomatic_assets.learning.gate import gate
-from boursomatic_assets.learning.labels import LABELS, daily_closes, labelled
+from boursomatic_assets.learning.history import History
+from boursomatic_assets.learning.labels import LABELS
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.prediction import predict, probabilities
 from boursomatic_assets.learning.splits import NotEnoughHistory
@@ -50,13 +52,22 @@ def planted() -> Market:
 
 
 @pytest.fixture(scope="module")
-def challenger(planted: Market) -> Challenger:
-    return train(*planted, CUTOFF, QUICK)
+def history(planted: Market) -> History:
+    return History.of(*planted, QUICK)
+
+
+@pytest.fixture(scope="module")
+def challenger(history: History) -> Challenger:
+    return train(history, CUTOFF, QUICK)
 
 
 @pytest.fixture(scope="module")
 def booster(challenger: Challenger) -> lgb.Booster:
     return lgb.Booster(model_str=challenger.model_text)
+
+
+def trained(features: pl.DataFrame, bars: pl.DataFrame, cutoff: datetime = CUTOFF) -> Challenger:
+    return train(History.of(features, bars, QUICK), cutoff, QUICK)
 
 
 def scrambled(frame: pl.DataFrame, since: datetime) -> pl.DataFrame:
@@ -75,54 +86,62 @@ def test_a_planted_signal_is_found(challenger: Challenger) -> None:
 
 
 def test_noise_does_not_beat_no_skill() -> None:
-    metrics = train(*market(planted=False), CUTOFF, QUICK).metrics
+    metrics = trained(*market(planted=False)).metrics
     assert metrics["log_loss"] > metrics["log_loss_no_skill"] - 0.01
 
 
 def test_nothing_at_or_after_the_cutoff_is_used(planted: Market, challenger: Challenger) -> None:
     features, bars = planted
-    assert train(scrambled(features, CUTOFF), scrambled(bars, CUTOFF), CUTOFF, QUICK) == challenger
+    assert trained(scrambled(features, CUTOFF), scrambled(bars, CUTOFF)) == challenger
     known = pl.col("ts") < CUTOFF
-    assert train(features.filter(known), bars.filter(known), CUTOFF, QUICK) == challenger
+    assert trained(features.filter(known), bars.filter(known)) == challenger
 
 
 def test_the_session_before_the_cutoff_is_used(planted: Market, challenger: Challenger) -> None:
     features, bars = planted
-    assert train(features, scrambled(bars, SESSIONS[219].item()), CUTOFF, QUICK) != challenger
+    assert trained(features, scrambled(bars, SESSIONS[219].item())) != challenger
 
 
 def test_no_price_of_the_validation_window_reaches_the_model(planted: Market, challenger: Challenger) -> None:
     features, bars = planted
     start = challenger.window.start
-    other = train(scrambled(features, start), scrambled(bars, start), CUTOFF, QUICK)
+    other = trained(scrambled(features, start), scrambled(bars, start))
     assert other.model_text == challenger.model_text
     assert other.metrics["log_loss"] != challenger.metrics["log_loss"]
 
 
 def test_row_order_changes_no_byte(planted: Market, challenger: Challenger) -> None:
     features, bars = (frame.sample(fraction=1, shuffle=True, seed=1) for frame in planted)
-    assert train(features, bars, CUTOFF, QUICK) == challenger
+    assert trained(features, bars) == challenger
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_threads_change_no_byte(planted: Market, challenger: Challenger, threads: int) -> None:
-    assert train(*planted, CUTOFF, replace(QUICK, num_threads=threads)) == challenger
+def test_threads_change_no_byte(history: History, challenger: Challenger, threads: int) -> None:
+    assert train(history, CUTOFF, replace(QUICK, num_threads=threads)) == challenger
+
+
+def test_models_trained_side_by_side_are_those_trained_alone(history: History, challenger: Challenger) -> None:
+    cutoffs = [SESSIONS[200].item(), CUTOFF] * 2
+    with ThreadPoolExecutor(2) as pool:
+        earlier, later, *again = pool.map(lambda cutoff: train(history, cutoff, QUICK), cutoffs)
+    assert later == challenger != earlier
+    assert again == [earlier, later]
 
 
 def test_intraday_bars_change_no_byte(planted: Market, challenger: Challenger) -> None:
     features, bars = planted
     intraday = bars.with_columns(pl.col("ts").dt.offset_by("9h"), c=pl.lit(1.0), interval=pl.lit("15m"))
-    assert train(features, pl.concat([bars, intraday]), CUTOFF, QUICK) == challenger
+    assert trained(features, pl.concat([bars, intraday])) == challenger
 
 
 def test_the_model_that_is_measured_is_the_model_that_is_returned(
-    planted: Market, challenger: Challenger, booster: lgb.Booster
+    history: History, challenger: Challenger, booster: lgb.Booster
 ) -> None:
-    metrics = score(booster, *planted, challenger.window, QUICK)
+    metrics = score(booster, history, challenger.window, QUICK.horizon)
     assert metrics.items() <= challenger.metrics.items()
-    rows = labelled(planted[0], daily_closes(planted[1], CUTOFF), CUTOFF, QUICK)
-    chance = probabilities(booster, challenger.window.select(rows))
-    actual = challenger.window.select(rows)["label"].to_physical()
+    rows = challenger.window.select(history.rows)
+    chance = probabilities(booster, rows)
+    actual = rows["label"].to_physical()
     assert metrics["log_loss"] == pytest.approx(sklearn_metrics.log_loss(actual, chance))
     assert metrics["accuracy"] == sklearn_metrics.accuracy_score(actual, chance.argmax(axis=1))
 
@@ -134,10 +153,9 @@ def test_no_skill_is_the_class_frequencies_of_the_training_rows(challenger: Chal
 
 
 def test_the_mean_returns_are_those_of_the_training_rows_in_percent(
-    planted: Market, challenger: Challenger
+    history: History, challenger: Challenger
 ) -> None:
-    rows = labelled(planted[0], daily_closes(planted[1], CUTOFF), CUTOFF, QUICK)
-    past = rows.filter(pl.col("known_at") < challenger.window.start)
+    past = history.rows.filter(pl.col("known_at") < challenger.window.start)
     assert challenger.metrics["train_rows"] == past.height
     for label, mean in challenger.metrics["mean_return_pct"].items():
         of_label = past.filter(pl.col("label").cast(pl.String) == label)["forward_return"]
@@ -159,19 +177,19 @@ def test_the_metrics_are_json_and_say_what_they_are_of(challenger: Challenger) -
 def test_nine_months_of_history_are_enough_for_a_first_model() -> None:
     features, bars = market(planted=True, sessions=189, instruments=4)
     warmed_up = features.filter(pl.col("ts") >= SESSIONS[20])
-    assert train(warmed_up, bars, SESSIONS[189].item(), QUICK).metrics["train_sessions"] >= 60
+    assert trained(warmed_up, bars, SESSIONS[189].item()).metrics["train_sessions"] >= 60
 
 
 def test_too_little_history_is_refused(planted: Market) -> None:
     with pytest.raises(NotEnoughHistory, match=r"^not enough history before 2020-04-22: \d+ training rows .*$"):
-        train(*planted, SESSIONS[80].item(), QUICK)
+        trained(*planted, SESSIONS[80].item())
 
 
 def test_a_label_that_never_happened_cannot_be_learned(planted: Market) -> None:
     features, bars = planted
     rising = bars.sort("ts").with_columns(c=1.01 ** pl.int_range(pl.len()).over("instrument_id"))
     with pytest.raises(NotEnoughHistory, match=r"none of \d+ training rows is a SELL"):
-        train(features, rising, CUTOFF, QUICK)
+        trained(features, rising)
 
 
 # Prediction
@@ -186,22 +204,13 @@ def test_probabilities_sum_to_one_and_weigh_the_mean_returns(planted: Market, bo
     assert said["expected_return_pct"].to_numpy() == pytest.approx(chance @ list(MEANS.values()))
 
 
-def test_a_prediction_does_not_depend_on_other_rows_or_threads(planted: Market, booster: lgb.Booster) -> None:
+def test_a_prediction_does_not_depend_on_other_rows(planted: Market, booster: lgb.Booster) -> None:
     rows = planted[0].head(64)
     whole = predict(booster, rows, MEANS)
     one_by_one = [predict(booster, rows[i], MEANS) for i in range(rows.height)]
     assert pl.concat(one_by_one).equals(whole)
-    assert predict(booster, rows.reverse(), MEANS, num_threads=1).reverse().equals(whole)
-    assert predict(booster, planted[0], MEANS, num_threads=3).head(64).equals(whole)
-
-
-def test_contributions_and_one_bias_sum_to_the_raw_score(planted: Market, booster: lgb.Booster) -> None:
-    rows = planted[0].head(50)
-    shares = predict(booster, rows, MEANS)["contributions"].struct
-    assert shares.fields == list(QUICK.features)
-    total = sum(shares.field(name).to_numpy() for name in shares.fields)
-    raw = booster.predict(rows.select(QUICK.features).to_numpy(), raw_score=True)
-    assert np.ptp(raw - total, axis=0) == pytest.approx(0, abs=1e-9)
+    assert predict(booster, rows.reverse(), MEANS).reverse().equals(whole)
+    assert predict(booster, planted[0], MEANS).head(64).equals(whole)
 
 
 def test_the_planted_feature_contributes_most(planted: Market, booster: lgb.Booster) -> None:
@@ -218,37 +227,37 @@ def test_predicting_nothing_gives_an_empty_frame_of_the_same_kind(planted: Marke
 # The gate
 
 
-def test_the_first_model_is_promoted(planted: Market, challenger: Challenger) -> None:
-    decision = gate(challenger, None, *planted, QUICK)
+def test_the_first_model_is_promoted(history: History, challenger: Challenger) -> None:
+    decision = gate(challenger, None, history, QUICK)
     assert decision.promoted
     assert f"{challenger.metrics['log_loss']:.6f}" in decision.reason
 
 
 def test_a_challenger_as_good_as_the_champion_is_promoted(
-    planted: Market, challenger: Challenger, booster: lgb.Booster
+    history: History, challenger: Challenger, booster: lgb.Booster
 ) -> None:
-    assert gate(challenger, booster, *planted, replace(QUICK, gate_tolerance=0.0)).promoted
+    assert gate(challenger, booster, history, replace(QUICK, gate_tolerance=0.0)).promoted
 
 
 @pytest.mark.parametrize(("margin", "promoted"), [(1e-6, True), (-1e-6, False)])
 def test_a_worse_challenger_is_promoted_only_within_the_tolerance(
-    planted: Market, challenger: Challenger, booster: lgb.Booster, margin: float, promoted: bool
+    history: History, challenger: Challenger, booster: lgb.Booster, margin: float, promoted: bool
 ) -> None:
-    worse = train(*planted, CUTOFF, replace(QUICK, rounds=5))
+    worse = train(history, CUTOFF, replace(QUICK, rounds=5))
     gap = worse.metrics["log_loss"] - challenger.metrics["log_loss"]
     assert gap > 0.01
-    decision = gate(worse, booster, *planted, replace(QUICK, gate_tolerance=gap + margin))
+    decision = gate(worse, booster, history, replace(QUICK, gate_tolerance=gap + margin))
     assert decision.promoted is promoted
     for model in (worse, challenger):
         assert f"{model.metrics['log_loss']:.6f}" in decision.reason
 
 
 def test_a_champion_is_judged_on_the_challengers_window_with_its_own_features(
-    planted: Market, challenger: Challenger
+    history: History, challenger: Challenger
 ) -> None:
     blind = replace(QUICK, features=("vol_20d", "volume_zscore"))
-    champion = lgb.Booster(model_str=train(*planted, SESSIONS[200].item(), blind).model_text)
-    loss = score(champion, *planted, challenger.window, QUICK)["log_loss"]
-    decision = gate(challenger, champion, *planted, QUICK)
+    champion = lgb.Booster(model_str=train(history, SESSIONS[200].item(), blind).model_text)
+    loss = score(champion, history, challenger.window, QUICK.horizon)["log_loss"]
+    decision = gate(challenger, champion, history, QUICK)
     assert decision.promoted
     assert f"{loss:.6f}" in decision.reason

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.learning.labels import KEY, LABELS, daily_closes, labelled
-from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.history import History
+from boursomatic_assets.learning.labels import KEY, LABELS
 from boursomatic_assets.learning.prediction import Floats, probabilities
 from boursomatic_assets.learning.splits import Window
 
@@ -25,21 +25,21 @@ Metrics = dict[str, Any]
 SESSIONS_PER_YEAR = 252
 
 
-def score(
-    booster: lgb.Booster, features: pl.DataFrame, bars: pl.DataFrame, window: Window, parameters: Parameters
-) -> Metrics:
-    """Return a model's metrics on a validation window; `train` measures its challenger in the same way."""
-    closes = daily_closes(bars.filter(pl.col("ts") >= window.start), window.cutoff)
-    rows = labelled(features.filter(pl.col("ts") >= window.start), closes, window.cutoff, parameters)
-    return measure(booster, window.select(rows), closes, parameters.horizon)
+def score(booster: lgb.Booster, history: History, window: Window, horizon: int) -> Metrics:
+    """Return a model's metrics on a validation window.
 
-
-def measure(booster: lgb.Booster, rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Metrics:
-    """Return a model's metrics on labelled rows, with the closes that the portfolio needs."""
+    Args:
+        booster: The model, with its own features.
+        history: The labelled rows and the closes of the window; others are ignored.
+        window: The sessions to judge it on.
+        horizon: Bars that the portfolio holds a pick for.
+    """
+    rows = window.select(history.rows)
     chance = probabilities(booster, rows)
     chosen = chance.argmax(axis=1).astype(np.uint8)
     classes = class_numbers(rows)
     sides = rows.select(*KEY, side=pl.Series(chosen.astype(np.int8) - 1))
+    closes = history.closes.filter(pl.col("ts").is_between(window.start, window.cutoff, closed="left"))
     returns = portfolio_returns(sides, closes, horizon)
     return {
         **classification(classes, chosen),

@@ -7,9 +7,9 @@ its own training ended earlier still.
 from dataclasses import dataclass
 
 import lightgbm as lgb
-import polars as pl
 
 from boursomatic_assets.learning.evaluation import score
+from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger
 
@@ -23,11 +23,7 @@ class Decision:
 
 
 def gate(
-    challenger: Challenger,
-    champion: lgb.Booster | None,
-    features: pl.DataFrame,
-    bars: pl.DataFrame,
-    parameters: Parameters,
+    challenger: Challenger, champion: lgb.Booster | None, history: History, parameters: Parameters
 ) -> Decision:
     """Promote the first model, and then each whose log loss is at most the champion's + gate_tolerance."""
     loss = challenger.metrics["log_loss"]
@@ -38,7 +34,7 @@ def gate(
             True,
             f"Promoted as the first model: log loss {loss:.6f} on {window}, no skill {no_skill:.6f}.",
         )
-    limit = score(champion, features, bars, challenger.window, parameters)["log_loss"]
+    limit = score(champion, history, challenger.window, parameters.horizon)["log_loss"]
     promoted = loss <= limit + parameters.gate_tolerance
     verdict, relation = ("Promoted", "is at most") if promoted else ("Not promoted", "is above")
     return Decision(

@@ -5,7 +5,6 @@ other instruments or the other market did. Which labels may be used for what is 
 """
 
 import math
-from datetime import datetime
 
 import polars as pl
 
@@ -17,10 +16,9 @@ LABELS = ("SELL", "HOLD", "BUY")
 KEY = ("instrument_id", "ts")
 
 
-def daily_closes(bars: pl.DataFrame, cutoff: datetime) -> pl.DataFrame:
-    """Return instrument_id, ts and c of the daily bars before `cutoff`, sorted by instrument and time."""
-    known = bars.filter(pl.col("interval") == "daily", pl.col("ts") < cutoff)
-    return known.select(*KEY, "c").sort(KEY)
+def daily_closes(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return instrument_id, ts and c of the daily bars, sorted by instrument and time."""
+    return bars.filter(pl.col("interval") == "daily").select(*KEY, "c").sort(KEY)
 
 
 def forward_returns(closes: pl.DataFrame, horizon: int) -> pl.DataFrame:
@@ -39,19 +37,16 @@ def forward_returns(closes: pl.DataFrame, horizon: int) -> pl.DataFrame:
     return closes.select(*KEY, forward_return=end / pl.col("c") - 1, known_at=known_at)
 
 
-def labelled(
-    features: pl.DataFrame, closes: pl.DataFrame, cutoff: datetime, parameters: Parameters
-) -> pl.DataFrame:
-    """Return the feature rows whose label is known before `cutoff`, sorted by time and instrument.
+def labelled(features: pl.DataFrame, closes: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
+    """Return the feature rows that have a label, sorted by time and instrument.
 
     BUY is a forward return above label_threshold x vol_20d x sqrt(horizon), SELL one below its negative, HOLD
     the rest. A row without a volatility or without the closing bar of its horizon has no label and is left
-    out.
+    out. Bars after `known_at` change nothing about a row.
 
     Args:
         features: instrument_id, ts, vol_20d and the features of `parameters`.
         closes: As `daily_closes` returns them.
-        cutoff: Only rows whose horizon ends before it are used.
         parameters: The features, the horizon and the threshold.
 
     Returns:
@@ -62,8 +57,7 @@ def labelled(
     label = pl.when(outcome > edge).then(pl.lit("BUY")).when(outcome < -edge).then(pl.lit("SELL"))
     return (
         features.filter(pl.col("vol_20d").is_not_null())
-        .join(forward_returns(closes, parameters.horizon), on=KEY, how="inner")
-        .filter(pl.col("known_at") < cutoff)
+        .join(forward_returns(closes, parameters.horizon).drop_nulls("known_at"), on=KEY, how="inner")
         .with_columns(label=label.otherwise(pl.lit("HOLD")).cast(pl.Enum(LABELS)))
         .select(*KEY, *parameters.features, "forward_return", "known_at", "label")
         .sort("ts", "instrument_id")

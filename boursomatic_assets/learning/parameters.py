@@ -30,8 +30,9 @@ class Parameters:
         minimum_training_rows: Fewer training rows are not enough history.
         minimum_training_sessions: Fewer distinct training sessions are not enough history.
         rounds: Boosting rounds, each with one tree per label.
-        leaves: Leaves of a tree, at most.
-        depth: Splits between the root and a leaf, at most; what a contribution costs grows with its square.
+        leaves: Leaves of a tree, at most; the tables that contributions are looked up in grow with their number
+            to the power of the features.
+        depth: Splits between the root and a leaf, at most.
         learning_rate: Share of each tree that is added.
         minimum_rows_in_leaf: Training rows in a leaf, at least.
         bins: Bins of a feature's histogram, at most.

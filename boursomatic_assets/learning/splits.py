@@ -43,13 +43,14 @@ def split(rows: pl.DataFrame, cutoff: datetime, parameters: Parameters) -> Split
 
     Args:
         rows: As `labels.labelled` returns them.
-        cutoff: What the rows were labelled before.
+        cutoff: Only rows whose label is known before it are used.
         parameters: The size of the window and the smallest training set.
 
     Raises:
         NotEnoughHistory: The training rows or sessions are fewer than the parameters ask for.
     """
-    sessions = rows["ts"].unique().sort()
+    known = rows.select("ts", "known_at").filter(pl.col("known_at") < cutoff)
+    sessions = known["ts"].unique().sort()
     size = min(parameters.validation_sessions, int(len(sessions) * parameters.validation_share))
     if size == 0:
         raise not_enough(rows.clear(), cutoff, parameters)

@@ -12,8 +12,9 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.learning.evaluation import Metrics, class_numbers, extent, log_loss, measure, shares
-from boursomatic_assets.learning.labels import LABELS, daily_closes, labelled
+from boursomatic_assets.learning.evaluation import Metrics, class_numbers, extent, log_loss, score, shares
+from boursomatic_assets.learning.history import History
+from boursomatic_assets.learning.labels import LABELS
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.splits import NotEnoughHistory, Window, split
 
@@ -35,24 +36,21 @@ class Challenger:
     window: Window
 
 
-def train(features: pl.DataFrame, bars: pl.DataFrame, cutoff: datetime, parameters: Parameters) -> Challenger:
+def train(history: History, cutoff: datetime, parameters: Parameters) -> Challenger:
     """Train a model on what was known before `cutoff`, and measure that same model on its latest sessions.
 
     Args:
-        features: instrument_id, ts, vol_20d and the features of `parameters`, of both markets.
-        bars: Price bars of both markets; only daily ones are used.
-        cutoff: Rows of features and bars at or after it are ignored.
-        parameters: What shapes the model.
+        history: What is loaded; rows and bars at or after the cutoff, and labels known then, are ignored.
+        cutoff: The moment the model speaks from.
+        parameters: What shapes the model; the history was labelled with the same.
 
     Raises:
         NotEnoughHistory: There are too few training rows or sessions, or a label that never happened.
     """
-    closes = daily_closes(bars, cutoff)
-    parts = split(labelled(features, closes, cutoff, parameters), cutoff, parameters)
+    parts = split(history.rows, cutoff, parameters)
     learned = what_was_learned(parts.train, cutoff)
     model_text = fit(parts.train, parameters)
-    validation_closes = closes.filter(pl.col("ts") >= parts.window.start)
-    measured = measure(lgb.Booster(model_str=model_text), parts.validation, validation_closes, parameters.horizon)
+    measured = score(lgb.Booster(model_str=model_text), history, parts.window, parameters.horizon)
     frequencies = np.tile(list(learned["train_share"].values()), (parts.validation.height, 1))
     no_skill = {"log_loss_no_skill": log_loss(class_numbers(parts.validation), frequencies)}
     return Challenger(model_text, {**measured, **no_skill, **learned}, parameters.params_hash(), parts.window)
@@ -67,7 +65,7 @@ def what_was_learned(rows: pl.DataFrame, cutoff: datetime) -> Metrics:
                 f"not enough history before {cutoff:%Y-%m-%d}: none of {rows.height} training rows is"
                 f" a {label}: load earlier bars, or wait for later ones"
             )
-    outcome = {label: rows.filter(pl.col("label") == label)["forward_return"].to_numpy() for label in LABELS}
+    outcome = {label: rows["forward_return"].filter(rows["label"] == label).to_numpy() for label in LABELS}
     means = {label: float(values.mean() * 100) for label, values in outcome.items()}
     return {**extent(rows, "train"), "train_share": share, "mean_return_pct": means}
 

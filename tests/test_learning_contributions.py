@@ -1,0 +1,72 @@
+"""Contributions against LightGBM's own, on models that see numbers and gaps."""
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from boursomatic_assets.learning.contributions import contributions
+
+Floats = npt.NDArray[np.float64]
+WIDTH = 4
+
+
+def rows(count: int, gaps: float, seed: int) -> Floats:
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(count, WIDTH)).round(1)
+    values[random.random(values.shape) < gaps] = np.nan
+    return values
+
+
+def model(gaps: float = 0.0, **parameters: int) -> lgb.Booster:
+    """A model of three classes whose training rows have this share of missing values."""
+    values = rows(600, gaps, seed=1)
+    label = np.digitize(np.nan_to_num(values[:, 0] * values[:, 1] + values[:, 2]), [-0.5, 0.5])
+    settings = {"objective": "multiclass", "num_class": 3, "num_leaves": 15, "max_depth": 4, "verbosity": -1}
+    return lgb.train({**settings, **parameters}, lgb.Dataset(values, label=label), num_boost_round=8)
+
+
+def of_lightgbm(booster: lgb.Booster, values: Floats) -> Floats:
+    """Rows x classes x features; the last column of each class is its bias, which is left out."""
+    flat = np.asarray(booster.predict(values, pred_contrib=True))
+    return flat.reshape(len(values), 3, WIDTH + 1)[:, :, :WIDTH]
+
+
+@pytest.mark.parametrize("trained_with", [0.0, 0.3])
+@pytest.mark.parametrize("asked_with", [0.0, 0.3])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_they_are_those_of_lightgbm(trained_with: float, asked_with: float, depth: int) -> None:
+    booster = model(trained_with, max_depth=depth)
+    values = rows(200, asked_with, seed=2)
+    assert contributions(booster, values) == pytest.approx(of_lightgbm(booster, values), abs=1e-12)
+
+
+def test_a_value_on_a_threshold_goes_where_the_model_sends_it() -> None:
+    booster = model()
+    thresholds = booster.trees_to_dataframe()["threshold"].dropna().to_numpy()
+    thresholds = thresholds[np.abs(thresholds) > 1e-30]  # LightGBM takes what is nearer to zero for zero
+    values = np.repeat(thresholds[:, None], WIDTH, axis=1)
+    assert contributions(booster, values) == pytest.approx(of_lightgbm(booster, values), abs=1e-12)
+
+
+def test_with_one_bias_they_sum_to_the_raw_score() -> None:
+    booster, values = model(), rows(100, 0.1, seed=3)
+    raw = np.asarray(booster.predict(values, raw_score=True))
+    assert np.ptp(raw - contributions(booster, values).sum(axis=2), axis=0) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_model_that_learned_nothing_has_no_reasons() -> None:
+    booster = model(min_data_in_leaf=600)
+    assert not contributions(booster, rows(5, 0.0, seed=4)).any()
+
+
+def test_a_row_is_the_same_in_whichever_block_it_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    booster, values = model(0.1), rows(50, 0.1, seed=5)
+    whole = contributions(booster, values)
+    monkeypatch.setattr("boursomatic_assets.learning.contributions.BLOCK", 7)
+    assert np.array_equal(contributions(booster, values), whole)
+    assert np.array_equal(contributions(booster, values[::-1])[::-1], whole)
+
+
+def test_no_rows_have_no_contributions() -> None:
+    assert contributions(model(), rows(0, 0.0, seed=6)).shape == (0, 3, WIDTH)
