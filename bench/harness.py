@@ -74,5 +74,5 @@ def server() -> Iterator[Path]:
             migrate.upgrade()
             yield Path(home)
         finally:
-            database.engine().dispose()
+            database.disconnect()
             embedded.stop(Path(home))

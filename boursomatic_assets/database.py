@@ -153,6 +153,12 @@ def _arrow_pool(url: URL) -> QueuePool:
     return QueuePool(lambda: _patiently(url, lambda: dbapi.connect(_conninfo(url)), psycopg.Error, Error))
 
 
+def disconnect() -> None:
+    """Close the idle connections that this process keeps to the product's database."""
+    engine().dispose()
+    _arrow_pool(database_url()).dispose()
+
+
 def _conninfo(url: URL) -> str:
     """Return the address in libpq's own words. It holds the password."""
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}

@@ -1,65 +1,76 @@
-"""The door between assets and PostgreSQL: frames in, slices out, one transaction per slice.
+"""The door between assets and PostgreSQL: frames in, slices out, one transaction per piece of a slice.
 
-What belongs here: what Dagster asks of an IO manager: which slices a run's partitions are, and what to report.
-Kept elsewhere: SQL (`tables.py`, `staging.py`, `merging.py`).
+What belongs here: what Dagster asks of an IO manager: which slices a run's partitions are, and how it went.
+Kept elsewhere: SQL (`tables.py`, `staging.py`, `merging.py`), how a run is cut (`pieces.py`), what the UI shows
+(`reporting.py`).
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from functools import cache
 
 import dagster as dg
 import pandas as pd
 import polars as pl
+from sqlalchemy import text
 
 from boursomatic_assets import database, merging, rejections
 from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.contracts import Delivery
-from boursomatic_assets.frames import FrameError
 from boursomatic_assets.merging import Merge
-from boursomatic_assets.partitions import partition_key, slices
-from boursomatic_assets.reporting import report_partitions
+from boursomatic_assets.partitions import slices
+from boursomatic_assets.pieces import Piecewise, Rows, failures
+from boursomatic_assets.reporting import Report
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import GRAINS, INSTRUMENTS, Grain, read, read_table
+from boursomatic_assets.staging import bounds
+from boursomatic_assets.tables import GRAINS, INSTRUMENTS, Grain, Reader, read, read_table
 
 Frame = pl.DataFrame | pd.DataFrame
+Output = Frame | Delivery | Piecewise
 
 
 class PostgresIOManager(dg.ConfigurableIOManager):
     """Stores an asset in the table of its name, and loads it by partition or range with its look-back.
 
-    An asset may return, and ask for, a polars or a pandas frame; `price_bars` returns a judged `Delivery`.
-    `instruments` has no sessions: whatever partitions it is asked for, it is loaded whole and added to.
+    An asset may return a polars or a pandas frame, or what computes one slice by slice (`Piecewise`); it may
+    ask for a frame, or for a `Reader`. `instruments` has no sessions: it is loaded whole, and added to.
     """
 
-    def handle_output(self, context: dg.OutputContext, obj: Frame | Delivery) -> None:
-        """Write every slice of the run in a transaction of its own."""
-        name, frame = context.asset_key.path[-1], _polars(obj)
-        if name == INSTRUMENTS.name:
-            with database.engine().begin() as connection:
-                merge = merging.upsert(connection, INSTRUMENTS, frame)
-        else:
-            merge = self._write_slices(context, _grain(name), frame, obj)
-        _report(context, name, merge, frame)
+    def handle_output(self, context: dg.OutputContext, obj: Output) -> Iterator[dg.DagsterEvent]:  # type: ignore[override]
+        """Write every piece of the run in a transaction of its own.
 
-    def _write_slices(
-        self, context: dg.OutputContext, grain: Grain, frame: pl.DataFrame, obj: Frame | Delivery
-    ) -> Merge:
-        merge = Merge()
-        for part, piece in _cut(frame, grain, slices(context.asset_partition_keys)):
-            delivery = obj if isinstance(obj, Delivery) else None
-            merge += _write(grain, part, piece, delivery, context.run_id)
-            _report_sessions(context, grain, part, piece)
-        return merge
-
-    def load_input(self, context: dg.InputContext) -> Frame:
-        """The rows of the partitions that the downstream asset's mapping asks for, sorted by key."""
+        Raises:
+            dagster.Failure: naming the dates that failed; all others are written, and reported as materialised.
+        """
         name = context.asset_key.path[-1]
+        if name == INSTRUMENTS.name:
+            assert isinstance(obj, Frame)
+            _store_instruments(context, obj)
+            return
+        grain, report = _grain(name), Report(name)
+        work = _piecewise(obj, grain, slices(context.asset_partition_keys))
+
+        def store(piece: Slice) -> None:
+            rows = work.compute(piece)
+            frame = rows.kept if isinstance(rows, Delivery) else rows
+            report.add(piece, frame[grain.time], _write(grain, piece, rows, context.run_id), rows)
+
+        failed = failures(store, work.pieces(cache(_instruments)))
+        if failed:
+            yield from report.of_what_was_done(context)
+            raise report.failure(failed, work.parts)
+        report.of_all(context)
+
+    def load_input(self, context: dg.InputContext) -> Frame | Reader:
+        """The rows of the partitions that the downstream asset's mapping asks for, sorted by key."""
+        name, wanted = context.asset_key.path[-1], context.dagster_type.typing_type
         await_upstream(context.step_context, name)
+        if wanted is Reader:
+            return Reader(_grain(name))
         if name == INSTRUMENTS.name:
             frame = read_table(INSTRUMENTS)
         else:
             frame = pl.concat(read(_grain(name), part) for part in slices(context.asset_partition_keys))
-        return frame.to_pandas() if context.dagster_type.typing_type is pd.DataFrame else frame
+        return frame.to_pandas() if wanted is pd.DataFrame else frame
 
 
 def _grain(name: str) -> Grain:
@@ -69,60 +80,41 @@ def _grain(name: str) -> Grain:
     return GRAINS[name]
 
 
-def _write(grain: Grain, part: Slice, piece: pl.DataFrame, delivery: Delivery | None, run_id: str) -> Merge:
+def _piecewise(obj: Output, grain: Grain, parts: list[Slice]) -> Piecewise:
+    """Whatever an asset returned, as rows by slice; a delivery was judged for one slice, and stays whole."""
+    if isinstance(obj, Piecewise):
+        return obj
+    if isinstance(obj, Delivery):
+        return Piecewise(parts, lambda part: obj)
+    return Piecewise.of(_polars(obj), grain.time, parts)
+
+
+def _polars(frame: Frame) -> pl.DataFrame:
+    """The frame in polars; pandas' NaN is null, and its times are cut to microseconds."""
+    if isinstance(frame, pd.DataFrame):
+        return pl.from_pandas(frame).with_columns(pl.selectors.datetime().cast(pl.Datetime("us")))
+    return frame
+
+
+def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
+    with database.engine().begin() as connection:
+        merge = merging.upsert(connection, INSTRUMENTS, _polars(listed))
+    Report(INSTRUMENTS.name, merge).of_all(context)
+
+
+def _write(grain: Grain, piece: Slice, rows: Rows, run_id: str) -> Merge:
     """One slice, one transaction; refused rows go in with the good ones."""
+    frame = rows.kept.drop("market") if isinstance(rows, Delivery) else rows
     with database.engine().begin() as connection:
         write = merging.supersede if grain.supersedes else merging.replace
-        merge = write(connection, grain, part, piece)
-        if delivery is not None:
-            rejections.record(connection, part, piece, delivery.rejected, run_id)
+        merge = write(connection, grain, piece, frame)
+        if isinstance(rows, Delivery):
+            rejections.record(connection, piece, frame, rows.rejected, run_id)
     return merge
 
 
-def _cut(frame: pl.DataFrame, grain: Grain, parts: list[Slice]) -> Iterator[tuple[Slice, pl.DataFrame]]:
-    """Each slice's rows of a frame; where a run has several slices, its `market` column tells them apart."""
-    if len(parts) == 1:
-        yield parts[0], frame.drop("market", strict=False)
-        return
-    if "market" not in frame.columns:
-        raise FrameError(f"{grain.table.name}: a frame for several slices must carry the column 'market'")
-    time, market = pl.col(grain.time), pl.col("market")
-    pieces = [
-        frame.filter((market == part.market.name) & time.is_between(part.start, part.end, closed="left"))
-        for part in parts
-    ]
-    if lost := frame.height - sum(piece.height for piece in pieces):
-        raise FrameError(f"{grain.table.name}: {lost} rows of the frame lie outside of the run's partitions")
-    yield from ((part, piece.drop("market")) for part, piece in zip(parts, pieces, strict=True))
-
-
-def _polars(obj: Frame | Delivery) -> pl.DataFrame:
-    """The frame in polars; pandas' NaN is null, and its times are cut to microseconds."""
-    if isinstance(obj, Delivery):
-        return obj.kept
-    if isinstance(obj, pd.DataFrame):
-        return pl.from_pandas(obj).with_columns(pl.selectors.datetime().cast(pl.Datetime("us")))
-    return obj
-
-
-def _report(context: dg.OutputContext, table: str, merge: Merge, frame: pl.DataFrame) -> None:
-    """What the UI shows of the whole write."""
-    database_name = database.engine().url.database
-    context.add_output_metadata(
-        {"dagster/table_name": f"{database_name}.public.{table}", **asdict(merge), "rows": frame.height}
-    )
-
-
-def _report_sessions(context: dg.OutputContext, grain: Grain, part: Slice, piece: pl.DataFrame) -> None:
-    """What the UI shows of each partition: its rows, or that its market was closed."""
-    dates = piece[grain.time].dt.date()
-    rows = dict(dates.value_counts().iter_rows())
-    report_partitions(
-        context.step_context,
-        context.asset_key,
-        {
-            partition_key(date, part.market.name): {"dagster/partition_row_count": rows.get(date, 0)}
-            | ({} if part.market.is_session(date) else {"note": "market closed"})
-            for date in part.dates
-        },
-    )
+def _instruments(part: Slice) -> int:
+    """How many instruments a slice's market has."""
+    count = text("SELECT count(*) FROM instruments WHERE exchange = ANY(:exchanges)")
+    with database.engine().connect() as connection:
+        return connection.scalar(count, bounds(part)) or 0

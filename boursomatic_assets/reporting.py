@@ -1,15 +1,88 @@
-"""What the UI shows of each partition of a run.
+"""What the UI shows of a run's partitions: rows, closed markets, and which of them failed.
 
-What belongs here: metadata per partition, for a range of any length.
-Kept elsewhere: what is worth reporting (`io_manager.py`, `assets/`).
+What belongs here: metadata and events per partition, for a range of any length.
+Kept elsewhere: what is worth reporting of a model (`assets/model_versions.py`).
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
+import polars as pl
+from dagster._core.events import DagsterEventBatchMetadata
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 from dagster._core.execution.context.system import StepExecutionContext
+
+from boursomatic_assets import database
+from boursomatic_assets.contracts import Delivery
+from boursomatic_assets.merging import Merge
+from boursomatic_assets.partitions import partition_key
+from boursomatic_assets.pieces import MOST_FAILURES, Rows
+from boursomatic_assets.slices import Slice
+
+
+@dataclass
+class Report:
+    """How a run went, gathered piece by piece."""
+
+    table: str
+    merge: Merge = field(default_factory=Merge)
+    partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judged: Counter[str] = field(default_factory=Counter)
+    rejected: set[str] = field(default_factory=set)
+
+    def add(self, piece: Slice, times: pl.Series, merge: Merge, rows: Rows) -> None:
+        """A piece that was written: what it changed, and the rows of each of its partitions."""
+        self.merge += merge
+        counts = dict(times.dt.date().value_counts().iter_rows())
+        for date in piece.dates:
+            closed = {} if piece.market.is_session(date) else {"note": "market closed"}
+            key = partition_key(date, piece.market.name)
+            self.partitions[key] = {"dagster/partition_row_count": counts.get(date, 0)} | closed
+        if isinstance(rows, Delivery):
+            self.rejected.update(rows.rejected["id"])  # a row without a time comes with every piece
+            self.judged.update(merged=rows.merged, repaired=rows.repaired)
+            self.judged["rejected"] = len(self.rejected)
+
+    def of_all(self, context: dg.OutputContext) -> None:
+        """Attach what was gathered to the materialisations that Dagster makes of a step that succeeds."""
+        context.add_output_metadata(self._of_the_run())
+        report_partitions(context.step_context, context.asset_key, self.partitions)
+
+    def of_what_was_done(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent]:
+        """Materialisations of the partitions that were written, for a step that is about to fail."""
+        batch, left = str(uuid4()), len(self.partitions)
+        for key, metadata in self.partitions.items():
+            left -= 1
+            made = dg.AssetMaterialization(
+                context.asset_key, partition=key, metadata=self._of_the_run() | metadata
+            )
+            yield dg.DagsterEvent.asset_materialization(
+                context.step_context, made, DagsterEventBatchMetadata(batch, left == 0)
+            )
+
+    def failure(self, failed: Sequence[tuple[Slice, Exception]], parts: Sequence[Slice]) -> Exception:
+        """What to raise when some dates failed: a single partition's own error, else one that names them."""
+        asked = sum(len(part.dates) for part in parts)
+        if asked == 1:
+            return failed[0][1]
+        reasons = "; ".join(f"{part}: {_first_line(error)}" for part, error in failed)
+        given_up = (
+            f", and nothing was tried after {MOST_FAILURES} failures" if len(failed) == MOST_FAILURES else ""
+        )
+        return dg.Failure(
+            f"{self.table}: {len(failed)} of {asked} partitions failed, {len(self.partitions)} are written"
+            f"{given_up}: {reasons}",
+            metadata={str(part): _first_line(error) for part, error in failed},
+        )
+
+    def _of_the_run(self) -> dict[str, Any]:
+        name = f"{database.engine().url.database}.public.{self.table}"
+        rows = self.merge.inserted + self.merge.changed + self.merge.unchanged
+        return {"dagster/table_name": name, **asdict(self.merge), "rows": rows, **self.judged}
 
 
 def report_partitions(
@@ -24,3 +97,7 @@ def report_partitions(
     for key, value in metadata.items():
         known[AssetMetadataHandle(asset_key=asset_key, partition_key=key)] = value
     step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=known)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -5,7 +5,7 @@ Kept elsewhere: how Dagster's partition keys become slices (`partitions.py`), SQ
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,18 @@ class Slice:
     def sessions(self) -> tuple[dt.date, ...]:
         """The dates on which this market trades."""
         return tuple(date for date in self.dates if self.market.is_session(date))
+
+    def pieces(self, dates: int) -> "Iterator[Slice]":
+        """The slice, cut into consecutive ones of at most so many dates."""
+        for first in range(0, len(self.dates), dates):
+            yield Slice(self.market, self.dates[first : first + dates])
+
+    def looking_back(self, sessions: int) -> "Slice":
+        """The slice, begun so many sessions of its market earlier, or where the market's calendar begins."""
+        own, dates = self.market.sessions(), all_sessions()
+        first = own[max(int(np.searchsorted(own, np.datetime64(self.dates[0]))) - sessions, 0)]
+        earlier = dates[(dates >= first) & (dates < np.datetime64(self.dates[0]))]
+        return Slice(self.market, (*earlier.tolist(), *self.dates))
 
     def __str__(self) -> str:
         ends = dict.fromkeys((self.dates[0].isoformat(), self.dates[-1].isoformat()))

@@ -57,6 +57,17 @@ def read(grain: Grain, part: Slice, names: tuple[str, ...] = ()) -> pl.DataFrame
     return _fetch(statement).sort(frames.key(table)).with_columns(market=pl.lit(part.market.name))
 
 
+@dataclass(frozen=True)
+class Reader:
+    """An asset's table, handed to an asset downstream that reads it slice by slice."""
+
+    grain: Grain
+
+    def __call__(self, part: Slice) -> pl.DataFrame:
+        """The rows of a slice, as `read` gives them."""
+        return read(self.grain, part)
+
+
 def read_table(table: Table) -> pl.DataFrame:
     """A whole small table, sorted by key; uuid and JSON as text."""
     return _fetch(select(*map(_readable, table.columns))).sort(frames.key(table))

@@ -208,7 +208,7 @@ def _engine_of(admin: Admin, name: str, monkeypatch: pytest.MonkeyPatch) -> Iter
         monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(name))
     engine = db.engine()
     yield engine
-    engine.dispose()
+    db.disconnect()
     admin.drop(name)
 
 
@@ -219,7 +219,7 @@ def _migrate(address: str) -> None:
         monkeypatch.setenv("DATABASE_URL", address)
         monkeypatch.setenv("DAGSTER_DATABASE_URL", address)
         migrate.upgrade()
-        db.engine().dispose()
+        db.disconnect()
 
 
 def _fill_platform(address: str, bars: Path) -> None:
@@ -231,7 +231,7 @@ def _fill_platform(address: str, bars: Path) -> None:
         monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
         monkeypatch.setenv("BOURSOMATIC_HOME", str(bars.with_name("home of the platform")))
         platform_of.fill(bars)
-        db.engine().dispose()
+        db.disconnect()
 
 
 def _fill_dagster(address: str) -> None:

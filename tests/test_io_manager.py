@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 import polars as pl
 import pytest
+from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from frames_of import (
     add_model,
     advice,
@@ -26,9 +27,15 @@ from boursomatic_assets.contracts import Delivery, judge
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.io_manager import PostgresIOManager
 from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.partitions import CLOSED_DATES_IN_LOOKBACK, MARKET_SESSIONS, SAME_MARKET_LOOKBACK
+from boursomatic_assets.partitions import (
+    CLOSED_DATES_IN_LOOKBACK,
+    MARKET_SESSIONS,
+    SAME_MARKET_LOOKBACK,
+    slices,
+)
+from boursomatic_assets.pieces import Piecewise
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import GRAINS, read
+from boursomatic_assets.tables import GRAINS, Reader, read
 
 MONDAY, TUESDAY, WEDNESDAY = WEEK = ("2024-06-10", "2024-06-11", "2024-06-12")
 SINGLE_RUN = dg.BackfillPolicy.single_run()
@@ -135,9 +142,7 @@ def test_a_range_of_both_markets_is_one_run(listed: Engine) -> None:
 
 def test_a_range_of_both_markets_without_the_column_market_is_refused(listed: Engine) -> None:
     asset = asset_named("price_bars", bars("ACME", MONDAY))
-    with pytest.raises(
-        frames.FrameError, match="price_bars: a frame for several slices must carry the column 'mark"
-    ):
+    with pytest.raises(frames.FrameError, match="a frame for several markets must carry the column 'market'"):
         materialize(asset, tags=in_range(f"{MONDAY}|US", f"{MONDAY}|EURONEXT"))
 
 
@@ -147,7 +152,7 @@ def test_a_range_of_both_markets_without_the_column_market_is_refused(listed: En
         (
             bars("ACME", MONDAY, TUESDAY),
             (f"{MONDAY}|US", f"{MONDAY}|US"),
-            "1 rows .* outside of the slice US 2024-06-10",
+            "1 rows of the frame lie outside of the run's partitions",
         ),
         (bars("LUXE", MONDAY), (f"{MONDAY}|US", f"{MONDAY}|US"), "1 rows .* outside of the slice US 2024-06-10"),
         (
@@ -158,7 +163,7 @@ def test_a_range_of_both_markets_without_the_column_market_is_refused(listed: En
         (
             of_market(bars("ACME", MONDAY), "EURONEXT"),
             (f"{MONDAY}|US", f"{TUESDAY}|EURONEXT"),
-            "1 rows .* outside of the slice EURONEXT 2024-06-10 .. 2024-06-11",
+            "1 of 4 partitions failed, 3 are written: EURONEXT 2024-06-10: .* outside of the slice",
         ),
     ],
     ids=["time", "market", "time of a range", "market of a range"],
@@ -166,7 +171,7 @@ def test_a_range_of_both_markets_without_the_column_market_is_refused(listed: En
 def test_rows_of_other_partitions_are_refused(
     listed: Engine, frame: pl.DataFrame, keys: tuple[str, str], why: str
 ) -> None:
-    with pytest.raises(frames.FrameError, match=why):
+    with pytest.raises((frames.FrameError, dg.Failure), match=why):
         materialize(asset_named("price_bars", frame), tags=in_range(*keys))
     assert rows_of(listed, "SELECT count(*) FROM price_bars") == [(0,)]
 
@@ -275,6 +280,65 @@ def test_instruments_are_added_and_loaded_whole(migrated: Engine) -> None:
     (found,) = seen
     columns = instruments().columns
     assert found.select(columns).equals(instruments().sort("symbol", "exchange"))
+
+
+def failing_on(bad: set[str]) -> dg.AssetsDefinition:
+    """A toy `price_bars` of both US instruments that cannot compute some dates."""
+
+    def compute(part: Slice) -> pl.DataFrame:
+        if found := bad & {date.isoformat() for date in part.dates}:
+            raise ValueError(f"no bars can be had of {min(found)}")
+        return bars("ACME BOLT", *(date.isoformat() for date in part.sessions))
+
+    @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
+    def asset(context: dg.AssetExecutionContext) -> Piecewise:
+        return Piecewise(slices(context.partition_keys), compute, bars=16)
+
+    return asset
+
+
+def test_a_bad_date_is_named_and_all_others_are_done(listed: Engine, dagster_instance: dg.DagsterInstance) -> None:
+    """A year of one market: 260 partition dates, in pieces of eight of them."""
+    tags = in_range("2023-06-12|US", "2024-06-12|US")
+    result = materialize(failing_on({"2024-02-14"}), tags=tags, instance=dagster_instance, raise_on_error=False)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert failure.step_failure_data.error
+    told = failure.step_failure_data.error.message
+    assert "price_bars: 1 of 260 partitions failed, 259 are written: US 2024-02-14: no bars can be had of" in told
+    keys = [
+        key for key in MARKET_SESSIONS.get_partition_keys() if "2023-06-12" <= key < "2024-06-12|V" and "US" in key
+    ]
+    found = dagster_instance.get_status_by_partition(dg.AssetKey("price_bars"), keys, MARKET_SESSIONS)
+    assert found
+    assert {key for key in keys if found[key] == AssetPartitionStatus.FAILED} == {"2024-02-14|US"}
+    assert {found[key] for key in keys if key != "2024-02-14|US"} == {AssetPartitionStatus.MATERIALIZED}
+    sessions = len(slice_of("US", *(key[:10] for key in keys)).sessions)
+    assert rows_of(listed, "SELECT count(*) FROM price_bars") == [(2 * (sessions - 1),)]
+    latest = dagster_instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey("price_bars"), asset_partitions=["2024-02-15|US"]), limit=1
+    )
+    assert latest.records[0].asset_materialization
+    assert latest.records[0].asset_materialization.metadata["dagster/partition_row_count"].value == 2
+
+
+def test_after_many_failures_the_rest_is_not_tried(listed: Engine) -> None:
+    bad = {f"2024-06-{number:02}" for number in range(3, 29)}
+    with pytest.raises(dg.Failure, match="10 of 22 partitions failed, 2 are written, and nothing was tried"):
+        materialize(failing_on(bad), tags=in_range("2024-05-30|US", "2024-06-28|US"))
+
+
+def test_the_error_of_a_single_partition_is_its_own(listed: Engine) -> None:
+    with pytest.raises(ValueError, match="no bars can be had of 2024-06-10"):
+        materialize(failing_on({MONDAY}), f"{MONDAY}|US")
+
+
+def test_a_reader_reads_slice_by_slice(full: Engine) -> None:
+    reader = load(FEATURES, Reader, partition_key=f"{MONDAY}|US")
+    part = slice_of("US", MONDAY)
+    assert reader(part)["ts"].to_list() == [midnight(MONDAY)]
+    assert reader(part.looking_back(3))["ts"].dt.date().to_list() == [
+        day(date) for date in ("2024-06-05", "2024-06-06", "2024-06-07", MONDAY)
+    ]
 
 
 # In

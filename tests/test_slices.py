@@ -73,3 +73,26 @@ def test_a_closed_market_can_be_asked_for_at_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(slices, "_now", lambda: midnight("2025-01-09"))
     part = slice_of("US", "2025-01-09")
     assert require_closed(part) is part
+
+
+def test_a_slice_is_cut_into_consecutive_pieces() -> None:
+    (part,) = slices_of(MARKETS["US"], [dt.date(2024, 6, number) for number in (10, 11, 12, 13, 14)])
+    pieces = list(part.pieces(2))
+    assert [len(piece.dates) for piece in pieces] == [2, 2, 1]
+    assert tuple(date for piece in pieces for date in piece.dates) == part.dates
+    assert all(earlier.end == later.start for earlier, later in itertools.pairwise(pieces))
+
+
+def test_looking_back_counts_the_sessions_of_the_own_market() -> None:
+    """New York is closed on Memorial Day, 2024-05-27, which is a partition date all the same."""
+    (part,) = slices_of(MARKETS["US"], [dt.date(2024, 5, 28), dt.date(2024, 5, 29)])
+    assert part.looking_back(1).dates[:2] == (dt.date(2024, 5, 24), dt.date(2024, 5, 27))
+    assert part.looking_back(1).end == part.end
+    assert len(part.looking_back(313).sessions) == 315
+    assert part.looking_back(0) == part
+
+
+def test_no_slice_looks_back_beyond_the_calendar() -> None:
+    first = MARKETS["US"].sessions()[0].item()
+    (part,) = slices_of(MARKETS["US"], [first])
+    assert part.looking_back(10).sessions[0] == first

@@ -5,8 +5,12 @@ import polars as pl
 
 from boursomatic_assets import indicators
 from boursomatic_assets.assets.common import FEATURES_POLICY, OWNERS, about
+from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.models import Feature
 from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices_of_run
+from boursomatic_assets.pieces import Piecewise
+from boursomatic_assets.slices import Slice
+from boursomatic_assets.tables import Reader
 
 
 @dg.asset(
@@ -18,16 +22,16 @@ from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK,
     backfill_policy=FEATURES_POLICY,
     code_version="2",
 )
-def features(context: dg.AssetExecutionContext, price_bars: pl.DataFrame) -> pl.DataFrame:
+def features(context: dg.AssetExecutionContext, price_bars: Reader) -> Piecewise:
     """One row of technical indicators per daily bar; `ts` is that bar's, formulas in docs/features.md.
 
     A row sees its own instrument's bars of the last 313 sessions at most, and is the same, to the last bit,
     whichever range it is computed in.
     """
-    parts = slices_of_run(context)
-    return pl.concat(
-        indicators.features(price_bars.filter(pl.col("market") == part.market.name), part.market.sessions())
-        .filter(pl.col("ts").is_between(part.start, part.end, closed="left"))
-        .with_columns(market=pl.lit(part.market.name))
-        for part in parts
-    )
+
+    def computed(part: Slice) -> pl.DataFrame:
+        seen = price_bars(part.looking_back(LOOKBACK))
+        rows = indicators.features(seen, part.market.sessions())
+        return rows.filter(pl.col("ts").is_between(part.start, part.end, closed="left"))
+
+    return Piecewise(slices_of_run(context), computed, lookback=LOOKBACK)

@@ -1,8 +1,5 @@
 """The asset `price_bars`: what was paid."""
 
-import functools
-import operator
-
 import dagster as dg
 import polars as pl
 
@@ -10,8 +7,9 @@ from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
 from boursomatic_assets.contracts import Delivery, judge
 from boursomatic_assets.models import PriceBar
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.pieces import Piecewise
 from boursomatic_assets.resources import BarSource
-from boursomatic_assets.slices import require_closed
+from boursomatic_assets.slices import Slice, require_closed
 
 
 @dg.asset(
@@ -21,20 +19,15 @@ from boursomatic_assets.slices import require_closed
     partitions_def=MARKET_SESSIONS,
     backfill_policy=BARS_POLICY,
 )
-def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> Delivery:
+def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> Piecewise:
     """One daily bar per instrument and session; `ts` is the session's date at 00:00 UTC.
 
     Bars that break a rule go to `rejected_bars` with the reason; the good rows of the same delivery go on.
     """
     bars = source.open()
-    delivery = functools.reduce(
-        operator.add,
-        (
-            judge(bars.bars(part.market, part.start, part.end), part, instruments, bars.name)
-            for part in map(require_closed, slices_of_run(context))
-        ),
-    )
-    context.add_output_metadata(
-        {"rejected": delivery.rejected.height, "merged": delivery.merged, "repaired": delivery.repaired}
-    )
-    return delivery
+
+    def delivered(part: Slice) -> Delivery:
+        require_closed(part)
+        return judge(bars.bars(part.market, part.start, part.end), part, instruments, bars.name)
+
+    return Piecewise(slices_of_run(context), delivered)

@@ -12,12 +12,16 @@ from boursomatic_assets.frames import given
 from boursomatic_assets.learning.prediction import predict
 from boursomatic_assets.models import Recommendation
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.pieces import Piecewise
 from boursomatic_assets.registry import Version
 from boursomatic_assets.signals import advise
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import GRAINS
+from boursomatic_assets.tables import GRAINS, Reader
 
-SCHEMA = given(GRAINS["recommendations"].table) | {"market": pl.String()}
+SCHEMA = given(GRAINS["recommendations"].table)
+
+BARS_OF_A_PIECE = 60_000
+"""A bar has three pieces of advice, each with its evidence in words: some 4 kB."""
 
 
 @dg.asset(
@@ -29,20 +33,19 @@ SCHEMA = given(GRAINS["recommendations"].table) | {"market": pl.String()}
     backfill_policy=ADVICE_POLICY,
     code_version="1",
 )
-def recommendations(
-    context: dg.AssetExecutionContext, features: pl.DataFrame, price_bars: pl.DataFrame
-) -> pl.DataFrame:
+def recommendations(context: dg.AssetExecutionContext, features: Reader, price_bars: Reader) -> Piecewise:
     """One advice per instrument, session and risk profile, by the model that spoke at that session's close.
 
     `as_of` is that close in UTC. Rows are never overwritten: a changed one supersedes the old one, which
     stays. Active is the newest session's current row of each instrument and profile.
     """
-    advice = [
-        publish(part, version, sessions, features, price_bars)
-        for part in slices_of_run(context)
-        for version, sessions in spoken(part)
-    ]
-    return pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
+
+    def advised(part: Slice) -> pl.DataFrame:
+        rows, bars = features(part), price_bars(part)
+        advice = [publish(part, version, sessions, rows, bars) for version, sessions in spoken(part)]
+        return pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
+
+    return Piecewise(slices_of_run(context), advised, bars=BARS_OF_A_PIECE)
 
 
 def spoken(part: Slice) -> list[tuple[Version, list[dt.date]]]:
@@ -56,7 +59,7 @@ def publish(
     part: Slice, version: Version, sessions: list[dt.date], features: pl.DataFrame, bars: pl.DataFrame
 ) -> pl.DataFrame:
     """What a version advises for some sessions, with the columns of `recommendations`."""
-    own = (pl.col("market") == part.market.name) & pl.col("ts").dt.date().is_in(sessions)
+    own = pl.col("ts").dt.date().is_in(sessions)
     rows = features.filter(own).drop("market")
     predictions = predict(registry.store().load(version.model_path), rows, version.metrics["mean_return_pct"])
     advice = advise(predictions, rows, bars.filter(own), version.version, version.metrics["horizon_days"])
@@ -64,5 +67,4 @@ def publish(
         {"ts": sessions, "as_of": [part.market.closes(session) for session in sessions]},
         schema={"ts": pl.Datetime("us"), "as_of": pl.Datetime("us")},
     )
-    constants = {"model_version_id": pl.lit(version.id), "market": pl.lit(part.market.name)}
-    return advice.join(closes, on="ts").with_columns(**constants).select(*SCHEMA)
+    return advice.join(closes, on="ts").with_columns(model_version_id=pl.lit(version.id)).select(*SCHEMA)
