@@ -42,7 +42,9 @@ defs = dg.Definitions(
     resources={
         "io_manager": PostgresIOManager(),
         "source": BarSource(
-            kind=os.environ.get("BOURSOMATIC_SOURCE", "simulated"), files=os.environ.get("BOURSOMATIC_FILES")
+            kind=os.environ.get("BOURSOMATIC_SOURCE", "simulated"),
+            instruments=int(os.environ.get("BOURSOMATIC_SIMULATED_INSTRUMENTS", "24")),
+            files=os.environ.get("BOURSOMATIC_FILES"),
         ),
     },
     executor=dg.in_process_executor,

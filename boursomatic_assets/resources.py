@@ -13,8 +13,9 @@ class BarSource(dg.ConfigurableResource[None]):
     """Where bars come from."""
 
     kind: str = Field(description="simulated, or files")
+    instruments: int = Field(24, description="instruments of a market, for the kind `simulated`")
     files: str | None = Field(None, description="the folder with the bars, for the kind `files`")
 
     def open(self) -> Source:
         """The source that is configured."""
-        return open_source(self.kind, self.files)
+        return open_source(self.kind, self.files, self.instruments)

@@ -54,8 +54,8 @@ class Source(Protocol):
         ...
 
 
-def open_source(kind: str, files: str | None = None) -> Source:
-    """The source of this kind; `files` is the folder of the kind `files`.
+def open_source(kind: str, files: str | None = None, instruments: int = 24) -> Source:
+    """The source of this kind; `files` is the folder of the kind `files`, `instruments` how many are simulated.
 
     Raises:
         SourceError: for an unknown kind, or a folder that is missing.
@@ -63,7 +63,7 @@ def open_source(kind: str, files: str | None = None) -> Source:
     if kind == "simulated":
         from boursomatic_assets.sources.simulated import Simulated
 
-        return Simulated()
+        return Simulated(instruments)
     if kind == "files":
         from boursomatic_assets.sources.files import Files
 

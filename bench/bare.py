@@ -1,0 +1,53 @@
+"""The platform without an orchestrator: the same pure functions and the same SQL, called bare in one process.
+
+What belongs here: what each asset does to a slice, one after the other, without checks, events or runs.
+Kept elsewhere: the assets themselves.
+"""
+
+import os
+from collections.abc import Sequence
+
+import polars as pl
+
+from boursomatic_assets import database, identifiers, indicators, merging, registry, rejections
+from boursomatic_assets.assets.recommendations import BARS_OF_A_PIECE, SCHEMA, publish, spoken
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.indicators import LOOKBACK
+from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.slices import Slice
+from boursomatic_assets.sources import open_source
+from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read
+
+
+def bare(parts: Sequence[Slice]) -> None:
+    """Bring slices up to date, stage by stage."""
+    source = open_source(
+        os.environ["BOURSOMATIC_SOURCE"],
+        os.environ.get("BOURSOMATIC_FILES"),
+        int(os.environ.get("BOURSOMATIC_SIMULATED_INSTRUMENTS", "24")),
+    )
+    listed = source.instruments()
+    listed = listed.with_columns(identifiers.of_instruments(listed))
+    with database.engine().begin() as connection:
+        merging.upsert(connection, INSTRUMENTS, listed)
+    for part in parts:
+        delivery = judge(source.bars(part.market, part.start, part.end), part, listed, source.name)
+        with database.engine().begin() as connection:
+            merging.replace(connection, GRAINS["price_bars"], part, delivery.kept.drop("market"))
+            rejections.record(connection, part, delivery.kept, delivery.rejected, "bare")
+    for part in parts:
+        seen = read(GRAINS["price_bars"], part.looking_back(LOOKBACK))
+        rows = indicators.features(seen, part.market.sessions())
+        own = rows.filter(pl.col("ts").is_between(part.start, part.end, closed="left"))
+        with database.engine().begin() as connection:
+            merging.replace(connection, GRAINS["features"], part, own)
+    registry.train_due(max(part.dates[-1] for part in parts), Parameters())
+    for part in parts:
+        count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
+        for piece in part.pieces(max(BARS_OF_A_PIECE // max(count, 1), 1)):
+            features, bars = (read(GRAINS[name], piece) for name in ("features", "price_bars"))
+            advice = [publish(piece, version, dates, features, bars) for version, dates in spoken(piece)]
+            with database.engine().begin() as connection:
+                merging.supersede(
+                    connection, GRAINS["recommendations"], piece, pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
+                )

@@ -1,0 +1,60 @@
+"""What reading a slice with its look-back costs against Arrow's own driver, and against pandas.
+
+What belongs here: from a slice to a sorted frame. Kept elsewhere: writing (`writes.py`).
+"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import polars as pl
+from harness import Line, interleaved, ratio, server, times
+from sqlalchemy import text
+from universe import US, judged, list_instruments, slice_of
+
+from boursomatic_assets import database, merging
+from boursomatic_assets.indicators import LOOKBACK
+from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.tables import GRAINS, read
+
+GRAIN = GRAINS["price_bars"]
+COLUMNS = "t.instrument_id, t.ts, t.o, t.h, t.l, t.c, t.v, t.interval"
+ROWS = (
+    f"SELECT {COLUMNS} FROM price_bars t JOIN instruments i ON i.id = t.instrument_id"
+    " WHERE i.exchange IN ('NYSE', 'NASDAQ', 'NYSEMKT', 'US') AND t.interval = 'daily'"
+    " AND t.ts >= '{start}' AND t.ts < '{end}'"
+)
+
+
+def lines() -> Iterator[Line]:
+    """Two ratios, on a table that holds both markets."""
+    with server():
+        source = Simulated(instruments=300)
+        listed = list_instruments(source)
+        for market in MARKETS.values():
+            part = slice_of(market, 2_035)
+            with database.engine().begin() as connection:
+                merging.replace(connection, GRAIN, part, judged(source, part, listed))
+        wanted = slice_of(US, 1_700, first=slice_of(US, LOOKBACK + 20).dates[-1])
+        seen = wanted.looking_back(LOOKBACK)
+        query = ROWS.format(start=seen.start, end=seen.end)
+        ours, plain, slow = read(GRAIN, seen), _arrow(query), _pandas(query)
+        assert ours.height == plain.height == len(slow)
+        for name in "ohlcv":
+            assert abs(ours[name].sum() - plain[name].sum()) <= 1e-12 * abs(plain[name].sum())
+        taken = interleaved(lambda: read(GRAIN, seen), lambda: _arrow(query), lambda: _pandas(query), rounds=5)
+    work = f"{ours.height:,} bars with their look-back, sorted, into polars"
+    yield Line(work, "ADBC's Arrow fetch of the same rows", times(ratio(taken[0], taken[1])), "at most 1.2 x")
+    yield Line(work, "pandas.read_sql of the same rows", f"{times(ratio(taken[2], taken[0]))} faster", "about 6 x")
+
+
+def _arrow(query: str) -> pl.DataFrame:
+    with database.arrow_connection() as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        frame: pl.DataFrame = cursor.fetch_polars()
+    return frame
+
+
+def _pandas(query: str) -> pd.DataFrame:
+    with database.engine().connect() as connection:
+        return pd.read_sql(text(query), connection)
