@@ -6,16 +6,19 @@ Kept elsewhere: which server it lies on (`dagster_storage.py`).
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_state import AssetCheckState
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import serialize_value
 from dagster_postgres import PostgresEventLogStorage
+
+from boursomatic_assets.check_states import Key, check_states
 
 PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 TOGETHER = (PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -45,6 +48,10 @@ class BatchedEventLog(PostgresEventLogStorage):
         with self.index_transaction() as connection:
             identifiers = [row[0] for row in connection.execute(statement)]
             self._store_asset_event(connection, events[-1], max(identifiers))
+
+    def get_asset_check_state(self, keys: Sequence[Key]) -> Mapping[dg.AssetCheckKey, AssetCheckState]:
+        """The partitions of some checks by colour."""
+        return check_states(self._instance, keys)
 
     def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
         """A planned check, as one row per partition, without a copy of the whole range in each."""

@@ -10,18 +10,17 @@ known by name to every process of the instance, since `dagster_storage.py` impor
 """
 
 from collections import defaultdict
-from collections.abc import Set
-from datetime import date, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
-from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.mapping import UpstreamPartitionsResult
 from dagster._core.definitions.partitions.subset import PartitionsSubset
 from dagster._serdes import whitelist_for_serdes
+
+from boursomatic_assets import partition_keys
 
 
 @whitelist_for_serdes
@@ -80,7 +79,7 @@ class LookBack(dg.MultiPartitionMapping):
     ) -> PartitionsSubset:
         """The target's partitions from `first` to `last` sessions away from those of a subset."""
         assert isinstance(target, dg.MultiPartitionsDefinition)
-        dates = _dates(target.get_partitions_def_for_dimension("date"), current_time)
+        dates = partition_keys.dates(target.get_partitions_def_for_dimension("date"), current_time)
         markets = target.get_partitions_def_for_dimension("market").get_partition_keys()
         asked = defaultdict(list)
         for key in subset.get_partition_keys():
@@ -93,27 +92,6 @@ class LookBack(dg.MultiPartitionMapping):
             for other in (markets if self._crosses_markets else [market])
         ]
         return target.empty_subset().with_partition_keys(keys)
-
-
-def _dates(definition: dg.PartitionsDefinition, now: datetime | None = None) -> npt.NDArray[np.str_]:
-    """The keys of a definition of dates, sorted."""
-    with partition_loading_context(now) as context:
-        return _dates_on(definition, context.effective_dt.date())
-
-
-@lru_cache(maxsize=4)
-def _dates_on(definition: dg.PartitionsDefinition, today: date) -> npt.NDArray[np.str_]:
-    return np.array(definition.get_partition_keys())
-
-
-def _valid(self: dg.TimeWindowPartitionsDefinition, partition_keys: set[str]) -> Set[str]:
-    return partition_keys & set(_dates(self).tolist())
-
-
-# Dagster walks through the excluded dates for each of the keys: five seconds for ten years, whenever a page shows
-# what has been materialised since the last one. A subclass does not reach the webserver, which rebuilds
-# definitions from descriptions.
-dg.TimeWindowPartitionsDefinition.filter_valid_partition_keys = _valid  # type: ignore[method-assign, assignment]
 
 
 def _windows(positions: npt.NDArray[np.intp], size: int, first: int, last: int) -> npt.NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Partitions: date x market, and the look-backs between assets."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._serdes import deserialize_value, serialize_value
 from frames_of import day
 from hypothesis import given, settings
@@ -192,10 +194,32 @@ def test_a_range_that_still_names_its_first_partition_is_refused() -> None:
     assert [str(part) for part in partitions.slices_of_run(context)] == ["US 2024-06-10"]
 
 
-def test_valid_keys_are_the_sessions_until_today() -> None:
-    """`lookback.py` gives Dagster a faster way to tell them than asking for one after the other."""
-    dates = {"2024-06-10", "2024-06-08", "2019-12-25", "1999-12-31", "2999-01-04", "2024-6-10", "tomorrow"}
-    assert SESSION_DATES.filter_valid_partition_keys(dates) == {"2024-06-10"}
-    assert {date for date in dates if SESSION_DATES.has_partition_key(date)} == {"2024-06-10"}
+DATES = {"2024-06-10", "2024-06-08", "2019-12-25", "1999-12-31", "2999-01-04", "2024-6-10", "tomorrow"}
+
+
+def test_only_sessions_until_today_are_known_keys() -> None:
+    assert SESSION_DATES.filter_valid_partition_keys(DATES) == {"2024-06-10"}
+    assert {date for date in DATES if SESSION_DATES.has_partition_key(date)} == {"2024-06-10"}
     keys = {"2024-06-10|US", "2024-06-08|US", "2024-06-10|MARS", "2024-06-10"}
     assert MARKET_SESSIONS.filter_valid_partition_keys(keys) == {"2024-06-10|US"}
+
+
+def test_a_partition_is_known_from_its_own_date_on() -> None:
+    for moment, known in (("2024-06-10T23:59", False), ("2024-06-11T00:00", True)):
+        with partition_loading_context(dt.datetime.fromisoformat(f"{moment}+00:00")):
+            assert SESSION_DATES.has_partition_key("2024-06-11") is known
+
+
+def test_many_keys_are_known_without_walking_through_the_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten years of a check are asked for one by one, whenever its page is opened."""
+    walks = Counter[str]()
+    original = dg.TimeWindowPartitionsDefinition._iterate_time_windows
+
+    def counted(self: Any, *given: Any, **named: Any) -> Any:
+        walks["calendar"] += 1
+        return original(self, *given, **named)
+
+    monkeypatch.setattr(dg.TimeWindowPartitionsDefinition, "_iterate_time_windows", counted)
+    with partition_loading_context(dt.datetime(2024, 6, 10, tzinfo=dt.UTC)):
+        assert all(MARKET_SESSIONS.has_partition_key(f"{date}|US") for date in ["2024-06-07", "2024-06-10"] * 1000)
+    assert walks["calendar"] < 5

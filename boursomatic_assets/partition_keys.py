@@ -1,0 +1,73 @@
+"""Which keys a partitions definition of dates has: looked up, where Dagster walks through the calendar.
+
+What belongs here: what Dagster asks about single keys. Kept elsewhere: look-backs (`lookback.py`).
+
+For each key, Dagster iterates over the excluded dates, a millisecond or two; and a page that shows checks asks for
+each partition of each check: a minute for ten years. A subclass would not help, since the daemon and the
+webserver rebuild definitions from descriptions; so the answers of Dagster's own class are given here, for every
+process of the instance, since `dagster_storage.py` imports this.
+"""
+
+from collections.abc import Set
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import numpy.typing as npt
+from dagster._core.definitions.partitions.context import partition_loading_context
+
+HELD = "_boursomatic_held"
+"""Where a definition keeps the minute and its keys at that minute; no schedule is finer than that."""
+
+
+def dates(definition: dg.PartitionsDefinition, now: datetime | None = None) -> npt.NDArray[np.str_]:
+    """The keys of a definition of dates, sorted, as an array."""
+    return _dates_at(definition, _minute(now))
+
+
+def keys(definition: dg.PartitionsDefinition) -> frozenset[str]:
+    """The keys of a definition as of now."""
+    minute, held = _minute(None), definition.__dict__.get(HELD)
+    if held is None or held[0] != minute:
+        held = definition.__dict__[HELD] = (minute, frozenset(dates(definition).tolist()))
+    known: frozenset[str] = held[1]
+    return known
+
+
+def _minute(now: datetime | None) -> datetime:
+    with partition_loading_context(now) as context:
+        return context.effective_dt.replace(second=0, microsecond=0)
+
+
+_walked = dg.TimeWindowPartitionsDefinition.get_partition_keys
+
+
+@lru_cache(maxsize=16)
+def _dates_at(definition: dg.PartitionsDefinition, minute: datetime) -> npt.NDArray[np.str_]:
+    if isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return np.array(_walked(definition, minute))
+    return np.array(definition.get_partition_keys(minute))
+
+
+def _all(
+    self: dg.TimeWindowPartitionsDefinition,
+    current_time: datetime | None = None,
+    dynamic_partitions_store: Any = None,
+) -> list[str]:
+    found: list[str] = dates(self, current_time).tolist()
+    return found
+
+
+def _has(self: dg.TimeWindowPartitionsDefinition, partition_key: str) -> bool:
+    return partition_key in keys(self)
+
+
+def _valid(self: dg.TimeWindowPartitionsDefinition, partition_keys: set[str]) -> Set[str]:
+    return partition_keys & keys(self)
+
+
+dg.TimeWindowPartitionsDefinition.get_partition_keys = _all  # type: ignore[method-assign]
+dg.TimeWindowPartitionsDefinition.has_partition_key = _has  # type: ignore[method-assign]
+dg.TimeWindowPartitionsDefinition.filter_valid_partition_keys = _valid  # type: ignore[method-assign, assignment]
