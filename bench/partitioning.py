@@ -63,7 +63,7 @@ def lines() -> Iterator[Line]:
 
 
 def _compared(instruments: int, *lengths: str) -> Iterator[Line]:
-    _plain, *others = forms = [_form(name) for name in ("plain", *lengths)]
+    _plain, *others = forms = [_form(name, instruments) for name in ("plain", *lengths)]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(partial(_fill, instruments=instruments), forms))
     size = f"{instruments * SESSIONS / 1e6:.1f} million bars"
@@ -114,7 +114,7 @@ def _works(instruments: int) -> dict[str, tuple[Work, int]]:
     new_year = write(lambda turn: _year(2010 + turn))
     return {
         "a session of a market, read": (lambda form, turn: _read(form, _sessions()[400 * turn :][:1]), MANY),
-        "a year of a market, read": (lambda form, turn: _read(form, _year(1995 + turn)), MANY),
+        "a year of a market, read": (lambda form, turn: _read(form, _year(1995 + turn)), FEW),
         "an instrument's 20 years, read": (read_history, MANY),
         "a new session, written": (write(_new_session), MANY),
         "that session again, unchanged": (write(_new_session), MANY),
@@ -234,12 +234,12 @@ def _bars(instruments: int, sessions: np.ndarray) -> pl.DataFrame:
 # The two forms
 
 
-def _form(name: str) -> Form:
+def _form(name: str, instruments: int) -> Form:
     """An empty database in a form, with partitions for all years that will be asked for."""
     from boursomatic_assets import database, migrate
 
     os.environ.pop("DATABASE_URL", None)
-    form = Form(name, database.database_url().set(database=name))
+    form = Form(name, database.database_url().set(database=f"{name}_{instruments}"))
     form.use()
     migrate.upgrade()
     if name != "plain":
@@ -253,7 +253,8 @@ def _form(name: str) -> Form:
         form.run("DELETE FROM price_bars", "DELETE FROM instruments")
     if name == "month":
         _cut_into_months(form)
-    form.run("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
+    settings = ("autovacuum = off", "max_wal_size = '512MB'")
+    form.run(*(f"ALTER SYSTEM SET {setting}" for setting in settings), "SELECT pg_reload_conf()")
     return form
 
 
@@ -325,4 +326,4 @@ def _drop(form: Form) -> None:
     del os.environ["DATABASE_URL"]
     with database.connect(database.database_url()) as connection:
         connection.autocommit = True
-        connection.execute(f'DROP DATABASE "{form.name}" WITH (FORCE)'.encode())
+        connection.execute(f'DROP DATABASE "{form.url.database}" WITH (FORCE)'.encode())
