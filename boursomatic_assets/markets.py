@@ -37,7 +37,7 @@ class Market:
 
     def is_session(self, date: dt.date) -> bool:
         """Whether the market trades on this date."""
-        return bool(_calendar(self.calendar).is_session(date.isoformat()))
+        return date in _session_dates(self.calendar)
 
     def opens(self, session: dt.date) -> dt.datetime:
         """When the session opens, naive UTC."""
@@ -68,9 +68,12 @@ def market_named(name: str) -> Market:
     return MARKETS[name]
 
 
+@cache
 def all_sessions() -> Sessions:
     """Dates on which at least one market trades, sorted datetime64[D]."""
-    return np.unique(np.concatenate([market.sessions() for market in MARKETS.values()]))
+    sessions: Sessions = np.unique(np.concatenate([market.sessions() for market in MARKETS.values()]))
+    sessions.setflags(write=False)
+    return sessions
 
 
 def first_open(date: dt.date) -> dt.datetime:
@@ -83,6 +86,11 @@ def _calendar(name: str) -> Any:
     """The exchange's calendar; fixed bounds within a year, so that all processes see the same dates."""
     end = dt.date(dt.datetime.now(dt.UTC).year + 1, 12, 31)
     return exchange_calendars.get_calendar(name, start=EPOCH.isoformat(), end=end.isoformat())
+
+
+@cache
+def _session_dates(name: str) -> frozenset[dt.date]:
+    return frozenset(_sessions(name).tolist())
 
 
 @cache

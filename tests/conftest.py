@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import URL, Engine, make_url
@@ -22,6 +23,9 @@ from boursomatic_assets import embedded
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine breaks no promise
+hypothesis.settings.load_profile("untimed")
 
 HOME = "BOURSOMATIC_HOME"
 RUN_PREFIX = "boursomatic-tests-"

@@ -10,10 +10,11 @@ import pytest
 from frames_of import IDS, add_model, advice, bars, instruments, list_instruments, rows_of, slice_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from boursomatic_assets import merging
 from boursomatic_assets.frames import FrameError
+from boursomatic_assets.markets import all_sessions
 from boursomatic_assets.merging import Merge
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read
@@ -416,3 +417,58 @@ def test_the_same_session_written_at_once_leaves_one_current_row(market: Engine)
         at_once(*(lambda label=label: advise(market, MONDAY, label=label) for label in ("BUY", "HOLD", "SELL")))
         assert len(standing(market)) == 1
         assert active(market) == standing(market)
+
+
+# What it costs
+
+
+def long_slice(first: str, dates: int) -> Slice:
+    """So many partition dates of the US market."""
+    return slice_of("US", *[str(date) for date in all_sessions().tolist() if str(date) >= first][:dates])
+
+
+def test_identical_data_never_begin_to_write(market: Engine) -> None:
+    """PostgreSQL gives a transaction its number when it first writes: none, so not a byte of the table's log."""
+    frame = bars("ACME BOLT", MONDAY, TUESDAY)
+    write(market, WEEK, frame)
+    with market.begin() as connection:
+        assert merging.replace(connection, GRAINS["price_bars"], WEEK, frame) == Merge(unchanged=4)
+        assert connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()").scalar() is None
+
+
+@pytest.mark.parametrize("sessions", [1, 60])
+def test_a_slice_of_any_length_takes_the_same_statements(market: Engine, sessions: int) -> None:
+    part, told = long_slice("2024-01-02", sessions), []
+    event.listen(market, "before_cursor_execute", lambda *given: told.append(given[2].split()[0]))
+    frame = bars("ACME BOLT", *map(str, part.sessions))
+    write(market, part, frame)
+    reads_and_settings = {"SELECT", "SET"}
+    assert set(told) <= reads_and_settings, "COPY is all that writes a new slice"
+    assert len(told) <= 8
+    told.clear()
+    write(market, part, frame.with_columns(pl.col("c") + 0.5))
+    assert [word for word in told if word not in reads_and_settings] == ["DROP", "CREATE", "ANALYZE", "UPDATE"]
+
+
+def test_only_the_rows_that_changed_are_touched(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY, TUESDAY, WEDNESDAY))
+    before = {row[3] for row in versions(market)}
+    corrected = pl.concat([bars("ACME BOLT", MONDAY, TUESDAY), bars("ACME", WEDNESDAY, close=20.0)])
+    write(market, WEEK, corrected)
+    assert len({row[3] for row in versions(market)} - before) == 1
+
+
+def test_what_comes_back_has_the_id_that_it_had(market: Engine) -> None:
+    frame = bars("ACME BOLT", MONDAY)
+    write(market, WEEK, frame)
+    before = {row[0]: row[5] for row in versions(market)}
+    write(market, WEEK, bars("ACME", MONDAY))
+    write(market, WEEK, frame)
+    assert {row[0]: row[5] for row in versions(market)} == before
+
+
+def test_a_table_that_more_than_doubles_is_analysed(market: Engine) -> None:
+    part = long_slice("2000-01-03", 5300)
+    known = "SELECT reltuples FROM pg_class WHERE relname = 'price_bars'"
+    write(market, part, bars("ACME BOLT", *map(str, part.sessions)))
+    assert rows_of(market, known) == [(2 * len(part.sessions),)]
