@@ -8,6 +8,7 @@ that were interleaved in one process, after the results of both sides were found
 
 import contextlib
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -76,3 +77,5 @@ def server() -> Iterator[Path]:
         finally:
             database.disconnect()
             embedded.stop(Path(home))
+            data = Path(home, "postgres").resolve()  # of root's servers, outside of the home
+            shutil.rmtree(data, ignore_errors=True)
