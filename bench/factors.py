@@ -81,8 +81,7 @@ def ma(bars: int) -> Formula:
 
 def std_20(panel: Panel) -> Floats:
     """Standard deviation of 20 closes / close."""
-    _, deviation = panel.moments(panel.close, 20)
-    return deviation / panel.close
+    return panel.deviation(panel.close, 20) / panel.close
 
 
 def max_20(panel: Panel) -> Floats:

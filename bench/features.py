@@ -9,9 +9,8 @@ ATR (points, price) within 1e-4 from the 314th bar on, where neither seed nor an
 """
 
 import datetime as dt
-import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -33,7 +32,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def lines() -> Iterator[Line]:
-    """Yield both ratios, and what one core does, after comparing all numbers and the bits of four ranges."""
+    """Yield both ratios, after comparing all numbers and the bits of four ranges."""
     bars = _bars()
     apart = bars.partition_by("instrument_id", maintain_order=True)
     arrays = [{name: bars[name].to_numpy().copy() for name in "hlcv"} for bars in apart]
@@ -46,14 +45,10 @@ def lines() -> Iterator[Line]:
         lambda: [_talib(one) for one in arrays],
         lambda: [_pandas(one) for one in frames],
     )
-    ours, theirs, slow = interleaved(*works, rounds=5)
-    work = f"eight features of {bars.height:,} bars, {os.cpu_count()} threads"
+    ours, theirs, slow = interleaved(*works, rounds=9)
+    work = f"eight features of {bars.height:,} bars"
     yield Line(work, "TA-Lib and numpy per instrument", times(ratio(ours, theirs)), "at most 2 x", "time by time")
     yield Line(work, "pandas per instrument", f"{times(ratio(slow, ours))} faster", "at least 10 x faster")
-    if hasattr(os, "sched_setaffinity"):
-        alone, theirs = interleaved(_on_one_core(works[0]), works[1], rounds=5)
-        work = f"eight features of {bars.height:,} bars, one core"
-        yield Line(work, "TA-Lib and numpy per instrument", times(ratio(alone, theirs)), "", "time by time")
 
 
 def _bars() -> pl.DataFrame:
@@ -137,17 +132,3 @@ def _assert_same(some: pl.DataFrame, whole: pl.DataFrame) -> None:
         bits = (np.ascontiguousarray(one[name].to_numpy()).view(np.int64) for one in (some, whole))
         nulls = some[name].is_null().to_numpy()
         assert np.array_equal(*(np.where(nulls, 0, one) for one in bits)), name
-
-
-def _on_one_core(work: Callable[[], object]) -> Callable[[], object]:
-    """The work, whose threads start on, and keep to, a single core."""
-
-    def confined() -> object:
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(cores)})
-        try:
-            return work()
-        finally:
-            os.sched_setaffinity(0, cores)
-
-    return confined

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ SEED = 14
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Numbers = TypeVar("Numbers", Floats, Ints)
+
+_BITS = BLOCK.bit_length() - 1  # a power of two: shifts are faster than divisions
 
 _HEAD = -WARM_UP % BLOCK
 """Sessions of a block that come before the one where a later block has its anchor."""
@@ -63,8 +67,25 @@ class Runs:
         seen: Ints = self._row - self._by_row(self._oldest[self._filled // 2])
         return seen
 
+    def blind(self, bars: int) -> Ints:
+        """The rows that see fewer bars before their own."""
+        young = self._young if bars <= BLOCK else self._row
+        return young[self.seen[young] < bars]
+
     def wilder_mean(self, values: Floats) -> Floats:
-        """Wilder's 14-bar mean of what each row sees; NaN on the first 14 bars.
+        """Wilder's 14-bar mean of what each row sees; NaN on the first 14 bars."""
+        return self._by_bar(self._sums(values)) * self._shrunk
+
+    def wilder_share(self, values: Floats, others: Floats) -> Floats:
+        """Wilder's mean of values by that of others, 0 where that is 0; NaN on the first 14 bars."""
+        whole = self._sums(others)
+        share = self._sums(values)
+        share /= whole
+        share[whole == 0.0] = 0.0
+        return self._by_bar(share)
+
+    def _sums(self, values: Floats) -> Floats:
+        """Wilder's sums, of sessions by lanes, divided by what is left of each run's first value.
 
         The oldest bar's value does not count, since a change leans on the bar before it. The recursion
         s -> 13/14 s + value is a plain sum of values divided by what is left of them: so a run is summed once,
@@ -80,9 +101,12 @@ class Runs:
                 newer += older
         for run, front in zip((head, tail), self._fronts(values, head[-1], tail[-1]), strict=True):
             run += front
-        means = cells.take(self._cell) * self._shrunk
-        means[self.seen < SEED] = np.nan
-        return means
+        return sums
+
+    def _by_bar(self, of_cells: Floats) -> Floats:
+        values = of_cells.reshape(-1).take(self._cell)
+        values[self.blind(SEED)] = np.nan
+        return values
 
     def _fronts(self, values: Floats, *sums: Floats) -> tuple[Floats, Floats]:
         """What stands before the sums of the heads and of the tails, which are without their first values.
@@ -94,7 +118,7 @@ class Runs:
         after = values.take(self._start + length, mode="clip")
         passed = np.where(length > 0, ends * _LEFT[length] + after, 0.0)
         seed = values.take(self._oldest + _SEEDS, mode="clip") * (1 / _LEFT[SEED] - 1 / _LEFT[_SEEDS])
-        head = _in_turn(passed[self._behind] * self._left) + _in_turn(seed) * _LEFT[self._before]
+        head = _in_turn(passed.take(self._behind) * self._left) + _in_turn(seed) * _LEFT[self._before]
         return head, head * _LEFT[length[::2]] + passed[::2]
 
     @cached_property
@@ -107,13 +131,13 @@ class Runs:
     @cached_property
     def _before(self) -> Ints:
         """How many bars each lane sees before its own."""
-        before: Ints = self._length[self._behind].sum(axis=0)
-        return before
+        return _in_turn(self._length.take(self._behind))
 
     @cached_property
     def _left(self) -> Floats:
         """What is left of what those runs pass on."""
-        return _LEFT[self._before - np.add.accumulate(self._length[self._behind])]
+        newer = self._before - np.add.accumulate(self._length.take(self._behind))
+        return _LEFT.take(newer)
 
     @cached_property
     def _oldest(self) -> Ints:
@@ -125,18 +149,22 @@ class Runs:
         return np.arange(self.ordinal.size)
 
     @cached_property
+    def _young(self) -> Ints:
+        """The rows that see less than a block before their own bar: few, in a long history."""
+        return np.flatnonzero(self.seen < BLOCK)
+
+    @cached_property
     def _block(self) -> Ints:
-        block: Ints = self.ordinal // BLOCK
-        return block
+        return self.ordinal >> _BITS
 
     @cached_property
     def _offset(self) -> Ints:
-        return self.ordinal - self._block * BLOCK
+        return self.ordinal & BLOCK - 1
 
     @cached_property
     def _cuts(self) -> tuple[Ints, Ints]:
         """The first row of each run that has bars, and the run's number; those of lane i are 2 i and 2 i + 1."""
-        key = 2 * self._block + (self._offset >= _HEAD)
+        key = (self._block << 1) + (self._offset >= _HEAD)
         begins = np.append(True, key[1:] != key[:-1])[: key.size]
         begins[self.first] = True
         row = np.flatnonzero(begins)
@@ -185,7 +213,9 @@ class Runs:
         return np.repeat(of_filled, self._length[self._filled])
 
 
-def _in_turn(parts: Floats) -> Floats:
+def _in_turn(parts: Numbers) -> Numbers:
     """The sum of an array's rows, first to last."""
-    total: Floats = np.add.accumulate(parts)[-1]
+    total: Numbers = parts[0].copy()
+    for part in parts[1:]:
+        total += part
     return total

@@ -7,9 +7,7 @@ Kept elsewhere: windows (`panel.py`) and how far back they look (`anchors.py`), 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +22,7 @@ Formula = Callable[[Panel], Floats]
 """A number for each bar of a panel: NaN or infinite where it is not defined. Its name is its column's."""
 
 TOGETHER = 100_000
-"""Rows that a thread computes at once, few enough for a processor's cache; an instrument is never cut."""
+"""Rows computed at once, few enough for a processor's cache; an instrument is never cut."""
 
 COLUMNS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 """Where a panel's prices are in a frame of bars."""
@@ -51,9 +49,7 @@ def ret_20d(panel: Panel) -> Floats:
 def rsi_14(panel: Panel) -> Floats:
     """Relative strength index in points, 0 to 100 (Wilder 1978, p. 65; TA-Lib RSI: 0 if no price moved)."""
     change = panel.close - panel.previous
-    gain = panel.wilder_mean(np.maximum(change, 0.0))
-    loss = panel.wilder_mean(np.maximum(-change, 0.0))
-    return np.where(gain + loss == 0.0, 0.0, 100 * (gain / (gain + loss)))
+    return 100 * panel.wilder_share(np.maximum(change, 0.0), np.abs(change))
 
 
 def momentum_5d(panel: Panel) -> Floats:
@@ -63,8 +59,7 @@ def momentum_5d(panel: Panel) -> Floats:
 
 def vol_20d(panel: Panel) -> Floats:
     """Sample standard deviation of the last 20 one-bar simple returns, not annualised."""
-    _, deviation = panel.moments(panel.returned, 20)
-    return panel.seeing(20, deviation)
+    return panel.seeing(20, panel.deviation(panel.returned, 20))
 
 
 def atr_14(panel: Panel) -> Floats:
@@ -74,8 +69,7 @@ def atr_14(panel: Panel) -> Floats:
 
 def volume_zscore(panel: Panel) -> Floats:
     """Sample standard deviations by which volume exceeds the mean of the last 20, this one among them."""
-    mean, deviation = panel.moments(panel.volume, 20)
-    return (panel.volume - mean) / deviation
+    return panel.score(panel.volume, 20)
 
 
 FEATURES: tuple[Formula, ...] = (
@@ -114,8 +108,7 @@ def table(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64], formulas: Se
     ordinal = _ordinals(bars, sessions)
     prices = {field: bars[name].to_numpy() for field, name in COLUMNS.items()}
     numbers = np.empty((len(formulas), len(bars)))
-
-    def compute(firsts: Ints) -> None:
+    for firsts in _parts(first, len(bars)):
         rows = slice(firsts[0], firsts[-1])
         runs = Runs(firsts[:-1] - firsts[0], ordinal[rows])
         panel = Panel(**{field: price[rows] for field, price in prices.items()}, runs=runs)
@@ -124,12 +117,9 @@ def table(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64], formulas: Se
                 found = formula(panel)
                 np.multiply(found, 0.0, out=column[rows])  # NaN where infinite
                 column[rows] += found
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(compute, _parts(first, len(bars))))
     columns = {formula.__name__: column for formula, column in zip(formulas, numbers, strict=True)}
-    found = pl.DataFrame(columns).select(pl.all().fill_nan(None))
-    return bars.select("instrument_id", "ts").with_columns(found)
+    defined = pl.DataFrame(columns).select(pl.all().fill_nan(None))
+    return bars.select("instrument_id", "ts").with_columns(defined)
 
 
 def _simple_return(panel: Panel, bars: int) -> Floats:
@@ -179,13 +169,14 @@ def _firsts(bars: pl.DataFrame) -> tuple[Ints, bool]:
 def _ordinals(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> Ints:
     """The session ordinal of each bar, which is the index of its ts in sessions."""
     day = sessions.astype(np.int64)
-    ordinal_of = np.full(day[-1] - day[0] + 1, -1)
-    ordinal_of[day - day[0]] = np.arange(day.size)
+    before = day[0] - 1
+    ordinal_of = np.full(day[-1] - before + 2, -1)
+    ordinal_of[day - before] = np.arange(day.size)
     ts = bars["ts"].cast(pl.Datetime("us")).to_physical().to_numpy()
     days = ts // DAY
-    ordinal: Ints = ordinal_of.take(days - day[0], mode="clip")
-    if ts.size and (days.min() < day[0] or days.max() > day[-1] or ordinal.min() < 0 or (days * DAY != ts).any()):
-        strays = np.flatnonzero((ordinal < 0) | (sessions.take(ordinal) != ts.astype("datetime64[us]")))
+    ordinal: Ints = ordinal_of.take(days - before, mode="clip")
+    if ordinal.min(initial=0) < 0 or (days * DAY != ts).any():
+        strays = np.flatnonzero((ordinal < 0) | (days * DAY != ts))
         bar = bars.row(int(strays[0]), named=True)
         raise ValueError(
             f"bar of instrument {bar['instrument_id']} at {bar['ts']} is on no session of its"

@@ -11,16 +11,12 @@ fixes: numpy's own reductions (`sum`, `std`) choose the order by memory layout, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from boursomatic_assets.anchors import Floats, Runs
-
-Join = Callable[[Floats, Floats, int, int], Floats]
-"""What is known of n + m values, from what is known of the n newer and of the m older ones."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +61,37 @@ class Panel:
         """Least of each row's last values; NaN where the row sees fewer."""
         return self._aligned(_folded(values, bars, np.minimum), bars - 1)
 
-    def moments(self, values: Floats, bars: int) -> tuple[Floats, Floats]:
-        """Mean and sample standard deviation of each row's last values; NaN where the row sees fewer.
+    def deviation(self, values: Floats, bars: int) -> Floats:
+        """Sample standard deviation of each row's last values; NaN where the row sees fewer.
 
-        Of equal values the mean is that value and the deviation zero, to the last bit.
+        Of equal values it is zero, to the last bit.
         """
+        _, squares = _moments(values, bars)
+        return self._root(squares, bars)
+
+    def score(self, values: Floats, bars: int) -> Floats:
+        """Deviations by which each row's value exceeds the mean of its last ones; NaN where the row sees fewer."""
         mean, squares = _moments(values, bars)
-        return self._aligned(mean, bars - 1), np.sqrt(self._aligned(squares, bars - 1) / (bars - 1))
+        return (values - self._aligned(mean, bars - 1)) / self._root(squares, bars)
 
     def wilder_mean(self, values: Floats) -> Floats:
         """Wilder's 14-bar mean, started at the oldest bar that the row sees; NaN on the first 14 bars."""
         return self.runs.wilder_mean(values)
+
+    def wilder_share(self, values: Floats, others: Floats) -> Floats:
+        """Wilder's mean of values by that of others, 0 where that is 0; NaN on the first 14 bars."""
+        return self.runs.wilder_share(values, others)
+
+    def _root(self, squares: Floats, bars: int) -> Floats:
+        squares /= bars - 1
+        return self._aligned(np.sqrt(squares, out=squares), bars - 1)
 
     def _aligned(self, values: Floats, bars: int) -> Floats:
         """The last rows' values; NaN in the rows before, and in those that see fewer bars before their own."""
         size = self.close.size
         whole = np.empty(size)
         whole[size - values.size :] = values
-        whole[self.runs.seen < bars] = np.nan
+        whole[self.runs.blind(bars)] = np.nan
         return whole
 
 
@@ -105,19 +114,22 @@ def _moments(values: Floats, bars: int) -> tuple[Floats, Floats]:
         return values, np.zeros_like(values)
     half = bars // 2
     mean, squares = _moments(values, half)
-    squares = squares[half:] + squares[:-half]
-    mean = _joined_mean(mean[half:], mean[:-half], squares, half, half)
+    mean, apart = _joined(mean[half:], mean[:-half], half, half)
+    if half > 1:  # a single value has no distance from its mean
+        apart += squares[half:]
+        apart += squares[:-half]
     if bars == 2 * half:
-        return mean, squares
-    squares = squares[:-1].copy()
-    return _joined_mean(values[2 * half :], mean[:-1], squares, 1, 2 * half), squares
+        return mean, apart
+    mean, more = _joined(values[2 * half :], mean[:-1], 1, 2 * half)
+    more += apart[:-1]
+    return mean, more
 
 
-def _joined_mean(newer: Floats, older: Floats, squares: Floats, n: int, m: int) -> Floats:
-    """The mean of n newer and m older values, from theirs; adds to squares what their distance does."""
+def _joined(newer: Floats, older: Floats, n: int, m: int) -> tuple[Floats, Floats]:
+    """The mean of n newer and m older values, from theirs, and what the squared distances grow by."""
     gap = older - newer
-    mean: Floats = newer + gap * (m / (n + m))
+    mean = gap * (m / (n + m))
+    mean += newer
     gap *= gap
     gap *= n * m / (n + m)
-    squares += gap
-    return mean
+    return mean, gap

@@ -317,7 +317,7 @@ def windows_of(bars: int) -> list[Formula]:
         return panel.mean(panel.close, bars)
 
     def deviation(panel: Panel) -> Floats:
-        return panel.moments(panel.close, bars)[1]
+        return panel.deviation(panel.close, bars)
 
     def highest(panel: Panel) -> Floats:
         return panel.highest(panel.close, bars)
