@@ -37,6 +37,7 @@ EXAMPLE = "postgresql+psycopg://user:password@host:5432/boursomatic"
 OLDEST_SERVER = 15
 TIME_ZONE = "-c timezone=UTC"
 PATIENCE_SECONDS = 15
+LOOK_AGAIN_SECONDS = 2
 
 
 # Where it is
@@ -94,8 +95,14 @@ def _given_url(variable: str, driver: str) -> URL | None:
 
 
 def _embedded_url() -> URL:
+    return _embedded_url_since(home(), int(time.monotonic() // LOOK_AGAIN_SECONDS))
+
+
+@lru_cache(maxsize=4)
+def _embedded_url_since(folder: Path, moment: int) -> URL:
+    """Where the server is, looked up once in a moment: a question to it costs as much as a session's write."""
     try:
-        server = embedded.ensure_running(home())
+        server = embedded.ensure_running(folder)
     except ServerError as error:
         raise DatabaseError(str(error)) from error
     query = {"host": str(server.host), "passfile": str(server.passfile)}
