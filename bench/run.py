@@ -16,7 +16,13 @@ BENCHMARKS = {
     "writes": "The IO manager writes",
     "reads": "The IO manager reads",
     "features": "Features",
+    "factors": "Factors out of the database",
+    "growth": "Growing tables",
+    "market_day": "One session of one market",
+    "bookkeeping": "Dagster's bookkeeping",
+    "backfill": "Whole backfills",
     "partitioning": "Partitioning by time",
+    "mappings": "What the daemon and the webserver think about ten years",
 }
 """Each benchmark is the file of its name, with a function `lines`; in the order of RESULTS.md."""
 
@@ -45,8 +51,10 @@ def _sections() -> dict[str, str]:
 
 
 def _machine() -> str:
+    described = Path("/proc/cpuinfo")
+    processors = described.read_text().splitlines() if described.exists() else []
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")),
+        (line.partition(":")[2].strip() for line in processors if line.startswith("model name")),
         platform.machine(),
     )
     return f"{dt.date.today()}; {os.cpu_count()} cores ({model}), Python {platform.python_version()}."
