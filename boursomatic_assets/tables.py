@@ -54,7 +54,7 @@ def read(grain: Grain, part: Slice, names: tuple[str, ...] = ()) -> pl.DataFrame
         .where(INSTRUMENTS.c.exchange.in_(part.market.exchanges), text(f"{table.name}.{grain.own}"))
         .where(table.c[grain.time] >= part.start, table.c[grain.time] < part.end)
     )
-    return _fetch(statement, frames.key(table)).with_columns(market=pl.lit(part.market.name))
+    return _fetch(_in_order(statement, table)).with_columns(market=pl.lit(part.market.name))
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,16 @@ class Reader:
 
 def read_table(table: Table) -> pl.DataFrame:
     """A whole small table, sorted by key; uuid and JSON as text."""
-    return _fetch(select(*map(_readable, table.columns)), frames.key(table))
+    return _fetch(_in_order(select(*map(_readable, table.columns)), table))
 
 
-def _fetch(statement: Select[Any], key: list[str]) -> pl.DataFrame:
-    """The rows of a query, straight into polars through Arrow, sorted by key; uuid and JSON as text.
+def _in_order(statement: Select[Any], table: Table) -> Select[Any]:
+    """Sorted by key. The server sorts while it reads, and uuid as their bytes, which is as their text."""
+    return statement.order_by(*(table.c[name] for name in frames.key(table)))
+
+
+def _fetch(statement: Select[Any]) -> pl.DataFrame:
+    """The rows of a query, straight into polars through Arrow; uuid and JSON as text.
 
     Arrow's driver reads with COPY, which is several times faster but takes no parameters; so the values, which
     are a slice's bounds and its market's exchanges and never a user's words, are quoted into the statement.
@@ -85,8 +90,7 @@ def _fetch(statement: Select[Any], key: list[str]) -> pl.DataFrame:
         cursor.execute(str(compiled))
         frame: pl.DataFrame = cursor.fetch_polars()
     uuids = [column.name for column in statement.selected_columns if isinstance(column.type, Uuid)]
-    worded = frame.with_columns(_in_words(frame[name]) for name in uuids)
-    return worded.sort(key).with_columns(pl.col(uuids).cast(pl.String))
+    return frame.with_columns(_as_text(frame[name]) for name in uuids)
 
 
 def _readable(column: Column[Any]) -> ColumnElement[Any]:
@@ -94,8 +98,8 @@ def _readable(column: Column[Any]) -> ColumnElement[Any]:
     return cast(column, Text).label(column.name) if isinstance(column.type, JSON) else column
 
 
-def _in_words(identifiers: pl.Series) -> pl.Series:
-    """UUIDs by name, from their 16 bytes: the few distinct ones are written once, and sorted as numbers."""
+def _as_text(identifiers: pl.Series) -> pl.Series:
+    """UUIDs as text, from their 16 bytes; the few distinct ones are written once."""
     distinct = identifiers.unique().drop_nulls()
-    words = [str(UUID(bytes=value)) for value in distinct.to_list()]
-    return identifiers.replace_strict(distinct, words, default=None, return_dtype=pl.Enum(sorted(words)))
+    words = pl.Series([str(UUID(bytes=value)) for value in distinct.to_list()], dtype=pl.String)
+    return identifiers.replace_strict(distinct, words, default=None, return_dtype=pl.String)
