@@ -53,10 +53,10 @@ def _lines(what: str, source: dict[str, str], first: dt.date, last: dt.date) -> 
 
         parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
         alone = timed(lambda: bare(parts))
-        expected, rows = _contents()
-    with server(), daemon() as running, _watched() as peak:
+        expected, rows = contents()
+    with server(), daemon() as running, watched() as peak:
         seconds, runs = running.backfill([f"{date}|{market}" for date, market in product(dates, MARKETS)])
-        found, _ = _contents()
+        found, _ = contents()
         assert found == expected, (found, expected)
     yield Line(
         f"{what}: {rows}, {len(runs)} runs",
@@ -67,7 +67,7 @@ def _lines(what: str, source: dict[str, str], first: dt.date, last: dt.date) -> 
     )
 
 
-def _contents() -> tuple[list[str], str]:
+def contents() -> tuple[list[str], str]:
     """What was computed, as digests and as counts."""
     with database.engine().connect() as connection:
         digests = [
@@ -86,7 +86,7 @@ def _contents() -> tuple[list[str], str]:
 
 
 @contextmanager
-def _watched() -> Iterator[list[float]]:
+def watched() -> Iterator[list[float]]:
     """The largest memory that any child's child of this process had meanwhile, in GB."""
     peak, over = [0.0], threading.Event()
 

@@ -23,6 +23,7 @@ LAUNCH = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 STATUS = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {
     ... on PartitionBackfill { status } ... on PythonError { message } } }"""
+NEWEST = """{ partitionBackfillsOrError(limit: 1) { ... on PartitionBackfills { results { id } } } }"""
 RUNS = """query ($id: String!) { runsOrError(filter: {tags: [{key: "dagster/backfill", value: $id}]}) {
     ... on Runs { results { runId status startTime endTime assetSelection { path } } } } }"""
 
@@ -56,6 +57,10 @@ class Daemon:
         runs = self.ask(RUNS, id=identifier)["results"]
         assert {run["status"] for run in runs} == {"SUCCESS"}
         return seconds, runs
+
+    def newest_backfill(self) -> str:
+        """The identifier of the backfill that was launched last."""
+        return str(self.ask(NEWEST)["results"][0]["id"])
 
 
 @contextlib.contextmanager

@@ -21,19 +21,14 @@ instrument are not compared, where qlib makes do with shorter windows and ours i
 | vma_20 | mean volume / (volume + 1e-12) |
 """
 
-import hashlib
-import os
 import subprocess
-import sys
-import tempfile
-import venv
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from harness import Line, interleaved, ratio, server, times
+from harness import Line, environment, interleaved, ratio, server, times
 from sqlalchemy import text
 
 from boursomatic_assets import identifiers
@@ -50,7 +45,6 @@ FROM = np.datetime64("2012-01-03")
 WARM_UP = 60
 ROUNDS = 3
 HERE = Path(__file__).parent
-REQUIREMENTS = HERE / "qlib-requirements.txt"
 FIELDS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 
 
@@ -118,7 +112,7 @@ FACTORS: list[Formula] = [
 
 def lines() -> Iterator[Line]:
     """Yield the ratio, after comparing all numbers."""
-    python = _environment()
+    python = environment(HERE / "qlib-requirements.txt")
     with server() as home:
         part, names = _fill(home / "qlib")
         with Qlib(python, home / "qlib") as qlib:
@@ -232,15 +226,3 @@ class Qlib:
         if not (line := self._child.stdout.readline()):
             raise RuntimeError(f"{HERE / 'factors_qlib.py'} ended with {self._child.wait()}")
         return line.strip()
-
-
-def _environment() -> Path:
-    """The Python of an environment with qlib, made at the first use and kept with the temporary files."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"boursomatic-bench-qlib-{os.getuid()}-{digest}"
-    python = folder / "bin/python"
-    if not (folder / "complete").exists():
-        venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", REQUIREMENTS], check=True)
-        (folder / "complete").touch()
-    return python

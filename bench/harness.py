@@ -7,11 +7,15 @@ that were interleaved in one process, after the results of both sides were found
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,3 +83,15 @@ def server() -> Iterator[Path]:
             embedded.stop(Path(home))
             data = Path(home, "postgres").resolve()  # of root's servers, outside of the home
             shutil.rmtree(data, ignore_errors=True)
+
+
+def environment(requirements: Path) -> Path:
+    """The Python of an environment with what a peer needs, made at the first use and kept with temporary files."""
+    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"boursomatic-bench-{os.getuid()}-{digest}"
+    python = folder / "bin/python"
+    if not (folder / "complete").exists():
+        venv.create(folder, clear=True, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+        (folder / "complete").touch()
+    return python

@@ -21,8 +21,10 @@ BENCHMARKS = {
     "market_day": "One session of one market",
     "bookkeeping": "Dagster's bookkeeping",
     "backfill": "Whole backfills",
+    "ranges": "How much a run should hold",
     "partitioning": "Partitioning by time",
     "mappings": "What the daemon and the webserver think about ten years",
+    "pages": "Pages with ten years",
 }
 """Each benchmark is the file of its name, with a function `lines`; in the order of RESULTS.md."""
 

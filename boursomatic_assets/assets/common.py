@@ -4,6 +4,7 @@ What belongs here: definition-time metadata, projected from the models.
 Kept elsewhere: what a run reports (`io_manager.py`).
 """
 
+import os
 from typing import Any
 
 import dagster as dg
@@ -13,11 +14,17 @@ from boursomatic_assets.models import Table
 
 OWNERS = ["team:data-engineering"]
 
+SESSIONS_PER_RUN = int(os.environ.get("BOURSOMATIC_SESSIONS_PER_RUN", "100000"))
+"""Sessions of a market that a run holds, at most. By default a range is one run, whatever its length: memory is
+bounded by pieces, a bad date costs that date alone, what is repeated unchanged is not written, and the two markets
+keep two cores busy. Shorter runs pay a process, its checks and a wait for the daemon each."""
+
 BARS_POLICY, FEATURES_POLICY, ADVICE_POLICY = (
-    dg.BackfillPolicy.multi_run(max_partitions_per_run=100_000 + stage) for stage in range(3)
+    dg.BackfillPolicy.multi_run(max_partitions_per_run=SESSIONS_PER_RUN + stage) for stage in range(3)
 )
-"""In all three stages a range of sessions of one market is one run. They differ on purpose: assets of one policy
-share a run, but features look back on sessions, and models on a market, that other runs may be writing."""
+"""They differ on purpose: assets of one policy share a run, but features look back on sessions, and models on a
+market, that other runs may be writing. `single_run` knows no such difference: it would make one run of all assets,
+which could only wait for a run that may not have begun."""
 
 
 def about(model: type[Table]) -> dict[str, Any]:
