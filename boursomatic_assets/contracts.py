@@ -76,6 +76,7 @@ def _rules(part: Slice) -> dict[str, pl.Expr]:
     volume = pl.col("v")
     sessions = np.array(part.sessions, dtype="datetime64[us]")
     return {
+        "file cannot be understood": pl.col("file").is_not_null() & pl.col("line").is_null(),
         "symbol is missing": pl.col("symbol").is_null(),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
         "instrument is unknown": pl.col("instrument_id").is_null(),

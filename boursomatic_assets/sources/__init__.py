@@ -30,6 +30,10 @@ INSTRUMENTS = dict.fromkeys(
 """The columns of delivered instruments."""
 
 
+STATED = "columns.yaml"
+"""The file, beside the bars, that says what their cells cannot tell."""
+
+
 class SourceError(ValueError):
     """A source that cannot deliver; the message says why, and what to do."""
 

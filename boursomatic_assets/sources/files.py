@@ -1,23 +1,29 @@
-"""Bars from a folder of tidy files, read recursively.
+"""Bars from a folder of files, read recursively; what a file is shows in its content, not in its name.
 
-What belongs here: Parquet and CSV in the layout `symbol, exchange, ts, o, h, l, c, v, interval`, and an
-optional `instruments.parquet` or `instruments.csv` with names and sectors.
-Kept elsewhere: judging the rows (`contracts.py`). A cell that cannot be read becomes null, and is refused
-there with the row as it stood.
+What belongs here: the folder, what `columns.yaml` states in it, and an optional `instruments.parquet` or
+`instruments.csv` with names and sectors.
+Kept elsewhere: compression (`contents.py`), cells (`cells.py`), judging the rows (`contracts.py`). A file that
+cannot be understood is one row without a line, whose `raw` says why, and which is refused.
 """
 
 import datetime as dt
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import polars as pl
+import yaml
 
 from boursomatic_assets.markets import MARKETS, Market
-from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS, SourceError
+from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS, STATED, SourceError
+from boursomatic_assets.sources.cells import tidy
+from boursomatic_assets.sources.contents import File, unpacked
+from boursomatic_assets.sources.layouts import Stated
 
-LAYOUT = ("symbol", "exchange", "ts", "o", "h", "l", "c", "v", "interval")
-TIME_FORMATS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
+NO_BARS = (STATED, ".md", ".yaml", ".yml", ".json")
+"""Endings of files that are passed over, with hidden ones."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Files:
 
     def instruments(self) -> pl.DataFrame:
         """One row per symbol and exchange of the bars, described by the instruments file if there is one."""
-        pairs = [_read(name, file.select("symbol", "exchange")) for name, file in self._bars()]
+        pairs = [frame.select("symbol", "exchange").unique() for frame in self._read(pl.lit(True))]
         named = pl.concat(pairs).unique().drop_nulls().lazy()
         described = [_descriptions(path) for path in self._paths() if path.stem == "instruments"]
         empty = pl.LazyFrame(schema=INSTRUMENTS)
@@ -45,79 +51,82 @@ class Files:
             mine = mine | ~pl.col("exchange").is_in(known) | pl.col("exchange").is_null()
         in_time = pl.col("ts").is_between(start, end, closed="left") | pl.col("ts").is_null()
         daily = pl.col("interval").ne_missing("15m")
-        return pl.concat([_read(name, file.filter(mine & in_time & daily)) for name, file in self._bars()])
+        return pl.concat(self._read(mine & in_time & daily))
+
+    def _read(self, wanted: pl.Expr) -> list[pl.DataFrame]:
+        """The wanted rows of each file.
+
+        Raises:
+            SourceError: there is no file, or none of them can be understood.
+        """
+        frames, errors = [], []
+        for file in self._files():
+            try:
+                frames.append(_collected(tidy(file, self._stated(file.name)).filter(wanted), file))
+            except SourceError as error:
+                errors.append((file.name, str(error)))
+        if not frames:
+            raise SourceError(errors[0][1] if errors else f"{self.folder} holds no file with bars")
+        return [*frames, _not_understood(errors).filter(wanted)]
 
     def _paths(self) -> list[Path]:
         if not self.folder.is_dir():
             raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
-        return sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv"))
+        found = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
+        shown = (path for path in found if not any(part.startswith(".") for part in path.parts))
+        return sorted(self.folder / path for path in shown if not path.name.lower().endswith(NO_BARS))
 
-    def _bars(self) -> Iterator[tuple[str, pl.LazyFrame]]:
-        paths = [path for path in self._paths() if path.stem != "instruments"]
-        if not paths:
-            raise SourceError(f"{self.folder} holds no .parquet or .csv file with bars")
-        names = [str(path.relative_to(self.folder)) for path in paths]
-        return ((name, _tidy(path, name)) for path, name in zip(paths, names, strict=True))
+    def _files(self) -> Iterator[File]:
+        for path in self._paths():
+            if path.stem != "instruments":
+                stat, name = path.stat(), str(path.relative_to(self.folder))
+                yield from unpacked(File(name, path, stat.st_size, stat.st_mtime_ns))
 
-
-def _tidy(path: Path, name: str) -> pl.LazyFrame:
-    """One file with the columns of `RAW_BARS`."""
-    file, names = _scan(path, name)
-    if missing := [column for column in LAYOUT if column not in names]:
-        raise SourceError(f"{name}: the columns {missing} are missing; found {names}, wanted {list(LAYOUT)}")
-    first_line = 2 if path.suffix.lower() == ".csv" else 1
-    return (
-        file.with_columns(raw=pl.struct(LAYOUT).struct.json_encode())
-        .with_row_index("line", offset=first_line)
-        .with_columns(
-            pl.col("symbol", "exchange", "interval").cast(pl.String),
-            pl.col(*"ohlcv").cast(pl.Float64, strict=False),
-            pl.col("line").cast(pl.Int64),
-            ts=_time(file.collect_schema()["ts"]),
-            file=pl.lit(name),
-        )
-        .select(*RAW_BARS)
-    )
+    def _stated(self, name: str) -> Stated:
+        """What the first fitting pattern of `columns.yaml` says of a file."""
+        return next((stated for pattern, stated in _statements(self.folder) if fnmatch(name, pattern)), Stated())
 
 
-def _read(name: str, rows: pl.LazyFrame) -> pl.DataFrame:
+def _statements(folder: Path) -> list[tuple[str, Stated]]:
+    path = folder / STATED
+    if not path.is_file():
+        return []
+    try:
+        told = yaml.safe_load(path.read_text()) or {}
+        return [
+            (pattern, replace(Stated(**said), columns=tuple(said.get("columns", {}).items())))
+            for pattern, said in told.items()
+        ]
+    except (yaml.YAMLError, TypeError, AttributeError) as error:
+        known = "columns, dates, zone, symbol, exchange, interval"
+        raise SourceError(f"{STATED}: wanted a pattern of file names with {known} below it: {error}") from None
+
+
+def _collected(rows: pl.LazyFrame, file: File) -> pl.DataFrame:
     """A file's rows; what only shows when they are read, such as a line with too many cells, names the file."""
     try:
         return rows.collect()
     except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{name}: cannot be read: {str(error).splitlines()[0]}") from None
+        raise SourceError(f"{file.name}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _scan(path: Path, name: str) -> tuple[pl.LazyFrame, list[str]]:
-    """A file, its cells as they stand: CSV is read as text, so that nothing is guessed."""
-    try:
-        file = (
-            pl.scan_csv(path, infer_schema=False, encoding="utf8-lossy")
-            if path.suffix.lower() == ".csv"
-            else pl.scan_parquet(path)
-        )
-        return file, file.collect_schema().names()
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{name}: cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from None
-
-
-def _time(kind: pl.DataType) -> pl.Expr:
-    """The time stamp as naive UTC; ISO dates and times only, anything else is null."""
-    if kind == pl.String:
-        return pl.coalesce(
-            pl.col("ts").str.to_datetime(form, strict=False, time_unit="us") for form in TIME_FORMATS
-        )
-    if isinstance(kind, pl.Datetime) and kind.time_zone:
-        return pl.col("ts").dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
-    known = isinstance(kind, pl.Date | pl.Datetime)  # a bare number has no unit: it would fall into 1970
-    return pl.col("ts").cast(pl.Datetime("us")) if known else pl.lit(None, pl.Datetime("us"))
+def _not_understood(errors: list[tuple[str, str]]) -> pl.DataFrame:
+    """A row for each file that could not be read, which the contract refuses."""
+    told = [dict.fromkeys(RAW_BARS) | {"file": name, "raw": json.dumps({"error": why})} for name, why in errors]
+    return pl.DataFrame(told, schema=RAW_BARS)
 
 
 def _descriptions(path: Path) -> pl.LazyFrame:
     """An instruments file with the columns of `INSTRUMENTS`; those that it lacks are null."""
-    file, names = _scan(path, path.name)
+    try:
+        scan = (
+            pl.scan_parquet(path) if path.suffix.lower() == ".parquet" else pl.scan_csv(path, infer_schema=False)
+        )
+        names = scan.collect_schema().names()
+    except pl.exceptions.PolarsError as error:
+        raise SourceError(f"{path.name}: cannot be read: {str(error).splitlines()[0]}") from None
     if missing := {"symbol", "exchange"} - set(names):
         raise SourceError(f"{path.name}: the columns {sorted(missing)} are missing; found {names}")
-    return file.select(
+    return scan.select(
         (pl.col(name) if name in names else pl.lit(None)).cast(pl.String).alias(name) for name in INSTRUMENTS
     )
