@@ -16,6 +16,9 @@ from boursomatic_assets.slices import Slice
 NOISE = 1e-6
 """Relative excess of open or close over high, or below low, that is float noise: it is repaired."""
 
+TEST_SYMBOLS = r"^(Z[A-Z]ZZT|[A-Z]TEST)(\.[A-Z])?$"
+"""Symbols with which Nasdaq (ZVZZT and its sisters) and NYSE (ATEST, ...) try out their own systems."""
+
 _PRICES = tuple("ohlc")
 _CONTENT = (*_PRICES, "v")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rejected_bars.boursomatic")
@@ -78,6 +81,7 @@ def _rules(part: Slice) -> dict[str, pl.Expr]:
     return {
         "file cannot be understood": pl.col("file").is_not_null() & pl.col("line").is_null(),
         "symbol is missing": pl.col("symbol").is_null(),
+        "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
         "instrument is unknown": pl.col("instrument_id").is_null(),
         "interval is not known": pl.col("interval").ne_missing("daily"),
