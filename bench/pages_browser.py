@@ -60,7 +60,7 @@ def visit(context: BrowserContext, address: str) -> tuple[float, tuple[str, floa
 
     def ended(request: Request) -> None:
         now = quiet_since[0] = time.perf_counter()
-        if (since := open_since.pop(request, None)) is not None and request.url.endswith("/graphql"):
+        if (since := open_since.pop(request, None)) is not None and "/graphql" in request.url:
             questions.append((json.loads(request.post_data or "{}").get("operationName", "?"), now - since))
 
     page.on("request", began)
