@@ -141,7 +141,7 @@ def broken_folder(tmp_path: Path, problem: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("problem", ["is no folder", "holds no .parquet or .csv", "are missing"])
+@pytest.mark.parametrize("problem", ["is no folder", "holds no file with bars", "are missing"])
 def test_a_folder_that_cannot_be_read_fails_the_run(
     dagster_home: Engine, tmp_path: Path, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
