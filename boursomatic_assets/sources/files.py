@@ -35,7 +35,7 @@ class Files:
 
     def instruments(self) -> pl.DataFrame:
         """One row per symbol and exchange of the bars, described by the instruments file if there is one."""
-        pairs = [frame.select("symbol", "exchange").unique() for frame in self._read(pl.lit(True))]
+        pairs = [frame.unique() for frame in self._read(pl.lit(True), "symbol", "exchange")]
         named = pl.concat(pairs).unique().drop_nulls().lazy()
         described = [_descriptions(path) for path in self._paths() if path.stem == "instruments"]
         empty = pl.LazyFrame(schema=INSTRUMENTS)
@@ -51,10 +51,10 @@ class Files:
             mine = mine | ~pl.col("exchange").is_in(known) | pl.col("exchange").is_null()
         in_time = pl.col("ts").is_between(start, end, closed="left") | pl.col("ts").is_null()
         daily = pl.col("interval").ne_missing("15m")
-        return pl.concat(self._read(mine & in_time & daily))
+        return pl.concat(self._read(mine & in_time & daily, *RAW_BARS))
 
-    def _read(self, wanted: pl.Expr) -> list[pl.DataFrame]:
-        """The wanted rows of each file.
+    def _read(self, wanted: pl.Expr, *names: str) -> list[pl.DataFrame]:
+        """The wanted rows of each file, with the columns of these names: no other is read or made.
 
         Raises:
             SourceError: there is no file, or none of them can be understood.
@@ -62,12 +62,12 @@ class Files:
         frames, errors = [], []
         for file in self._files():
             try:
-                frames.append(_collected(tidy(file, self._stated(file.name)).filter(wanted), file))
+                frames.append(_collected(tidy(file, self._stated(file.name)).filter(wanted).select(names), file))
             except SourceError as error:
                 errors.append((file.name, str(error)))
         if not frames:
             raise SourceError(errors[0][1] if errors else f"{self.folder} holds no file with bars")
-        return [*frames, _not_understood(errors).filter(wanted)]
+        return [*frames, _not_understood(errors).filter(wanted).select(names)]
 
     def _paths(self) -> list[Path]:
         if not self.folder.is_dir():
