@@ -2,90 +2,119 @@
 
 What belongs here: how stored results become colours. Kept elsewhere: storing them (`event_log.py`).
 
-Dagster adds one partition after the other to a set that it copies each time: seconds for each check that a page
-shows, at each refresh. Here the partitions of each colour are collected first. And it leaves the partitions of a
-range grey, since the result of a range names no single materialisation.
+Dagster fetches a row for each partition of each check that a page shows, at each refresh, and adds one after the
+other to a set that it copies each time: seconds. Here the server collects the partitions of each colour, and a
+list of them that was seen before is not read again. And Dagster leaves the partitions of a range grey, since the
+result of a range names no single materialisation.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._core.asset_graph_view.serializable_entity_subset import SerializableEntitySubset
+from dagster._core.definitions.partitions.subset import PartitionsSubset
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus,
     AssetCheckExecutionResolvedStatus,
-    AssetCheckPartitionInfo,
 )
-from dagster._core.storage.asset_check_state import AssetCheckState
+from dagster._core.storage.asset_check_state import AssetCheckState, bulk_update_asset_check_state
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
+from dagster._core.storage.event_log import SqlEventLogStorage
 
 from boursomatic_assets import partition_keys
 
-PLANNED = AssetCheckExecutionRecordStatus.PLANNED
-IN_PROGRESS = AssetCheckExecutionResolvedStatus.IN_PROGRESS
+Colour = AssetCheckExecutionResolvedStatus
+Key = tuple[dg.AssetCheckKey, dg.PartitionsDefinition | None]
+
+PLANNED = AssetCheckExecutionRecordStatus.PLANNED.value
 COLOURS = {
-    AssetCheckExecutionRecordStatus.SUCCEEDED: AssetCheckExecutionResolvedStatus.SUCCEEDED,
-    AssetCheckExecutionRecordStatus.FAILED: AssetCheckExecutionResolvedStatus.FAILED,
-    PLANNED: IN_PROGRESS,
+    AssetCheckExecutionRecordStatus.SUCCEEDED.value: Colour.SUCCEEDED,
+    AssetCheckExecutionRecordStatus.FAILED.value: Colour.FAILED,
+    PLANNED: Colour.IN_PROGRESS,
 }
 
-Key = tuple[dg.AssetCheckKey, dg.PartitionsDefinition | None]
+# A result counts if no newer materialisation overtook it; a range's names none, but came after its own.
+BY_COLOUR = sa.text("""
+WITH told AS (
+    SELECT DISTINCT ON (asset_key, check_name, partition) asset_key, check_name, partition, run_id,
+        execution_status AS status, evaluation_event_storage_id AS id, materialization_event_storage_id AS about
+    FROM asset_check_executions
+    WHERE asset_key = ANY(:assets) AND check_name = ANY(:checks)
+        AND partition IS NOT NULL AND evaluation_event_storage_id IS NOT NULL
+    ORDER BY asset_key, check_name, partition, asset_check_executions.id DESC
+), made AS (
+    SELECT asset_key, partition, max(id) AS id FROM event_logs
+    WHERE asset_key = ANY(:assets) AND dagster_event_type = 'ASSET_MATERIALIZATION' AND partition IS NOT NULL
+    GROUP BY asset_key, partition
+)
+SELECT asset_key, check_name, status, CASE status WHEN 'PLANNED' THEN run_id END AS run_id,
+    max(told.id) AS newest, string_agg(partition, E'\\n' ORDER BY partition) AS partitions
+FROM told LEFT JOIN made USING (asset_key, partition)
+WHERE status = 'PLANNED' OR made.id IS NULL OR coalesce(about = made.id, told.id > made.id)
+GROUP BY 1, 2, 3, 4
+""")
 
 
 def check_states(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[dg.AssetCheckKey, AssetCheckState]:
     """The partitions of some checks by colour."""
-    infos = defaultdict(list)
-    for info in instance.event_log_storage.get_asset_check_partition_info([key for key, _ in keys]):
-        infos[info.check_key].append(info)
-    finished = _finished(instance, (info for group in infos.values() for info in group))
-    return {key: _state(key, definition, infos[key], finished) for key, definition in keys}
+    partitioned = {key: definition for key, definition in keys if definition}
+    rows = defaultdict(list)
+    for row in _rows(instance, partitioned):
+        rows[row.asset_key, row.check_name].append(row)
+    finished = _finished(instance, {row.run_id for group in rows.values() for row in group} - {None})
+    states = {
+        key: _state(key, definition, rows[key.asset_key.to_string(), key.name]).with_updates(
+            key, definition, [], finished
+        )
+        for key, definition in partitioned.items()
+    }
+    others = [one for one in keys if one[0] not in states]
+    empty = {key: AssetCheckState.empty() for key, _ in others}
+    return {**states, **bulk_update_asset_check_state(instance, others, empty)}
 
 
-def _finished(
-    instance: dg.DagsterInstance, infos: Iterable[AssetCheckPartitionInfo]
-) -> dict[str, dg.DagsterRunStatus]:
+def _rows(instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]) -> Sequence[Any]:
+    """A row for each check, colour and, of what is planned, run."""
+    if not keys:
+        return []
+    asked = {"assets": list({key.asset_key.to_string() for key in keys}), "checks": [key.name for key in keys]}
+    log = instance.event_log_storage
+    assert isinstance(log, SqlEventLogStorage)
+    with log.index_connection() as connection:
+        rows: Sequence[Any] = connection.execute(BY_COLOUR, asked).all()
+    return rows
+
+
+def _finished(instance: dg.DagsterInstance, runs: set[str]) -> dict[str, dg.DagsterRunStatus]:
     """The status of those runs that planned a check, and ended without it."""
-    runs = {info.latest_planned_run_id for info in infos if info.latest_execution_status == PLANNED}
     if not runs:
         return {}
     ended = instance.get_runs(dg.RunsFilter(run_ids=list(runs), statuses=FINISHED_STATUSES))
     return {run.run_id: run.status for run in ended}
 
 
-def _state(
-    key: dg.AssetCheckKey,
-    definition: dg.PartitionsDefinition | None,
-    infos: Sequence[AssetCheckPartitionInfo],
-    finished: dict[str, dg.DagsterRunStatus],
-) -> AssetCheckState:
-    """One check's partitions by colour; a result that a newer materialisation overtook has none."""
-    if definition is None:
-        return AssetCheckState.empty().with_updates(key, None, infos, finished)
-    valid = partition_keys.keys(definition)
-    colours, runs = defaultdict(set), defaultdict(set)
-    for info in infos:
-        if info.partition_key in valid and info.latest_execution_status == PLANNED:
-            runs[info.latest_planned_run_id].add(info.partition_key)
-        if info.partition_key in valid and (info.latest_execution_status == PLANNED or _is_current(info)):
-            colours[COLOURS[info.latest_execution_status]].add(info.partition_key)
-    state = AssetCheckState(
-        latest_storage_id=max((info.latest_check_event_storage_id for info in infos), default=0),
-        subsets={
-            colour: SerializableEntitySubset(key, definition.subset_with_partition_keys(found))
-            for colour, found in colours.items()
-        },
-        in_progress_runs={
-            run: SerializableEntitySubset(key, definition.subset_with_partition_keys(found))
-            for run, found in runs.items()
-        },
+def _state(key: dg.AssetCheckKey, definition: dg.PartitionsDefinition, rows: Sequence[Any]) -> AssetCheckState:
+    """One check's partitions by colour."""
+    colours: dict[Colour, PartitionsSubset] = defaultdict(definition.empty_subset)
+    runs = {}
+    for row in rows:
+        subset = _subset(definition, row.partitions)
+        colours[COLOURS[row.status]] |= subset
+        if row.status == PLANNED:
+            runs[row.run_id] = SerializableEntitySubset(key, subset)
+    return AssetCheckState(
+        latest_storage_id=max((row.newest for row in rows), default=0),
+        subsets={colour: SerializableEntitySubset(key, subset) for colour, subset in colours.items()},
+        in_progress_runs=runs,
     )
-    return state.with_updates(key, definition, [], finished)
 
 
-def _is_current(info: AssetCheckPartitionInfo) -> bool:
-    """Whether a result speaks of the newest materialisation; a range's names none, but came after its own."""
-    made, spoken_of = info.latest_materialization_storage_id, info.latest_target_materialization_storage_id
-    if made is not None and spoken_of is None:
-        return info.latest_check_event_storage_id > made
-    return info.is_current
+@lru_cache(maxsize=256)
+def _subset(definition: dg.PartitionsDefinition, partitions: str) -> PartitionsSubset:
+    """Those of the partitions, each on a line, that the definition has."""
+    valid = partition_keys.keys(definition).intersection(partitions.split("\n"))
+    return definition.subset_with_partition_keys(valid)

@@ -16,6 +16,7 @@ from dagster_postgres import DagsterPostgresStorage
 from boursomatic_assets import (
     database,
     lookback,  # noqa: F401 - daemon and webserver must know the class by name
+    partition_ranges,
 )
 from boursomatic_assets.event_log import BatchedEventLog
 from boursomatic_assets.run_storage import StagedRunStorage
@@ -58,6 +59,7 @@ class BoursomaticStorage(DagsterPostgresStorage):
         storage._run_storage = StagedRunStorage(storage.postgres_url, should_autocreate_tables=False)
         for part in (storage._event_log_storage, storage.run_storage, storage.schedule_storage):
             part.optimize_for_webserver(STATEMENT_TIMEOUT_MS, pool_recycle=3600, max_overflow=20)
+        partition_ranges.install()
         return storage
 
 

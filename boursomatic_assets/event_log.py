@@ -10,18 +10,29 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.stats import (
+    STEP_STATS_EVENT_TYPES,
+    RunStepKeyStatsSnapshot,
+    build_run_step_stats_from_events,
+)
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.asset_check_state import AssetCheckState
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
-from dagster._serdes import serialize_value
+from dagster._serdes import deserialize_values, serialize_value
 from dagster_postgres import PostgresEventLogStorage
 
 from boursomatic_assets.check_states import Key, check_states
 
 PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 TOGETHER = (PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION)
+
+
+MATERIALIZATIONS_OF_STATS = 1_000
+"""How many materialisations the statistics of a run's steps hold; its events have them all. Dagster reads all of a
+run of ten years for its page, which shows none of them: seconds."""
 
 
 class BatchedEventLog(PostgresEventLogStorage):
@@ -48,6 +59,24 @@ class BatchedEventLog(PostgresEventLogStorage):
         with self.index_transaction() as connection:
             identifiers = [row[0] for row in connection.execute(statement)]
             self._store_asset_event(connection, events[-1], max(identifiers))
+
+    def get_step_stats_for_run(
+        self, run_id: str, step_keys: Sequence[str] | None = None
+    ) -> Sequence[RunStepKeyStatsSnapshot]:
+        """When each step of a run began and ended, its attempts, and its first materialisations."""
+        events = SqlEventLogStorageTable.c
+        of_steps = sa.select(events.id, events.event).where(events.run_id == run_id, events.step_key.is_not(None))
+        if step_keys:
+            of_steps = of_steps.where(events.step_key.in_(step_keys))
+        made = dg.DagsterEventType.ASSET_MATERIALIZATION
+        kinds = [kind.value for kind in STEP_STATS_EVENT_TYPES if kind != made]
+        few = of_steps.where(events.dagster_event_type == made.value).order_by(events.id)
+        told = sa.union_all(
+            of_steps.where(events.dagster_event_type.in_(kinds)), few.limit(MATERIALIZATIONS_OF_STATS)
+        ).subquery()
+        with self.run_connection(run_id) as connection:
+            rows = connection.scalars(sa.select(told.c.event).order_by(told.c.id)).all()
+        return build_run_step_stats_from_events(run_id, deserialize_values(rows, EventLogEntry))
 
     def get_asset_check_state(self, keys: Sequence[Key]) -> Mapping[dg.AssetCheckKey, AssetCheckState]:
         """The partitions of some checks by colour."""

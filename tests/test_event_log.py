@@ -7,10 +7,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.execution.stats import StepEventStatus
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
+from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import Engine, event
 
 from boursomatic_assets import database as db
+from boursomatic_assets import event_log
 from boursomatic_assets.event_log import BatchedEventLog
 from boursomatic_assets.partitions import MARKET_SESSIONS
 
@@ -131,3 +134,18 @@ def test_events_keep_their_order(dagster_instance: dg.DagsterInstance) -> None:
 
 def test_the_project_uses_this_event_log(dagster_instance: dg.DagsterInstance) -> None:
     assert isinstance(dagster_instance.event_log_storage, BatchedEventLog)
+
+
+def test_statistics_of_steps_are_dagsters_with_the_first_materializations(
+    dagster_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(dagster_instance, "2024-06-03", "2024-06-07")
+    log = dagster_instance.event_log_storage
+    theirs = PostgresEventLogStorage.get_step_stats_for_run(log, result.run_id)
+    ours = log.get_step_stats_for_run(result.run_id)
+    assert [vars(stats) for stats in ours] == [vars(stats) for stats in theirs]
+    monkeypatch.setattr(event_log, "MATERIALIZATIONS_OF_STATS", 7)
+    bars, numbers = log.get_step_stats_for_run(result.run_id)
+    assert (len(bars.materialization_events), len(numbers.materialization_events)) == (5, 2)
+    assert (bars.status, numbers.status) == (StepEventStatus.SUCCESS, StepEventStatus.SUCCESS)
+    assert [stats.step_key for stats in log.get_step_stats_for_run(result.run_id, ["numbers"])] == ["numbers"]
