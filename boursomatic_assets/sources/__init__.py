@@ -50,8 +50,8 @@ class Source(Protocol):
         """The instruments it knows, with the columns of `INSTRUMENTS`."""
         ...
 
-    def bars(self, market: Market, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
-        """Daily bars of one market with `ts` in [start, end), and those without a readable `ts`.
+    def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
+        """Bars of one market and interval with `ts` in [start, end), and those without a readable `ts`.
 
         The columns are those of `RAW_BARS`; the rows are as the source has them, good or bad.
         """

@@ -43,15 +43,19 @@ class Files:
         keys = ["symbol", "exchange"]
         return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys).collect()
 
-    def bars(self, market: Market, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
-        """Bars of a market in [start, end); rows that name no known exchange are the first market's."""
+    def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
+        """Bars of a market in [start, end); rows that name no known exchange are the first market's.
+
+        Daily are all that do not say 15m: what is neither is delivered there, and refused.
+        """
         known = [exchange for other in MARKETS.values() for exchange in other.exchanges]
         mine = pl.col("exchange").is_in(market.exchanges)
         if market == next(iter(MARKETS.values())):
             mine = mine | ~pl.col("exchange").is_in(known) | pl.col("exchange").is_null()
         in_time = pl.col("ts").is_between(start, end, closed="left") | pl.col("ts").is_null()
-        daily = pl.col("interval").ne_missing("15m")
-        return pl.concat(self._read(mine & in_time & daily, *RAW_BARS))
+        quarter_hours = pl.col("interval").eq_missing("15m")
+        of_interval = quarter_hours if interval == "15m" else ~quarter_hours
+        return pl.concat(self._read(mine & in_time & of_interval, *RAW_BARS))
 
     def _read(self, wanted: pl.Expr, *names: str) -> list[pl.DataFrame]:
         """The wanted rows of each file, with the columns of these names: no other is read or made.

@@ -65,8 +65,10 @@ class Simulated:
         """The instruments of both markets, with the columns of `INSTRUMENTS`."""
         return pl.concat(_instruments(market, self._count) for market in MARKETS.values())
 
-    def bars(self, market: Market, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
+    def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """Daily bars of one market with `ts` in [start, end), by session and symbol, as `RAW_BARS`."""
+        if interval != "daily":
+            return pl.DataFrame(schema=RAW_BARS)
         sessions = _sessions(market)
         rows = slice(*np.searchsorted(sessions, np.array([start, end], sessions.dtype)))
         listed = _instruments(market, self._count).select("symbol", "exchange")
