@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from boursomatic_assets import database, identifiers, indicators, merging, registry, rejections
+from boursomatic_assets import database, deliveries, identifiers, indicators, merging, registry, rejections
 from boursomatic_assets.assets.recommendations import BARS_OF_A_PIECE, SCHEMA, publish, spoken
 from boursomatic_assets.contracts import judge
 from boursomatic_assets.indicators import LOOKBACK
@@ -33,8 +33,9 @@ def bare(parts: Sequence[Slice]) -> None:
     for part in parts:
         delivery = judge(source.bars(part.market, part.start, part.end), part, listed, source.name)
         with database.engine().begin() as connection:
-            merging.replace(connection, GRAINS["price_bars"], part, delivery.kept.drop("market"))
-            rejections.record(connection, part, delivery.kept, delivery.rejected, "bare")
+            merging.replace(connection, GRAINS["price_bars"], part, delivery.kept.drop("market", "file"))
+            rejections.record(connection, part, delivery, "bare")
+            deliveries.record(connection, part, delivery, "bare")
     for part in parts:
         seen = read(GRAINS["price_bars"], part.looking_back(LOOKBACK))
         rows = indicators.features(seen, part.market.sessions())

@@ -39,7 +39,7 @@ def list_instruments(source: Simulated) -> pl.DataFrame:
 def judged(source: Simulated, part: Slice, listed: pl.DataFrame) -> pl.DataFrame:
     """A slice's bars as `price_bars` takes them."""
     raw = source.bars(part.market, part.start, part.end)
-    return judge(raw, part, listed, "simulated").kept.drop("market")
+    return judge(raw, part, listed, "simulated").kept.drop("market", "file")
 
 
 def execute(*statements: str) -> None:

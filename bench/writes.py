@@ -74,7 +74,7 @@ def lines() -> Iterator[Line]:
 
 
 def _write(merges: dict[str, Merge], part: Slice, listed: pl.DataFrame, name: str, raw: pl.DataFrame) -> None:
-    kept = judge(raw, part, listed, "simulated").kept.drop("market")
+    kept = judge(raw, part, listed, "simulated").kept.drop("market", "file")
     with database.engine().begin() as connection:
         merges[name] = merging.replace(connection, GRAIN, part, kept)
 

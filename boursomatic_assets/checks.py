@@ -1,96 +1,31 @@
 """Asset checks: one function per promise about a table, and by how much it is kept.
 
-What belongs here: what is counted as a breach. Kept elsewhere: how Dagster runs and shows a promise
-(`promises.py`), and what stops a bad frame before it is written (`frames.py`, the tables' constraints).
+What belongs here: what is counted as a breach in what was computed. Kept elsewhere: promises about what was
+delivered (`checks_of_bars.py`), how Dagster runs and shows a promise (`promises.py`), and what stops a bad frame
+before it is written (`frames.py`, the tables' constraints).
 
 A check looks at what is in the table, however it got there, so it also guards against rows written by hand.
 """
 
+import datetime as dt
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import registry
+from boursomatic_assets import computed, registry
+from boursomatic_assets.checks_of_bars import BARS, INSTRUMENT, MINE
+from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.learning.model_files import ModelFileError
-from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.models import LABELS, PROFILES
 from boursomatic_assets.promises import Finding, count, promise, unique
 from boursomatic_assets.signals import parse_snapshot
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 
-_INSTRUMENT = "LEFT JOIN instruments i ON i.id = t.instrument_id"
-_MINE = "(i.exchange = ANY(:exchanges) OR i.id IS NULL)"
-BARS = f"price_bars t {_INSTRUMENT} WHERE t.interval = 'daily' AND t.ts >= :start AND t.ts < :end AND {_MINE}"
-FEATURES = f"features t {_INSTRUMENT} WHERE t.ts >= :start AND t.ts < :end AND {_MINE}"
-ADVICE = f"recommendations t {_INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < :end AND {_MINE}"
-
-
-# --- instruments
-
-
-@promise("instruments")
-def one_row_per_symbol_and_exchange(connection: Connection) -> Finding:
-    """No symbol is listed twice on an exchange, and a unique index guards it."""
-    return unique(connection, "uq_instruments_symbol_exchange", "instruments", "symbol, exchange")
-
-
-@promise("instruments")
-def exchanges_are_known(connection: Connection) -> Finding:
-    """Every instrument's exchange belongs to one of the two markets."""
-    known = [exchange for market in MARKETS.values() for exchange in market.exchanges]
-    return count(connection, "instruments WHERE exchange <> ALL(:known)", {"known": known})
-
-
-# --- price_bars
-
-
-@promise("price_bars")
-def one_bar_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
-    """No instrument has two bars of one interval at one time, and a unique index guards it."""
-    index = "idx_price_bars_instrument_ts_interval"
-    return unique(connection, index, BARS, "t.instrument_id, t.ts, t.interval", bounds(part))
-
-
-@promise("price_bars")
-def prices_are_sane(connection: Connection, part: Slice) -> Finding:
-    """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
-    positive = " AND ".join(f"t.{price} > 0 AND t.{price} < 'Infinity'" for price in "ohlc")
-    ordered = "t.h >= greatest(t.o, t.c, t.l) AND t.l <= least(t.o, t.c)"
-    sane = f"{positive} AND {ordered} AND t.v >= 0 AND t.v < 'Infinity'"
-    return count(connection, f"{BARS} AND NOT ({sane})", bounds(part))
-
-
-@promise("price_bars")
-def bars_have_their_instrument(connection: Connection, part: Slice) -> Finding:
-    """Every bar belongs to an instrument that exists."""
-    return count(connection, f"{BARS} AND i.id IS NULL", bounds(part))
-
-
-@promise("price_bars")
-def bars_are_on_sessions(connection: Connection, part: Slice) -> Finding:
-    """Every bar stands at 00:00 of a date on which its market traded."""
-    return count(
-        connection, f"{BARS} AND t.ts <> ALL(:sessions)", {**bounds(part), "sessions": list(part.sessions)}
-    )
-
-
-@promise("price_bars", blocking=False)
-def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) -> Finding:
-    """Every instrument that is tracked, and was listed by then, has a bar for each session."""
-    expected, present = connection.execute(
-        text(
-            "SELECT count(*), count(t.id) FROM unnest(CAST(:sessions AS timestamp[])) AS s(ts)"
-            " JOIN instruments i ON i.exchange = ANY(:exchanges)"
-            " JOIN LATERAL (SELECT min(ts) AS first, max(ts) AS last FROM price_bars b"
-            "   WHERE b.instrument_id = i.id AND b.interval = 'daily') life"
-            "   ON life.first <= s.ts AND (i.is_active OR life.last >= s.ts)"
-            " LEFT JOIN price_bars t ON t.instrument_id = i.id AND t.ts = s.ts AND t.interval = 'daily'"
-        ),
-        {**bounds(part), "sessions": list(part.sessions)},
-    ).one()
-    return Finding(warnings=expected - present, figures={"expected": expected, "present": present})
+FEATURES = f"features t {INSTRUMENT} WHERE t.ts >= :start AND t.ts < :end AND {MINE}"
+ADVICE = f"recommendations t {INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < :end AND {MINE}"
 
 
 # --- features
@@ -121,6 +56,12 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
     )
     orphans = count(connection, f"{FEATURES} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part))
     return orphans + count(connection, f"{BARS} AND NOT EXISTS ({row})", bounds(part))
+
+
+@promise("features", blocking=False)
+def features_follow_their_bars(connection: Connection, parts: Sequence[Slice]) -> Finding:
+    """No bar changed after the features of its session, or of a later one that looks back on it, were computed."""
+    return _stale(connection, "features", parts)
 
 
 # --- model_versions
@@ -158,6 +99,16 @@ def active_model_file_is_intact(connection: Connection) -> Finding:
         except ModelFileError as error:
             return Finding(errors=1, figures={"problem": str(error)})
     return Finding()
+
+
+@promise("model_versions", blocking=False)
+def versions_follow_what_they_learned_from(connection: Connection) -> Finding:
+    """No bar or feature changed after a version that learned from it was trained.
+
+    Such a version stays, since advice names it; it is only said.
+    """
+    stale = computed.stale_versions(connection)
+    return Finding(warnings=len(stale), figures={"versions": ", ".join(stale)} if stale else {})
 
 
 # --- recommendations
@@ -238,6 +189,15 @@ def _snapshot(row: Any) -> str:
     return "stale" if row.known_at > row.generated_at else "broken"
 
 
+@promise("recommendations", blocking=False)
+def advice_follows_its_features(connection: Connection, parts: Sequence[Slice]) -> Finding:
+    """No feature, bar or model changed after the advice of its session was published.
+
+    What was published stays; computed anew, it is superseded.
+    """
+    return _stale(connection, "recommendations", parts)
+
+
 # --- users
 
 
@@ -245,3 +205,13 @@ def _snapshot(row: Any) -> str:
 def one_account_per_email(connection: Connection) -> Finding:
     """No e-mail address has two accounts, and a unique index guards it."""
     return unique(connection, "uq_users_email", "users", "email")
+
+
+def _stale(connection: Connection, asset: str, parts: Sequence[Slice]) -> Finding:
+    """A warning for each session that does not follow its inputs, as far on as a slice is looked back on."""
+    found: set[tuple[str, dt.date]] = set()
+    for part in parts:
+        stale = computed.stale_sessions(connection, asset, part.looking_ahead(LOOKBACK))
+        found |= {(part.market.name, session) for session in stale}
+    sessions = sorted(session for _, session in found)
+    return Finding(warnings=len(found), figures={"sessions": f"{sessions[0]} .. {sessions[-1]}"} if found else {})

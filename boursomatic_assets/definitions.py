@@ -4,7 +4,7 @@ import os
 
 import dagster as dg
 
-from boursomatic_assets import automation, checks
+from boursomatic_assets import automation, checks, checks_of_bars
 from boursomatic_assets.assets import features, instruments, model_versions, price_bars, recommendations
 from boursomatic_assets.assets.common import OWNERS, about
 from boursomatic_assets.io_manager import PostgresIOManager
@@ -36,7 +36,7 @@ defs = dg.Definitions(
             for asset in dg.load_assets_from_modules(modules, group_name=group)
         ),
     ],
-    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    asset_checks=dg.load_asset_checks_from_modules([checks, checks_of_bars]),
     jobs=[automation.market_session],
     schedules=automation.schedules,
     resources={

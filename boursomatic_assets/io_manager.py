@@ -5,21 +5,25 @@ Kept elsewhere: SQL (`tables.py`, `staging.py`, `merging.py`), how a run is cut 
 (`reporting.py`).
 """
 
+import datetime as dt
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 
 import dagster as dg
 import pandas as pd
 import polars as pl
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from boursomatic_assets import database, merging, rejections
+from boursomatic_assets import computed, database, deliveries, merging, rejections, revisions
 from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.contracts import Delivery
+from boursomatic_assets.differences import Difference
 from boursomatic_assets.merging import Merge
 from boursomatic_assets.partitions import slices
 from boursomatic_assets.pieces import Piecewise, Rows, failures
 from boursomatic_assets.reporting import Report
+from boursomatic_assets.revisions import BARS
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, Grain, Reader, read, read_table
@@ -50,9 +54,12 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         work = _piecewise(obj, grain, slices(context.asset_partition_keys))
 
         def store(piece: Slice) -> None:
+            with database.engine().connect() as connection:
+                begun = computed.clock(connection)
             rows = work.compute(piece)
             frame = rows.kept if isinstance(rows, Delivery) else rows
-            report.add(piece, frame[grain.time], _write(grain, piece, rows, context.run_id), rows)
+            merge = _write(Written(name, grain, piece, context.run_id, begun), rows)
+            report.add(piece, frame[grain.time], merge, rows)
 
         failed = failures(store, work.pieces(cache(_instruments)))
         if failed:
@@ -102,14 +109,33 @@ def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
     Report(INSTRUMENTS.name, merge).of_all(context)
 
 
-def _write(grain: Grain, piece: Slice, rows: Rows, run_id: str) -> Merge:
-    """One slice, one transaction; refused rows go in with the good ones."""
-    frame = rows.kept.drop("market") if isinstance(rows, Delivery) else rows
+@dataclass(frozen=True)
+class Written:
+    """A piece of an asset that a run writes, and when its computation began."""
+
+    asset: str
+    grain: Grain
+    piece: Slice
+    run_id: str
+    begun: dt.datetime
+
+
+def _write(written: Written, rows: Rows) -> Merge:
+    """One slice, one transaction; refused rows, replaced bars and the count of all go in with the good ones."""
+    grain, piece, delivery = written.grain, written.piece, rows if isinstance(rows, Delivery) else None
+    frame = rows.kept.drop("market", "file") if isinstance(rows, Delivery) else rows
+
+    def told(connection: Connection, found: Difference) -> None:
+        if grain.table is BARS:
+            revisions.keep(connection, found, delivery, written.run_id)
+        computed.record(connection, written.asset, piece, written.begun, found.touched(grain.time))
+
     with database.engine().begin() as connection:
         write = merging.supersede if grain.supersedes else merging.replace
-        merge = write(connection, grain, piece, frame)
-        if isinstance(rows, Delivery):
-            rejections.record(connection, piece, frame, rows.rejected, run_id)
+        merge = write(connection, grain, piece, frame, told)
+        if delivery:
+            rejections.record(connection, piece, delivery, written.run_id, grain.interval)
+            deliveries.record(connection, piece, delivery, written.run_id, grain.interval)
     return merge
 
 

@@ -10,6 +10,7 @@ import datetime as dt
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import exchange_calendars
 import numpy as np
@@ -17,6 +18,9 @@ import numpy.typing as npt
 
 EPOCH = dt.date(1990, 1, 2)
 """Session ordinals count from here. Moving it moves every anchor of `indicators.py`, so every feature."""
+
+SETTLING = dt.timedelta(hours=1)
+"""After the close, until when vendors still change a session's bars: auctions, late trades, their own delay."""
 
 Sessions = npt.NDArray[np.datetime64]
 
@@ -30,6 +34,8 @@ class Market:
     timezone: str
     currency: str
     exchanges: tuple[str, ...]
+    extended: tuple[dt.time, dt.time] | None = None
+    """From when to when is traded before the open and after the close, on the exchange's clock."""
 
     def sessions(self) -> Sessions:
         """All sessions from EPOCH to the end of next year, as sorted datetime64[D]."""
@@ -47,11 +53,27 @@ class Market:
         """When the session closes, naive UTC; early closes included."""
         return _naive(_calendar(self.calendar).session_close(session.isoformat()))
 
+    def settles(self, session: dt.date) -> dt.datetime:
+        """When the session's bars are final, naive UTC."""
+        return self.closes(session) + SETTLING
+
+    def hours(self, session: dt.date, *, extended: bool = False) -> tuple[dt.datetime, dt.datetime]:
+        """When trading begins and ends, naive UTC; with what is before the open and after the close, if asked."""
+        if not (extended and self.extended):
+            return self.opens(session), self.closes(session)
+        begin, end = (
+            dt.datetime.combine(session, time, ZoneInfo(self.timezone)).astimezone(dt.UTC).replace(tzinfo=None)
+            for time in self.extended
+        )
+        return begin, end
+
 
 MARKETS = {
     market.name: market
     for market in (
-        Market("US", "XNYS", "America/New_York", "USD", ("NYSE", "NASDAQ", "NYSEMKT", "US")),
+        Market(
+            "US", "XNYS", "America/New_York", "USD", ("NYSE", "NASDAQ", "NYSEMKT", "US"), (dt.time(4), dt.time(20))
+        ),
         Market("EURONEXT", "XPAR", "Europe/Paris", "EUR", ("EURONEXT",)),
     )
 }

@@ -10,6 +10,7 @@ has no row stay as they are, so that an empty delivery never wipes a full slice.
 another connection, which sees what was committed: a transaction writes a slice once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -44,13 +45,22 @@ class Merge:
         )
 
 
-def replace(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Merge:
-    """Make a slice equal to the frame: vanished keys go, changed rows change.
+Told = Callable[[Connection, Difference], None]
+"""Who is told, in the transaction, what it is about to do."""
+
+
+def _nobody(connection: Connection, found: Difference) -> None:
+    """Nobody needs to know."""
+
+
+def replace(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame, told: Told = _nobody) -> Merge:
+    """Make a slice equal to the frame: vanished keys go, changed rows change. `told` sees what before it is done.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
     found = _difference(connection, grain, part, frame)
+    told(connection, found)
     if found.vanished.height:
         name = stage(connection, grain.table, found.vanished)
         connection.exec_driver_sql(
@@ -76,7 +86,9 @@ def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> Merge:
     return _counts(found)
 
 
-def supersede(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Merge:
+def supersede(
+    connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame, told: Told = _nobody
+) -> Merge:
     """Make the current rows of a slice equal to the frame without losing one: what it replaces is archived.
 
     Of each instrument and profile the current row of the newest session is then the active one, whatever
@@ -86,6 +98,7 @@ def supersede(connection: Connection, grain: Grain, part: Slice, frame: pl.DataF
         frames.FrameError: the frame does not fit the table or the slice.
     """
     found = _difference(connection, grain, part, frame)
+    told(connection, found)
     replaced = pl.concat([found.vanished, found.changed.select(found.vanished.columns)])
     if replaced.height:
         name = stage(connection, grain.table, replaced)

@@ -174,6 +174,44 @@ class PriceBar(Table, table=True):
     created_at: NaiveDatetime = _now("Record creation")
 
 
+class PriceBarRevision(Table, table=True):
+    """A bar as it was known for some time, before another delivery changed it or no longer had it.
+
+    Extension: the whole table, because "what did we know when we said BUY" must have an answer. A bar is known
+    since its `price_bars.created_at`; what was known before is here.
+    """
+
+    __tablename__ = "price_bar_revisions"
+    __table_args__ = (
+        Index(
+            "idx_price_bar_revisions_instrument_ts_interval",
+            "instrument_id",
+            "ts",
+            "interval",
+            "known_until",
+            unique=True,
+        ),
+        {"info": {"key": ("instrument_id", "ts", "interval", "known_until")}},
+    )
+
+    id: UUID = _id("Unique revision identifier")
+    instrument_id: UUID = Field(foreign_key="instruments.id", description="Associated instrument")
+    ts: NaiveDatetime = Field(index=True, description="Bar timestamp")
+    interval: str = Field(sa_type=String(10), description="Time interval")
+    o: float = Field(description="Open price that was known")
+    h: float = Field(description="High price that was known")
+    l: float = Field(description="Low price that was known")  # noqa: E741 - the specification's name
+    c: float = Field(description="Close price that was known")
+    v: float = Field(description="Volume that was known")
+    known_from: NaiveDatetime = Field(description="When it was first known so")
+    known_until: NaiveDatetime = Field(description="When it was replaced, or was gone")
+    source: str | None = Field(default=None, sa_type=String(50), description="Source that replaced it")
+    file: str | None = Field(
+        default=None, sa_type=String(500), description="File with the bar that replaced it; null: it is gone"
+    )
+    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that replaced it")
+
+
 class Feature(Table, table=True):
     """One row of features per instrument and daily bar; `ts` is that bar's, the session date at 00:00 UTC."""
 
@@ -307,6 +345,71 @@ class RejectedBar(Table, table=True):
     file: str | None = Field(default=None, sa_type=String(500), description="File it stood in")
     line: int | None = Field(default=None, sa_type=BigInteger, description="Line of that file, from 1")
     raw: dict[str, Any] = Field(sa_type=_JSON, description="The row as delivered")
+    interval: str = Field(
+        default="daily",
+        sa_type=String(10),
+        sa_column_kwargs={"server_default": "daily"},
+        description="Interval it was delivered for",
+    )
     reason: str = Field(sa_type=String(100), index=True, description="The rule it broke")
     run_id: str | None = Field(default=None, sa_type=String(50), description="Run that refused it")
     rejected_at: NaiveDatetime = _now("When it was refused")
+
+
+class DeliveredSession(Table, table=True):
+    """What the newest delivery of a market's session held: every row is kept, merged or rejected.
+
+    Extension: the whole table, because that nothing was dropped silently must be provable afterwards.
+    """
+
+    __tablename__ = "delivered_sessions"
+    __table_args__ = (
+        Index(
+            "uq_delivered_sessions",
+            "market",
+            "session",
+            "interval",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint("delivered = kept + merged + rejected", name="accounted"),
+        {"info": {"key": ("market", "session", "interval")}},
+    )
+
+    id: UUID = _id("Unique delivery identifier")
+    market: str = Field(sa_type=String(50), description="Market it was delivered for")
+    session: NaiveDatetime | None = Field(
+        default=None, description="Session; null for rows without a readable time"
+    )
+    interval: str = Field(sa_type=String(10), description="Time interval")
+    source: str = Field(sa_type=String(50), description="Source that delivered it")
+    delivered: int = Field(description="Rows that came")
+    kept: int = Field(description="Rows that became bars")
+    merged: int = Field(description="Rows that repeated a kept one")
+    rejected: int = Field(description="Rows that were refused, see `rejected_bars`")
+    repaired: int = Field(description="Kept rows whose high or low was off by float noise")
+    provisional: bool = Field(
+        description="Whether it came before the session had settled, and was not confirmed since"
+    )
+    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that first found it so")
+    delivered_at: NaiveDatetime = _now("When it was first found so")
+
+
+class ComputedSession(Table, table=True):
+    """When an asset's rows of a market's session were computed, and when they last changed.
+
+    Extension: the whole table, because a correction must be followed through look-backs of any length.
+    """
+
+    __tablename__ = "computed_sessions"
+    __table_args__ = (
+        UniqueConstraint("asset", "market", "session"),
+        {"info": {"key": ("asset", "market", "session")}},
+    )
+
+    id: UUID = _id("Unique computation identifier")
+    asset: str = Field(sa_type=String(50), description="Asset that was computed")
+    market: str = Field(sa_type=String(50), description="Market it was computed for")
+    session: NaiveDatetime = Field(description="Session it was computed for")
+    computed_at: NaiveDatetime = Field(description="When its inputs were about to be read")
+    changed_at: NaiveDatetime = Field(description="When its rows last changed")

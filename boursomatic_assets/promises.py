@@ -42,13 +42,13 @@ class Finding:
 def promise(asset: str, *, blocking: bool = True) -> Callable[[Callable[..., Finding]], dg.AssetChecksDefinition]:
     """Make a function an asset check of its name, described by its docstring.
 
-    The function takes a connection and, for an asset cut into slices, one slice of the run; its findings over
-    all slices are added up. Errors fail the check, and stop what is downstream if it is blocking; warnings
-    fail it with a lower severity, and stop nothing.
+    The function takes a connection and, for an asset cut into slices, one slice of the run (`part`), and its
+    findings over all slices are added up; or all of them at once (`parts`). Errors fail the check, and stop what
+    is downstream if it is blocking; warnings fail it with a lower severity, and stop nothing.
     """
 
     def decorate(function: Callable[..., Finding]) -> dg.AssetChecksDefinition:
-        per_slice = function.__code__.co_argcount > 1
+        about = function.__code__.co_varnames[: function.__code__.co_argcount][1:]
 
         @dg.asset_check(
             asset=asset,
@@ -59,8 +59,10 @@ def promise(asset: str, *, blocking: bool = True) -> Callable[[Callable[..., Fin
         )
         def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
             with database.engine().connect() as connection:
-                if not per_slice:
+                if not about:
                     return _result(function(connection))
+                if about == ("parts",):
+                    return _result(function(connection, slices(context.partition_keys)))
                 findings = (function(connection, part) for part in slices(context.partition_keys))
                 return _result(functools.reduce(operator.add, findings))
 

@@ -3,18 +3,23 @@
 What belongs here: writing `rejected_bars`. Kept elsewhere: why a row is refused (`contracts.py`).
 """
 
+from uuid import UUID
+
 import polars as pl
 from sqlalchemy import Connection, Table, text
 
 from boursomatic_assets import frames
+from boursomatic_assets.contracts import Delivery
 from boursomatic_assets.models import RejectedBar
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.staging import stage
+from boursomatic_assets.staging import quote, stage
 
 REJECTED_BARS: Table = RejectedBar.__table__
 
+_THERE = "market = :market AND interval = :interval AND (session IS NULL OR session = ANY(:sessions))"
 
-def record(connection: Connection, part: Slice, kept: pl.DataFrame, rejected: pl.DataFrame, run_id: str) -> int:
+
+def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> int:
     """Make the refusals of the sessions that were delivered equal to `rejected`; returns how many there are.
 
     A row that was refused before stays with its first run and time. Rows without a readable time belong to
@@ -22,28 +27,26 @@ def record(connection: Connection, part: Slice, kept: pl.DataFrame, rejected: pl
 
     Args:
         connection: the transaction that also writes the kept rows.
-        part: the slice that was delivered.
-        kept: its good rows; only their sessions matter.
-        rejected: refused rows of this and maybe other slices, as in `contracts.Delivery`.
+        part: the slice that was delivered; refused rows of others are left alone.
+        delivery: what was delivered; of its kept rows only their sessions matter.
         run_id: the run that refused them.
+        interval: what was delivered, `daily` or `15m`.
     """
-    in_part = pl.col("session").is_between(part.start, part.end, closed="left") | pl.col("session").is_null()
-    rejected = rejected.filter((pl.col("market") == part.market.name) & in_part).unique("id", maintain_order=True)
-    sessions = pl.concat([kept["ts"], rejected["session"].drop_nulls()]).unique()
-    if kept.is_empty() and rejected.is_empty():
+    delivery = delivery.of(part)
+    sessions = delivery.counts["session"].drop_nulls().unique()
+    if delivery.counts.is_empty():
         return 0
-    rows = frames.check(REJECTED_BARS, rejected.with_columns(run_id=pl.lit(run_id)))
-    staged = stage(connection, REJECTED_BARS, rows)
-    connection.execute(
-        text(
-            "DELETE FROM rejected_bars t WHERE market = :market"
-            " AND (session IS NULL OR session = ANY(:sessions))"
-            f" AND NOT EXISTS (SELECT FROM {staged} s WHERE s.id = t.id)"
-        ),
-        {"market": part.market.name, "sessions": sessions.to_list()},
-    )
-    columns = ", ".join(rows.columns)
-    connection.exec_driver_sql(
-        f"INSERT INTO rejected_bars ({columns}) SELECT {columns} FROM {staged} ON CONFLICT DO NOTHING"
-    )
-    return rows.height
+    rejected = delivery.rejected.unique("id", maintain_order=True)
+    mine = {"market": part.market.name, "interval": interval, "sessions": sessions.to_list()}
+    known = set(connection.scalars(text(f"SELECT id::text FROM rejected_bars WHERE {_THERE}"), mine))
+    if cleared := known - set(rejected["id"]):
+        connection.execute(text("DELETE FROM rejected_bars WHERE id = ANY(:ids)"), {"ids": [*map(UUID, cleared)]})
+    new = rejected.filter(~pl.col("id").is_in(known)).with_columns(run_id=pl.lit(run_id))
+    if new.height:
+        rows = frames.check(REJECTED_BARS, new)
+        columns = ", ".join(map(quote, rows.columns))
+        staged = stage(connection, REJECTED_BARS, rows)
+        connection.exec_driver_sql(
+            f"INSERT INTO rejected_bars ({columns}) SELECT {columns} FROM {staged} ON CONFLICT DO NOTHING"
+        )
+    return rejected.height

@@ -44,7 +44,7 @@ class Report:
             self.partitions[key] = {"dagster/partition_row_count": counts.get(date, 0)} | closed
         if isinstance(rows, Delivery):
             self.rejected.update(rows.rejected["id"])  # a row without a time comes with every piece
-            self.judged.update(merged=rows.merged, repaired=rows.repaired)
+            self.judged.update({outcome: rows.total(outcome) for outcome in ("delivered", "merged", "repaired")})
             self.judged["rejected"] = len(self.rejected)
 
     def of_all(self, context: dg.OutputContext) -> None:

@@ -53,6 +53,13 @@ class Slice:
         earlier = dates[(dates >= first) & (dates < np.datetime64(self.dates[0]))]
         return Slice(self.market, (*earlier.tolist(), *self.dates))
 
+    def looking_ahead(self, sessions: int) -> "Slice":
+        """The slice, ended so many sessions of its market later, or where the market's calendar ends."""
+        own, dates = self.market.sessions(), all_sessions()
+        end = np.searchsorted(own, np.datetime64(self.dates[-1]), side="right") - 1 + sessions
+        later = dates[(dates > np.datetime64(self.dates[-1])) & (dates <= own[min(int(end), len(own) - 1)])]
+        return Slice(self.market, (*self.dates, *later.tolist()))
+
     def __str__(self) -> str:
         ends = dict.fromkeys((self.dates[0].isoformat(), self.dates[-1].isoformat()))
         return f"{self.market.name} {' .. '.join(ends)}"

@@ -28,17 +28,19 @@ class Grain:
     """How an asset lies in its table.
 
     `time` is the column that sessions are cut by, `own` the condition, of one column, for the rows that are the
-    asset's, and `supersedes` says that replaced rows are archived instead of changed.
+    asset's, `supersedes` says that replaced rows are archived instead of changed, and `interval` is that of bars.
     """
 
     table: Table
     time: str
     own: str = "id IS NOT NULL"
     supersedes: bool = False
+    interval: str = "daily"
 
 
 GRAINS = {
     "price_bars": Grain(PriceBar.__table__, "ts", "interval = 'daily'"),
+    "price_bars_15m": Grain(PriceBar.__table__, "ts", "interval = '15m'", interval="15m"),
     "features": Grain(Feature.__table__, "ts"),
     "recommendations": Grain(Recommendation.__table__, "as_of", "superseded_at IS NULL", supersedes=True),
 }
@@ -54,7 +56,7 @@ def read(grain: Grain, part: Slice, names: tuple[str, ...] = ()) -> pl.DataFrame
         .where(INSTRUMENTS.c.exchange.in_(part.market.exchanges), text(f"{table.name}.{grain.own}"))
         .where(table.c[grain.time] >= part.start, table.c[grain.time] < part.end)
     )
-    return _fetch(_in_order(statement, table)).with_columns(market=pl.lit(part.market.name))
+    return fetch(_in_order(statement, table)).with_columns(market=pl.lit(part.market.name))
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Reader:
 
 def read_table(table: Table) -> pl.DataFrame:
     """A whole small table, sorted by key; uuid and JSON as text."""
-    return _fetch(_in_order(select(*map(_readable, table.columns)), table))
+    return fetch(_in_order(select(*map(_readable, table.columns)), table))
 
 
 def _in_order(statement: Select[Any], table: Table) -> Select[Any]:
@@ -78,7 +80,7 @@ def _in_order(statement: Select[Any], table: Table) -> Select[Any]:
     return statement.order_by(*(table.c[name] for name in frames.key(table)))
 
 
-def _fetch(statement: Select[Any]) -> pl.DataFrame:
+def fetch(statement: Select[Any]) -> pl.DataFrame:
     """The rows of a query, straight into polars through Arrow; uuid and JSON as text.
 
     Arrow's driver reads with COPY, which is several times faster but takes no parameters; so the values, which

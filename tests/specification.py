@@ -163,9 +163,56 @@ raw                      | JSON         | NOT NULL
 reason                   | VARCHAR(100) | NOT NULL
 run_id                   | VARCHAR(50)  | NULL
 rejected_at              | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+interval                 | VARCHAR(10)  | NOT NULL, DEFAULT 'daily'::character varying
 
 ix_rejected_bars_market_session on (market, session)
 ix_rejected_bars_reason on (reason)
+""",
+    "price_bar_revisions": """
+id                       | UUID         | PK
+instrument_id            | UUID         | FK(instruments.id), NOT NULL
+ts                       | TIMESTAMP    | NOT NULL
+interval                 | VARCHAR(10)  | NOT NULL
+o                        | FLOAT        | NOT NULL
+h                        | FLOAT        | NOT NULL
+l                        | FLOAT        | NOT NULL
+c                        | FLOAT        | NOT NULL
+v                        | FLOAT        | NOT NULL
+known_from               | TIMESTAMP    | NOT NULL
+known_until              | TIMESTAMP    | NOT NULL
+source                   | VARCHAR(50)  | NULL
+file                     | VARCHAR(500) | NULL
+run_id                   | VARCHAR(50)  | NULL
+
+ix_price_bar_revisions_ts on (ts)
+idx_price_bar_revisions_instrument_ts_interval on (instrument_id, ts, interval, known_until) UNIQUE
+""",
+    "delivered_sessions": """
+id                       | UUID         | PK
+market                   | VARCHAR(50)  | NOT NULL
+session                  | TIMESTAMP    | NULL
+interval                 | VARCHAR(10)  | NOT NULL
+source                   | VARCHAR(50)  | NOT NULL
+delivered                | INTEGER      | NOT NULL
+kept                     | INTEGER      | NOT NULL
+merged                   | INTEGER      | NOT NULL
+rejected                 | INTEGER      | NOT NULL
+repaired                 | INTEGER      | NOT NULL
+provisional              | BOOLEAN      | NOT NULL
+run_id                   | VARCHAR(50)  | NULL
+delivered_at             | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+uq_delivered_sessions on (market, session, interval) UNIQUE
+""",
+    "computed_sessions": """
+id                       | UUID         | PK
+asset                    | VARCHAR(50)  | NOT NULL
+market                   | VARCHAR(50)  | NOT NULL
+session                  | TIMESTAMP    | NOT NULL
+computed_at              | TIMESTAMP    | NOT NULL
+changed_at               | TIMESTAMP    | NOT NULL
+
+uq_computed_sessions_asset_market_session on (asset, market, session) UNIQUE
 """,
 }
 

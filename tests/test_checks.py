@@ -118,7 +118,24 @@ def of_advice(change_: str, *constraints: str, where: str = "true") -> Damage:
     return damage("advice_is_valid", *free, change("recommendations", change_, 2, where), errors=2)
 
 
+def corrected(asset: str, session: str) -> str:
+    return (
+        "UPDATE computed_sessions SET changed_at = clock_timestamp()"
+        f" WHERE asset = '{asset}' AND market = 'US' AND session = '{session}'"
+    )
+
+
 DAMAGES = [
+    damage("every_delivered_row_is_accounted_for", remove("price_bars", 2), errors=1),
+    damage(
+        "every_delivered_row_is_accounted_for",
+        "UPDATE delivered_sessions SET delivered = delivered + 1, rejected = rejected + 1"
+        " WHERE market = 'US' AND session >= '2024-02-28'",
+        errors=2,
+    ),
+    damage("features_follow_their_bars", corrected("price_bars", "2024-02-28"), warnings=2),
+    damage("advice_follows_its_features", corrected("features", "2024-02-28"), warnings=1),
+    damage("versions_follow_what_they_learned_from", corrected("price_bars", "2023-12-29"), warnings=2),
     damage(
         "one_row_per_symbol_and_exchange",
         without("instruments", "uq_instruments_symbol_exchange"),

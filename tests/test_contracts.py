@@ -32,7 +32,7 @@ def one(**changed: Any) -> pl.DataFrame:
 def test_good_bars_are_kept_as_they_came() -> None:
     delivery = judged(GOOD)
     assert delivery.rejected.is_empty()
-    assert delivery.merged == delivery.repaired == 0
+    assert delivery.total("merged") == delivery.total("repaired") == 0
     assert delivery.kept.select("ts", *"ohlcv", "interval").equals(GOOD.select("ts", *"ohlcv", "interval"))
     assert delivery.kept["instrument_id"].to_list() == [IDS["ACME"], IDS["BOLT"]] * 2
     assert delivery.kept["market"].unique().to_list() == ["US"]
@@ -86,7 +86,7 @@ def test_a_volume_of_nothing_is_good() -> None:
 def test_float_noise_is_repaired_and_counted() -> None:
     noisy = pl.concat([one(h=11.0, c=11.0 * (1 + NOISE / 2)), GOOD.tail(1).with_columns(o=9.0 * (1 - NOISE / 2))])
     delivery = judged(noisy)
-    assert delivery.repaired == 2
+    assert delivery.total("repaired") == 2
     assert delivery.kept["h"].to_list() == [11.0 * (1 + NOISE / 2), 11.0]
     assert delivery.kept["l"].to_list() == [9.0, 9.0 * (1 - NOISE / 2)]
 
@@ -94,18 +94,18 @@ def test_float_noise_is_repaired_and_counted() -> None:
 @pytest.mark.parametrize("changed", [{"c": 11.0 * (1 + 2 * NOISE)}, {"o": 9.0 * (1 - 2 * NOISE)}])
 def test_more_than_noise_is_refused(changed: dict[str, float]) -> None:
     delivery = judged(one(**changed))
-    assert (delivery.kept.height, delivery.repaired, delivery.rejected.height) == (0, 0, 1)
+    assert (delivery.kept.height, delivery.total("repaired"), delivery.rejected.height) == (0, 0, 1)
 
 
 def test_identical_twins_are_one_bar() -> None:
     delivery = judged(pl.concat([GOOD, one(file="again.csv", line=7)]))
-    assert (delivery.kept.height, delivery.merged, delivery.rejected.height) == (4, 1, 0)
+    assert (delivery.kept.height, delivery.total("merged"), delivery.rejected.height) == (4, 1, 0)
 
 
 def test_of_contradicting_twins_neither_is_believed() -> None:
     delivery = judged(pl.concat([GOOD, one(c=10.5), one(c=10.5)]))
     assert delivery.rejected["reason"].to_list() == [TWINS, TWINS]
-    assert (delivery.kept.height, delivery.merged) == (3, 1)
+    assert (delivery.kept.height, delivery.total("merged")) == (3, 1)
 
 
 def test_a_bad_twin_does_not_harm_the_good_one() -> None:
@@ -160,7 +160,7 @@ def test_the_same_rejected_row_has_the_same_id_in_any_company() -> None:
 def test_deliveries_add_up() -> None:
     first, second = judged(pl.concat([GOOD, GOOD])), judged(one(c=None))
     total = first + second
-    assert (total.kept.height, total.merged, total.rejected.height) == (4, 4, 1)
+    assert (total.kept.height, total.total("merged"), total.rejected.height) == (4, 4, 1)
 
 
 def test_an_empty_delivery_is_judged() -> None:
@@ -197,8 +197,8 @@ def likely(row: dict[str, Any]) -> dict[str, Any]:
 def test_no_row_is_lost_and_what_is_kept_fits_its_table(rows: list[dict[str, Any]]) -> None:
     raw = pl.DataFrame(rows, schema=RAW_BARS)
     delivery = judged(raw)
-    assert delivery.kept.height + delivery.merged + delivery.rejected.height == raw.height
-    frames.check(PriceBar.__table__, delivery.kept.drop("market"))
+    assert delivery.kept.height + delivery.total("merged") + delivery.rejected.height == raw.height
+    frames.check(PriceBar.__table__, delivery.kept.drop("market", "file"))
     frames.check(REJECTED_BARS, delivery.rejected.with_columns(run_id=pl.lit("run")))
     assert delivery.kept.filter(pl.col("h") < pl.max_horizontal(*"ocl")).is_empty()
     assert all(json.loads(row) for row in delivery.rejected["raw"])

@@ -1,6 +1,7 @@
 """The IO manager, through real Dagster runs: frames in, slices out, look-backs back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -215,7 +216,7 @@ def test_refused_rows_go_with_their_slice_when_it_fails(listed: Engine) -> None:
     """One transaction: no refusal without the good rows of the same delivery."""
     raw = pl.concat([delivered("ACME", MONDAY), delivered("BOLT", MONDAY, c=None)])
     delivery = judge(raw, slice_of("US", MONDAY), instruments(), "toy")
-    broken = Delivery(delivery.kept, delivery.rejected.with_columns(reason=pl.lit("x" * 101)))
+    broken = replace(delivery, rejected=delivery.rejected.with_columns(reason=pl.lit("x" * 101)))
     with pytest.raises(Exception, match="value too long"):
         materialize(asset_named("price_bars", broken, Delivery), f"{MONDAY}|US")
     assert rows_of(listed, "SELECT (SELECT count(*) FROM price_bars) + (SELECT count(*) FROM rejected_bars)") == [

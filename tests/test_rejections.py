@@ -1,6 +1,7 @@
 """Rejections: refused rows are kept as they came, and cleared when they are delivered again in order."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ BOTH = slice_of("US", MONDAY, TUESDAY)
 def record(engine: Engine, raw: pl.DataFrame, part: Slice = BOTH, run: str = "first") -> int:
     delivery = judge(raw, part, instruments(), "toy")
     with engine.begin() as connection:
-        return rejections.record(connection, part, delivery.kept, delivery.rejected, run)
+        return rejections.record(connection, part, delivery, run)
 
 
 def bad(*dates: str, **changed: Any) -> pl.DataFrame:
@@ -79,8 +80,9 @@ def test_a_slice_records_its_own_rows_only(migrated: Engine) -> None:
     monday = slice_of("US", MONDAY)
     delivery = judge(bad(MONDAY, TUESDAY), BOTH, instruments(), "toy")
     paris = delivery.rejected.with_columns(market=pl.lit("EURONEXT"))
+    both = replace(delivery, rejected=pl.concat([delivery.rejected, paris]))
     with migrated.begin() as connection:
-        rejections.record(connection, monday, delivery.kept, pl.concat([delivery.rejected, paris]), "first")
+        rejections.record(connection, monday, both, "first")
     assert recorded(migrated) == [(MONDAY, PRICE, "first", "US")]
 
 
@@ -111,7 +113,7 @@ def test_a_row_without_a_time_that_two_slices_deliver_is_one_refusal(migrated: E
     delivery = one + other
     for part in parts:
         with migrated.begin() as connection:
-            rejections.record(connection, part, delivery.kept, delivery.rejected, "first")
+            rejections.record(connection, part, delivery, "first")
     assert recorded(migrated) == [(None, TIME, "first", "US")]
 
 

@@ -15,10 +15,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel
 
 from boursomatic_assets.models import (
+    ComputedSession,
+    DeliveredSession,
     Feature,
     Instrument,
     ModelVersion,
     PriceBar,
+    PriceBarRevision,
     Recommendation,
     RejectedBar,
     Table,
@@ -27,7 +30,10 @@ from boursomatic_assets.models import (
 )
 
 FRIDAY = datetime(2024, 1, 5)
-MODELS = (User, UserSettings, Instrument, PriceBar, Feature, ModelVersion, Recommendation, RejectedBar)
+MODELS = (
+    User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
+    DeliveredSession, ComputedSession,
+)  # fmt: skip
 TABLES = Table.metadata.sorted_tables
 
 BAD_VALUES = [
@@ -56,6 +62,7 @@ BAD_VALUES = [
     ),
     ("recommendations", "horizon_days = 0", "ck_recommendations_horizon_days"),
     ("recommendations", "superseded_at = now()", "ck_recommendations_superseded_is_inactive"),
+    ("delivered_sessions", "merged = 1", "ck_delivered_sessions_accounted"),
 ]
 
 
@@ -82,6 +89,31 @@ def one_of_each() -> list[SQLModel]:
             as_of=FRIDAY,
         ),
         RejectedBar(market="US", source="files", raw={"close": "n/a"}, reason="close_is_a_number"),
+        PriceBarRevision(
+            instrument_id=apple.id,
+            ts=FRIDAY,
+            o=10,
+            h=12,
+            l=9,
+            c=10,
+            v=0,
+            interval="daily",
+            known_from=FRIDAY,
+            known_until=FRIDAY,
+        ),
+        DeliveredSession(
+            market="US",
+            session=FRIDAY,
+            interval="daily",
+            source="files",
+            provisional=False,
+            delivered=2,
+            kept=1,
+            merged=0,
+            rejected=1,
+            repaired=0,
+        ),
+        ComputedSession(asset="features", market="US", session=FRIDAY, computed_at=FRIDAY, changed_at=FRIDAY),
     ]
 
 

@@ -1,0 +1,114 @@
+"""Asset checks of what is delivered: instruments and bars.
+
+What belongs here: what is counted as a breach there. Kept elsewhere: promises about what is computed from them
+(`checks.py`), how Dagster runs and shows a promise (`promises.py`), why a row is refused (`contracts.py`).
+"""
+
+from sqlalchemy import Connection, text
+
+from boursomatic_assets.contracts import OUTCOMES
+from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.promises import Finding, count, promise, unique
+from boursomatic_assets.slices import Slice
+from boursomatic_assets.staging import bounds
+
+INSTRUMENT = "LEFT JOIN instruments i ON i.id = t.instrument_id"
+MINE = "(i.exchange = ANY(:exchanges) OR i.id IS NULL)"
+BARS = f"price_bars t {INSTRUMENT} WHERE t.interval = 'daily' AND t.ts >= :start AND t.ts < :end AND {MINE}"
+
+
+# --- instruments
+
+
+@promise("instruments")
+def one_row_per_symbol_and_exchange(connection: Connection) -> Finding:
+    """No symbol is listed twice on an exchange, and a unique index guards it."""
+    return unique(connection, "uq_instruments_symbol_exchange", "instruments", "symbol, exchange")
+
+
+@promise("instruments")
+def exchanges_are_known(connection: Connection) -> Finding:
+    """Every instrument's exchange belongs to one of the two markets."""
+    known = [exchange for market in MARKETS.values() for exchange in market.exchanges]
+    return count(connection, "instruments WHERE exchange <> ALL(:known)", {"known": known})
+
+
+# --- price_bars
+
+
+@promise("price_bars")
+def one_bar_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
+    """No instrument has two bars of one interval at one time, and a unique index guards it."""
+    index = "idx_price_bars_instrument_ts_interval"
+    return unique(connection, index, BARS, "t.instrument_id, t.ts, t.interval", bounds(part))
+
+
+@promise("price_bars")
+def prices_are_sane(connection: Connection, part: Slice) -> Finding:
+    """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
+    positive = " AND ".join(f"t.{price} > 0 AND t.{price} < 'Infinity'" for price in "ohlc")
+    ordered = "t.h >= greatest(t.o, t.c, t.l) AND t.l <= least(t.o, t.c)"
+    sane = f"{positive} AND {ordered} AND t.v >= 0 AND t.v < 'Infinity'"
+    return count(connection, f"{BARS} AND NOT ({sane})", bounds(part))
+
+
+@promise("price_bars")
+def bars_have_their_instrument(connection: Connection, part: Slice) -> Finding:
+    """Every bar belongs to an instrument that exists."""
+    return count(connection, f"{BARS} AND i.id IS NULL", bounds(part))
+
+
+@promise("price_bars")
+def bars_are_on_sessions(connection: Connection, part: Slice) -> Finding:
+    """Every bar stands at 00:00 of a date on which its market traded."""
+    return count(
+        connection, f"{BARS} AND t.ts <> ALL(:sessions)", {**bounds(part), "sessions": list(part.sessions)}
+    )
+
+
+@promise("price_bars", blocking=False)
+def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) -> Finding:
+    """Every instrument that is tracked, and was listed by then, has a bar for each session."""
+    expected, present = connection.execute(
+        text(
+            "SELECT count(*), count(t.id) FROM unnest(CAST(:sessions AS timestamp[])) AS s(ts)"
+            " JOIN instruments i ON i.exchange = ANY(:exchanges)"
+            " JOIN LATERAL (SELECT min(ts) AS first, max(ts) AS last FROM price_bars b"
+            "   WHERE b.instrument_id = i.id AND b.interval = 'daily') life"
+            "   ON life.first <= s.ts AND (i.is_active OR life.last >= s.ts)"
+            " LEFT JOIN price_bars t ON t.instrument_id = i.id AND t.ts = s.ts AND t.interval = 'daily'"
+        ),
+        {**bounds(part), "sessions": list(part.sessions)},
+    ).one()
+    return Finding(warnings=expected - present, figures={"expected": expected, "present": present})
+
+
+@promise("price_bars")
+def every_delivered_row_is_accounted_for(connection: Connection, part: Slice) -> Finding:
+    """Rows that came = kept + merged + rejected, and the tables hold as many bars and refusals as were counted.
+
+    A delivery of which nothing was kept left the bars that were there as they were.
+    """
+    held = (
+        "(SELECT b.ts AS session, count(*) AS n FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
+        " WHERE b.interval = 'daily' AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges)"
+        " GROUP BY 1)"
+    )
+    refused = (
+        "(SELECT session, count(*) AS n FROM rejected_bars r WHERE r.market = :market AND r.interval = 'daily'"
+        " GROUP BY 1)"
+    )
+    counted = (
+        f"delivered_sessions d LEFT JOIN {held} h ON h.session = d.session"
+        f" LEFT JOIN {refused} r ON r.session IS NOT DISTINCT FROM d.session"
+        " WHERE d.market = :market AND d.interval = 'daily'"
+        " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
+    )
+    given = {**bounds(part), "market": part.market.name}
+    sums = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in OUTCOMES)
+    figures = connection.execute(text(f"SELECT {sums} FROM {counted}"), given).one()._asdict()
+    wrong = (
+        "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0)"
+        " OR d.kept > 0 AND d.kept <> coalesce(h.n, 0)"
+    )
+    return count(connection, f"{counted} AND ({wrong})", given) + Finding(figures=figures)

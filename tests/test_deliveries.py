@@ -1,0 +1,75 @@
+"""Deliveries: of each session it is known how many rows came, and what became of them."""
+
+import datetime as dt
+from typing import Any
+
+import polars as pl
+import pytest
+from frames_of import delivered, instruments, rows_of, slice_of
+from sqlalchemy import Connection, Engine
+
+from boursomatic_assets import deliveries
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.slices import Slice
+
+MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
+BOTH = slice_of("US", MONDAY, TUESDAY)
+OUTCOMES = "delivered, kept, merged, rejected, repaired"
+
+
+def record(engine: Engine, *raw: pl.DataFrame, part: Slice = BOTH, run: str = "first") -> None:
+    with engine.begin() as connection:
+        deliveries.record(connection, part, judge(pl.concat(raw), part, instruments(), "toy"), run)
+
+
+def recorded(engine: Engine, columns: str = OUTCOMES) -> list[Any]:
+    return rows_of(engine, f"SELECT to_char(session, 'Dy'), {columns} FROM delivered_sessions ORDER BY session")
+
+
+def test_rows_that_came_are_kept_merged_or_rejected(migrated: Engine) -> None:
+    good = delivered("ACME BOLT", MONDAY, TUESDAY)
+    twin, bad = delivered("ACME", MONDAY), delivered("ACME", MONDAY, v=-1.0)
+    noisy = delivered("BOLT", TUESDAY, h=10.0 - 1e-9)
+    record(migrated, good.filter(pl.col("symbol") == "ACME"), delivered("BOLT", MONDAY), twin, bad, noisy)
+    assert recorded(migrated) == [("Mon", 4, 2, 1, 1, 0), ("Tue", 2, 2, 0, 0, 1)]
+
+
+def test_the_same_outcome_stays_with_its_first_run_and_another_replaces_it(migrated: Engine) -> None:
+    record(migrated, delivered("ACME", MONDAY, TUESDAY))
+    record(migrated, delivered("ACME BOLT", MONDAY), delivered("ACME", TUESDAY), run="second")
+    assert recorded(migrated, "delivered, run_id") == [("Mon", 2, "second"), ("Tue", 1, "first")]
+
+
+def test_rows_without_a_time_are_counted_until_none_comes(migrated: Engine) -> None:
+    record(migrated, delivered("ACME", MONDAY), delivered("ACME BOLT", MONDAY, ts=None))
+    assert recorded(migrated)[-1] == (None, 2, 0, 0, 2, 0)
+    record(migrated, delivered("ACME", MONDAY), delivered("ACME", MONDAY, ts=None))
+    assert recorded(migrated)[-1] == (None, 1, 0, 0, 1, 0)
+    record(migrated, delivered("ACME", MONDAY))
+    assert recorded(migrated) == [("Mon", 1, 1, 0, 0, 0)]
+
+
+def test_an_empty_delivery_says_nothing(migrated: Engine) -> None:
+    record(migrated, delivered("ACME", MONDAY))
+    record(migrated, delivered("ACME", MONDAY).clear())
+    assert recorded(migrated) == [("Mon", 1, 1, 0, 0, 0)]
+
+
+def test_a_session_is_provisional_until_it_is_delivered_after_it_has_settled(
+    migrated: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [BOTH.market.settles(dt.date(2024, 6, 11)) - dt.timedelta(minutes=1)]
+    monkeypatch.setattr(deliveries, "clock", lambda connection: clock[0])
+    bars = delivered("ACME", MONDAY, TUESDAY)
+    record(migrated, bars)
+    assert recorded(migrated, "provisional") == [("Mon", False), ("Tue", True)]
+    clock[0] += dt.timedelta(minutes=2)
+    record(migrated, bars, run="second")
+    assert recorded(migrated, "provisional, run_id") == [("Mon", False, "first"), ("Tue", False, "second")]
+
+
+def test_a_count_that_does_not_add_up_is_refused_by_the_table(migrated: Engine) -> None:
+    record(migrated, delivered("ACME", MONDAY))
+    connection: Connection
+    with migrated.connect() as connection, pytest.raises(Exception, match="ck_delivered_sessions_accounted"):
+        connection.exec_driver_sql("UPDATE delivered_sessions SET kept = 2")
