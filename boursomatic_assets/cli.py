@@ -96,9 +96,54 @@ def recommendations(
 
 
 @main.command()
+@click.argument("symbol")
+@click.option("--from", "start", type=DATE, required=True, help="First date.")
+@click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default.")
+@click.option("--interval", type=click.Choice(("daily", "15m")), default="daily", show_default=True)
+@click.option("--known-at", type=click.DateTime(), help="A past moment, in UTC: the bars as they were known then.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+@one_line_errors
+def bars(
+    symbol: str, start: dt.date, end: dt.date | None, interval: str, known_at: dt.datetime | None, as_json: bool
+) -> None:
+    """Show an instrument's bars, as they are known now or were known at a past moment."""
+    from boursomatic_assets import migrate, views
+    from boursomatic_assets.database import engine
+    from boursomatic_assets.partitions import newest_closed_date, partition_dates
+
+    migrate.require_current(engine())
+    found = views.bars(symbol, partition_dates(start, end or newest_closed_date()), interval, known_at)
+    click.echo(views.as_json(found) if as_json else views.bars_as_table(found))
+
+
+@main.command()
+@one_line_errors
+def refresh() -> None:
+    """Compute anew the features that do not follow their bars; published advice stays as it is."""
+    _ready()
+    from boursomatic_assets import runs
+
+    planned = runs.of_stale_features()
+    if not planned:
+        click.echo("no features are stale")
+    _carry_out(planned)
+
+
+@main.command()
+@click.argument("symbol")
+@one_line_errors
+def reload(symbol: str) -> None:
+    """Deliver an instrument's whole past again, with its market's: after a vendor restated it."""
+    _ready()
+    from boursomatic_assets import runs
+
+    _carry_out(runs.of_whole_past(symbol))
+
+
+@main.command()
 @one_line_errors
 def status() -> None:
-    """Show what is there: revision, rows, newest sessions, the model that speaks, what was rejected."""
+    """Show what is there: revision, rows, newest sessions, the model that speaks, what is rejected or stale."""
     from boursomatic_assets import migrate, views
     from boursomatic_assets.database import engine
 

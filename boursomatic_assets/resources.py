@@ -6,6 +6,7 @@ What belongs here: configuration that the launchpad shows. Kept elsewhere: the s
 import dagster as dg
 from pydantic import Field
 
+from boursomatic_assets.partitions import START
 from boursomatic_assets.sources import Source, open_source
 
 
@@ -18,4 +19,4 @@ class BarSource(dg.ConfigurableResource[None]):
 
     def open(self) -> Source:
         """The source that is configured."""
-        return open_source(self.kind, self.files, self.instruments)
+        return open_source(self.kind, self.files, self.instruments, START)

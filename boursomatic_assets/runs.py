@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from sqlalchemy import text
 
+from boursomatic_assets import computed, database
 from boursomatic_assets.definitions import defs
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.partitions import partition_key
@@ -64,6 +66,36 @@ def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> l
             require_closed(part)
     stages = [tuple(asset for asset in stage if asset in assets) for stage in STAGES]
     return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
+
+
+def of_stale_features() -> list[Run]:
+    """The runs that let features follow their bars again."""
+    with database.engine().connect() as connection:
+        stale = [one for one in computed.stale(connection) if one.asset == "features"]
+    return [Run(("features",), one.market.name, one.sessions[0], one.sessions[-1]) for one in stale]
+
+
+def of_whole_past(symbol: str) -> list[Run]:
+    """The run that delivers an instrument's whole past again, with its market's: what is unchanged stays.
+
+    Raises:
+        ValueError: there is no such instrument, or it has no bars.
+    """
+    with database.engine().connect() as connection:
+        query = text(
+            "SELECT i.exchange, min(b.ts), max(b.ts) FROM instruments i"
+            " JOIN price_bars b ON b.instrument_id = i.id"
+            " WHERE i.symbol = :symbol AND b.interval = 'daily' GROUP BY i.exchange"
+        )
+        lives = connection.execute(query, {"symbol": symbol}).all()
+    if not lives:
+        raise ValueError(f"{symbol!r} has no bars: `boursomatic backfill` loads the first ones")
+    return [
+        Run(("instruments", "price_bars"), market.name, first.date(), last.date())
+        for exchange, first, last in lives
+        for market in MARKETS.values()
+        if exchange in market.exchanges
+    ]
 
 
 def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:

@@ -10,9 +10,11 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Select, Table, select, text
 
-from boursomatic_assets import database, migrate
+from boursomatic_assets import computed, database, migrate
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
+from boursomatic_assets.revisions import read_bars
+from boursomatic_assets.slices import slices_of
 
 _ADVICE: Table = Recommendation.__table__
 _INSTRUMENTS: Table = Instrument.__table__
@@ -60,6 +62,19 @@ def recommendations(
     return advice
 
 
+def bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime | None) -> pl.DataFrame:
+    """An instrument's bars on some dates, as they are known now or were known at a past moment.
+
+    Raises:
+        ValueError: it has none.
+    """
+    parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
+    found = pl.concat(read_bars(part, interval, known_at) for part in parts).filter(pl.col("symbol") == symbol)
+    if found.is_empty():
+        raise ValueError(f"no {interval} bars of {symbol!r} are known for that: `boursomatic backfill` loads bars")
+    return found
+
+
 def _fetch(statement: Select[Any]) -> pl.DataFrame:
     with database.engine().connect() as connection:
         return pl.read_database(statement, connection, infer_schema_length=None)
@@ -79,6 +94,15 @@ def as_table(advice: pl.DataFrame) -> str:
         session=pl.col("as_of").dt.strftime("%Y-%m-%d"),
         version="version",
     )
+    return _table(shown)
+
+
+def bars_as_table(found: pl.DataFrame) -> str:
+    """Bars as a table; `known_from` is since when each is known so, in UTC."""
+    return _table(found.with_columns(pl.col("ts", "known_from").dt.strftime("%Y-%m-%d %H:%M:%S")))
+
+
+def _table(shown: pl.DataFrame) -> str:
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
@@ -96,8 +120,8 @@ def _number(column: str, decimals: int) -> pl.Expr:
 
 
 def as_json(advice: pl.DataFrame) -> str:
-    """Advice as a JSON array of objects; times are ISO, naive UTC."""
-    rows = advice.with_columns(pl.col("as_of").dt.strftime("%Y-%m-%dT%H:%M:%S")).to_dicts()
+    """Rows as a JSON array of objects; times are ISO, naive UTC."""
+    rows = advice.with_columns(pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S%.f")).to_dicts()
     return json.dumps(rows, indent=2)
 
 
@@ -120,4 +144,11 @@ def status() -> str:
         lines.append(f"{'model:':<18}{active or 'none is promoted yet'}")
         reasons = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
         lines += [f"{'rejected:':<18}{market} {n:,} x {why}" for market, why, n in connection.execute(reasons)]
+        provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
+        lines += [f"{'provisional:':<18}{market} {session}" for market, session in connection.execute(provisional)]
+        stale = [
+            *map(str, computed.stale(connection)),
+            *map("version {}".format, computed.stale_versions(connection)),
+        ]
+        lines += [f"{'stale:':<18}{one}" for one in stale]
     return "\n".join(lines)

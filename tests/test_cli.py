@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from platform_of import contents, execute, rows
 from sqlalchemy import Engine, make_url
 
-from boursomatic_assets import slices
+from boursomatic_assets import runs, slices
 from boursomatic_assets.cli import main
 
 SECRET = "s3cret-p4ss"
@@ -42,6 +42,10 @@ def dagster_home(filled: Engine, dagster_instance: object, monkeypatch: pytest.M
 
 UNCHANGED = {
     "recommendations --symbol NOPE": "there is no instrument 'NOPE'",
+    f"bars NOPE --from {DAY}": "no daily bars of 'NOPE' are known for that",
+    f"bars SIMU001 --from {DAY} --known-at 2020-01-01": "no daily bars of 'SIMU001' are known for that",
+    f"bars SIMU001 --from {DAY} --known-at noon": "'noon' does not match",
+    "reload NOPE": "'NOPE' has no bars",
     "recommendations --market MARS": "'MARS' is not one of",
     "recommendations --profile reckless": "'reckless' is not one of",
     "recommendations --date 2023-03-15": "nothing is advised for that",
@@ -245,6 +249,43 @@ def test_status_says_what_is_there(filled: Engine) -> None:
     assert said["model"] == "v2024.02.01"
     assert said["price_bars"] == "2,940 rows"
     assert said["pending"] == "nothing"
+
+
+CORRECTION = (
+    "UPDATE computed_sessions SET changed_at = clock_timestamp() WHERE asset = 'price_bars' AND market = 'US'"
+    " AND session >= '2024-02-28'"
+)
+
+
+def test_what_a_correction_makes_stale_is_said_and_refreshed(dagster_home: Engine) -> None:
+    execute(dagster_home, CORRECTION)
+    said = boursomatic("status").output
+    assert "stale:            features US 2024-02-28 .. 2024-02-29 (2 sessions)" in said
+    assert "stale:            recommendations US 2024-02-28 .. 2024-02-29 (2 sessions)" in said
+    advice = "SELECT t.xmin::text, t.*::text FROM recommendations t ORDER BY id"
+    before = rows(dagster_home, advice)
+    result = boursomatic("refresh")
+    assert result.exit_code == 0
+    assert "[1/1] features                           US       2024-02-28 .. 2024-02-29" in result.output
+    assert "stale:            features" not in boursomatic("status").output
+    assert rows(dagster_home, advice) == before
+    assert boursomatic("refresh").output == "no features are stale\n"
+
+
+def test_bars_are_shown_as_they_are_and_as_they_were(filled: Engine) -> None:
+    told = boursomatic("bars", "SIMU001", "--from", DAY, "--json")
+    assert [bar["ts"] for bar in json.loads(told.output)] == ["2024-02-28T00:00:00", "2024-02-29T00:00:00"]
+    now = rows(filled, "SELECT clock_timestamp()::timestamp::text AS now")[0]["now"][:19]
+    moment = (dt.datetime.fromisoformat(now) + dt.timedelta(seconds=1)).isoformat()
+    assert boursomatic("bars", "SIMU001", "--from", DAY, "--json", "--known-at", moment).output == told.output
+    table = boursomatic("bars", "SIMU001", "--from", DAY).output
+    assert "known_from" in table
+    assert table.count("SIMU001") == 2
+
+
+def test_a_reload_delivers_the_whole_past_of_an_instrument(filled: Engine) -> None:
+    (run,) = runs.of_whole_past("SIMU001")
+    assert str(run).split() == ["instruments,", "price_bars", "US", "2023-01-03", "..", "2024-02-29"]
 
 
 def test_status_of_an_empty_platform_is_no_error(migrated: Engine) -> None:

@@ -1,5 +1,6 @@
 """The source `files`: Parquet and CSV in a folder, cells as they stand."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -236,3 +237,17 @@ def test_a_source_that_cannot_be_opened_is_explained(kind: str, files: str | Non
 
 def test_the_source_files_is_opened_by_name(tmp_path: Path) -> None:
     assert open_source("files", str(tmp_path)) == Files(tmp_path)
+
+
+def test_what_no_partition_holds_comes_with_the_first_or_the_newest_one(tmp_path: Path) -> None:
+    cells = "ACME,NYSE,{},10,12,9,11,500,daily"
+    write_csv(tmp_path, *(cells.format(date) for date in ("1984-09-07", "2024-06-12", "2024-06-13", "2999-01-04")))
+    source = Files(tmp_path, first=dt.datetime(2024, 6, 12))
+
+    def years(start: dt.datetime, end: dt.datetime) -> list[int]:
+        return source.bars(MARKETS["US"], start, end)["ts"].dt.year().to_list()
+
+    day = dt.timedelta(days=1)
+    assert years(source.first, source.first + day) == [1984, 2024]
+    assert years(source.first + day, source.first + 2 * day) == [2024]
+    assert years(source.first + day, dt.datetime.now() + day) == [2024, 2999]

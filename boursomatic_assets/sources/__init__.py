@@ -58,8 +58,12 @@ class Source(Protocol):
         ...
 
 
-def open_source(kind: str, files: str | None = None, instruments: int = 24) -> Source:
+def open_source(
+    kind: str, files: str | None = None, instruments: int = 24, first: dt.date = dt.date.min
+) -> Source:
     """The source of this kind; `files` is the folder of the kind `files`, `instruments` how many are simulated.
+
+    `first` is the first date that has a partition.
 
     Raises:
         SourceError: for an unknown kind, or a folder that is missing.
@@ -73,5 +77,5 @@ def open_source(kind: str, files: str | None = None, instruments: int = 24) -> S
 
         if not files:
             raise SourceError("the source `files` needs a folder: set BOURSOMATIC_FILES to it")
-        return Files(Path(files))
+        return Files(Path(files), dt.datetime.combine(first, dt.time()))
     raise SourceError(f"there is no source {kind!r}: set BOURSOMATIC_SOURCE to simulated or files")

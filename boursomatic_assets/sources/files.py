@@ -31,6 +31,10 @@ class Files:
     """The bars of every file in a folder and the folders below it."""
 
     folder: Path
+    first: dt.datetime = dt.datetime.min
+    """The first partition. What is older is in none: it comes with the first one, to be refused by name; and what
+    is dated later than today comes with the newest."""
+
     name: str = "files"
 
     def instruments(self) -> pl.DataFrame:
@@ -52,7 +56,9 @@ class Files:
         mine = pl.col("exchange").is_in(market.exchanges)
         if market == next(iter(MARKETS.values())):
             mine = mine | ~pl.col("exchange").is_in(known) | pl.col("exchange").is_null()
-        in_time = pl.col("ts").is_between(start, end, closed="left") | pl.col("ts").is_null()
+        older, newer = start <= self.first, end > dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        since, until = pl.lit(older) | (pl.col("ts") >= start), pl.lit(newer) | (pl.col("ts") < end)
+        in_time = (since & until) | pl.col("ts").is_null()
         quarter_hours = pl.col("interval").eq_missing("15m")
         of_interval = quarter_hours if interval == "15m" else ~quarter_hours
         return pl.concat(self._read(mine & in_time & of_interval, *RAW_BARS))
