@@ -1,8 +1,9 @@
-"""What runs by itself: one job over the whole graph, and one schedule per market.
+"""What runs by itself: a job over the whole graph and one for 15m bars, with a schedule per market.
 
 What belongs here: when a session's partition is asked for. Kept elsewhere: what it does (`assets/`).
 """
 
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -13,17 +14,32 @@ from boursomatic_assets.partitions import partition_key
 AFTER_CLOSE = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
 """When each market's session is fetched, on the exchange's own clock: 90 minutes after a regular close."""
 
+ARCHIVING = "30 3 * * *"
+"""When 15m bars that are too old are moved, in UTC."""
+
+INTRADAY = dg.AssetSelection.assets("price_bars_15m")
+ARCHIVE = dg.AssetSelection.assets("archive_15m")
+
 market_session = dg.define_asset_job(
     "market_session",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - INTRADAY - ARCHIVE,
     description="One session of one market: from its bars through to its recommendations, with all checks.",
 )
+market_session_15m = dg.define_asset_job(
+    "market_session_15m",
+    selection=INTRADAY,
+    description="The 15m bars of one session of one market, with their checks.",
+)
+archive_15m = dg.define_asset_job(
+    "archive_15m_bars", selection=ARCHIVE, description="Move 15m bars that are older than 30 days to Parquet."
+)
+jobs = [market_session, market_session_15m, archive_15m]
 
 
-def _schedule(market: Market) -> dg.ScheduleDefinition:
+def _schedule(market: Market, job: Any, suffix: str) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=f"{market.name.lower()}_after_close",
-        job=market_session,
+        name=f"{market.name.lower()}_{suffix}",
+        job=job,
         cron_schedule=AFTER_CLOSE[market.name],
         execution_timezone=market.timezone,
         description=f"Every {market.name} session, after its close; holidays are skipped.",
@@ -38,4 +54,8 @@ def _schedule(market: Market) -> dg.ScheduleDefinition:
     return after_close
 
 
-schedules = [_schedule(market) for market in MARKETS.values()]
+schedules = [
+    *(_schedule(market, market_session, "after_close") for market in MARKETS.values()),
+    *(_schedule(market, market_session_15m, "15m_after_close") for market in MARKETS.values()),
+    dg.ScheduleDefinition(job=archive_15m, cron_schedule=ARCHIVING),
+]

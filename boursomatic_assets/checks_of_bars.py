@@ -15,6 +15,7 @@ from boursomatic_assets.staging import bounds
 INSTRUMENT = "LEFT JOIN instruments i ON i.id = t.instrument_id"
 MINE = "(i.exchange = ANY(:exchanges) OR i.id IS NULL)"
 BARS = f"price_bars t {INSTRUMENT} WHERE t.interval = 'daily' AND t.ts >= :start AND t.ts < :end AND {MINE}"
+QUARTERS = BARS.replace("'daily'", "'15m'")
 
 
 # --- instruments
@@ -46,10 +47,15 @@ def one_bar_per_instrument_and_session(connection: Connection, part: Slice) -> F
 @promise("price_bars")
 def prices_are_sane(connection: Connection, part: Slice) -> Finding:
     """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
+    return sane(connection, BARS, part)
+
+
+def sane(connection: Connection, bars: str, part: Slice) -> Finding:
+    """A finding with one error for each of some bars that cannot be."""
     positive = " AND ".join(f"t.{price} > 0 AND t.{price} < 'Infinity'" for price in "ohlc")
     ordered = "t.h >= greatest(t.o, t.c, t.l) AND t.l <= least(t.o, t.c)"
-    sane = f"{positive} AND {ordered} AND t.v >= 0 AND t.v < 'Infinity'"
-    return count(connection, f"{BARS} AND NOT ({sane})", bounds(part))
+    possible = f"{positive} AND {ordered} AND t.v >= 0 AND t.v < 'Infinity'"
+    return count(connection, f"{bars} AND NOT ({possible})", bounds(part))
 
 
 @promise("price_bars")
@@ -89,26 +95,35 @@ def every_delivered_row_is_accounted_for(connection: Connection, part: Slice) ->
 
     A delivery of which nothing was kept left the bars that were there as they were.
     """
+    return accounted_for(connection, "daily", part)
+
+
+def accounted_for(connection: Connection, interval: str, part: Slice, *, archived: bool = False) -> Finding:
+    """A finding with one error for each session whose delivery is not what the tables hold, and the sums.
+
+    Where bars may have been `archived`, a session without any is as it should be.
+    """
     held = (
-        "(SELECT b.ts AS session, count(*) AS n FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
-        " WHERE b.interval = 'daily' AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges)"
-        " GROUP BY 1)"
+        "(SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n"
+        " FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b"
+        " JOIN instruments i ON i.id = b.instrument_id WHERE b.interval = :interval"
+        " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges) GROUP BY 1)"
     )
     refused = (
-        "(SELECT session, count(*) AS n FROM rejected_bars r WHERE r.market = :market AND r.interval = 'daily'"
+        "(SELECT session, count(*) AS n FROM rejected_bars r WHERE r.market = :market AND r.interval = :interval"
         " GROUP BY 1)"
     )
     counted = (
         f"delivered_sessions d LEFT JOIN {held} h ON h.session = d.session"
         f" LEFT JOIN {refused} r ON r.session IS NOT DISTINCT FROM d.session"
-        " WHERE d.market = :market AND d.interval = 'daily'"
+        " WHERE d.market = :market AND d.interval = :interval"
         " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
     )
-    given = {**bounds(part), "market": part.market.name}
+    given = {**bounds(part), "market": part.market.name, "interval": interval, "dates": list(part.dates)}
     sums = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in OUTCOMES)
     figures = connection.execute(text(f"SELECT {sums} FROM {counted}"), given).one()._asdict()
     wrong = (
         "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0)"
-        " OR d.kept > 0 AND d.kept <> coalesce(h.n, 0)"
+        f" OR d.kept > 0 AND d.kept <> coalesce(h.n, {'d.kept' if archived else 0})"
     )
     return count(connection, f"{counted} AND ({wrong})", given) + Finding(figures=figures)

@@ -141,6 +141,21 @@ def reload(symbol: str) -> None:
 
 
 @main.command()
+@click.option("--from", "start", type=DATE, required=True, help="First date.")
+@click.option("--to", "end", type=DATE, required=True, help="Last date.")
+@click.option("--market", type=click.Choice(MARKETS), required=True)
+@one_line_errors
+def restore(start: dt.date, end: dt.date, market: str) -> None:
+    """Put archived 15m bars back into the table, until they are archived again."""
+    from boursomatic_assets import archive, migrate
+    from boursomatic_assets.database import engine
+
+    migrate.require_current(engine())
+    for moved in archive.restore(market, start, end):
+        click.echo(f"{moved.part}  {moved.bars:,} bars restored")
+
+
+@main.command()
 @one_line_errors
 def status() -> None:
     """Show what is there: revision, rows, newest sessions, the model that speaks, what is rejected or stale."""

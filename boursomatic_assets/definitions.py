@@ -4,8 +4,16 @@ import os
 
 import dagster as dg
 
-from boursomatic_assets import automation, checks, checks_of_bars
-from boursomatic_assets.assets import features, instruments, model_versions, price_bars, recommendations
+from boursomatic_assets import automation, checks, checks_of_15m_bars, checks_of_bars
+from boursomatic_assets.assets import (
+    archive_15m,
+    features,
+    instruments,
+    model_versions,
+    price_bars,
+    price_bars_15m,
+    recommendations,
+)
 from boursomatic_assets.assets.common import OWNERS, about
 from boursomatic_assets.io_manager import PostgresIOManager
 from boursomatic_assets.models import User
@@ -13,6 +21,7 @@ from boursomatic_assets.resources import BarSource
 
 GROUPS = {
     "market_data": [instruments, price_bars],
+    "intraday": [price_bars_15m, archive_15m],
     "features": [features],
     "models": [model_versions],
     "recommendations": [recommendations],
@@ -36,8 +45,8 @@ defs = dg.Definitions(
             for asset in dg.load_assets_from_modules(modules, group_name=group)
         ),
     ],
-    asset_checks=dg.load_asset_checks_from_modules([checks, checks_of_bars]),
-    jobs=[automation.market_session],
+    asset_checks=dg.load_asset_checks_from_modules([checks, checks_of_bars, checks_of_15m_bars]),
+    jobs=automation.jobs,
     schedules=automation.schedules,
     resources={
         "io_manager": PostgresIOManager(),
@@ -45,6 +54,7 @@ defs = dg.Definitions(
             kind=os.environ.get("BOURSOMATIC_SOURCE", "simulated"),
             instruments=int(os.environ.get("BOURSOMATIC_SIMULATED_INSTRUMENTS", "24")),
             files=os.environ.get("BOURSOMATIC_FILES"),
+            extended_hours=os.environ.get("BOURSOMATIC_EXTENDED_HOURS") == "1",
         ),
     },
     executor=dg.in_process_executor,

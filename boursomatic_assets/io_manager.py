@@ -50,7 +50,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             assert isinstance(obj, Frame)
             _store_instruments(context, obj)
             return
-        grain, report = _grain(name), Report(name)
+        grain = _grain(name)
+        report = Report(grain.table.name)
         work = _piecewise(obj, grain, slices(context.asset_partition_keys))
 
         def store(piece: Slice) -> None:

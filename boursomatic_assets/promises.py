@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets import database
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices
 
-UNPARTITIONED = ("users",)
+UNPARTITIONED = ("users", "archive_15m")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ class BarSource(dg.ConfigurableResource[None]):
     instruments: int = Field(24, description="instruments of a market, for the kind `simulated`")
     files: str | None = Field(None, description="the folder with the bars, for the kind `files`")
 
+    extended_hours: bool = Field(False, description="whether 15m bars outside of a session are wanted too")
+
     def open(self) -> Source:
         """The source that is configured."""
         return open_source(self.kind, self.files, self.instruments, START)

@@ -110,7 +110,12 @@ def evaluate(names: set[str], market: str) -> list[dg.AssetCheckEvaluation]:
     """Run checks over the whole range of a market, all of assets that are partitioned or all of others."""
     keys = {key for key in platform.resolve_asset_graph().asset_check_keys if key.name in names}
     undated = {key.asset_key.path[-1] for key in keys} <= set(UNPARTITIONED)
-    job = platform.resolve_job_def("market_session").get_subset(asset_selection=set(), asset_check_selection=keys)
+    name = (
+        "market_session_15m"
+        if {key.asset_key.path[-1] for key in keys} == {"price_bars_15m"}
+        else "market_session"
+    )
+    job = platform.resolve_job_def(name).get_subset(asset_selection=set(), asset_check_selection=keys)
     result = job.execute_in_process(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         tags={} if undated else runs.Run((), market, FIRST, LAST).tags,

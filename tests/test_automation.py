@@ -13,8 +13,8 @@ from boursomatic_assets.definitions import defs
 from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.partitions import MARKET_SESSIONS
 
-PAIRS = list(zip(MARKETS.values(), schedules, strict=True))
-each_market = pytest.mark.parametrize(("market", "schedule"), PAIRS, ids=list(MARKETS))
+PAIRS = list(zip((*MARKETS.values(), *MARKETS.values()), schedules[:4], strict=True))
+each_market = pytest.mark.parametrize(("market", "schedule"), PAIRS, ids=[schedule.name for _, schedule in PAIRS])
 
 
 def ticks(schedule: dg.ScheduleDefinition, first: dt.datetime, last: dt.datetime) -> list[dt.datetime]:
@@ -46,7 +46,7 @@ def evaluated(schedule: dg.ScheduleDefinition, tick: dt.datetime) -> dg.RunReque
 @each_market
 def test_a_schedule_keeps_its_exchanges_time(market: Market, schedule: dg.ScheduleDefinition) -> None:
     assert schedule.execution_timezone == market.timezone
-    assert schedule.name == f"{market.name.lower()}_after_close"
+    assert schedule.name in (f"{market.name.lower()}_after_close", f"{market.name.lower()}_15m_after_close")
     assert schedule.description
 
 
@@ -93,7 +93,7 @@ def test_a_holiday_is_skipped_with_its_reason(market: Market, schedule: dg.Sched
 
 
 def test_a_holiday_of_one_market_is_a_session_of_the_other() -> None:
-    us, euronext = schedules
+    us, euronext = schedules[:2]
     fourth_of_july, may_day = (2024, 7, 4), (2024, 5, 1)
     assert isinstance(evaluated(us, at(*fourth_of_july, MARKETS["US"])), dg.SkipReason)
     assert isinstance(evaluated(euronext, at(*fourth_of_july, MARKETS["EURONEXT"])), dg.RunRequest)
@@ -117,6 +117,12 @@ def test_the_partition_asked_for_exists_when_it_is_asked_for(
             assert (request.partition_key in MARKET_SESSIONS.get_partition_keys()) is there
 
 
-def test_schedules_start_the_one_job() -> None:
-    assert {schedule.job_name for schedule in schedules} == {"market_session"}
-    assert {schedule.name for schedule in defs.schedules or ()} == {"us_after_close", "euronext_after_close"}  # type: ignore[union-attr]
+def test_each_job_has_its_schedules() -> None:
+    started = {schedule.name: schedule.job_name for schedule in defs.schedules or ()}  # type: ignore[union-attr]
+    assert started == {
+        "us_after_close": "market_session",
+        "euronext_after_close": "market_session",
+        "us_15m_after_close": "market_session_15m",
+        "euronext_15m_after_close": "market_session_15m",
+        "archive_15m_bars_schedule": "archive_15m_bars",
+    }

@@ -1,0 +1,38 @@
+"""The asset `price_bars_15m`: what was paid within a session. It lies in the table `price_bars`."""
+
+import dagster as dg
+import polars as pl
+
+from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
+from boursomatic_assets.contracts import Delivery, judge
+from boursomatic_assets.models import PriceBar
+from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.pieces import Piecewise
+from boursomatic_assets.resources import BarSource
+from boursomatic_assets.slices import Slice, require_closed
+
+BARS_OF_A_PIECE = 20_000
+"""Instruments x sessions; each has 26 to 34 bars, and up to 64 with extended hours."""
+
+
+@dg.asset(
+    kinds={"postgres", "polars"},
+    owners=OWNERS,
+    metadata=about(PriceBar),
+    partitions_def=MARKET_SESSIONS,
+    backfill_policy=BARS_POLICY,
+)
+def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> Piecewise:
+    """One bar per instrument and quarter of an hour of a session; `ts` is its start, naive UTC.
+
+    What is older than 30 days is moved to `archive_15m`. Bars before the open and after the close are refused,
+    unless the source asks for them; they belong to the partition of their UTC date.
+    """
+    bars = source.open()
+
+    def delivered(part: Slice) -> Delivery:
+        require_closed(part)
+        raw = bars.bars(part.market, part.start, part.end, "15m")
+        return judge(raw, part, instruments, bars.name, "15m", extended=source.extended_hours)
+
+    return Piecewise(slices_of_run(context), delivered, bars=BARS_OF_A_PIECE)

@@ -1,0 +1,106 @@
+"""Asset checks of 15m bars: the promises that daily bars keep too, and that both tell the same.
+
+What belongs here: what is counted as a breach. Kept elsewhere: what both intervals share (`checks_of_bars.py`).
+"""
+
+import datetime as dt
+
+from sqlalchemy import Connection, text
+
+from boursomatic_assets import archive
+from boursomatic_assets.checks_of_bars import QUARTERS, accounted_for, sane
+from boursomatic_assets.promises import Finding, count, promise, unique
+from boursomatic_assets.slices import Slice
+from boursomatic_assets.staging import bounds
+
+TOLERANCE = 0.01
+"""By how much a day's 15m bars may differ from its daily bar: vendors leave auctions out of one of them."""
+
+
+@promise("price_bars_15m")
+def one_bar_per_instrument_and_quarter(connection: Connection, part: Slice) -> Finding:
+    """No instrument has two 15m bars at one time, and a unique index guards it."""
+    index = "idx_price_bars_instrument_ts_interval"
+    return unique(connection, index, QUARTERS, "t.instrument_id, t.ts, t.interval", bounds(part))
+
+
+@promise("price_bars_15m")
+def prices_of_quarters_are_sane(connection: Connection, part: Slice) -> Finding:
+    """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
+    return sane(connection, QUARTERS, part)
+
+
+@promise("price_bars_15m")
+def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice) -> Finding:
+    """Rows that came = kept + merged + rejected, and the tables hold as many bars and refusals as were counted.
+
+    What was archived since is in the archive, and is not held against the table.
+    """
+    return accounted_for(connection, "15m", part, archived=True)
+
+
+@promise("price_bars_15m", blocking=False)
+def quarters_are_complete(connection: Connection, part: Slice) -> Finding:
+    """Every instrument with a 15m bar in a session has one for each of its quarters of an hour.
+
+    A bar of which nothing was traded may be missing with a vendor; a session with less than half of its bars
+    over all instruments is an outage.
+    """
+    found = connection.execute(
+        text(
+            "WITH hours AS (SELECT * FROM unnest(CAST(:opens AS timestamp[]), CAST(:closes AS timestamp[]))"
+            "   AS h(opens, closes)),"
+            " held AS (SELECT h.opens, t.instrument_id, count(*) AS n,"
+            "   extract(epoch FROM h.closes - h.opens) / 900 AS wanted"
+            "   FROM hours h JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'"
+            "   JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)"
+            "   GROUP BY h.opens, h.closes, t.instrument_id)"
+            " SELECT count(*) FILTER (WHERE n < wanted) AS incomplete,"
+            " coalesce(sum(wanted - n), 0)::int AS missing,"
+            " (SELECT count(*) FROM (SELECT FROM held GROUP BY opens HAVING sum(n) * 2 < sum(wanted)) o)"
+            "   AS outages"
+            " FROM held"
+        ),
+        bounds(part) | _hours(part),
+    ).one()
+    return Finding(warnings=found.incomplete, figures={"missing": found.missing, "outages": found.outages})
+
+
+@promise("price_bars_15m", blocking=False)
+def daily_and_15m_bars_agree(connection: Connection, part: Slice) -> Finding:
+    """The first open, highest high, lowest low and last close of a session's 15m bars are its daily bar's.
+
+    Within a hundredth; only sessions with all of their 15m bars are compared.
+    """
+    found = connection.execute(
+        text(
+            "WITH hours AS (SELECT * FROM unnest(CAST(:opens AS timestamp[]), CAST(:closes AS timestamp[]))"
+            "   AS h(opens, closes)),"
+            " days AS (SELECT h.opens, t.instrument_id, max(t.h) AS h, min(t.l) AS l,"
+            "   (array_agg(t.o ORDER BY t.ts))[1] AS o, (array_agg(t.c ORDER BY t.ts DESC))[1] AS c"
+            "   FROM hours h JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'"
+            "   JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)"
+            "   GROUP BY h.opens, h.closes, t.instrument_id"
+            "   HAVING count(*) = extract(epoch FROM h.closes - h.opens) / 900)"
+            " SELECT count(*) AS compared, count(*) FILTER (WHERE greatest("
+            "   abs(q.o / d.o - 1), abs(q.h / d.h - 1), abs(q.l / d.l - 1), abs(q.c / d.c - 1)) > :tolerance)"
+            "   AS apart"
+            " FROM days q JOIN price_bars d ON d.instrument_id = q.instrument_id AND d.interval = 'daily'"
+            "   AND d.ts = date_trunc('day', q.opens)"
+        ),
+        bounds(part) | _hours(part) | {"tolerance": TOLERANCE},
+    ).one()
+    return Finding(warnings=found.apart, figures={"compared": found.compared})
+
+
+@promise("archive_15m")
+def nothing_is_kept_longer(connection: Connection) -> Finding:
+    """No 15m bar is left in the table that should have been archived."""
+    until = archive.due(dt.datetime.now(dt.UTC).date())
+    return count(connection, "price_bars WHERE interval = '15m' AND ts < :until", {"until": until})
+
+
+def _hours(part: Slice) -> dict[str, object]:
+    """When the sessions of a slice open and close, as bound parameters."""
+    hours = [part.market.hours(session) for session in part.sessions]
+    return {"opens": [opens for opens, _ in hours], "closes": [closes for _, closes in hours]}
