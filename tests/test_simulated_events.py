@@ -6,7 +6,6 @@ from functools import cache
 import numpy as np
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.sources.simulated import OPENING, Simulated
@@ -30,13 +29,6 @@ def lives(market: Market) -> pl.DataFrame:
 
 
 @both_markets
-def test_events_take_bars_away_and_change_none(market: Market) -> None:
-    left, all_of_them = (Simulated(events=events).bars(market, START, END) for events in (True, False))
-    assert 0.8 < left.height / all_of_them.height < 1
-    assert_frame_equal(all_of_them.join(left, on=KEYS, how="semi", maintain_order="left"), left, check_exact=True)
-
-
-@both_markets
 def test_some_instruments_come_late_and_some_are_delisted(market: Market) -> None:
     found = lives(market)
     opening, ending = found["first"].min(), found["last"].max()
@@ -44,7 +36,7 @@ def test_some_instruments_come_late_and_some_are_delisted(market: Market) -> Non
     gone = found.filter(pl.col("last") < ending - dt.timedelta(30))
     assert 0.15 < late.height / 150 < 0.35
     assert 0.05 < gone.height / 150 < 0.2
-    assert late["first"].dt.year().n_unique() > 15, "in most years some come"
+    assert late["first"].dt.year().n_unique() > 12, "in most years some come"
     assert gone["last"].dt.year().n_unique() > 10, "and in most years some go"
 
 
@@ -78,11 +70,9 @@ def test_a_split_halves_the_price_that_is_paid_and_doubles_the_volume(market: Ma
 
 @both_markets
 def test_a_share_is_split_in_the_session_after_it_closed_at_200(market: Market) -> None:
-    bars = both_forms(market)
-    before = bars.with_columns(
-        pl.col("shares", "c_paid").shift().over("symbol").name.suffix("_before")
-    ).drop_nulls()
+    before = pl.col("c", "shares").shift().over("symbol").name.suffix("_before")
+    bars = both_forms(market).with_columns(before).drop_nulls()
     split = pl.col("shares") > pl.col("shares_before")
-    assert before.filter(split != (pl.col("c_paid_before") >= 200)).is_empty()
-    assert before.filter(split).height > 40
-    assert set(bars.group_by("symbol").agg(pl.col("shares").first())["shares"]) == {1}
+    assert bars.filter(split != (pl.col("c_before") / pl.col("shares_before") >= 200)).is_empty()
+    assert bars.filter(split).height > 15
+    assert bars.group_by("symbol").agg(pl.col("shares_before").first())["shares_before"].unique().to_list() == [1]

@@ -5,7 +5,7 @@ Kept elsewhere: closes and who trades (`simulated_paths.py`), the rest of a bar 
 calendar (`markets.py`), judging rows (`contracts.py`).
 
 Prices and volumes are those of an instrument's first shares: a split shows in no bar, and no later event rewrites
-one, as a vendor's would who adjusts the past to the newest shares. `adjusted=False` delivers the shares of the day.
+one, as with a vendor who adjusts the past to the newest shares. `adjusted=False` delivers the shares of the day.
 """
 
 import datetime as dt
@@ -60,7 +60,7 @@ class Simulated:
     Args:
         instruments: how many a market lists.
         seed: another seed is another market.
-        events: whether there are halts, delistings and newcomers; else each has a bar in every session.
+        events: whether there are jumps, halts, delistings and newcomers; else all have a bar in every session.
         adjusted: whether bars are adjusted for splits; else a price halves, and volume doubles, when one comes.
     """
 
@@ -144,15 +144,15 @@ def _sessions(market: Market) -> Times:
 def _world(market: Market, count: int, seed: int, events: bool, adjusted: bool) -> _World:
     listed = _instruments(market, count)
     symbols, sectors = listed["symbol"].to_list(), listed["sector"].to_list()
-    walk = Walk(f"{seed} {market.name}", len(_sessions(market)))
+    walk = Walk(seed, market.name, len(_sessions(market)), events)
     closes = walk.closes(symbols, sectors)
     return _World(
         listed=listed.select("symbol", "exchange"),
-        keys=keys(f"{walk.market} {symbol}" for symbol in symbols),
+        keys=keys(f"{seed} {market.name} {symbol}" for symbol in symbols),
         sigma=walk.restlessness(symbols),
         usual=np.array([USUAL_VOLUME[bucket] for bucket in listed["market_cap_bucket"]]),
         closes=closes,
-        trading=walk.trading(symbols) if events else np.ones(closes.shape, bool),
+        trading=walk.trading(symbols),
         shares=None if adjusted else shares(closes),
     )
 

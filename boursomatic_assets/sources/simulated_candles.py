@@ -38,9 +38,9 @@ def days(before: Floats, close: Floats, sigma: Floats, usual: Floats, shares: Fl
     gap, above, below, busy = drawn
     move = close - before
     opening = before + 0.4 * move + before * sigma * 0.6 * (2 * gap - 1)
-    high = np.maximum(opening, close) * (1 + 2 * sigma * above * above)
-    low = np.minimum(opening, close) * (1 - 2 * sigma * below * below)
-    volume = usual * (0.5 + np.abs(move) / (before * sigma)) * (0.4 + 1.2 * busy)
+    high = np.maximum(opening, close) * (1 + 1.2 * sigma * above * above)
+    low = np.minimum(opening, close) * (1 - 1.2 * sigma * below * below)
+    volume = usual * (0.6 + 0.4 * np.abs(move) / (before * sigma)) * (0.6 + 0.8 * busy)
     opening, high, low, close = (np.maximum(np.rint(price / shares), 1) for price in (opening, high, low, close))
     return Candles(opening, high, low, close, np.rint(volume * shares))
 

@@ -53,10 +53,15 @@ TOGETHER = 128
 
 @dataclass(frozen=True)
 class Walk:
-    """Random columns over so many sessions, one per name; `market` is what all names are made unique with."""
+    """Random columns over so many sessions, one per name.
 
+    Without `events` nothing jumps, and everyone trades in every session.
+    """
+
+    seed: int
     market: str
     sessions: int
+    events: bool
 
     def restlessness(self, names: list[str]) -> Floats:
         """Standard deviation of each name's own moves in a session, in log price."""
@@ -79,6 +84,8 @@ class Walk:
 
     def trading(self, names: list[str]) -> Flags:
         """In which sessions each name has a bar, sessions x names."""
+        if not self.events:
+            return np.ones((self.sessions, len(names)), bool)
         late, begin, life = self._traits("life", names)
         first = np.where(late < LATE, begin * LATEST, 0)
         last = first - np.log1p(-life) * LIFE
@@ -91,10 +98,11 @@ class Walk:
         return trading
 
     def _own(self, names: list[str]) -> Floats:
+        own: Floats = self.restlessness(names) * self._moves(names)
+        if not self.events:
+            return own
         news = np.column_stack([self._stream("news", name).random(self.sessions) for name in names])
-        jumps = np.where(news < JUMPS, JUMP * (2 * news / JUMPS - 1), 0)
-        own: Floats = self.restlessness(names) * self._moves(names) + jumps
-        return own
+        return own + np.where(news < JUMPS, JUMP * (2 * news / JUMPS - 1), 0)
 
     def _moves(self, names: list[str]) -> Floats:
         """Columns of about unit variance with fat tails (Student's t, 5 degrees) and clustered volatility."""
@@ -111,7 +119,7 @@ class Walk:
         return np.column_stack([self._stream(part, name).random(3) for name in names])
 
     def _stream(self, part: str, name: str) -> np.random.Generator:
-        return stream(f"{self.market} {part} {name}")
+        return stream(f"{self.seed} {self.market} {part} {name}")
 
 
 def shares(closes: Ints) -> Ints:
