@@ -58,7 +58,8 @@ def test_a_symbol_has_the_same_bars_in_any_company(market: Market) -> None:
     )
 
 
-def test_a_longer_calendar_changes_no_older_bar() -> None:
+@pytest.mark.parametrize("adjusted", [True, False], ids=["adjusted", "as paid"])
+def test_a_longer_calendar_changes_no_older_bar(adjusted: bool) -> None:
     class Longer(Market):
         def sessions(self) -> Sessions:
             known = super().sessions()
@@ -66,10 +67,9 @@ def test_a_longer_calendar_changes_no_older_bar() -> None:
 
     us = MARKETS["US"]
     longer = Longer(us.name, us.calendar, us.timezone, us.currency, us.exchanges)
+    source = Simulated(adjusted=adjusted)
     assert_frame_equal(
-        Simulated().bars(longer, year(2019), year(2020)),
-        Simulated().bars(us, year(2019), year(2020)),
-        check_exact=True,
+        source.bars(longer, year(2019), year(2020)), source.bars(us, year(2019), year(2020)), check_exact=True
     )
 
 
