@@ -141,7 +141,7 @@ def _fill(folder: Path) -> tuple[Slice, pl.DataFrame]:
     """The same bars into the database and into qlib's files; the slice they make, and their instruments."""
     from boursomatic_assets import database, merging, tables
 
-    source, dates = Simulated(instruments=INSTRUMENTS), all_sessions()
+    source, dates = Simulated(instruments=INSTRUMENTS, events=False), all_sessions()
     first = US.sessions()[US.sessions() >= FROM][:SESSIONS]
     (part,) = slices_of(US, dates[(dates >= first[0]) & (dates <= first[-1])].tolist())
     listed = source.instruments().filter(pl.col("exchange").is_in(US.exchanges))

@@ -55,7 +55,7 @@ def _bars() -> pl.DataFrame:
     """Bars as they come out of the table: by instrument, whose id is a uuid as text, and session."""
     dates = US.sessions()[US.sessions() >= np.datetime64("2016-01-04")][: SESSIONS + 1].tolist()
     start, end = (dt.datetime.combine(date, dt.time()) for date in (dates[0], dates[-1]))
-    bars = Simulated(instruments=INSTRUMENTS).bars(US, start, end)
+    bars = Simulated(instruments=INSTRUMENTS, events=False).bars(US, start, end)
     ids = {symbol: str(uuid.uuid5(uuid.NAMESPACE_OID, symbol)) for symbol in bars["symbol"].unique()}
     return bars.select(
         "ts", *"ohlcv", "interval", instrument_id=pl.col("symbol").replace_strict(ids), market=pl.lit("US")

@@ -35,7 +35,7 @@ def lines() -> Iterator[Line]:
     """One line per work: the largest time per row of three table sizes by the smallest."""
     per_row: dict[str, list[float]] = {work: [] for work in WORKS}
     with server():
-        source = Simulated(instruments=INSTRUMENTS)
+        source = Simulated(instruments=INSTRUMENTS, events=False)
         listed, part = list_instruments(source), slice_of(US, 700, first=slice_of(US, 330).dates[-1])
         bars = judged(source, part.looking_back(LOOKBACK), listed)
         own = bars.filter(pl.col("ts") >= part.start)

@@ -29,7 +29,7 @@ ROWS = (
 def lines() -> Iterator[Line]:
     """Two ratios, on a table that holds both markets."""
     with server():
-        source = Simulated(instruments=300)
+        source = Simulated(instruments=300, events=False)
         listed = list_instruments(source)
         for market in MARKETS.values():
             part = slice_of(market, 2_035)

@@ -32,7 +32,7 @@ SIZE = "SELECT pg_total_relation_size('price_bars')"
 def lines() -> Iterator[Line]:
     """New, first, unchanged and corrected, each against its limit."""
     with server():
-        source = Simulated(instruments=INSTRUMENTS)
+        source = Simulated(instruments=INSTRUMENTS, events=False)
         listed, part = list_instruments(source), slice_of(US, SESSIONS)
         bars, raw = judged(source, part, listed), source.bars(US, part.start, part.end)
         in_order = bars.sort("instrument_id", "ts")

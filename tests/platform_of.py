@@ -49,7 +49,7 @@ platform = dg.Definitions(
 def deliver(folder: Path) -> None:
     """Write the small universe's bars as a vendor would."""
     folder.mkdir(parents=True)
-    source = Simulated(instruments=5)
+    source = Simulated(instruments=5, events=False)
     source.instruments().write_csv(folder / "instruments.csv")
     for market in MARKETS.values():
         bars = source.bars(market, midnight(FIRST), midnight(LAST + dt.timedelta(1)))

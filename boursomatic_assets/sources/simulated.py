@@ -1,18 +1,15 @@
 """A seeded market: bars of made-up companies, which need no network and never change.
 
 What belongs here: instruments and raw bars as a source delivers them.
-Kept elsewhere: the calendar (`markets.py`), judging rows (`contracts.py`).
+Kept elsewhere: closes and who trades (`simulated_paths.py`), the rest of a bar (`simulated_candles.py`), the
+calendar (`markets.py`), judging rows (`contracts.py`).
 
-A close is a random walk (market, sector and own moves, with fat tails and clustered volatility) plus a
-planted signal: each price overshoots, and half of an overshoot is gone after about a week. So what fell
-behind its peers over the last 5 sessions tends to outrun them over the next ones: a low ret_5d is good
-news, as in real markets (short-term reversal, Lehmann 1990, Jegadeesh 1990).
+Prices and volumes are those of an instrument's first shares: a split shows in no bar, and no later event rewrites
+one, as with a vendor who adjusts the past to the newest shares. `adjusted=False` delivers the shares of the day.
 """
 
-from __future__ import annotations
-
 import datetime as dt
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,15 +19,12 @@ import polars as pl
 
 from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS
+from boursomatic_assets.sources.simulated_candles import Candles, days, quarters
+from boursomatic_assets.sources.simulated_draws import Floats, Keys, Places, draws, keys
+from boursomatic_assets.sources.simulated_paths import Flags, Ints, Walk, shares
 
 OPENING = np.datetime64("2000-01-01")
 """No bar is older. Every path starts here, whatever range is asked for."""
-
-OVERSHOOT = 0.02
-"""Standard deviation of the planted overshoot, in log price."""
-
-KEPT = 0.9
-"""Share of an overshoot that is left one session later; half of it after 6.6 sessions."""
 
 SECTORS = {
     "Technology": "Systems",
@@ -49,34 +43,81 @@ USUAL_VOLUME = {"small": 1e5, "mid": 5e5, "large": 3e6}
 
 PE_BUCKETS = ("low", "medium", "high")
 
-Floats = npt.NDArray[np.float64]
+QUARTER = np.timedelta64(15, "m").astype("timedelta64[us]")
+
+PLACES = 100
+"""Random numbers are found by date and place: a day's bar has place 0, its quarters have 1, 2, 3, ..."""
+
+TOGETHER = 100_000
+"""Bars computed at once, few enough for a processor's cache."""
+
+Times = npt.NDArray[np.datetime64]
 
 
 class Simulated:
-    """Simulated bars of both markets; a symbol's path depends on the seed, not on what else is listed."""
+    """Simulated bars of both markets; a symbol's bars depend on the seed, not on what else is listed.
+
+    Args:
+        instruments: how many a market lists.
+        seed: another seed is another market.
+        events: whether there are jumps, halts, delistings and newcomers; else all have a bar in every session.
+        adjusted: whether bars are adjusted for splits; else a price halves, and volume doubles, when one comes.
+    """
 
     name = "simulated"
 
-    def __init__(self, instruments: int = 24, seed: int = 7) -> None:
+    def __init__(
+        self, instruments: int = 24, seed: int = 7, *, events: bool = True, adjusted: bool = True
+    ) -> None:
         self._count = instruments
         self._seed = seed
+        self._events = events
+        self._adjusted = adjusted
 
     def instruments(self) -> pl.DataFrame:
         """The instruments of both markets, with the columns of `INSTRUMENTS`."""
         return pl.concat(_instruments(market, self._count) for market in MARKETS.values())
 
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
-        """Daily bars of one market with `ts` in [start, end), by session and symbol, as `RAW_BARS`."""
-        if interval != "daily":
-            return pl.DataFrame(schema=RAW_BARS)
+        """Bars of one market with `ts` in [start, end), by session, symbol and time, as `RAW_BARS`.
+
+        Intervals are daily and 15m; of any other there are none.
+        """
         sessions = _sessions(market)
-        rows = slice(*np.searchsorted(sessions, np.array([start, end], sessions.dtype)))
-        listed = _instruments(market, self._count).select("symbol", "exchange")
-        paths = _paths(market, self._count, self._seed)
-        bars = pl.DataFrame({"ts": sessions[rows]}).join(listed, how="cross")
-        bars = bars.with_columns(pl.Series(name, path[rows].ravel()) for name, path in paths.items())
-        bars = bars.with_columns(interval=pl.lit("daily"))
-        return pl.concat([pl.DataFrame(schema=RAW_BARS), bars], how="diagonal")
+        rows = np.arange(*np.searchsorted(sessions, np.array([start.date(), end], sessions.dtype)))
+        world = _world(market, self._count, self._seed, self._events, self._adjusted)
+        parts: Iterator[pl.DataFrame] = iter(())
+        if interval == "daily":
+            parts = _days(world, sessions, rows)
+        elif interval == "15m":
+            parts = _quarters(world, market, sessions, rows)
+        asked = (part.filter(pl.col("ts").is_between(start, end, closed="left")) for part in parts)
+        bars = pl.concat([pl.DataFrame(schema=RAW_BARS), *asked], how="diagonal")
+        return bars.with_columns(interval=pl.lit(interval))
+
+
+@dataclass(frozen=True)
+class _World:
+    """One market's instruments: what is the same in all sessions, and what remembers the sessions before."""
+
+    listed: pl.DataFrame
+    keys: Keys
+    sigma: Floats
+    usual: Floats
+    closes: Ints
+    trading: Flags
+    shares: Ints | None
+
+    def candles(self, session: Places, place: Places, date: Places) -> Candles:
+        """The daily bars at these rows and columns of the paths; `date` numbers a session in any calendar."""
+        return days(
+            before=self.closes[np.maximum(session - 1, 0), place].astype(float),
+            close=self.closes[session, place].astype(float),
+            sigma=self.sigma[place],
+            usual=self.usual[place],
+            shares=np.ones(1) if self.shares is None else self.shares[session, place].astype(float),
+            drawn=draws(self.keys[place], date * PLACES),
+        )
 
 
 def _instruments(market: Market, count: int) -> pl.DataFrame:
@@ -94,69 +135,66 @@ def _instruments(market: Market, count: int) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=INSTRUMENTS)
 
 
-def _sessions(market: Market) -> npt.NDArray[np.datetime64]:
+def _sessions(market: Market) -> Times:
     sessions = market.sessions()
     return sessions[sessions >= OPENING].astype("datetime64[us]")
 
 
 @lru_cache(maxsize=4)
-def _paths(market: Market, count: int, seed: int) -> dict[str, Floats]:
-    """o, h, l, c, v since OPENING, each of shape sessions x instruments."""
+def _world(market: Market, count: int, seed: int, events: bool, adjusted: bool) -> _World:
     listed = _instruments(market, count)
     symbols, sectors = listed["symbol"].to_list(), listed["sector"].to_list()
-    noise = _Noise(f"{seed} {market.name}", len(_sessions(market)))
-    level, beta, restless = noise.traits(symbols)
-    sigma = 0.009 + 0.007 * restless
-    own = sigma * noise.moves(symbols)
-    moves = own + 0.005 * noise.moves(sectors) + 0.008 * (0.7 + 0.6 * beta) * noise.moves([market.name])
-    value = np.log(20) + 1.8 * level + np.cumsum(moves + 0.0002, axis=0)
-    close = np.exp(value + OVERSHOOT * _reverting(noise.normal("overshoot", symbols), KEPT))
-    usual = np.array([USUAL_VOLUME[bucket] for bucket in listed["market_cap_bucket"]])
-    volume = usual * (0.5 + np.abs(own) / sigma) * np.exp(0.4 * noise.normal("volume", symbols))
-    return _candles(close, sigma, noise, symbols) | {"v": np.rint(volume)}
+    walk = Walk(seed, market.name, len(_sessions(market)), events)
+    closes = walk.closes(symbols, sectors)
+    return _World(
+        listed=listed.select("symbol", "exchange"),
+        keys=keys(f"{seed} {market.name} {symbol}" for symbol in symbols),
+        sigma=walk.restlessness(symbols),
+        usual=np.array([USUAL_VOLUME[bucket] for bucket in listed["market_cap_bucket"]]),
+        closes=closes,
+        trading=walk.trading(symbols),
+        shares=None if adjusted else shares(closes),
+    )
 
 
-def _candles(close: Floats, sigma: Floats, noise: _Noise, symbols: list[str]) -> dict[str, Floats]:
-    """o, h, l, c in cents around the closes: a gap at the open, wicks above and below."""
-    before = np.concatenate([close[:1], close[:-1]])
-    gap, above, below = (0.4 * sigma * noise.normal(part, symbols) for part in ("gap", "above", "below"))
-    opening = before * (close / before) ** 0.4 * np.exp(gap)
-    high = np.maximum(opening, close) * np.exp(np.abs(above))
-    low = np.minimum(opening, close) * np.exp(-np.abs(below))
-    candles = {"o": opening, "h": high, "l": low, "c": close}
-    return {name: np.maximum(np.round(price, 2), 0.01) for name, price in candles.items()}
+def _days(world: _World, sessions: Times, rows: Places) -> Iterator[pl.DataFrame]:
+    """Daily bars of these sessions."""
+    for part in _parts(rows, TOGETHER // len(world.listed)):
+        session, place, date = _traded(world, sessions, part)
+        yield _frame(world.listed[place], sessions[session], world.candles(session, place, date))
 
 
-@dataclass(frozen=True)
-class _Noise:
-    """Random columns, one per name: each has its own stream, so neither length nor neighbours change it."""
-
-    key: str
-    size: int
-
-    def traits(self, names: list[str]) -> Floats:
-        """Three uniform numbers per name, as three rows."""
-        return np.column_stack([self._stream("traits", name).random(3) for name in names])
-
-    def normal(self, part: str, names: list[str]) -> Floats:
-        """Standard normal columns."""
-        return np.column_stack([self._stream(part, name).standard_normal(self.size) for name in names])
-
-    def moves(self, names: list[str]) -> Floats:
-        """Columns of about unit variance with fat tails (Student's t, 5 degrees) and clustered volatility."""
-        shocks = np.column_stack([self._stream("moves", name).standard_t(5, self.size) for name in names])
-        turbulence = 0.5 * _reverting(self.normal("turbulence", names), 0.97)
-        moves: Floats = shocks * np.sqrt(3 / 5) * np.exp(turbulence - 0.5**2)
-        return moves
-
-    def _stream(self, part: str, name: str) -> np.random.Generator:
-        digest = hashlib.sha256(f"{self.key} {part} {name}".encode()).digest()
-        return np.random.default_rng(int.from_bytes(digest))
+def _quarters(world: _World, market: Market, sessions: Times, rows: Places) -> Iterator[pl.DataFrame]:
+    """Bars of a quarter of an hour, as many as fit between a session's open and its close."""
+    dates = sessions[rows].astype("datetime64[D]").tolist()
+    opens = np.array([market.opens(date) for date in dates], sessions.dtype)
+    closes = np.array([market.closes(date) for date in dates], sessions.dtype)
+    counts = -((opens - closes) // QUARTER)
+    at_once = TOGETHER // (len(world.listed) * counts.max(initial=1))
+    for alike in np.split(np.arange(rows.size), np.flatnonzero(np.diff(counts)) + 1):
+        for part in _parts(alike, at_once):
+            slot = np.arange(counts[part[0]])
+            session, place, date = _traded(world, sessions, rows[part])
+            times = opens[session - rows[0], None] + QUARTER * slot
+            drawn = draws(world.keys[place, None], date[:, None] * PLACES + slot + 1)
+            bars = quarters(world.candles(session, place, date), drawn)
+            yield _frame(world.listed[np.repeat(place, slot.size)], times, bars)
 
 
-def _reverting(shocks: Floats, kept: float) -> Floats:
-    """First-order autoregression of unit variance: each row keeps a share of the row before it."""
-    path: Floats = shocks * np.sqrt(1 - kept**2)
-    for row in range(1, len(path)):
-        path[row] += kept * path[row - 1]
-    return path
+def _parts(rows: Places, at_once: int) -> Iterator[Places]:
+    """These rows, a few at a time."""
+    at_once = max(at_once, 1)
+    return (rows[first : first + at_once] for first in range(0, rows.size, at_once))
+
+
+def _traded(world: _World, sessions: Times, rows: Places) -> tuple[Places, Places, Places]:
+    """Row, column and date, in days since 1970, of each instrument that trades in these consecutive sessions."""
+    session, place = np.nonzero(world.trading[rows[0] : rows[-1] + 1])
+    session += rows[0]
+    return session, place, sessions[session].astype("datetime64[D]").astype(np.int64)
+
+
+def _frame(listed: pl.DataFrame, times: Times, bars: Candles) -> pl.DataFrame:
+    """Symbol, exchange, ts, o, h, l, c, v of arrays of any shape that name their rows in the same order."""
+    prices = {name: cents.ravel() / 100 for name, cents in zip("ohlc", bars[:4], strict=True)}
+    return listed.with_columns(ts=times.ravel(), **prices, v=bars.volume.ravel())
