@@ -91,7 +91,7 @@ def outages(rows: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
     """
     traded = rows.filter(~(_flat() & (pl.col("v") == 0))).group_by("n").agg(traded=pl.len())
     every = pl.DataFrame({"ts": sessions.astype("datetime64[us]"), "n": np.arange(sessions.size)})
-    usual = pl.col("traded").rolling_median(USUAL, min_samples=1).shift(1)
+    usual = pl.col("traded").rolling_median(USUAL).shift(1)
     share = pl.when(pl.col("usual") >= FEWEST_PEERS).then(pl.col("traded") / pl.col("usual"))
     return (
         every.join(traded, on="n", how="left", maintain_order="left")

@@ -31,8 +31,8 @@ def restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
     """Stretches of sessions over which delivered prices are stored ones times one factor other than 1.
 
     A split restates an instrument by one stretch; dividends by one before each of them. A stretch ends where
-    the factor changes, by more than the prices' rounding can explain. Sessions whose four prices share no
-    factor, and those that only fewer than FEWEST_SESSIONS share, are corrections: they end no stretch.
+    the factor changes, by more than the prices' rounding can explain. What fewer than FEWEST_SESSIONS in a row
+    share, or the four prices of a session do not, is a correction: it ends no stretch.
 
     Args:
         stored: instrument_id, ts, o, h, l, c as they are known; positive prices, one row per key.
@@ -45,8 +45,9 @@ def restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
     both = _with_unit(stored).join(_with_unit(delivered), on=_KEY, suffix="_new").sort(_KEY)
     low = pl.max_horizontal(_bound(price, -1) for price in _PRICES)
     high = pl.min_horizontal(_bound(price, 1) for price in _PRICES)
-    shared = both.with_columns(low=low, high=high).filter(pl.col("low") <= pl.col("high"))
-    lasting = _in_stretches(shared).filter(pl.len().over("stretch") >= FEWEST_SESSIONS)
+    lasting = _in_stretches(both.with_columns(low=low, high=high)).filter(
+        pl.len().over("stretch") >= FEWEST_SESSIONS
+    )
     total = {side: pl.sum_horizontal(pl.col(f"{price}{side}").sum() for price in _PRICES) for side in ("", "_new")}
     stretches = (
         _in_stretches(lasting)
@@ -81,21 +82,18 @@ def unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Sessions) 
     """
     ends = stored.group_by("instrument_id").agg(last=pl.col("ts").max(), before=pl.col("c").sort_by("ts").last())
     new = delivered.join(ends, on="instrument_id").filter(pl.col("ts") > pl.col("last")).sort(_KEY)
-    known = pl.concat([stored.select(*_KEY, *_PRICES, "v"), new.select(*_KEY, *_PRICES, "v")])
-    jumped = jumps(beside_earlier(known, sessions)).filter(pl.col("ratio").is_not_null())
-    starts = jumped.join(new.group_by("instrument_id").agg(pl.col("ts").min()), on=_KEY)
+    begin = new.group_by("instrument_id", maintain_order=True).head(FEWEST_SESSIONS)
+    bars = pl.concat(part.select(*_KEY, *_PRICES, "v") for part in (stored, begin))
+    jumped = jumps(beside_earlier(bars, sessions)).filter(pl.col("ratio").is_not_null())
+    at_first = jumped.join(begin.group_by("instrument_id").agg(pl.col("ts").min()), on=_KEY)
     moved = (pl.col("c") / pl.col("before")).log()
-    shows = (moved - pl.col("factor").log()).abs() < moved.abs()
+    shows = (moved - pl.col("ratio").log()).abs() < moved.abs()
     return (
-        new.group_by("instrument_id", maintain_order=True)
-        .head(FEWEST_SESSIONS)
-        .join(
-            starts.select("instrument_id", factor="ratio", first="ts"), on="instrument_id", maintain_order="left"
-        )
-        .group_by("instrument_id", "factor", "first", maintain_order=True)
-        .agg(shows.all().alias("shows"), sessions=pl.len().cast(pl.Int64))
-        .filter("shows")
-        .select("instrument_id", "factor", "sessions", "first")
+        begin.join(at_first.select("instrument_id", "ratio"), on="instrument_id", maintain_order="left")
+        .group_by("instrument_id", factor="ratio", maintain_order=True)
+        .agg(sessions=pl.len().cast(pl.Int64), first=pl.col("ts").first(), shown=shows.all())
+        .filter("shown")
+        .drop("shown")
     )
 
 
@@ -122,8 +120,8 @@ def _error(price: str, version: str) -> pl.Expr:
     return pl.min_horizontal(pl.max_horizontal(ROUNDINGS * unit, NOISE * exact), exact / 2)
 
 
-def _in_stretches(shared: pl.DataFrame) -> pl.DataFrame:
+def _in_stretches(both: pl.DataFrame) -> pl.DataFrame:
     """Rows by instrument and session, with the number of the stretch that they belong to."""
     apart = (pl.col("low") > pl.col("high").shift(1)) | (pl.col("high") < pl.col("low").shift(1))
     other = pl.col("instrument_id") != pl.col("instrument_id").shift(1)
-    return shared.with_columns(stretch=(apart | other).fill_null(True).cum_sum())
+    return both.with_columns(stretch=(apart | other).fill_null(True).cum_sum())

@@ -8,8 +8,6 @@ from walks_of import DAYS, SESSIONS, bar, market, scaled, since, walks
 
 from boursomatic_assets.jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, beside_earlier, jumps
 
-EVERYONE = pl.lit(True)
-
 
 def found(bars: pl.DataFrame) -> dict[tuple[str, int], tuple[float, float | None]]:
     """Figure and ratio of each jump, by instrument and day."""
@@ -32,6 +30,16 @@ def test_a_split_is_told_by_its_ratio(ratio: float) -> None:
 
 def test_a_jump_that_no_split_explains_has_no_ratio() -> None:
     assert found(scaled(market(), math.exp(-0.55), since("B", 100)))["B", 100][1] is None
+
+
+def test_the_markets_move_does_not_hide_the_split() -> None:
+    fallen = scaled(market(), 0.93, pl.col("ts") >= DAYS[100])
+    assert found(scaled(fallen, 0.5, since("B", 100)))["B", 100][1] == 0.5
+
+
+def test_nor_does_a_market_that_moved_without_it() -> None:
+    others = (pl.col("instrument_id") != "B") & (pl.col("ts") >= DAYS[100])
+    assert found(scaled(scaled(market(), 0.93, others), 0.5, since("B", 100)))["B", 100][1] == 0.5
 
 
 def test_an_error_jumps_there_and_back() -> None:
@@ -65,6 +73,10 @@ def test_a_restless_instrument_may_move_further() -> None:
     calm, restless = walks("A"), walks("A", sigma=0.08)
     assert list(found(scaled(calm, 0.5, since("A", 100)))) == [("A", 100)]
     assert found(scaled(restless, 0.5, since("A", 100))) == {}
+
+
+def test_the_quietest_instrument_may_move_a_little() -> None:
+    assert found(scaled(walks("A", sigma=0.001), 0.8, since("A", 100))) == {}
 
 
 def test_few_instruments_make_no_market() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from walks_of import DAYS, LENGTH, SESSIONS, bar, market, scaled, since
 
-from boursomatic_assets.jumps import FEWEST_PEERS, REACH
+from boursomatic_assets.jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, WINDOW
 from boursomatic_assets.oddities import FINDINGS, KINDS, LOOKBACK, counts, oddities
 
 END = DAYS[-1] + dt.timedelta(days=1)
@@ -63,6 +63,11 @@ def test_a_repeated_bar_is_stale() -> None:
     assert told(changed(repeated, bar("B", 50), v=before["v"] + 1)) == []
 
 
+def test_fillers_in_a_row_are_fillers_and_not_stale() -> None:
+    filled = changed(market(), bar("B", 50) | bar("B", 51), **dict.fromkeys("ohlc", 100.0), v=0.0)
+    assert [kind for kind, *_ in told(filled)] == ["filler", "filler"]
+
+
 def test_a_split_is_a_jump_with_its_ratio() -> None:
     (finding,) = odd(scaled(market(), 0.5, since("B", 100))).rows(named=True)
     assert (finding["kind"], finding["instrument_id"], finding["ts"]) == ("jump", "B", DAYS[100])
@@ -96,6 +101,12 @@ def test_a_session_of_fillers_is_an_outage() -> None:
     assert counts(findings) == {**dict.fromkeys(KINDS, 0), "filler": 6, "outage": 1}
 
 
+def test_what_is_usual_is_told_by_the_sessions_before() -> None:
+    lost = pl.col("instrument_id").is_in([*"ABCDEF"]) & pl.col("ts").is_in(DAYS[50:60])
+    lost = lost | pl.col("instrument_id").is_in([*"ABCDEFG"]) & (pl.col("ts") == DAYS[60])
+    assert ("outage", None, 60, 3 / 7) in told(without(market(), lost))
+
+
 def test_half_a_market_is_no_outage() -> None:
     lost = pl.col("instrument_id").is_in([*"ABCDE"]) & (pl.col("ts") == DAYS[50])
     assert {kind for kind, *_ in told(without(market(), lost))} == {"gap"}
@@ -108,6 +119,15 @@ def test_few_instruments_have_no_outage() -> None:
 def test_only_what_was_asked_for_is_told() -> None:
     bars = changed(market(), pl.col("instrument_id") == "B", v=0.0)
     assert odd(bars, DAYS[50], DAYS[52])["ts"].to_list() == DAYS[50:52]
+
+
+def test_the_oldest_session_of_the_look_back_counts() -> None:
+    day = 150
+    bars = scaled(market(1), 0.5, since("A", day))
+    kept = [day - LOOKBACK, *range(day - WINDOW, day - WINDOW + FEWEST_RETURNS), day]
+    few = bars.filter(pl.col("ts").is_in([DAYS[k] for k in kept]))
+    assert "jump" in odd(few, DAYS[day])["kind"]
+    assert "jump" not in odd(few.filter(pl.col("ts") > DAYS[day - LOOKBACK]), DAYS[day])["kind"]
 
 
 def test_order_and_other_columns_do_not_matter() -> None:
@@ -142,7 +162,7 @@ def strange(edits: list[tuple[str, set[str], int, int]], size: int = 8) -> pl.Da
     return bars
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(edits=STRANGE, cut=st.integers(1, LENGTH - 1))
 def test_no_finding_depends_on_later_bars(edits: list[tuple[str, set[str], int, int]], cut: int) -> None:
     bars, moment = strange(edits), DAYS[cut]
@@ -151,7 +171,7 @@ def test_no_finding_depends_on_later_bars(edits: list[tuple[str, set[str], int, 
     assert_frame_equal(odd(bars, end=moment), past, check_exact=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(edits=STRANGE, first=st.integers(LOOKBACK, LENGTH - 1))
 def test_a_session_needs_its_look_back_and_no_more(
     edits: list[tuple[str, set[str], int, int]], first: int
@@ -161,7 +181,7 @@ def test_a_session_needs_its_look_back_and_no_more(
     assert_frame_equal(odd(seen, start), odd(bars).filter(pl.col("ts") >= start), check_exact=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(edits=STRANGE)
 def test_each_of_few_instruments_is_judged_by_itself(edits: list[tuple[str, set[str], int, int]]) -> None:
     bars = strange(edits, FEWEST_PEERS - 1)
@@ -169,7 +189,7 @@ def test_each_of_few_instruments_is_judged_by_itself(edits: list[tuple[str, set[
     assert_frame_equal(odd(bars), pl.concat(alone).sort("ts", "kind", "instrument_id"), check_exact=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(edits=STRANGE)
 def test_nothing_that_is_told_is_about_a_bar_that_is_not_there(
     edits: list[tuple[str, set[str], int, int]],

@@ -53,8 +53,20 @@ def test_other_prices_are_no_restatement() -> None:
     assert restated(STORED, walks("A B", seed=2)).is_empty()
 
 
-def test_a_correction_does_not_end_a_stretch() -> None:
-    delivered = scaled(scaled(STORED, 0.25, A), 1.05, bar("A", 90), "hc")
+def test_instruments_of_one_factor_are_told_one_by_one() -> None:
+    assert restated(STORED, scaled(STORED, 0.5, pl.lit(True)))["instrument_id"].to_list() == ["A", "B"]
+
+
+def test_the_roughest_prices_have_a_factor() -> None:
+    pennies = rounded(scaled(STORED, 0.0002, A), 2)
+    found = restated(pennies, scaled(pennies, 10, A))
+    assert found["sessions"].to_list() == [LENGTH]
+    assert found["factor"].to_list() == pytest.approx([10])
+
+
+@pytest.mark.parametrize("prices", ["hc", "ohlc"])
+def test_a_correction_does_not_end_a_stretch(prices: str) -> None:
+    delivered = scaled(scaled(STORED, 0.25, A), 1.05, bar("A", 90), prices)
     assert restated(STORED, delivered).drop("factor").rows() == [("A", LENGTH - 1, DAYS[0], DAYS[-1])]
 
 
