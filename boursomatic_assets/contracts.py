@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.slices import Slice
+from boursomatic_assets.sources import NOT_DELIVERED
 
 NOISE = 1e-6
 """Relative excess of open or close over high, or below low, that is float noise: it is repaired."""
@@ -79,6 +80,7 @@ def _rules(part: Slice) -> dict[str, pl.Expr]:
     volume = pl.col("v")
     sessions = np.array(part.sessions, dtype="datetime64[us]")
     return {
+        "source did not deliver it": NOT_DELIVERED,
         "file cannot be understood": pl.col("file").is_not_null() & pl.col("line").is_null(),
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),

@@ -61,6 +61,7 @@ def test_good_bars_are_kept_as_they_came() -> None:
         ({"symbol": "ZVZZT"}, "symbol is an exchange's test symbol"),
         ({"symbol": "CTEST.A"}, "symbol is an exchange's test symbol"),
         ({"file": "notes.txt", "symbol": None}, "file cannot be understood"),
+        ({"ts": None, "raw": '{"error": "gone"}'}, "source did not deliver it"),
         ({"l": 0.0}, "price is not positive"),
         ({"o": -10.0}, "price is not positive"),
         ({"v": None}, "volume is missing"),
