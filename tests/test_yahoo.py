@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import polars as pl
 import pytest
+import yfinance.cache
 from curl_cffi import requests
 from frames_of import midnight
 from loopback import Answer, Question, Service, listed, quick, serving
@@ -272,10 +273,9 @@ def test_clocks_are_those_of_the_exchange_whatever_zone_the_frame_is_in() -> Non
     assert raw_bars(frame, "MC.PA", "15m")["ts"].dt.hour().to_list() == [8, 7]
 
 
-def test_yfinance_writes_where_it_is_told(tmp_path: Path) -> None:
+def test_yfinance_writes_where_it_is_told() -> None:
     with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(DAILY)) as (source, _):
         source.bars(US, START, END)
-    import yfinance.cache
-
     managers = ("_TzDBManager", "_CookieDBManager", "_ISINDBManager")
     assert {getattr(yfinance.cache, name).get_location() for name in managers} == {str(COOKIES)}
+    assert (COOKIES / "cookies.db").is_file()

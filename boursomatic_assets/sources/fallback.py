@@ -51,8 +51,6 @@ class Fallback:
             why = pl.concat_str("why", "said", separator="; ", ignore_nulls=True)
             reasons = reasons.join(missing, on=KEYS).select(*KEYS, why=why)
             wanted = wanted.join(missing, on=KEYS, how="semi")
-            if wanted.is_empty():
-                break
         if not frames:
             raise SourceError(reasons["why"][0])
         return pl.concat([*frames, not_delivered(reasons.rows())]).select(*RAW_BARS)
