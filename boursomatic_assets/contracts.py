@@ -81,7 +81,8 @@ def _rules(part: Slice) -> dict[str, pl.Expr]:
     sessions = np.array(part.sessions, dtype="datetime64[us]")
     return {
         "source did not deliver it": NOT_DELIVERED,
-        "file cannot be understood": pl.col("file").is_not_null() & pl.col("line").is_null(),
+        "file cannot be understood": pl.col("file").is_not_null()
+        & pl.all_horizontal(pl.col("line", "symbol").is_null()),
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),

@@ -48,7 +48,7 @@ class Shelf:
         self.asked.append(symbol)
         if symbol not in self.prices:
             raise NoBarsError(f"no {symbol} here")
-        bar = {"ts": START, **dict.fromkeys("ohlcv", self.prices[symbol]), "interval": "daily", "raw": None}
+        bar = {"ts": START, **dict.fromkeys("ohlcv", self.prices[symbol]), "interval": "daily", "file": self.name}
         return pl.DataFrame([bar], schema={name: RAW_BARS[name] for name in bar})
 
 
@@ -65,6 +65,7 @@ def test_the_next_is_asked_only_for_what_the_first_could_not_deliver() -> None:
     bars = Fallback((first, second)).bars(US, START, END)
     assert prices(bars) == {"ACME": 1.0, "BOLT": 2.0}
     assert (first.asked, second.asked) == (["ACME", "BOLT"], ["BOLT"])
+    assert bars["file"].to_list() == ["first", "second"]
     assert errors(bars) == {}
     assert bars.schema == pl.Schema(RAW_BARS)
 

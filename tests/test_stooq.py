@@ -36,8 +36,9 @@ def test_bars_are_delivered_as_they_stand() -> None:
         **{"symbol": "AAPL", "exchange": "NASDAQ", "ts": START, "interval": "daily"},
         **{"o": 196.9, "h": 197.3, "l": 192.15, "c": 193.12, "v": 97010170.2297114},
     }
+    assert first["file"] == "stooq:aapl.us"
     assert json.loads(first["raw"]) == {
-        **{"source": "stooq", "symbol": "aapl.us", "Date": "2024-06-10", "Open": "196.9", "High": "197.3"},
+        **{"Date": "2024-06-10", "Open": "196.9", "High": "197.3"},
         **{"Low": "192.15", "Close": "193.12", "Volume": "97010170.2297114"},
     }
     assert bars["ts"].to_list() == [midnight(f"2024-06-{day}") for day in (10, 11, 12)]

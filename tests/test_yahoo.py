@@ -111,12 +111,8 @@ def test_daily_bars_are_delivered_as_they_stand() -> None:
         **{"o": 196.9, "h": 197.3, "l": 192.15, "c": 193.12, "v": 97262100.0},
     }
     raw = json.loads(first["raw"])
-    assert (raw["source"], raw["symbol"], raw["ts"][:10], raw["Adj Close"]) == (
-        "yahoo",
-        "AAPL",
-        "2024-06-10",
-        96.56,
-    )
+    assert (raw["ts"][:10], raw["Adj Close"]) == ("2024-06-10", 96.56)
+    assert first["file"] == "yahoo:AAPL"
 
 
 def test_a_row_without_prices_is_delivered_without() -> None:

@@ -1,7 +1,7 @@
 """Several services in order: what one could not deliver is asked of the next.
 
 What belongs here: who is asked for what, and who is quoted when nobody had it.
-Kept elsewhere: each service (`yahoo.py`, `stooq.py`). Which of them a row comes from stands in its `raw`.
+Kept elsewhere: each service (`yahoo.py`, `stooq.py`). Which of them a row comes from stands in its `file`.
 """
 
 import datetime as dt

@@ -154,7 +154,7 @@ def deliver(name: str, line: Line, listed: pl.DataFrame, ask: Callable[[str], pl
         name: of the source, for messages.
         line: the line to its service.
         listed: symbol and exchange of what is wanted.
-        ask: the bars of one symbol, with the columns ts, o, h, l, c, v, interval and raw of `RAW_BARS`.
+        ask: the bars of one symbol, with the columns of `RAW_BARS` but for symbol, exchange and line.
 
     Raises:
         SourceError: there is not one bar.

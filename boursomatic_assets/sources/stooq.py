@@ -129,7 +129,6 @@ def raw_bars(answer: str, theirs: str) -> pl.DataFrame:
         dates = rows["Date"].str.to_date("%Y-%m-%d")
     except pl.exceptions.PolarsError as error:
         raise TransientError(f"the bars of {theirs} cannot be read: {str(error).splitlines()[0]}") from None
-    row = [pl.lit("stooq").alias("source"), pl.lit(theirs).alias("symbol"), *rows.columns]
     return rows.select(
         dates.cast(pl.Datetime("us")).alias("ts"),
         *(
@@ -137,7 +136,8 @@ def raw_bars(answer: str, theirs: str) -> pl.DataFrame:
             for ours, name in PRICES.items()
         ),
         interval=pl.lit("daily"),
-        raw=pl.struct(row).struct.json_encode(),
+        file=pl.lit(f"stooq:{theirs}"),
+        raw=pl.struct(rows.columns).struct.json_encode(),
     ).cast(dict.fromkeys(PRICES, pl.Float64))
 
 

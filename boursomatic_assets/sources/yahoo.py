@@ -123,19 +123,19 @@ def raw_bars(frame: pd.DataFrame, theirs: str, interval: str) -> pl.DataFrame:
 
     Args:
         frame: Open, High, Low, Close, Volume and more; the index is the start of a bar on the exchange's clock.
-        theirs: Yahoo's name of the symbol, for `raw`.
+        theirs: Yahoo's name of the symbol, for `file`.
         interval: of the bars.
     """
     index = pd.DatetimeIndex(frame.index)
     naive = index.tz_localize(None) if interval == "daily" else index.tz_convert("UTC").tz_localize(None)
     cells = {name: pl.Series(frame[name].to_numpy("float64"), nan_to_null=True) for name in frame.columns}
     told = pl.DataFrame({"ts": naive.to_numpy().astype("datetime64[us]"), **cells})
-    row = [pl.lit("yahoo").alias("source"), pl.lit(theirs).alias("symbol"), pl.col("ts").cast(pl.String), *cells]
     return told.select(
         "ts",
         *(pl.col(name).alias(ours) for ours, name in PRICES.items()),
         interval=pl.lit(interval),
-        raw=pl.struct(row).struct.json_encode(),
+        file=pl.lit(f"yahoo:{theirs}"),
+        raw=pl.struct(pl.col("ts").cast(pl.String), *cells).struct.json_encode(),
     )
 
 
