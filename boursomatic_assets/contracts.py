@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.sources import NOT_DELIVERED
+from boursomatic_assets.sources import NOT_DELIVERED, NOT_UNDERSTOOD
 
 NOISE = 1e-6
 """Relative excess of open or close over high, or below low, that is float noise: it is repaired."""
@@ -81,8 +81,7 @@ def _rules(part: Slice) -> dict[str, pl.Expr]:
     sessions = np.array(part.sessions, dtype="datetime64[us]")
     return {
         "source did not deliver it": NOT_DELIVERED,
-        "file cannot be understood": pl.col("file").is_not_null()
-        & pl.all_horizontal(pl.col("line", "symbol").is_null()),
+        "file cannot be understood": NOT_UNDERSTOOD,
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),

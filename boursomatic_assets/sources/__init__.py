@@ -39,6 +39,9 @@ NOT_DELIVERED = (
 )
 """Rows that stand for an instrument of which a source had no bars; `raw` says why."""
 
+NOT_UNDERSTOOD = pl.col("file").is_not_null() & pl.col("line").is_null() & pl.col("symbol").is_null()
+"""Rows that stand for a file that could not be read; `raw` says why."""
+
 STATED = "columns.yaml"
 """The file, beside the bars, that says what their cells cannot tell."""
 
