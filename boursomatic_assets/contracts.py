@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.slices import Slice
+from boursomatic_assets.sources import NOT_DELIVERED, NOT_UNDERSTOOD
 
 NOISE = 1e-6
 """Relative excess of open or close over high, or below low, that is float noise: it is repaired."""
@@ -143,13 +144,12 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
     """Each rule's name and the rows that break it; the first that a row breaks is its reason."""
     price = [pl.col(name) for name in _PRICES]
     volume = pl.col("v")
-    undelivered = pl.col("file").is_null() & pl.col("ts").is_null() & pl.col("raw").is_not_null()
     return {
-        "file cannot be understood": pl.col("file").is_not_null() & pl.col("line").is_null(),
+        "source did not deliver it": NOT_DELIVERED,
+        "file cannot be understood": NOT_UNDERSTOOD,
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
-        "source did not deliver it": undelivered,
         "instrument is unknown": pl.col("instrument_id").is_null(),
         "interval is not known": pl.col("interval").ne_missing(interval),
         "time is missing or unreadable": pl.col("ts").is_null(),

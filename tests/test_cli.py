@@ -169,7 +169,7 @@ def test_a_source_that_does_not_exist_fails_the_run(dagster_home: Engine) -> Non
     environment = os.environ | {"BOURSOMATIC_SOURCE": "crystal_ball"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "there is no source 'crystal_ball': set BOURSOMATIC_SOURCE to simulated or files" in done.stderr
+    assert "there is no source 'crystal_ball': set BOURSOMATIC_SOURCE to simulated, files" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: the run failed: price_bars")
     assert "Traceback" not in done.stderr
     assert contents(dagster_home) == before

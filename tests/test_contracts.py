@@ -50,7 +50,6 @@ def test_good_bars_are_kept_as_they_came() -> None:
         ({"interval": "15m"}, "interval is not known"),
         ({"interval": None}, "interval is not known"),
         ({"ts": None}, "time is missing or unreadable"),
-        ({"ts": None, "raw": '{"error": "gone"}'}, "source did not deliver it"),
         ({"ts": midnight("1984-09-07")}, "date is before the first partition"),
         ({"ts": midnight("2999-01-04")}, "bar is in the future"),
         ({"ts": midnight("2025-01-09")}, "date is not a session of the market"),

@@ -227,7 +227,8 @@ def test_a_missing_folder_is_said_with_its_variable(tmp_path: Path) -> None:
     [
         ("files", None, "needs a folder: set BOURSOMATIC_FILES to it"),
         ("files", "", "needs a folder: set BOURSOMATIC_FILES to it"),
-        ("yahoo!", None, "there is no source 'yahoo!': set BOURSOMATIC_SOURCE to simulated or files"),
+        ("yahoo!", None, "there is no source 'yahoo!': set BOURSOMATIC_SOURCE to simulated, files"),
+        ("yahoo,tea", None, "there is no source 'tea': set BOURSOMATIC_SOURCE to simulated, files"),
     ],
 )
 def test_a_source_that_cannot_be_opened_is_explained(kind: str, files: str | None, why: str) -> None:

@@ -5,6 +5,7 @@ none of them. Kept elsewhere: what a good row is (`contracts.py`).
 """
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +30,17 @@ INSTRUMENTS = dict.fromkeys(
 )
 """The columns of delivered instruments."""
 
+
+NOT_DELIVERED = (
+    pl.col("symbol").is_not_null()
+    & pl.col("ts").is_null()
+    & pl.col("file").is_null()
+    & pl.col("raw").is_not_null()
+)
+"""Rows that stand for an instrument of which a source had no bars; `raw` says why."""
+
+NOT_UNDERSTOOD = pl.col("file").is_not_null() & pl.col("line").is_null() & pl.col("symbol").is_null()
+"""Rows that stand for a file that could not be read; `raw` says why."""
 
 STATED = "columns.yaml"
 """The file, beside the bars, that says what their cells cannot tell."""
@@ -61,9 +73,13 @@ class Source(Protocol):
 def open_source(
     kind: str, files: str | None = None, instruments: int = 24, first: dt.date = dt.date.min
 ) -> Source:
-    """The source of this kind; `files` is the folder of the kind `files`, `instruments` how many are simulated.
+    """The source of this kind: simulated, files, yahoo, stooq, or services in an order, such as stooq,yahoo.
 
-    `first` is the first date that has a partition.
+    Args:
+        kind: see above; yahoo alone falls back on stooq.
+        files: the folder of the kind `files`.
+        instruments: how many the kind `simulated` has.
+        first: the first date that has a partition.
 
     Raises:
         SourceError: for an unknown kind, or a folder that is missing.
@@ -78,4 +94,25 @@ def open_source(
         if not files:
             raise SourceError("the source `files` needs a folder: set BOURSOMATIC_FILES to it")
         return Files(Path(files), dt.datetime.combine(first, dt.time()))
-    raise SourceError(f"there is no source {kind!r}: set BOURSOMATIC_SOURCE to simulated or files")
+    return _services(kind)
+
+
+def _services(kind: str) -> Source:
+    """Services of the network in the order of `kind`; behind yahoo alone stands stooq."""
+    names = ["yahoo", "stooq"] if kind == "yahoo" else [name.strip() for name in kind.split(",")]
+    if unknown := [name for name in names if name not in ("yahoo", "stooq")]:
+        known = "simulated, files, yahoo or stooq (an order of the last two: stooq,yahoo)"
+        raise SourceError(f"there is no source {unknown[0]!r}: set BOURSOMATIC_SOURCE to {known}")
+    from boursomatic_assets.database import home
+    from boursomatic_assets.sources.fallback import Fallback
+    from boursomatic_assets.sources.services import Listed
+    from boursomatic_assets.sources.stooq import Stooq
+    from boursomatic_assets.sources.universe import listed
+    from boursomatic_assets.sources.yahoo import Yahoo
+
+    instruments = listed()
+    services: dict[str, Listed] = {
+        "yahoo": Yahoo(instruments, home() / "yahoo"),
+        "stooq": Stooq(instruments, os.environ.get("BOURSOMATIC_STOOQ_KEY")),
+    }
+    return Fallback(tuple(services[name] for name in names))
