@@ -15,7 +15,7 @@ import pandas as pd
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import computed, database, deliveries, merging, rejections, revisions
+from boursomatic_assets import activity, computed, database, deliveries, merging, rejections, revisions
 from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.contracts import Delivery
 from boursomatic_assets.differences import Difference
@@ -134,6 +134,8 @@ def _write(written: Written, rows: Rows) -> Merge:
     with database.engine().begin() as connection:
         write = merging.supersede if grain.supersedes else merging.replace
         merge = write(connection, grain, piece, frame, told)
+        if written.asset == "price_bars":
+            activity.follow_bars(connection, piece.market)
         if delivery:
             rejections.record(connection, piece, delivery, written.run_id, grain.interval)
             deliveries.record(connection, piece, delivery, written.run_id, grain.interval)

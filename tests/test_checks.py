@@ -128,7 +128,33 @@ def corrected(asset: str, session: str) -> str:
     )
 
 
+ONES_BARS = "instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001') AND interval = 'daily'"
+TIMES = "o = o * {0}, h = h * {0}, l = l * {0}, c = c * {0}"
+KEPT_AS_REVISIONS = (
+    "INSERT INTO price_bar_revisions (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until)"
+    " SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, '2030-01-01'"
+    " FROM price_bars WHERE {}"
+)
+LATER = f"{ONES_BARS} AND ts >= '2024-02-20'"
+RESTATED = f"UPDATE price_bars SET {TIMES.format(0.5)}, created_at = '2030-01-01' WHERE {{}}"
+
+
 DAMAGES = [
+    damage(
+        "bars_are_usual",
+        f"UPDATE price_bars SET v = 0 WHERE {LATER}",
+        f"UPDATE price_bars SET o = c, h = c, l = c WHERE {LATER} AND ts >= '2024-02-28'",
+        warnings=8,
+    ),
+    damage("bars_are_usual", f"UPDATE price_bars SET {TIMES.format(0.5)} WHERE {LATER}", warnings=1),
+    damage("bars_are_usual", "DELETE FROM price_bars WHERE ts = '2024-02-28'", warnings=1),
+    damage("series_stand_on_one_basis", KEPT_AS_REVISIONS.format(LATER), RESTATED.format(LATER), warnings=1),
+    damage(
+        "no_symbol_was_reused",
+        f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts BETWEEN '2023-09-01' AND '2024-02-19'",
+        f"UPDATE price_bars SET {TIMES.format(20)} WHERE {LATER}",
+        warnings=1,
+    ),
     damage("every_delivered_row_is_accounted_for", remove("price_bars", 2), errors=1),
     damage(
         "every_delivered_row_is_accounted_for",
@@ -280,6 +306,11 @@ def counted(evaluation: dg.AssetCheckEvaluation) -> tuple[object, object]:
 
 def test_every_check_is_broken_by_something_here() -> None:
     assert {damage.check for damage in DAMAGES} == {key.name for key in CHECK_KEYS}
+
+
+def test_a_series_that_was_restated_as_a_whole_stands_on_one_basis(filled: Engine) -> None:
+    execute(filled, KEPT_AS_REVISIONS.format(ONES_BARS), RESTATED.format(ONES_BARS))
+    assert check("series_stand_on_one_basis").passed
 
 
 @pytest.mark.parametrize("market", ["US", "EURONEXT"])

@@ -91,6 +91,9 @@ def test_what_is_only_strange_or_stale_stops_nothing() -> None:
         "features_follow_their_bars",
         "versions_follow_what_they_learned_from",
         "advice_follows_its_features",
+        "bars_are_usual",
+        "series_stand_on_one_basis",
+        "no_symbol_was_reused",
         "quarters_are_complete",
         "daily_and_15m_bars_agree",
     }
