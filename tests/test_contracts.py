@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+from arbitrary import DELIVERED
 from frames_of import IDS, delivered, instruments, midnight, slice_of
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from boursomatic_assets import frames
 from boursomatic_assets.contracts import NOISE, Delivery, judge
@@ -171,33 +171,9 @@ def test_an_empty_delivery_is_judged() -> None:
     assert delivery.rejected.is_empty()
 
 
-PRICES = st.one_of(st.sampled_from([None, math.nan, math.inf, 0.0, 9.0, 10.0, 10.000001, 11.0]), st.floats())
-ROWS = st.fixed_dictionaries(
-    {
-        "symbol": st.sampled_from(["ACME", "BOLT", "GHOST", "", "00123", None]),
-        "exchange": st.sampled_from(["NYSE", "NASDAQ", "EURONEXT", "MARS", None]),
-        "ts": st.sampled_from(
-            [None, *map(midnight, ("2025-01-08", "2025-01-09", "2025-01-10", "2025-01-10 09:00"))]
-        ),
-        **dict.fromkeys("ohlcv", PRICES),
-        "interval": st.sampled_from(["daily", "daily", "15m", None]),
-        "file": st.sampled_from([None, "a.csv"]),
-        "line": st.sampled_from([None, 2]),
-        "raw": st.none(),
-    }
-)
-
-
-def likely(row: dict[str, Any]) -> dict[str, Any]:
-    """A row that is often good, so that twins and contradictions happen."""
-    good = {"symbol": "ACME", "exchange": "NYSE", "o": 10.0, "h": 11.0, "l": 9.0, "v": 1.0, "interval": "daily"}
-    return {**row, **good}
-
-
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(ROWS, ROWS.map(likely)), max_size=12))
-def test_no_row_is_lost_and_what_is_kept_fits_its_table(rows: list[dict[str, Any]]) -> None:
-    raw = pl.DataFrame(rows, schema=RAW_BARS)
+@given(DELIVERED)
+def test_no_row_is_lost_and_what_is_kept_fits_its_table(raw: pl.DataFrame) -> None:
     delivery = judged(raw)
     assert delivery.kept.height + delivery.total("merged") + delivery.rejected.height == raw.height
     frames.check(PriceBar.__table__, delivery.kept.drop("market", "file"))

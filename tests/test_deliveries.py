@@ -5,12 +5,17 @@ from typing import Any
 
 import polars as pl
 import pytest
-from frames_of import delivered, instruments, rows_of, slice_of
+from arbitrary import DELIVERED
+from frames_of import delivered, instruments, list_instruments, rows_of, slice_of
+from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, Engine
 
 from boursomatic_assets import deliveries
+from boursomatic_assets.checks_of_bars import accounted_for
 from boursomatic_assets.contracts import judge
+from boursomatic_assets.io_manager import Written, _write
 from boursomatic_assets.slices import Slice
+from boursomatic_assets.tables import GRAINS
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 BOTH = slice_of("US", MONDAY, TUESDAY)
@@ -73,3 +78,33 @@ def test_a_count_that_does_not_add_up_is_refused_by_the_table(migrated: Engine) 
     connection: Connection
     with migrated.connect() as connection, pytest.raises(Exception, match="ck_delivered_sessions_accounted"):
         connection.exec_driver_sql("UPDATE delivered_sessions SET kept = 2")
+
+
+THURSDAY_OFF = slice_of("US", "2025-01-08", "2025-01-09", "2025-01-10")
+BAD = """
+    SELECT count(*) FROM price_bars WHERE NOT (o > 0 AND h < 'Infinity' AND l > 0 AND c > 0
+        AND h >= greatest(o, c, l)
+        AND l <= least(o, c) AND v >= 0 AND v < 'Infinity' AND ts IN ('2025-01-08', '2025-01-10'))
+"""
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(DELIVERED)
+def test_whatever_comes_the_tables_hold_no_more_and_no_less_and_nothing_bad(
+    migrated: Engine, raw: pl.DataFrame
+) -> None:
+    with migrated.begin() as connection:
+        for table in ("price_bars", "price_bar_revisions", "rejected_bars", "delivered_sessions", "instruments"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    list_instruments(migrated)
+    delivery = judge(raw, THURSDAY_OFF, instruments(), "toy")
+    _write(Written("price_bars", GRAINS["price_bars"], THURSDAY_OFF, "run", dt.datetime(2025, 1, 11)), delivery)
+    (held,) = rows_of(
+        migrated,
+        "SELECT (SELECT count(*) FROM price_bars), (SELECT count(*) FROM rejected_bars),"
+        " (SELECT coalesce(sum(merged), 0)::int FROM delivered_sessions)",
+    )
+    assert sum(held) == raw.height
+    assert rows_of(migrated, BAD) == [(0,)]
+    with migrated.connect() as connection:
+        assert accounted_for(connection, "daily", THURSDAY_OFF).errors == 0
