@@ -5,6 +5,7 @@ Kept elsewhere: where rows come from (`sources/`), where they go (`io_manager.py
 """
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,6 +19,14 @@ NOISE = 1e-6
 
 TEST_SYMBOLS = r"^(Z[A-Z]ZZT|[A-Z]TEST)(\.[A-Z])?$"
 """Symbols with which Nasdaq (ZVZZT and its sisters) and NYSE (ATEST, ...) try out their own systems."""
+
+_WITHOUT_INSTRUMENT = (
+    "symbol is missing",
+    "symbol is an exchange's test symbol",
+    "exchange is not of a known market",
+    "instrument is unknown",
+)
+"""Reasons why a row has no instrument of the market: asked only of rows that have none."""
 
 _PRICES = tuple("ohlc")
 _CONTENT = (*_PRICES, "v")
@@ -45,7 +54,13 @@ class Delivery:
         )
 
 
-def judge(raw: pl.DataFrame, part: Slice, instruments: pl.DataFrame, source: str) -> Delivery:
+def judge(
+    raw: pl.DataFrame,
+    part: Slice,
+    instruments: pl.DataFrame,
+    source: str,
+    with_raw: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows,
+) -> Delivery:
     """Hold every row of a delivery against the rules.
 
     Args:
@@ -53,24 +68,35 @@ def judge(raw: pl.DataFrame, part: Slice, instruments: pl.DataFrame, source: str
         part: the slice they were delivered for.
         instruments: id, symbol and exchange of the known instruments.
         source: the name of the source.
+        with_raw: the source's own, which says how refused rows stood there.
     """
-    known = instruments.select("symbol", "exchange", instrument_id="id")
-    rows = raw.join(known, on=["symbol", "exchange"], how="left", maintain_order="left")
-    reason = pl.coalesce(pl.when(broken).then(pl.lit(rule)) for rule, broken in _rules(part).items())
-    judged = _repair(rows.with_columns(reason=reason))
-    good = judged.filter(pl.col("reason").is_null())
-    distinct = good.unique(["instrument_id", "ts", *_CONTENT], keep="first", maintain_order=True)
-    clash = distinct.select("instrument_id", "ts").is_duplicated()
-    clashing = distinct.filter(clash).with_columns(reason=pl.lit("two different bars for one session"))
-    rejected = pl.concat([judged.filter(pl.col("reason").is_not_null()), clashing.select(judged.columns)])
+    rules = _rules(part)
+    asked = [rule for name, rule in rules.items() if name not in _WITHOUT_INSTRUMENT]
+    rows = raw.with_columns(instrument_id=_identified(part, instruments), broken=pl.any_horizontal(asked))
+    broken = rows["broken"].fill_null(False) | rows["instrument_id"].is_null()
+    reason = pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
+    good = _repair(rows.filter(~broken))
+    distinct, clashing = _without_twins(good)
+    rejected = pl.concat(
+        [
+            rows.filter(broken).with_columns(reason=reason),
+            clashing.select(*rows.columns, reason=pl.lit("two different bars for one session")),
+        ]
+    )
     return Delivery(
-        kept=distinct.filter(~clash).select(
-            "instrument_id", "ts", *_CONTENT, "interval", market=pl.lit(part.market.name)
-        ),
-        rejected=_rejections(rejected, part, source),
-        merged=good.height - distinct.height,
+        kept=distinct.select("instrument_id", "ts", *_CONTENT, "interval", market=pl.lit(part.market.name)),
+        rejected=_rejections(with_raw(rejected), part, source),
+        merged=good.height - distinct.height - clashing.height,
         repaired=int(good["repaired"].sum()),
     )
+
+
+def _identified(part: Slice, instruments: pl.DataFrame) -> pl.Expr:
+    """The id of each row's instrument; null unless it is one that the market trades."""
+    traded = pl.col("exchange").is_in(part.market.exchanges) & ~pl.col("symbol").str.contains(TEST_SYMBOLS)
+    named = pl.struct("symbol", "exchange")
+    known = instruments.filter(traded).select("id", named=named)
+    return named.replace_strict(known["named"], known["id"], default=None, return_dtype=pl.String)
 
 
 def _rules(part: Slice) -> dict[str, pl.Expr]:
@@ -97,15 +123,20 @@ def _rules(part: Slice) -> dict[str, pl.Expr]:
     }
 
 
-def _repair(judged: pl.DataFrame) -> pl.DataFrame:
-    """Good rows whose high or low is off by float noise get the true extreme; `repaired` says which."""
-    good = pl.col("reason").is_null()
+def _repair(good: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose high or low is off by float noise get the true extreme; `repaired` says which."""
     high, low = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
-    return judged.with_columns(
-        h=pl.when(good).then(high).otherwise("h"),
-        l=pl.when(good).then(low).otherwise("l"),
-        repaired=good & ((high != pl.col("h")) | (low != pl.col("l"))),
-    )
+    return good.with_columns(h=high, l=low, repaired=(high != pl.col("h")) | (low != pl.col("l")))
+
+
+def _without_twins(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Each bar once, and apart from them those that contradict each other, each of them once too."""
+    bar = ["instrument_id", "ts"]
+    if good.select(pl.col(bar[0]).hash() + pl.col(bar[1]).hash(1)).to_series().n_unique() == good.height:
+        return good, good.clear()  # equal bars have equal hashes: no two are the same, as nearly always
+    distinct = good.unique([*bar, *_CONTENT], keep="first", maintain_order=True)
+    clash = distinct.select(bar).is_duplicated()
+    return distinct.filter(~clash), distinct.filter(clash)
 
 
 def _rejections(rejected: pl.DataFrame, part: Slice, source: str) -> pl.DataFrame:

@@ -36,7 +36,8 @@ def typed(lines: list[str] = LINES) -> pl.DataFrame:
 
 
 def bars(source: Files, market: str = "US") -> pl.DataFrame:
-    return source.bars(MARKETS[market], START, END)
+    """The bars of a market, with their raw form."""
+    return source.with_raw(source.bars(MARKETS[market], START, END))
 
 
 def everything(source: Files) -> pl.DataFrame:

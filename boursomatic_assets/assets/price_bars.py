@@ -28,6 +28,7 @@ def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments
 
     def delivered(part: Slice) -> Delivery:
         require_closed(part)
-        return judge(bars.bars(part.market, part.start, part.end), part, instruments, bars.name)
+        rows = bars.bars(part.market, part.start, part.end)
+        return judge(rows, part, instruments, bars.name, bars.with_raw)
 
     return Piecewise(slices_of_run(context), delivered)

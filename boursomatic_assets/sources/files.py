@@ -8,17 +8,17 @@ cannot be understood is one row without a line, whose `raw` says why, and which 
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import polars as pl
 import yaml
 
 from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS, STATED, SourceError
-from boursomatic_assets.sources.cells import tidy
+from boursomatic_assets.sources.cells import as_written, tidy
 from boursomatic_assets.sources.contents import File, unpacked
 from boursomatic_assets.sources.layouts import Stated
 
@@ -48,14 +48,30 @@ class Files:
 
         Daily are all that do not say 15m: what is neither is delivered there, and refused.
         """
-        known = [exchange for other in MARKETS.values() for exchange in other.exchanges]
         mine = pl.col("exchange").is_in(market.exchanges)
-        if market == next(iter(MARKETS.values())):
-            mine = mine | ~pl.col("exchange").is_in(known) | pl.col("exchange").is_null()
+        first, *others = MARKETS.values()
+        if market == first:
+            elsewhere = [exchange for other in others for exchange in other.exchanges]
+            mine = ~pl.col("exchange").is_in(elsewhere).fill_null(False)
         in_time = pl.col("ts").is_between(start, end, closed="left") | pl.col("ts").is_null()
         quarter_hours = pl.col("interval").eq_missing("15m")
         of_interval = quarter_hours if interval == "15m" else ~quarter_hours
         return pl.concat(self._read(mine & in_time & of_interval, *RAW_BARS))
+
+    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of `bars` with `raw`: their files are read again, which costs good rows nothing."""
+        lines = dict(rows.drop_nulls(["file", "line"]).group_by("file").agg("line").iter_rows())
+        found = [
+            _collected(as_written(file, self._stated(file.name), lines[file.name]), file)
+            for file in self._files(lines)
+            if file.name in lines
+        ]
+        if not found:
+            return rows
+        keys = ["file", "line", "symbol"]
+        told = pl.concat(found).unique(keys).rename({"raw": "told"})
+        joined = rows.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
+        return joined.with_columns(raw=pl.coalesce("raw", "told")).drop("told")
 
     def _read(self, wanted: pl.Expr, *names: str) -> list[pl.DataFrame]:
         """The wanted rows of each file, with the columns of these names: no other is read or made.
@@ -66,7 +82,7 @@ class Files:
         frames, errors = [], []
         for file in self._files():
             try:
-                frames.append(_collected(tidy(file, self._stated(file.name)).filter(wanted).select(names), file))
+                frames.append(_collected(tidy(file, self._stated(file.name), names).filter(wanted), file))
             except SourceError as error:
                 errors.append((file.name, str(error)))
         if not frames:
@@ -80,10 +96,15 @@ class Files:
         shown = (path for path in found if not any(part.startswith(".") for part in path.parts))
         return sorted(self.folder / path for path in shown if not path.name.lower().endswith(NO_BARS))
 
-    def _files(self) -> Iterator[File]:
+    def _files(self, names: Collection[str] | None = None) -> Iterator[File]:
+        """The files with bars; of these names, packed or in an archive of that name, if any are given."""
+        asked = (
+            None if names is None else {str(part) for n in names for part in (PurePath(n), *PurePath(n).parents)}
+        )
         for path in self._paths():
-            if path.stem != "instruments":
-                stat, name = path.stat(), str(path.relative_to(self.folder))
+            name = str(path.relative_to(self.folder))
+            if path.stem != "instruments" and (asked is None or name in asked):
+                stat = path.stat()
                 yield from unpacked(File(name, path, stat.st_size, stat.st_mtime_ns))
 
     def _stated(self, name: str) -> Stated:

@@ -78,6 +78,10 @@ class Simulated:
         bars = bars.with_columns(interval=pl.lit("daily"))
         return pl.concat([pl.DataFrame(schema=RAW_BARS), bars], how="diagonal")
 
+    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows as they are: they stand in no file."""
+        return rows
+
 
 def _instruments(market: Market, count: int) -> pl.DataFrame:
     """Companies that cannot be real ones: neither market lists a symbol of seven characters."""
