@@ -155,6 +155,34 @@ def test_an_instruments_file_describes_them(tmp_path: Path, suffix: str) -> None
     assert found.select("symbol", "name", "sector").rows() == [("ACME", "Acme Inc.", None), ("LUXE", None, None)]
 
 
+@pytest.mark.parametrize(
+    ("about", "found"),
+    [
+        ({"market_cap": 3e9, "pe": 30.0}, ("mid", "high")),
+        ({"market_cap": "3B", "pe": "-2"}, ("mid", None)),
+        ({"market_cap_bucket": "Large Cap", "market_cap": 1e6}, ("large", None)),
+        ({"market_cap_bucket": None, "market_cap": 1e6}, ("small", None)),
+        ({"pe_bucket": "low"}, (None, "low")),
+    ],
+)
+def test_buckets_are_stated_or_come_from_numbers(
+    tmp_path: Path, about: dict[str, object], found: tuple[str | None, str | None]
+) -> None:
+    listed = pl.DataFrame([{"symbol": "ACME", "exchange": "NYSE"} | about])
+    listed.write_parquet(tmp_path / "instruments.parquet")
+    named = write_csv(tmp_path, LINES[0]).instruments()
+    assert named.select("market_cap_bucket", "pe_bucket").row(0) == found
+
+
+def test_a_bucket_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "instruments.csv").write_text("symbol,exchange,pe_bucket\nACME,NYSE,cheap\n")
+    with pytest.raises(SourceError) as raised:
+        write_csv(tmp_path, LINES[0]).instruments()
+    assert str(raised.value) == (
+        "instruments.csv: pe_bucket is 'cheap' for ACME: wanted low, medium, high, or nothing"
+    )
+
+
 def refusal(source: Files) -> str:
     with pytest.raises(SourceError) as raised:
         everything(source)

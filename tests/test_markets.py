@@ -83,7 +83,7 @@ def test_the_first_open_is_that_of_the_markets_that_trade(date: str, opens: str)
 def test_every_session_keeps_the_wall_clock_of_its_exchange(
     market: markets.Market, opens: str, closes: set[str]
 ) -> None:
-    """Through 25 springs and autumns: the Monday after a clock has changed, in UTC it is an hour earlier or later."""
+    """Through 25 springs and autumns, though in UTC the Monday after is an hour off."""
     zone = ZoneInfo(market.timezone)
 
     def on_the_wall(utc: dt.datetime) -> str:

@@ -1,9 +1,9 @@
 """Bars from a folder of files, read recursively; what a file is shows in its content, not in its name.
 
-What belongs here: the folder, what `columns.yaml` states in it, and an optional `instruments.parquet` or
-`instruments.csv` with names and sectors.
-Kept elsewhere: compression (`contents.py`), cells (`cells.py`), judging the rows (`contracts.py`). A file that
-cannot be understood is one row without a line, whose `raw` says why, and which is refused.
+What belongs here: the folder, and what `columns.yaml` states in it.
+Kept elsewhere: compression (`contents.py`), cells (`cells.py`), names and sectors (`descriptions.py`), judging the
+rows (`contracts.py`). A file that cannot be understood is one row without a line, whose `raw` says why, and which
+is refused.
 """
 
 import datetime as dt
@@ -20,6 +20,7 @@ from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS, STATED, SourceError
 from boursomatic_assets.sources.cells import as_written, tidy
 from boursomatic_assets.sources.contents import File, unpacked
+from boursomatic_assets.sources.descriptions import descriptions
 from boursomatic_assets.sources.layouts import Stated
 
 NO_BARS = (STATED, ".md", ".yaml", ".yml", ".json")
@@ -36,12 +37,12 @@ class Files:
     def instruments(self) -> pl.DataFrame:
         """One row per symbol and exchange of the bars, described by the instruments file if there is one."""
         pairs = [frame.unique() for frame in self._read(pl.lit(True), "symbol", "exchange")]
-        named = pl.concat(pairs).unique().drop_nulls().lazy()
-        described = [_descriptions(path) for path in self._paths() if path.stem == "instruments"]
-        empty = pl.LazyFrame(schema=INSTRUMENTS)
+        named = pl.concat(pairs).unique().drop_nulls()
+        described = [descriptions(path) for path in self._paths() if path.stem == "instruments"]
+        empty = pl.DataFrame(schema=INSTRUMENTS)
         about = pl.concat([*described, empty]).unique(["symbol", "exchange"], keep="first")
         keys = ["symbol", "exchange"]
-        return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys).collect()
+        return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys)
 
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """Bars of a market in [start, end); rows that name no known exchange are the first market's.
@@ -139,19 +140,3 @@ def _not_understood(errors: list[tuple[str, str]]) -> pl.DataFrame:
     """A row for each file that could not be read, which the contract refuses."""
     told = [dict.fromkeys(RAW_BARS) | {"file": name, "raw": json.dumps({"error": why})} for name, why in errors]
     return pl.DataFrame(told, schema=RAW_BARS)
-
-
-def _descriptions(path: Path) -> pl.LazyFrame:
-    """An instruments file with the columns of `INSTRUMENTS`; those that it lacks are null."""
-    try:
-        scan = (
-            pl.scan_parquet(path) if path.suffix.lower() == ".parquet" else pl.scan_csv(path, infer_schema=False)
-        )
-        names = scan.collect_schema().names()
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{path.name}: cannot be read: {str(error).splitlines()[0]}") from None
-    if missing := {"symbol", "exchange"} - set(names):
-        raise SourceError(f"{path.name}: the columns {sorted(missing)} are missing; found {names}")
-    return scan.select(
-        (pl.col(name) if name in names else pl.lit(None)).cast(pl.String).alias(name) for name in INSTRUMENTS
-    )
