@@ -30,6 +30,7 @@ _WITHOUT_INSTRUMENT = (
 
 _PRICES = tuple("ohlc")
 _CONTENT = (*_PRICES, "v")
+_TOP, _BOTTOM = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rejected_bars.boursomatic")
 
 
@@ -72,7 +73,8 @@ def judge(
     """
     rules = _rules(part)
     asked = [rule for name, rule in rules.items() if name not in _WITHOUT_INSTRUMENT]
-    rows = raw.with_columns(instrument_id=_identified(part, instruments), broken=pl.any_horizontal(asked))
+    seen = {"instrument_id": _identified(part, instruments), "broken": pl.any_horizontal(asked)}
+    rows = raw.lazy().with_columns(**seen, top=_TOP, bottom=_BOTTOM).collect()
     broken = rows["broken"].fill_null(False) | rows["instrument_id"].is_null()
     reason = pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
     good = _repair(rows.filter(~broken))
@@ -118,25 +120,38 @@ def _rules(part: Slice) -> dict[str, pl.Expr]:
         "price is not positive": pl.any_horizontal(p <= 0 for p in price),
         "volume is missing": volume.is_null(),
         "volume is negative or not finite": ~volume.is_finite() | (volume < 0),
-        "high is not the highest price": pl.max_horizontal("o", "l", "c") > pl.col("h") * (1 + NOISE),
-        "low is not the lowest price": pl.min_horizontal("o", "h", "c") < pl.col("l") * (1 - NOISE),
+        "high is not the highest price": pl.col("h") * (1 + NOISE) < _TOP,
+        "low is not the lowest price": pl.col("l") * (1 - NOISE) > _BOTTOM,
     }
 
 
 def _repair(good: pl.DataFrame) -> pl.DataFrame:
     """Rows whose high or low is off by float noise get the true extreme; `repaired` says which."""
-    high, low = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
-    return good.with_columns(h=high, l=low, repaired=(high != pl.col("h")) | (low != pl.col("l")))
+    noisy = (pl.col("top") != pl.col("h")) | (pl.col("bottom") != pl.col("l"))
+    return good.with_columns(h="top", l="bottom", repaired=noisy)
 
 
 def _without_twins(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Each bar once, and apart from them those that contradict each other, each of them once too."""
-    bar = ["instrument_id", "ts"]
-    if good.select(pl.col(bar[0]).hash() + pl.col(bar[1]).hash(1)).to_series().n_unique() == good.height:
-        return good, good.clear()  # equal bars have equal hashes: no two are the same, as nearly always
-    distinct = good.unique([*bar, *_CONTENT], keep="first", maintain_order=True)
-    clash = distinct.select(bar).is_duplicated()
+    if _surely_distinct(good):
+        return good, good.clear()
+    distinct = good.unique(["instrument_id", "ts", *_CONTENT], keep="first", maintain_order=True)
+    clash = distinct.select("instrument_id", "ts").is_duplicated()
     return distinct.filter(~clash), distinct.filter(clash)
+
+
+def _surely_distinct(good: pl.DataFrame) -> bool:
+    """Whether no bar is there twice, as nearly always: seen from the order of rows, or else from hashes."""
+
+    def in_order(first: pl.Expr, second: pl.Expr) -> pl.Expr:
+        same = first == first.shift()
+        return ((first > first.shift()) | (same & (second > second.shift()))).all()
+
+    ts, symbol = pl.col("ts"), pl.col("symbol")
+    if good.select(in_order(ts, symbol) | in_order(symbol, ts)).item():
+        return True
+    hashes = good.select(pl.col("instrument_id").hash() + ts.hash(1)).to_series()
+    return hashes.n_unique() == good.height
 
 
 def _rejections(rejected: pl.DataFrame, part: Slice, source: str) -> pl.DataFrame:

@@ -88,6 +88,22 @@ def test_an_unreadable_number_is_null_with_its_raw_form(tmp_path: Path, cell: st
     assert (json.loads(row["raw"])["c"] or "") == cell
 
 
+@pytest.mark.parametrize("cell", ["10.50", " 10.5", "10.5 ", '"10.5"', "1.05e1", "+10.5"])
+def test_a_number_is_read_however_it_is_written(tmp_path: Path, cell: str) -> None:
+    lines = [LINES[0].replace("10.5", cell), LINES[0].replace("10.5", "10.500000000000002")]
+    assert bars(write_csv(tmp_path, *lines))["c"].to_list() == [10.5, 10.500000000000002]
+
+
+def test_only_rows_that_are_asked_for_are_read_again(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, LINES[0], LINES[0].replace("10.5", "ten"))
+    found = source.bars(MARKETS["US"], START, END)
+    assert found["raw"].null_count() == 2
+    listed = pl.DataFrame({"id": "some id", "symbol": "ACME", "exchange": "NYSE"})
+    delivery = judge(found, slice_of("US", "2024-06-10"), listed, "files", source.with_raw)
+    assert delivery.kept.height == 1
+    assert json.loads(delivery.rejected["raw"].item())["c"] == "ten"
+
+
 @pytest.mark.parametrize("cell", ["NaN", "1e400", "-inf"])
 def test_a_number_that_is_none_is_refused_by_name(tmp_path: Path, cell: str) -> None:
     raw = bars(write_csv(tmp_path, LINES[0].replace("10.5", cell)))

@@ -109,6 +109,7 @@ def test_an_archive_is_read_by_its_content(tmp_path: Path, packed: str) -> None:
     found = everything(tmp_path)
     assert found["symbol"].to_list() == ["AAPL"]
     assert found["file"].item() == ("bars.dat" if packed == "gz" else "bars.dat/inside/x.csv")
+    assert json.loads(found["raw"].item())["c"] == "11"
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,8 @@ def _listed(symbols: pl.Series, place: int) -> pl.Series:
 
 def _each_once(cells: pl.Series, told: Callable[[str], str]) -> pl.Series:
     """What each cell means, asked once for each distinct one."""
-    distinct = cells.unique().drop_nulls()
+    same = cells.eq_missing(cells.first()).all()
+    distinct = (cells.head(1) if same else cells.unique()).drop_nulls()
     meanings = [told(cell) for cell in distinct]
     if meanings == distinct.to_list():
         return cells
@@ -215,6 +216,8 @@ def _written_time(columns: dict[str, str], times: pl.DataFrame, interval: pl.Exp
         _time(columns).replace_strict(times["cell"], times[kind], default=None, return_dtype=pl.Datetime("us"))
         for kind in ("session", "instant")
     )
+    if times["session"].equals(times["instant"]):
+        return session
     return pl.when(interval == "daily").then(session).otherwise(instant)
 
 
