@@ -39,25 +39,31 @@ KINDS: dict[str, tuple[Callable[[pl.DataFrame, Path], None], Callable[[Path], pl
 
 def lines() -> Iterator[Line]:
     """One ratio for Parquet and one for CSV, after comparing all numbers."""
-    source, part = Simulated(INSTRUMENTS), slice_of(US, DATES)
-    listed = source.instruments()
+    simulated, part = Simulated(INSTRUMENTS), slice_of(US, DATES)
+    listed = simulated.instruments()
     listed = listed.with_columns(identifiers.of_instruments(listed))
-    bars = source.bars(US, part.start, part.end).select(*COLUMNS).with_columns(pl.col("ts").cast(pl.Date))
+    bars = simulated.bars(US, part.start, part.end).select(*COLUMNS).with_columns(pl.col("ts").cast(pl.Date))
     with tempfile.TemporaryDirectory(prefix="boursomatic-bench-") as folder:
         for kind, (write, read) in KINDS.items():
             path = Path(folder, kind, f"bars.{kind}")
             path.parent.mkdir()
             write(bars, path)
 
-            ours, theirs = partial(_judged, path.parent, part, listed), partial(read, path)
+            source = Files(path.parent)
+            delivered, theirs = partial(source.bars, US, part.start, part.end), partial(read, path)
+            ours = partial(_judged, source, part, listed)
             _compare(ours(), theirs(), listed)
-            figure = times(ratio(*interleaved(ours, theirs, rounds=9)))
-            work = f"{bars.height:,} bars of one {kind} file, read and judged"
-            yield Line(work, "polars reading it into typed columns", figure, "at most 2 x")
+            whole, alone, peer = interleaved(ours, delivered, theirs, rounds=9)
+            yield Line(
+                f"{bars.height:,} bars of one {kind} file, read and judged",
+                "polars reading it into typed columns",
+                times(ratio(whole, peer)),
+                "at most 2 x",
+                f"read alone: {times(ratio(alone, peer))}",
+            )
 
 
-def _judged(folder: Path, part: Slice, listed: pl.DataFrame) -> pl.DataFrame:
-    source = Files(folder)
+def _judged(source: Files, part: Slice, listed: pl.DataFrame) -> pl.DataFrame:
     raw = source.bars(part.market, part.start, part.end)
     return judge(raw, part, listed, source.name, source.with_raw).kept
 
