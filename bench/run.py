@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = {
+    "reading": "Files are read",
     "writes": "The IO manager writes",
     "reads": "The IO manager reads",
     "features": "Features",

@@ -6,7 +6,7 @@ What belongs here: what is counted as a breach there. Kept elsewhere: promises a
 
 from sqlalchemy import Connection, text
 
-from boursomatic_assets.contracts import OUTCOMES
+from boursomatic_assets.delivered import OUTCOMES
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.promises import Finding, count, promise, unique
 from boursomatic_assets.slices import Slice

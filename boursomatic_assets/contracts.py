@@ -7,12 +7,12 @@ Kept elsewhere: where rows come from (`sources/`), where they go (`io_manager.py
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 
+from boursomatic_assets.delivered import Delivery, counts, sessions_of
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.sources import NOT_DELIVERED, NOT_UNDERSTOOD
 
@@ -22,55 +22,22 @@ NOISE = 1e-6
 TEST_SYMBOLS = r"^(Z[A-Z]ZZT|[A-Z]TEST)(\.[A-Z])?$"
 """Symbols with which Nasdaq (ZVZZT and its sisters) and NYSE (ATEST, ...) try out their own systems."""
 
-_PRICES = tuple("ohlc")
-_CONTENT = (*_PRICES, "v")
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rejected_bars.boursomatic")
-
-
 QUARTER = dt.timedelta(minutes=15)
 
-OUTCOMES = ("delivered", "kept", "merged", "rejected", "repaired")
+_WITHOUT_INSTRUMENT = (
+    "source did not deliver it",
+    "file cannot be understood",
+    "symbol is missing",
+    "symbol is an exchange's test symbol",
+    "exchange is not of a known market",
+    "instrument is unknown",
+)
+"""Reasons why a row has no instrument of the market: asked only of rows that have none."""
 
-
-@dataclass(frozen=True)
-class Delivery:
-    """A judged delivery: delivered rows = kept + merged + rejected.
-
-    Attributes:
-        kept: good bars, with the columns of `price_bars`, `market`, and the `file` that they stood in.
-        rejected: refused rows, with the columns of `rejected_bars` but for the run.
-        counts: a row per market and session (null: no readable time) with the OUTCOMES.
-        source: the name of the source.
-    """
-
-    kept: pl.DataFrame
-    rejected: pl.DataFrame
-    counts: pl.DataFrame
-    source: str
-
-    def of(self, part: Slice) -> "Delivery":
-        """What falls to a slice; rows without a readable time fall to each of their market."""
-        mine = pl.col("market") == part.market.name
-        here = pl.col("session").is_between(part.start, part.end, closed="left") | pl.col("session").is_null()
-        time = pl.col("ts").is_between(part.start, part.end, closed="left")
-        return Delivery(
-            self.kept.filter(mine & time),
-            self.rejected.filter(mine & here),
-            self.counts.filter(mine & here).unique(["market", "session"], keep="last", maintain_order=True),
-            self.source,
-        )
-
-    def total(self, outcome: str) -> int:
-        """How many rows had an outcome."""
-        return int(self.counts[outcome].sum())
-
-    def __add__(self, other: Self) -> "Delivery":
-        return Delivery(
-            pl.concat([self.kept, other.kept]),
-            pl.concat([self.rejected, other.rejected]),
-            pl.concat([self.counts, other.counts]),
-            self.source,
-        )
+_PRICES = tuple("ohlc")
+_CONTENT = (*_PRICES, "v")
+_TOP, _BOTTOM = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rejected_bars.boursomatic")
 
 
 def judge(
@@ -81,6 +48,7 @@ def judge(
     interval: str = "daily",
     *,
     extended: bool = False,
+    with_raw: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows,
 ) -> Delivery:
     """Hold every row of a delivery against the rules.
 
@@ -91,53 +59,41 @@ def judge(
         source: the name of the source.
         interval: what was asked for, `daily` or `15m`.
         extended: whether 15m bars before the open and after the close are wanted too.
+        with_raw: the source's own, which says how refused rows stood there.
     """
-    known = instruments.select("symbol", "exchange", instrument_id="id")
-    rows = _with_session(raw, part).join(known, on=["symbol", "exchange"], how="left", maintain_order="left")
-    times = _daily_times(part) if interval == "daily" else _quarter_times(part, extended)
-    rules = _rules(part, interval, times)
-    reason = pl.coalesce(pl.when(broken).then(pl.lit(rule)) for rule, broken in rules.items())
-    judged = _repair(rows.with_columns(reason=reason))
-    good = judged.filter(pl.col("reason").is_null())
-    distinct = good.unique(["instrument_id", "ts", *_CONTENT], keep="first", maintain_order=True)
-    clash = distinct.select("instrument_id", "ts").is_duplicated()
-    clashing = distinct.filter(clash).with_columns(reason=pl.lit(_clash(interval)))
-    kept = distinct.filter(~clash)
-    rejected = pl.concat([judged.filter(pl.col("reason").is_not_null()), clashing.select(judged.columns)])
+    rules = _rules(part, interval, _daily_times(part) if interval == "daily" else _quarter_times(part, extended))
+    asked = [rule for name, rule in rules.items() if name not in _WITHOUT_INSTRUMENT]
+    seen = {"instrument_id": _identified(part, instruments), "broken": pl.any_horizontal(asked)}
+    rows = raw.lazy().with_columns(**seen, top=_TOP, bottom=_BOTTOM).collect()
+    broken = rows["broken"].fill_null(False) | rows["instrument_id"].is_null()
+    reason = pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
+    good = _repair(rows.filter(~broken))
+    kept, clashing = _without_twins(good)
+    clash = "two different bars for one session" if interval == "daily" else "two different bars for one time"
+    rejected = pl.concat(
+        [
+            rows.filter(broken).with_columns(reason=reason),
+            clashing.select(*rows.columns, reason=pl.lit(clash)),
+        ]
+    )
+    sessions = sessions_of(rows["ts"], part)
+    repaired = kept.filter("repaired")
+    outcomes = {"delivered": rows, "kept": kept, "rejected": rejected, "repaired": repaired}
+    refused = with_raw(rejected).join(sessions, on="ts", how="left", maintain_order="left")
     return Delivery(
         kept.select("instrument_id", "ts", *_CONTENT, "interval", "file", market=pl.lit(part.market.name)),
-        _rejections(rejected, part, source, interval),
-        _counts(judged, kept, rejected).with_columns(market=pl.lit(part.market.name)),
+        _rejections(refused, part, source, interval),
+        counts(outcomes, sessions).with_columns(market=pl.lit(part.market.name)),
         source,
     )
 
 
-def _clash(interval: str) -> str:
-    return "two different bars for one session" if interval == "daily" else "two different bars for one time"
-
-
-def _with_session(raw: pl.DataFrame, part: Slice) -> pl.DataFrame:
-    """The rows with the partition date that each falls to, as `session`: what is older falls to the first."""
-    dates = pl.DataFrame({"session": pl.Series(part.dates).cast(pl.Datetime("us"))}).set_sorted("session")
-    times = raw.select(pl.col("ts").unique()).drop_nulls().sort("ts")
-    owned = times.join_asof(dates, left_on="ts", right_on="session", strategy="backward")
-    owned = owned.with_columns(pl.col("session").fill_null(part.start))
-    return raw.join(owned, on="ts", how="left", maintain_order="left")
-
-
-def _counts(judged: pl.DataFrame, kept: pl.DataFrame, rejected: pl.DataFrame) -> pl.DataFrame:
-    """OUTCOMES by session; what is neither kept nor rejected repeats a kept row."""
-    counted = judged.group_by("session").agg(delivered=pl.len())
-    for name, rows in (("kept", kept), ("rejected", rejected), ("repaired", kept.filter("repaired"))):
-        other = rows.group_by("session").agg(pl.len().alias(name))
-        counted = counted.join(other, on="session", how="left", nulls_equal=True)
-    merged = pl.col("delivered") - pl.col("kept") - pl.col("rejected")
-    return (
-        counted.with_columns(pl.exclude("session").fill_null(0).cast(pl.Int32))
-        .with_columns(merged=merged)
-        .select("session", *OUTCOMES)
-        .sort("session")
-    )
+def _identified(part: Slice, instruments: pl.DataFrame) -> pl.Expr:
+    """The id of each row's instrument; null unless it is one that the market trades."""
+    traded = pl.col("exchange").is_in(part.market.exchanges) & ~pl.col("symbol").str.contains(TEST_SYMBOLS)
+    named = pl.struct("symbol", "exchange")
+    known = instruments.filter(traded).select("id", named=named)
+    return named.replace_strict(known["named"], known["id"], default=None, return_dtype=pl.String)
 
 
 def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, pl.Expr]:
@@ -161,8 +117,8 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
         "price is not positive": pl.any_horizontal(p <= 0 for p in price),
         "volume is missing": volume.is_null(),
         "volume is negative or not finite": ~volume.is_finite() | (volume < 0),
-        "high is not the highest price": pl.max_horizontal("o", "l", "c") > pl.col("h") * (1 + NOISE),
-        "low is not the lowest price": pl.min_horizontal("o", "h", "c") < pl.col("l") * (1 - NOISE),
+        "high is not the highest price": pl.col("h") * (1 + NOISE) < _TOP,
+        "low is not the lowest price": pl.col("l") * (1 - NOISE) > _BOTTOM,
     }
 
 
@@ -185,15 +141,33 @@ def _quarter_times(part: Slice, extended: bool) -> dict[str, pl.Expr]:
     }
 
 
-def _repair(judged: pl.DataFrame) -> pl.DataFrame:
-    """Good rows whose high or low is off by float noise get the true extreme; `repaired` says which."""
-    good = pl.col("reason").is_null()
-    high, low = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
-    return judged.with_columns(
-        h=pl.when(good).then(high).otherwise("h"),
-        l=pl.when(good).then(low).otherwise("l"),
-        repaired=good & ((high != pl.col("h")) | (low != pl.col("l"))),
-    )
+def _repair(good: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose high or low is off by float noise get the true extreme; `repaired` says which."""
+    noisy = (pl.col("top") != pl.col("h")) | (pl.col("bottom") != pl.col("l"))
+    return good.with_columns(h="top", l="bottom", repaired=noisy)
+
+
+def _without_twins(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Each bar once, and apart from them those that contradict each other, each of them once too."""
+    if _surely_distinct(good):
+        return good, good.clear()
+    distinct = good.unique(["instrument_id", "ts", *_CONTENT], keep="first", maintain_order=True)
+    clash = distinct.select("instrument_id", "ts").is_duplicated()
+    return distinct.filter(~clash), distinct.filter(clash)
+
+
+def _surely_distinct(good: pl.DataFrame) -> bool:
+    """Whether no bar is there twice, as nearly always: seen from the order of rows, or else from hashes."""
+
+    def in_order(first: pl.Expr, second: pl.Expr) -> pl.Expr:
+        same = first == first.shift()
+        return ((first > first.shift()) | (same & (second > second.shift()))).all()
+
+    ts, symbol = pl.col("ts"), pl.col("symbol")
+    if good.select(in_order(ts, symbol) | in_order(symbol, ts)).item():
+        return True
+    hashes = good.select(pl.col("instrument_id").hash() + ts.hash(1)).to_series()
+    return hashes.n_unique() == good.height
 
 
 def _rejections(rejected: pl.DataFrame, part: Slice, source: str, interval: str) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, select, text
 
 from boursomatic_assets import frames
 from boursomatic_assets.computed import clock
-from boursomatic_assets.contracts import Delivery
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.models import DeliveredSession
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import quote, stage

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets import activity, computed, database, deliveries, merging, rejections, revisions
 from boursomatic_assets.backfills import await_upstream
-from boursomatic_assets.contracts import Delivery
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.differences import Difference
 from boursomatic_assets.merging import Merge
 from boursomatic_assets.partitions import slices

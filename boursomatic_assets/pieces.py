@@ -13,7 +13,7 @@ from itertools import chain, islice
 
 import polars as pl
 
-from boursomatic_assets.contracts import Delivery
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.frames import FrameError
 from boursomatic_assets.slices import Slice
 

@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import Connection, Table, text
 
 from boursomatic_assets import frames
-from boursomatic_assets.contracts import Delivery
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.models import RejectedBar
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import quote, stage

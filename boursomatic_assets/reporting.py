@@ -17,7 +17,7 @@ from dagster._core.execution.context.metadata_logging import AssetMetadataHandle
 from dagster._core.execution.context.system import StepExecutionContext
 
 from boursomatic_assets import database
-from boursomatic_assets.contracts import Delivery
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.merging import Merge
 from boursomatic_assets.partitions import partition_key
 from boursomatic_assets.pieces import MOST_FAILURES, Rows

@@ -12,7 +12,7 @@ import datetime as dt
 import polars as pl
 from sqlalchemy import Connection, Select, Table, select
 
-from boursomatic_assets.contracts import Delivery
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.differences import Difference
 from boursomatic_assets.frames import key
 from boursomatic_assets.models import PriceBarRevision

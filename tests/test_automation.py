@@ -67,6 +67,37 @@ def test_every_session_of_three_years_has_one_tick_after_its_close(
         assert dt.timedelta(hours=1) <= wait <= dt.timedelta(hours=6), session
 
 
+@pytest.mark.parametrize(
+    ("date", "us", "euronext"),
+    [
+        ("2025-03-07", "22:30", "18:00"),  # both on winter time
+        ("2025-03-10", "21:30", "18:00"),  # only New York has changed its clocks
+        ("2025-03-28", "21:30", "18:00"),
+        ("2025-03-31", "21:30", "17:00"),  # both on summer time
+        ("2025-10-27", "21:30", "18:00"),  # only Paris has changed its clocks
+        ("2025-11-03", "22:30", "18:00"),  # both on winter time
+        ("2024-12-24", "22:30", "18:00"),  # both close early: the schedule waits as on any day
+        ("2025-07-03", "21:30", "17:00"),  # New York closes early
+        ("2025-01-09", None, "18:00"),  # a day of mourning in New York
+        ("2019-12-25", None, None),
+    ],
+)
+def test_each_market_is_asked_for_once_on_a_date_at_its_own_hour(
+    date: str, us: str | None, euronext: str | None
+) -> None:
+    midnight = dt.datetime.fromisoformat(date).replace(tzinfo=dt.UTC)
+    for (market, schedule), hour in zip(PAIRS[:2], (us, euronext), strict=True):
+        (tick,) = ticks(schedule, midnight, midnight + dt.timedelta(days=1))
+        answer = evaluated(schedule, tick)
+        if hour is None:
+            assert isinstance(answer, dg.SkipReason)
+        else:
+            assert f"{tick.astimezone(dt.UTC):%Y-%m-%d %H:%M}" == f"{date} {hour}"
+            assert isinstance(answer, dg.RunRequest)
+            assert answer.partition_key == f"{date}|{market.name}"
+            assert tick.astimezone(dt.UTC).replace(tzinfo=None) > market.closes(dt.date.fromisoformat(date))
+
+
 @each_market
 def test_a_session_is_asked_for_by_its_partition(market: Market, schedule: dg.ScheduleDefinition) -> None:
     request = evaluated(schedule, at(2024, 6, 10, market))

@@ -11,7 +11,8 @@ from frames_of import IDS, delivered, instruments, midnight, slice_of
 from hypothesis import given, settings
 
 from boursomatic_assets import frames
-from boursomatic_assets.contracts import NOISE, Delivery, judge
+from boursomatic_assets.contracts import NOISE, judge
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.models import PriceBar
 from boursomatic_assets.rejections import REJECTED_BARS
 from boursomatic_assets.sources import RAW_BARS

@@ -37,7 +37,8 @@ def typed(lines: list[str] = LINES) -> pl.DataFrame:
 
 
 def bars(source: Files, market: str = "US") -> pl.DataFrame:
-    return source.bars(MARKETS[market], START, END)
+    """The bars of a market, with their raw form."""
+    return source.with_raw(source.bars(MARKETS[market], START, END))
 
 
 def everything(source: Files) -> pl.DataFrame:
@@ -86,6 +87,22 @@ def test_an_unreadable_number_is_null_with_its_raw_form(tmp_path: Path, cell: st
     row = bars(write_csv(tmp_path, quoted)).row(0, named=True)
     assert row["c"] is None
     assert (json.loads(row["raw"])["c"] or "") == cell
+
+
+@pytest.mark.parametrize("cell", ["10.50", " 10.5", "10.5 ", '"10.5"', "1.05e1", "+10.5"])
+def test_a_number_is_read_however_it_is_written(tmp_path: Path, cell: str) -> None:
+    lines = [LINES[0].replace("10.5", cell), LINES[0].replace("10.5", "10.500000000000002")]
+    assert bars(write_csv(tmp_path, *lines))["c"].to_list() == [10.5, 10.500000000000002]
+
+
+def test_only_rows_that_are_asked_for_are_read_again(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, LINES[0], LINES[0].replace("10.5", "ten"))
+    found = source.bars(MARKETS["US"], START, END)
+    assert found["raw"].null_count() == 2
+    listed = pl.DataFrame({"id": "some id", "symbol": "ACME", "exchange": "NYSE"})
+    delivery = judge(found, slice_of("US", "2024-06-10"), listed, "files", with_raw=source.with_raw)
+    assert delivery.kept.height == 1
+    assert json.loads(delivery.rejected["raw"].item())["c"] == "ten"
 
 
 @pytest.mark.parametrize("cell", ["NaN", "1e400", "-inf"])
@@ -153,6 +170,34 @@ def test_an_instruments_file_describes_them(tmp_path: Path, suffix: str) -> None
     getattr(about, f"write_{suffix}")(tmp_path / f"instruments.{suffix}")
     found = write_csv(tmp_path, *LINES).instruments()
     assert found.select("symbol", "name", "sector").rows() == [("ACME", "Acme Inc.", None), ("LUXE", None, None)]
+
+
+@pytest.mark.parametrize(
+    ("about", "found"),
+    [
+        ({"market_cap": 3e9, "pe": 30.0}, ("mid", "high")),
+        ({"market_cap": "3B", "pe": "-2"}, ("mid", None)),
+        ({"market_cap_bucket": "Large Cap", "market_cap": 1e6}, ("large", None)),
+        ({"market_cap_bucket": None, "market_cap": 1e6}, ("small", None)),
+        ({"pe_bucket": "low"}, (None, "low")),
+    ],
+)
+def test_buckets_are_stated_or_come_from_numbers(
+    tmp_path: Path, about: dict[str, object], found: tuple[str | None, str | None]
+) -> None:
+    listed = pl.DataFrame([{"symbol": "ACME", "exchange": "NYSE"} | about])
+    listed.write_parquet(tmp_path / "instruments.parquet")
+    named = write_csv(tmp_path, LINES[0]).instruments()
+    assert named.select("market_cap_bucket", "pe_bucket").row(0) == found
+
+
+def test_a_bucket_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "instruments.csv").write_text("symbol,exchange,pe_bucket\nACME,NYSE,cheap\n")
+    with pytest.raises(SourceError) as raised:
+        write_csv(tmp_path, LINES[0]).instruments()
+    assert str(raised.value) == (
+        "instruments.csv: pe_bucket is 'cheap' for ACME: wanted low, medium, high, or nothing"
+    )
 
 
 def refusal(source: Files) -> str:

@@ -24,7 +24,8 @@ from frames_of import (
 from sqlalchemy import Engine
 
 from boursomatic_assets import frames, merging
-from boursomatic_assets.contracts import Delivery, judge
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.io_manager import PostgresIOManager
 from boursomatic_assets.markets import MARKETS

@@ -63,7 +63,8 @@ def read(folder: Path, name: str, content: str | bytes) -> pl.DataFrame:
 
 def everything(folder: Path) -> pl.DataFrame:
     start, end = midnight("1980-01-01"), midnight("2030-01-01")
-    return pl.concat(Files(folder).bars(market, start, end) for market in MARKETS.values())
+    source = Files(folder)
+    return source.with_raw(pl.concat(source.bars(market, start, end) for market in MARKETS.values()))
 
 
 def content_of(layout: str) -> tuple[str, str]:
@@ -108,6 +109,7 @@ def test_an_archive_is_read_by_its_content(tmp_path: Path, packed: str) -> None:
     found = everything(tmp_path)
     assert found["symbol"].to_list() == ["AAPL"]
     assert found["file"].item() == ("bars.dat" if packed == "gz" else "bars.dat/inside/x.csv")
+    assert json.loads(found["raw"].item())["c"] == "11"
 
 
 @pytest.mark.parametrize(

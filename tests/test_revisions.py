@@ -9,7 +9,8 @@ from frames_of import delivered, instruments, list_instruments, rows_of, slice_o
 from sqlalchemy import Engine
 
 from boursomatic_assets import computed
-from boursomatic_assets.contracts import Delivery, judge
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.io_manager import Written, _write
 from boursomatic_assets.merging import Merge
 from boursomatic_assets.revisions import read_bars

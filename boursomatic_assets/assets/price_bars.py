@@ -4,7 +4,8 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
-from boursomatic_assets.contracts import Delivery, judge
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.models import PriceBar
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.pieces import Piecewise
@@ -28,6 +29,7 @@ def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments
 
     def delivered(part: Slice) -> Delivery:
         require_closed(part)
-        return judge(bars.bars(part.market, part.start, part.end), part, instruments, bars.name)
+        rows = bars.bars(part.market, part.start, part.end)
+        return judge(rows, part, instruments, bars.name, with_raw=bars.with_raw)
 
     return Piecewise(slices_of_run(context), delivered)

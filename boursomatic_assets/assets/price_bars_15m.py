@@ -4,7 +4,8 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
-from boursomatic_assets.contracts import Delivery, judge
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.models import PriceBar
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.pieces import Piecewise
@@ -33,6 +34,7 @@ def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instrum
     def delivered(part: Slice) -> Delivery:
         require_closed(part)
         raw = bars.bars(part.market, part.start, part.end, "15m")
-        return judge(raw, part, instruments, bars.name, "15m", extended=source.extended_hours)
+        extended = source.extended_hours
+        return judge(raw, part, instruments, bars.name, "15m", extended=extended, with_raw=bars.with_raw)
 
     return Piecewise(slices_of_run(context), delivered, bars=BARS_OF_A_PIECE)

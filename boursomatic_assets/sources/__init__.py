@@ -23,7 +23,7 @@ RAW_BARS = {
     "line": pl.Int64(),
     "raw": pl.String(),
 }
-"""The columns of delivered bars; `raw` is the row as it stood in the file, as JSON, or null."""
+"""The columns of delivered bars; `raw`, null until it is asked for, is the row as it stood there, as JSON."""
 
 INSTRUMENTS = dict.fromkeys(
     ("symbol", "exchange", "name", "sector", "market_cap_bucket", "pe_bucket"), pl.String()
@@ -67,6 +67,10 @@ class Source(Protocol):
 
         The columns are those of `RAW_BARS`; the rows are as the source has them, good or bad.
         """
+        ...
+
+    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Some of its rows, as refused ones are, with `raw` where a file says it."""
         ...
 
 

@@ -1,25 +1,26 @@
 """Bars from a folder of files, read recursively; what a file is shows in its content, not in its name.
 
-What belongs here: the folder, what `columns.yaml` states in it, and an optional `instruments.parquet` or
-`instruments.csv` with names and sectors.
-Kept elsewhere: compression (`contents.py`), cells (`cells.py`), judging the rows (`contracts.py`). A file that
-cannot be understood is one row without a line, whose `raw` says why, and which is refused.
+What belongs here: the folder, and what `columns.yaml` states in it.
+Kept elsewhere: compression (`contents.py`), cells (`cells.py`), names and sectors (`descriptions.py`), judging the
+rows (`contracts.py`). A file that cannot be understood is one row without a line, whose `raw` says why, and which
+is refused.
 """
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import polars as pl
 import yaml
 
 from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS, STATED, SourceError
-from boursomatic_assets.sources.cells import tidy
+from boursomatic_assets.sources.cells import as_written, tidy
 from boursomatic_assets.sources.contents import File, unpacked
+from boursomatic_assets.sources.descriptions import descriptions
 from boursomatic_assets.sources.layouts import Stated
 
 NO_BARS = (STATED, ".md", ".yaml", ".yml", ".json")
@@ -40,28 +41,44 @@ class Files:
     def instruments(self) -> pl.DataFrame:
         """One row per symbol and exchange of the bars, described by the instruments file if there is one."""
         pairs = [frame.unique() for frame in self._read(pl.lit(True), "symbol", "exchange")]
-        named = pl.concat(pairs).unique().drop_nulls().lazy()
-        described = [_descriptions(path) for path in self._paths() if path.stem == "instruments"]
-        empty = pl.LazyFrame(schema=INSTRUMENTS)
+        named = pl.concat(pairs).unique().drop_nulls()
+        described = [descriptions(path) for path in self._paths() if path.stem == "instruments"]
+        empty = pl.DataFrame(schema=INSTRUMENTS)
         about = pl.concat([*described, empty]).unique(["symbol", "exchange"], keep="first")
         keys = ["symbol", "exchange"]
-        return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys).collect()
+        return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys)
 
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """Bars of a market in [start, end); rows that name no known exchange are the first market's.
 
         Daily are all that do not say 15m: what is neither is delivered there, and refused.
         """
-        known = [exchange for other in MARKETS.values() for exchange in other.exchanges]
         mine = pl.col("exchange").is_in(market.exchanges)
-        if market == next(iter(MARKETS.values())):
-            mine = mine | ~pl.col("exchange").is_in(known) | pl.col("exchange").is_null()
+        first, *others = MARKETS.values()
+        if market == first:
+            elsewhere = [exchange for other in others for exchange in other.exchanges]
+            mine = ~pl.col("exchange").is_in(elsewhere).fill_null(False)
         older, newer = start <= self.first, end > dt.datetime.now(dt.UTC).replace(tzinfo=None)
         since, until = pl.lit(older) | (pl.col("ts") >= start), pl.lit(newer) | (pl.col("ts") < end)
         in_time = (since & until) | pl.col("ts").is_null()
         quarter_hours = pl.col("interval").eq_missing("15m")
         of_interval = quarter_hours if interval == "15m" else ~quarter_hours
         return pl.concat(self._read(mine & in_time & of_interval, *RAW_BARS))
+
+    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of `bars` with `raw`: their files are read again, which costs good rows nothing."""
+        lines = dict(rows.drop_nulls(["file", "line"]).group_by("file").agg("line").iter_rows())
+        found = [
+            _collected(as_written(file, self._stated(file.name), lines[file.name]), file)
+            for file in self._files(lines)
+            if file.name in lines
+        ]
+        if not found:
+            return rows
+        keys = ["file", "line", "symbol"]
+        told = pl.concat(found).unique(keys).rename({"raw": "told"})
+        joined = rows.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
+        return joined.with_columns(raw=pl.coalesce("raw", "told")).drop("told")
 
     def _read(self, wanted: pl.Expr, *names: str) -> list[pl.DataFrame]:
         """The wanted rows of each file, with the columns of these names: no other is read or made.
@@ -72,7 +89,7 @@ class Files:
         frames, errors = [], []
         for file in self._files():
             try:
-                frames.append(_collected(tidy(file, self._stated(file.name)).filter(wanted).select(names), file))
+                frames.append(_collected(tidy(file, self._stated(file.name), names).filter(wanted), file))
             except SourceError as error:
                 errors.append((file.name, str(error)))
         if not frames:
@@ -86,10 +103,15 @@ class Files:
         shown = (path for path in found if not any(part.startswith(".") for part in path.parts))
         return sorted(self.folder / path for path in shown if not path.name.lower().endswith(NO_BARS))
 
-    def _files(self) -> Iterator[File]:
+    def _files(self, names: Collection[str] | None = None) -> Iterator[File]:
+        """The files with bars; of these names, packed or in an archive of that name, if any are given."""
+        asked = (
+            None if names is None else {str(part) for n in names for part in (PurePath(n), *PurePath(n).parents)}
+        )
         for path in self._paths():
-            if path.stem != "instruments":
-                stat, name = path.stat(), str(path.relative_to(self.folder))
+            name = str(path.relative_to(self.folder))
+            if path.stem != "instruments" and (asked is None or name in asked):
+                stat = path.stat()
                 yield from unpacked(File(name, path, stat.st_size, stat.st_mtime_ns))
 
     def _stated(self, name: str) -> Stated:
@@ -124,19 +146,3 @@ def _not_understood(errors: list[tuple[str, str]]) -> pl.DataFrame:
     """A row for each file that could not be read, which the contract refuses."""
     told = [dict.fromkeys(RAW_BARS) | {"file": name, "raw": json.dumps({"error": why})} for name, why in errors]
     return pl.DataFrame(told, schema=RAW_BARS)
-
-
-def _descriptions(path: Path) -> pl.LazyFrame:
-    """An instruments file with the columns of `INSTRUMENTS`; those that it lacks are null."""
-    try:
-        scan = (
-            pl.scan_parquet(path) if path.suffix.lower() == ".parquet" else pl.scan_csv(path, infer_schema=False)
-        )
-        names = scan.collect_schema().names()
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{path.name}: cannot be read: {str(error).splitlines()[0]}") from None
-    if missing := {"symbol", "exchange"} - set(names):
-        raise SourceError(f"{path.name}: the columns {sorted(missing)} are missing; found {names}")
-    return scan.select(
-        (pl.col(name) if name in names else pl.lit(None)).cast(pl.String).alias(name) for name in INSTRUMENTS
-    )

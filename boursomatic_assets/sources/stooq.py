@@ -88,6 +88,10 @@ class Stooq:
         listed = wanted(self.listed, market, start, end)
         return deliver(self.name, self.line, listed, partial(self._download, start=start, end=end))
 
+    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows as they are: they carry what the service said."""
+        return rows
+
     def _download(self, symbol: str, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
         """The bars of one symbol."""
         theirs = f"{symbol.replace('.', '-').lower()}.us"

@@ -80,6 +80,10 @@ class Yahoo:
         ask = partial(self._history, market=market, start=start, end=end, interval=interval)
         return deliver(self.name, self.line, wanted(self.listed, market, start, end), ask)
 
+    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows as they are: they carry what the service said."""
+        return rows
+
     def _history(
         self, symbol: str, market: Market, start: dt.datetime, end: dt.datetime, interval: str
     ) -> pl.DataFrame:

@@ -1,0 +1,77 @@
+"""What reading a file into judged bars costs against polars reading the same file.
+
+What belongs here: from a file in a folder to the frame that is written. Kept elsewhere: writing it (`writes.py`).
+
+polars is given the columns and their types, and parses the dates. Ours finds out what the file is, says of each
+row where it stands, and holds it against the contract.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+from harness import Line, interleaved, ratio, times
+from universe import US, slice_of
+
+from boursomatic_assets import identifiers
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.slices import Slice
+from boursomatic_assets.sources.files import Files
+from boursomatic_assets.sources.simulated import Simulated
+
+INSTRUMENTS, DATES = 500, 2_035
+COLUMNS = {
+    "symbol": pl.String(),
+    "exchange": pl.String(),
+    "ts": pl.Date(),
+    **dict.fromkeys("ohlcv", pl.Float64()),
+    "interval": pl.String(),
+}
+
+
+KINDS: dict[str, tuple[Callable[[pl.DataFrame, Path], None], Callable[[Path], pl.DataFrame]]] = {
+    "parquet": (pl.DataFrame.write_parquet, pl.read_parquet),
+    "csv": (pl.DataFrame.write_csv, lambda path: pl.read_csv(path, schema=COLUMNS)),
+}
+
+
+def lines() -> Iterator[Line]:
+    """One ratio for Parquet and one for CSV, after comparing all numbers."""
+    simulated, part = Simulated(INSTRUMENTS), slice_of(US, DATES)
+    listed = simulated.instruments()
+    listed = listed.with_columns(identifiers.of_instruments(listed))
+    bars = simulated.bars(US, part.start, part.end).select(*COLUMNS).with_columns(pl.col("ts").cast(pl.Date))
+    with tempfile.TemporaryDirectory(prefix="boursomatic-bench-") as folder:
+        for kind, (write, read) in KINDS.items():
+            path = Path(folder, kind, f"bars.{kind}")
+            path.parent.mkdir()
+            write(bars, path)
+
+            source = Files(path.parent)
+            delivered, theirs = partial(source.bars, US, part.start, part.end), partial(read, path)
+            ours = partial(_judged, source, part, listed)
+            _compare(ours(), theirs(), listed)
+            whole, alone, peer = interleaved(ours, delivered, theirs, rounds=9)
+            yield Line(
+                f"{bars.height:,} bars of one {kind} file, read and judged",
+                "polars reading it into typed columns",
+                times(ratio(whole, peer)),
+                "at most 2 x",
+                f"read alone: {times(ratio(alone, peer))}",
+            )
+
+
+def _judged(source: Files, part: Slice, listed: pl.DataFrame) -> pl.DataFrame:
+    raw = source.bars(part.market, part.start, part.end)
+    return judge(raw, part, listed, source.name, with_raw=source.with_raw).kept
+
+
+def _compare(kept: pl.DataFrame, read: pl.DataFrame, listed: pl.DataFrame) -> None:
+    """Both hold the same bars, to the last bit."""
+    keys = ["instrument_id", "ts"]
+    ids = listed.select("symbol", "exchange", instrument_id="id")
+    named = read.with_columns(pl.col("ts").cast(pl.Datetime("us"))).join(ids, on=["symbol", "exchange"])
+    columns = [*keys, *"ohlcv", "interval"]
+    assert kept.select(columns).sort(keys).equals(named.select(columns).sort(keys))

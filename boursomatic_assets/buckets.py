@@ -1,0 +1,41 @@
+"""Buckets of size and of price: what `market_cap_bucket` and `pe_bucket` mean.
+
+What belongs here: the thresholds, and vendors' words for the same buckets.
+Kept elsewhere: files that state them (`sources/descriptions.py`).
+
+A market capitalisation below 2 billion of the market's currency is small, below 10 billion mid, and large from
+there: the usual bounds of American vendors, Nasdaq's screener among them. Its finer words fall within them: nano
+and micro are small, mega is large. A price of less than 15 times the yearly earnings is low, less than 25 times is
+medium, and high from there. Without a positive number there is no bucket: a loss has no P/E.
+"""
+
+import polars as pl
+
+FLOORS = {
+    "market_cap_bucket": {"small": 0.0, "mid": 2e9, "large": 10e9},
+    "pe_bucket": {"low": 0.0, "medium": 15.0, "high": 25.0},
+}
+"""The words of each column, and the least number of each."""
+
+NUMBERS = {"market_cap_bucket": "market_cap", "pe_bucket": "pe"}
+"""The column of numbers that each bucket comes from."""
+
+_FINER = {"nano": "small", "micro": "small", "mega": "large"}
+_POWERS = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
+
+
+def of_numbers(cells: pl.Expr, bucket: str) -> pl.Expr:
+    """The bucket of each cell, a number or text like 1.2B; null where it is no positive number."""
+    text = cells.cast(pl.String).str.strip_chars().str.to_uppercase()
+    number = text.str.replace_many(_POWERS).cast(pl.Float64, strict=False)
+    found = pl.lit(None, pl.String)
+    for word, least in FLOORS[bucket].items():
+        found = pl.when(number.is_finite() & (number > 0) & (number >= least)).then(pl.lit(word)).otherwise(found)
+    return found
+
+
+def of_words(cells: pl.Expr, bucket: str) -> pl.Expr:
+    """The bucket that each cell names, in any case and maybe with "cap" after it; null where it names none."""
+    ours = {word: word for word in FLOORS[bucket]} | (_FINER if bucket == "market_cap_bucket" else {})
+    plain = cells.cast(pl.String).str.to_lowercase().str.replace(r"[ _-]?cap$", "").str.strip_chars()
+    return plain.replace_strict(ours, default=None, return_dtype=pl.String)

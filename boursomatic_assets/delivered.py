@@ -1,0 +1,80 @@
+"""What became of a delivery: its good bars, its refused rows, and how many there were of each.
+
+What belongs here: the value that the judgement gives and the tables are written from, and counting.
+Kept elsewhere: the judgement (`contracts.py`), the tables (`rejections.py`, `deliveries.py`, `merging.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import polars as pl
+
+from boursomatic_assets.slices import Slice
+
+OUTCOMES = ("delivered", "kept", "merged", "rejected", "repaired")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A judged delivery: delivered rows = kept + merged + rejected.
+
+    Attributes:
+        kept: good bars, with the columns of `price_bars`, `market`, and the `file` that they stood in.
+        rejected: refused rows, with the columns of `rejected_bars` but for the run.
+        counts: a row per market and session (null: no readable time) with the OUTCOMES.
+        source: the name of the source.
+    """
+
+    kept: pl.DataFrame
+    rejected: pl.DataFrame
+    counts: pl.DataFrame
+    source: str
+
+    def of(self, part: Slice) -> "Delivery":
+        """What falls to a slice; rows without a readable time fall to each of their market."""
+        mine = pl.col("market") == part.market.name
+        here = pl.col("session").is_between(part.start, part.end, closed="left") | pl.col("session").is_null()
+        time = pl.col("ts").is_between(part.start, part.end, closed="left")
+        return Delivery(
+            self.kept.filter(mine & time),
+            self.rejected.filter(mine & here),
+            self.counts.filter(mine & here).unique(["market", "session"], keep="last", maintain_order=True),
+            self.source,
+        )
+
+    def total(self, outcome: str) -> int:
+        """How many rows had an outcome."""
+        return int(self.counts[outcome].sum())
+
+    def __add__(self, other: Self) -> "Delivery":
+        return Delivery(
+            pl.concat([self.kept, other.kept]),
+            pl.concat([self.rejected, other.rejected]),
+            pl.concat([self.counts, other.counts]),
+            self.source,
+        )
+
+
+def sessions_of(times: pl.Series, part: Slice) -> pl.DataFrame:
+    """The partition date, `session`, that each distinct `ts` falls to: what is older falls to the first."""
+    dates = pl.DataFrame({"session": pl.Series(part.dates).cast(pl.Datetime("us"))}).set_sorted("session")
+    distinct = times.unique().drop_nulls().sort().to_frame("ts")
+    owned = distinct.join_asof(dates, left_on="ts", right_on="session", strategy="backward")
+    return owned.with_columns(pl.col("session").fill_null(part.start))
+
+
+def counts(outcomes: Mapping[str, pl.DataFrame], sessions: pl.DataFrame) -> pl.DataFrame:
+    """OUTCOMES by session; what was delivered and is neither kept nor rejected repeats a kept row.
+
+    Args:
+        outcomes: the rows, with `ts`, that were delivered, kept, rejected and repaired.
+        sessions: as from `sessions_of`.
+    """
+    of_each = [
+        rows.group_by("ts").agg(n=pl.len()).with_columns(outcome=pl.lit(name)) for name, rows in outcomes.items()
+    ]
+    counted = pl.concat(of_each).join(sessions, on="ts", how="left").group_by("session")
+    named = {name: pl.col("n").filter(pl.col("outcome") == name).sum().cast(pl.Int32) for name in outcomes}
+    merged = pl.col("delivered") - pl.col("kept") - pl.col("rejected")
+    return counted.agg(**named).with_columns(merged=merged).select("session", *OUTCOMES).sort("session")
