@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.delivered import Delivery, counts, sessions_of
+from boursomatic_assets.delivered import Delivery, counts, with_session
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.sources import NOT_DELIVERED, NOT_UNDERSTOOD
 
@@ -67,8 +67,8 @@ def judge(
     rows = raw.lazy().with_columns(**seen, top=_TOP, bottom=_BOTTOM).collect()
     broken = rows["broken"].fill_null(False) | rows["instrument_id"].is_null()
     reason = pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
-    good = _repair(rows.filter(~broken))
-    kept, clashing = _without_twins(good)
+    good = _repair(rows.filter(~broken) if broken.any() else rows)
+    kept, repeats, clashing = _without_twins(good)
     clash = "two different bars for one session" if interval == "daily" else "two different bars for one time"
     rejected = pl.concat(
         [
@@ -76,14 +76,11 @@ def judge(
             clashing.select(*rows.columns, reason=pl.lit(clash)),
         ]
     )
-    sessions = sessions_of(rows["ts"], part)
-    repaired = kept.filter("repaired")
-    outcomes = {"delivered": rows, "kept": kept, "rejected": rejected, "repaired": repaired}
-    refused = with_raw(rejected).join(sessions, on="ts", how="left", maintain_order="left")
+    outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": kept.filter("repaired")}
     return Delivery(
         kept.select("instrument_id", "ts", *_CONTENT, "interval", "file", market=pl.lit(part.market.name)),
-        _rejections(refused, part, source, interval),
-        counts(outcomes, sessions).with_columns(market=pl.lit(part.market.name)),
+        _rejections(with_session(with_raw(rejected), part), part, source, interval),
+        counts(outcomes, part).with_columns(market=pl.lit(part.market.name)),
         source,
     )
 
@@ -147,13 +144,14 @@ def _repair(good: pl.DataFrame) -> pl.DataFrame:
     return good.with_columns(h="top", l="bottom", repaired=noisy)
 
 
-def _without_twins(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Each bar once, and apart from them those that contradict each other, each of them once too."""
+def _without_twins(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Each bar once; those that repeat one; and apart from both those that contradict each other, each once."""
     if _surely_distinct(good):
-        return good, good.clear()
-    distinct = good.unique(["instrument_id", "ts", *_CONTENT], keep="first", maintain_order=True)
+        return good, good.clear(), good.clear()
+    first = good.select(pl.struct("instrument_id", "ts", *_CONTENT).is_first_distinct()).to_series()
+    distinct = good.filter(first)
     clash = distinct.select("instrument_id", "ts").is_duplicated()
-    return distinct.filter(~clash), distinct.filter(clash)
+    return distinct.filter(~clash), good.filter(~first), distinct.filter(clash)
 
 
 def _surely_distinct(good: pl.DataFrame) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import polars as pl
 
 from boursomatic_assets.slices import Slice
@@ -56,25 +57,37 @@ class Delivery:
         )
 
 
-def sessions_of(times: pl.Series, part: Slice) -> pl.DataFrame:
-    """The partition date, `session`, that each distinct `ts` falls to: what is older falls to the first."""
+def with_session(rows: pl.DataFrame, part: Slice) -> pl.DataFrame:
+    """Rows with the partition date that their `ts` falls to, as `session`: what is older falls to the first."""
     dates = pl.DataFrame({"session": pl.Series(part.dates).cast(pl.Datetime("us"))}).set_sorted("session")
-    distinct = times.unique().drop_nulls().sort().to_frame("ts")
-    owned = distinct.join_asof(dates, left_on="ts", right_on="session", strategy="backward")
-    return owned.with_columns(pl.col("session").fill_null(part.start))
+    owned = rows.select("ts").unique().drop_nulls().sort("ts")
+    owned = owned.join_asof(dates, left_on="ts", right_on="session", strategy="backward")
+    return rows.join(
+        owned.with_columns(pl.col("session").fill_null(part.start)), on="ts", how="left", maintain_order="left"
+    )
 
 
-def counts(outcomes: Mapping[str, pl.DataFrame], sessions: pl.DataFrame) -> pl.DataFrame:
-    """OUTCOMES by session; what was delivered and is neither kept nor rejected repeats a kept row.
+def counts(outcomes: Mapping[str, pl.DataFrame], part: Slice) -> pl.DataFrame:
+    """OUTCOMES by session; what was delivered and is neither merged nor rejected is kept.
 
     Args:
-        outcomes: the rows, with `ts`, that were delivered, kept, rejected and repaired.
-        sessions: as from `sessions_of`.
+        outcomes: the rows, with `ts`, that were delivered, merged, rejected and repaired.
+        part: the slice they were delivered for.
     """
-    of_each = [
-        rows.group_by("ts").agg(n=pl.len()).with_columns(outcome=pl.lit(name)) for name, rows in outcomes.items()
-    ]
-    counted = pl.concat(of_each).join(sessions, on="ts", how="left").group_by("session")
+    of_each = [_by_day(rows["ts"]).with_columns(outcome=pl.lit(name)) for name, rows in outcomes.items()]
+    counted = with_session(pl.concat(of_each), part).group_by("session")
     named = {name: pl.col("n").filter(pl.col("outcome") == name).sum().cast(pl.Int32) for name in outcomes}
-    merged = pl.col("delivered") - pl.col("kept") - pl.col("rejected")
-    return counted.agg(**named).with_columns(merged=merged).select("session", *OUTCOMES).sort("session")
+    kept = pl.col("delivered") - pl.col("merged") - pl.col("rejected")
+    return counted.agg(**named).with_columns(kept=kept).select("session", *OUTCOMES).sort("session")
+
+
+def _by_day(times: pl.Series) -> pl.DataFrame:
+    """How many times fall on each day, `ts`, in numpy: a count over days takes a tenth of a group."""
+    days = times.drop_nulls().dt.date().to_physical().to_numpy()
+    first = days.min() if days.size else 0
+    found = np.bincount(days - first)
+    here = np.flatnonzero(found)
+    ts = pl.Series((here + first).astype("datetime64[D]")).cast(pl.Datetime("us"))
+    known = pl.DataFrame({"ts": ts, "n": found[here]})
+    unknown = pl.DataFrame({"ts": [None], "n": [times.null_count()]}, schema=known.schema)
+    return pl.concat([known, unknown.filter(pl.col("n") > 0)])
