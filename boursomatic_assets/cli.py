@@ -44,7 +44,7 @@ def main() -> None:
 @click.option("--from", "start", type=DATE, help="First date; two years before the last by default.")
 @click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default.")
 @click.option("--market", type=click.Choice(MARKETS), help="One market instead of both.")
-@click.option("--assets", help="Comma-separated asset names instead of all.")
+@click.option("--assets", help="Comma-separated asset names instead of all but price_bars_15m.")
 @one_line_errors
 def backfill(start: dt.date | None, end: dt.date | None, market: str | None, assets: str | None) -> None:
     """Bring a range of sessions up to date, through all assets."""
@@ -55,8 +55,9 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
     end = end or newest_closed_date()
     start = start or end - dt.timedelta(days=730)
     names = tuple(assets.split(",")) if assets else runs.ASSETS
-    if unknown := sorted(set(names) - set(runs.ASSETS)):
-        raise ValueError(f"there is no asset {unknown[0]!r}: choose from {', '.join(runs.ASSETS)}")
+    known = (*runs.ASSETS, *runs.INTRADAY)
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"there is no asset {unknown[0]!r}: choose from {', '.join(known)}")
     _carry_out(runs.plan(names, [market] if market else list(MARKETS), partition_dates(start, end)))
 
 
@@ -71,8 +72,9 @@ def materialize(asset: str, date: dt.date, market: str) -> None:
     from boursomatic_assets import runs
     from boursomatic_assets.partitions import partition_dates
 
-    if asset not in runs.ASSETS:
-        raise ValueError(f"there is no asset {asset!r}: choose from {', '.join(runs.ASSETS)}")
+    known = (*runs.ASSETS, *runs.INTRADAY)
+    if asset not in known:
+        raise ValueError(f"there is no asset {asset!r}: choose from {', '.join(known)}")
     _carry_out(runs.plan((asset,), [market], partition_dates(date, date)))
 
 

@@ -24,6 +24,9 @@ STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recomme
 
 ASSETS = tuple(asset for stage in STAGES for asset in stage)
 
+INTRADAY = ("price_bars_15m",)
+"""What has a job of its own, and is computed when it is asked for by name."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -64,7 +67,7 @@ def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> l
     for market in markets:
         for part in slices_of(MARKETS[market], dates):
             require_closed(part)
-    stages = [tuple(asset for asset in stage if asset in assets) for stage in STAGES]
+    stages = [tuple(asset for asset in stage if asset in assets) for stage in (*STAGES, INTRADAY)]
     return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
 
 
@@ -101,7 +104,7 @@ def of_whole_past(symbol: str) -> list[Run]:
 def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:
     """Carry out a run, with its assets' checks, and wait for it."""
     began = time.monotonic()
-    job = defs.resolve_job_def("market_session")
+    job = defs.resolve_job_def("market_session_15m" if run.assets == INTRADAY else "market_session")
     result = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in run.assets}).execute_in_process(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         instance=instance,

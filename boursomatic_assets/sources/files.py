@@ -22,6 +22,7 @@ from boursomatic_assets.sources.cells import as_written, tidy
 from boursomatic_assets.sources.contents import File, unpacked
 from boursomatic_assets.sources.descriptions import descriptions
 from boursomatic_assets.sources.layouts import Stated
+from boursomatic_assets.sources.universe import listed
 
 NO_BARS = (STATED, ".md", ".yaml", ".yml", ".json")
 """Endings of files that are passed over, with hidden ones."""
@@ -39,12 +40,11 @@ class Files:
     name: str = "files"
 
     def instruments(self) -> pl.DataFrame:
-        """One row per symbol and exchange of the bars, described by the instruments file if there is one."""
+        """One row per symbol and exchange of the bars, described by the instruments file, or the universe."""
         pairs = [frame.unique() for frame in self._read(pl.lit(True), "symbol", "exchange")]
         named = pl.concat(pairs).unique().drop_nulls()
         described = [descriptions(path) for path in self._paths() if path.stem == "instruments"]
-        empty = pl.DataFrame(schema=INSTRUMENTS)
-        about = pl.concat([*described, empty]).unique(["symbol", "exchange"], keep="first")
+        about = pl.concat([*described, listed()]).unique(["symbol", "exchange"], keep="first", maintain_order=True)
         keys = ["symbol", "exchange"]
         return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys)
 

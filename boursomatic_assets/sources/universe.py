@@ -7,8 +7,8 @@ have a dot before a class of shares (BRK.B); those of Euronext have Yahoo's suff
 (MC.PA); the sectors are the eleven of GICS. A company of two indices is listed once.
 
 To change it, edit the CSV: a line more is an instrument more. One that is taken out stays in the database, as
-instruments are never deleted. The source `files` does not need it: its instruments are those of its bars, which an
-`instruments.csv` of its own describes.
+instruments are never deleted. The source `files` does not need it: its instruments are those of its bars; where an
+`instruments.csv` of its own does not describe one, the name and the sector come from here.
 
 Kept elsewhere: the sources themselves, and the instruments that are simulated (`simulated.py`).
 """
