@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets import archive
 from boursomatic_assets.checks_of_bars import QUARTERS, accounted_for, sane
+from boursomatic_assets.checks_of_series import SHOWN
 from boursomatic_assets.promises import Finding, count, promise, unique
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
@@ -43,27 +44,32 @@ def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice
 def quarters_are_complete(connection: Connection, part: Slice) -> Finding:
     """Every instrument with a 15m bar in a session has one for each of its quarters of an hour.
 
-    A bar of which nothing was traded may be missing with a vendor; a session with less than half of its bars
-    over all instruments is an outage.
+    A quarter for which less than half of a session's instruments have a bar is an outage of the vendor.
     """
     found = connection.execute(
         text(
             "WITH hours AS (SELECT * FROM unnest(CAST(:opens AS timestamp[]), CAST(:closes AS timestamp[]))"
             "   AS h(opens, closes)),"
-            " held AS (SELECT h.opens, t.instrument_id, count(*) AS n,"
-            "   extract(epoch FROM h.closes - h.opens) / 900 AS wanted"
-            "   FROM hours h JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'"
-            "   JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)"
-            "   GROUP BY h.opens, h.closes, t.instrument_id)"
-            " SELECT count(*) FILTER (WHERE n < wanted) AS incomplete,"
-            " coalesce(sum(wanted - n), 0)::int AS missing,"
-            " (SELECT count(*) FROM (SELECT FROM held GROUP BY opens HAVING sum(n) * 2 < sum(wanted)) o)"
-            "   AS outages"
-            " FROM held"
+            " bars AS (SELECT h.opens, t.ts, t.instrument_id FROM hours h"
+            "   JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'"
+            "   JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)),"
+            " quarters AS (SELECT h.opens, q.ts FROM hours h CROSS JOIN LATERAL"
+            "   generate_series(h.opens, h.closes - interval '1 second', interval '15 minutes') AS q(ts)),"
+            " wanted AS (SELECT opens, count(*) AS n FROM quarters GROUP BY opens),"
+            " held AS (SELECT opens, count(*) AS n FROM bars GROUP BY opens, instrument_id),"
+            " traded AS (SELECT opens, count(*) AS n FROM held GROUP BY opens),"
+            " seen AS (SELECT opens, ts, count(*) AS n FROM bars GROUP BY opens, ts)"
+            " SELECT (SELECT count(*) FROM held JOIN wanted USING (opens) WHERE held.n < wanted.n) AS incomplete,"
+            " (SELECT coalesce(sum(wanted.n - held.n), 0)::int FROM held JOIN wanted USING (opens)) AS missing,"
+            " (SELECT array_agg(ts ORDER BY ts) FROM quarters LEFT JOIN seen USING (opens, ts)"
+            "   JOIN traded USING (opens) WHERE coalesce(seen.n, 0) * 2 < traded.n) AS out"
         ),
         bounds(part) | _hours(part),
     ).one()
-    return Finding(warnings=found.incomplete, figures={"missing": found.missing, "outages": found.outages})
+    out = found.out or []
+    shown = ", ".join(f"{time:%Y-%m-%d %H:%M}" for time in out[:SHOWN])
+    figures = {"missing": found.missing, "outages": len(out)} | ({"at": shown} if out else {})
+    return Finding(warnings=found.incomplete, figures=figures)
 
 
 @promise("price_bars_15m", blocking=False)
@@ -81,7 +87,7 @@ def daily_and_15m_bars_agree(connection: Connection, part: Slice) -> Finding:
             "   FROM hours h JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'"
             "   JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)"
             "   GROUP BY h.opens, h.closes, t.instrument_id"
-            "   HAVING count(*) = extract(epoch FROM h.closes - h.opens) / 900)"
+            "   HAVING count(*) = ceil(extract(epoch FROM h.closes - h.opens) / 900))"
             " SELECT count(*) AS compared, count(*) FILTER (WHERE greatest("
             "   abs(q.o / d.o - 1), abs(q.h / d.h - 1), abs(q.l / d.l - 1), abs(q.c / d.c - 1)) > :tolerance)"
             "   AS apart"
