@@ -8,6 +8,7 @@ Kept elsewhere: which server it lies on (`dagster_storage.py`).
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
@@ -41,6 +42,10 @@ class BatchedEventLog(PostgresEventLogStorage):
     Planned events stay one per partition, since Dagster derives from them which partitions failed.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._seen_columns: set[str] = set()
+        super().__init__(*args, **kwargs)
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events, in order."""
         for (kind, _), group in groupby(events, key=_kind_and_asset):
@@ -59,6 +64,12 @@ class BatchedEventLog(PostgresEventLogStorage):
         with self.index_transaction() as connection:
             identifiers = [row[0] for row in connection.execute(statement)]
             self._store_asset_event(connection, events[-1], max(identifiers))
+
+    def _has_asset_key_col_on_connection(self, conn: sa.Connection, column_name: str) -> bool:
+        """Whether Dagster's table of assets has a column: asked for each event, and true for ever once it is."""
+        if column_name not in self._seen_columns and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._seen_columns.add(column_name)
+        return column_name in self._seen_columns
 
     def get_step_stats_for_run(
         self, run_id: str, step_keys: Sequence[str] | None = None

@@ -22,6 +22,10 @@ SERVED_BY = ("dagster_graphql.implementation.fetch_assets", "dagster_graphql.imp
 REPLACED = "build_multi_partition_ranges_generic"
 
 
+Pattern = frozenset[tuple[Any, str]]
+"""What a primary key has: statuses with secondary keys."""
+
+
 def install() -> None:
     """Let this process draw ranges as it is done here, if it is one that serves the UI."""
     for name in SERVED_BY:
@@ -40,10 +44,10 @@ def ranges(
     The arguments and what is returned are those of Dagster's function of the name REPLACED.
     """
     held = tuple((status, frozenset(subset.get_partition_keys())) for status, subset in subsets.items() if subset)
-    has = _patterns(held, definition.primary_dimension.name > definition.secondary_dimension.name)
+    swapped = definition.primary_dimension.name > definition.secondary_dimension.name
     alone = definition.secondary_dimension.partitions_def
 
-    def drawn(pattern: frozenset[tuple[Any, str]]) -> Any:
+    def drawn(pattern: Pattern) -> Any:
         parts = {status: {key for other, key in pattern if other == status} for status in subsets}
         return build_secondary_dim(
             {status: alone.subset_with_partition_keys(keys) for status, keys in parts.items() if keys}
@@ -51,40 +55,39 @@ def ranges(
 
     with partition_loading_context(dynamic_partitions_store=dynamic_partitions_store):
         primary = definition.primary_dimension.partitions_def
-        runs = [
-            (pattern, list(keys))
-            for pattern, keys in groupby(primary.get_partition_keys(), key=lambda key: has.get(key, frozenset()))
-        ]
-        return [_range(primary, keys, drawn(pattern)) for pattern, keys in runs if pattern]
+        runs = _runs(held, swapped, tuple(primary.get_partition_keys()))
+        return [_range(primary, first, last, drawn(pattern)) for pattern, first, last in runs]
 
 
 @lru_cache(maxsize=64)
-def _patterns(
-    held: tuple[tuple[Any, frozenset[str]], ...], swapped: bool
-) -> dict[str, frozenset[tuple[Any, str]]]:
-    """What each primary key has: statuses with secondary keys. Most checks of an asset have the same.
+def _runs(
+    held: tuple[tuple[Any, frozenset[str]], ...], swapped: bool, keys: tuple[str, ...]
+) -> list[tuple[Pattern, str, str]]:
+    """What neighbouring primary keys have, with the first and the last of them; most checks have the same.
 
     A key names its dimensions in the order of their names, so the primary one may come second: `swapped`.
     """
     found = defaultdict(set)
-    for status, keys in held:
-        for key in keys:
-            first, _, second = key.partition("|")
+    for status, partitions in held:
+        for partition in partitions:
+            first, _, second = partition.partition("|")
             primary, secondary = (second, first) if swapped else (first, second)
             found[primary].add((status, secondary))
-    return {key: frozenset(pattern) for key, pattern in found.items()}
+    has = {key: frozenset(pattern) for key, pattern in found.items()}
+    runs = [(pattern, list(run)) for pattern, run in groupby(keys, key=lambda key: has.get(key, frozenset()))]
+    return [(pattern, run[0], run[-1]) for pattern, run in runs if pattern]
 
 
-def _range(primary: dg.PartitionsDefinition, keys: Sequence[str], secondary: Any) -> Any:
+def _range(primary: dg.PartitionsDefinition, first: str, last: str, secondary: Any) -> Any:
     from dagster_graphql.implementation.partition_status_utils import MultiPartitionRange
 
     start = end = None
     if isinstance(primary, dg.TimeWindowPartitionsDefinition):
-        start = primary.time_window_for_partition_key(keys[0]).start.timestamp()
-        end = primary.time_window_for_partition_key(keys[-1]).end.timestamp()
+        start = primary.time_window_for_partition_key(first).start.timestamp()
+        end = primary.time_window_for_partition_key(last).end.timestamp()
     return MultiPartitionRange(
-        primary_dim_start_key=keys[0],
-        primary_dim_end_key=keys[-1],
+        primary_dim_start_key=first,
+        primary_dim_end_key=last,
         primary_dim_start_time=start,
         primary_dim_end_time=end,
         secondary_dim=secondary,
