@@ -6,6 +6,7 @@ What belongs here: what is counted as a breach there. Kept elsewhere: promises a
 
 from sqlalchemy import Connection, text
 
+from boursomatic_assets.contracts import INCOMPLETE
 from boursomatic_assets.delivered import OUTCOMES
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.promises import Finding, count, promise, unique
@@ -93,7 +94,8 @@ def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) ->
 def every_delivered_row_is_accounted_for(connection: Connection, part: Slice) -> Finding:
     """Rows that came = kept + merged + rejected, and the tables hold as many bars and refusals as were counted.
 
-    A delivery of which nothing was kept left the bars that were there as they were.
+    A delivery of which nothing was kept left the bars that were there as they were, and so did one that was known
+    to be incomplete.
     """
     return accounted_for(connection, "daily", part)
 
@@ -119,11 +121,22 @@ def accounted_for(connection: Connection, interval: str, part: Slice, *, archive
         " WHERE d.market = :market AND d.interval = :interval"
         " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
     )
-    given = {**bounds(part), "market": part.market.name, "interval": interval, "dates": list(part.dates)}
+    given = {
+        **bounds(part),
+        "market": part.market.name,
+        "interval": interval,
+        "dates": list(part.dates),
+        "incomplete": list(INCOMPLETE),
+    }
     sums = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in OUTCOMES)
     figures = connection.execute(text(f"SELECT {sums} FROM {counted}"), given).one()._asdict()
+    missing = (
+        "EXISTS (SELECT FROM rejected_bars m WHERE m.market = :market AND m.interval = :interval"
+        " AND m.reason = ANY(:incomplete))"
+    )
+    empty = "d.kept" if archived else "0"
     wrong = (
         "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0)"
-        f" OR d.kept > 0 AND d.kept <> coalesce(h.n, {'d.kept' if archived else 0})"
+        f" OR d.kept > 0 AND (d.kept > coalesce(h.n, {empty}) OR d.kept < h.n AND NOT {missing})"
     )
     return count(connection, f"{counted} AND ({wrong})", given) + Finding(figures=figures)

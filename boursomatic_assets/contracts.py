@@ -24,9 +24,11 @@ TEST_SYMBOLS = r"^(Z[A-Z]ZZT|[A-Z]TEST)(\.[A-Z])?$"
 
 QUARTER = dt.timedelta(minutes=15)
 
+INCOMPLETE = ("source did not deliver it", "file cannot be understood")
+"""Reasons that stand for bars that did not come."""
+
 _WITHOUT_INSTRUMENT = (
-    "source did not deliver it",
-    "file cannot be understood",
+    *INCOMPLETE,
     "symbol is missing",
     "symbol is an exchange's test symbol",
     "exchange is not of a known market",
@@ -82,6 +84,7 @@ def judge(
         _rejections(with_session(with_raw(rejected), part), part, source, interval),
         counts(outcomes, part).with_columns(market=pl.lit(part.market.name)),
         source,
+        complete=rejected.filter(pl.col("reason").is_in(INCOMPLETE)).is_empty(),
     )
 
 

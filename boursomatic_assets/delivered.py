@@ -25,12 +25,15 @@ class Delivery:
         rejected: refused rows, with the columns of `rejected_bars` but for the run.
         counts: a row per market and session (null: no readable time) with the OUTCOMES.
         source: the name of the source.
+        complete: whether the source delivered all it was asked for; what is missing in a delivery that is not
+            may be there all the same.
     """
 
     kept: pl.DataFrame
     rejected: pl.DataFrame
     counts: pl.DataFrame
     source: str
+    complete: bool = True
 
     def of(self, part: Slice) -> "Delivery":
         """What falls to a slice; rows without a readable time fall to each of their market."""
@@ -42,6 +45,7 @@ class Delivery:
             self.rejected.filter(mine & here),
             self.counts.filter(mine & here).unique(["market", "session"], keep="last", maintain_order=True),
             self.source,
+            self.complete,
         )
 
     def total(self, outcome: str) -> int:
@@ -54,6 +58,7 @@ class Delivery:
             pl.concat([self.rejected, other.rejected]),
             pl.concat([self.counts, other.counts]),
             self.source,
+            self.complete and other.complete,
         )
 
 

@@ -132,8 +132,11 @@ def _write(written: Written, rows: Rows) -> Merge:
         computed.record(connection, written.asset, piece, written.begun, found.touched(grain.time))
 
     with database.engine().begin() as connection:
-        write = merging.supersede if grain.supersedes else merging.replace
-        merge = write(connection, grain, piece, frame, told)
+        if grain.supersedes:
+            merge = merging.supersede(connection, grain, piece, frame, told)
+        else:
+            complete = delivery is None or delivery.complete
+            merge = merging.replace(connection, grain, piece, frame, told, removing=complete)
         if written.asset == "price_bars":
             activity.follow_bars(connection, piece.market)
         if delivery:

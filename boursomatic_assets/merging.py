@@ -10,6 +10,7 @@ has no row stay as they are, so that an empty delivery never wipes a full slice.
 another connection, which sees what was committed: a transaction writes a slice once.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -53,13 +54,25 @@ def _nobody(connection: Connection, found: Difference) -> None:
     """Nobody needs to know."""
 
 
-def replace(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame, told: Told = _nobody) -> Merge:
+def replace(
+    connection: Connection,
+    grain: Grain,
+    part: Slice,
+    frame: pl.DataFrame,
+    told: Told = _nobody,
+    *,
+    removing: bool = True,
+) -> Merge:
     """Make a slice equal to the frame: vanished keys go, changed rows change. `told` sees what before it is done.
+
+    Unless `removing`, vanished keys stay: the frame is known to be incomplete.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
     found = _difference(connection, grain, part, frame)
+    if not removing:
+        found = dataclasses.replace(found, vanished=found.vanished.clear())
     told(connection, found)
     if found.vanished.height:
         name = stage(connection, grain.table, found.vanished)

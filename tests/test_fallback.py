@@ -42,7 +42,7 @@ class Shelf:
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """The bars that are there."""
         listed = wanted(self.listed, market, start, end)
-        return deliver(self.name, Line(every=0, closed=self.closed), listed, self._take)
+        return deliver(self.name, Line(every=0, closed=self.closed), listed, start, self._take)
 
     def _take(self, symbol: str) -> pl.DataFrame:
         self.asked.append(symbol)

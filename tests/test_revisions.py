@@ -9,6 +9,7 @@ from frames_of import delivered, instruments, list_instruments, rows_of, slice_o
 from sqlalchemy import Engine
 
 from boursomatic_assets import computed
+from boursomatic_assets.checks_of_bars import accounted_for
 from boursomatic_assets.contracts import judge
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.io_manager import Written, _write
@@ -95,3 +96,21 @@ def test_a_frame_that_somebody_computed_leaves_revisions_too(migrated: Engine) -
     changed = judge(delivered("ACME", MONDAY, c=10.5), BOTH, instruments(), "toy").kept.drop("market", "file")
     assert write(migrated, changed, "by hand") == Merge(changed=1)
     assert rows_of(migrated, "SELECT c, source, run_id FROM price_bar_revisions") == [(10.0, None, "by hand")]
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        delivered("BOLT", MONDAY, o=None, h=None, l=None, c=None, v=None, raw='{"error": "gone"}'),
+        delivered("BOLT", MONDAY, symbol=None, exchange=None, ts=None, file="bad.csv", raw='{"error": "torn"}'),
+    ],
+    ids=["an instrument that was not delivered", "a file that was not understood"],
+)
+def test_what_a_delivery_is_known_to_lack_stays_as_it_was(migrated: Engine, missing: pl.DataFrame) -> None:
+    deliver(migrated, delivered("ACME BOLT", MONDAY))
+    deliver(migrated, delivered("ACME", MONDAY, c=10.5), missing)
+    assert closes() == [("BOLT", "Mon", 10.0), ("ACME", "Mon", 10.5)]
+    with migrated.connect() as connection:
+        assert accounted_for(connection, "daily", BOTH).errors == 0
+    deliver(migrated, delivered("ACME", MONDAY, c=10.5))
+    assert closes() == [("ACME", "Mon", 10.5)]

@@ -31,13 +31,8 @@ INSTRUMENTS = dict.fromkeys(
 """The columns of delivered instruments."""
 
 
-NOT_DELIVERED = (
-    pl.col("symbol").is_not_null()
-    & pl.col("ts").is_null()
-    & pl.col("file").is_null()
-    & pl.col("raw").is_not_null()
-)
-"""Rows that stand for an instrument of which a source had no bars; `raw` says why."""
+NOT_DELIVERED = pl.col("symbol").is_not_null() & pl.col("file").is_null() & pl.col("raw").is_not_null()
+"""Rows that stand for an instrument of which a source had no bars; `raw` says why, `ts` from when on."""
 
 NOT_UNDERSTOOD = pl.col("file").is_not_null() & pl.col("line").is_null() & pl.col("symbol").is_null()
 """Rows that stand for a file that could not be read; `raw` says why."""

@@ -53,7 +53,7 @@ class Fallback:
             wanted = wanted.join(missing, on=KEYS, how="semi")
         if not frames:
             raise SourceError(reasons["why"][0])
-        return pl.concat([*frames, not_delivered(reasons.rows())]).select(*RAW_BARS)
+        return pl.concat([*frames, not_delivered(reasons.rows(), start)]).select(*RAW_BARS)
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: they carry what the services said."""

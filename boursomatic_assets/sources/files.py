@@ -17,7 +17,7 @@ import polars as pl
 import yaml
 
 from boursomatic_assets.markets import MARKETS, Market
-from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS, STATED, SourceError
+from boursomatic_assets.sources import INSTRUMENTS, NOT_UNDERSTOOD, RAW_BARS, STATED, SourceError
 from boursomatic_assets.sources.cells import as_written, tidy
 from boursomatic_assets.sources.contents import File, unpacked
 from boursomatic_assets.sources.descriptions import descriptions
@@ -51,6 +51,8 @@ class Files:
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """Bars of a market in [start, end); rows that name no known exchange are the first market's.
 
+        A file that cannot be understood may hold bars of any market: each is told of it.
+
         Daily are all that do not say 15m: what is neither is delivered there, and refused.
         """
         mine = pl.col("exchange").is_in(market.exchanges)
@@ -63,7 +65,7 @@ class Files:
         in_time = (since & until) | pl.col("ts").is_null()
         quarter_hours = pl.col("interval").eq_missing("15m")
         of_interval = quarter_hours if interval == "15m" else ~quarter_hours
-        return pl.concat(self._read(mine & in_time & of_interval, *RAW_BARS))
+        return pl.concat(self._read((mine & in_time & of_interval) | NOT_UNDERSTOOD, *RAW_BARS))
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of `bars` with `raw`: their files are read again, which costs good rows nothing."""

@@ -147,13 +147,16 @@ def wanted(listed: pl.DataFrame, market: Market, start: dt.datetime, end: dt.dat
     return listed.filter(pl.col("exchange").is_in(market.exchanges), pl.lit(bool(open_days.any())))
 
 
-def deliver(name: str, line: Line, listed: pl.DataFrame, ask: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
+def deliver(
+    name: str, line: Line, listed: pl.DataFrame, start: dt.datetime, ask: Callable[[str], pl.DataFrame]
+) -> pl.DataFrame:
     """The bars of all listed instruments, and a row with the reason for each of which none came.
 
     Args:
         name: of the source, for messages.
         line: the line to its service.
         listed: symbol and exchange of what is wanted.
+        start: from when on bars are wanted.
         ask: the bars of one symbol, with the columns of `RAW_BARS` but for symbol, exchange and line.
 
     Raises:
@@ -170,13 +173,14 @@ def deliver(name: str, line: Line, listed: pl.DataFrame, ask: Callable[[str], pl
         raise SourceError(f"{reasons[0][2]} (none of {len(reasons)} instruments was delivered)")
     if reasons:
         _log.warning("%s delivered %d of %d instruments: %s", name, len(frames), listed.height, reasons[0][2])
-    return pl.concat([not_delivered(reasons), *frames], how="diagonal")
+    return pl.concat([not_delivered(reasons, start), *frames], how="diagonal")
 
 
-def not_delivered(reasons: Iterable[tuple[str, str, str]]) -> pl.DataFrame:
-    """A row for each symbol and exchange without bars, which the contract refuses; `raw` says why."""
+def not_delivered(reasons: Iterable[tuple[str, str, str]], start: dt.datetime) -> pl.DataFrame:
+    """A row for each symbol and exchange without bars from a moment on, which the contract refuses, saying why."""
     rows = [
-        dict.fromkeys(RAW_BARS) | {"symbol": symbol, "exchange": exchange, "raw": json.dumps({"error": why})}
+        dict.fromkeys(RAW_BARS)
+        | {"symbol": symbol, "exchange": exchange, "ts": start, "raw": json.dumps({"error": why})}
         for symbol, exchange, why in reasons
     ]
     return pl.DataFrame(rows, schema=RAW_BARS)

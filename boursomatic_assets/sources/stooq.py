@@ -86,7 +86,7 @@ class Stooq:
                 " files have others"
             )
         listed = wanted(self.listed, market, start, end)
-        return deliver(self.name, self.line, listed, partial(self._download, start=start, end=end))
+        return deliver(self.name, self.line, listed, start, partial(self._download, start=start, end=end))
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: they carry what the service said."""

@@ -78,7 +78,7 @@ class Yahoo:
         _require(interval, start)
         _settle(self.cookies)
         ask = partial(self._history, market=market, start=start, end=end, interval=interval)
-        return deliver(self.name, self.line, wanted(self.listed, market, start, end), ask)
+        return deliver(self.name, self.line, wanted(self.listed, market, start, end), start, ask)
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: they carry what the service said."""
