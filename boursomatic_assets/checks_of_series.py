@@ -15,7 +15,7 @@ from boursomatic_assets.promises import Finding, promise
 from boursomatic_assets.restatement import restated, unjoined
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
-from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read, read_table
+from boursomatic_assets.tables import GRAINS, read
 
 BARS_AT_ONCE = 500_000
 SHOWN = 20
@@ -37,7 +37,7 @@ def bars_are_usual(connection: Connection, part: Slice) -> Finding:
     """
     found = pl.concat([pl.DataFrame(schema=oddities.FINDINGS), *_strange(connection, part)])
     jumps = found.filter(pl.col("kind") == "jump").sort("ratio", nulls_last=True).head(SHOWN)
-    named = jumps.join(_symbols(), on="instrument_id", maintain_order="left")
+    named = _named(connection, jumps)
     shown = [
         f"{row['symbol']} {row['ts']:%Y-%m-%d} x{row['figure']:.3g}"
         + (f" ({row['ratio']:.3g})" if row["ratio"] else "")
@@ -52,9 +52,7 @@ def series_stand_on_one_basis(connection: Connection, part: Slice) -> Finding:
 
     Either a delivery restated only its later part, by a constant factor, or its new bars begin with a split.
     """
-    halves = pl.concat([_restated_by_half(connection, part), _not_joined(part)]).join(
-        _symbols(), on="instrument_id"
-    )
+    halves = _named(connection, pl.concat([_restated_by_half(connection, part), _not_joined(part)]))
     shown = [f"{symbol} x{factor:.5g} from {first:%Y-%m-%d}" for _, factor, first, symbol in halves.iter_rows()]
     return Finding(warnings=halves["instrument_id"].n_unique(), figures={"restated": _listed(shown)})
 
@@ -135,8 +133,12 @@ def _not_joined(part: Slice) -> pl.DataFrame:
     return found.select("instrument_id", "factor", "first")
 
 
-def _symbols() -> pl.DataFrame:
-    return read_table(INSTRUMENTS).select("symbol", instrument_id="id")
+def _named(connection: Connection, found: pl.DataFrame) -> pl.DataFrame:
+    """Findings with the symbols of their instruments."""
+    query = text("SELECT id::text, symbol FROM instruments WHERE id = ANY(CAST(:ids AS uuid[]))")
+    rows = connection.execute(query, {"ids": found["instrument_id"].to_list()}).all() if found.height else []
+    symbols = pl.DataFrame(rows, schema={"instrument_id": pl.String, "symbol": pl.String}, orient="row")
+    return found.join(symbols, on="instrument_id", how="left", maintain_order="left")
 
 
 def _listed(shown: list[str]) -> str:

@@ -120,7 +120,7 @@ def train_due(last: dt.date, parameters: Parameters) -> list[Version]:
     with database.engine().begin() as connection:
         advisory_lock(connection, "model_versions")
         missing = _missing(last, parameters)
-        return _train(missing, _history(last, parameters), parameters) if missing else []
+        return _train(missing, _history(missing[-1], parameters), parameters) if missing else []
 
 
 def _train(due: list[dt.date], history: History, parameters: Parameters) -> list[Version]:
