@@ -15,7 +15,7 @@ from frames_of import day
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boursomatic_assets import partitions
+from boursomatic_assets import partition_keys, partitions
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.lookback import LookBack
 from boursomatic_assets.markets import MARKETS, Market, all_sessions
@@ -75,6 +75,14 @@ def test_partition_dates_are_the_sessions_up_to_today() -> None:
     today = np.datetime64(dt.datetime.now(dt.UTC).date())
     past = sessions[(sessions >= np.datetime64(START)) & (sessions <= today)]
     assert SESSION_DATES.get_partition_keys() == [str(date) for date in past]
+
+
+@pytest.mark.parametrize("hour", [0, 12, 23])
+def test_the_dates_of_any_day_are_those_that_dagster_walks_through(hour: int) -> None:
+    """These three weeks hold weekends, Christmas and the turn of a year."""
+    for later in range(21):
+        now = dt.datetime(2024, 12, 15, hour, 59, tzinfo=dt.UTC) + dt.timedelta(days=later)
+        assert SESSION_DATES.get_partition_keys(now) == partition_keys._walked(SESSION_DATES, now)
 
 
 def test_each_date_has_a_partition_of_each_market() -> None:
