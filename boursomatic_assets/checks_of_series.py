@@ -52,9 +52,10 @@ def series_stand_on_one_basis(connection: Connection, part: Slice) -> Finding:
 
     Either a delivery restated only its later part, by a constant factor, or its new bars begin with a split.
     """
-    halves = _named(connection, pl.concat([_restated_by_half(connection, part), _not_joined(part)]))
+    found = pl.concat([_restated_by_half(connection, part), _not_joined(part)])
+    halves = _named(connection, found.unique("instrument_id", keep="first", maintain_order=True))
     shown = [f"{symbol} x{factor:.5g} from {first:%Y-%m-%d}" for _, factor, first, symbol in halves.iter_rows()]
-    return Finding(warnings=halves["instrument_id"].n_unique(), figures={"restated": _listed(shown)})
+    return Finding(warnings=halves.height, figures={"restated": _listed(shown)})
 
 
 @promise("price_bars", blocking=False)
