@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, Self, TypeVar
 
@@ -61,11 +61,21 @@ class RefusedError(Exception):
 
 
 class Listed(Source, Protocol):
-    """A source that is asked for each instrument of a list."""
+    """A dataclass of a source that is asked for each instrument of a list, `listed`."""
+
+    listed: pl.DataFrame
+
+    def instruments(self) -> pl.DataFrame:
+        """The listed instruments."""
+        return self.listed
 
     def only(self, listed: pl.DataFrame) -> Self:
         """The same source for fewer instruments, a frame like that of `instruments`."""
-        ...
+        return replace(self, listed=listed)  # type: ignore[type-var]
+
+    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows as they are: they carry what the service said."""
+        return rows
 
 
 @dataclass

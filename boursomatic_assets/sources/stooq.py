@@ -19,15 +19,22 @@ import http.client
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
 
 import polars as pl
 
 from boursomatic_assets.markets import Market
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.services import Line, NoBarsError, RefusedError, TransientError, deliver, wanted
+from boursomatic_assets.sources.services import (
+    Line,
+    Listed,
+    NoBarsError,
+    RefusedError,
+    TransientError,
+    deliver,
+    wanted,
+)
 
 ADDRESS = "https://stooq.com/q/d/l/"
 NO_DIVIDENDS = "0100000"
@@ -51,7 +58,7 @@ REFUSALS = {
 
 
 @dataclass(frozen=True)
-class Stooq:
+class Stooq(Listed):
     """Daily bars of listed American instruments.
 
     Attributes:
@@ -66,14 +73,6 @@ class Stooq:
     address: str = ADDRESS
     name: str = "stooq"
 
-    def instruments(self) -> pl.DataFrame:
-        """The listed instruments."""
-        return self.listed
-
-    def only(self, listed: pl.DataFrame) -> Self:
-        """The same source for fewer instruments."""
-        return replace(self, listed=listed)
-
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """Bars of one market with `ts` in [start, end), as `RAW_BARS`; a row with the reason for symbols without.
 
@@ -87,10 +86,6 @@ class Stooq:
             )
         listed = wanted(self.listed, market, start, end)
         return deliver(self.name, self.line, listed, start, partial(self._download, start=start, end=end))
-
-    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows as they are: they carry what the service said."""
-        return rows
 
     def _download(self, symbol: str, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
         """The bars of one symbol."""

@@ -15,10 +15,10 @@ history is asked for by itself, on the market's own clock, which spares a questi
 
 import datetime as dt
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -29,7 +29,7 @@ from yfinance.scrapers.history import PriceHistory
 
 from boursomatic_assets.markets import Market
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.services import Line, NoBarsError, TransientError, deliver, wanted
+from boursomatic_assets.sources.services import Line, Listed, NoBarsError, TransientError, deliver, wanted
 
 INTERVALS = {"daily": "1d", "15m": "15m"}
 """Our intervals, and Yahoo's names of them."""
@@ -46,7 +46,7 @@ PRICES = {"o": "Open", "h": "High", "l": "Low", "c": "Close", "v": "Volume"}
 
 
 @dataclass(frozen=True)
-class Yahoo:
+class Yahoo(Listed):
     """Daily and 15m bars of listed instruments.
 
     Attributes:
@@ -61,14 +61,6 @@ class Yahoo:
     session: Any = None
     name: str = "yahoo"
 
-    def instruments(self) -> pl.DataFrame:
-        """The listed instruments."""
-        return self.listed
-
-    def only(self, listed: pl.DataFrame) -> Self:
-        """The same source for fewer instruments."""
-        return replace(self, listed=listed)
-
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """Bars of one market with `ts` in [start, end), as `RAW_BARS`; a row with the reason for symbols without.
 
@@ -79,10 +71,6 @@ class Yahoo:
         _settle(self.cookies)
         ask = partial(self._history, market=market, start=start, end=end, interval=interval)
         return deliver(self.name, self.line, wanted(self.listed, market, start, end), start, ask)
-
-    def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows as they are: they carry what the service said."""
-        return rows
 
     def _history(
         self, symbol: str, market: Market, start: dt.datetime, end: dt.datetime, interval: str
