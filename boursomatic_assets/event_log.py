@@ -24,6 +24,7 @@ from dagster._core.storage.asset_check_state import AssetCheckState
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import deserialize_values, serialize_value
 from dagster_postgres import PostgresEventLogStorage
+from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets.check_states import Key, check_states
 
@@ -110,8 +111,11 @@ class BatchedEventLog(PostgresEventLogStorage):
             "evaluation_event_timestamp": dt.datetime.fromtimestamp(event.timestamp, dt.UTC).replace(tzinfo=None),
             "evaluation_event_storage_id": event_id,
         }
+        same = [sa.literal(value, AssetCheckExecutionsTable.c[name].type) for name, value in row.items()]
+        each = sa.func.unnest(sa.literal(list(keys), postgresql.ARRAY(sa.Text))).column_valued("partition")
+        insert = AssetCheckExecutionsTable.insert().from_select([*row, "partition"], sa.select(*same, each))
         with self.index_connection() as connection:
-            connection.execute(AssetCheckExecutionsTable.insert(), [row | {"partition": key} for key in keys])
+            connection.execute(insert)
 
     def _update_asset_check_evaluation(self, event: EventLogEntry, event_id: int | None) -> None:
         """A check's result; a range's is the result of each partition that was planned with it."""
