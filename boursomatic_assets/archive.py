@@ -9,6 +9,7 @@ places, never in none.
 """
 
 import datetime as dt
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import database, merging
+from boursomatic_assets import database, durable, merging
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.slices import Slice, slices_of
 from boursomatic_assets.staging import bounds, lock
@@ -50,7 +51,7 @@ def retire(today: dt.date) -> list[Moved]:
     """Archive the bars of every session that is older than RETENTION, and take them out of the table."""
     with database.engine().connect() as connection:
         parts = _sessions_before(connection, due(today))
-    return [_retire(part) for part in parts]
+    return [moved for moved in map(_retire, parts) if moved.bars]
 
 
 def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
@@ -86,6 +87,8 @@ def _retire(part: Slice) -> Moved:
         listed = read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")
         names = ("instrument_id", *COLUMNS[2:])
         bars = read(GRAIN, part, names).join(listed, on="instrument_id").select(COLUMNS)
+        if bars.is_empty():  # an evening's bars, dated after midnight, went with their session
+            return Moved(part, 0)
         path = _file(part.market.name, part.dates[0])
         if path.exists():  # restored, or delivered again: what is in the table is newer
             known = pl.read_parquet(path, hive_partitioning=False)
@@ -115,17 +118,16 @@ def _file(market: str, date: dt.date) -> Path:
 
 
 def _write(bars: pl.DataFrame, path: Path) -> None:
-    """Write a file so that it is there whole, or not at all, even if the machine stops.
+    """Write a file, and the folders it lies in, so that they outlive any crash.
 
     Raises:
-        OSError: it does not read back as it was written; nothing was removed then.
+        OSError: it cannot be written, or would not read back as it is; the file that was there stays then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    with fresh.open("wb") as opened:
-        bars.write_parquet(opened)
-        opened.flush()
-        os.fsync(opened.fileno())
-    if not pl.read_parquet(fresh, hive_partitioning=False).equals(bars):
-        raise OSError(f"{fresh} does not hold what was written: is the disk sound?")
-    fresh.replace(path)
+    content = io.BytesIO()
+    bars.write_parquet(content)
+    if not pl.read_parquet(io.BytesIO(content.getvalue()), hive_partitioning=False).equals(bars):
+        raise OSError(f"{path}: the bars do not survive being written as Parquet")
+    durable.write(path, content.getvalue())
+    for place in (path.parent.parent, folder(), folder().parent):
+        durable.sync(place)

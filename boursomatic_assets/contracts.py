@@ -36,6 +36,12 @@ _WITHOUT_INSTRUMENT = (
 )
 """Reasons why a row has no instrument of the market: asked only of rows that have none."""
 
+CONTRADICTION = {
+    "daily": "two different bars for one session",
+    "15m": "two different bars for one time",
+}
+"""Why neither of two bars is kept that say different things."""
+
 _PRICES = tuple("ohlc")
 _CONTENT = (*_PRICES, "v")
 _TOP, _BOTTOM = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
@@ -71,13 +77,8 @@ def judge(
     reason = pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
     good = _repair(rows.filter(~broken) if broken.any() else rows)
     kept, repeats, clashing = _without_twins(good)
-    clash = "two different bars for one session" if interval == "daily" else "two different bars for one time"
-    rejected = pl.concat(
-        [
-            rows.filter(broken).with_columns(reason=reason),
-            clashing.select(*rows.columns, reason=pl.lit(clash)),
-        ]
-    )
+    contradicting = clashing.select(*rows.columns, reason=pl.lit(CONTRADICTION[interval]))
+    rejected = pl.concat([rows.filter(broken).with_columns(reason=reason), contradicting])
     outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": kept.filter("repaired")}
     return Delivery(
         kept.select("instrument_id", "ts", *_CONTENT, "interval", "file", market=pl.lit(part.market.name)),

@@ -1,7 +1,7 @@
 """What became of the rows of each delivery, by session.
 
 What belongs here: writing `delivered_sessions`. Kept elsewhere: the refused rows themselves (`rejections.py`),
-what is kept, merged or refused (`contracts.py`), the check that proves the sum (`checks.py`).
+what is kept, merged or refused (`contracts.py`), the check that proves the sum (`checks_of_bars.py`).
 """
 
 import datetime as dt
@@ -18,6 +18,8 @@ from boursomatic_assets.staging import quote, stage
 from boursomatic_assets.tables import fetch
 
 DELIVERED_SESSIONS: Table = DeliveredSession.__table__
+
+_TIMELESS = "market = :market AND interval = :interval AND session IS NULL"
 
 
 def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> None:
@@ -45,13 +47,11 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
             f"INSERT INTO delivered_sessions (id, {columns}) SELECT gen_random_uuid(), {columns} FROM {staged}"
             f" ON CONFLICT (market, session, interval) DO UPDATE SET {changes}, delivered_at = now()"
         )
-    if (
+    mended = (
         stored["session"].null_count() > rows["session"].null_count()
-    ):  # what had no readable time is mended, or gone
-        forget = (
-            "DELETE FROM delivered_sessions WHERE market = :market AND interval = :interval AND session IS NULL"
-        )
-        connection.execute(text(forget), mine)
+    )  # what had no readable time, or it is gone
+    if mended:
+        connection.execute(text(f"DELETE FROM delivered_sessions WHERE {_TIMELESS}"), mine)
 
 
 def _provisional(sessions: pl.Series, part: Slice, now: dt.datetime) -> list[bool]:

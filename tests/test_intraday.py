@@ -196,6 +196,16 @@ def test_what_was_delivered_again_is_newer_than_what_was_archived(materialize: M
     assert archived["c"].to_list() == [10.25, *quarters(MONDAY)["c"][1:]]
 
 
+def test_an_evening_is_archived_with_its_session(materialize: Materialize, home: Path) -> None:
+    """After midnight in UTC it is Saturday, which is no partition."""
+    friday = dt.date(2024, 1, 5)
+    first = quarters(friday).head(1)
+    last = first.with_columns(ts=pl.lit(US.hours(friday, extended=True)[1] - dt.timedelta(minutes=15)))
+    materialize(friday, first, last, extended=True)
+    assert [(str(moved.part), moved.bars) for moved in archive.retire(HALF_DAY)] == [("US 2024-01-05", 2)]
+    assert [path.name for path in (home / "archive").iterdir()] == ["date=2024-01-05"]
+
+
 def test_a_file_that_cannot_be_written_costs_no_bar(
     materialize: Materialize, migrated: Engine, home: Path
 ) -> None:

@@ -7,12 +7,12 @@ process on most damaged model texts. What a version's file is called is stored w
 """
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import lightgbm as lgb
+
+from boursomatic_assets import durable
 
 SUFFIX = ".txt"
 
@@ -37,7 +37,7 @@ class ModelStore:
         path = self.folder / name
         if not path.exists() or _sha256(path.read_bytes()) + SUFFIX != name:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write(path, content)
+            durable.write(path, content)
         return name
 
     def load(self, path: str | None) -> lgb.Booster:
@@ -68,28 +68,3 @@ class ModelStore:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that, after any crash, it is there as a whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saving-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename in a folder last through a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
