@@ -1,8 +1,9 @@
 """What is learned: from features and closes to a model, its metrics and its probabilities.
 
-In data order: `parameters`, `labels`, `history`, `splits`, `training`, `evaluation`, `gate`, `model_files`,
-`prediction`, `contributions`. Everything here sees frames only: no Dagster, no database. What a user is
-advised is made in `signals`; which version is active, and when one is due, is decided in `registry`.
+In data order: `parameters`, `labels`, `history`, `fitting`, `walk`, `calibration`, `evaluation`, `training`,
+`model`, `gate`, `model_files`, `prediction`, `contributions`. Everything here sees frames only: no Dagster, no
+database. What a user is advised is made in `signals`; which version is active, and when one is due, is decided in
+`registry`.
 """
 
 import os

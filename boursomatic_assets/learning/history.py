@@ -1,38 +1,42 @@
-"""History: all that any cutoff can learn from, prepared once for all of them.
+"""History: all that any due date can learn from, prepared once for all of them.
 
-What belongs here: the labelled rows and the closes of both markets, each sorted for its readers.
-Kept elsewhere: what a label is (`labels`), which rows a cutoff may use (`splits`).
+What belongs here: the sampled feature rows of both markets with their outcomes, and the closes.
+Kept elsewhere: what an outcome is (`labels`), which of them a due date may use (`walk`).
 """
 
 from dataclasses import dataclass
 
 import polars as pl
 
-from boursomatic_assets.learning.labels import daily_closes, labelled
+from boursomatic_assets.learning.labels import KEY, outcomes, sampled
 from boursomatic_assets.learning.parameters import Parameters
 
 
 @dataclass(frozen=True)
 class History:
-    """Labelled rows by time and instrument, and closes by instrument and time.
+    """Sampled rows by time and instrument, what followed them by horizon, and closes by instrument and time.
 
-    A label is the same whatever came later, so it is made once; `known_at` says from when on it may be used.
+    An outcome is the same whatever came later, so it is made once; its `known_at` says from when on it may be
+    used.
     """
 
     rows: pl.DataFrame
+    outcomes: dict[int, pl.DataFrame]
     closes: pl.DataFrame
 
     @classmethod
     def of(cls, features: pl.DataFrame, bars: pl.DataFrame, parameters: Parameters) -> "History":
-        """Label what is loaded.
+        """Prepare what is loaded.
 
         Args:
-            features: instrument_id, ts, vol_20d and the features of `parameters`, of both markets.
-            bars: Price bars of both markets; only daily ones are used.
+            features: market, instrument_id, ts and all features as columns, of both markets.
+            bars: market, instrument_id, ts, c: daily bars of both markets, one for each row of features at least.
             parameters: The features and the label.
         """
         # Joined and sorted as numbers, in the order of the names: that takes a tenth of the time.
         names = pl.Enum(pl.concat([features["instrument_id"], bars["instrument_id"]]).unique().sort())
-        closes = daily_closes(bars.with_columns(pl.col("instrument_id").cast(names)))
-        numbered = features.with_columns(pl.col("instrument_id").cast(names))
-        return cls(labelled(numbered, closes, parameters), closes)
+        numbered = pl.col("instrument_id").cast(names)
+        closes = bars.select("market", numbered, "ts", "c").sort(KEY)
+        rows = sampled(features, parameters.stride).with_columns(numbered).sort("ts", "instrument_id")
+        threshold = parameters.label_threshold
+        return cls(rows, {h: outcomes(rows, closes, h, threshold) for h in parameters.horizons}, closes)

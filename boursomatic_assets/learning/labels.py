@@ -1,64 +1,95 @@
 """Labels: what a close was followed by, and when that became known.
 
-A session of an instrument is its own bar, so a horizon of 20 sessions is 20 bars of that instrument, whatever
-other instruments or the other market did. Which labels may be used for what is decided in `splits`.
+A horizon is counted in sessions of the market. An instrument that stops trading inside it, or has no bar on its
+last session, keeps its last price. Which labels may be used for what is decided in `walk`.
 """
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.markets import MARKETS
 
 LABELS = ("SELL", "HOLD", "BUY")
-"""The classes of the model, in the order of its probabilities."""
+"""The three labels, in the order of probabilities."""
 
 KEY = ("instrument_id", "ts")
 
+DAY = 86_400_000_000
+"""Microseconds."""
 
-def daily_closes(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return instrument_id, ts and c of the daily bars, sorted by instrument and time."""
-    return bars.filter(pl.col("interval") == "daily").select(*KEY, "c").sort(KEY)
-
-
-def forward_returns(closes: pl.DataFrame, horizon: int) -> pl.DataFrame:
-    """Return what each close was followed by, `horizon` bars of the same instrument later.
-
-    Args:
-        closes: instrument_id, ts, c, sorted by instrument and time.
-        horizon: Bars to look forward.
-
-    Returns:
-        instrument_id, ts, forward_return (a fraction: 0.05 is 5 %) and known_at (the ts of the bar where the
-        horizon ends); both are null where that bar does not exist.
-    """
-    end = pl.col("c").shift(-horizon).over("instrument_id")
-    known_at = pl.col("ts").shift(-horizon).over("instrument_id")
-    return closes.select(*KEY, forward_return=end / pl.col("c") - 1, known_at=known_at)
+Ints = npt.NDArray[np.int64]
 
 
-def labelled(features: pl.DataFrame, closes: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
-    """Return the feature rows that have a label, sorted by time and instrument.
-
-    BUY is a forward return above label_threshold x vol_20d x sqrt(horizon), SELL one below its negative, HOLD
-    the rest. A row without a volatility or without the closing bar of its horizon has no label and is left
-    out. Bars after `known_at` change nothing about a row.
+def sampled(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
+    """Return the rows of every stride-th session of each market, counted from the calendar's first one.
 
     Args:
-        features: instrument_id, ts, vol_20d and the features of `parameters`.
-        closes: As `daily_closes` returns them.
-        parameters: The features, the horizon and the threshold.
+        rows: market, ts and any others.
+        stride: Sessions from one that is kept to the next.
+    """
+    kept = {name: market.sessions()[::stride].astype("datetime64[us]") for name, market in MARKETS.items()}
+    own = [(pl.col("market") == name) & pl.col("ts").is_in(pl.Series(sessions)) for name, sessions in kept.items()]
+    return rows.filter(pl.any_horizontal(own))
+
+
+def outcomes(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: float) -> pl.DataFrame:
+    """Return what each row was followed by, in the order of the rows.
+
+    BUY is a forward return above threshold x vol_20d x sqrt(horizon), SELL one below its negative, HOLD the rest.
+
+    Args:
+        rows: market, instrument_id (an Enum), ts and vol_20d; each row has its close.
+        closes: market, instrument_id (the same Enum), ts, c, sorted by instrument and time.
+        horizon: Sessions of the market to look forward.
+        threshold: In volatilities over the horizon.
 
     Returns:
-        instrument_id, ts, the features, forward_return, known_at and label (an Enum of LABELS).
+        forward_return (a fraction: 0.05 is 5 %), z (the same in volatilities over the horizon), known_at (the ts
+        of the session that ends the horizon) and label (an Enum of LABELS); all are null where that session is
+        not loaded, z and label also without a volatility.
     """
-    edge = parameters.label_threshold * math.sqrt(parameters.horizon) * pl.col("vol_20d")
-    outcome = pl.col("forward_return")
-    label = pl.when(outcome > edge).then(pl.lit("BUY")).when(outcome < -edge).then(pl.lit("SELL"))
-    return (
-        features.filter(pl.col("vol_20d").is_not_null())
-        .join(forward_returns(closes, parameters.horizon).drop_nulls("known_at"), on=KEY, how="inner")
-        .with_columns(label=label.otherwise(pl.lit("HOLD")).cast(pl.Enum(LABELS)))
-        .select(*KEY, *parameters.features, "forward_return", "known_at", "label")
-        .sort("ts", "instrument_id")
+    end = _ends(rows, closes, horizon)
+    keys, prices = _key(closes, _days(closes)), closes["c"].to_numpy()
+    start, last = (
+        np.searchsorted(keys, _key(rows, days), side="right") - 1 for days in (_days(rows), np.maximum(end, 0))
     )
+    known = pl.Series(end >= 0)
+    edge = rows["vol_20d"] * math.sqrt(horizon)
+    z = pl.col("z")
+    label = pl.when(z > threshold).then(pl.lit("BUY")).when(z < -threshold).then(pl.lit("SELL"))
+    return (
+        pl.DataFrame({"known": known, "forward_return": prices[last] / prices[start] - 1, "edge": edge})
+        .with_columns(
+            z=pl.when(pl.col("edge") > 0).then(pl.col("forward_return") / pl.col("edge")),
+            known_at=pl.Series(end * DAY).cast(pl.Datetime("us")),
+        )
+        .select(pl.when("known").then(name).alias(name) for name in ("forward_return", "z", "known_at"))
+        .with_columns(label=pl.when(z.is_not_null()).then(label.otherwise(pl.lit("HOLD"))).cast(pl.Enum(LABELS)))
+    )
+
+
+def _ends(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Ints:
+    """The day on which each row's horizon ends, -1 where the market's session of that day is not loaded."""
+    ends = np.full(rows.height, -1)
+    markets, days = rows["market"].to_numpy(), _days(rows)
+    for name, market in MARKETS.items():
+        own = markets == name
+        sessions = market.sessions().astype(np.int64)
+        loaded = np.unique(_days(closes.filter(pl.col("market") == name)))
+        place = np.searchsorted(sessions, days[own]) + horizon
+        end = np.append(sessions, np.full(horizon + 1, -1))[place]
+        ends[own] = np.where(np.isin(end, loaded), end, -1)
+    return ends
+
+
+def _days(rows: pl.DataFrame) -> Ints:
+    days: Ints = rows["ts"].to_physical().to_numpy() // DAY
+    return days
+
+
+def _key(rows: pl.DataFrame, days: Ints) -> Ints:
+    """One number for each row and day that sorts by instrument, then by day."""
+    return (rows["instrument_id"].to_physical().to_numpy().astype(np.int64) << 32) + days

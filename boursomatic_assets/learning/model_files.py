@@ -10,11 +10,10 @@ import hashlib
 import re
 from pathlib import Path
 
-import lightgbm as lgb
-
 from boursomatic_assets import durable
+from boursomatic_assets.learning.model import Model
 
-SUFFIX = ".txt"
+SUFFIX = ".json"
 
 
 class ModelFileError(RuntimeError):
@@ -40,14 +39,14 @@ class ModelStore:
             durable.write(path, content)
         return name
 
-    def load(self, path: str | None) -> lgb.Booster:
+    def load(self, path: str | None) -> Model:
         """Return the model that `save` kept under this path.
 
         Raises:
             ModelFileError: The path is none that `save` returns, its file is missing, or its content was
             changed.
         """
-        if path is None or not re.fullmatch(r"[0-9a-f]{64}\.txt", path):
+        if path is None or not re.fullmatch(r"[0-9a-f]{64}\.json", path):
             raise ModelFileError(
                 f"model file {path!r} is not named after a SHA-256: give the model_path of a model version"
             )
@@ -63,7 +62,7 @@ class ModelStore:
                 f"model file {path} in {self.folder} is damaged, its SHA-256 is {_sha256(content)}: restore"
                 " it from a backup, or train its version again, which repairs it"
             )
-        return lgb.Booster(model_str=content.decode())
+        return Model.read(content.decode())
 
 
 def _sha256(content: bytes) -> str:

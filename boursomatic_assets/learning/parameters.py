@@ -1,4 +1,4 @@
-"""The parameters of a model: features, label, split and booster, and one hash of all that shapes it.
+"""The parameters of a model: features, labels, walk, booster, calibration, and one hash of all that shapes it.
 
 The formulas that use them are kept in the files named after them.
 """
@@ -6,67 +6,120 @@ The formulas that use them are kept in the files named after them.
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
-FEATURES = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "vol_20d", "volume_zscore")
-"""What the model sees. `momentum_5d` and `atr_14` are in price units: in a pooled model they would tell
-instruments and currencies apart instead of situations, and change with every later split adjustment."""
+RANKED = (
+    "ret_1d",
+    "ret_5d",
+    "ret_20d",
+    "rsi_14",
+    "vol_20d",
+    "volume_zscore",
+    "ret_60d",
+    "ret_120d",
+    "momentum_12_1",
+    "vol_250d",
+    "vol_ratio",
+    "max_ret_20d",
+    "range_20d",
+    "illiquidity_60d",
+    "volume_trend",
+    "high_250d",
+    "skew_60d",
+    "overnight_20d",
+    "beta_120d",
+    "idiosyncratic_vol_120d",
+)
+"""Features of which the model sees the rank within the session and market. `momentum_5d` and `atr_14` are in price
+units, so their ranks would tell instruments apart and not situations."""
 
-NOT_SHAPING = ("num_threads", "gate_tolerance")
+CONTEXT = ("market_ret_20d", "market_vol_20d", "market_breadth_120d", "session_of_month")
+"""What the model sees as it is: it is the same for all instruments of a market's session."""
+
+FEATURES = (*(f"{name}_rank" for name in RANKED), *CONTEXT)
+
+NOT_SHAPING = (
+    "num_threads",
+    "gate_tolerance",
+    "gate_rank_ic_tolerance",
+    "gate_skill_t",
+    "gate_minimum_sessions",
+    "cost",
+)
 """Parameters that leave the trained model as it is."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Everything that one training run may vary.
+    """Everything that a training may vary.
 
     Attributes:
-        features: Columns of the features frame that the model sees, in this order.
-        horizon: Sessions of the instrument from the close that is judged to the close that judges it.
+        features: Columns of the features frame that the booster sees, in this order.
+        ranked: Features whose ranks the ridge regression beside it sees.
+        horizon: Sessions of the market from the close that is judged to the one that judges it.
+        horizons: All horizons that probabilities are given for; `horizon` is one of them.
         label_threshold: Edge of BUY and SELL, in volatilities of the instrument over the horizon; 0.43 cuts a
             normal distribution into thirds.
-        validation_sessions: Most distinct sessions in the validation window.
-        validation_share: Largest share of the labelled sessions in the validation window, for short
-            histories.
+        stride: Every so many sessions of a market one is learned from and judged: labels of neighbours overlap,
+            so the others would tell little more.
+        embargo: Sessions between the last label that a version learns from and its due date.
         minimum_training_rows: Fewer training rows are not enough history.
-        minimum_training_sessions: Fewer distinct training sessions are not enough history.
-        rounds: Boosting rounds, each with one tree per label.
-        leaves: Leaves of a tree, at most; the tables that contributions are looked up in grow with their number
-            to the power of the features.
+        minimum_training_sessions: Fewer distinct sampled sessions are not enough history.
+        rounds: Boosting rounds, each of one tree.
+        leaves: Leaves of a tree, at most; the tables that contributions are looked up in grow with their number.
         depth: Splits between the root and a leaf, at most.
         learning_rate: Share of each tree that is added.
+        feature_share: Share of the features that a tree may see.
         minimum_rows_in_leaf: Training rows in a leaf, at least.
         bins: Bins of a feature's histogram, at most.
+        ridge: Penalty of the ridge regression per training row, for ranks that lie in -0.5..0.5.
+        prior_sessions: Sampled sessions that the calibration's prior counts for.
+        calibration_penalty: L2 penalty of the calibration's weights.
         seed: Seed of the booster.
         num_threads: Threads used for training; they change its time, never its result. One, because several
             wait for each other by spinning: with the cores busy, two took up to thirty times as long as one.
-        gate_tolerance: How much worse than the champion's a challenger's log loss may be, in nats per row.
+        cost: Share of an amount that buying or selling it costs, in the portfolios that measure a model.
+        gate_tolerance: How much worse than no skill, or than the champion's, a log loss may be, in nats per row.
+        gate_rank_ic_tolerance: How much lower than the champion's a challenger's mean rank IC may be.
+        gate_skill_t: Least t-statistic of the mean rank IC.
+        gate_minimum_sessions: Fewer sampled sessions of record prove nothing.
     """
 
     features: tuple[str, ...] = FEATURES
+    ranked: tuple[str, ...] = RANKED
     horizon: int = 20
+    horizons: tuple[int, ...] = (10, 20, 40)
     label_threshold: float = 0.43
-    validation_sessions: int = 120
-    validation_share: float = 0.3
+    stride: int = 5
+    embargo: int = 5
     minimum_training_rows: int = 250
-    minimum_training_sessions: int = 60
+    minimum_training_sessions: int = 24
     rounds: int = 80
-    leaves: int = 15
-    depth: int = 4
+    leaves: int = 8
+    depth: int = 3
     learning_rate: float = 0.05
-    minimum_rows_in_leaf: int = 50
+    feature_share: float = 0.5
+    minimum_rows_in_leaf: int = 100
     bins: int = 63
+    ridge: float = 0.01
+    prior_sessions: int = 50
+    calibration_penalty: float = 30.0
     seed: int = 20
     num_threads: int = 1
+    cost: float = 0.001
     gate_tolerance: float = 0.002
+    gate_rank_ic_tolerance: float = 0.01
+    gate_skill_t: float = 1.0
+    gate_minimum_sessions: int = 12
 
     def booster(self) -> dict[str, str | int | float | bool]:
         """Return the parameters in LightGBM's own names, without the number of rounds."""
         return {
-            "objective": "multiclass",
-            "num_class": 3,
+            "objective": "regression",
             "num_leaves": self.leaves,
             "max_depth": self.depth,
             "learning_rate": self.learning_rate,
+            "feature_fraction": self.feature_share,
             "min_data_in_leaf": self.minimum_rows_in_leaf,
             "max_bin": self.bins,
             "seed": self.seed,
@@ -76,10 +129,13 @@ class Parameters:
             "verbosity": -1,
         }
 
+    def shaping(self) -> dict[str, Any]:
+        """Return every parameter that shapes the model, JSON-able."""
+        return {
+            name: value for name, value in {**self.booster(), **asdict(self)}.items() if name not in NOT_SHAPING
+        }
+
     def params_hash(self) -> str:
         """Return the SHA-256, in hex, of the canonical JSON of every parameter that shapes the model."""
-        shaping = {**self.booster(), **asdict(self)}
-        for name in NOT_SHAPING:
-            del shaping[name]
-        canonical = json.dumps(shaping, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        canonical = json.dumps(self.shaping(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()

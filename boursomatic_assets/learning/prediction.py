@@ -1,10 +1,12 @@
-"""Prediction: a model's probabilities, expected return and reasons for each row of features.
+"""Prediction: a model's score, probabilities, expected returns and reasons for each row of features.
 
-A row's numbers depend on that row and the model alone, to the last bit, whatever rows are beside it. How
-reasons are counted is `contributions`; what becomes advice is decided in `signals`.
+A score and its contributions depend on that row and the model alone, to the last bit; a probability also on where
+the score stands within its market's session, so rows come in whole sessions. How reasons are counted is
+`contributions`; what becomes advice is decided in `signals`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from typing import cast
 
 import lightgbm as lgb
@@ -12,52 +14,65 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.learning.calibration import Calibration, Ints, cells
 from boursomatic_assets.learning.contributions import contributions
 from boursomatic_assets.learning.labels import KEY, LABELS
+from boursomatic_assets.learning.model import Model
 
 Floats = npt.NDArray[np.float64]
 
 
-def probabilities(booster: lgb.Booster, features: pl.DataFrame) -> Floats:
-    """Return the probability of each label, rows x LABELS; a null feature counts as missing."""
-    if features.is_empty():
-        return np.empty((0, len(LABELS)))
+def matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:
+    """Return features as rows x features, with NaN for null."""
+    return rows.select(pl.col(features).cast(pl.Float64)).to_numpy(order="c")
+
+
+def scores(booster: lgb.Booster, values: Floats) -> Floats:
+    """Return the score of each row: what rank, -0.5 to 0.5, its forward return is expected to have."""
+    if not len(values):
+        return np.empty(0)
     # One thread: two runs side by side keep two cores busy, and LightGBM's threads would wait by spinning.
-    return cast(Floats, booster.predict(_matrix(booster, features), num_threads=1))
+    return cast(Floats, booster.predict(values, num_threads=1))
 
 
-def predict(booster: lgb.Booster, features: pl.DataFrame, mean_return_pct: Mapping[str, float]) -> pl.DataFrame:
+def standings(rows: pl.DataFrame, score: Floats) -> Floats:
+    """Return the rank of each score within its market's session, (rank - 0.5) / count; equal scores share one."""
+    ranked = (pl.col("score").rank() - 0.5) / pl.len()
+    return rows.select("market", "ts", score=score).select(ranked.over("market", "ts"))["score"].to_numpy()
+
+
+def predict(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
     """Return what the model says about each row of features, in the order of the rows.
 
     Args:
-        booster: A trained model; it names the features that it needs.
-        features: instrument_id, ts and at least the features of the model.
-        mean_return_pct: Mean realised forward return of each label in the training rows, in percent.
+        model: It names the features that it needs.
+        rows: market, instrument_id, ts, vol_20d, vol_ratio and the features of the model, of whole sessions.
 
     Returns:
-        instrument_id, ts, p_sell, p_hold, p_buy, expected_return_pct (the sum over the labels of probability
-        x mean return) and contributions: a struct with one field for each feature, an array of what it adds
-        to the raw score of each of LABELS.
+        instrument_id, ts, market, score; by horizon h p_sell_h, p_hold_h, p_buy_h and expected_return_pct_h (the
+        sum over the labels of probability x the label's mean, in volatilities, times the row's own volatility);
+        and contributions: a struct of what each feature adds to the score.
     """
-    chance = probabilities(booster, features)
-    # Column by column: a matrix product may round a row differently beside other rows.
-    means = [mean_return_pct[label] for label in LABELS]
-    expected = sum((chance[:, i] * mean for i, mean in enumerate(means)), start=np.zeros(len(chance)))
-    return features.select(KEY).with_columns(
-        *(pl.Series(f"p_{label.lower()}", chance[:, i]) for i, label in enumerate(LABELS)),
-        pl.Series("expected_return_pct", expected),
-        _contributions(booster, features),
+    names = model.booster.feature_name()
+    values = matrix(rows, names)
+    score = scores(model.booster, values)
+    cell = cells(standings(rows, score), matrix(rows, ["vol_ratio"])[:, 0])
+    shares = contributions(model.booster, values)[:, 0, :]
+    reasons = pl.DataFrame({name: np.ascontiguousarray(shares[:, i]) for i, name in enumerate(names)})
+    said = [
+        column
+        for horizon, calibration in model.calibrations.items()
+        for column in _said(horizon, calibration, cell, rows["vol_20d"].to_numpy())
+    ]
+    return rows.select(*KEY, "market").with_columns(
+        pl.Series("score", score), *said, reasons.to_struct("contributions")
     )
 
 
-def _matrix(booster: lgb.Booster, features: pl.DataFrame) -> Floats:
-    """Return the model's features, rows x features, with NaN for null."""
-    return features.select(booster.feature_name()).to_numpy(order="c")
-
-
-def _contributions(booster: lgb.Booster, features: pl.DataFrame) -> pl.Series:
-    """Return the contributions as a struct: by feature, an array of what it adds to each label."""
-    shares = contributions(booster, _matrix(booster, features))
-    columns = {name: np.ascontiguousarray(shares[:, :, i]) for i, name in enumerate(booster.feature_name())}
-    schema = dict.fromkeys(columns, pl.Array(pl.Float64, len(LABELS)))
-    return pl.DataFrame(columns, schema=schema).to_struct("contributions")
+def _said(horizon: int, calibration: Calibration, cell: Ints, volatility: Floats) -> list[pl.Series]:
+    """The probabilities and the expected return at one horizon."""
+    chance = calibration.probabilities(cell)
+    expected = sum((chance[:, i] * mean for i, mean in enumerate(calibration.means)), start=np.zeros(len(cell)))
+    percent = pl.Series(f"expected_return_pct_{horizon}", expected * volatility * math.sqrt(horizon) * 100)
+    columns = [pl.Series(f"p_{label.lower()}_{horizon}", chance[:, i]) for i, label in enumerate(LABELS)]
+    return [*columns, percent.fill_nan(None)]

@@ -1,22 +1,28 @@
-"""Training: one pooled model from what was known before a cutoff.
+"""Training: the challengers of due dates, each with its model and the evidence for it.
 
-The result is a pure function of the rows before the cutoff and of the parameters: row order and threads do
-not change a byte of it. Where its bytes are kept is decided in `model_files`, whether it is used in `gate`.
+What belongs here: what a version is made of. Kept elsewhere: the walk that it ends (`walk`), what its numbers mean
+(`evaluation`), whether it is used (`gate`), where its bytes are kept (`model_files`).
+
+A challenger is a pure function of what was known before its due date and of the parameters: row order and threads
+do not change a byte of it. Its booster has not been measured, since nothing that followed it is known yet; its
+predecessors have been, fitted the same way, each on the month after its own due date.
 """
 
-import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.learning.evaluation import Metrics, class_numbers, extent, log_loss, score, shares
+from boursomatic_assets.learning.calibration import Calibration, Ints, calibrate, cells
+from boursomatic_assets.learning.evaluation import Metrics, Scoreboard
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.splits import NotEnoughHistory, Window, split
+from boursomatic_assets.learning.prediction import matrix
+from boursomatic_assets.learning.walk import Step, Walk, cutoff, walk
 
 
 @dataclass(frozen=True)
@@ -24,61 +30,83 @@ class Challenger:
     """A trained model that no gate has passed yet.
 
     Attributes:
-        model_text: The model, in LightGBM's text format.
-        metrics: Its metrics on the validation window, and what it was trained on; JSON-able.
+        model_text: The model, as `model.Model.text` writes it.
+        metrics: Those of the record before it, and what it learned from; JSON-able.
         params_hash: The hash of the parameters that shaped it.
-        window: The validation window, for a fair comparison with a champion.
     """
 
     model_text: str
     metrics: Metrics
     params_hash: str
-    window: Window
 
 
-def train(history: History, cutoff: datetime, parameters: Parameters) -> Challenger:
-    """Train a model on what was known before `cutoff`, and measure that same model on its latest sessions.
+def challengers(
+    history: History, due: Sequence[date], parameters: Parameters
+) -> Iterator[tuple[date, Challenger | None]]:
+    """Train the challenger of each due date, in their order; None where there is too little history.
 
     Args:
-        history: What is loaded; rows and bars at or after the cutoff, and labels known then, are ignored.
-        cutoff: The moment the model speaks from.
-        parameters: What shapes the model; the history was labelled with the same.
-
-    Raises:
-        NotEnoughHistory: There are too few training rows or sessions, or a label that never happened.
+        history: What is loaded; for each due date only what was known before it is used.
+        due: Due dates in order of time.
+        parameters: What shapes the models; the history was labelled with the same.
     """
-    parts = split(history.rows, cutoff, parameters)
-    learned = what_was_learned(parts.train, cutoff)
-    model_text = fit(parts.train, parameters)
-    measured = score(lgb.Booster(model_str=model_text), history, parts.window, parameters.horizon)
-    frequencies = np.tile(list(learned["train_share"].values()), (parts.validation.height, 1))
-    no_skill = {"log_loss_no_skill": log_loss(class_numbers(parts.validation), frequencies)}
-    return Challenger(model_text, {**measured, **no_skill, **learned}, parameters.params_hash(), parts.window)
-
-
-def what_was_learned(rows: pl.DataFrame, cutoff: datetime) -> Metrics:
-    """Return the extent of the training rows, and each label's share and mean forward return in percent."""
-    share = shares(class_numbers(rows))
-    for label in LABELS:
-        if share[label] == 0:
-            raise NotEnoughHistory(
-                f"not enough history before {cutoff:%Y-%m-%d}: none of {rows.height} training rows is"
-                f" a {label}: load earlier bars, or wait for later ones"
-            )
-    outcome = {label: rows["forward_return"].filter(rows["label"] == label).to_numpy() for label in LABELS}
-    means = {label: float(values.mean() * 100) for label, values in outcome.items()}
-    return {**extent(rows, "train"), "train_share": share, "mean_return_pct": means}
-
-
-def fit(rows: pl.DataFrame, parameters: Parameters) -> str:
-    """Return the text of a model trained on sorted, labelled rows."""
-    booster_parameters = parameters.booster()
-    data = lgb.Dataset(
-        rows.select(parameters.features).to_numpy(order="c"),
-        label=class_numbers(rows),
-        feature_name=list(parameters.features),
-        params=booster_parameters,
+    walked = walk(history, max(due), parameters)
+    calibrations = _Calibrations(history, walked, parameters)
+    board = Scoreboard.of(
+        _record(history, walked, calibrations, parameters),
+        history.closes,
+        parameters.horizon,
+        parameters.stride,
+        parameters.cost,
     )
-    text = lgb.train(booster_parameters, data, num_boost_round=parameters.rounds).model_to_string()
-    # The text repeats its parameters; this one does not shape the trees, so it must not change the bytes.
-    return re.sub(r"\[num_threads: \d+\]\n", "", text)
+    steps = {step.due: step for step in walked.steps}
+    for one in due:
+        yield one, _challenger(steps[one], calibrations, board, parameters) if one in steps else None
+
+
+def _challenger(
+    step: Step, calibrations: "_Calibrations", board: Scoreboard, parameters: Parameters
+) -> Challenger:
+    model = Model(step.fit.text, {horizon: calibrations.at(step, horizon) for horizon in parameters.horizons})
+    learned = {"train_rows": step.fit.rows, "train_end": cutoff(step.due, parameters).isoformat()}
+    return Challenger(model.text(), {**board.metrics(step.start), **learned}, parameters.params_hash())
+
+
+class _Calibrations:
+    """The calibration of each step and horizon: of what the steps before it had scored, and was known by then."""
+
+    def __init__(self, history: History, walked: Walk, parameters: Parameters) -> None:
+        self.parameters = parameters
+        scored = walked.scored
+        self.cell = cells(scored["standing"].to_numpy(), matrix(scored, ["vol_ratio"])[:, 0])
+        self.ts = scored["ts"].to_numpy()
+        self.outcomes = {h: outcome[walked.place] for h, outcome in history.outcomes.items()}
+        # pairs of market and session, of which the rows of one are alike
+        self.session: Ints = scored.select(pl.struct("market", "ts").rank("dense"))["market"].to_numpy()
+
+    def at(self, step: Step, horizon: int) -> Calibration:
+        """What was known on a due date."""
+        outcome = self.outcomes[horizon]
+        early = (outcome["known_at"] < cutoff(step.due, self.parameters)) & outcome["z"].is_not_null()
+        known = early.fill_null(False).to_numpy() & (self.ts < np.datetime64(step.start))
+        label = outcome["label"].to_physical().to_numpy()[known].astype(np.int64)
+        sessions = len(np.unique(self.session[known]))
+        prior = self.parameters.prior_sessions * (len(label) / sessions if sessions else 1.0)
+        z = outcome["z"].to_numpy()[known]
+        return calibrate(self.cell[known], label, z, prior, self.parameters.calibration_penalty)
+
+
+def _record(history: History, walked: Walk, calibrations: _Calibrations, parameters: Parameters) -> pl.DataFrame:
+    """The record: what each step said in its month, and what followed."""
+    outcome = calibrations.outcomes[parameters.horizon]
+    chance = np.empty((len(walked.place), len(LABELS)))
+    starts = np.searchsorted(calibrations.ts, [np.datetime64(step.start) for step in walked.steps])
+    for step, first, end in zip(walked.steps, starts, [*starts[1:], len(chance)], strict=False):
+        calibration = calibrations.at(step, parameters.horizon)
+        chance[first:end] = calibration.probabilities(calibrations.cell[first:end])
+    return walked.scored.with_columns(
+        outcome["known_at"],
+        outcome["forward_return"],
+        outcome["label"],
+        *(pl.Series(f"p_{label.lower()}", chance[:, i]) for i, label in enumerate(LABELS)),
+    )
