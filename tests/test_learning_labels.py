@@ -1,138 +1,97 @@
-"""Labels and splits on closes that are written down by hand."""
+"""Labels on closes that are written down by hand."""
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 import pytest
 
-from boursomatic_assets.learning.labels import daily_closes, forward_returns, labelled
-from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.splits import NotEnoughHistory, split
+from boursomatic_assets.learning.labels import outcomes, sampled
+from boursomatic_assets.markets import MARKETS
 
-MONDAY = datetime(2024, 1, 1)
-LATER = datetime(2030, 1, 1)
-SMALL = replace(Parameters(), horizon=2, label_threshold=1.0, minimum_training_rows=1, minimum_training_sessions=1)
-
-
-def bars(instrument: str, closes: list[float], days: list[int] | None = None) -> pl.DataFrame:
-    """Daily bars, by default on consecutive days."""
-    days = days or list(range(len(closes)))
-    ts = pl.Series("ts", [MONDAY + timedelta(day) for day in days], pl.Datetime("us"))
-    frame = pl.DataFrame({"instrument_id": instrument, "ts": ts, "c": closes, "interval": "daily"})
-    return frame.with_columns(pl.col("c").alias(name) for name in "ohlv")
+US = MARKETS["US"].sessions().astype("datetime64[us]").tolist()
+FIRST = US.index(datetime(2024, 1, 2))
+DAYS: list[datetime] = US[FIRST : FIRST + 40]
+NAMES = pl.Enum(["a", "b", "p"])
 
 
-def features(prices: pl.DataFrame, volatility: float | None = 0.05) -> pl.DataFrame:
-    """Feature rows for these bars, all of one volatility and otherwise zero."""
-    columns = dict.fromkeys(Parameters().features, pl.lit(0.0)) | {"vol_20d": pl.lit(volatility, pl.Float64)}
-    return prices.select("instrument_id", "ts").with_columns(**columns)
+def closes(instrument: str, prices: list[float | None], market: str = "US") -> pl.DataFrame:
+    """Closes on consecutive sessions of New York from 2024-01-02 on; None is a session without a bar."""
+    c = pl.Series("c", prices, pl.Float64, strict=False)
+    frame = pl.DataFrame({"market": market, "instrument_id": instrument, "ts": DAYS[: len(prices)], "c": c})
+    typed = frame.with_columns(pl.col("instrument_id").cast(NAMES), pl.col("ts").cast(pl.Datetime("us")))
+    return typed.drop_nulls("c")
 
 
-def outcome(prices: pl.DataFrame, horizon: int) -> list[float | None]:
-    return forward_returns(daily_closes(prices), horizon)["forward_return"].to_list()
+def judged(prices: pl.DataFrame, horizon: int, volatility: float | None = 0.05) -> pl.DataFrame:
+    rows = prices.sort("ts", "instrument_id").with_columns(vol_20d=pl.lit(volatility, pl.Float64))
+    found = outcomes(rows, prices.sort("instrument_id", "ts"), horizon, threshold=1.0)
+    return pl.concat([rows, found], how="horizontal").sort("instrument_id", "ts")
 
 
 def test_a_forward_return_is_from_a_close_to_the_close_a_horizon_later() -> None:
-    assert outcome(bars("a", [100, 110, 150, 55]), 2) == [0.5, -0.5, None, None]
+    assert judged(closes("a", [100, 110, 150, 55]), 2)["forward_return"].to_list() == [0.5, -0.5, None, None]
 
 
 def test_a_label_is_known_when_its_horizon_ends() -> None:
-    known = forward_returns(daily_closes(bars("a", [1, 2, 3, 4])), 2)["known_at"]
-    assert known.to_list() == [MONDAY + timedelta(2), MONDAY + timedelta(3), None, None]
+    known = judged(closes("a", [1, 2, 3, 4]), 2)["known_at"]
+    assert known.to_list() == [DAYS[2], DAYS[3], None, None]
 
 
 def test_a_return_never_crosses_two_instruments() -> None:
-    both = pl.concat([bars("b", [1000, 1100, 1200]), bars("a", [1, 2, 3])])
-    assert outcome(both, 1) == [1.0, 0.5, None, pytest.approx(0.1), pytest.approx(1 / 11), None]
+    both = pl.concat([closes("b", [1000, 1100, 1200]), closes("a", [1, 2, 3])])
+    found = judged(both, 1)["forward_return"].to_list()
+    assert found == [1.0, 0.5, None, pytest.approx(0.1), pytest.approx(1 / 11), None]
 
 
-def test_a_session_of_an_instrument_is_its_own_bar() -> None:
-    halted = bars("a", [100, 120, 150], days=[0, 1, 30])
-    known = forward_returns(daily_closes(halted), 2)
-    assert known.row(0)[2:] == (0.5, MONDAY + timedelta(30))
+def test_what_stops_trading_keeps_its_last_price() -> None:
+    both = pl.concat([closes("a", [100, 120, 90]), closes("b", [1.0] * 6)])
+    a = judged(both, 3).filter(instrument_id="a")
+    assert a["forward_return"].to_list() == pytest.approx([-0.1, -0.25, 0.0])
+    assert a["known_at"].to_list() == DAYS[3:6]
 
 
-def test_intraday_bars_are_no_closes() -> None:
-    day = bars("a", [100, 110, 121])
-    intraday = bars("a", [7, 7]).with_columns(pl.lit("15m").alias("interval"), pl.col("ts").dt.offset_by("15m"))
-    assert outcome(pl.concat([day, intraday]), 1) == outcome(day, 1)
+def test_a_session_without_a_bar_counts_and_keeps_the_price_before() -> None:
+    both = pl.concat([closes("a", [100, None, 150, 200]), closes("b", [1.0] * 4)])
+    a = judged(both, 1).filter(instrument_id="a")
+    assert a["forward_return"].to_list() == [0.0, pytest.approx(1 / 3), None]
 
 
-def test_the_label_is_in_units_of_the_instruments_own_volatility() -> None:
-    prices = bars("a", [100, 100, 108, 93, 100])
-    edge = 0.05 * 2**0.5
-    assert 0.07 < edge < 0.08
-    labels = labelled(features(prices), daily_closes(prices), SMALL)["label"]
-    assert labels.to_list() == ["BUY", "HOLD", "SELL"]
-    calm = labelled(features(prices, 0.1), daily_closes(prices), SMALL)["label"]
-    assert calm.to_list() == ["HOLD"] * 3
+def test_a_horizon_that_ends_on_a_session_that_is_not_loaded_gives_no_label() -> None:
+    hole = pl.concat([closes("a", [100, 110]), closes("a", [100] * 40).filter(pl.col("ts") > DAYS[20])])
+    assert judged(hole, 5)["known_at"].to_list()[:2] == [None, None]
 
 
-def test_a_return_on_the_edge_is_a_hold() -> None:
-    prices = bars("a", [100, 150, 75])
-    exact = replace(SMALL, horizon=1)
-    labels = labelled(features(prices, 0.5), daily_closes(prices), exact)["label"]
-    assert labels.to_list() == ["HOLD", "HOLD"]
+def test_a_horizon_is_counted_on_the_instruments_own_market() -> None:
+    """New York is closed on 2024-01-15, Paris is not."""
+    paris = MARKETS["EURONEXT"].sessions().astype("datetime64[us]").tolist()
+    days = [day for day in paris if datetime(2024, 1, 12) <= day <= datetime(2024, 1, 16)]
+    frame = pl.DataFrame({"market": "EURONEXT", "instrument_id": "p", "ts": days, "c": [1.0, 2.0, 4.0]})
+    typed = frame.with_columns(pl.col("instrument_id").cast(NAMES), pl.col("ts").cast(pl.Datetime("us")))
+    assert judged(typed, 1)["known_at"].to_list() == [datetime(2024, 1, 15), datetime(2024, 1, 16), None]
 
 
-def test_a_row_without_a_volatility_has_no_label() -> None:
-    prices = bars("a", [100, 100, 108])
-    assert labelled(features(prices, None), daily_closes(prices), SMALL).is_empty()
+@pytest.mark.parametrize(
+    ("end", "label"), [(110.1, "BUY"), (109.9, "HOLD"), (90.1, "HOLD"), (89.9, "SELL"), (100.0, "HOLD")]
+)
+def test_an_edge_is_a_multiple_of_the_instruments_own_volatility(end: float, label: str) -> None:
+    """Here 1 x 5 % x the root of 4 sessions: 10 %."""
+    assert judged(closes("a", [100, 100, 100, 100, end]), 4)["label"][0] == label
 
 
-def test_rows_come_out_by_time_and_instrument_in_whatever_order_they_came() -> None:
-    prices = pl.concat([bars("b", [9.0] * 5), bars("a", [9.0] * 5)])
-    rows = labelled(features(prices).reverse(), daily_closes(prices), SMALL)
-    days = [MONDAY + timedelta(day) for day in (0, 1, 2)]
-    assert rows.select("ts", "instrument_id").rows() == [(day, name) for day in days for name in "ab"]
+@pytest.mark.parametrize("volatility", [None, 0.0])
+def test_without_a_volatility_there_is_a_return_and_no_label(volatility: float | None) -> None:
+    row = judged(closes("a", [100, 110]), 1, volatility).row(0, named=True)
+    assert (row["z"], row["label"]) == (None, None)
+    assert row["forward_return"] == pytest.approx(0.1)
 
 
-def test_a_label_is_the_same_whatever_came_later() -> None:
-    prices = pl.concat([bars("a", [100, 108, 93, 100, 104]), bars("b", [50, 40, 44, 48], days=[0, 2, 3, 4])])
-    cutoff = MONDAY + timedelta(4)
-    then = prices.filter(pl.col("ts") < cutoff)
-    whole = labelled(features(prices), daily_closes(prices), SMALL)
-    assert labelled(features(then), daily_closes(then), SMALL).equals(whole.filter(pl.col("known_at") < cutoff))
+def test_bars_after_the_horizon_change_nothing() -> None:
+    short, long = closes("a", [1, 2, 3, 4]), closes("a", [1, 2, 3, 4, 100, 0.1])
+    assert judged(long, 2)["forward_return"][:2].equals(judged(short, 2)["forward_return"][:2])
 
 
-def test_a_label_that_is_known_only_at_the_cutoff_is_not_used_before_it() -> None:
-    prices = bars("a", [100.0] * 40)
-    cutoff = MONDAY + timedelta(30)
-    rows = labelled(features(prices), daily_closes(prices), SMALL)
-    assert max(split(rows, cutoff, SMALL).validation["known_at"]) == cutoff - timedelta(1)
-
-
-def test_no_training_label_is_open_in_the_validation_window() -> None:
-    prices = pl.concat([bars("a", [100.0] * 40), bars("b", [50.0] * 20, days=list(range(0, 40, 2)))])
-    five = replace(SMALL, horizon=5)
-    rows = labelled(features(prices), daily_closes(prices), five)
-    parts = split(rows, LATER, five)
-    assert max(parts.train["known_at"]) < parts.window.start <= min(parts.validation["ts"])
-    kept = parts.train.filter(pl.col("instrument_id") == "a")["ts"].max()
-    assert kept == parts.window.start - timedelta(6), "the purge takes the horizon, and nothing more"
-
-
-def test_the_window_is_the_latest_sessions_up_to_its_largest_size() -> None:
-    prices = bars("a", [100.0] * 102)
-    rows = labelled(features(prices), daily_closes(prices), SMALL)
-    assert split(rows, LATER, SMALL).validation["ts"].to_list() == rows["ts"].to_list()[-30:]
-    small = split(rows, LATER, replace(SMALL, validation_sessions=7))
-    assert small.validation["ts"].to_list() == rows["ts"].to_list()[-7:]
-    assert (small.window.start, small.window.end) == (rows["ts"][-7], rows["ts"][-1])
-
-
-def test_a_longer_history_never_starts_the_window_earlier() -> None:
-    prices = bars("a", [100.0] * 120)
-    rows = labelled(features(prices), daily_closes(prices), SMALL)
-    starts = [split(rows, MONDAY + timedelta(days), SMALL).window.start for days in range(20, 120)]
-    assert starts == sorted(starts)
-
-
-@pytest.mark.parametrize("sessions", [0, 1, 30])
-def test_too_little_history_is_refused_with_its_numbers(sessions: int) -> None:
-    prices = bars("a", [100.0] * sessions)
-    rows = labelled(features(prices), daily_closes(prices), SMALL)
-    strict = replace(SMALL, minimum_training_rows=250, minimum_training_sessions=60)
-    with pytest.raises(NotEnoughHistory, match=r"^not enough history before 2030-01-01: \d+ training rows .*250"):
-        split(rows, LATER, strict)
+def test_every_fifth_session_of_a_market_is_kept_whatever_range_is_asked_for() -> None:
+    whole = sampled(closes("a", [1.0] * 40), 5)
+    later = sampled(closes("a", [1.0] * 40)[7:], 5)
+    assert whole.height == 8
+    assert later.equals(whole.filter(pl.col("ts") >= DAYS[7]))

@@ -36,7 +36,7 @@ def test_a_saved_model_predicts_as_before(store: ModelStore, model_text: str) ->
 
 def test_a_file_is_named_after_its_content_and_readable_by_all(store: ModelStore, model_text: str) -> None:
     path = store.folder / store.save(model_text)
-    assert path.name == hashlib.sha256(path.read_bytes()).hexdigest() + ".txt"
+    assert path.name == hashlib.sha256(path.read_bytes()).hexdigest() + ".json"
     assert path.read_bytes() == model_text.encode()
     assert path.stat().st_mode & 0o777 == 0o644
 
@@ -78,7 +78,7 @@ def test_a_truncated_file_is_found(store: ModelStore, model_text: str, length: i
 
 def test_a_missing_file_says_what_to_do(store: ModelStore) -> None:
     with pytest.raises(ModelFileError, match=r"is missing from .*: restore it from a backup, or train"):
-        store.load("0" * 64 + ".txt")
+        store.load("0" * 64 + ".json")
 
 
 @pytest.mark.parametrize("prefix", ["../", "/", "folder/", "./", "\n"])
@@ -89,7 +89,7 @@ def test_a_path_that_leaves_the_store_is_refused(store: ModelStore, model_text: 
         store.load(prefix + name)
 
 
-@pytest.mark.parametrize("path", ["", "model.txt", "0" * 64, "0" * 64 + ".txt\n", "A" * 64 + ".txt"])
+@pytest.mark.parametrize("path", ["", "model.txt", "0" * 64, "0" * 64 + ".txt\n", "A" * 64 + ".json"])
 def test_a_name_that_save_never_gave_is_refused(store: ModelStore, path: str) -> None:
     with pytest.raises(ModelFileError, match="is not named after a SHA-256"):
         store.load(path)

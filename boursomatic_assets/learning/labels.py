@@ -31,7 +31,10 @@ def sampled(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
         stride: Sessions from one that is kept to the next.
     """
     kept = {name: market.sessions()[::stride].astype("datetime64[us]") for name, market in MARKETS.items()}
-    own = [(pl.col("market") == name) & pl.col("ts").is_in(pl.Series(sessions)) for name, sessions in kept.items()]
+    own = [
+        (pl.col("market") == name) & pl.col("ts").is_in(pl.Series(sessions).implode())
+        for name, sessions in kept.items()
+    ]
     return rows.filter(pl.any_horizontal(own))
 
 

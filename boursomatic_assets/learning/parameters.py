@@ -64,7 +64,7 @@ class Parameters:
             so the others would tell little more.
         embargo: Sessions between the last label that a version learns from and its due date.
         minimum_training_rows: Fewer training rows are not enough history.
-        minimum_training_sessions: Fewer distinct sampled sessions are not enough history.
+        minimum_training_sessions: Fewer sampled sessions, of the market that has most, are not enough history.
         rounds: Boosting rounds, each of one tree.
         leaves: Leaves of a tree, at most; the tables that contributions are looked up in grow with their number.
         depth: Splits between the root and a leaf, at most.

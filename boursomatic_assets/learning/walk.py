@@ -22,7 +22,7 @@ from boursomatic_assets.learning.fitting import Fit, fit
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.prediction import Floats, matrix, scores, standings
-from boursomatic_assets.markets import all_sessions
+from boursomatic_assets.markets import MARKETS, all_sessions
 
 AT_ONCE = 2
 """Boosters fitted side by side, each by one thread: what is fitted is the same, and memory stays bounded."""
@@ -86,12 +86,12 @@ def walk(history: History, last: date, parameters: Parameters) -> Walk:
     """
     values, ranks = matrix(history.rows, parameters.features), _ranks(history.rows, parameters)
     target = _target(history, parameters)
-    ts = history.rows["ts"].to_numpy()
+    ts, market = history.rows["ts"].to_numpy(), history.rows["market"].to_numpy()
     known_at = history.outcomes[parameters.horizon]["known_at"].to_numpy()
 
     def step(due: date) -> Step | None:
         usable = (known_at < np.datetime64(cutoff(due, parameters))) & ~np.isnan(target)
-        sessions = len(np.unique(ts[usable]))
+        sessions = max((len(np.unique(ts[usable & (market == name)])) for name in MARKETS), default=0)
         if usable.sum() < parameters.minimum_training_rows or sessions < parameters.minimum_training_sessions:
             return None
         return Step(due, fit(values[usable], ranks[usable], target[usable], parameters))
