@@ -49,9 +49,9 @@ def test_labels_are_known_an_embargo_before_the_due_date() -> None:
 
 
 def test_the_first_step_comes_with_the_first_24_sampled_sessions_whose_labels_are_known(walked: Walk) -> None:
-    """24 times 5 sessions, 20 for the horizon and 5 of embargo: in the seventh month."""
-    assert walked.steps[0].due == dt.date(2020, 7, 1)
-    assert [step.due for step in walked.steps] == due_dates(dt.date(2020, 7, 1), LAST)
+    """24 times 5 sessions, 20 for the horizon and 5 of embargo: in the eighth month."""
+    assert walked.steps[0].due == dt.date(2020, 8, 3)
+    assert [step.due for step in walked.steps] == due_dates(dt.date(2020, 8, 3), LAST)
 
 
 def test_a_step_learns_from_every_row_whose_label_is_known_and_from_no_other(
