@@ -1,55 +1,38 @@
-"""Evaluation: how good a model's probabilities were, on rows that it was not trained on.
+"""Evaluation: how good a model and its baselines were on sessions that they had not been trained on.
 
-Each metric is a few lines of numpy; its definition is its docstring, and docs/models.md lists them. Whether a
-model is good enough to be used is decided in `gate`.
+What belongs here: the record of a walk-forward put into one row per session, once, and the metrics of any cutoff
+as sums of such rows. Kept elsewhere: what a figure is (`ranking`, `outcomes`, `portfolio`, `bootstrap`), what
+the record is made of (`walk`), what is good enough to be used (`gate`). docs/models.md defines every metric.
 """
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.labels import KEY, LABELS
-from boursomatic_assets.learning.prediction import Floats, probabilities
-from boursomatic_assets.learning.splits import Window
+from boursomatic_assets.learning import bootstrap, outcomes, portfolio, ranking
+from boursomatic_assets.learning.labels import LABELS
+
+Floats = npt.NDArray[np.float64]
 
 Classes = npt.NDArray[np.uint8]
 """Positions in LABELS, one for each row."""
 
 Metrics = dict[str, Any]
-"""Finite numbers, ISO dates, null, and one level of the same by label: it is stored as JSON."""
+"""Finite numbers, ISO dates, null, and lists and levels of the same: it is stored as JSON."""
 
-SESSIONS_PER_YEAR = 252
+BASELINES = ("reversal", "momentum", "ridge")
+CONTESTANTS = ("score", *BASELINES)
+"""The columns of the record that rank instruments: the model's, and those it is compared with."""
 
-
-def score(booster: lgb.Booster, history: History, window: Window, horizon: int) -> Metrics:
-    """Return a model's metrics on a validation window.
-
-    Args:
-        booster: The model, with its own features.
-        history: The labelled rows and the closes of the window; others are ignored.
-        window: The sessions to judge it on.
-        horizon: Bars that the portfolio holds a pick for.
-    """
-    rows = window.select(history.rows)
-    chance = probabilities(booster, rows)
-    chosen = chance.argmax(axis=1).astype(np.uint8)
-    classes = class_numbers(rows)
-    sides = rows.select(*KEY, side=pl.Series(chosen.astype(np.int8) - 1))
-    closes = history.closes.filter(pl.col("ts").is_between(window.start, window.cutoff, closed="left"))
-    returns = portfolio_returns(sides, closes, horizon)
-    return {
-        **classification(classes, chosen),
-        "log_loss": log_loss(classes, chance),
-        "sharpe": sharpe(returns),
-        "max_drawdown": max_drawdown(returns),
-        "label_share": shares(classes),
-        "predicted_share": shares(chosen),
-        **extent(rows, "valid"),
-    }
+CHANCES = ("p_sell", "p_hold", "p_buy")
+COST = 0.001
+"""Part of every amount bought or sold that is paid for it."""
 
 
 def class_numbers(rows: pl.DataFrame) -> Classes:
@@ -57,81 +40,194 @@ def class_numbers(rows: pl.DataFrame) -> Classes:
     return cast(Classes, rows["label"].to_physical().to_numpy())
 
 
-def extent(rows: pl.DataFrame, name: str) -> Metrics:
-    """Return how many rows and sessions there are, and the first and last session in ISO form."""
-    sessions = rows["ts"].unique().sort()
+@dataclass(frozen=True)
+class Scoreboard:
+    """All that the metrics of any cutoff are sums of.
+
+    Attributes:
+        sessions: One row per session of a market, by time: market, ts, known_at, rows, what `outcomes` sums up,
+            and by contestant rank_ic_..., spread_... and net_spread_... (null without enough rows).
+        days: One row per day of a market, with the columns of `portfolio.daily`.
+        horizon: Sessions from the close that is judged to the close that judges it.
+        stride: Sessions of a market from one session of the record to the next.
+    """
+
+    sessions: pl.DataFrame
+    days: pl.DataFrame
+    horizon: int
+    stride: int
+
+    @classmethod
+    def of(
+        cls, record: pl.DataFrame, closes: pl.DataFrame, horizon: int, stride: int, cost: float = COST
+    ) -> "Scoreboard":
+        """Put a record into one row per session of a market, in any order of its rows.
+
+        Args:
+            record: One row per instrument and sampled session: market, instrument_id, ts, known_at, label,
+                forward_return, CONTESTANTS (null without a score) and CHANCES (null without probabilities).
+                Rows whose outcome is not known yet are left out.
+            closes: instrument_id, ts, c: the daily closes of these instruments up to the last known_at.
+            horizon: Sessions from `ts` to `known_at`.
+            stride: Sessions of a market from one sampled session to the next.
+            cost: Part of an amount that buying or selling it costs.
+
+        Raises:
+            ValueError: A picked instrument has no close to be opened at.
+        """
+        rows = _in_order(record)
+        keys = rows.group_by("session", maintain_order=True).agg(
+            pl.col("market", "ts").first(), pl.col("known_at").max(), rows=pl.len()
+        )
+        picked = {name: ranking.picks(rows, name) for name in CONTESTANTS}
+        ranks: dict[str, Floats] = {}
+        for name, picks in picked.items():
+            gross, net = ranking.decile_spreads(picks, keys.height, cost)
+            ranks[f"rank_ic_{name}"] = ranking.rank_ics(rows, name, keys.height)
+            ranks |= {f"spread_{name}": gross, f"net_spread_{name}": net}
+        sessions = pl.concat(
+            [keys.drop("session"), pl.DataFrame(ranks).fill_nan(None), _outcomes(rows, keys)], how="horizontal"
+        )
+        part = min(1.0, stride / horizon)
+        return cls(sessions, _days(picked, rows, closes, part, cost), horizon, stride)
+
+    def metrics(self, cutoff: datetime) -> Metrics:
+        """Return the metrics of the rows whose outcome was known before a cutoff.
+
+        They are the same whatever the record and the closes hold from the cutoff on.
+        """
+        known = self.sessions.filter(pl.col("known_at") < cutoff)
+        days = portfolio.together(self.days, known)
+        lag = self._dates_per_horizon(known)
+        return {
+            "rows": int(known["rows"].sum()),
+            "sessions": known.height,
+            "start": _date(known["ts"].min()),
+            "end": _date(known["ts"].max()),
+            **outcomes.outcome_metrics(known),
+            **self._contest(known, days, lag, "score"),
+            "intervals": self._intervals(known, days, lag),
+            "by_market": _groups(known, pl.col("market"), _summary),
+            "by_year": _groups(known, pl.col("ts").dt.strftime("%Y"), _summary),
+            "by_month": _groups(known, pl.col("ts").dt.strftime("%Y-%m"), _monthly),
+            "baselines": {
+                "hold": outcomes.always_hold(known),
+                **{name: self._contest(known, days, lag, name) for name in BASELINES},
+            },
+            "reliability": outcomes.reliability(known),
+        }
+
+    def _contest(self, known: pl.DataFrame, days: pl.DataFrame, lag: int, name: str) -> Metrics:
+        """Return the metrics of one contestant's ranking and portfolio."""
+        ics = _by_date(known, f"rank_ic_{name}")
+        earned = days[f"earned_{name}"].to_numpy()
+        return {
+            "rank_ic": ranking.mean(ics),
+            "rank_ic_ir": ranking.information_ratio(ics, self.horizon),
+            "rank_ic_t": ranking.t_statistic(ics, lag),
+            "decile_spread": ranking.mean(_by_date(known, f"spread_{name}")),
+            "decile_spread_net": ranking.mean(_by_date(known, f"net_spread_{name}")),
+            "sharpe": portfolio.sharpe(earned),
+            "max_drawdown": portfolio.max_drawdown(earned),
+            "turnover": portfolio.turnover(days[f"traded_{name}"].to_numpy()),
+        }
+
+    def _intervals(self, known: pl.DataFrame, days: pl.DataFrame, block: int) -> Metrics:
+        return {
+            "rank_ic": bootstrap.mean_interval(_by_date(known, "rank_ic_score"), block),
+            "decile_spread_net": bootstrap.mean_interval(_by_date(known, "net_spread_score"), block),
+            "sharpe": bootstrap.sharpe_interval(days["earned_score"].to_numpy(), self.horizon),
+        }
+
+    def _dates_per_horizon(self, known: pl.DataFrame) -> int:
+        """Return on how many dates of the record a horizon is open: more if the markets' dates differ."""
+        if known.is_empty():
+            return 1
+        sessions = known["market"].value_counts()["count"].max()
+        return math.ceil(self.horizon / self.stride * known["ts"].n_unique() / cast(int, sessions))
+
+
+def _in_order(record: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows whose outcome is known, sorted, with the number of their session of a market."""
+    numbers = pl.col(*CONTESTANTS, *CHANCES).cast(pl.Float64).fill_nan(None)
+    return (
+        record.with_columns(numbers, pl.col("market", "instrument_id").cast(pl.String))
+        .drop_nulls(["known_at", "forward_return"])
+        .sort("ts", "market", "instrument_id")
+        .with_columns(session=pl.struct("ts", "market").rle_id().cast(pl.Int64))
+    )
+
+
+def _outcomes(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """Return what `outcomes` sums up, by session; rows without a label or probabilities count for nothing."""
+    labelled = rows.drop_nulls("label")
+    judged = labelled.drop_nulls(CHANCES)
+    tally = outcomes.tally(
+        judged["session"].to_numpy(), class_numbers(judged), judged.select(CHANCES).to_numpy(), keys.height
+    )
+    happened = _label_counts(labelled, keys.height)
+    by_knowledge = keys["known_at"].arg_sort()
+    so_far = np.concatenate([np.zeros((1, len(LABELS)), np.int64), happened[by_knowledge].cumsum(axis=0)])
+    # Strictly earlier: what New York knows at the end of a day, Paris does not know at its close.
+    known = keys["known_at"].gather(by_knowledge).search_sorted(keys["ts"], side="left").to_numpy()
+    return pl.concat(
+        [tally, outcomes.no_skill(_label_counts(judged, keys.height), so_far[known])], how="horizontal"
+    )
+
+
+def _label_counts(rows: pl.DataFrame, size: int) -> npt.NDArray[np.int64]:
+    """Return how often each label happened: sessions x labels."""
+    place = rows["session"].to_numpy() * len(LABELS) + class_numbers(rows)
+    return np.bincount(place, minlength=size * len(LABELS)).reshape(size, len(LABELS))
+
+
+def _days(
+    picked: dict[str, pl.DataFrame], rows: pl.DataFrame, closes: pl.DataFrame, part: float, cost: float
+) -> pl.DataFrame:
+    """Return `portfolio.daily` of every market, one below the other."""
+    traded = closes.select(pl.col("instrument_id").cast(pl.String), "ts", "c").filter(
+        pl.col("ts") >= rows["ts"].min()
+    )
+    frames = []
+    for (market,), of_market in rows.partition_by("market", as_dict=True).items():
+        prices = traded.join(of_market.select("instrument_id").unique(), on="instrument_id", how="semi")
+        picks = {name: frame.filter(pl.col("market") == market) for name, frame in picked.items()}
+        frames.append(portfolio.daily(picks, prices, part, cost).with_columns(market=pl.lit(market)))
+    empty = {name: pl.Float64 for x in CONTESTANTS for name in (f"earned_{x}", f"traded_{x}")}
+    return pl.concat([pl.DataFrame(schema={"ts": pl.Datetime("us"), **empty, "market": pl.String}), *frames])
+
+
+def _by_date(sessions: pl.DataFrame, column: str) -> Floats:
+    """Return a figure of the sessions by date, null ones left out: that of a date is the mean of its markets'."""
+    figure, ts = sessions[column].to_numpy(), sessions["ts"].to_numpy()
+    present = ~np.isnan(figure)
+    dates, place = np.unique(ts[present], return_inverse=True)
+    return np.bincount(place, figure[present], len(dates)) / np.bincount(place, minlength=len(dates))
+
+
+def _groups(sessions: pl.DataFrame, key: pl.Expr, figures: Callable[[pl.DataFrame], Any]) -> dict[str, Any]:
+    """Return figures of the sessions of each group, in the order of the groups' names."""
+    groups = sessions.with_columns(group=key).partition_by("group", as_dict=True, maintain_order=True)
+    return {str(name): figures(part) for (name,), part in sorted(groups.items())}
+
+
+def _summary(sessions: pl.DataFrame) -> Metrics:
     return {
-        f"{name}_rows": rows.height,
-        f"{name}_sessions": len(sessions),
-        f"{name}_start": sessions[0].isoformat(),
-        f"{name}_end": sessions[-1].isoformat(),
+        "rank_ic": ranking.mean(_by_date(sessions, "rank_ic_score")),
+        "decile_spread": ranking.mean(_by_date(sessions, "spread_score")),
+        "ece": outcomes.calibration_error(sessions),
+        "n": int(sessions["rows"].sum()),
     }
 
 
-def shares(classes: Classes) -> dict[str, float]:
-    """Return the share of the rows that each label has."""
-    counts = np.bincount(classes, minlength=len(LABELS)) / len(classes)
-    return dict(zip(LABELS, counts.tolist(), strict=True))
+def _monthly(sessions: pl.DataFrame) -> list[float | int | None]:
+    """Return the rank IC, the log loss and the number of rows."""
+    return [
+        ranking.mean(_by_date(sessions, "rank_ic_score")),
+        outcomes.mean_loss(sessions, "log_loss"),
+        int(sessions["rows"].sum()),
+    ]
 
 
-def classification(actual: Classes, chosen: Classes) -> dict[str, float]:
-    """Return accuracy, and precision, recall and F1 as plain means over the three labels (macro).
-
-    A label that was never chosen has precision 0, one that never happened has recall 0, as in scikit-learn
-    with `zero_division=0`.
-    """
-    size = len(LABELS)
-    pairs = np.bincount(actual.astype(np.intp) * size + chosen, minlength=size * size).reshape(size, size)
-    right = pairs.diagonal()
-    precision = right / np.maximum(pairs.sum(axis=0), 1)
-    recall = right / np.maximum(pairs.sum(axis=1), 1)
-    f1 = 2 * right / np.maximum(pairs.sum(axis=0) + pairs.sum(axis=1), 1)
-    return {
-        "accuracy": float(right.sum() / len(actual)),
-        "precision": float(precision.mean()),
-        "recall": float(recall.mean()),
-        "f1": float(f1.mean()),
-    }
-
-
-def log_loss(actual: Classes, chance: Floats) -> float:
-    """Return the mean of -ln(probability given to what happened), in nats; a zero counts as 2.2e-16."""
-    given = chance[np.arange(len(actual)), actual]
-    return float(-np.log(np.maximum(given, np.finfo(np.float64).eps)).mean())
-
-
-def portfolio_returns(sides: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Floats:
-    """Return the daily returns of a staggered portfolio, without costs.
-
-    Each session opens 1/horizon of the book at the close: equal amounts of every pick, long the BUY and short
-    the SELL. Each pick is held for `horizon` bars of its instrument and then closed. Amounts are shares of a
-    book of constant size: nothing is rebalanced in between and gains are not reinvested. The first return is
-    that of the session after the first opening; on a session of one market only, that market's picks earn it.
-
-    Args:
-        sides: instrument_id, ts and side: 1 for long, -1 for short, 0 for no pick.
-        closes: instrument_id, ts, c: sorted, and up to the end of every pick's horizon.
-        horizon: Bars that a pick is held for.
-    """
-    picks = sides.filter(pl.col("side") != 0)
-    weight = pl.col("side") / (pl.len().over("ts") * horizon)
-    book = closes.join(picks.select(*KEY, weight=weight), on=KEY, how="left", maintain_order="left")
-    units = pl.col("weight") / pl.col("c")
-    # Added one by one: sum_horizontal adds in an order that varies, so the last bit of a metric would too.
-    held = sum((units.shift(k).fill_null(0) for k in range(1, horizon + 1)), start=pl.lit(0.0))
-    gain = (held * pl.col("c").diff()).over("instrument_id").fill_null(0)
-    sessions, position = np.unique(book["ts"].to_numpy(), return_inverse=True)
-    daily = np.bincount(position, weights=book.select(gain=gain)["gain"].to_numpy())
-    return cast(Floats, daily[sessions > sides["ts"].to_numpy().min()])
-
-
-def sharpe(returns: Floats) -> float | None:
-    """Return mean / standard deviation of daily returns x sqrt(252), or None for a book that never moved."""
-    deviation = returns.std(ddof=1) if len(returns) > 1 else 0.0
-    return float(returns.mean() / deviation * np.sqrt(SESSIONS_PER_YEAR)) if deviation > 0 else None
-
-
-def max_drawdown(returns: Floats) -> float:
-    """Return the deepest fall of the compounded book below its best value so far: 0.12 is a loss of 12 %."""
-    value = np.cumprod(np.concatenate(([1.0], 1 + returns)))
-    return float((1 - value / np.maximum.accumulate(value)).max())
+def _date(moment: Any) -> str | None:
+    return moment.isoformat() if moment is not None else None
