@@ -1,26 +1,28 @@
-"""The eight features of a daily bar.
+"""The features of a daily bar: the eight columns, and how any formulas are computed.
 
-What belongs here: one small pure function per feature, from bars in memory to numbers in memory.
-Kept elsewhere: windows (`panel.py`) and how far back they look (`anchors.py`), reading and writing slices
-(`assets/features.py`), normalising for a model (`learning/`).
+What belongs here: one small pure function per column, from bars in memory to numbers in memory.
+Kept elsewhere: the features without a column (`more_indicators.py`), ranks and the JSON that both are kept in
+(`additional.py`), windows (`panel.py`) and how far back they look (`anchors.py`), reading and writing slices
+(`assets/features.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import datetime as dt
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.additional import packed
 from boursomatic_assets.anchors import BLOCK, LOOKBACK, WARM_UP, Floats, Ints, Runs
-from boursomatic_assets.panel import Panel
+from boursomatic_assets.market_context import context, mean_returns
+from boursomatic_assets.more_indicators import MORE_FEATURES
+from boursomatic_assets.panel import Formula, Panel
 
 __all__ = ["BLOCK", "FEATURES", "LOOKBACK", "WARM_UP", "Formula", "features", "table"]
-
-Formula = Callable[[Panel], Floats]
-"""A number for each bar of a panel: NaN or infinite where it is not defined. Its name is its column's."""
 
 TOGETHER = 100_000
 """Rows computed at once, few enough for a processor's cache; an instrument is never cut."""
@@ -42,12 +44,12 @@ def ret_1d(panel: Panel) -> Floats:
 
 def ret_5d(panel: Panel) -> Floats:
     """Simple return over 5 bars, c / c[-5] - 1 (TA-Lib ROCP)."""
-    return _simple_return(panel, 5)
+    return panel.returned_over(5)
 
 
 def ret_20d(panel: Panel) -> Floats:
     """Simple return over 20 bars, c / c[-20] - 1 (TA-Lib ROCP)."""
-    return _simple_return(panel, 20)
+    return panel.returned_over(20)
 
 
 def rsi_14(panel: Panel) -> Floats:
@@ -76,6 +78,11 @@ def volume_zscore(panel: Panel) -> Floats:
     return panel.score(panel.volume, 20)
 
 
+def market_ret_1d(panel: Panel) -> Floats:
+    """Mean one-bar return of the market in the bar's session: what its context is made of, not a feature."""
+    return panel.market
+
+
 FEATURES: tuple[Formula, ...] = (
     ret_1d,
     ret_5d,
@@ -88,35 +95,43 @@ FEATURES: tuple[Formula, ...] = (
 )
 
 
-def features(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> pl.DataFrame:
+def features(
+    bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64], start: dt.datetime | None = None
+) -> pl.DataFrame:
     """One row of features for each daily bar of one market.
 
     Args:
-        bars: instrument_id, ts, o, h, l, c, v, in any order, other columns ignored. A row is right when the
-            bars of the LOOKBACK sessions before it are there too.
+        bars: instrument_id, ts, o, h, l, c, v, in any order, other columns ignored. A row is right when all of
+            its market's bars of its session and of the LOOKBACK sessions before it are there.
         sessions: all sessions of the market since its fixed epoch, sorted datetime64[D].
+        start: the first session whose rows are wanted; without it, the first there is.
 
     Returns:
-        instrument_id, ts, the eight features (Float64; null where undefined) and additional_features
-        (String, null), sorted by instrument_id and ts.
+        instrument_id, ts, the eight columns (Float64; null where undefined) and additional_features (String:
+        JSON as `additional.unpacked` reads it), sorted by instrument_id and ts.
 
     Raises:
         ValueError: a bar's ts is no session, or an instrument has two bars at one ts.
     """
-    return table(bars, sessions, FEATURES).with_columns(additional_features=pl.lit(None, pl.String))
+    numbers = table(bars, sessions, (*FEATURES, *MORE_FEATURES, market_ret_1d))
+    shared = context(numbers, sessions)
+    rows = numbers.filter(pl.col("ts") >= start) if start else numbers
+    columns = [feature.__name__ for feature in FEATURES]
+    return rows.select("instrument_id", "ts", *columns, additional_features=packed(rows, shared))
 
 
 def table(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64], formulas: Sequence[Formula]) -> pl.DataFrame:
     """instrument_id, ts and a column per formula, for bars as `features` takes them; raises as it does."""
     bars, first = _in_order(bars)
     ordinal = _ordinals(bars, sessions)
-    prices = {field: bars[name].to_numpy() for field, name in COLUMNS.items()}
+    given = {field: bars[name].to_numpy() for field, name in COLUMNS.items()}
+    given["market"] = mean_returns(given["close"], first, ordinal)
     numbers = np.empty((len(formulas), len(bars)))
 
     def compute(firsts: Ints) -> None:
         rows = slice(firsts[0], firsts[-1])
         runs = Runs(firsts[:-1] - firsts[0], ordinal[rows])
-        panel = Panel(**{field: price[rows] for field, price in prices.items()}, runs=runs)
+        panel = Panel(**{field: values[rows] for field, values in given.items()}, runs=runs)
         with np.errstate(all="ignore"):
             for column, formula in zip(numbers, formulas, strict=True):
                 column[rows] = found = formula(panel)
@@ -128,11 +143,6 @@ def table(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64], formulas: Se
     columns = {formula.__name__: column for formula, column in zip(formulas, numbers, strict=True)}
     defined = pl.DataFrame(columns).select(pl.all().fill_nan(None))
     return bars.select("instrument_id", "ts").with_columns(defined)
-
-
-def _simple_return(panel: Panel, bars: int) -> Floats:
-    before = panel.ago(panel.close, bars)
-    return (panel.close - before) / before
 
 
 def _parts(first: Ints, size: int) -> Iterator[Ints]:

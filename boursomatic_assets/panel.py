@@ -1,8 +1,8 @@
 """Bars of one market in memory, and the windows of them that a feature is made of.
 
 What belongs here: values some bars ago, means, deviations, extremes; any number of bars up to 250.
-Kept elsewhere: how far back a row looks, Wilder's means (`anchors.py`), which feature is made of what
-(`indicators.py`).
+Kept elsewhere: how far back a row looks, Wilder's means (`anchors.py`), in which order a window adds up
+(`windows.py`), which feature is made of what (`indicators.py`, `more_indicators.py`).
 
 The law: a row is the same, to the last bit, whichever range and company it was computed in. So no running
 sum may start where the bars happen to start, and every sum runs in an order that the window's length alone
@@ -11,12 +11,14 @@ fixes: numpy's own reductions (`sum`, `std`) choose the order by memory layout, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from boursomatic_assets.anchors import Floats, Runs
+from boursomatic_assets.windows import cubes, folded, moments, products
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Panel:
     low: Floats
     close: Floats
     volume: Floats
+    market: Floats
+    """The mean one-bar return of the market in each bar's session (`market_context.py`)."""
     runs: Runs
     """What each row sees."""
 
@@ -41,6 +45,11 @@ class Panel:
         """Simple return of each bar on the one before; NaN where the row does not see one."""
         return (self.close - self.previous) / self.previous
 
+    def returned_over(self, bars: int) -> Floats:
+        """Simple return over some bars; NaN where the row does not see that far."""
+        before = self.ago(self.close, bars)
+        return (self.close - before) / before
+
     def seeing(self, bars: int, values: Floats) -> Floats:
         """The values of the rows that see at least so many bars before their own; NaN for the others."""
         return self._aligned(values, bars)
@@ -51,28 +60,45 @@ class Panel:
 
     def mean(self, values: Floats, bars: int) -> Floats:
         """Mean of each row's last values; NaN where the row sees fewer."""
-        return self._aligned(_folded(values, bars, np.add), bars - 1) / bars
+        return self._aligned(folded(values, bars, np.add), bars - 1) / bars
 
     def highest(self, values: Floats, bars: int) -> Floats:
         """Greatest of each row's last values; NaN where the row sees fewer."""
-        return self._aligned(_folded(values, bars, np.maximum), bars - 1)
+        return self._aligned(folded(values, bars, np.maximum), bars - 1)
 
     def lowest(self, values: Floats, bars: int) -> Floats:
         """Least of each row's last values; NaN where the row sees fewer."""
-        return self._aligned(_folded(values, bars, np.minimum), bars - 1)
+        return self._aligned(folded(values, bars, np.minimum), bars - 1)
 
     def deviation(self, values: Floats, bars: int) -> Floats:
         """Sample standard deviation of each row's last values; NaN where the row sees fewer.
 
         Of equal values it is zero, to the last bit.
         """
-        _, squares = _moments(values, bars)
+        _, squares = moments(values, bars)
         return self._root(squares, bars)
 
     def score(self, values: Floats, bars: int) -> Floats:
         """Deviations by which each row's value exceeds the mean of its last ones; NaN where the row sees fewer."""
-        mean, squares = _moments(values, bars)
+        mean, squares = moments(values, bars)
         return (values - self._aligned(mean, bars - 1)) / self._root(squares, bars)
+
+    def skewness(self, values: Floats, bars: int) -> Floats:
+        """Third moment of each row's last values by the 3/2 power of the second; NaN where the row sees fewer."""
+        _, squares, third = cubes(values, bars)
+        squares /= bars
+        third /= bars
+        return self._aligned(third / (squares * np.sqrt(squares)), bars - 1)
+
+    def regression(self, values: Floats, others: Floats, bars: int) -> tuple[Floats, Floats]:
+        """Slope of each row's last values on as many others, and the standard deviation of what is left (n - 2).
+
+        Least squares with a constant; both NaN where the row sees fewer.
+        """
+        squares, of_others, both = products(values, others, bars)
+        slope = both / of_others
+        left = np.maximum(squares - slope * both, 0.0) / (bars - 2)
+        return self._aligned(slope, bars - 1), self._aligned(np.sqrt(left), bars - 1)
 
     def wilder_mean(self, values: Floats) -> Floats:
         """Wilder's 14-bar mean, started at the oldest bar that the row sees; NaN on the first 14 bars."""
@@ -95,41 +121,5 @@ class Panel:
         return whole
 
 
-def _folded(values: Floats, bars: int, join: np.ufunc) -> Floats:
-    """Each full window of so many values joined, halves first: an order that `bars` alone fixes."""
-    if bars == 1:
-        return values
-    half = bars // 2
-    part = _folded(values, half, join)
-    whole: Floats = join(part[half:], part[:-half])
-    return whole if bars == 2 * half else join(values[2 * half :], whole[:-1])
-
-
-def _moments(values: Floats, bars: int) -> tuple[Floats, Floats]:
-    """Mean of each full window, and the sum of squared distances from it, joined as `_folded` does.
-
-    Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", equations 2.1.
-    """
-    if bars == 1:
-        return values, np.zeros_like(values)
-    half = bars // 2
-    mean, squares = _moments(values, half)
-    mean, apart = _joined(mean[half:], mean[:-half], half, half)
-    if half > 1:  # a single value has no distance from its mean
-        apart += squares[half:]
-        apart += squares[:-half]
-    if bars == 2 * half:
-        return mean, apart
-    mean, more = _joined(values[2 * half :], mean[:-1], 1, 2 * half)
-    more += apart[:-1]
-    return mean, more
-
-
-def _joined(newer: Floats, older: Floats, n: int, m: int) -> tuple[Floats, Floats]:
-    """The mean of n newer and m older values, from theirs, and what the squared distances grow by."""
-    gap = older - newer
-    mean = gap * (m / (n + m))
-    mean += newer
-    gap *= gap
-    gap *= n * m / (n + m)
-    return mean, gap
+Formula = Callable[[Panel], Floats]
+"""A number for each bar of a panel: NaN or infinite where it is not defined. Its name is its column's."""

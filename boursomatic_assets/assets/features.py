@@ -1,4 +1,4 @@
-"""The asset `features`: what the bars say, in eight numbers."""
+"""The asset `features`: what the bars say, in numbers."""
 
 import dagster as dg
 import polars as pl
@@ -20,18 +20,18 @@ from boursomatic_assets.tables import Reader
     metadata=about(Feature),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=FEATURES_POLICY,
-    code_version="2",
+    code_version="3",
 )
 def features(context: dg.AssetExecutionContext, price_bars: Reader) -> Piecewise:
     """One row of technical indicators per daily bar; `ts` is that bar's, formulas in docs/features.md.
 
-    A row sees its own instrument's bars of the last 313 sessions at most, and is the same, to the last bit,
-    whichever range it is computed in.
+    A row sees its market's bars of the last 313 sessions at most, and is the same, to the last bit, whichever
+    range it is computed in. `additional_features` holds what has no column, and each feature's rank among all
+    instruments of the market in that session.
     """
 
     def computed(part: Slice) -> pl.DataFrame:
         seen = price_bars(part.looking_back(LOOKBACK))
-        rows = indicators.features(seen, part.market.sessions())
-        return rows.filter(pl.col("ts").is_between(part.start, part.end, closed="left"))
+        return indicators.features(seen, part.market.sessions(), part.start)
 
     return Piecewise(slices_of_run(context), computed, lookback=LOOKBACK)
