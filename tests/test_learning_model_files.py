@@ -8,6 +8,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.model_files import ModelFileError, ModelStore
 
 ROWS = np.arange(100.0).reshape(-1, 1)
@@ -16,8 +17,8 @@ ROWS = np.arange(100.0).reshape(-1, 1)
 @pytest.fixture(scope="module")
 def model_text() -> str:
     parameters = {"objective": "regression", "verbosity": -1, "num_threads": 1}
-    text: str = lgb.train(parameters, lgb.Dataset(ROWS, label=ROWS[:, 0]), 3).model_to_string()
-    return text
+    booster = lgb.train(parameters, lgb.Dataset(ROWS, label=ROWS[:, 0]), 3)
+    return Model(booster.model_to_string(), {}).text()
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def kept(store: ModelStore) -> list[str]:
 
 def test_a_saved_model_predicts_as_before(store: ModelStore, model_text: str) -> None:
     loaded = store.load(store.save(model_text))
-    assert np.array_equal(loaded.predict(ROWS), lgb.Booster(model_str=model_text).predict(ROWS))
+    assert loaded.text() == model_text
+    assert np.array_equal(loaded.booster.predict(ROWS), Model.read(model_text).booster.predict(ROWS))
 
 
 def test_a_file_is_named_after_its_content_and_readable_by_all(store: ModelStore, model_text: str) -> None:
