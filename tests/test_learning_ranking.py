@@ -59,6 +59,13 @@ def test_scores_that_are_all_equal_pick_nothing() -> None:
     assert picks(scored([(1.0, 0.5)], [(2.0, 0.1), (2.0, 0.2)]), "score").is_empty()
 
 
+def test_of_equal_scores_the_later_name_ranks_higher_in_any_order_of_the_rows() -> None:
+    rows = scored([(1.0, 0.0)] * 8 + [(2.0, 0.0)] * 8)
+    for seed in range(5):
+        picked = picks(rows.sample(fraction=1, shuffle=True, seed=seed), "score")
+        assert picked["instrument_id"].to_list() == ["i000", "i015"]
+
+
 def test_the_decile_spread_by_hand() -> None:
     session = [(float(k), 0.01 * k) for k in range(20)]  # returns of the tops 0.18, 0.19, of the bottoms 0, 0.01
     picked = picks(scored(session, []), "score")

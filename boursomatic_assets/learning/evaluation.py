@@ -98,7 +98,7 @@ class Scoreboard:
         """
         known = self.sessions.filter(pl.col("known_at") < cutoff)
         days = portfolio.together(self.days, known)
-        lag = self._dates_per_horizon(known)
+        lag = dates_per_horizon(known, self.horizon, self.stride)
         return {
             "rows": int(known["rows"].sum()),
             "sessions": known.height,
@@ -139,12 +139,13 @@ class Scoreboard:
             "sharpe": bootstrap.sharpe_interval(days["earned_score"].to_numpy(), self.horizon),
         }
 
-    def _dates_per_horizon(self, known: pl.DataFrame) -> int:
-        """Return on how many dates of the record a horizon is open: more if the markets' dates differ."""
-        if known.is_empty():
-            return 1
-        sessions = known["market"].value_counts()["count"].max()
-        return math.ceil(self.horizon / self.stride * known["ts"].n_unique() / cast(int, sessions))
+
+def dates_per_horizon(sessions: pl.DataFrame, horizon: int, stride: int) -> int:
+    """Return on how many dates of the record a horizon is open: more if the markets' dates differ."""
+    if sessions.is_empty():
+        return 1
+    of_one_market = cast(int, sessions["market"].value_counts()["count"].max())
+    return math.ceil(horizon / stride * sessions["ts"].n_unique() / of_one_market)
 
 
 def _in_order(record: pl.DataFrame) -> pl.DataFrame:
