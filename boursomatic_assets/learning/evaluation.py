@@ -98,7 +98,7 @@ class Scoreboard:
         """
         known = self.sessions.filter(pl.col("known_at") < cutoff)
         days = portfolio.together(self.days, known)
-        lag = self._dates_per_horizon(known)
+        lag = dates_per_horizon(known, self.horizon, self.stride)
         return {
             "rows": int(known["rows"].sum()),
             "sessions": known.height,
@@ -139,12 +139,13 @@ class Scoreboard:
             "sharpe": bootstrap.sharpe_interval(days["earned_score"].to_numpy(), self.horizon),
         }
 
-    def _dates_per_horizon(self, known: pl.DataFrame) -> int:
-        """Return on how many dates of the record a horizon is open: more if the markets' dates differ."""
-        if known.is_empty():
-            return 1
-        sessions = known["market"].value_counts()["count"].max()
-        return math.ceil(self.horizon / self.stride * known["ts"].n_unique() / cast(int, sessions))
+
+def dates_per_horizon(sessions: pl.DataFrame, horizon: int, stride: int) -> int:
+    """Return on how many dates of the record a horizon is open: more if the markets' dates differ."""
+    if sessions.is_empty():
+        return 1
+    of_one_market = cast(int, sessions["market"].value_counts()["count"].max())
+    return math.ceil(horizon / stride * sessions["ts"].n_unique() / of_one_market)
 
 
 def _in_order(record: pl.DataFrame) -> pl.DataFrame:
@@ -152,6 +153,7 @@ def _in_order(record: pl.DataFrame) -> pl.DataFrame:
     numbers = pl.col(*CONTESTANTS, *CHANCES).cast(pl.Float64).fill_nan(None)
     return (
         record.with_columns(numbers, pl.col("market", "instrument_id").cast(pl.String))
+        .with_columns(pl.col("label").cast(pl.Enum(LABELS)))
         .drop_nulls(["known_at", "forward_return"])
         .sort("ts", "market", "instrument_id")
         .with_columns(session=pl.struct("ts", "market").rle_id().cast(pl.Int64))
@@ -185,12 +187,12 @@ def _days(
     picked: dict[str, pl.DataFrame], rows: pl.DataFrame, closes: pl.DataFrame, part: float, cost: float
 ) -> pl.DataFrame:
     """Return `portfolio.daily` of every market, one below the other."""
-    traded = closes.select(pl.col("instrument_id").cast(pl.String), "ts", "c").filter(
-        pl.col("ts") >= rows["ts"].min()
-    )
+    named = closes.with_columns(pl.col("instrument_id").cast(pl.String))
     frames = []
     for (market,), of_market in rows.partition_by("market", as_dict=True).items():
-        prices = traded.join(of_market.select("instrument_id").unique(), on="instrument_id", how="semi")
+        prices = named.filter(pl.col("ts") >= of_market["ts"].min()).join(
+            of_market, on="instrument_id", how="semi"
+        )
         picks = {name: frame.filter(pl.col("market") == market) for name, frame in picked.items()}
         frames.append(portfolio.daily(picks, prices, part, cost).with_columns(market=pl.lit(market)))
     empty = {name: pl.Float64 for x in CONTESTANTS for name in (f"earned_{x}", f"traded_{x}")}
@@ -202,7 +204,7 @@ def _by_date(sessions: pl.DataFrame, column: str) -> Floats:
     figure, ts = sessions[column].to_numpy(), sessions["ts"].to_numpy()
     present = ~np.isnan(figure)
     dates, place = np.unique(ts[present], return_inverse=True)
-    return np.bincount(place, figure[present], len(dates)) / np.bincount(place, minlength=len(dates))
+    return ranking.added(place, figure[present], len(dates)) / np.bincount(place, minlength=len(dates))
 
 
 def _groups(sessions: pl.DataFrame, key: pl.Expr, figures: Callable[[pl.DataFrame], Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.ranking import added
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[Any]
@@ -26,7 +27,7 @@ def tally(session: Ints, actual: Ints, chance: Floats, size: int) -> pl.DataFram
     """Return what adds up, one row per session.
 
     Args:
-        session: The number of each row's session; sums are made in the order of the rows.
+        session: The number of each row's session.
         actual: Each row's label, as its position in LABELS.
         chance: Each row's probabilities: rows x labels.
         size: How many sessions there are.
@@ -41,18 +42,18 @@ def tally(session: Ints, actual: Ints, chance: Floats, size: int) -> pl.DataFram
     bins = np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
     missed = [(chance[:, k] - (actual == k)) ** 2 for k in range(labels)]
 
-    def by_session(place: Ints, width: int, weights: Floats | None = None) -> npt.NDArray[Any]:
-        # bincount adds in the order of the rows.
-        return np.bincount(session * width + place, weights, size * width).reshape(size, width)
+    def summed(place: Ints, width: int, amounts: Floats) -> Floats:
+        return added(session * width + place, amounts, size * width).reshape(size, width)
 
+    one = np.ones(len(actual))
     return pl.DataFrame(
         {
-            "pairs": by_session(actual.astype(np.intp) * labels + chosen, labels**2),
-            "log_loss": np.bincount(session, surprise(chance[rows, actual]), size),
-            "brier": np.bincount(session, missed[0] + missed[1] + missed[2], size),
-            "bin_rows": by_session(bins, BINS),
-            "bin_right": by_session(bins, BINS, (chosen == actual).astype(np.float64)),
-            "bin_confidence": by_session(bins, BINS, confidence),
+            "pairs": summed(actual.astype(np.intp) * labels + chosen, labels**2, one),
+            "log_loss": added(session, surprise(chance[rows, actual]), size),
+            "brier": added(session, missed[0] + missed[1] + missed[2], size),
+            "bin_rows": summed(bins, BINS, one),
+            "bin_right": summed(bins, BINS, (chosen == actual) * one),
+            "bin_confidence": summed(bins, BINS, confidence),
         }
     )
 
@@ -147,7 +148,7 @@ def always_hold(sessions: pl.DataFrame) -> dict[str, float | None]:
 def reliability(sessions: pl.DataFrame) -> list[list[float]]:
     """Return mean confidence, share that was right, and rows, of each bin that holds rows."""
     bins = zip(*(total(sessions, f"bin_{name}").tolist() for name in ("confidence", "right", "rows")), strict=True)
-    return [[confidence / rows, right / rows, rows] for confidence, right, rows in bins if rows]
+    return [[confidence / rows, right / rows, int(rows)] for confidence, right, rows in bins if rows]
 
 
 def calibration_error(sessions: pl.DataFrame) -> float | None:

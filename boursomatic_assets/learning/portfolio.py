@@ -13,14 +13,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from boursomatic_assets.learning.labels import KEY
-from boursomatic_assets.learning.ranking import SESSIONS_PER_YEAR
+from boursomatic_assets.learning.ranking import SESSIONS_PER_YEAR, added
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -105,8 +104,7 @@ def gains(openings: Openings, panel: Panel) -> Floats:
         still = (day <= openings.end) & (day < len(earned))
         day, instrument = day[still], openings.instrument[still]
         step = panel.close[day, instrument] - panel.close[day - 1, instrument]
-        # bincount adds in the order of the picks.
-        earned += np.bincount(day, openings.units[still] * step, len(earned))
+        earned += added(day, openings.units[still] * step, len(earned))
     return earned
 
 
@@ -117,8 +115,8 @@ def traded(openings: Openings, panel: Panel) -> Floats:
     instrument = np.concatenate([openings.instrument, openings.instrument[closed]])
     units = np.concatenate([openings.units, -openings.units[closed]])
     both, place = np.unique(day * len(panel.instruments) + instrument, return_inverse=True)
-    amount = np.abs(np.bincount(place, units * panel.close[day, instrument], len(both)))
-    return cast(Floats, np.bincount(both // len(panel.instruments), amount, len(panel.sessions)))
+    amount = np.abs(added(place, units * panel.close[day, instrument], len(both)))
+    return added(both // len(panel.instruments), amount, len(panel.sessions))
 
 
 def together(days: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
@@ -140,7 +138,7 @@ def together(days: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     opened = np.searchsorted(spans["first"].sort().to_numpy(), used["ts"].to_numpy(), side="right")
     dates, place = np.unique(used["ts"].to_numpy(), return_inverse=True)
     columns = [name for name in days.columns if name.startswith(("earned_", "traded_"))]
-    sums = {name: np.bincount(place, used[name].to_numpy() / opened, len(dates)) for name in columns}
+    sums = {name: added(place, used[name].to_numpy() / opened, len(dates)) for name in columns}
     return pl.DataFrame({"ts": dates, **sums})
 
 

@@ -7,7 +7,7 @@ A session here is one of one market. Its number, `session`, is a column of the r
 """
 
 import math
-from typing import cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,11 @@ MINIMUM_RANKED = 10
 """A session with fewer rows has no rank correlation."""
 
 SESSIONS_PER_YEAR = 252
+
+
+def added(place: npt.NDArray[np.integer[Any]], amounts: Floats, size: int) -> Floats:
+    """Return the sum of the amounts of each place, added in their order: the last bit depends on it."""
+    return np.bincount(place, amounts, size).astype(np.float64)  # whole numbers if there is nothing to add
 
 
 def rank_ics(rows: pl.DataFrame, score: str, size: int) -> Floats:
@@ -57,7 +62,7 @@ def rank_ics(rows: pl.DataFrame, score: str, size: int) -> Floats:
 def picks(rows: pl.DataFrame, score: str) -> pl.DataFrame:
     """Return the top and the bottom decile of each session, at least one instrument each.
 
-    A session with one score has none. Of equal scores, the later instrument_id ranks higher.
+    A session whose scores are all equal has none. Of equal scores, the later instrument_id ranks higher.
 
     Args:
         rows: session, instrument_id, the score and whatever else is to be kept of a pick.
@@ -69,13 +74,14 @@ def picks(rows: pl.DataFrame, score: str) -> pl.DataFrame:
     """
     count, place = pl.len().over("session"), pl.int_range(pl.len()).over("session")
     size = pl.max_horizontal(count // 10, 1)
-    top = place >= count - size
+    side = pl.when(place >= count - size).then(1.0).when(place < size).then(-1.0)
+    differ = pl.col(score).max() > pl.col(score).min()
     return (
         rows.filter(pl.col(score).is_not_null())
+        .filter(differ.over("session"))
         .sort("session", score, "instrument_id")
-        .with_columns(side=pl.when(top).then(1.0).when(place < size).then(-1.0), share=1 / size, count=count)
-        .filter(pl.col("side").is_not_null(), pl.col("count") > 1)
-        .drop("count")
+        .with_columns(side=side, share=1 / size)
+        .drop_nulls("side")
     )
 
 
@@ -91,9 +97,8 @@ def decile_spreads(picked: pl.DataFrame, size: int, cost: float) -> tuple[Floats
     """
     session, share = picked["session"].to_numpy(), picked["share"].to_numpy()
     earned = share * picked["forward_return"].to_numpy()
-    # bincount adds in the order of the rows.
-    gross = cast(Floats, np.bincount(session, picked["side"].to_numpy() * earned, size))
-    traded = np.bincount(session, 2 * share + earned, size)
+    gross = added(session, picked["side"].to_numpy() * earned, size)
+    traded = added(session, 2 * share + earned, size)
     gross[np.bincount(session, minlength=size) == 0] = np.nan
     return gross, gross - cost * traded
 
