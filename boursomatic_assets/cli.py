@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from boursomatic_assets.cli_db import db, make_dagster_home, one_line_errors
+from boursomatic_assets.cli_models import models
 
 MARKETS = ("US", "EURONEXT")
 PROFILES = ("conservative", "moderate", "aggressive")
@@ -196,6 +197,7 @@ def dev(port: int) -> None:
 
 
 main.add_command(db)
+main.add_command(models)
 
 
 def _ready() -> None:

@@ -13,7 +13,6 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from boursomatic_assets.learning.evaluation import score
-from boursomatic_assets.learning.gate import gate
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import LABELS
 from boursomatic_assets.learning.parameters import Parameters
@@ -222,42 +221,3 @@ def test_the_planted_feature_contributes_most(planted: Market, booster: lgb.Boos
 def test_predicting_nothing_gives_an_empty_frame_of_the_same_kind(planted: Market, booster: lgb.Booster) -> None:
     rows = predict(booster, planted[0].head(1), MEANS)
     assert predict(booster, planted[0].clear(), MEANS).schema == rows.schema
-
-
-# The gate
-
-
-def test_the_first_model_is_promoted(history: History, challenger: Challenger) -> None:
-    decision = gate(challenger, None, history, QUICK)
-    assert decision.promoted
-    assert f"{challenger.metrics['log_loss']:.6f}" in decision.reason
-
-
-def test_a_challenger_as_good_as_the_champion_is_promoted(
-    history: History, challenger: Challenger, booster: lgb.Booster
-) -> None:
-    assert gate(challenger, booster, history, replace(QUICK, gate_tolerance=0.0)).promoted
-
-
-@pytest.mark.parametrize(("margin", "promoted"), [(1e-6, True), (-1e-6, False)])
-def test_a_worse_challenger_is_promoted_only_within_the_tolerance(
-    history: History, challenger: Challenger, booster: lgb.Booster, margin: float, promoted: bool
-) -> None:
-    worse = train(history, CUTOFF, replace(QUICK, rounds=5))
-    gap = worse.metrics["log_loss"] - challenger.metrics["log_loss"]
-    assert gap > 0.01
-    decision = gate(worse, booster, history, replace(QUICK, gate_tolerance=gap + margin))
-    assert decision.promoted is promoted
-    for model in (worse, challenger):
-        assert f"{model.metrics['log_loss']:.6f}" in decision.reason
-
-
-def test_a_champion_is_judged_on_the_challengers_window_with_its_own_features(
-    history: History, challenger: Challenger
-) -> None:
-    blind = replace(QUICK, features=("vol_20d", "volume_zscore"))
-    champion = lgb.Booster(model_str=train(history, SESSIONS[200].item(), blind).model_text)
-    loss = score(champion, history, challenger.window, QUICK.horizon)["log_loss"]
-    decision = gate(challenger, champion, history, QUICK)
-    assert decision.promoted
-    assert f"{loss:.6f}" in decision.reason
