@@ -141,7 +141,8 @@ INSERT INTO model_versions (id, version, params_hash, metrics_json, trained_at, 
     (gen_random_uuid(), 'v4', '0', '{}', '2024-04-10', '2024-04-02', true)
 """
 DECISIONS = """
-SELECT v.version, d.kind, s.version, d.reason, d.effective_at = v.as_of AND d.decided_at = v.trained_at, d.decided_by
+SELECT v.version, d.kind, s.version, d.reason, d.decided_by,
+    d.effective_at = v.as_of AND d.decided_at = v.trained_at
 FROM model_decisions d JOIN model_versions v ON v.id = d.version_id
     LEFT JOIN model_versions s ON s.id = d.speaker_id
 ORDER BY d.effective_at
@@ -159,10 +160,10 @@ def with_versions_of_0003(database: Engine) -> Engine:
 def test_promotions_in_the_metrics_become_decisions(with_versions_of_0003: Engine) -> None:
     migrate.upgrade()
     assert query(with_versions_of_0003, DECISIONS) == [
-        ("v1", "refused", None, "too weak", True, "gate"),
-        ("v2", "promoted", "v2", "the first", True, "gate"),
-        ("v3", "refused", "v2", "worse", True, "gate"),
-        ("v4", "promoted", "v4", "No reason was stored with this version.", True, "gate"),
+        ("v1", "refused", None, "too weak", "gate", True),
+        ("v2", "promoted", "v2", "the first", "gate", True),
+        ("v3", "refused", "v2", "worse", "gate", True),
+        ("v4", "promoted", "v4", "No reason was stored with this version.", "gate", True),
     ]
     numbers = "SELECT numbers->'versions'->>'champion', numbers->'challenger'->>'log_loss' FROM model_decisions"
     assert query(with_versions_of_0003, f"{numbers} ORDER BY effective_at") == [
