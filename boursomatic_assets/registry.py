@@ -164,8 +164,8 @@ def roll_back(because: str, by: str) -> Decided:
         former, present = book.speaker_before(now), book.in_force(now)
         if former is None or present is None:
             raise ValueError("no other version spoke before: `boursomatic models promote` lets one speak")
-        left = present.speaker or present.version
-        return _by_person(connection, "rolled back", left, left, former, because, by)
+        about = present.speaker or present.version
+        return _by_person(connection, "rolled back", about, present.speaker, former, because, by)
 
 
 def _by_person(

@@ -178,7 +178,11 @@ def _lines(metrics: Mapping[str, Any]) -> list[str]:
 
 def _figure(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_figure(inner)}" for name, inner in value.items())
+        return ", ".join(
+            f"{name} ({_figure(inner)})" if isinstance(inner, Mapping) else f"{name} {_figure(inner)}"
+            for name, inner in value.items()
+            if inner is not None
+        )
     if isinstance(value, list):
         return ", ".join(map(_figure, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

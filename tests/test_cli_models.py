@@ -51,7 +51,7 @@ def test_a_version_is_shown_with_both_sides_numbers_and_its_reliability(three: E
     assert f"promoted by gate: from {first_open(DUE[2]):%Y-%m-%d %H:%M:%S} UTC on {NAMES[2]} speaks" in shown
     assert f"versions:             challenger {NAMES[2]}, champion {NAMES[0]}" in shown
     assert "champion:             rank_ic 0.04, rank_ic_t 2.5" in shown
-    assert "by_market:            US rank_ic 0.06" in shown
+    assert "by_market:            US (rank_ic 0.06)" in shown
     assert shown.splitlines()[-3:] == [
         "  confidence   right       rows",
         "       0.360   0.350      1,200  ##############",

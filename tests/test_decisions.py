@@ -171,6 +171,7 @@ def test_a_rollback_ends_a_silence(migrated: Engine) -> None:
     admit(good(), blind())
     decided = registry.roll_back("the record was too short", "ann")
     assert (decided.version.version, decided.speaker.version) == (NAMES[1], NAMES[0])
+    assert decided.numbers["versions"] == {"challenger": NAMES[0], "champion": None}
     assert active(migrated) == [NAMES[0]]
 
 

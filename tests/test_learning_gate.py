@@ -39,12 +39,15 @@ def test_the_first_version_with_skill_is_promoted() -> None:
 
 
 NO_SKILL = {
-    "a t below the least": ({"rank_ic_t": 0.99}, "with t 0.99, and it takes a t of 1"),
-    "a negative rank IC": ({"rank_ic": -0.04, "rank_ic_t": -2.5}, "mean rank IC -0.0400 with t -2.50"),
+    "a t below the least": ({"rank_ic_t": 0.99}, "(t 0.99, and it takes 1)"),
+    "a negative rank IC": (
+        {"rank_ic": -0.04, "rank_ic_t": -2.5},
+        "mean rank IC -0.0400 (t -2.50, and it takes",
+    ),
     "no rank IC": ({"rank_ic": None}, "has no mean rank IC to judge by"),
     "no t": ({"rank_ic_t": None}, "has no mean rank IC to judge by"),
     "too short a record": ({"valid_sessions": 11}, "has 11 sampled sessions of record, and it takes 12"),
-    "worse probabilities than none": ({"log_loss": 1.1001}, "log loss 1.100100 is above 1.098000 of no skill"),
+    "worse probabilities than none": ({"log_loss": 1.1001}, "log loss 1.100100 (and it takes 1.098000 + 0.002)"),
 }
 
 

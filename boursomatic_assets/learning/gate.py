@@ -131,13 +131,10 @@ def _without_skill(metrics: Metrics, limits: Limits) -> str | None:
     if rank_ic is None or t is None:
         return "has no mean rank IC to judge by"
     if not t >= limits.gate_skill_t:
-        return (
-            f"shows no skill, mean rank IC {rank_ic:.4f} with t {t:.2f}, and it takes a t of"
-            f" {limits.gate_skill_t:g}"
-        )
+        return f"shows no skill, mean rank IC {rank_ic:.4f} (t {t:.2f}, and it takes {limits.gate_skill_t:g})"
     loss, blind = metrics.get("log_loss"), metrics.get("log_loss_no_skill")
     if loss is not None and blind is not None and loss > blind + limits.gate_tolerance:
-        return f"shows no skill, log loss {loss:.6f} is above {blind:.6f} of no skill + {limits.gate_tolerance:g}"
+        return f"shows no skill, log loss {loss:.6f} (and it takes {blind:.6f} + {limits.gate_tolerance:g})"
     return None
 
 
