@@ -47,7 +47,7 @@ def bare(parts: Sequence[Slice]) -> None:
         count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
         for piece in part.pieces(max(BARS_OF_A_PIECE // max(count, 1), 1)):
             features, bars = (read(GRAINS[name], piece) for name in ("features", "price_bars"))
-            advice = [publish(piece, version, dates, features, bars) for version, dates in spoken(piece)]
+            advice = [publish(piece, version, dates, features, bars) for version, dates, _ in spoken(piece)]
             with database.engine().begin() as connection:
                 merging.supersede(
                     connection, GRAINS["recommendations"], piece, pl.concat([pl.DataFrame(schema=SCHEMA), *advice])

@@ -1,8 +1,8 @@
 """Asset checks: one function per promise about a table, and by how much it is kept.
 
 What belongs here: what is counted as a breach in what was computed. Kept elsewhere: promises about what was
-delivered (`checks_of_bars.py`), how Dagster runs and shows a promise (`promises.py`), and what stops a bad frame
-before it is written (`frames.py`, the tables' constraints).
+delivered (`checks_of_bars.py`) and about models (`checks_of_models.py`), how Dagster runs and shows a promise
+(`promises.py`), and what stops a bad frame before it is written (`frames.py`, the tables' constraints).
 
 A check looks at what is in the table, however it got there, so it also guards against rows written by hand.
 """
@@ -14,10 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import computed, registry
+from boursomatic_assets import computed
 from boursomatic_assets.checks_of_bars import BARS, INSTRUMENT, MINE
 from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.models import LABELS, PROFILES
 from boursomatic_assets.promises import Finding, count, promise, unique
 from boursomatic_assets.signals import parse_snapshot
@@ -62,53 +61,6 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
 def features_follow_their_bars(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No bar changed after the features of its session, or of a later one that looks back on it, were computed."""
     return _stale(connection, "features", parts)
-
-
-# --- model_versions
-
-
-@promise("model_versions")
-def one_row_per_version(connection: Connection) -> Finding:
-    """No version exists twice, and a unique index guards it."""
-    return unique(connection, "uq_model_versions_version", "model_versions", "version")
-
-
-@promise("model_versions")
-def exactly_one_model_is_active(connection: Connection) -> Finding:
-    """The promoted version with the latest `as_of` is active and no other; before a promotion none is."""
-    newest = "SELECT max(as_of) FROM model_versions WHERE (metrics_json->>'promoted')::boolean"
-    active = connection.scalar(text("SELECT count(*) FROM model_versions WHERE is_active"))
-    wrong = count(connection, f"model_versions WHERE is_active <> coalesce(as_of = ({newest}), false)", {})
-    return wrong + Finding(figures={"active": active})
-
-
-@promise("model_versions")
-def metrics_are_complete(connection: Connection) -> Finding:
-    """Every version has the metrics of the specification and a SHA-256 of its parameters."""
-    wanted = ["accuracy", "precision", "recall", "f1", "sharpe", "max_drawdown"]
-    broken = "NOT (metrics_json::jsonb ?& CAST(:wanted AS text[])) OR params_hash !~ '^[0-9a-f]{64}$'"
-    return count(connection, f"model_versions WHERE {broken}", {"wanted": wanted})
-
-
-@promise("model_versions")
-def active_model_file_is_intact(connection: Connection) -> Finding:
-    """The active version's file is there, and its SHA-256 is the one that it was stored under."""
-    for path in connection.scalars(text("SELECT model_path FROM model_versions WHERE is_active")):
-        try:
-            registry.store().load(path)
-        except ModelFileError as error:
-            return Finding(errors=1, figures={"problem": str(error)})
-    return Finding()
-
-
-@promise("model_versions", blocking=False)
-def versions_follow_what_they_learned_from(connection: Connection) -> Finding:
-    """No bar or feature changed after a version that learned from it was trained.
-
-    Such a version stays, since advice names it; it is only said.
-    """
-    stale = computed.stale_versions(connection)
-    return Finding(warnings=len(stale), figures={"versions": ", ".join(stale)} if stale else {})
 
 
 # --- recommendations

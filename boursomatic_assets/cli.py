@@ -13,6 +13,7 @@ import click
 
 from boursomatic_assets.cli_db import db, make_dagster_home, one_line_errors
 from boursomatic_assets.cli_features import features
+from boursomatic_assets.cli_models import models
 
 MARKETS = ("US", "EURONEXT")
 PROFILES = ("conservative", "moderate", "aggressive")
@@ -198,6 +199,7 @@ def dev(port: int) -> None:
 
 main.add_command(db)
 main.add_command(features)
+main.add_command(models)
 
 
 def _ready() -> None:

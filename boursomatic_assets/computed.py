@@ -103,7 +103,7 @@ def stale_sessions(connection: Connection, asset: str, part: Slice) -> list[dt.d
         changed = _by_session(times, "changed_at", np.array(seen.sessions, dtype="datetime64[D]"))
         newest = np.maximum(newest, _latest(changed, lookback)[len(changed) - len(sessions) :])
     if asset == "recommendations":
-        newest = np.maximum(newest, _taught(connection, sessions))
+        newest = np.maximum(newest, _decided(connection, part.market, sessions))
     stale: list[dt.date] = sessions[(computed > NEVER) & (newest > computed)].tolist()
     return stale
 
@@ -154,12 +154,23 @@ def _latest(times: Times, lookback: int) -> Times:
     return window.to_numpy().astype("datetime64[us]")
 
 
-def _taught(connection: Connection, sessions: npt.NDArray[np.datetime64]) -> Times:
-    """When the version that spoke at each session's close was trained, NEVER where none did."""
-    query = (
-        "SELECT as_of, trained_at FROM model_versions WHERE (metrics_json->>'promoted')::boolean ORDER BY as_of"
-    )
-    known = [(np.datetime64(0, "D"), NEVER), *connection.execute(text(query)).all()]
-    dates, trained = (np.array(column) for column in zip(*known, strict=True))
-    champions = np.searchsorted(dates.astype("datetime64[D]"), sessions, side="right") - 1
-    return trained.astype("datetime64[us]")[champions]
+def _decided(connection: Connection, market: Market, sessions: npt.NDArray[np.datetime64]) -> Times:
+    """When it was decided who speaks at each session's close, NEVER before the first decision.
+
+    A decision that leaves the champion where it was changes no advice; one that leaves nobody changes the reason.
+    """
+    query = "SELECT effective_at, decided_at, speaker_id FROM model_decisions ORDER BY effective_at, decided_at"
+    decided, before = np.full(len(sessions), NEVER), None
+    for effective_at, decided_at, speaker in connection.execute(text(query)):
+        if speaker is None or speaker != before:
+            decided[_first_close(market, sessions, effective_at) :] = np.datetime64(decided_at, "us")
+        before = speaker
+    return decided
+
+
+def _first_close(market: Market, sessions: npt.NDArray[np.datetime64], moment: dt.datetime) -> int:
+    """The place of the first session that closes at or after a moment."""
+    place = int(np.searchsorted(sessions, np.datetime64(moment, "D")))
+    if place == len(sessions) or sessions[place].item() > moment.date():
+        return place
+    return place + (market.closes(sessions[place].item()) < moment)

@@ -4,7 +4,14 @@ import os
 
 import dagster as dg
 
-from boursomatic_assets import automation, checks, checks_of_15m_bars, checks_of_bars, checks_of_series
+from boursomatic_assets import (
+    automation,
+    checks,
+    checks_of_15m_bars,
+    checks_of_bars,
+    checks_of_models,
+    checks_of_series,
+)
 from boursomatic_assets.assets import (
     archive_15m,
     features,
@@ -45,7 +52,9 @@ defs = dg.Definitions(
             for asset in dg.load_assets_from_modules(modules, group_name=group)
         ),
     ],
-    asset_checks=dg.load_asset_checks_from_modules([checks, checks_of_bars, checks_of_series, checks_of_15m_bars]),
+    asset_checks=dg.load_asset_checks_from_modules(
+        [checks, checks_of_bars, checks_of_models, checks_of_series, checks_of_15m_bars]
+    ),
     jobs=automation.jobs,
     schedules=automation.schedules,
     resources={

@@ -33,6 +33,7 @@ LABELS: Final = ("BUY", "HOLD", "SELL")
 INTERVALS: Final = ("daily", "15m")
 MARKET_CAP_BUCKETS: Final = ("small", "mid", "large")
 PE_BUCKETS: Final = ("low", "medium", "high")
+DECISIONS: Final = ("promoted", "refused", "withdrawn", "forced", "rolled back")
 
 # A missing value is SQL's NULL, never the JSON word null.
 _JSON: Final = JSON(none_as_null=True)
@@ -267,6 +268,48 @@ class ModelVersion(Table, table=True):
         unique=True,
         description="The due date it speaks for: only bars closed before it were used",
     )
+
+
+class ModelDecision(Table, table=True):
+    """One decision about a model version: the gate's when it was trained, and each that a person made.
+
+    Extension: the whole table, because every promotion and refusal must be traceable, with who forced it. Rows
+    are only ever added. The version that speaks at a moment is the `speaker_id` of the decision with the latest
+    `effective_at` until then; of several, of the one decided last.
+    """
+
+    __tablename__ = "model_decisions"
+    __table_args__ = (
+        Index(
+            "uq_model_decisions_gate",
+            "version_id",
+            unique=True,
+            postgresql_where=text("decided_by = 'gate'"),
+        ),
+        _one_of("kind", DECISIONS),
+        CheckConstraint(
+            "CASE kind WHEN 'refused' THEN true WHEN 'withdrawn' THEN speaker_id IS NULL"
+            " ELSE speaker_id IS NOT NULL END",
+            name="speaker",
+        ),
+        {"info": {"key": ("id",)}},
+    )
+
+    id: UUID = _id("Unique decision identifier")
+    version_id: UUID = Field(foreign_key="model_versions.id", description="Version that was decided about")
+    effective_at: NaiveDatetime = Field(
+        description="From when it holds: the due date's first open for the gate, the moment itself for a person"
+    )
+    kind: str = Field(sa_type=String(20), description="promoted, refused, withdrawn, forced or rolled back")
+    speaker_id: UUID | None = Field(
+        default=None,
+        foreign_key="model_versions.id",
+        description="Version that speaks from then on; null: nobody, advice is HOLD",
+    )
+    reason: str = Field(sa_type=Text, description="Why, in a sentence")
+    numbers: dict[str, Any] = Field(sa_type=_JSON, description="Metrics of both sides that were compared")
+    decided_by: str = Field(sa_type=String(255), description="The gate, or the person's name")
+    decided_at: NaiveDatetime = _now("When it was decided")
 
 
 class Recommendation(Table, table=True):

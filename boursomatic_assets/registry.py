@@ -1,26 +1,27 @@
-"""The model registry: which versions there are, which one spoke when, and training those that are due.
+"""The model registry: training the versions that are due, admitting them, and what a person may decide.
 
 What belongs here: `model_versions` and the store of model files, kept in step.
-Kept elsewhere: what training and the gate are (`learning/`, which sees frames only).
+Kept elsewhere: what training and the gate are (`learning/`, which sees frames and metrics only), who speaks at a
+moment (`decisions.py`).
 
-The champion at any moment is a fold over the due dates up to it: each due date's challenger is held against
-the champion before it. A version is trained once, under a lock; whoever comes later finds it.
+The speaker at any moment is a fold over the due dates up to it: each due date's challenger is held against the
+speaker before it. A version is trained once, under a lock; whoever comes later finds it.
 """
 
 import datetime as dt
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import database
-from boursomatic_assets.learning.evaluation import Metrics
-from boursomatic_assets.learning.gate import gate
+from boursomatic_assets import database, decisions
+from boursomatic_assets.computed import clock
+from boursomatic_assets.decisions import GATE, Decided, Version
+from boursomatic_assets.decisions import Moment as Moment
+from boursomatic_assets.decisions import timeline as timeline
+from boursomatic_assets.learning.gate import Limits, compared, decide
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import KEY
 from boursomatic_assets.learning.model_files import ModelStore
@@ -28,37 +29,12 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.splits import NotEnoughHistory
 from boursomatic_assets.learning.training import Challenger, train
 from boursomatic_assets.markets import MARKETS, all_sessions, first_open
-from boursomatic_assets.slices import Slice, slices_of
+from boursomatic_assets.slices import slices_of
 from boursomatic_assets.staging import advisory_lock
 from boursomatic_assets.tables import GRAINS, read
 
 TRAININGS_AT_ONCE = 2
 """Models trained side by side, each by one thread: what is trained is the same, and memory stays bounded."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A row of `model_versions`."""
-
-    id: str
-    version: str
-    as_of: dt.datetime
-    model_path: str
-    metrics: dict[str, Any]
-
-    @property
-    def promoted(self) -> bool:
-        """Whether it passed its gate; a version that did not never speaks."""
-        return bool(self.metrics["promoted"])
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A date, the version that spoke at its close (none before the first promotion), and the one due on it."""
-
-    date: dt.date
-    champion: Version | None
-    challenger: Version | None
 
 
 def store() -> ModelStore:
@@ -72,41 +48,6 @@ def due_dates(first: dt.date, last: dt.date) -> list[dt.date]:
     for date in all_sessions().tolist():
         months.setdefault((date.year, date.month), date)
     return [date for date in months.values() if first <= date <= last]
-
-
-def versions(connection: Connection, before: dt.datetime) -> list[Version]:
-    """Versions with `as_of` before a moment, promoted or not, in order of time."""
-    rows = connection.execute(
-        text(
-            "SELECT id::text, version, as_of, model_path, metrics_json FROM model_versions"
-            " WHERE as_of < :before ORDER BY as_of"
-        ),
-        {"before": before},
-    )
-    return [Version(*row) for row in rows]
-
-
-def champion(known: list[Version], moment: dt.datetime) -> Version | None:
-    """The version that spoke at a moment: the last one that was promoted until then."""
-    return max(
-        (version for version in known if version.promoted and version.as_of <= moment),
-        key=lambda version: version.as_of,
-        default=None,
-    )
-
-
-def timeline(part: Slice) -> list[Moment]:
-    """Who spoke on each date of a slice, in order."""
-    with database.engine().connect() as connection:
-        known = versions(connection, part.end)
-    return [
-        Moment(
-            date,
-            champion(known, part.market.closes(date) if part.market.is_session(date) else _midnight(date)),
-            next((version for version in known if version.as_of.date() == date), None),
-        )
-        for date in part.dates
-    ]
 
 
 def train_due(last: dt.date, parameters: Parameters) -> list[Version]:
@@ -129,7 +70,7 @@ def _train(due: list[dt.date], history: History, parameters: Parameters) -> list
     try:
         challengers = pool.map(lambda date: _challenger(date, history, parameters), due)
         trained = zip(due, challengers, strict=True)
-        return [_admit(date, challenger, history, parameters) for date, challenger in trained if challenger]
+        return [admit(date, challenger, parameters) for date, challenger in trained if challenger]
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -151,7 +92,7 @@ def _missing(last: dt.date, parameters: Parameters) -> list[dt.date]:
         begin = connection.scalar(text("SELECT min(ts) FROM features"))
         if begin is None:
             return []
-        done = {version.as_of.date() for version in versions(connection, _midnight(last + dt.timedelta(1)))}
+        done = {version.as_of.date() for version in decisions.read(connection).versions}
         sessions = all_sessions()[all_sessions() >= np.datetime64(begin, "D")].tolist()
         first = sessions[parameters.minimum_training_sessions + parameters.horizon]
         return [
@@ -178,27 +119,89 @@ def _history(last: dt.date, parameters: Parameters) -> History:
     return History.of(features, bars, parameters)
 
 
-def _admit(due: dt.date, challenger: Challenger, history: History, parameters: Parameters) -> Version:
-    """Hold a challenger against the champion before it, and store it with the decision, in one transaction."""
+def admit(due: dt.date, challenger: Challenger, parameters: Parameters) -> Version:
+    """Hold a challenger against the speaker before it, and store it with the decision, in one transaction."""
     as_of = first_open(due)
-    with database.engine().begin() as connection:
-        rival = champion(versions(connection, as_of), as_of)
-        decision = gate(challenger, _booster(rival), history, parameters)
-        metrics = challenger.metrics | {
-            "promoted": decision.promoted,
-            "reason": decision.reason,
-            "champion_before": rival.version if rival else None,
-            "features": list(parameters.features),
-            "horizon_days": parameters.horizon,
-        }
-        return _store(connection, due, challenger, metrics)
+    with decisions.deciding() as connection:
+        champion = decisions.read(connection).speaker(as_of)
+        decision = decide(
+            challenger.metrics,
+            champion.metrics if champion else None,
+            Limits.of(parameters),
+            same_recipe=champion is not None and champion.params_hash == challenger.params_hash,
+        )
+        version = _store(connection, due, challenger, parameters)
+        speaker = {"promoted": version, "refused": champion, "withdrawn": None}[decision.kind]
+        numbers = _named(version, champion) | decision.numbers
+        decisions.record(connection, version, decision.kind, speaker, decision.reason, numbers, GATE, as_of)
+    return version
 
 
-def _store(connection: Connection, due: dt.date, challenger: Challenger, metrics: Metrics) -> Version:
+def promote(name: str, because: str, by: str) -> Decided:
+    """Let a version speak from now on, because a person says so; the next due date's gate decides again.
+
+    Raises:
+        ValueError: there is no such version, it speaks already, or no reason or name is given.
+        ModelFileError: its file is missing or damaged.
+    """
+    with decisions.deciding() as connection:
+        book, now = decisions.read(connection), clock(connection)
+        version, speaker = book.named(name), book.speaker(now)
+        if version == speaker:
+            raise ValueError(f"{name} speaks already: `boursomatic models live` says since when")
+        return _by_person(connection, "forced", version, speaker, version, because, by)
+
+
+def roll_back(because: str, by: str) -> Decided:
+    """Let the version speak again, from now on, that spoke before the present one; twice is there and back.
+
+    Raises:
+        ValueError: no other version spoke before, or no reason or name is given.
+        ModelFileError: its file is missing or damaged.
+    """
+    with decisions.deciding() as connection:
+        book, now = decisions.read(connection), clock(connection)
+        former, present = book.speaker_before(now), book.in_force(now)
+        if former is None or present is None:
+            raise ValueError("no other version spoke before: `boursomatic models promote` lets one speak")
+        about = present.speaker or present.version
+        return _by_person(connection, "rolled back", about, present.speaker, former, because, by)
+
+
+def _by_person(
+    connection: Connection,
+    kind: str,
+    about: Version,
+    left: Version | None,
+    speaker: Version,
+    because: str,
+    by: str,
+) -> Decided:
+    """Add a person's decision: from now on `speaker` speaks instead of `left`."""
+    if not because.strip():
+        raise ValueError("a decision needs a reason: say --because")
+    if not by.strip() or by == GATE:
+        raise ValueError(f"a decision needs the name of a person, not {by!r}: say --by")
+    store().load(speaker.model_path)
+    numbers = _named(speaker, left) | compared(speaker.metrics, left.metrics if left else None)
+    return decisions.record(connection, about, kind, speaker, because, numbers, by)
+
+
+def _named(challenger: Version, champion: Version | None) -> dict[str, dict[str, str | None]]:
+    """The names of the two sides whose numbers are stored."""
+    return {"versions": {"challenger": challenger.version, "champion": champion.version if champion else None}}
+
+
+def _store(connection: Connection, due: dt.date, challenger: Challenger, parameters: Parameters) -> Version:
     """Keep a challenger's file and its row."""
     as_of = first_open(due)
     version = f"v{due:%Y.%m.%d}"
     path = store().save(challenger.model_text)
+    metrics = {
+        **challenger.metrics,
+        "features": list(parameters.features),
+        "horizon_days": parameters.horizon,
+    }
     row = {"version": version, "params_hash": challenger.params_hash, "path": path, "as_of": as_of}
     identifier = connection.scalar(
         text(
@@ -207,24 +210,7 @@ def _store(connection: Connection, due: dt.date, challenger: Challenger, metrics
         ),
         row | {"metrics": json.dumps(metrics, allow_nan=False)},
     )
-    _activate_newest(connection)
-    return Version(str(identifier), version, as_of, path, metrics)
-
-
-def _booster(version: Version | None) -> lgb.Booster | None:
-    return store().load(version.model_path) if version else None
-
-
-def _activate_newest(connection: Connection) -> None:
-    """Make the newest promoted version the active one; the caller holds the lock."""
-    newest = "(SELECT max(as_of) FROM model_versions WHERE (metrics_json->>'promoted')::boolean)"
-    for state, relation in (("false", "<>"), ("true", "=")):
-        connection.execute(
-            text(
-                f"UPDATE model_versions SET is_active = {state}"
-                f" WHERE is_active <> {state} AND as_of {relation} {newest}"
-            )
-        )
+    return Version(str(identifier), version, as_of, path, challenger.params_hash, metrics)
 
 
 def _midnight(date: dt.date) -> dt.datetime:

@@ -8,9 +8,9 @@ import json
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Select, Table, select, text
+from sqlalchemy import Connection, Select, Table, select, text
 
-from boursomatic_assets import computed, database, migrate
+from boursomatic_assets import computed, database, decisions, migrate
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
 from boursomatic_assets.revisions import read_bars
@@ -94,15 +94,16 @@ def as_table(advice: pl.DataFrame) -> str:
         session=pl.col("as_of").dt.strftime("%Y-%m-%d"),
         version="version",
     )
-    return _table(shown)
+    return as_text_table(shown)
 
 
 def bars_as_table(found: pl.DataFrame) -> str:
     """Bars as a table; `known_from` is since when each is known so, in UTC."""
-    return _table(found.with_columns(pl.col("ts", "known_from").dt.strftime("%Y-%m-%d %H:%M:%S")))
+    return as_text_table(found.with_columns(pl.col("ts", "known_from").dt.strftime("%Y-%m-%d %H:%M:%S")))
 
 
-def _table(shown: pl.DataFrame) -> str:
+def as_text_table(shown: pl.DataFrame) -> str:
+    """A frame as plain text, all of it."""
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
@@ -140,8 +141,7 @@ def status() -> str:
                 {"exchanges": list(market.exchanges)},
             )
             lines.append(f"{market.name + ':':<18}newest session {newest.date() if newest else 'none'}")
-        active = connection.scalar(text("SELECT version FROM model_versions WHERE is_active"))
-        lines.append(f"{'model:':<18}{active or 'none is promoted yet'}")
+        lines.append(f"{'model:':<18}{_speaking(connection)}")
         reasons = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
         lines += [f"{'rejected:':<18}{market} {n:,} x {why}" for market, why, n in connection.execute(reasons)]
         provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
@@ -152,3 +152,11 @@ def status() -> str:
         ]
         lines += [f"{'stale:':<18}{one}" for one in stale]
     return "\n".join(lines)
+
+
+def _speaking(connection: Connection) -> str:
+    """The version that speaks now, or why none does."""
+    decision = decisions.read(connection).in_force(computed.clock(connection))
+    if decision is None:
+        return "none is promoted yet"
+    return decision.speaker.version if decision.speaker else f"nobody speaks: {decision.reason}"

@@ -152,6 +152,19 @@ superseded_at            | TIMESTAMP    | NULL
 ix_recommendations_as_of on (as_of)
 uq_recommendations_current on (instrument_id, profile, as_of) UNIQUE WHERE superseded_at IS NULL
 """,
+    "model_decisions": """
+id                       | UUID         | PK
+version_id               | UUID         | FK(model_versions.id), NOT NULL
+effective_at             | TIMESTAMP    | NOT NULL
+kind                     | VARCHAR(20)  | NOT NULL
+speaker_id               | UUID         | FK(model_versions.id), NULL
+reason                   | TEXT         | NOT NULL
+numbers                  | JSON         | NOT NULL
+decided_by               | VARCHAR(255) | NOT NULL
+decided_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+uq_model_decisions_gate on (version_id) UNIQUE WHERE decided_by)::text = 'gate'::text
+""",
     "rejected_bars": """
 id                       | UUID         | PK
 market                   | VARCHAR(50)  | NOT NULL

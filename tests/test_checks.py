@@ -88,6 +88,14 @@ WITHOUT_ONE_METRIC_EACH = tuple(
     f" WHERE id = (SELECT id FROM model_versions ORDER BY as_of LIMIT 1 OFFSET {n})"
     for n, metric in enumerate(METRICS)
 )
+DELETE_OLD_DECISION = (
+    "DELETE FROM model_decisions d USING model_versions v WHERE v.id = d.version_id AND v.version = 'v2023.09.01'"
+)
+SPEAKS_TOO_EARLY = (
+    "INSERT INTO model_decisions (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by)"
+    " SELECT gen_random_uuid(), id, '2020-01-02', 'forced', id, '', '{}', 'ann'"
+    " FROM model_versions WHERE version = 'v2023.09.01'"
+)
 OLD_MODEL, NEW_MODEL = "version = 'v2023.09.01'", "version = 'v2024.02.01'"
 
 
@@ -243,6 +251,18 @@ DAMAGES = [
         f"UPDATE model_versions SET is_active = true WHERE {OLD_MODEL}",
         errors=2,
     ),
+    damage("every_version_has_its_decision", DELETE_OLD_DECISION, errors=1),
+    damage("every_version_has_its_decision", SPEAKS_TOO_EARLY, errors=1),
+    damage(
+        "parameters_are_those_of_the_active_model",
+        f"UPDATE model_versions SET params_hash = repeat('0', 64) WHERE {NEW_MODEL}",
+        warnings=2,
+    ),
+    damage(
+        "parameters_are_those_of_the_active_model",
+        "UPDATE model_versions SET params_hash = repeat('0', 64)",
+        warnings=1,
+    ),
     damage("metrics_are_complete", *WITHOUT_ONE_METRIC_EACH, errors=6),
     damage("metrics_are_complete", "UPDATE model_versions SET params_hash = 'none'", errors=6),
     *(
@@ -376,7 +396,7 @@ def test_before_the_first_promotion_no_active_model_is_fine(migrated: Engine) ->
     execute(
         migrated,
         "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of)"
-        """ VALUES (gen_random_uuid(), 'v1', '', '{"promoted": false}', now())""",
+        """ VALUES (gen_random_uuid(), 'v1', '', '{}', now())""",
     )
     assert check("exactly_one_model_is_active").passed
     assert check("active_model_file_is_intact").passed

@@ -82,15 +82,36 @@ def test_the_other_market_is_not_concerned(loaded: Connection) -> None:
     assert computed.stale(loaded) == []
 
 
-def test_advice_of_a_session_whose_model_was_trained_later_is_stale(loaded: Connection) -> None:
-    train(loaded, "v2", SESSIONS[200])
-    train(loaded, "refused", SESSIONS[300], promoted=False)
+def test_advice_is_stale_from_the_session_on_whose_speaker_was_decided_later(loaded: Connection) -> None:
+    train(loaded, "v2", SESSIONS[200], "promoted", "v2")
+    train(loaded, "v3", SESSIONS[300], "refused", "v2")
     assert stale(loaded, "recommendations") == SESSIONS[200:]
 
 
+def test_a_decision_that_leaves_the_speaker_makes_no_advice_stale(loaded: Connection) -> None:
+    train(loaded, "v2", SESSIONS[200], "promoted", "v2")
+    compute(loaded, "recommendations", WHOLE)
+    train(loaded, "v3", SESSIONS[300], "refused", "v2")
+    assert stale(loaded, "recommendations") == []
+    train(loaded, "v4", SESSIONS[400], "withdrawn", None)
+    assert stale(loaded, "recommendations") == SESSIONS[400:], "which is HOLD from then on"
+
+
+def test_a_persons_decision_concerns_the_first_session_that_closes_after_it(loaded: Connection) -> None:
+    train(loaded, "v2", SESSIONS[200], "promoted", "v2")
+    train(loaded, "v3", SESSIONS[210], "refused", "v2")
+    compute(loaded, "recommendations", WHOLE)
+    decide(loaded, "v3", "forced", "v3", US.closes(SESSIONS[300]) + dt.timedelta(seconds=1))
+    assert stale(loaded, "recommendations") == SESSIONS[301:]
+    decide(loaded, "v2", "forced", "v2", US.closes(SESSIONS[250]))
+    assert stale(loaded, "recommendations") == SESSIONS[301:], "v2 spoke then anyway"
+    decide(loaded, "v3", "forced", "v3", US.closes(SESSIONS[240]))
+    assert stale(loaded, "recommendations") == SESSIONS[240:]
+
+
 def test_a_version_is_stale_when_something_before_its_due_date_changed(loaded: Connection) -> None:
-    train(loaded, "v1", SESSIONS[100])
-    train(loaded, "v2", SESSIONS[200])
+    train(loaded, "v1", SESSIONS[100], "promoted", "v1")
+    train(loaded, "v2", SESSIONS[200], "promoted", "v2")
     loaded.commit()
     compute(loaded, "price_bars", part_of(100, 100))
     assert computed.stale_versions(loaded) == ["v2"]
@@ -98,12 +119,31 @@ def test_a_version_is_stale_when_something_before_its_due_date_changed(loaded: C
     assert computed.stale_versions(loaded) == ["v1", "v2"]
 
 
-def train(connection: Connection, version: str, due: dt.date, *, promoted: bool = True) -> None:
+def train(connection: Connection, version: str, due: dt.date, kind: str, speaker: str | None) -> None:
     as_of = dt.datetime.combine(due, dt.time(8))
     connection.execute(
         text(
             "INSERT INTO model_versions (id, version, params_hash, metrics_json, trained_at, as_of) VALUES"
-            " (gen_random_uuid(), :version, 'hash', CAST(:metrics AS json), clock_timestamp(), :as_of)"
+            " (gen_random_uuid(), :version, 'hash', '{}', clock_timestamp(), :as_of)"
         ),
-        {"version": version, "metrics": f'{{"promoted": {str(promoted).lower()}}}', "as_of": as_of},
+        {"version": version, "as_of": as_of},
+    )
+    decide(connection, version, kind, speaker, as_of)
+
+
+def decide(connection: Connection, version: str, kind: str, speaker: str | None, at: dt.datetime) -> None:
+    connection.execute(
+        text(
+            "INSERT INTO model_decisions"
+            " (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by, decided_at)"
+            " SELECT gen_random_uuid(), v.id, :at, :kind, s.id, '', '{}', :by, clock_timestamp()"
+            " FROM model_versions v LEFT JOIN model_versions s ON s.version = :speaker WHERE v.version = :version"
+        ),
+        {
+            "at": at,
+            "kind": kind,
+            "speaker": speaker,
+            "version": version,
+            "by": "ann" if kind == "forced" else "gate",
+        },
     )

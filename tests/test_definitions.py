@@ -90,6 +90,7 @@ def test_what_is_only_strange_or_stale_stops_nothing() -> None:
         "every_tracked_instrument_has_its_bar",
         "features_follow_their_bars",
         "versions_follow_what_they_learned_from",
+        "parameters_are_those_of_the_active_model",
         "advice_follows_its_features",
         "bars_are_usual",
         "series_stand_on_one_basis",

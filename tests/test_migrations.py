@@ -105,7 +105,7 @@ def test_no_row_is_lost_on_the_way_up_and_down_and_up(with_rows_of_0001: Engine)
     before = migrate.row_counts(with_rows_of_0001)
     migrate.upgrade()
     after = migrate.row_counts(with_rows_of_0001)
-    added = {"price_bar_revisions": 0, "delivered_sessions": 0, "computed_sessions": 6}
+    added = {"price_bar_revisions": 0, "delivered_sessions": 0, "computed_sessions": 6, "model_decisions": 4}
     assert after == {**before, "price_bars": 3, "rejected_bars": 3, **added}
     migrate.downgrade("0001")
     assert migrate.row_counts(with_rows_of_0001) == {**before, "price_bars": 3}
@@ -128,6 +128,71 @@ def test_model_versions_trained_at_one_moment_get_dates_of_their_own(with_rows_o
     migrate.upgrade()
     moved = "SELECT version, extract(microseconds FROM as_of - trained_at)::int FROM model_versions"
     assert query(with_rows_of_0001, f"{moved} ORDER BY as_of") == [("v1", 0), ("v2", 1), ("v3", 1), ("v4", 0)]
+
+
+# What the revision before the decisions knew of promotions: in the metrics, or not at all.
+VERSIONS_OF_0003 = """
+INSERT INTO model_versions (id, version, params_hash, metrics_json, trained_at, as_of, is_active) VALUES
+    (gen_random_uuid(), 'v1', '0', '{"promoted": false, "reason": "too weak"}', '2024-01-10', '2024-01-02', false),
+    (gen_random_uuid(), 'v2', '0', '{"promoted": true, "reason": "the first", "log_loss": 1.05}',
+        '2024-02-10', '2024-02-01', false),
+    (gen_random_uuid(), 'v3', '0', '{"promoted": false, "reason": "worse", "champion_before": "v2"}',
+        '2024-03-10', '2024-03-01', false),
+    (gen_random_uuid(), 'v4', '0', '{}', '2024-04-10', '2024-04-02', true)
+"""
+DECISIONS = """
+SELECT v.version, d.kind, s.version, d.reason, d.decided_by,
+    d.effective_at = v.as_of AND d.decided_at = v.trained_at
+FROM model_decisions d JOIN model_versions v ON v.id = d.version_id
+    LEFT JOIN model_versions s ON s.id = d.speaker_id
+ORDER BY d.effective_at
+"""
+
+
+@pytest.fixture
+def with_versions_of_0003(database: Engine) -> Engine:
+    migrate.upgrade("0003")
+    with database.begin() as connection:
+        connection.exec_driver_sql(VERSIONS_OF_0003)
+    return database
+
+
+def test_promotions_in_the_metrics_become_decisions(with_versions_of_0003: Engine) -> None:
+    migrate.upgrade()
+    assert query(with_versions_of_0003, DECISIONS) == [
+        ("v1", "refused", None, "too weak", "gate", True),
+        ("v2", "promoted", "v2", "the first", "gate", True),
+        ("v3", "refused", "v2", "worse", "gate", True),
+        ("v4", "promoted", "v4", "No reason was stored with this version.", "gate", True),
+    ]
+    numbers = "SELECT numbers->'versions'->>'champion', numbers->'challenger'->>'log_loss' FROM model_decisions"
+    assert query(with_versions_of_0003, f"{numbers} ORDER BY effective_at") == [
+        (None, None), (None, "1.05"), ("v2", None), (None, None)
+    ]  # fmt: skip
+
+
+def test_decisions_go_back_into_the_metrics_and_the_newest_promoted_version_is_active(
+    with_versions_of_0003: Engine,
+) -> None:
+    migrate.upgrade()
+    with with_versions_of_0003.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE model_versions SET is_active = false; UPDATE model_versions SET is_active = version = 'v2';"
+            "INSERT INTO model_decisions"
+            " (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by)"
+            " SELECT gen_random_uuid(), id, '2024-05-01', 'forced', id, 'trusted', '{}', 'ann'"
+            " FROM model_versions WHERE version = 'v2'"
+        )
+    migrate.downgrade("0003")
+    told = "SELECT version, metrics_json->>'promoted', metrics_json->>'reason', is_active FROM model_versions"
+    assert query(with_versions_of_0003, f"{told} ORDER BY as_of") == [
+        ("v1", "false", "too weak", False),
+        ("v2", "true", "the first", False),
+        ("v3", "false", "worse", False),
+        ("v4", "true", "No reason was stored with this version.", True),
+    ]
+    migrate.upgrade()
+    assert len(query(with_versions_of_0003, DECISIONS)) == 4
 
 
 def test_of_two_instruments_of_a_name_the_older_one_keeps_it(with_rows_of_0001: Engine) -> None:
@@ -163,12 +228,12 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(with_rows_of_0001:
 
 def test_a_migration_that_fails_leaves_those_before_it(database: Engine, scratch: Config, tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(
-        'from alembic import op\nrevision, down_revision = "bad", "0003"\n\n'
+        'from alembic import op\nrevision, down_revision = "bad", "0004"\n\n'
         'def upgrade() -> None:\n    op.execute("DROP TABLE features; SELECT 1 / 0")\n'
     )
     with pytest.raises(DBAPIError, match="division by zero"):
         command.upgrade(scratch, "head")
-    assert migrate.current(database) == "0003"
+    assert migrate.current(database) == "0004"
     assert "features" in migrate.row_counts(database)
 
 
@@ -256,7 +321,7 @@ def test_a_migration_to_be_written_by_hand_is_a_tidy_file_that_runs(
     generate(scratch, tmp_path, "By hand.", autogenerate=False)
     command.upgrade(scratch, "head")
     command.downgrade(scratch, "-1")
-    assert migrate.current(migrated) == "0003"
+    assert migrate.current(migrated) == "0004"
 
 
 def test_a_generated_migration_brings_the_database_to_the_models(

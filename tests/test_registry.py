@@ -1,4 +1,7 @@
-"""Promises about model versions: when they are due, that each is trained once, and who speaks when."""
+"""Promises about model versions: when they are due, and that each is trained and decided about once.
+
+Who speaks when is in `test_decisions.py`.
+"""
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +19,15 @@ from boursomatic_assets.markets import MARKETS
 
 DUE = ["v2023.09.01", "v2023.10.02", "v2023.11.01", "v2023.12.01", "v2024.01.02", "v2024.02.01"]
 VERSIONS = (
-    "SELECT version, params_hash, metrics_json::text, model_path, as_of, is_active"
-    " FROM model_versions ORDER BY as_of"
+    "SELECT v.version, params_hash, metrics_json::text, model_path, as_of, is_active, kind, effective_at,"
+    " (SELECT s.version FROM model_versions s WHERE s.id = speaker_id) AS speaker, reason, numbers::text,"
+    " decided_by FROM model_versions v LEFT JOIN model_decisions ON version_id = v.id ORDER BY as_of"
 )
-FORGET = "DELETE FROM recommendations", "DELETE FROM model_versions"
+FORGET = "DELETE FROM recommendations", "DELETE FROM model_decisions", "DELETE FROM model_versions"
 
 
 def versions(engine: Engine) -> list[dict[str, Any]]:
-    """The versions, without ids and wall clocks."""
+    """The versions and the decisions about them, without ids and wall clocks."""
     return rows(engine, VERSIONS)
 
 
@@ -53,17 +57,19 @@ def test_a_version_speaks_from_the_first_open_of_its_due_date(filled: Engine) ->
         assert row["as_of"] == min(opens)
 
 
-def test_both_markets_name_the_same_challenger_and_champion(filled: Engine) -> None:
+def test_both_markets_name_the_same_challenger_and_speaker(filled: Engine) -> None:
     us, euronext = (registry.timeline(slice_of(market)) for market in MARKETS)
     assert [moment.challenger for moment in us] == [moment.challenger for moment in euronext]
-    assert [moment.champion for moment in us] == [moment.champion for moment in euronext]
+    assert [moment.speaker for moment in us] == [moment.speaker for moment in euronext]
+    assert [moment.silence for moment in us] == [moment.silence for moment in euronext]
     assert [moment.challenger.version for moment in us if moment.challenger] == DUE
 
 
 def test_what_is_trained_is_trained_once(filled: Engine) -> None:
-    before = rows(filled, "SELECT xmin::text, * FROM model_versions ORDER BY as_of")
+    tables = ("model_versions", "model_decisions")
+    before = [rows(filled, f"SELECT xmin::text, * FROM {table} ORDER BY id") for table in tables]
     assert registry.train_due(LAST, Parameters()) == []
-    assert rows(filled, "SELECT xmin::text, * FROM model_versions ORDER BY as_of") == before
+    assert [rows(filled, f"SELECT xmin::text, * FROM {table} ORDER BY id") for table in tables] == before
 
 
 def test_a_partition_trains_what_was_due_before_it(filled: Engine) -> None:
@@ -95,47 +101,35 @@ def test_two_at_once_give_the_same_versions(filled: Engine) -> None:
     )
 
 
-def test_a_refused_challenger_never_speaks(filled: Engine) -> None:
+def test_every_version_is_decided_about_by_the_gate_on_its_due_date(filled: Engine) -> None:
+    for row in versions(filled):
+        assert (row["decided_by"], row["effective_at"]) == ("gate", row["as_of"])
+        assert row["reason"].startswith(row["kind"].capitalize())
+
+
+def test_a_challenger_below_the_limits_of_the_parameters_does_not_speak(filled: Engine) -> None:
     execute(filled, *FORGET)
-    registry.train_due(LAST, Parameters(rounds=5, gate_tolerance=-1))
-    assert [row["is_active"] for row in versions(filled)] == [True, False, False, False, False, False]
-    moments = registry.timeline(slice_of("US"))
-    assert {moment.champion.version for moment in moments if moment.champion} == {DUE[0]}
-    assert [moment.challenger.version for moment in moments if moment.challenger] == DUE
-    assert {version.version for version, _ in spoken(slice_of("US"))} == {DUE[0]}
+    registry.train_due(dt.date(2023, 10, 2), Parameters(gate_tolerance=-1))
+    assert [(row["kind"], row["speaker"], row["is_active"]) for row in versions(filled)] == [
+        ("refused", None, False)
+    ] * 2
 
 
-def test_the_champion_is_the_last_one_promoted_until_then(filled: Engine) -> None:
-    promoted = {
-        row["version"]: row["as_of"] for row in versions(filled) if '"promoted": true' in row["metrics_json"]
+def test_only_a_version_that_speaks_advises(filled: Engine) -> None:
+    """Sessions on which nobody speaks are left out until HOLD with the reason can be written."""
+    moments = {moment.date: moment for moment in registry.timeline(slice_of("US"))}
+    advised = {date: version for version, dates, _ in spoken(slice_of("US")) for date in dates}
+    assert advised == {
+        date: moment.speaker
+        for date, moment in moments.items()
+        if moment.speaker and MARKETS["US"].is_session(date)
     }
-    assert 1 < len(promoted) < len(DUE), "some are promoted and some are not"
-    for moment in registry.timeline(slice_of("EURONEXT")):
-        earlier = [version for version, as_of in promoted.items() if as_of.date() <= moment.date]
-        assert (moment.champion.version if moment.champion else None) == (earlier[-1] if earlier else None)
-
-
-def test_exactly_the_newest_promoted_version_is_active(filled: Engine) -> None:
-    (active,) = rows(filled, "SELECT version FROM model_versions WHERE is_active")
-    newest = (
-        "SELECT version FROM model_versions WHERE (metrics_json->>'promoted')::boolean ORDER BY as_of DESC LIMIT 1"
-    )
-    assert [active] == rows(filled, newest)
-
-
-def test_a_historical_backfill_does_not_steal_the_active_place(filled: Engine) -> None:
-    """The oldest version is lost, and its month is computed again."""
-    execute(filled, "DELETE FROM recommendations", "DELETE FROM model_versions WHERE version = 'v2023.09.01'")
-    trained = registry.train_due(dt.date(2023, 9, 29), Parameters())
-    assert [version.version for version in trained] == ["v2023.09.01"]
-    assert trained[0].promoted
-    assert rows(filled, "SELECT version FROM model_versions WHERE is_active") == [{"version": "v2024.02.01"}]
 
 
 def test_before_there_is_enough_history_nothing_is_trained(filled: Engine) -> None:
     execute(filled, *FORGET)
     assert registry.train_due(dt.date(2023, 8, 31), Parameters()) == []
-    assert registry.timeline(slice_of("US", FIRST, dt.date(2023, 8, 31)))[-1].champion is None
+    assert registry.timeline(slice_of("US", FIRST, dt.date(2023, 8, 31)))[-1].speaker is None
 
 
 def test_without_features_nothing_is_due(migrated: Engine) -> None:

@@ -19,6 +19,7 @@ from boursomatic_assets.models import (
     DeliveredSession,
     Feature,
     Instrument,
+    ModelDecision,
     ModelVersion,
     PriceBar,
     PriceBarRevision,
@@ -32,7 +33,7 @@ from boursomatic_assets.models import (
 FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
-    DeliveredSession, ComputedSession,
+    DeliveredSession, ComputedSession, ModelDecision,
 )  # fmt: skip
 TABLES = Table.metadata.sorted_tables
 
@@ -63,6 +64,9 @@ BAD_VALUES = [
     ("recommendations", "horizon_days = 0", "ck_recommendations_horizon_days"),
     ("recommendations", "superseded_at = now()", "ck_recommendations_superseded_is_inactive"),
     ("delivered_sessions", "merged = 1", "ck_delivered_sessions_accounted"),
+    ("model_decisions", "kind = 'liked'", "ck_model_decisions_kind"),
+    ("model_decisions", "kind = 'withdrawn'", "ck_model_decisions_speaker"),
+    ("model_decisions", "speaker_id = NULL", "ck_model_decisions_speaker"),
 ]
 
 
@@ -114,6 +118,15 @@ def one_of_each() -> list[SQLModel]:
             repaired=0,
         ),
         ComputedSession(asset="features", market="US", session=FRIDAY, computed_at=FRIDAY, changed_at=FRIDAY),
+        ModelDecision(
+            version_id=model.id,
+            effective_at=FRIDAY,
+            kind="promoted",
+            speaker_id=model.id,
+            reason="the first",
+            numbers={"challenger": {"rank_ic": 0.04}},
+            decided_by="gate",
+        ),
     ]
 
 
@@ -214,6 +227,16 @@ def test_a_due_date_has_one_model_version(filled: Connection) -> None:
         SELECT gen_random_uuid(), '2024-01-again', '0', '{}', as_of FROM model_versions
     """
     assert refused_by(filled, second) == "ix_model_versions_as_of"
+
+
+def test_the_gate_decides_once_about_a_version_and_persons_as_often_as_they_want(filled: Connection) -> None:
+    again = """
+        INSERT INTO model_decisions (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by)
+        SELECT gen_random_uuid(), id, now(), '{}', id, 'again', '{{}}', '{}' FROM model_versions
+    """
+    for _ in range(2):
+        filled.execute(text(again.format("forced", "ann")))
+    assert refused_by(filled, again.format("promoted", "gate")) == "uq_model_decisions_gate"
 
 
 def test_one_recommendation_of_a_session_stands_and_any_number_are_kept(filled: Connection) -> None:

@@ -44,10 +44,12 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
 
 
 def _describe(moment: Moment) -> dict[str, Any]:
-    """What the UI shows of a partition: who speaks, and on a due date how its challenger did."""
-    champion, challenger = moment.champion, moment.challenger
-    spoken = {"champion": champion.version if champion else "none yet: too little history"}
-    if challenger is None:
+    """What the UI shows of a partition: who speaks, and on a due date what was decided about its challenger."""
+    speaker, challenger, decision = moment.speaker, moment.challenger, moment.decision
+    nobody = f"nobody: {moment.silence}" if moment.silence else "none yet: too little history"
+    spoken = {"speaker": speaker.version if speaker else nobody}
+    if challenger is None or decision is None:
         return spoken | {"note": "carried forward"}
     figures = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
-    return {**spoken, "challenger": challenger.version, "decision": challenger.metrics["reason"], **figures}
+    decided = {"decision": decision.kind, "reason": decision.reason}
+    return {**spoken, "challenger": challenger.version, **decided, **figures}

@@ -8,12 +8,12 @@ import polars as pl
 
 from boursomatic_assets import registry
 from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
+from boursomatic_assets.decisions import Version
 from boursomatic_assets.frames import given
 from boursomatic_assets.learning.prediction import predict
 from boursomatic_assets.models import Recommendation
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.registry import Version
 from boursomatic_assets.signals import advise
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.tables import GRAINS, Reader
@@ -42,17 +42,26 @@ def recommendations(context: dg.AssetExecutionContext, features: Reader, price_b
 
     def advised(part: Slice) -> pl.DataFrame:
         rows, bars = features(part), price_bars(part)
-        advice = [publish(part, version, sessions, rows, bars) for version, sessions in spoken(part)]
+        advice = [publish(part, version, sessions, rows, bars) for version, sessions, _ in spoken(part)]
         return pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
 
     return Piecewise(slices_of_run(context), advised, bars=BARS_OF_A_PIECE)
 
 
-def spoken(part: Slice) -> list[tuple[Version, list[dt.date]]]:
-    """Each version that spoke for a slice, with its sessions; those before the first promotion have none."""
+def spoken(part: Slice) -> list[tuple[Version, list[dt.date], str | None]]:
+    """Each version that is asked for a slice, its sessions, and why it may only say HOLD (None: it speaks).
+
+    Where nobody speaks the newest version is asked; before the first version there is nobody to ask.
+    """
     moments = [moment for moment in registry.timeline(part) if part.market.is_session(moment.date)]
-    grouped = groupby(moments, key=lambda moment: moment.champion)
-    return [(version, [moment.date for moment in group]) for version, group in grouped if version]
+    grouped = groupby(moments, key=lambda moment: (moment.speaker or moment.newest, moment.silence))
+    asked = [(version, [moment.date for moment in group], silence) for (version, silence), group in grouped]
+    return [(version, dates, silence) for version, dates, silence in asked if version and not _left_out(silence)]
+
+
+def _left_out(silence: str | None) -> bool:
+    """Whether sessions get no advice: those on which nobody speaks, until HOLD with the reason can be written."""
+    return silence is not None
 
 
 def publish(

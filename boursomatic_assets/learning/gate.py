@@ -1,44 +1,164 @@
-"""The gate: whether a challenger takes the champion's place.
+"""The gate: whether a challenger takes the champion's place, and what is to be done if it may not.
 
-Both are judged on the challenger's validation window, which neither was trained on: a champion is older, so
-its own training ended earlier still.
+What belongs here: the comparison of two records of out-of-sample scores, as metrics, and its sentence.
+Kept elsewhere: how a record is measured (`evaluation`), where decisions are kept and who speaks (`registry`).
+
+A champion of the same recipe that is retrained without skill has lost its own: nobody speaks then.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
 
-import lightgbm as lgb
+Metrics = Mapping[str, Any]
+"""rank_ic, rank_ic_t, log_loss, log_loss_no_skill, valid_sessions, and by_month: {"2021-03": [rank_ic, log_loss,
+sampled sessions]}. Any number may be null."""
 
-from boursomatic_assets.learning.evaluation import score
-from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.training import Challenger
+FIGURES = ("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill", "valid_sessions")
+"""What is kept of each side beside the comparison."""
+
+RANK_IC, LOG_LOSS, SESSIONS = range(3)
+"""Places in a month of `by_month`."""
+
+Kind = Literal["promoted", "refused", "withdrawn"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a challenger has to reach.
+
+    Attributes:
+        gate_tolerance: How far its log loss may be above that of no skill and of the champion, in nats.
+        gate_rank_ic_tolerance: How far its mean rank IC may be below the champion's.
+        gate_skill_t: t-statistic of its mean rank IC, at least.
+        gate_minimum_sessions: Sampled sessions in its record, at least.
+    """
+
+    gate_tolerance: float = 0.002
+    gate_rank_ic_tolerance: float = 0.01
+    gate_skill_t: float = 1.0
+    gate_minimum_sessions: int = 12
+
+    @classmethod
+    def of(cls, parameters: object) -> Self:
+        """The limits that parameters have, the usual ones where they have none."""
+        names = [field.name for field in fields(cls) if hasattr(parameters, field.name)]
+        return cls(**{name: getattr(parameters, name) for name in names})
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a challenger is promoted, and one sentence that says why."""
+    """What follows for the challenger, one sentence that says why, and the numbers of both sides."""
 
-    promoted: bool
+    kind: Kind
     reason: str
+    numbers: dict[str, Any]
 
 
-def gate(
-    challenger: Challenger, champion: lgb.Booster | None, history: History, parameters: Parameters
-) -> Decision:
-    """Promote the first model, and then each whose log loss is at most the champion's + gate_tolerance."""
-    loss = challenger.metrics["log_loss"]
-    window = f"{challenger.window.start:%Y-%m-%d} to {challenger.window.end:%Y-%m-%d}"
-    if champion is None:
-        no_skill = challenger.metrics["log_loss_no_skill"]
-        return Decision(
-            True,
-            f"Promoted as the first model: log loss {loss:.6f} on {window}, no skill {no_skill:.6f}.",
-        )
-    limit = score(champion, history, challenger.window, parameters.horizon)["log_loss"]
-    promoted = loss <= limit + parameters.gate_tolerance
-    verdict, relation = ("Promoted", "is at most") if promoted else ("Not promoted", "is above")
-    return Decision(
-        promoted,
-        f"{verdict}: log loss {loss:.6f} on {window} {relation} the champion's {limit:.6f}"
-        f" + {parameters.gate_tolerance:g}.",
+def decide(challenger: Metrics, champion: Metrics | None, limits: Limits, *, same_recipe: bool) -> Decision:
+    """Hold a challenger against no skill, and then against the champion on the months that both have.
+
+    Args:
+        challenger: The metrics of its record before its due date.
+        champion: Those of the version that spoke until then; None if nobody did.
+        limits: What it has to reach.
+        same_recipe: Whether the parameters of both are the same.
+
+    Returns:
+        `promoted`: the challenger speaks. `refused`: the champion goes on, or still nobody speaks.
+        `withdrawn`: nobody speaks any more.
+    """
+    numbers = compared(challenger, champion)
+    if flaw := _without_skill(challenger, limits):
+        if champion is None:
+            return Decision("refused", f"Refused, and nobody speaks: {flaw}.", numbers)
+        if same_recipe:
+            return Decision("withdrawn", f"Withdrawn, nobody speaks: the same recipe, retrained, {flaw}.", numbers)
+        return Decision("refused", f"Refused, the champion goes on: {flaw}.", numbers)
+    if flaw := _worse(numbers["on_common_months"], limits):
+        return Decision("refused", f"Refused, the champion goes on: {flaw}.", numbers)
+    skill = (
+        f"mean rank IC {challenger['rank_ic']:.4f} (t {challenger['rank_ic_t']:.2f}) over"
+        f" {challenger['valid_sessions']} sampled sessions"
     )
+    return Decision(
+        "promoted", f"Promoted: {skill}, {_comparison(champion, numbers['on_common_months'])}.", numbers
+    )
+
+
+def compared(challenger: Metrics, champion: Metrics | None) -> dict[str, Any]:
+    """Return both sides' figures as JSON, and their means over the months that both have.
+
+    `on_common_months` has, for rank_ic and log_loss, the challenger's mean, the champion's and the number of
+    months; a month counts where both have a number, and weighs as many sampled sessions as the challenger has
+    in it. It is null without such a month.
+    """
+    numbers = {"challenger": _figures(challenger), "champion": champion and _figures(champion)}
+    common = champion and {
+        name: mean
+        for name, place in (("rank_ic", RANK_IC), ("log_loss", LOG_LOSS))
+        if (mean := _means(list(_common(challenger, champion, place))))
+    }
+    return {**numbers, "on_common_months": common or None}
+
+
+def _figures(metrics: Metrics) -> dict[str, Any]:
+    return {name: metrics.get(name) for name in FIGURES}
+
+
+def _common(challenger: Metrics, champion: Metrics, place: int) -> Iterator[tuple[float, float, float]]:
+    """The two numbers and the weight of each month in which both have one."""
+    months, others = (side.get("by_month") or {} for side in (challenger, champion))
+    for month in sorted(months.keys() & others.keys()):
+        mine, theirs, weight = months[month][place], others[month][place], months[month][SESSIONS]
+        if mine is not None and theirs is not None and weight:
+            yield mine, theirs, weight
+
+
+def _means(months: list[tuple[float, float, float]]) -> dict[str, float] | None:
+    if not months:
+        return None
+    total = sum(weight for *_, weight in months)
+    mine, theirs = (sum(month[side] * month[2] for month in months) / total for side in (0, 1))
+    return {"challenger": mine, "champion": theirs, "months": len(months)}
+
+
+def _without_skill(metrics: Metrics, limits: Limits) -> str | None:
+    """Why a record shows no skill; None if it does show some."""
+    rank_ic, t, sessions = metrics.get("rank_ic"), metrics.get("rank_ic_t"), metrics.get("valid_sessions") or 0
+    if sessions < limits.gate_minimum_sessions:
+        return f"has {sessions} sampled sessions of record, and it takes {limits.gate_minimum_sessions}"
+    if rank_ic is None or t is None:
+        return "has no mean rank IC to judge by"
+    if not t >= limits.gate_skill_t:
+        return f"shows no skill, mean rank IC {rank_ic:.4f} (t {t:.2f}, and it takes {limits.gate_skill_t:g})"
+    loss, blind = metrics.get("log_loss"), metrics.get("log_loss_no_skill")
+    if loss is not None and blind is not None and loss > blind + limits.gate_tolerance:
+        return f"shows no skill, log loss {loss:.6f} (and it takes {blind:.6f} + {limits.gate_tolerance:g})"
+    return None
+
+
+def _worse(common: Mapping[str, Any] | None, limits: Limits) -> str | None:
+    """Why a challenger is worse than the champion; None if it is not, or if nothing can be compared."""
+    rank_ic, loss = ((common or {}).get(name) for name in ("rank_ic", "log_loss"))
+    if rank_ic and rank_ic["challenger"] < rank_ic["champion"] - limits.gate_rank_ic_tolerance:
+        return f"{_said('rank_ic', rank_ic)}: more than {limits.gate_rank_ic_tolerance:g} below the champion's"
+    if loss and loss["challenger"] > loss["champion"] + limits.gate_tolerance:
+        return f"{_said('log_loss', loss)}: more than {limits.gate_tolerance:g} above the champion's"
+    return None
+
+
+def _comparison(champion: Metrics | None, common: Mapping[str, Any] | None) -> str:
+    """The end of the sentence about a promotion: what it was compared with."""
+    if champion is None:
+        return "and nobody spoke before"
+    if common is None:
+        return "and no month in common with the champion"
+    return f"and not worse than the champion: {', '.join(_said(name, mean) for name, mean in common.items())}"
+
+
+def _said(name: str, mean: Mapping[str, Any]) -> str:
+    """Both sides' means of one figure, in words."""
+    words, digits = {"rank_ic": ("mean rank IC", 4), "log_loss": ("log loss", 6)}[name]
+    mine, theirs = (f"{mean[side]:.{digits}f}" for side in ("challenger", "champion"))
+    return f"{words} {mine} against {theirs} (common months: {mean['months']})"

@@ -1,0 +1,97 @@
+"""`boursomatic models`: the versions, the decisions about them, and a person's own decision.
+
+What belongs here: these commands' words and options. Kept elsewhere: what they do (`registry.py`), how it is
+shown (`views_models.py`).
+"""
+
+import datetime as dt
+import getpass
+
+import click
+
+from boursomatic_assets.cli_db import one_line_errors
+
+BECAUSE = click.option("--because", required=True, help="Why, in a sentence; it is kept with the decision.")
+BY = click.option("--by", help="Who decides; this system's user by default.")
+JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+
+
+@click.group()
+def models() -> None:
+    """The model versions: who speaks, since when, and why."""
+
+
+@models.command(name="list")
+@JSON
+@one_line_errors
+def models_list(as_json: bool) -> None:
+    """Show every version with its decision, skill and loss, and which one is active."""
+    _ready()
+    from boursomatic_assets import views, views_models
+
+    found = views_models.versions()
+    click.echo(views.as_json(found) if as_json else views_models.versions_as_table(found))
+
+
+@models.command()
+@click.argument("version")
+@JSON
+@one_line_errors
+def show(version: str, as_json: bool) -> None:
+    """Show a version: its decisions with both sides' numbers, its metrics, its reliability curve."""
+    _ready()
+    from boursomatic_assets import views_models
+
+    click.echo(views_models.one_as_json(version) if as_json else views_models.one(version))
+
+
+@models.command()
+@click.argument("version")
+@BECAUSE
+@BY
+@one_line_errors
+def promote(version: str, because: str, by: str | None) -> None:
+    """Let a version speak from now on, whatever the gate said; the next due date's gate decides again."""
+    _ready()
+    from boursomatic_assets import registry, views_models
+
+    click.echo(views_models.decision(registry.promote(version, because, by or _user())))
+
+
+@models.command()
+@BECAUSE
+@BY
+@one_line_errors
+def rollback(because: str, by: str | None) -> None:
+    """Let the version speak again, from now on, that spoke before the present one."""
+    _ready()
+    from boursomatic_assets import registry, views_models
+
+    click.echo(views_models.decision(registry.roll_back(because, by or _user())))
+
+
+@models.command()
+@click.option("--at", type=click.DateTime(), help="A past moment, in UTC; now by default.")
+@JSON
+@one_line_errors
+def live(at: dt.datetime | None, as_json: bool) -> None:
+    """Say which version speaks, or spoke at a past moment, or why nobody does."""
+    _ready()
+    from boursomatic_assets import views_models
+
+    click.echo(views_models.live_as_json(at) if as_json else views_models.live(at))
+
+
+def _ready() -> None:
+    """Refuse to read or decide on a schema that is not this code's."""
+    from boursomatic_assets import migrate
+    from boursomatic_assets.database import engine
+
+    migrate.require_current(engine())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # which of both depends on the version of Python
+        raise ValueError("this system does not say who you are: say --by") from error
