@@ -1,6 +1,7 @@
 """The asset `recommendations`: what is advised."""
 
 import datetime as dt
+import os
 from itertools import groupby
 
 import dagster as dg
@@ -14,6 +15,7 @@ from boursomatic_assets.models import Recommendation
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.pieces import Piecewise
 from boursomatic_assets.registry import Version
+from boursomatic_assets.sentences import SETTING, sentences
 from boursomatic_assets.signals import advise
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.tables import GRAINS, Reader
@@ -37,12 +39,14 @@ def recommendations(context: dg.AssetExecutionContext, features: Reader, price_b
     """One advice per instrument, session and risk profile, by the model that spoke at that session's close.
 
     `as_of` is that close in UTC. Rows are never overwritten: a changed one supersedes the old one, which
-    stays. Active is the newest session's current row of each instrument and profile.
+    stays. Active is the newest session's current row of each instrument and profile. BOURSOMATIC_LANGUAGE (en or
+    fr) is the language of the justifications.
     """
+    language = sentences(os.environ.get(SETTING, "en")).code
 
     def advised(part: Slice) -> pl.DataFrame:
         rows, bars = features(part), price_bars(part)
-        advice = [publish(part, version, sessions, rows, bars) for version, sessions in spoken(part)]
+        advice = [publish(part, version, sessions, rows, bars, language) for version, sessions in spoken(part)]
         return pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
 
     return Piecewise(slices_of_run(context), advised, bars=BARS_OF_A_PIECE)
@@ -56,13 +60,18 @@ def spoken(part: Slice) -> list[tuple[Version, list[dt.date]]]:
 
 
 def publish(
-    part: Slice, version: Version, sessions: list[dt.date], features: pl.DataFrame, bars: pl.DataFrame
+    part: Slice,
+    version: Version,
+    sessions: list[dt.date],
+    features: pl.DataFrame,
+    bars: pl.DataFrame,
+    language: str,
 ) -> pl.DataFrame:
     """What a version advises for some sessions, with the columns of `recommendations`."""
     own = pl.col("ts").dt.date().is_in(sessions)
     rows = features.filter(own).drop("market")
     predictions = predict(registry.store().load(version.model_path), rows, version.metrics["mean_return_pct"])
-    advice = advise(predictions, rows, bars.filter(own), version.version, version.metrics["horizon_days"])
+    advice = advise(predictions, rows, bars.filter(own), version.version, language=language)
     closes = pl.DataFrame(
         {"ts": sessions, "as_of": [part.market.closes(session) for session in sessions]},
         schema={"ts": pl.Datetime("us"), "as_of": pl.Datetime("us")},
