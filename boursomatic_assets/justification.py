@@ -68,10 +68,9 @@ def justified(profile: Profile, bolder: Profile | None, rows: pl.DataFrame, lang
         rows: What `profiles.decided` was asked and what it returned, beside what `reasons` returned.
         language: What the sentences are taken from.
     """
-    openings: dict[str | None, str] = {None: language.advised, **language.refused}
+    openings = ((None, language.advised), *language.refused.items())
     opening = pl.coalesce(
-        pl.when(pl.col("refusal").eq_missing(pl.lit(refusal))).then(pl.format(text))
-        for refusal, text in openings.items()
+        pl.when(pl.col("refusal").eq_missing(pl.lit(refusal))).then(pl.format(text)) for refusal, text in openings
     )
     reason = pl.coalesce(pl.when(pl.col("label") == label).then(pl.col(label)) for label in LABELS)
     return rows.with_columns(**_places(profile, bolder, language)).select(opening + reason).to_series()

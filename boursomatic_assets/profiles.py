@@ -40,9 +40,9 @@ class Profile:
 
 
 PROFILES = (
-    Profile("conservative", 40, 0.40, 0.35, 3.5, 5.0, 10),
-    Profile("moderate", 20, 0.38, 0.60, 3.0, 5.0, 20),
-    Profile("aggressive", 10, 0.36, None, 2.5, 5.0, 30),
+    Profile("conservative", 40, 0.40, 0.35, 3.0, 4.5, 10),
+    Profile("moderate", 20, 0.38, 0.60, 2.5, 3.75, 20),
+    Profile("aggressive", 10, 0.36, None, 2.0, 3.0, 30),
 )
 """From the most cautious to the boldest."""
 

@@ -69,15 +69,8 @@ def advise(
         ValueError: A feature is not finite, a feature has no words, or there is no such language.
     """
     spoken = sentences(language)
+    rows = _advisable(predictions, features, closes)
     seen = predictions["contributions"].struct.fields
-    own = [name for name in seen if name.endswith(RANK)] or seen
-    chances = [chance(label, profile) for label in LABELS for profile in PROFILES]
-    rows = (
-        predictions.join(features.select(*KEY, selectors.float()), on=KEY)
-        .filter(pl.any_horizontal(pl.col(own).is_not_null()), *(known.is_not_null() for known in chances))
-        .join(closes.select(*KEY, "c"), on=KEY, how="left")
-        .sort("ts", "instrument_id")
-    )
     evidence = rows.select("ts", *COLUMNS, *(name for name in seen if name not in COLUMNS))
     rows = rows.with_columns(
         *(reasons(rows, spoken) if silence is None else ()),
@@ -85,16 +78,13 @@ def advise(
         volatility=pl.col("vol_20d") * math.sqrt(SESSIONS_OF_A_YEAR),
     )
     advice: list[pl.DataFrame] = []
-    chosen: pl.Series | None = None
     for bolder, profile in zip((None, *BOLDEST_FIRST), BOLDEST_FIRST, strict=False):
-        decisions = rows.with_columns(decided(profile, rows, chosen))
-        chosen = decisions["label"]
+        decisions = rows.with_columns(decided(profile, rows, advice[-1]["label"] if advice else None))
         if silence is None:
-            said = justified(profile, bolder, decisions, spoken)
-            advice.append(_published(profile, decisions.with_columns(justification=said)))
+            said = decisions.with_columns(justification=justified(profile, bolder, decisions, spoken))
         else:
-            held = {"label": pl.lit("HOLD"), "justification": pl.lit(silent(silence, spoken))}
-            advice.append(_published(profile, decisions.with_columns(**held)))
+            said = decisions.with_columns(label=pl.lit("HOLD"), justification=pl.lit(silent(silence, spoken)))
+        advice.append(_published(profile, said))
     whole = pl.concat(reversed(advice))
     return whole[np.arange(whole.height).reshape(len(PROFILES), -1).T.ravel()]
 
@@ -113,6 +103,22 @@ def parse_snapshot(text: str) -> Snapshot:
         raise ValueError(
             f"not a features snapshot: {text[:80]!r}: give the text of recommendations.features_snapshot"
         ) from error
+
+
+def _advisable(predictions: pl.DataFrame, features: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
+    """Return what is known of each row that the model knows something of, sorted by time and instrument.
+
+    What all instruments of a market share says nothing of one of them: some rank must be there.
+    """
+    seen = predictions["contributions"].struct.fields
+    own = [name for name in seen if name.endswith(RANK)] or seen
+    chances = [chance(label, profile) for label in LABELS for profile in PROFILES]
+    return (
+        predictions.join(features.select(*KEY, selectors.float()), on=KEY)
+        .filter(pl.any_horizontal(pl.col(own).is_not_null()), *(known.is_finite() for known in chances))
+        .join(closes.select(*KEY, "c"), on=KEY, how="left")
+        .sort("ts", "instrument_id")
+    )
 
 
 def _snapshots(rows: pl.DataFrame, version: str) -> pl.Series:
