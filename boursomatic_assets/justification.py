@@ -117,7 +117,8 @@ def _named(rows: pl.DataFrame, language: str) -> pl.DataFrame:
     ends = np.searchsorted(chosen[by_feature], range(len(features) + 1))
     texts = [pl.Series(values=[None] * ends[0], dtype=pl.String)]
     for feature, (start, end) in zip(features, pairwise(ends), strict=True):
-        texts.append(told(feature, numbers[by_feature[start:end] % max(rows.height, 1)], language))
+        if end > start:
+            texts.append(told(feature, numbers[by_feature[start:end] % rows.height], language))
     said = pl.concat([text.alias("said") for text in texts]).gather(by_feature.argsort())
     return pl.DataFrame({name: said.slice(i * rows.height, rows.height) for i, name in enumerate(PLACES)})
 

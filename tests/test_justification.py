@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 from advice_of import BUY, CONTEXT, RANKED, SEEN, SELL, Chance, advice
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boursomatic_assets.justification import reasons
@@ -210,6 +210,7 @@ def test_a_rank_never_claims_more_than_it_is(rank: float, place: str) -> None:
     assert told("ret_5d_rank", rows, "en")[0].endswith(f"{place}{OF_ITS_MARKET})")
 
 
+@settings(max_examples=20)
 @given(st.lists(st.floats(-1, 1), min_size=len(SEEN), max_size=len(SEEN)))
 def test_what_is_named_is_what_counts_most(shares: list[float]) -> None:
     drawn = dict(zip(SEEN, shares, strict=True))

@@ -21,7 +21,7 @@ from advice_of import (
     features,
     predictions,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boursomatic_assets.models import Feature
@@ -48,6 +48,8 @@ SCHEMA = {
 chance = st.tuples(*[st.floats(0.2, 1)] * 3).map(lambda draws: tuple(x / sum(draws) for x in draws))
 chances = st.fixed_dictionaries(dict.fromkeys(HORIZONS, chance))
 sessions = st.lists(chances, min_size=1, max_size=40)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+few = settings(max_examples=15)  # each of many instruments
 volatilities = st.one_of(st.none(), st.floats(0, 0.06))
 
 
@@ -97,6 +99,7 @@ def test_profiles_ask_for_more_the_more_cautious_they_are() -> None:
         assert all(less < more for less, more in zip(cautious, bolder, strict=True))
 
 
+@few
 @given(sessions, st.lists(volatilities, min_size=40, max_size=40))
 def test_what_a_cautious_profile_advises_a_bolder_one_advises_too(
     session: list[dict[int, Chance]], volatile: list[float | None]
@@ -110,6 +113,7 @@ def test_what_a_cautious_profile_advises_a_bolder_one_advises_too(
         assert moderate in ("HOLD", aggressive)
 
 
+@few
 @given(sessions)
 def test_confidence_is_the_probability_of_the_published_label(session: list[dict[int, Chance]]) -> None:
     rows = advice(*session).iter_rows(named=True)
@@ -121,6 +125,7 @@ def test_confidence_is_the_probability_of_the_published_label(session: list[dict
             assert row["confidence"] == max(p_sell, p_buy) >= profile.minimum_confidence
 
 
+@few
 @given(sessions)
 def test_a_mirrored_market_gets_mirrored_advice(session: list[dict[int, Chance]]) -> None:
     mirrored = [{horizon: chance[::-1] for horizon, chance in chances.items()} for chances in session]
@@ -172,10 +177,18 @@ def test_stops_are_counted_in_average_true_ranges() -> None:
     assert bought["take_profit"].to_list() == [100 + 2 * profile.target_atr for profile in PROFILES]
 
 
-@given(st.floats(1e-4, 1e6), st.floats(0, 20))
-def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(close: float, share: float) -> None:
-    bought, sold = (advice(side, close=close, atr_14=close * share) for side in (BUY, SELL))
-    for buy, sell in zip(bought.iter_rows(named=True), sold.iter_rows(named=True), strict=True):
+@few
+@given(st.lists(st.tuples(st.floats(1e-4, 1e6), st.floats(0, 20)), min_size=1, max_size=30))
+def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(drawn: list[tuple[float, float]]) -> None:
+    rows = len(drawn)
+    prices = pl.Series([close for close, _ in drawn])
+    ranges = prices * pl.Series([share for _, share in drawn])
+    seen, priced = features(rows).with_columns(atr_14=ranges), closes(rows).with_columns(c=prices)
+    bought, sold = (
+        advise(predictions([side] * rows), seen, priced, "v1").filter(pl.col("profile") == "aggressive")
+        for side in (BUY, SELL)
+    )
+    for buy, sell, close in zip(bought.iter_rows(named=True), sold.iter_rows(named=True), prices, strict=True):
         assert 0 < buy["stop_loss"] < close < buy["take_profit"]
         assert 0 < sell["take_profit"] < close < sell["stop_loss"]
         assert buy["stop_loss"] + sell["stop_loss"] == pytest.approx(2 * close)
@@ -192,6 +205,7 @@ def test_without_a_direction_a_range_or_a_close_there_are_no_stops() -> None:
 # --- silence
 
 
+@few
 @given(sessions)
 def test_silence_holds_everything_and_says_why(session: list[dict[int, Chance]]) -> None:
     held = advice(*session, silence="no model passes its gate")
@@ -239,14 +253,16 @@ def test_a_snapshot_is_canonical_json() -> None:
     assert "ret_120d" not in evidence, "it is in its features row"
 
 
-@given(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e-3, 1e-3)))
-def test_a_snapshot_gives_back_the_very_floats(value: float) -> None:
-    made = advise(predictions([BUY]), features(1, ret_5d=value, rsi_14=None), closes(1), 'v"1"')
-    text = made["features_snapshot"][0]
-    evidence = {name: VALUES[name] for name in SNAPSHOT} | {"ret_5d": value, "rsi_14": None}
-    assert parse_snapshot(text) == Snapshot(MONDAY, 'v"1"', evidence)
-    assert str(parse_snapshot(text).features["ret_5d"]) == str(value), "the sign of a zero too"
-    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+@few
+@given(st.lists(st.one_of(finite, st.floats(-1e-3, 1e-3)), min_size=1, max_size=50))
+def test_a_snapshot_gives_back_the_very_floats(values: list[float]) -> None:
+    seen = features(len(values), rsi_14=None).with_columns(ret_5d=pl.Series(values))
+    made = advise(predictions([HOLD] * len(values)), seen, closes(len(values)), 'v"1"')
+    for value, text in zip(values, made["features_snapshot"].gather_every(len(PROFILES)), strict=True):
+        evidence = {name: VALUES[name] for name in SNAPSHOT} | {"ret_5d": value, "rsi_14": None}
+        assert parse_snapshot(text) == Snapshot(MONDAY, 'v"1"', evidence)
+        assert str(parse_snapshot(text).features["ret_5d"]) == str(value), "the sign of a zero too"
+        assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
 def test_a_number_that_json_cannot_hold_is_refused() -> None:
