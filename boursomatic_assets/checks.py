@@ -118,7 +118,8 @@ def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
     rows = connection.execute(
         text(
             "SELECT t.features_snapshot::text AS snapshot, t.generated_at, m.version,"
-            " m.metrics_json->'features' AS seen, f.ts, f.created_at AS known_at, to_jsonb(f) AS features"
+            " m.metrics_json->'features' AS seen, f.ts, f.created_at AS known_at, to_jsonb(f)"
+            " || coalesce(f.additional_features::jsonb, '{}') AS features"
             " FROM recommendations t JOIN instruments i ON i.id = t.instrument_id"
             " LEFT JOIN model_versions m ON m.id = t.model_version_id"
             " LEFT JOIN features f ON f.instrument_id = t.instrument_id AND f.ts = date_trunc('day', t.as_of)"

@@ -10,44 +10,36 @@ speaker before it. A version is trained once, under a lock; whoever comes later 
 
 import datetime as dt
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import database, decisions
+from boursomatic_assets.additional import unpacked
 from boursomatic_assets.computed import clock
 from boursomatic_assets.decisions import GATE, Decided, Version
 from boursomatic_assets.decisions import Moment as Moment
 from boursomatic_assets.decisions import timeline as timeline
-from boursomatic_assets.learning.gate import Limits, compared, decide
+from boursomatic_assets.learning.gate import compared, decide
 from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.labels import KEY
+from boursomatic_assets.learning.labels import KEY, sampled
 from boursomatic_assets.learning.model_files import ModelStore
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.splits import NotEnoughHistory
-from boursomatic_assets.learning.training import Challenger, train
+from boursomatic_assets.learning.training import Challenger, challengers
+from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.slices import slices_of
 from boursomatic_assets.staging import advisory_lock
 from boursomatic_assets.tables import GRAINS, read
 
-TRAININGS_AT_ONCE = 2
-"""Models trained side by side, each by one thread: what is trained is the same, and memory stays bounded."""
+SESSIONS_AT_ONCE = 260
+"""Sessions of a market whose features are read at once; what is kept of them is a fifth."""
 
 
 def store() -> ModelStore:
     """The one small store of model files."""
     return ModelStore(database.home() / "models")
-
-
-def due_dates(first: dt.date, last: dt.date) -> list[dt.date]:
-    """The first session of each month, of either market, between two dates, both included."""
-    months: dict[tuple[int, int], dt.date] = {}
-    for date in all_sessions().tolist():
-        months.setdefault((date.year, date.month), date)
-    return [date for date in months.values() if first <= date <= last]
 
 
 def train_due(last: dt.date, parameters: Parameters) -> list[Version]:
@@ -65,22 +57,9 @@ def train_due(last: dt.date, parameters: Parameters) -> list[Version]:
 
 
 def _train(due: list[dt.date], history: History, parameters: Parameters) -> list[Version]:
-    """Train challengers, several at a time, and hold each against its champion, one after the other."""
-    pool = ThreadPoolExecutor(TRAININGS_AT_ONCE)
-    try:
-        challengers = pool.map(lambda date: _challenger(date, history, parameters), due)
-        trained = zip(due, challengers, strict=True)
-        return [admit(date, challenger, parameters) for date, challenger in trained if challenger]
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _challenger(due: dt.date, history: History, parameters: Parameters) -> Challenger | None:
-    """The challenger of a due date, which no other one changes; None if there is too little history."""
-    try:
-        return train(history, _midnight(due), parameters)
-    except NotEnoughHistory:
-        return None
+    """Train challengers, and hold each against its champion, in order of time."""
+    trained = challengers(history, due, parameters)
+    return [admit(date, challenger, parameters) for date, challenger in trained if challenger]
 
 
 def _missing(last: dt.date, parameters: Parameters) -> list[dt.date]:
@@ -94,7 +73,7 @@ def _missing(last: dt.date, parameters: Parameters) -> list[dt.date]:
             return []
         done = {version.as_of.date() for version in decisions.read(connection).versions}
         sessions = all_sessions()[all_sessions() >= np.datetime64(begin, "D")].tolist()
-        first = sessions[parameters.minimum_training_sessions + parameters.horizon]
+        first = sessions[parameters.minimum_training_sessions * parameters.stride + parameters.horizon]
         return [
             due
             for due in due_dates(first, last)
@@ -111,12 +90,10 @@ def _history(last: dt.date, parameters: Parameters) -> History:
     """Features and closes of both markets before a date."""
     dates = [date for date in all_sessions().tolist() if date < last]
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
-    seen = tuple(dict.fromkeys((*KEY, "vol_20d", *parameters.features)))
-    columns = {"features": seen, "price_bars": (*KEY, "c", "interval")}
-    features, bars = (
-        pl.concat([read(GRAINS[table], part, names) for part in parts]) for table, names in columns.items()
-    )
-    return History.of(features, bars, parameters)
+    pieces = [piece for part in parts for piece in part.pieces(SESSIONS_AT_ONCE)]
+    rows = [sampled(read(GRAINS["features"], piece), parameters.stride) for piece in pieces]
+    closes = [read(GRAINS["price_bars"], part, (*KEY, "c")) for part in parts]
+    return History.of(pl.concat(map(unpacked, rows)), pl.concat(closes), parameters)
 
 
 def admit(due: dt.date, challenger: Challenger, parameters: Parameters) -> Version:
@@ -127,7 +104,7 @@ def admit(due: dt.date, challenger: Challenger, parameters: Parameters) -> Versi
         decision = decide(
             challenger.metrics,
             champion.metrics if champion else None,
-            Limits.of(parameters),
+            parameters,
             same_recipe=champion is not None and champion.params_hash == challenger.params_hash,
         )
         version = _store(connection, due, challenger, parameters)
@@ -211,7 +188,3 @@ def _store(connection: Connection, due: dt.date, challenger: Challenger, paramet
         row | {"metrics": json.dumps(metrics, allow_nan=False)},
     )
     return Version(str(identifier), version, as_of, path, challenger.params_hash, metrics)
-
-
-def _midnight(date: dt.date) -> dt.datetime:
-    return dt.datetime.combine(date, dt.time())

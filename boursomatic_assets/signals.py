@@ -1,12 +1,12 @@
 """Signals: a model's probabilities as advice in three risk profiles, each with its evidence.
 
-A profile only decides how sure the model must be and how far the stops are: BUY or SELL is always what the
-model itself finds most likely. Probabilities and reasons come from `learning.prediction`; which advice
-stands, and since when, is kept with `recommendations`.
+What belongs here: the rows that are published, from predictions, features and closes.
+Kept elsewhere: what a profile decides (`profiles.py`), the words for it (`justification.py`), probabilities and
+contributions (`learning.prediction`), which advice stands and since when (`recommendations`).
 """
 
 import json
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,35 +14,18 @@ import numpy as np
 import polars as pl
 from polars import selectors
 
+from boursomatic_assets.justification import justified, reasons, silent
 from boursomatic_assets.learning.labels import KEY, LABELS
-from boursomatic_assets.learning.prediction import Floats
+from boursomatic_assets.profiles import BOLDEST_FIRST, PROFILES, Profile, chance, decided, stop_loss, take_profit
+from boursomatic_assets.sentences import sentences
+from boursomatic_assets.words import RANK
 
-NEAREST_STOP, FARTHEST_STOP = 0.001, 0.95
-"""Bounds of a stop's distance, as shares of the close: no stop is zero, negative or the close itself."""
+__all__ = ["PROFILES", "Profile", "Snapshot", "advise", "parse_snapshot"]
 
+COLUMNS = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
+"""The columns of `features` that are numbers: each is in the evidence of an advice, seen by the model or not."""
 
-@dataclass(frozen=True)
-class Profile:
-    """How much risk a reader of the advice takes.
-
-    Attributes:
-        name: As in `recommendations.profile`.
-        minimum_confidence: A BUY or SELL that is less likely than this is published as HOLD.
-        stop_atr: Distance of the stop loss from the close, in average true ranges.
-        target_atr: Distance of the take profit from the close, in average true ranges.
-    """
-
-    name: str
-    minimum_confidence: float
-    stop_atr: float
-    target_atr: float
-
-
-PROFILES = (
-    Profile("conservative", 0.45, 2.0, 3.0),
-    Profile("moderate", 0.40, 2.5, 4.0),
-    Profile("aggressive", 0.35, 3.0, 6.0),
-)
+SESSIONS_OF_A_YEAR = 252
 
 
 @dataclass(frozen=True)
@@ -55,42 +38,55 @@ class Snapshot:
 
 
 def advise(
-    predictions: pl.DataFrame, features: pl.DataFrame, closes: pl.DataFrame, version: str, horizon: int
+    predictions: pl.DataFrame,
+    features: pl.DataFrame,
+    closes: pl.DataFrame,
+    version: str,
+    silence: str | None = None,
+    language: str = "en",
 ) -> pl.DataFrame:
     """Return one advice for each prediction and profile, sorted by time, instrument and profile.
 
+    An advice depends on the rows of its own market and session alone.
+
     Args:
-        predictions: As `learning.prediction.predict` returns them.
-        features: instrument_id, ts, atr_14 and the other features (Float64) of the same rows.
+        predictions: instrument_id, ts, market, contributions (struct: what each feature of the model adds to the
+            score), and for the horizon h of each profile p_sell_h, p_hold_h, p_buy_h, expected_return_pct_h.
+        features: instrument_id, ts, COLUMNS, the features of the model and what they rank (Float64) of the
+            same rows.
         closes: instrument_id, ts, c of the same rows; without a close there are no stops.
         version: The version of the model.
-        horizon: Sessions that the model looks ahead.
+        silence: Why no model may speak, in words: every advice is then HOLD and says so.
+        language: One of `words.LANGUAGES`.
 
     Returns:
-        instrument_id, ts, profile, label, confidence (the probability that the model gives to the label),
+        instrument_id, ts, profile, label, confidence (the probability of the label at the profile's horizon),
         expected_return_pct, horizon_days (sessions), stop_loss, take_profit (both null for HOLD, and without
-        a close or an average true range), justification and features_snapshot. A row whose features, as far
-        as the model sees them, are all null is not advised.
+        a close or an average true range), justification and features_snapshot. A row that the model knows
+        nothing of (its ranked features are all null, or its probabilities are) is not advised.
 
     Raises:
-        ValueError: A feature is not finite.
+        ValueError: A feature is not finite, a feature has no words, or there is no such language.
     """
-    numbers = features.select(*KEY, selectors.float())
+    spoken = sentences(language)
+    rows = _advisable(predictions, features, closes)
     seen = predictions["contributions"].struct.fields
-    rows = (
-        predictions.join(numbers, on=KEY)
-        .filter(pl.any_horizontal(pl.col(seen).is_not_null()))
-        .join(closes.select(*KEY, "c"), on=KEY, how="left")
-        .sort("ts", "instrument_id")
-    )
+    evidence = rows.select("ts", *COLUMNS, *(name for name in seen if name not in COLUMNS))
     rows = rows.with_columns(
-        *_evidence(rows, seen),
-        horizon_days=pl.lit(horizon, pl.Int32),
-        features_snapshot=_snapshots(rows.select("ts", *numbers.columns[len(KEY) :]), version),
+        *(reasons(rows, spoken) if silence is None else ()),
+        features_snapshot=_snapshots(evidence, version),
+        volatility=pl.col("vol_20d") * math.sqrt(SESSIONS_OF_A_YEAR),
     )
-    rows = rows.with_columns(sentence=pl.format("{says}: {reasons}."))
-    advice = pl.concat(_for_profile(profile, rows) for profile in PROFILES)
-    return advice[np.arange(advice.height).reshape(len(PROFILES), -1).T.ravel()]
+    advice: list[pl.DataFrame] = []
+    for bolder, profile in zip((None, *BOLDEST_FIRST), BOLDEST_FIRST, strict=False):
+        decisions = rows.with_columns(decided(profile, rows, advice[-1]["label"] if advice else None))
+        if silence is None:
+            said = decisions.with_columns(justification=justified(profile, bolder, decisions, spoken))
+        else:
+            said = decisions.with_columns(label=pl.lit("HOLD"), justification=pl.lit(silent(silence, spoken)))
+        advice.append(_published(profile, said))
+    whole = pl.concat(reversed(advice))
+    return whole[np.arange(whole.height).reshape(len(PROFILES), -1).T.ravel()]
 
 
 def parse_snapshot(text: str) -> Snapshot:
@@ -107,6 +103,22 @@ def parse_snapshot(text: str) -> Snapshot:
         raise ValueError(
             f"not a features snapshot: {text[:80]!r}: give the text of recommendations.features_snapshot"
         ) from error
+
+
+def _advisable(predictions: pl.DataFrame, features: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
+    """Return what is known of each row that the model knows something of, sorted by time and instrument.
+
+    What all instruments of a market share says nothing of one of them: some rank must be there.
+    """
+    seen = predictions["contributions"].struct.fields
+    own = [name for name in seen if name.endswith(RANK)] or seen
+    chances = [chance(label, profile) for label in LABELS for profile in PROFILES]
+    return (
+        predictions.join(features.select(*KEY, selectors.float()), on=KEY)
+        .filter(pl.any_horizontal(pl.col(own).is_not_null()), *(known.is_finite() for known in chances))
+        .join(closes.select(*KEY, "c"), on=KEY, how="left")
+        .sort("ts", "instrument_id")
+    )
 
 
 def _snapshots(rows: pl.DataFrame, version: str) -> pl.Series:
@@ -128,76 +140,18 @@ def _repr(numbers: pl.Series) -> pl.Series:
     return numbers.cast(pl.String).scatter(small, [repr(number) for number in numbers.gather(small)])
 
 
-def _evidence(rows: pl.DataFrame, features: Sequence[str]) -> list[pl.Series]:
-    """Return what the model says about each row, in the words that all profiles share.
-
-    Returns:
-        likeliest: the most likely label, and chance: its probability. For that label and, with the suffix
-        _hold, for HOLD: says ("BUY at 42.0%"), and reasons: what speaks for it and against it.
-    """
-    chances = rows.select(f"p_{label.lower()}" for label in LABELS).to_numpy()
-    shares = np.stack([rows["contributions"].struct.field(name).to_numpy() for name in features], axis=2)
-    values = pl.concat([_named(rows[name]) for name in features])
-    likeliest = chances.argmax(axis=1)
-    words = []
-    for suffix, label in (("", likeliest), ("_hold", np.full_like(likeliest, LABELS.index("HOLD")))):
-        chance, share = chances[np.arange(rows.height), label], shares[np.arange(rows.height), label]
-        says = [f"{LABELS[i]} at {p:.1%}" for i, p in zip(label.tolist(), chance.tolist(), strict=True)]
-        words += [pl.Series(f"says{suffix}", says, pl.String), _reasons(values, share).alias(f"reasons{suffix}")]
-    return [pl.Series("likeliest", np.array(LABELS)[likeliest]), pl.Series("chance", chances.max(axis=1)), *words]
-
-
-def _named(values: pl.Series) -> pl.Series:
-    """Return each value with the name of its feature."""
-    name = values.name
-    texts = [f"{name} missing" if value is None else f"{name} = {value:.4g}" for value in values.to_list()]
-    return pl.Series(texts, dtype=pl.String)
-
-
-def _reasons(values: pl.Series, shares: Floats) -> pl.Series:
-    """Name the two features that add most to a label's raw score, and the one that takes most from it.
-
-    Args:
-        values: The features as `_named` names them, all rows of the first one first.
-        shares: What each of them adds, rows x features.
-    """
-    ranked, rows = shares.argsort(axis=1, kind="stable"), np.arange(len(shares))
-
-    def named(place: int, sign: int) -> pl.Series:
-        feature = ranked[:, place]
-        share = [f" ({x:+.3f})" if x * sign > 0 else None for x in shares[rows, feature].tolist()]
-        return values.gather(feature * len(rows) + rows) + pl.Series(share, dtype=pl.String)
-
-    reasons = pl.DataFrame({"most": named(-1, 1), "more": named(-2, 1), "least": named(0, -1)})
-    backing = [pl.format(text) for text in ("{most} and {more} speak", "{most} speaks", "nothing speaks")]
-    counter = pl.col("least").fill_null("nothing")
-    return reasons.select(pl.format("{} for it, {} speaks against it", pl.coalesce(backing), counter)).to_series()
-
-
-def _for_profile(profile: Profile, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the advice that one profile gives on each row: what is likeliest, or HOLD where that is unsure."""
-    unsure = (pl.col("chance") < profile.minimum_confidence) & (pl.col("likeliest") != "HOLD")
-    label = pl.when(unsure).then(pl.lit("HOLD")).otherwise("likeliest")
-    direction = pl.when(label == "BUY").then(1.0).when(label == "SELL").then(-1.0)
-    doubt = (
-        f"{{says_hold}}, since {{says}} is below the {profile.minimum_confidence:.0%} that the {profile.name}"
-        " profile asks for: {reasons_hold}."
-    )
+def _published(profile: Profile, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return what is published of the rows that a profile has decided on."""
+    confidence = (pl.when(pl.col("label") == label).then(chance(label, profile)) for label in LABELS)
     return rows.select(
         *KEY,
         pl.lit(profile.name).alias("profile"),
-        label.alias("label"),
-        pl.when(unsure).then("p_hold").otherwise("chance").alias("confidence"),
-        "expected_return_pct",
-        "horizon_days",
-        (pl.col("c") - direction * _distance(profile.stop_atr)).alias("stop_loss"),
-        (pl.col("c") + direction * _distance(profile.target_atr)).alias("take_profit"),
-        pl.when(unsure).then(pl.format(doubt)).otherwise("sentence").alias("justification"),
-        "features_snapshot",
+        "label",
+        pl.coalesce(confidence).alias("confidence"),
+        pl.col(f"expected_return_pct_{profile.horizon}").alias("expected_return_pct"),
+        pl.lit(profile.horizon, pl.Int32).alias("horizon_days"),
+        stop_loss=stop_loss(profile),
+        take_profit=take_profit(profile),
+        justification="justification",
+        features_snapshot="features_snapshot",
     )
-
-
-def _distance(average_true_ranges: float) -> pl.Expr:
-    """Return how far a stop is from the close, as a price."""
-    close = pl.col("c")
-    return (average_true_ranges * pl.col("atr_14")).clip(NEAREST_STOP * close, FARTHEST_STOP * close)

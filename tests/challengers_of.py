@@ -10,13 +10,15 @@ import numpy as np
 
 from boursomatic_assets import registry
 from boursomatic_assets.decisions import Version
+from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.walk import due_dates
 
-DUE = registry.due_dates(dt.date(2023, 9, 1), dt.date(2024, 2, 1))
+DUE = due_dates(dt.date(2023, 9, 1), dt.date(2024, 2, 1))
 NAMES = [f"v{due:%Y.%m.%d}" for due in DUE]
 SKILL = {"rank_ic": 0.04, "rank_ic_t": 2.5}
 NO_SKILL = {"rank_ic": 0.001, "rank_ic_t": 0.1}
-RECORD = {"log_loss": 1.09, "log_loss_no_skill": 1.098, "valid_sessions": 24}
+RECORD = {"log_loss": 1.09, "log_loss_no_skill": 1.098, "sessions": 24}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ def model_text() -> str:
     """A model that can be loaded: two leaves on one feature."""
     values = np.arange(40.0)
     parameters = {"objective": "regression", "num_leaves": 2, "min_data_in_leaf": 1, "verbosity": -1}
-    return lgb.train(parameters, lgb.Dataset(values[:, None], values), num_boost_round=1).model_to_string()
+    booster = lgb.train(parameters, lgb.Dataset(values[:, None], values), num_boost_round=1)
+    return Model(booster.model_to_string(), {}).text()
 
 
 def good(recipe: str = "a", **metrics: Any) -> Trained:

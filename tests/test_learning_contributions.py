@@ -1,19 +1,21 @@
 """Contributions against LightGBM's own, on models that see numbers and gaps."""
 
+import math
+
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from boursomatic_assets.learning.contributions import contributions
+from boursomatic_assets.learning.contributions import _Tree, contributions
 
 Floats = npt.NDArray[np.float64]
 WIDTH = 4
 
 
-def rows(count: int, gaps: float, seed: int) -> Floats:
+def rows(count: int, gaps: float, seed: int, width: int = WIDTH) -> Floats:
     random = np.random.default_rng(seed)
-    values = random.normal(size=(count, WIDTH)).round(1)
+    values = random.normal(size=(count, width)).round(1)
     values[random.random(values.shape) < gaps] = np.nan
     return values
 
@@ -26,10 +28,19 @@ def model(gaps: float = 0.0, **parameters: int) -> lgb.Booster:
     return lgb.train({**settings, **parameters}, lgb.Dataset(values, label=label), num_boost_round=8)
 
 
+def scorer(gaps: float, width: int, rounds: int) -> lgb.Booster:
+    """A model of one score, as the platform trains it: 8 leaves, 3 splits deep."""
+    values = rows(3000, gaps, seed=7, width=width)
+    shown = np.nan_to_num(values)
+    target = shown[:, 0] * shown[:, 1] + shown[:, 2:].sum(axis=1) / 5 + 1
+    settings = {"objective": "regression", "num_leaves": 8, "max_depth": 3, "num_threads": 1, "verbosity": -1}
+    return lgb.train(settings, lgb.Dataset(values, label=target), num_boost_round=rounds)
+
+
 def of_lightgbm(booster: lgb.Booster, values: Floats) -> Floats:
     """Rows x classes x features; the last column of each class is its bias, which is left out."""
     flat = np.asarray(booster.predict(values, pred_contrib=True))
-    return flat.reshape(len(values), 3, WIDTH + 1)[:, :, :WIDTH]
+    return flat.reshape(len(values), -1, values.shape[1] + 1)[:, :, :-1]
 
 
 @pytest.mark.parametrize("trained_with", [0.0, 0.3])
@@ -39,6 +50,26 @@ def test_they_are_those_of_lightgbm(trained_with: float, asked_with: float, dept
     booster = model(trained_with, max_depth=depth)
     values = rows(200, asked_with, seed=2)
     assert contributions(booster, values) == pytest.approx(of_lightgbm(booster, values), abs=1e-12)
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+def test_those_of_a_single_score_are_lightgbms_too(gaps: float) -> None:
+    booster, values = scorer(gaps, width=24, rounds=80), rows(500, gaps, seed=8, width=24)
+    found = contributions(booster, values)
+    assert found.shape == (500, 1, 24)
+    assert found == pytest.approx(of_lightgbm(booster, values), abs=1e-12)
+
+
+def test_with_one_bias_they_sum_to_the_single_score() -> None:
+    booster, values = scorer(0.1, width=5, rounds=20), rows(100, 0.1, seed=9, width=5)
+    assert np.ptp(booster.predict(values) - contributions(booster, values)[:, 0].sum(axis=1)) < 1e-12
+
+
+def test_the_tables_of_a_small_tree_are_small() -> None:
+    trees = scorer(0.3, width=24, rounds=80).dump_model()["tree_info"]
+    for tree in trees:
+        axes = _Tree.grown(tree["tree_structure"]).axes.values()
+        assert math.prod(axis.size for axis in axes) <= 3**7
 
 
 def test_a_value_on_a_threshold_goes_where_the_model_sends_it() -> None:

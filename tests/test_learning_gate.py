@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from boursomatic_assets.learning.gate import Limits, decide
+from boursomatic_assets.learning.gate import decide
 from boursomatic_assets.learning.parameters import Parameters
 
-LIMITS = Limits(gate_tolerance=0.002, gate_rank_ic_tolerance=0.01, gate_skill_t=1.0, gate_minimum_sessions=12)
+LIMITS = Parameters(gate_tolerance=0.002, gate_rank_ic_tolerance=0.01, gate_skill_t=1.0, gate_minimum_sessions=12)
 GOOD: dict[str, Any] = {
     "rank_ic": 0.04,
     "rank_ic_t": 2.5,
     "log_loss": 1.09,
     "log_loss_no_skill": 1.098,
-    "valid_sessions": 24,
+    "sessions": 24,
     "by_month": {"2023-11": [0.05, 1.08, 4], "2023-12": [0.03, 1.10, 4]},
 }
 BLIND = GOOD | {"rank_ic": 0.001, "rank_ic_t": 0.1}
@@ -46,7 +46,7 @@ NO_SKILL = {
     ),
     "no rank IC": ({"rank_ic": None}, "has no mean rank IC to judge by"),
     "no t": ({"rank_ic_t": None}, "has no mean rank IC to judge by"),
-    "too short a record": ({"valid_sessions": 11}, "has 11 sampled sessions of record, and it takes 12"),
+    "too short a record": ({"sessions": 11}, "has 11 sampled sessions of record, and it takes 12"),
     "worse probabilities than none": ({"log_loss": 1.1001}, "log loss 1.100100 (and it takes 1.098000 + 0.002)"),
 }
 
@@ -61,12 +61,12 @@ def test_without_skill_nobody_is_promoted(case: str) -> None:
 
 
 def test_a_record_just_good_enough_is_promoted() -> None:
-    assert kind(GOOD | {"rank_ic_t": 1.0, "valid_sessions": 12, "log_loss": 1.0999}) == "promoted"
+    assert kind(GOOD | {"rank_ic_t": 1.0, "sessions": 12, "log_loss": 1.0999}) == "promoted"
 
 
 def test_a_record_without_probabilities_is_judged_by_its_ranks() -> None:
     assert kind(GOOD | {"log_loss": None, "log_loss_no_skill": None}) == "promoted"
-    assert kind({"valid_sessions": 24, "rank_ic": 0.04, "rank_ic_t": 2.5}) == "promoted"
+    assert kind({"sessions": 24, "rank_ic": 0.04, "rank_ic_t": 2.5}) == "promoted"
 
 
 def test_the_champions_recipe_that_lost_its_skill_is_withdrawn() -> None:
@@ -130,8 +130,3 @@ def test_the_figures_of_both_sides_are_kept() -> None:
     numbers = decide(BLIND, GOOD, LIMITS, same_recipe=True).numbers
     assert numbers["challenger"] == {name: value for name, value in BLIND.items() if name != "by_month"}
     assert numbers["champion"] == {name: value for name, value in GOOD.items() if name != "by_month"}
-
-
-def test_the_limits_are_those_of_the_parameters() -> None:
-    assert Limits.of(Parameters(gate_tolerance=0.5)).gate_tolerance == 0.5
-    assert Limits.of(Parameters()) == Limits()

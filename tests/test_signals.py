@@ -1,23 +1,37 @@
-"""Advice on predictions that are written down by hand."""
+"""Advice on predictions that are written down by hand: what is published, and for whom."""
 
 import json
-import re
-from datetime import datetime, timedelta
+from datetime import timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
+from advice_of import (
+    BUY,
+    CONTEXT,
+    HOLD,
+    MONDAY,
+    RANKED,
+    SEEN,
+    SELL,
+    VALUES,
+    Chance,
+    advice,
+    closes,
+    features,
+    predictions,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boursomatic_assets.signals import PROFILES, Snapshot, advise, parse_snapshot
+from boursomatic_assets.models import Feature
+from boursomatic_assets.signals import COLUMNS, PROFILES, Snapshot, advise, parse_snapshot
 
-MONDAY = datetime(2024, 1, 1)
 NAMES = [profile.name for profile in PROFILES]
-FEATURES = {"ret_5d": 0.031234, "rsi_14": 61.2, "vol_20d": 0.0212, "atr_14": 2.0}
-SHARES = {"ret_5d": [-0.3, 0.0, 0.31], "rsi_14": [-0.1, 0.2, 0.12], "vol_20d": [0.1, -0.2, -0.05]}
-BUY, HOLD, SELL = (0.1, 0.2, 0.7), (0.2, 0.6, 0.2), (0.7, 0.2, 0.1)
+HORIZONS = [profile.horizon for profile in PROFILES]
+SNAPSHOT = {*COLUMNS, *SEEN}
 
-COLUMNS = {
+SCHEMA = {
     "instrument_id": pl.String,
     "ts": pl.Datetime("us"),
     "profile": pl.String,
@@ -31,79 +45,130 @@ COLUMNS = {
     "features_snapshot": pl.String,
 }
 
-probabilities = st.tuples(*[st.floats(0.01, 1)] * 3).map(lambda draws: tuple(x / sum(draws) for x in draws))
-prices = st.floats(1e-4, 1e6)
+chance = st.tuples(*[st.floats(0.2, 1)] * 3).map(lambda draws: tuple(x / sum(draws) for x in draws))
+chances = st.fixed_dictionaries(dict.fromkeys(HORIZONS, chance))
+sessions = st.lists(chances, min_size=1, max_size=40)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+few = settings(max_examples=15)  # each of many instruments
+volatilities = st.one_of(st.none(), st.floats(0, 0.06))
 
 
-def keys(rows: int) -> dict[str, list[object]]:
-    """Keys of rows on consecutive days, two instruments in turn."""
-    return {
-        "instrument_id": [f"instrument {i % 2}" for i in range(rows)],
-        "ts": [MONDAY + timedelta(i) for i in range(rows)],
-    }
+def labels(advised: pl.DataFrame, profile: str) -> list[str]:
+    return advised.filter(pl.col("profile") == profile)["label"].to_list()
 
 
-def predictions(chances: list[tuple[float, ...]], shares: dict[str, list[float]] = SHARES) -> pl.DataFrame:
-    p_sell, p_hold, p_buy = zip(*chances, strict=True)
-    columns = {**keys(len(chances)), "p_sell": p_sell, "p_hold": p_hold, "p_buy": p_buy}
-    contributions = pl.DataFrame(
-        {name: [share] * len(chances) for name, share in shares.items()},
-        schema=dict.fromkeys(shares, pl.Array(pl.Float64, 3)),
-    ).to_struct("contributions")
-    return pl.DataFrame(columns).with_columns(contributions, expected_return_pct=pl.lit(1.5))
+def sure(*, of_a_rise: float) -> Chance:
+    """A chance that is this sure of a rise, and splits the rest."""
+    return ((1 - of_a_rise) * 0.45, (1 - of_a_rise) * 0.55, of_a_rise)
 
 
-def features(rows: int, **values: float | None) -> pl.DataFrame:
-    numbers = {name: pl.lit(value, pl.Float64) for name, value in {**FEATURES, **values}.items()}
-    return pl.DataFrame(keys(rows)).with_columns(additional_features=pl.lit(None, pl.String), **numbers)
-
-
-def closes(rows: int, close: float | None = 100.0) -> pl.DataFrame:
-    return pl.DataFrame(keys(rows)).with_columns(c=pl.lit(close, pl.Float64))
-
-
-def advice(chance: tuple[float, ...], close: float | None = 100.0, **values: float | None) -> pl.DataFrame:
-    """The advice of the three profiles on one row."""
-    return advise(predictions([chance]), features(1, **values), closes(1, close), "v1", 20)
+# --- the frame
 
 
 def test_the_frame_has_exactly_its_columns() -> None:
-    whole = advise(predictions([BUY, SELL]), features(2), closes(2), "v1", 20)
-    assert dict(whole.schema) == COLUMNS
+    whole = advice(BUY, SELL)
+    assert dict(whole.schema) == SCHEMA
     assert whole["profile"].to_list() == NAMES * 2
-    assert whole["horizon_days"].unique().to_list() == [20]
+    assert whole["horizon_days"].to_list() == HORIZONS * 2
+    assert whole["expected_return_pct"].to_list() == [4.0, 2.0, 1.0] * 2
 
 
 def test_nothing_to_advise_on_gives_an_empty_frame_of_the_same_kind() -> None:
-    nothing = advise(predictions([BUY]).clear(), features(1).clear(), closes(1).clear(), "v1", 20)
-    assert dict(nothing.schema) == COLUMNS
+    nothing = advise(predictions([BUY]).clear(), features(1).clear(), closes(1).clear(), "v1")
+    assert dict(nothing.schema) == SCHEMA
     assert nothing.is_empty()
 
 
-@settings(deadline=None)
-@given(st.lists(probabilities, min_size=1, max_size=30))
-def test_what_a_cautious_profile_advises_a_bolder_one_advises_too(chances: list[tuple[float, ...]]) -> None:
-    rows = len(chances)
-    labels = advise(predictions(chances), features(rows), closes(rows), "v1", 20)["label"].to_list()
+def test_a_row_that_the_model_knows_nothing_of_is_not_advised() -> None:
+    unranked = dict.fromkeys(f"{name}_rank" for name in RANKED)
+    assert advice(BUY, **unranked).is_empty(), "what the whole market shares is no evidence of one instrument"
+    assert advice(BUY, **{**unranked, "rsi_14_rank": 0.5}).height == 3
+    unsaid = predictions([BUY]).with_columns(p_hold_20=pl.lit(None, pl.Float64))
+    assert advise(unsaid, features(1), closes(1), "v1").is_empty()
+
+
+# --- profiles
+
+
+def test_profiles_ask_for_more_the_more_cautious_they_are() -> None:
+    bounds = [
+        (-profile.minimum_confidence, profile.volatility_limit or 9.0, profile.positions, -profile.horizon)
+        for profile in PROFILES
+    ]
+    for cautious, bolder in pairwise(bounds):
+        assert all(less < more for less, more in zip(cautious, bolder, strict=True))
+
+
+@few
+@given(sessions, st.lists(volatilities, min_size=40, max_size=40))
+def test_what_a_cautious_profile_advises_a_bolder_one_advises_too(
+    session: list[dict[int, Chance]], volatile: list[float | None]
+) -> None:
+    rows = len(session)
+    seen = features(rows).with_columns(vol_20d=pl.Series(volatile[:rows], dtype=pl.Float64))
+    advised = advise(predictions(session), seen, closes(rows), "v1")["label"].to_list()
     for i in range(0, 3 * rows, 3):
-        conservative, moderate, aggressive = labels[i : i + 3]
+        conservative, moderate, aggressive = advised[i : i + 3]
         assert conservative in ("HOLD", moderate)
         assert moderate in ("HOLD", aggressive)
 
 
-@settings(deadline=None)
-@given(probabilities)
-def test_confidence_is_the_probability_of_the_published_label(chance: tuple[float, ...]) -> None:
-    given_to = dict(zip(("SELL", "HOLD", "BUY"), chance, strict=True))
-    for profile, row in zip(PROFILES, advice(chance).iter_rows(named=True), strict=True):
-        assert row["confidence"] == given_to[row["label"]]
+@few
+@given(sessions)
+def test_confidence_is_the_probability_of_the_published_label(session: list[dict[int, Chance]]) -> None:
+    rows = advice(*session).iter_rows(named=True)
+    for given_to, profile in ((chance, profile) for chance in session for profile in PROFILES):
+        row = next(rows)
+        p_sell, p_hold, p_buy = given_to[profile.horizon]
+        assert row["confidence"] == {"SELL": p_sell, "HOLD": p_hold, "BUY": p_buy}[row["label"]]
         if row["label"] != "HOLD":
-            assert row["confidence"] == max(chance) >= profile.minimum_confidence
+            assert row["confidence"] == max(p_sell, p_buy) >= profile.minimum_confidence
 
 
-def test_the_profiles_differ_where_the_model_is_less_sure() -> None:
-    assert advice((0.29, 0.29, 0.42))["label"].to_list() == ["HOLD", "BUY", "BUY"]
-    assert advice((0.36, 0.33, 0.31))["label"].to_list() == ["HOLD", "HOLD", "SELL"]
+@few
+@given(sessions)
+def test_a_mirrored_market_gets_mirrored_advice(session: list[dict[int, Chance]]) -> None:
+    mirrored = [{horizon: chance[::-1] for horizon, chance in chances.items()} for chances in session]
+    turned = {"BUY": "SELL", "SELL": "BUY", "HOLD": "HOLD"}
+    assert advice(*mirrored)["label"].to_list() == [turned[label] for label in advice(*session)["label"]]
+
+
+def test_each_profile_asks_for_its_own_confidence() -> None:
+    assert advice(sure(of_a_rise=0.41))["label"].to_list() == ["BUY", "BUY", "BUY"]
+    assert advice(sure(of_a_rise=0.39))["label"].to_list() == ["HOLD", "BUY", "BUY"]
+    assert advice(sure(of_a_rise=0.37))["label"].to_list() == ["HOLD", "HOLD", "BUY"]
+    assert advice(sure(of_a_rise=0.35))["label"].to_list() == ["HOLD", "HOLD", "HOLD"]
+
+
+def test_each_profile_reads_its_own_horizon_but_stays_within_the_bolder_one() -> None:
+    assert advice({10: BUY, 20: HOLD, 40: BUY})["label"].to_list() == ["HOLD", "HOLD", "BUY"]
+    assert advice({10: SELL, 20: SELL, 40: BUY})["label"].to_list() == ["HOLD", "SELL", "SELL"]
+
+
+def test_each_profile_has_its_own_volatility_limit() -> None:
+    def at(yearly: float) -> list[str]:
+        return advice(BUY, vol_20d=yearly / 252**0.5)["label"].to_list()
+
+    assert at(0.34) == ["BUY", "BUY", "BUY"]
+    assert at(0.36) == ["HOLD", "BUY", "BUY"]
+    assert at(0.61) == ["HOLD", "HOLD", "BUY"]
+    assert advice(BUY, vol_20d=None)["label"].to_list() == ["HOLD", "HOLD", "BUY"]
+
+
+def test_each_profile_takes_only_the_most_confident_of_its_market() -> None:
+    session = [sure(of_a_rise=0.6 + i / 1000) for i in range(40)]
+    advised = advice(*session, *[SELL] * 5)
+    for profile in PROFILES:
+        taken = 40 - profile.positions
+        expected = ["HOLD"] * taken + ["BUY"] * profile.positions + ["SELL"] * 5
+        assert labels(advised, profile.name) == expected, "sells do not take the place of buys"
+
+
+def test_of_equally_confident_ones_the_first_instruments_are_taken() -> None:
+    assert labels(advice(*[BUY] * 12), "conservative") == ["BUY"] * 10 + ["HOLD"] * 2
+
+
+# --- stops
 
 
 def test_stops_are_counted_in_average_true_ranges() -> None:
@@ -112,12 +177,18 @@ def test_stops_are_counted_in_average_true_ranges() -> None:
     assert bought["take_profit"].to_list() == [100 + 2 * profile.target_atr for profile in PROFILES]
 
 
-@settings(deadline=None)
-@given(prices, st.floats(0, 20))
-def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(close: float, share: float) -> None:
-    bought = advice(BUY, close, atr_14=close * share)
-    sold = advice(SELL, close, atr_14=close * share)
-    for buy, sell in zip(bought.iter_rows(named=True), sold.iter_rows(named=True), strict=True):
+@few
+@given(st.lists(st.tuples(st.floats(1e-4, 1e6), st.floats(0, 20)), min_size=1, max_size=30))
+def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(drawn: list[tuple[float, float]]) -> None:
+    rows = len(drawn)
+    prices = pl.Series([close for close, _ in drawn])
+    ranges = prices * pl.Series([share for _, share in drawn])
+    seen, priced = features(rows).with_columns(atr_14=ranges), closes(rows).with_columns(c=prices)
+    bought, sold = (
+        advise(predictions([side] * rows), seen, priced, "v1").filter(pl.col("profile") == "aggressive")
+        for side in (BUY, SELL)
+    )
+    for buy, sell, close in zip(bought.iter_rows(named=True), sold.iter_rows(named=True), prices, strict=True):
         assert 0 < buy["stop_loss"] < close < buy["take_profit"]
         assert 0 < sell["take_profit"] < close < sell["stop_loss"]
         assert buy["stop_loss"] + sell["stop_loss"] == pytest.approx(2 * close)
@@ -127,76 +198,71 @@ def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(close: float, share: f
 def test_without_a_direction_a_range_or_a_close_there_are_no_stops() -> None:
     for nothing in (advice(HOLD), advice(BUY, atr_14=None), advice(BUY, close=None)):
         assert nothing["stop_loss"].null_count() == nothing["take_profit"].null_count() == 3
-    unpriced = advise(predictions([BUY]), features(1), closes(1).clear(), "v1", 20)
+    unpriced = advise(predictions([BUY]), features(1), closes(1).clear(), "v1")
     assert unpriced["stop_loss"].null_count() == 3
 
 
-def test_a_row_without_evidence_is_not_advised() -> None:
-    unseen = dict.fromkeys(SHARES)
-    assert advice(BUY, **unseen).is_empty()
-    assert advice(BUY, **{**unseen, "rsi_14": 50.0}).height == 3
+# --- silence
 
 
-def test_the_justification_names_the_strongest_reasons_with_their_numbers() -> None:
-    assert advice(BUY)["justification"][0] == (
-        "BUY at 70.0%: ret_5d = 0.03123 (+0.310) and rsi_14 = 61.2 (+0.120) speak for it,"
-        " vol_20d = 0.0212 (-0.050) speaks against it."
-    )
-    assert advice(SELL)["justification"][0] == (
-        "SELL at 70.0%: vol_20d = 0.0212 (+0.100) speaks for it, ret_5d = 0.03123 (-0.300) speaks against it."
-    )
+@few
+@given(sessions)
+def test_silence_holds_everything_and_says_why(session: list[dict[int, Chance]]) -> None:
+    held = advice(*session, silence="no model passes its gate")
+    assert set(held["label"]) == {"HOLD"}
+    assert held["confidence"].to_list() == [chances[horizon][1] for chances in session for horizon in HORIZONS]
+    assert held["stop_loss"].null_count() == held["take_profit"].null_count() == held.height
+    assert set(held["justification"]) == {"HOLD: no model passes its gate."}
+    assert held["features_snapshot"].equals(advice(*session)["features_snapshot"])
 
 
-def test_a_hold_against_the_models_preference_says_so() -> None:
-    cautious, moderate, _ = advice((0.29, 0.29, 0.42))["justification"]
-    assert cautious == (
-        "HOLD at 29.0%, since BUY at 42.0% is below the 45% that the conservative profile asks for:"
-        " rsi_14 = 61.2 (+0.200) speaks for it, vol_20d = 0.0212 (-0.200) speaks against it."
-    )
-    assert moderate.startswith("BUY at 42.0%: ")
+# --- independence
 
 
-def test_a_missing_value_and_a_lack_of_reasons_are_named() -> None:
-    silent = {"ret_5d": [0.0, 0.0, 0.0], "rsi_14": [0.1, 0.1, 0.1]}
-    said = advise(predictions([BUY], silent), features(1, rsi_14=None), closes(1), "v1", 20)
-    assert said["justification"][0] == (
-        "BUY at 70.0%: rsi_14 missing (+0.100) speaks for it, nothing speaks against it."
-    )
+def test_advice_depends_on_its_own_market_and_session_alone() -> None:
+    session = [sure(of_a_rise=0.5 + i / 1000) for i in range(15)]
+    other = [sure(of_a_rise=0.8)] * 15
+
+    def elsewhere(days: int, name: str) -> list[pl.DataFrame]:
+        moved = {"ts": pl.col("ts") + timedelta(days), "instrument_id": name + pl.col("instrument_id")}
+        return [
+            frame.with_columns(**moved) for frame in (predictions(other, market=name), features(15), closes(15))
+        ]
+
+    parts = [(predictions(session), features(15), closes(15)), elsewhere(0, "EURONEXT"), elsewhere(1, "US")]
+    together = [pl.concat(frames) for frames in zip(*parts, strict=True)]
+    expected = pl.concat(advise(*part, "v1") for part in parts).sort("ts", "instrument_id", maintain_order=True)
+    assert advise(*together, "v1").equals(expected)
+    assert advise(*(frame.reverse() for frame in together), "v1").equals(expected)
 
 
-@settings(deadline=None)
-@given(st.lists(st.floats(-2, 2), min_size=3, max_size=3))
-def test_every_number_of_a_justification_is_one_of_the_model(shares: list[float]) -> None:
-    drawn = {name: [0.0, 0.0, share] for name, share in zip(SHARES, shares, strict=True)}
-    sentence = advise(predictions([BUY], drawn), features(1), closes(1), "v1", 20)["justification"][0]
-    named = re.findall(r"(\w+) = (\S+) \(([+-]\S+)\)", sentence)
-    expected = {(name, f"{FEATURES[name]:.4g}", f"{share[2]:+.3f}") for name, share in drawn.items()}
-    assert set(named) <= expected
-    assert len(named) == min(2, sum(x > 0 for x in shares)) + any(x < 0 for x in shares)
+# --- snapshots
+
+
+def test_the_columns_of_a_snapshot_are_those_of_the_table() -> None:
+    described = {name for name, field in Feature.model_fields.items() if field.annotation == float | None}
+    assert set(COLUMNS) == described
 
 
 def test_a_snapshot_is_canonical_json() -> None:
-    assert advice(BUY, rsi_14=None)["features_snapshot"].unique().to_list() == [
-        '{"features":{"atr_14":2.0,"ret_5d":0.031234,"rsi_14":null,"vol_20d":0.0212},'
-        '"model_version":"v1","ts":"2024-01-01T00:00:00"}'
-    ]
+    text = advice(BUY, rsi_14=None)["features_snapshot"].unique().item()
+    evidence = {name: VALUES[name] for name in SNAPSHOT} | {"rsi_14": None}
+    whole = {"features": evidence, "model_version": "v1", "ts": "2024-01-01T00:00:00"}
+    assert text == json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    assert {"momentum_5d", "ret_120d_rank", *CONTEXT} <= evidence.keys()
+    assert "ret_120d" not in evidence, "it is in its features row"
 
 
-@settings(deadline=None)
-@given(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e-3, 1e-3)))
-def test_a_snapshot_is_what_the_standard_library_writes(value: float) -> None:
-    seen = {**FEATURES, "ret_5d": value, "rsi_14": None}
-    expected = {"features": seen, "model_version": 'v"1"', "ts": MONDAY.isoformat()}
-    made = advise(predictions([BUY]), features(1, ret_5d=value, rsi_14=None), closes(1), 'v"1"', 20)
-    assert made["features_snapshot"][0] == json.dumps(expected, sort_keys=True, separators=(",", ":"))
-
-
-@settings(deadline=None)
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_snapshot_gives_back_the_very_floats(value: float) -> None:
-    snapshot = parse_snapshot(advice(BUY, ret_5d=value, rsi_14=None)["features_snapshot"][0])
-    assert snapshot == Snapshot(MONDAY, "v1", {**FEATURES, "ret_5d": value, "rsi_14": None})
-    assert str(snapshot.features["ret_5d"]) == str(value), "the sign of a zero too"
+@few
+@given(st.lists(st.one_of(finite, st.floats(-1e-3, 1e-3)), min_size=1, max_size=50))
+def test_a_snapshot_gives_back_the_very_floats(values: list[float]) -> None:
+    seen = features(len(values), rsi_14=None).with_columns(ret_5d=pl.Series(values))
+    made = advise(predictions([HOLD] * len(values)), seen, closes(len(values)), 'v"1"')
+    for value, text in zip(values, made["features_snapshot"].gather_every(len(PROFILES)), strict=True):
+        evidence = {name: VALUES[name] for name in SNAPSHOT} | {"ret_5d": value, "rsi_14": None}
+        assert parse_snapshot(text) == Snapshot(MONDAY, 'v"1"', evidence)
+        assert str(parse_snapshot(text).features["ret_5d"]) == str(value), "the sign of a zero too"
+        assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
 def test_a_number_that_json_cannot_hold_is_refused() -> None:
@@ -208,12 +274,3 @@ def test_a_number_that_json_cannot_hold_is_refused() -> None:
 def test_what_is_no_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^not a features snapshot: .*: give the text of"):
         parse_snapshot(text)
-
-
-def test_advice_is_the_same_in_whichever_chunk_it_was_made() -> None:
-    chances = [BUY, SELL, (0.3, 0.3, 0.4), HOLD, (0.36, 0.32, 0.32), BUY]
-    said, seen, priced = predictions(chances), features(6), closes(6)
-    whole = advise(said, seen, priced, "v1", 20)
-    alone = [advise(said[i], seen[i], priced[i], "v1", 20) for i in range(6)]
-    assert pl.concat(alone).equals(whole)
-    assert advise(said.reverse(), seen, priced.reverse(), "v1", 20).equals(whole)

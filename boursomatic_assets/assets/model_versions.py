@@ -24,7 +24,7 @@ from boursomatic_assets.reporting import report_partitions
     metadata=about(ModelVersion),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=ADVICE_POLICY,
-    code_version="1",
+    code_version="2",
 )
 def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """One pooled model of both markets per due date, the first session of a month.

@@ -65,7 +65,7 @@ class Calibration:
 
     def probabilities(self, cell: Ints) -> Floats:
         """Return the probability of each of LABELS: rows x 3."""
-        return cast(Floats, _chances(np.array(self.weights), DESIGN)[cell])
+        return _chances(np.array(self.weights), DESIGN)[cell]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as it is kept with the model."""

@@ -1,14 +1,14 @@
 """Contributions: what each feature adds to a model's raw scores, row by row (SHAP values).
 
-What belongs here: the numbers of LightGBM's own `pred_contrib`, thirty times as fast on many rows.
+What belongs here: the numbers of LightGBM's own `pred_contrib`, ten to thirty times as fast on many rows.
 Kept elsewhere: which of them a reader is told (`signals`).
 
 All that a tree sees of a row is on which side of a few thresholds its features are. So each tree is worked
-out once for every combination of sides, its cells (1,372 at most for 15 leaves over six features), and each
-row only looks up its cell. In a cell a leaf is a game of the features on its path: one that is in the game
-lets the row pass or stops it, one that is not lets the share of the training rows pass that passed there.
-A contribution is the Shapley value of that game (Lundberg, Erion and Lee 2018, "Consistent individualized
-feature attribution for tree ensembles").
+out once for every combination of sides, its cells, and each row only looks up its cell. The seven thresholds of
+8 leaves make 2,187 cells at most: three sides for each, one of them for what is missing. In a cell a leaf is a
+game of the features on its path: one that is in the game lets the row pass or stops it, one that is not lets the
+share of the training rows pass that passed there. A contribution is the Shapley value of that game (Lundberg,
+Erion and Lee 2018, "Consistent individualized feature attribution for tree ensembles").
 """
 
 import math

@@ -7,43 +7,22 @@ A champion of the same recipe that is retrained without skill has lost its own: 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from boursomatic_assets.learning.parameters import Parameters
 
 Metrics = Mapping[str, Any]
-"""rank_ic, rank_ic_t, log_loss, log_loss_no_skill, valid_sessions, and by_month: {"2021-03": [rank_ic, log_loss,
+"""rank_ic, rank_ic_t, log_loss, log_loss_no_skill, sessions, and by_month: {"2021-03": [rank_ic, log_loss,
 sampled sessions]}. Any number may be null."""
 
-FIGURES = ("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill", "valid_sessions")
+FIGURES = ("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill", "sessions")
 """What is kept of each side beside the comparison."""
 
 RANK_IC, LOG_LOSS, SESSIONS = range(3)
 """Places in a month of `by_month`."""
 
 Kind = Literal["promoted", "refused", "withdrawn"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a challenger has to reach.
-
-    Attributes:
-        gate_tolerance: How far its log loss may be above that of no skill and of the champion, in nats.
-        gate_rank_ic_tolerance: How far its mean rank IC may be below the champion's.
-        gate_skill_t: t-statistic of its mean rank IC, at least.
-        gate_minimum_sessions: Sampled sessions in its record, at least.
-    """
-
-    gate_tolerance: float = 0.002
-    gate_rank_ic_tolerance: float = 0.01
-    gate_skill_t: float = 1.0
-    gate_minimum_sessions: int = 12
-
-    @classmethod
-    def of(cls, parameters: object) -> Self:
-        """The limits that parameters have, the usual ones where they have none."""
-        names = [field.name for field in fields(cls) if hasattr(parameters, field.name)]
-        return cls(**{name: getattr(parameters, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -55,7 +34,7 @@ class Decision:
     numbers: dict[str, Any]
 
 
-def decide(challenger: Metrics, champion: Metrics | None, limits: Limits, *, same_recipe: bool) -> Decision:
+def decide(challenger: Metrics, champion: Metrics | None, limits: Parameters, *, same_recipe: bool) -> Decision:
     """Hold a challenger against no skill, and then against the champion on the months that both have.
 
     Args:
@@ -79,7 +58,7 @@ def decide(challenger: Metrics, champion: Metrics | None, limits: Limits, *, sam
         return Decision("refused", f"Refused, the champion goes on: {flaw}.", numbers)
     skill = (
         f"mean rank IC {challenger['rank_ic']:.4f} (t {challenger['rank_ic_t']:.2f}) over"
-        f" {challenger['valid_sessions']} sampled sessions"
+        f" {challenger['sessions']} sampled sessions"
     )
     return Decision(
         "promoted", f"Promoted: {skill}, {_comparison(champion, numbers['on_common_months'])}.", numbers
@@ -123,9 +102,9 @@ def _means(months: list[tuple[float, float, float]]) -> dict[str, float] | None:
     return {"challenger": mine, "champion": theirs, "months": len(months)}
 
 
-def _without_skill(metrics: Metrics, limits: Limits) -> str | None:
+def _without_skill(metrics: Metrics, limits: Parameters) -> str | None:
     """Why a record shows no skill; None if it does show some."""
-    rank_ic, t, sessions = metrics.get("rank_ic"), metrics.get("rank_ic_t"), metrics.get("valid_sessions") or 0
+    rank_ic, t, sessions = metrics.get("rank_ic"), metrics.get("rank_ic_t"), metrics.get("sessions") or 0
     if sessions < limits.gate_minimum_sessions:
         return f"has {sessions} sampled sessions of record, and it takes {limits.gate_minimum_sessions}"
     if rank_ic is None or t is None:
@@ -138,7 +117,7 @@ def _without_skill(metrics: Metrics, limits: Limits) -> str | None:
     return None
 
 
-def _worse(common: Mapping[str, Any] | None, limits: Limits) -> str | None:
+def _worse(common: Mapping[str, Any] | None, limits: Parameters) -> str | None:
     """Why a challenger is worse than the champion; None if it is not, or if nothing can be compared."""
     rank_ic, loss = ((common or {}).get(name) for name in ("rank_ic", "log_loss"))
     if rank_ic and rank_ic["challenger"] < rank_ic["champion"] - limits.gate_rank_ic_tolerance:

@@ -8,35 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-RANKED = (
-    "ret_1d",
-    "ret_5d",
-    "ret_20d",
-    "rsi_14",
-    "vol_20d",
-    "volume_zscore",
-    "ret_60d",
-    "ret_120d",
-    "momentum_12_1",
-    "vol_250d",
-    "vol_ratio",
-    "max_ret_20d",
-    "range_20d",
-    "illiquidity_60d",
-    "volume_trend",
-    "high_250d",
-    "skew_60d",
-    "overnight_20d",
-    "beta_120d",
-    "idiosyncratic_vol_120d",
-)
-"""Features of which the model sees the rank within the session and market. `momentum_5d` and `atr_14` are in price
-units, so their ranks would tell instruments apart and not situations."""
-
-CONTEXT = ("market_ret_20d", "market_vol_20d", "market_breadth_120d", "session_of_month")
-"""What the model sees as it is: it is the same for all instruments of a market's session."""
-
-FEATURES = (*(f"{name}_rank" for name in RANKED), *CONTEXT)
+from boursomatic_assets.additional import MODEL_FEATURES, RANKED
 
 NOT_SHAPING = (
     "num_threads",
@@ -85,7 +57,7 @@ class Parameters:
         gate_minimum_sessions: Fewer sampled sessions of record prove nothing.
     """
 
-    features: tuple[str, ...] = FEATURES
+    features: tuple[str, ...] = MODEL_FEATURES
     ranked: tuple[str, ...] = RANKED
     horizon: int = 20
     horizons: tuple[int, ...] = (10, 20, 40)

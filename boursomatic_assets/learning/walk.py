@@ -110,9 +110,9 @@ def _scored(history: History, steps: list[Step], values: Floats, ranks: Floats) 
     place = np.arange(bounds[0], len(ts))
     score, ridge = np.empty(len(ts)), np.empty(len(ts))
     for step, first, end in zip(steps, bounds, bounds[1:], strict=False):
-        rows = slice(first, end)
-        score[rows] = scores(step.fit.booster, values[rows])
-        ridge[rows] = np.einsum("ij,j->i", ranks[rows], step.fit.ridge)
+        month = slice(first, end)
+        score[month] = scores(step.fit.booster, values[month])
+        ridge[month] = np.einsum("ij,j->i", ranks[month], step.fit.ridge)
     rows = history.rows[place].select(
         "market",
         "instrument_id",

@@ -1,0 +1,242 @@
+"""What a reader is told: golden sentences, and that no feature is without words."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+import pytest
+from advice_of import BUY, CONTEXT, RANKED, SEEN, SELL, Chance, advice
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from boursomatic_assets.justification import reasons
+from boursomatic_assets.learning.parameters import FEATURES
+from boursomatic_assets.sentences import SENTENCES, sentences
+from boursomatic_assets.words import LANGUAGES, OF_ITS_MARKET, PHRASES, told
+
+HIGH = "its distance from the year's high (-2.0 %, higher than 88 %)"
+RETURNED = "its 120-day return (+34.0 %, higher than 92 % of its market)"
+
+
+def said(*chances: Chance | Mapping[int, Chance], row: int = 0, **given: Any) -> str:
+    """What the conservative (row 0), moderate (1) or aggressive (2) profile is told, the last instrument's."""
+    return str(advice(*chances, **given)["justification"].tail(3)[row])
+
+
+# --- advice
+
+
+def test_a_buy_names_what_speaks_for_it_and_against_it() -> None:
+    assert said(BUY) == (
+        f"BUY at 70.0 %: {RETURNED} and {HIGH} speak for it;"
+        " its 20-day volatility (30.0 % a year, lower than 80 %) speaks against it."
+    )
+
+
+def test_for_a_sell_the_same_features_change_sides() -> None:
+    assert said(SELL) == (
+        "SELL at 70.0 %: its 20-day volatility (30.0 % a year, lower than 80 % of its market) and"
+        " the market's 20-day volatility (14.3 % a year) speak for it;"
+        " its 120-day return (+34.0 %, higher than 92 %) speaks against it."
+    )
+
+
+def test_the_same_in_french() -> None:
+    assert said(BUY, language="fr") == (
+        "ACHETER à 70,0 % : son rendement sur 120 séances (+34,0 %, au-dessus de 92 % de son marché) et son écart"
+        " au plus haut d'un an (-2,0 %, au-dessus de 88 %) plaident en ce sens ; sa volatilité sur 20 séances"
+        " (30,0 % par an, au-dessous de 80 %) plaide contre."
+    )
+    assert said(SELL, language="fr").startswith("VENDRE à 70,0 % : sa volatilité sur 20 séances")
+
+
+# --- HOLD, and why
+
+LEANING = (
+    " Its 120-day return (+34.0 %, higher than 92 % of its market) speaks for a rise; its 20-day volatility"
+    " (30.0 % a year, lower than 80 %) speaks for a fall."
+)
+TENDANCE = (
+    " Son rendement sur 120 séances (+34,0 %, au-dessus de 92 % de son marché) plaide pour une hausse ; sa"
+    " volatilité sur 20 séances (30,0 % par an, au-dessous de 80 %) plaide pour une baisse."
+)
+UNSURE, EVEN = (0.30, 0.33, 0.37), (0.3, 0.4, 0.3)
+
+
+def test_an_unsure_hold() -> None:
+    assert said(UNSURE) == (
+        "HOLD: a rise (37.0 %) is likelier than a fall (30.0 %), but the conservative profile asks for 40 %."
+        + LEANING
+    )
+    assert said(UNSURE[::-1]).startswith("HOLD: a fall (37.0 %) is likelier than a rise (30.0 %), but")
+    assert said(UNSURE, language="fr") == (
+        "CONSERVER : une hausse (37,0 %) est plus probable qu'une baisse (30,0 %), mais le profil prudent demande"
+        " 40 %." + TENDANCE
+    )
+
+
+def test_a_hold_because_of_volatility() -> None:
+    shown = LEANING.replace("30.0 % a year", "63.5 % a year")
+    assert said(BUY, vol_20d=0.04) == (
+        "HOLD: a rise is likely enough (70.0 %), but its volatility of 63.5 % a year is above the 35 % that the"
+        " conservative profile bears." + shown
+    )
+    assert said(BUY, vol_20d=0.04, language="fr").startswith(
+        "CONSERVER : une hausse est assez probable (70,0 %), mais sa volatilité de 63,5 % par an dépasse les 35 %"
+        " que le profil prudent supporte. "
+    )
+    assert said(BUY, vol_20d=None).startswith(
+        "HOLD: a rise is likely enough (70.0 %), but its volatility is not known, and the conservative profile"
+        " bears 35 % a year. "
+    )
+    assert said(BUY, vol_20d=None, language="fr").startswith(
+        "CONSERVER : une hausse est assez probable (70,0 %), mais sa volatilité est inconnue, et le profil prudent"
+        " supporte 35 % par an. "
+    )
+
+
+def test_a_hold_because_the_positions_are_taken() -> None:
+    assert said(*[BUY] * 11) == (
+        "HOLD: a rise is likely enough (70.0 %), but it is number 11 in its market, and the conservative profile"
+        " takes 10." + LEANING
+    )
+    assert said(*[BUY] * 11, language="fr").startswith(
+        "CONSERVER : une hausse est assez probable (70,0 %), mais c'est le n° 11 de son marché, et le profil"
+        " prudent en retient 10. "
+    )
+
+
+def test_a_hold_because_the_bolder_profile_holds() -> None:
+    divided = {10: BUY, 20: EVEN, 40: BUY}
+    assert said(divided) == (
+        "HOLD: a rise is likely enough (70.0 %), but the moderate profile, which dares more, does not advise it."
+        + LEANING
+    )
+    assert said(divided, language="fr").startswith(
+        "CONSERVER : une hausse est assez probable (70,0 %), mais le profil modéré, plus hardi, ne la"
+        " retient pas. "
+    )
+
+
+def test_a_hold_because_nothing_is_likelier() -> None:
+    assert said(EVEN, row=2) == "HOLD: a rise and a fall are equally likely (30.0 %)." + LEANING
+    assert said(EVEN, row=2, language="fr") == (
+        "CONSERVER : une hausse et une baisse sont aussi probables l'une que l'autre (30,0 %)." + TENDANCE
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_hold_in_silence_gives_the_reason_alone(language: str) -> None:
+    spoken = sentences(language)
+    silent = advice(BUY, silence=spoken.no_model, language=language)["justification"].unique().item()
+    assert silent.startswith(spoken.labels["HOLD"])
+    assert silent.endswith(f"{spoken.no_model}.")
+
+
+# --- features in words
+
+
+def test_a_lack_of_reasons_and_a_missing_value_are_said() -> None:
+    assert said(BUY, shares={}) == "BUY at 70.0 %: nothing speaks for it; nothing speaks against it."
+    assert said(BUY, shares={}, language="fr").endswith("rien ne plaide en ce sens ; rien ne plaide contre.")
+    alone = said(BUY, shares={"rsi_14_rank": 0.1}, rsi_14=None, rsi_14_rank=None)
+    assert alone == (
+        "BUY at 70.0 %: its relative strength index (not known) speaks for it; nothing speaks against it."
+    )
+
+
+def test_a_model_of_one_feature_has_its_reasons() -> None:
+    rows = pl.DataFrame({"contributions": [{"ret_5d": 0.1}, {"ret_5d": -0.1}], "ret_5d": [0.02, -0.02]})
+    assert reasons(rows, sentences("en"))["BUY"].to_list() == [
+        "its 5-day return (+2.0 %) speaks for it; nothing speaks against it.",
+        "nothing speaks for it; its 5-day return (-2.0 %) speaks against it.",
+    ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("feature", [*SEEN, *FEATURES])
+def test_every_feature_of_the_model_has_its_words(feature: str, language: str) -> None:
+    name = feature.removesuffix("_rank")
+    rows = pl.DataFrame({name: [0.5, None]}).with_columns(pl.lit(0.25).alias(feature))
+    known, unknown = told(feature, rows, language)
+    assert "_" not in known, "no code in a sentence"
+    assert re.search(r"\d", known)
+    assert getattr(PHRASES[name], language) in unknown
+
+
+def test_no_two_features_are_called_the_same_and_none_is_left_over() -> None:
+    assert set(PHRASES) == {*RANKED, *CONTEXT}
+    for language in LANGUAGES:
+        assert len({getattr(phrase, language) for phrase in PHRASES.values()}) == len(PHRASES)
+
+
+def test_a_feature_without_words_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^the feature 'moon' has no words: give it a phrase in words\.PHRASES$"):
+        told("moon_rank", pl.DataFrame({"moon": [1.0], "moon_rank": [0.5]}), "en")
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "english", "french"),
+    [
+        ("ret_1d", -0.00004, "0.0 %", "0,0 %"),
+        ("rsi_14", 71.4, "71", "71"),
+        ("volume_zscore", 2.13, "+2.1 standard deviations", "+2,1 écarts-types"),
+        ("vol_ratio", 1.304, "1.3 times", "1,3 fois"),
+        ("illiquidity_60d", 2.5e-10, "0.025 % per million", "0,025 % par million"),
+        ("high_250d", 1.0, "0.0 %", "0,0 %"),
+        ("beta_120d", -0.256, "-0.26", "-0,26"),
+        ("market_breadth_120d", 0.64, "64.0 %", "64,0 %"),
+        ("session_of_month", 5.0, "session 5", "séance 5"),
+    ],
+)
+def test_each_number_has_its_unit(feature: str, value: float, english: str, french: str) -> None:
+    rows = pl.DataFrame({feature: [value]})
+    assert told(feature, rows, "en")[0] == f"{PHRASES[feature].en} ({english})"
+    assert told(feature, rows, "fr")[0] == f"{PHRASES[feature].fr} ({french})"
+
+
+@pytest.mark.parametrize(
+    ("rank", "place"),
+    [
+        (0.999, "higher than 99 %"),
+        (0.57, "higher than 57 %"),
+        (0.29, "lower than 71 %"),
+        (0.001, "lower than 99 %"),
+    ],
+)
+def test_a_rank_never_claims_more_than_it_is(rank: float, place: str) -> None:
+    rows = pl.DataFrame({"ret_5d": [0.01], "ret_5d_rank": [rank]})
+    assert told("ret_5d_rank", rows, "en")[0].endswith(f"{place}{OF_ITS_MARKET})")
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(-1, 1), min_size=len(SEEN), max_size=len(SEEN)))
+def test_what_is_named_is_what_counts_most(shares: list[float]) -> None:
+    drawn = dict(zip(SEEN, shares, strict=True))
+    pro, contra = said(BUY, shares=drawn).split("; ")
+    ordered = sorted(drawn, key=lambda name: -drawn[name])
+    for name in [name for name in ordered[:2] if drawn[name] > 0]:
+        if sum(share == drawn[name] for share in shares) == 1:
+            assert PHRASES[name.removesuffix("_rank")].en in pro
+    if drawn[ordered[-1]] < drawn[ordered[-2]] and drawn[ordered[-1]] < 0:
+        assert PHRASES[ordered[-1].removesuffix("_rank")].en in contra
+    assert OF_ITS_MARKET not in pro + contra
+    assert f"{pro}; {contra}".count("of its market") <= 1
+
+
+# --- languages
+
+
+def test_both_languages_say_the_same_things() -> None:
+    english, french = (SENTENCES[language] for language in LANGUAGES)
+    for one, other in ((english.refused, french.refused), (english.labels, french.labels)):
+        assert one.keys() == other.keys()
+    for refusal, text in english.refused.items():
+        places = (set(re.findall(r"{(\w+)}", each)) for each in (text, french.refused[refusal]))
+        assert next(places) == next(places), refusal
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^there is no language 'de': set BOURSOMATIC_LANGUAGE to en or fr$"):
+        advice(BUY, language="de")
