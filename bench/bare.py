@@ -38,8 +38,7 @@ def bare(parts: Sequence[Slice]) -> None:
             deliveries.record(connection, part, delivery, "bare")
     for part in parts:
         seen = read(GRAINS["price_bars"], part.looking_back(LOOKBACK))
-        rows = indicators.features(seen, part.market.sessions())
-        own = rows.filter(pl.col("ts").is_between(part.start, part.end, closed="left"))
+        own = indicators.features(seen, part.market.sessions(), part.start)
         with database.engine().begin() as connection:
             merging.replace(connection, GRAINS["features"], part, own)
     registry.train_due(max(part.dates[-1] for part in parts), Parameters())

@@ -18,7 +18,7 @@ import polars as pl
 import talib
 from harness import Line, interleaved, ratio, times
 
-from boursomatic_assets.indicators import FEATURES, LOOKBACK, features
+from boursomatic_assets.indicators import FEATURES, LOOKBACK, table
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.sources.simulated import Simulated
 
@@ -41,7 +41,7 @@ def lines() -> Iterator[Line]:
     _check_numbers(bars, [_talib(one) for one in arrays])
     _check_numbers(bars, [{name: one[name].to_numpy() for name in NAMES} for one in map(_pandas, frames)])
     works = (
-        lambda: features(bars, US.sessions()),
+        lambda: _eight(bars),
         lambda: [_talib(one) for one in arrays],
         lambda: [_pandas(one) for one in frames],
     )
@@ -60,6 +60,10 @@ def _bars() -> pl.DataFrame:
     return bars.select(
         "ts", *"ohlcv", "interval", instrument_id=pl.col("symbol").replace_strict(ids), market=pl.lit("US")
     ).sort("instrument_id", "ts")
+
+
+def _eight(bars: pl.DataFrame) -> pl.DataFrame:
+    return table(bars, US.sessions(), FEATURES)
 
 
 def _talib(bars: Arrays) -> Arrays:
@@ -103,7 +107,7 @@ def _wilder(values: pd.Series) -> pd.Series:
 
 
 def _check_numbers(bars: pl.DataFrame, theirs: list[Arrays]) -> None:
-    ours = features(bars, US.sessions())
+    ours = _eight(bars)
     warm = np.tile(np.arange(SESSIONS), INSTRUMENTS) > LOOKBACK
     for name in NAMES:
         mine, other = ours[name].to_numpy(), np.concatenate([one[name] for one in theirs])
@@ -115,14 +119,14 @@ def _check_numbers(bars: pl.DataFrame, theirs: list[Arrays]) -> None:
 
 def _check_ranges(bars: pl.DataFrame) -> None:
     """One session, a few, a year, and half of the instruments alone, give the bits of the whole."""
-    whole = features(bars, US.sessions())
+    whole = _eight(bars)
     dates = bars["ts"].unique().sort()
     for first, last in ((SESSIONS - 1, SESSIONS - 1), (700, 704), (1_000, 1_251)):
         loaded = bars.filter(pl.col("ts").is_between(dates[first - LOOKBACK], dates[last]))
         wanted = pl.col("ts").is_between(dates[first], dates[last])
-        _assert_same(features(loaded, US.sessions()).filter(wanted), whole.filter(wanted))
+        _assert_same(_eight(loaded).filter(wanted), whole.filter(wanted))
     half = bars.height // 2
-    _assert_same(features(bars[half:], US.sessions()), whole[half:])
+    _assert_same(_eight(bars[half:]), whole[half:])
 
 
 def _assert_same(some: pl.DataFrame, whole: pl.DataFrame) -> None:

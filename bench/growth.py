@@ -80,7 +80,7 @@ def _measure(part: Slice, own: pl.DataFrame) -> dict[str, float]:
         taken["look-back read"].append(
             timed(lambda seen=seen: seen.append(read(GRAIN, part.looking_back(LOOKBACK))))
         )
-        taken["features"].append(timed(lambda seen=seen: indicators.features(seen[0], US.sessions())))
+        taken["features"].append(timed(lambda seen=seen: indicators.features(seen[0], US.sessions(), part.start)))
         assert seen[0].height >= own.height
     return {work: statistics.median(seconds) for work, seconds in taken.items()}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -124,14 +125,16 @@ def table(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64], formulas: Se
     """instrument_id, ts and a column per formula, for bars as `features` takes them; raises as it does."""
     bars, first = _in_order(bars)
     ordinal = _ordinals(bars, sessions)
-    given = {field: bars[name].to_numpy() for field, name in COLUMNS.items()}
-    given["market"] = mean_returns(given["close"], first, ordinal)
+    prices = {field: bars[name].to_numpy() for field, name in COLUMNS.items()}
+    market = cache(lambda: mean_returns(prices["close"], first, ordinal))
     numbers = np.empty((len(formulas), len(bars)))
 
     def compute(firsts: Ints) -> None:
         rows = slice(firsts[0], firsts[-1])
         runs = Runs(firsts[:-1] - firsts[0], ordinal[rows])
-        panel = Panel(**{field: values[rows] for field, values in given.items()}, runs=runs)
+        panel = Panel(
+            **{field: price[rows] for field, price in prices.items()}, runs=runs, of_market=lambda: market()[rows]
+        )
         with np.errstate(all="ignore"):
             for column, formula in zip(numbers, formulas, strict=True):
                 column[rows] = found = formula(panel)

@@ -30,10 +30,15 @@ class Panel:
     low: Floats
     close: Floats
     volume: Floats
-    market: Floats
-    """The mean one-bar return of the market in each bar's session (`market_context.py`)."""
     runs: Runs
     """What each row sees."""
+    of_market: Callable[[], Floats]
+    """Makes `market`, when a formula asks for it: from bars of all instruments, of which a panel may hold some."""
+
+    @cached_property
+    def market(self) -> Floats:
+        """The mean one-bar return of the market in each bar's session (`market_context.py`)."""
+        return self.of_market()
 
     @cached_property
     def previous(self) -> Floats:

@@ -1,6 +1,7 @@
 """The features without a column: each against pandas, and null exactly where too few bars are seen."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from markets_of import SESSIONS, a_market, between
 
 from boursomatic_assets.indicators import LOOKBACK, table
+from boursomatic_assets.market_context import CONTEXT
 from boursomatic_assets.more_indicators import MORE_FEATURES
 
 BARS_BEFORE = {
@@ -79,8 +81,12 @@ def test_a_feature_is_what_pandas_makes_of_the_bars_it_sees(name: str, gaps: flo
         assert np.allclose(mine, expected, rtol=1e-8, atol=1e-12, equal_nan=True)
 
 
-def test_every_feature_is_tested() -> None:
+def test_every_feature_is_documented_with_the_bars_it_needs() -> None:
+    lines = (Path(__file__).parents[1] / "docs" / "features.md").read_text().splitlines()
+    documented = {line.split("`")[1]: line.rstrip(" |").split()[-1] for line in lines if line.startswith("| `")}
     assert [feature.__name__ for feature in MORE_FEATURES] == list(BARS_BEFORE)
+    assert {name: documented[name] for name in BARS_BEFORE} == {name: f"{n}" for name, n in BARS_BEFORE.items()}
+    assert set(CONTEXT) < documented.keys()
     assert max(BARS_BEFORE.values()) == 250
 
 

@@ -12,6 +12,9 @@ from boursomatic_assets.pieces import Piecewise
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.tables import Reader
 
+BARS_OF_A_PIECE = 300_000
+"""A row's text has some 900 bytes, and takes 1.5 kB while it is made."""
+
 
 @dg.asset(
     ins={"price_bars": dg.AssetIn(partition_mapping=SAME_MARKET_LOOKBACK)},
@@ -34,4 +37,4 @@ def features(context: dg.AssetExecutionContext, price_bars: Reader) -> Piecewise
         seen = price_bars(part.looking_back(LOOKBACK))
         return indicators.features(seen, part.market.sessions(), part.start)
 
-    return Piecewise(slices_of_run(context), computed, lookback=LOOKBACK)
+    return Piecewise(slices_of_run(context), computed, bars=BARS_OF_A_PIECE, lookback=LOOKBACK)
