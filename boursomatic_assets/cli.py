@@ -97,6 +97,21 @@ def recommendations(
     click.echo(views.as_json(advice) if as_json else views.as_table(advice))
 
 
+@main.command("track-record")
+@click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
+@click.option("--market", type=click.Choice(MARKETS), help="One market instead of both.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+@one_line_errors
+def track_record(profile: str | None, market: str | None, as_json: bool) -> None:
+    """Show what became of past advice, and how often a confidence was right."""
+    from boursomatic_assets import migrate, views
+    from boursomatic_assets.database import engine
+
+    migrate.require_current(engine())
+    found = views.track_record(profile, market)
+    click.echo(views.track_record_as_json(found) if as_json else views.track_record_as_table(found))
+
+
 @main.command()
 @click.argument("symbol")
 @click.option("--from", "start", type=DATE, required=True, help="First date.")

@@ -4,7 +4,14 @@ import os
 
 import dagster as dg
 
-from boursomatic_assets import automation, checks, checks_of_15m_bars, checks_of_bars, checks_of_series
+from boursomatic_assets import (
+    automation,
+    checks,
+    checks_of_15m_bars,
+    checks_of_bars,
+    checks_of_series,
+    checks_of_track_record,
+)
 from boursomatic_assets.assets import (
     archive_15m,
     features,
@@ -13,6 +20,7 @@ from boursomatic_assets.assets import (
     price_bars,
     price_bars_15m,
     recommendations,
+    track_record,
 )
 from boursomatic_assets.assets.common import OWNERS, about
 from boursomatic_assets.io_manager import PostgresIOManager
@@ -24,7 +32,7 @@ GROUPS = {
     "intraday": [price_bars_15m, archive_15m],
     "features": [features],
     "models": [model_versions],
-    "recommendations": [recommendations],
+    "recommendations": [recommendations, track_record],
 }
 
 users = dg.AssetSpec(
@@ -45,7 +53,9 @@ defs = dg.Definitions(
             for asset in dg.load_assets_from_modules(modules, group_name=group)
         ),
     ],
-    asset_checks=dg.load_asset_checks_from_modules([checks, checks_of_bars, checks_of_series, checks_of_15m_bars]),
+    asset_checks=dg.load_asset_checks_from_modules(
+        [checks, checks_of_bars, checks_of_series, checks_of_15m_bars, checks_of_track_record]
+    ),
     jobs=automation.jobs,
     schedules=automation.schedules,
     resources={

@@ -19,7 +19,7 @@ from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.partitions import partition_key
 from boursomatic_assets.slices import require_closed, slices_of
 
-STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recommendations"))
+STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recommendations", "track_record"))
 """Assets that share a run. A model learns from both markets, so both end the first stage before the second."""
 
 ASSETS = tuple(asset for stage in STAGES for asset in stage)

@@ -16,6 +16,7 @@ GROUPS = {
     "features": "features",
     "model_versions": "models",
     "recommendations": "recommendations",
+    "track_record": "recommendations",
 }
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 SPECS = {spec.key.to_user_string(): spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
@@ -61,6 +62,7 @@ def test_every_edge_of_the_graph_is_there() -> None:
         "features": ["price_bars"],
         "model_versions": ["features", "price_bars"],
         "recommendations": ["features", "model_versions", "price_bars"],
+        "track_record": ["price_bars", "recommendations"],
     }
 
 
