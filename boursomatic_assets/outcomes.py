@@ -129,4 +129,4 @@ def _touches(rows: pl.DataFrame, bars: pl.DataFrame) -> tuple[pl.Series, pl.Seri
         name[open_[stopped]] = "stop"
         place[open_[reached | stopped]] = now[reached | stopped]
     touched_on = bars["ts"].gather(pl.Series(place).replace(-1, None))
-    return pl.Series("first_touched", name, dtype=pl.String), touched_on.alias("touched_on")
+    return pl.Series("first_touched", name.tolist(), dtype=pl.String), touched_on.alias("touched_on")

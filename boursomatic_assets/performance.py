@@ -114,8 +114,6 @@ def reliability(found: Figures) -> str:
 
 def headlines(found: Figures) -> dict[str, float]:
     """The numbers to follow over time: pieces of advice scored, share of hits, expected calibration error."""
-    known = {"hit_rate": found.hit_rate, "calibration_error": found.calibration_error}
-    return {
-        "scored": found.labels["n"].sum(),
-        **{name: value for name, value in known.items() if value is not None},
-    }
+    numbers = {"hit_rate": found.hit_rate, "calibration_error": found.calibration_error}
+    known = {name: number for name, number in numbers.items() if number is not None}
+    return {"scored": sum(found.labels["n"].to_list()), **known}

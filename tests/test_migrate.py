@@ -83,7 +83,7 @@ def test_plain_alembic_works_and_shows_no_password(database: Engine, monkeypatch
         ran = alembic(*words.split())
         assert ran.returncode == 0, ran.stderr
         assert password not in ran.stdout + ran.stderr
-    assert migrate.current(database) == "0002"
+    assert migrate.current(database) == "0003"
 
 
 def test_plain_alembic_says_in_one_line_that_no_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
