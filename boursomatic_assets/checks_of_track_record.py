@@ -4,8 +4,11 @@ What belongs here: what is counted as a breach there, worked out in SQL apart fr
 Kept elsewhere: how Dagster runs and shows a promise (`promises.py`).
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
+from boursomatic_assets.checks import stale
 from boursomatic_assets.checks_of_bars import INSTRUMENT, MINE
 from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.promises import Finding, count, promise, unique
@@ -57,3 +60,9 @@ def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
         " OR NOT (t.touched_on > t.as_of AND t.touched_on <= t.ts)"
     )
     return count(connection, f"{SCORES} AND ({wrong})", bounds(part))
+
+
+@promise("track_record", blocking=False)
+def scores_follow_their_advice(connection: Connection, parts: Sequence[Slice]) -> Finding:
+    """No advice or bar changed after the sessions that it is scored on, or may be, were computed."""
+    return stale(connection, "track_record", parts)

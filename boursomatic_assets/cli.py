@@ -136,13 +136,13 @@ def bars(
 @main.command()
 @one_line_errors
 def refresh() -> None:
-    """Compute anew the features that do not follow their bars; published advice stays as it is."""
+    """Compute anew what does not follow its bars: features and scores; published advice stays as it is."""
     _ready()
     from boursomatic_assets import runs
 
-    planned = runs.of_stale_features()
+    planned = runs.of_what_is_stale()
     if not planned:
-        click.echo("no features are stale")
+        click.echo("no features or scores are stale")
     _carry_out(planned)
 
 

@@ -71,11 +71,11 @@ def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> l
     return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
 
 
-def of_stale_features() -> list[Run]:
-    """The runs that let features follow their bars again."""
+def of_what_is_stale() -> list[Run]:
+    """The runs that let features follow their bars again, and scores their advice; advice stays as published."""
     with database.engine().connect() as connection:
-        stale = [one for one in computed.stale(connection) if one.asset == "features"]
-    return [Run(("features",), one.market.name, one.sessions[0], one.sessions[-1]) for one in stale]
+        stale = [one for one in computed.stale(connection) if one.asset != "recommendations"]
+    return [Run((one.asset,), one.market.name, one.sessions[0], one.sessions[-1]) for one in stale]
 
 
 def of_whole_past(symbol: str) -> list[Run]:

@@ -24,7 +24,15 @@ from boursomatic_assets.sources import Source, open_source
 from boursomatic_assets.sources.simulated import Simulated
 
 FIRST, LAST = dt.date(2023, 1, 3), dt.date(2024, 2, 29)
-TABLES = ("instruments", "price_bars", "features", "model_versions", "recommendations", "rejected_bars")
+TABLES = (
+    "instruments",
+    "price_bars",
+    "features",
+    "model_versions",
+    "recommendations",
+    "track_record",
+    "rejected_bars",
+)
 
 
 class Folder(BarSource):

@@ -85,6 +85,7 @@ ALL = (
     f"materialize features {DAY} US",
     f"backfill --from {DAY} --to {DAY}",
     "recommendations",
+    "track-record",
     "status",
 )
 
@@ -266,10 +267,11 @@ def test_what_a_correction_makes_stale_is_said_and_refreshed(dagster_home: Engin
     before = rows(dagster_home, advice)
     result = boursomatic("refresh")
     assert result.exit_code == 0
-    assert "[1/1] features                           US       2024-02-28 .. 2024-02-29" in result.output
+    assert "[1/2] features                           US       2024-02-28 .. 2024-02-29" in result.output
+    assert "[2/2] track_record                       US       2024-02-28 .. 2024-02-29" in result.output
     assert "stale:            features" not in boursomatic("status").output
     assert rows(dagster_home, advice) == before
-    assert boursomatic("refresh").output == "no features are stale\n"
+    assert boursomatic("refresh").output == "no features or scores are stale\n"
 
 
 def test_bars_are_shown_as_they_are_and_as_they_were(filled: Engine) -> None:

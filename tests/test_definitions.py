@@ -93,6 +93,7 @@ def test_what_is_only_strange_or_stale_stops_nothing() -> None:
         "features_follow_their_bars",
         "versions_follow_what_they_learned_from",
         "advice_follows_its_features",
+        "scores_follow_their_advice",
         "bars_are_usual",
         "series_stand_on_one_basis",
         "no_symbol_was_reused",

@@ -16,7 +16,12 @@ CUT = dt.date(2024, 1, 10)
 """The session that is looked at: three versions after the first, in the middle of a month."""
 
 MADE = ("features", "model_versions", "recommendations")
-EMPTY = ("DELETE FROM recommendations", "DELETE FROM model_versions", "DELETE FROM features")
+EMPTY = (
+    "DELETE FROM track_record",
+    "DELETE FROM recommendations",
+    "DELETE FROM model_versions",
+    "DELETE FROM features",
+)
 
 
 def published(engine: Engine, market: str, last: dt.date = CUT, first: dt.date = FIRST) -> dict[str, pl.DataFrame]:
@@ -88,6 +93,7 @@ def test_paris_publishes_without_knowing_new_york_of_the_same_date(filled: Engin
     then = published(filled, "EURONEXT", due, due)
     execute(
         filled,
+        "DELETE FROM track_record WHERE as_of >= '2024-02-01'",
         "DELETE FROM recommendations WHERE as_of >= '2024-02-01'",
         "DELETE FROM model_versions WHERE as_of >= '2024-02-01'",
         "DELETE FROM features f USING instruments i WHERE i.id = f.instrument_id"

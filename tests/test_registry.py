@@ -19,7 +19,7 @@ VERSIONS = (
     "SELECT version, params_hash, metrics_json::text, model_path, as_of, is_active"
     " FROM model_versions ORDER BY as_of"
 )
-FORGET = "DELETE FROM recommendations", "DELETE FROM model_versions"
+FORGET = "DELETE FROM track_record", "DELETE FROM recommendations", "DELETE FROM model_versions"
 
 
 def versions(engine: Engine) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def test_exactly_the_newest_promoted_version_is_active(filled: Engine) -> None:
 
 def test_a_historical_backfill_does_not_steal_the_active_place(filled: Engine) -> None:
     """The oldest version is lost, and its month is computed again."""
-    execute(filled, "DELETE FROM recommendations", "DELETE FROM model_versions WHERE version = 'v2023.09.01'")
+    execute(filled, *FORGET[:2], "DELETE FROM model_versions WHERE version = 'v2023.09.01'")
     trained = registry.train_due(dt.date(2023, 9, 29), Parameters())
     assert [version.version for version in trained] == ["v2023.09.01"]
     assert trained[0].promoted
