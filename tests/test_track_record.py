@@ -76,8 +76,9 @@ def test_what_stands_is_scored_when_a_session_is_computed_again(filled: Engine) 
         filled,
         f"UPDATE recommendations SET superseded_at = now(), is_active = false {on}",
         "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
-        " horizon_days, features_snapshot, is_active, as_of) SELECT gen_random_uuid(), instrument_id, model_version_id, profile,"
-        f" label, confidence, 10, features_snapshot, false, as_of FROM recommendations {on}",
+        " horizon_days, features_snapshot, is_active, as_of) SELECT gen_random_uuid(), instrument_id,"
+        " model_version_id, profile, label, confidence, 10, features_snapshot, false, as_of"
+        f" FROM recommendations {on}",
     )
     bring_up_to_date(dt.date(2024, 2, 13), dt.date(2024, 2, 13), ONE, ("US",))
     moved = rows(filled, f"SELECT DISTINCT ts::date, horizon_days FROM track_record {on} ORDER BY ts")
