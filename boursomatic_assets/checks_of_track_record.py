@@ -32,7 +32,7 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
     given = {**bounds(part), "sessions": seen, "first": seen[0]}
     of_advice = "t.recommendation_id = r.id AND t.ts = e.session"
     unscored = f"{due} AND NOT EXISTS (SELECT FROM track_record t WHERE {of_advice})"
-    other = f"{SCORES} AND t.recommendation_id NOT IN (SELECT r.id FROM {due})"
+    other = f"{SCORES} AND NOT EXISTS (SELECT FROM {due} AND {of_advice})"
     return (
         count(connection, unscored, given)
         + count(connection, other, given)

@@ -32,7 +32,7 @@ def reliability(points: Sequence[Point]) -> str:
         f' font-family="sans-serif" font-size="11" fill="{INK}">'
         f'<rect width="{whole}" height="{whole}" fill="#fff"/>'
         f"{grid}{diagonal}{dots}"
-        f'<text x="{whole / 2}" y="{whole - 6}" text-anchor="middle">confidence</text>'
+        f'<text x="{whole / 2}" y="{whole - 14}" text-anchor="middle">confidence</text>'
         f'<text text-anchor="middle" transform="translate(12 {whole / 2}) rotate(-90)">share right</text>'
         "</svg>"
     )
