@@ -116,7 +116,7 @@ def _touches(rows: pl.DataFrame, bars: pl.DataFrame) -> tuple[pl.Series, pl.Seri
     """
     sign = rows["label"].replace_strict({"BUY": 1.0, "SELL": -1.0}, default=None, return_dtype=pl.Float64)
     stop, target = ((sign * rows[name]).to_numpy() for name in ("stop_loss", "take_profit"))  # NaN: never touched
-    rises, lows, highs = (sign == 1).to_numpy(), bars["l"].to_numpy(), bars["h"].to_numpy()
+    rises, lows, highs = (rows["label"] == "BUY").to_numpy(), bars["l"].to_numpy(), bars["h"].to_numpy()
     last = rows["last"].fill_null(-1).to_numpy()
     first = rows["first"].fill_null(bars.height).to_numpy()
     name, place = np.full(rows.height, None, dtype=object), np.full(rows.height, -1, dtype=np.int64)

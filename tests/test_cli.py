@@ -242,6 +242,22 @@ def test_the_table_shows_every_advice(filled: Engine) -> None:
         assert all(label in line for line in lines)
 
 
+def test_the_track_record_is_shown_as_tables_and_as_json(filled: Engine) -> None:
+    shown = json.loads(boursomatic("track-record", "--market", "US", "--profile", "moderate", "--json").stdout)
+    scored = (
+        "SELECT label, count(*) AS n FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
+        " WHERE exchange <> 'EURONEXT' AND profile = 'moderate' GROUP BY label ORDER BY label"
+    )
+    assert [{"label": row["label"], "n": row["n"]} for row in shown["labels"]] == rows(filled, scored)
+    result = boursomatic("track-record", "--market", "US", "--profile", "moderate")
+    assert all(f"| moderate   {row['label']}" in result.output for row in shown["labels"])
+    assert result.output.endswith(f"\nexpected calibration error {shown['calibration_error']:.3f}\n")
+
+
+def test_without_a_track_record_it_is_said_what_to_do(migrated: Engine) -> None:
+    assert "no advice has reached the end of its horizon" in refusal(boursomatic("track-record"))
+
+
 def test_status_says_what_is_there(filled: Engine) -> None:
     result = boursomatic("status")
     assert result.exit_code == 0
