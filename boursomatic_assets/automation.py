@@ -23,7 +23,7 @@ ARCHIVE = dg.AssetSelection.assets("archive_15m")
 market_session = dg.define_asset_job(
     "market_session",
     selection=dg.AssetSelection.all() - INTRADAY - ARCHIVE,
-    description="One session of one market: from its bars through to its recommendations, with all checks.",
+    description="One session of one market: from its bars through to its recommendations and the track record.",
 )
 market_session_15m = dg.define_asset_job(
     "market_session_15m",

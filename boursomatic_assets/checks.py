@@ -60,7 +60,7 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
 @promise("features", blocking=False)
 def features_follow_their_bars(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No bar changed after the features of its session, or of a later one that looks back on it, were computed."""
-    return _stale(connection, "features", parts)
+    return stale(connection, "features", parts)
 
 
 # --- recommendations
@@ -153,7 +153,7 @@ def advice_follows_its_features(connection: Connection, parts: Sequence[Slice]) 
 
     What was published stays; computed anew, it is superseded.
     """
-    return _stale(connection, "recommendations", parts)
+    return stale(connection, "recommendations", parts)
 
 
 # --- users
@@ -165,11 +165,11 @@ def one_account_per_email(connection: Connection) -> Finding:
     return unique(connection, "uq_users_email", "users", "email")
 
 
-def _stale(connection: Connection, asset: str, parts: Sequence[Slice]) -> Finding:
+def stale(connection: Connection, asset: str, parts: Sequence[Slice]) -> Finding:
     """A warning for each session that does not follow its inputs, as far on as a slice is looked back on."""
     found: set[tuple[str, dt.date]] = set()
     for part in parts:
-        stale = computed.stale_sessions(connection, asset, part.looking_ahead(LOOKBACK))
-        found |= {(part.market.name, session) for session in stale}
+        late = computed.stale_sessions(connection, asset, part.looking_ahead(LOOKBACK))
+        found |= {(part.market.name, session) for session in late}
     sessions = sorted(session for _, session in found)
     return Finding(warnings=len(found), figures={"sessions": f"{sessions[0]} .. {sessions[-1]}"} if found else {})

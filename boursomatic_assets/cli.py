@@ -99,6 +99,21 @@ def recommendations(
     click.echo(views.as_json(advice) if as_json else views.as_table(advice))
 
 
+@main.command("track-record")
+@click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
+@click.option("--market", type=click.Choice(MARKETS), help="One market instead of both.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+@one_line_errors
+def track_record(profile: str | None, market: str | None, as_json: bool) -> None:
+    """Show what became of past advice, and how often a confidence was right."""
+    from boursomatic_assets import migrate, views
+    from boursomatic_assets.database import engine
+
+    migrate.require_current(engine())
+    found = views.track_record(profile, market)
+    click.echo(views.track_record_as_json(found) if as_json else views.track_record_as_table(found))
+
+
 @main.command()
 @click.argument("symbol")
 @click.option("--from", "start", type=DATE, required=True, help="First date.")
@@ -123,13 +138,13 @@ def bars(
 @main.command()
 @one_line_errors
 def refresh() -> None:
-    """Compute anew the features that do not follow their bars; published advice stays as it is."""
+    """Compute anew what does not follow its bars: features and scores; published advice stays as it is."""
     _ready()
     from boursomatic_assets import runs
 
-    planned = runs.of_stale_features()
+    planned = runs.of_what_is_stale()
     if not planned:
-        click.echo("no features are stale")
+        click.echo("no features or scores are stale")
     _carry_out(planned)
 
 

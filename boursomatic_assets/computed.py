@@ -20,6 +20,7 @@ from boursomatic_assets import frames
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.models import ComputedSession
+from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import quote, stage
 
@@ -28,6 +29,7 @@ COMPUTED_SESSIONS: Table = ComputedSession.__table__
 INPUTS = {
     "features": {"price_bars": LOOKBACK},
     "recommendations": {"features": 0, "price_bars": 0},
+    "track_record": {"recommendations": LONGEST_HORIZON, "price_bars": LONGEST_HORIZON},
 }
 """What an asset's session is computed from, and how many sessions of it before its own."""
 

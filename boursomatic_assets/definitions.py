@@ -11,6 +11,7 @@ from boursomatic_assets import (
     checks_of_bars,
     checks_of_models,
     checks_of_series,
+    checks_of_track_record,
 )
 from boursomatic_assets.assets import (
     archive_15m,
@@ -20,6 +21,7 @@ from boursomatic_assets.assets import (
     price_bars,
     price_bars_15m,
     recommendations,
+    track_record,
 )
 from boursomatic_assets.assets.common import OWNERS, about
 from boursomatic_assets.io_manager import PostgresIOManager
@@ -31,7 +33,7 @@ GROUPS = {
     "intraday": [price_bars_15m, archive_15m],
     "features": [features],
     "models": [model_versions],
-    "recommendations": [recommendations],
+    "recommendations": [recommendations, track_record],
 }
 
 users = dg.AssetSpec(
@@ -53,7 +55,14 @@ defs = dg.Definitions(
         ),
     ],
     asset_checks=dg.load_asset_checks_from_modules(
-        [checks, checks_of_bars, checks_of_models, checks_of_series, checks_of_15m_bars]
+        [
+            checks,
+            checks_of_bars,
+            checks_of_models,
+            checks_of_series,
+            checks_of_15m_bars,
+            checks_of_track_record,
+        ]
     ),
     jobs=automation.jobs,
     schedules=automation.schedules,

@@ -33,8 +33,11 @@ def of_rows(frame: pl.DataFrame) -> pl.Series:
     since 1970. Two rows of different instruments share an id as rarely as two instruments share those 60 bits.
 
     Args:
-        frame: instrument_id (text), ts (naive UTC, not before 1970), and maybe interval.
+        frame: instrument_id (text), ts (naive UTC, not before 1970), and maybe interval; or recommendation_id
+            (text): what is said of one advice has the advice's own id.
     """
+    if "recommendation_id" in frame.columns:
+        return frame["recommendation_id"].alias("id")
     instrument = _in_words(frame["instrument_id"], _instrument_part)
     time = _in_words(frame["ts"].dt.epoch("ms"), "{:012x}".format)
     interval = (

@@ -66,6 +66,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         if failed:
             yield from report.of_what_was_done(context)
             raise report.failure(failed, work.parts)
+        if work.summary:
+            report.summarise(work.parts, work.summary)
         report.of_all(context)
 
     def load_input(self, context: dg.InputContext) -> Frame | Reader:

@@ -6,8 +6,9 @@ Kept elsewhere: locks and COPY (`staging.py`), the comparison (`differences.py`)
 
 Everywhere: the stored rows are read under the slice's lock and compared here, so only a difference is sent.
 New rows are copied straight into the table. Identical rows are not touched, and sessions for which the frame
-has no row stay as they are, so that an empty delivery never wipes a full slice. The stored rows come through
-another connection, which sees what was committed: a transaction writes a slice once.
+has no row stay as they are, so that an empty delivery never wipes a full slice; unless the rows are derived from
+tables alone. The stored rows come through another connection, which sees what was committed: a transaction writes
+a slice once.
 """
 
 import dataclasses
@@ -133,7 +134,9 @@ def _difference(connection: Connection, grain: Grain, part: Slice, frame: pl.Dat
     frame = frames.check(grain.table, frame).sort(key)
     require_inside(connection, grain.table, grain.time, part, frame)
     stored = read(grain, part, tuple(frame.columns)).drop("market")
-    return difference(frame, stored.join(frame, on=grain.time, how="semi", maintain_order="left"), key)
+    if not grain.derived:
+        stored = stored.join(frame, on=grain.time, how="semi", maintain_order="left")
+    return difference(frame, stored, key)
 
 
 def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:

@@ -367,6 +367,55 @@ class Recommendation(Table, table=True):
     )
 
 
+class TrackRecord(Table, table=True):
+    """What became of one piece of advice, on the session on which its horizon ended.
+
+    Extension: the whole table, because past advice must be held against what happened, from stored rows alone.
+    A row has the id of its advice, so none is scored twice.
+    """
+
+    __tablename__ = "track_record"
+    __table_args__ = (
+        Index("uq_track_record_ts_recommendation", "ts", "recommendation_id", unique=True),
+        _one_of("profile", PROFILES),
+        _one_of("label", LABELS),
+        _one_of("outcome", LABELS),
+        _one_of("first_touched", ("stop", "target")),
+        CheckConstraint("(first_touched IS NULL) = (touched_on IS NULL)", name="touched_on"),
+        {"info": {"key": ("ts", "recommendation_id")}},
+    )
+
+    id: UUID = _id("Unique score identifier: that of the recommendation")
+    recommendation_id: UUID = Field(foreign_key="recommendations.id", description="Advice that is scored")
+    instrument_id: UUID = Field(foreign_key="instruments.id", description="Instrument of the advice")
+    ts: NaiveDatetime = Field(description="Session that scores it: the last one of its horizon")
+    profile: str = Field(sa_type=String(50), description="Risk profile of the advice")
+    label: str = Field(sa_type=String(10), description="Label that was advised")
+    as_of: NaiveDatetime = Field(description="The session close that the advice speaks for")
+    horizon_days: int = Field(description="Sessions of the market from the advice to `ts`")
+    confidence: float = Field(description="Probability that was given to the label (0.0-1.0)")
+    expected_return_pct: float | None = Field(default=None, description="Return that was expected, in percent")
+    realised_return_pct: float | None = Field(
+        default=None,
+        description="Return from the close advised on to the last close of the horizon, in percent; null: the bar"
+        " advised on is gone",
+    )
+    outcome: str | None = Field(
+        default=None,
+        sa_type=String(10),
+        description="Label that happened; null without a return or the volatility advised on",
+    )
+    hit: bool | None = Field(default=None, description="Whether the label advised is the label that happened")
+    first_touched: str | None = Field(
+        default=None,
+        sa_type=String(10),
+        description="What daily highs and lows touched first: 'stop' (also if both in one session), 'target' or"
+        " neither; HOLD has none",
+    )
+    touched_on: NaiveDatetime | None = Field(default=None, description="Session on which it was touched")
+    created_at: NaiveDatetime = _now("Record creation")
+
+
 class RejectedBar(Table, table=True):
     """One refused row of a delivery, as it came, with the reason.
 

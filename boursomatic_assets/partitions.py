@@ -16,6 +16,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, MULTIDIM
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.lookback import LookBack
 from boursomatic_assets.markets import MARKETS, all_sessions, market_named
+from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.slices import Slice, slices_of
 
 START = dt.date.fromisoformat(os.environ.get("BOURSOMATIC_START", "2000-01-03"))
@@ -52,13 +53,20 @@ def _mapping(date: dg.PartitionMapping, market: dg.PartitionMapping) -> LookBack
     )
 
 
-SAME_MARKET_LOOKBACK = _mapping(
-    dg.TimeWindowPartitionMapping(
-        start_offset=-(LOOKBACK + CLOSED_DATES_IN_LOOKBACK), allow_nonexistent_upstream_partitions=True
-    ),
-    dg.IdentityPartitionMapping(),
-)
+def _same_market(sessions: int) -> LookBack:
+    return _mapping(
+        dg.TimeWindowPartitionMapping(
+            start_offset=-(sessions + CLOSED_DATES_IN_LOOKBACK), allow_nonexistent_upstream_partitions=True
+        ),
+        dg.IdentityPartitionMapping(),
+    )
+
+
+SAME_MARKET_LOOKBACK = _same_market(LOOKBACK)
 """A session and the LOOKBACK sessions before it, of its own market."""
+
+HORIZON_LOOKBACK = _same_market(LONGEST_HORIZON)
+"""A session and all before it whose advice may end with it, of its own market."""
 
 EVERYTHING_BEFORE = _mapping(
     dg.TimeWindowPartitionMapping(start_offset=-20_000, end_offset=-1, allow_nonexistent_upstream_partitions=True),

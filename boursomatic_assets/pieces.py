@@ -7,9 +7,10 @@ A run may hold a day or ten years; a piece fits into memory. A row is the same w
 in, so a range may be cut anywhere, and cut again around a date that fails.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Any
 
 import polars as pl
 
@@ -33,12 +34,14 @@ class Piecewise:
         bars: instruments x dates of a piece, at most; what a bar takes depends on the asset.
         lookback: sessions that `compute` reads before a slice. No piece is shorter, or most of what is read
             would be read for nothing.
+        summary: what to say of a market after a run, asked with its last slice, and shown at its newest date.
     """
 
     parts: Sequence[Slice]
     compute: Callable[[Slice], Rows]
     bars: int = 500_000
     lookback: int = 0
+    summary: Callable[[Slice], Mapping[str, Any]] | None = None
 
     @classmethod
     def of(cls, frame: pl.DataFrame, time: str, parts: Sequence[Slice]) -> "Piecewise":

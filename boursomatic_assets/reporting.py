@@ -5,7 +5,7 @@ Kept elsewhere: what is worth reporting of a model (`assets/model_versions.py`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -46,6 +46,11 @@ class Report:
             self.rejected.update(rows.rejected["id"])  # a row without a time comes with every piece
             self.judged.update({outcome: rows.total(outcome) for outcome in ("delivered", "merged", "repaired")})
             self.judged["rejected"] = len(self.rejected)
+
+    def summarise(self, parts: Sequence[Slice], summary: Callable[[Slice], Mapping[str, Any]]) -> None:
+        """Say something of each market as a whole, at the newest date of the run."""
+        for part in {part.market.name: part for part in parts}.values():
+            self.partitions[partition_key(part.dates[-1], part.market.name)] |= summary(part)
 
     def of_all(self, context: dg.OutputContext) -> None:
         """Attach what was gathered to the materialisations that Dagster makes of a step that succeeds."""

@@ -19,7 +19,7 @@ from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.partitions import partition_key
 from boursomatic_assets.slices import require_closed, slices_of
 
-STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recommendations"))
+STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recommendations", "track_record"))
 """Assets that share a run. A model learns from both markets, so both end the first stage before the second."""
 
 ASSETS = tuple(asset for stage in STAGES for asset in stage)
@@ -71,11 +71,11 @@ def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> l
     return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
 
 
-def of_stale_features() -> list[Run]:
-    """The runs that let features follow their bars again."""
+def of_what_is_stale() -> list[Run]:
+    """The runs that let features follow their bars again, and scores their advice; advice stays as published."""
     with database.engine().connect() as connection:
-        stale = [one for one in computed.stale(connection) if one.asset == "features"]
-    return [Run(("features",), one.market.name, one.sessions[0], one.sessions[-1]) for one in stale]
+        stale = [one for one in computed.stale(connection) if one.asset != "recommendations"]
+    return [Run((one.asset,), one.market.name, one.sessions[0], one.sessions[-1]) for one in stale]
 
 
 def of_whole_past(symbol: str) -> list[Run]:

@@ -17,7 +17,7 @@ from sqlalchemy.types import JSON, Text, Uuid
 
 from boursomatic_assets import frames
 from boursomatic_assets.database import arrow_connection
-from boursomatic_assets.models import Feature, Instrument, PriceBar, Recommendation
+from boursomatic_assets.models import Feature, Instrument, PriceBar, Recommendation, TrackRecord
 from boursomatic_assets.slices import Slice
 
 INSTRUMENTS: Table = Instrument.__table__
@@ -29,6 +29,8 @@ class Grain:
 
     `time` is the column that sessions are cut by, `own` the condition, of one column, for the rows that are the
     asset's, `supersedes` says that replaced rows are archived instead of changed, and `interval` is that of bars.
+    `derived` says that all it is computed from is in other tables: a session without a row then really has none,
+    while for others nothing may have been delivered.
     """
 
     table: Table
@@ -36,6 +38,7 @@ class Grain:
     own: str = "id IS NOT NULL"
     supersedes: bool = False
     interval: str = "daily"
+    derived: bool = False
 
 
 GRAINS = {
@@ -43,6 +46,7 @@ GRAINS = {
     "price_bars_15m": Grain(PriceBar.__table__, "ts", "interval = '15m'", interval="15m"),
     "features": Grain(Feature.__table__, "ts"),
     "recommendations": Grain(Recommendation.__table__, "as_of", "superseded_at IS NULL", supersedes=True),
+    "track_record": Grain(TrackRecord.__table__, "ts", derived=True),
 }
 
 
@@ -65,9 +69,9 @@ class Reader:
 
     grain: Grain
 
-    def __call__(self, part: Slice) -> pl.DataFrame:
+    def __call__(self, part: Slice, names: tuple[str, ...] = ()) -> pl.DataFrame:
         """The rows of a slice, as `read` gives them."""
-        return read(self.grain, part)
+        return read(self.grain, part, names)
 
 
 def read_table(table: Table) -> pl.DataFrame:

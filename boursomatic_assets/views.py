@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Select, Table, select, text
 
-from boursomatic_assets import computed, database, decisions, migrate
+from boursomatic_assets import computed, database, decisions, migrate, performance
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
+from boursomatic_assets.performance import Figures, readable
 from boursomatic_assets.revisions import read_bars
 from boursomatic_assets.slices import slices_of
 
@@ -62,6 +63,21 @@ def recommendations(
     return advice
 
 
+def track_record(profile: str | None = None, market: str | None = None) -> Figures:
+    """How past advice did, of all profiles and markets or of one.
+
+    Raises:
+        ValueError: no horizon has ended yet.
+    """
+    with database.engine().connect() as connection:
+        found = performance.figures(connection, profile, market)
+    if found.labels.is_empty():
+        raise ValueError(
+            "no advice has reached the end of its horizon: run `boursomatic backfill` further on first"
+        )
+    return found
+
+
 def bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime | None) -> pl.DataFrame:
     """An instrument's bars on some dates, as they are known now or were known at a past moment.
 
@@ -100,6 +116,20 @@ def as_table(advice: pl.DataFrame) -> str:
 def bars_as_table(found: pl.DataFrame) -> str:
     """Bars as a table; `known_from` is since when each is known so, in UTC."""
     return as_text_table(found.with_columns(pl.col("ts", "known_from").dt.strftime("%Y-%m-%d %H:%M:%S")))
+
+
+def track_record_as_table(found: Figures) -> str:
+    """Figures of past advice as two tables, and the expected calibration error."""
+    error = (
+        "" if found.calibration_error is None else f"\nexpected calibration error {found.calibration_error:.3f}"
+    )
+    return f"{as_text_table(readable(found.labels))}\n{as_text_table(readable(found.bins))}{error}"
+
+
+def track_record_as_json(found: Figures) -> str:
+    """Figures of past advice as a JSON object; shares are fractions, returns are in percent."""
+    tables = {"labels": found.labels.to_dicts(), "bins": found.bins.to_dicts()}
+    return json.dumps({**tables, "calibration_error": found.calibration_error}, indent=2)
 
 
 def as_text_table(shown: pl.DataFrame) -> str:

@@ -25,9 +25,15 @@ from boursomatic_assets.sources.simulated import Simulated
 
 FIRST, LAST = dt.date(2023, 1, 3), dt.date(2024, 2, 29)
 TABLES = (
-    "instruments", "price_bars", "features", "model_versions", "model_decisions", "recommendations",
+    "instruments",
+    "price_bars",
+    "features",
+    "model_versions",
+    "model_decisions",
+    "recommendations",
+    "track_record",
     "rejected_bars",
-)  # fmt: skip
+)
 
 
 class Folder(BarSource):

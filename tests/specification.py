@@ -217,6 +217,26 @@ delivered_at             | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 
 uq_delivered_sessions on (market, session, interval) UNIQUE
 """,
+    "track_record": """
+id                       | UUID         | PK
+recommendation_id        | UUID         | FK(recommendations.id), NOT NULL
+instrument_id            | UUID         | FK(instruments.id), NOT NULL
+ts                       | TIMESTAMP    | NOT NULL
+profile                  | VARCHAR(50)  | NOT NULL
+label                    | VARCHAR(10)  | NOT NULL
+as_of                    | TIMESTAMP    | NOT NULL
+horizon_days             | INTEGER      | NOT NULL
+confidence               | FLOAT        | NOT NULL
+expected_return_pct      | FLOAT        | NULL
+realised_return_pct      | FLOAT        | NULL
+outcome                  | VARCHAR(10)  | NULL
+hit                      | BOOLEAN      | NULL
+first_touched            | VARCHAR(10)  | NULL
+touched_on               | TIMESTAMP    | NULL
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+uq_track_record_ts_recommendation on (ts, recommendation_id) UNIQUE
+""",
     "computed_sessions": """
 id                       | UUID         | PK
 asset                    | VARCHAR(50)  | NOT NULL

@@ -310,6 +310,44 @@ DAMAGES = [
         change("features", "ret_1d = 0.5, created_at = now() + interval '1 second'"),
         warnings=3,
     ),
+    damage("all_due_advice_is_scored_once", remove("track_record", 2), errors=2),
+    damage("all_due_advice_is_scored_once", change("track_record", "ts = ts - interval '1 day'"), errors=2),
+    damage(
+        "all_due_advice_is_scored_once",
+        "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
+        f" (SELECT recommendation_id FROM track_record WHERE id IN {some('track_record', 2)})",
+        errors=2,
+    ),
+    damage(
+        "all_due_advice_is_scored_once",
+        without("track_record", "pk_track_record"),
+        "DROP INDEX uq_track_record_ts_recommendation",
+        f"INSERT INTO track_record SELECT * FROM track_record WHERE id IN {some('track_record', 2)}",
+        errors=3,
+    ),
+    *(
+        damage("scores_agree_with_the_bars", change("track_record", f"realised_return_pct = {wrong}", 2), errors=2)
+        for wrong in ("realised_return_pct + 0.001", "NULL", "'NaN'")
+    ),
+    *(
+        damage("hits_are_what_was_advised", change("track_record", change_, 2, "label = 'BUY'"), errors=2)
+        for change_ in (
+            "hit = NOT hit",
+            "hit = NULL",
+            "first_touched = 'stop', touched_on = ts + interval '1 day'",
+        )
+    ),
+    damage(
+        "hits_are_what_was_advised",
+        change("track_record", "first_touched = 'stop', touched_on = ts", 2, "label = 'HOLD'"),
+        errors=2,
+    ),
+    damage(
+        "scores_follow_their_advice",
+        "UPDATE computed_sessions SET changed_at = clock_timestamp() WHERE asset = 'recommendations'"
+        " AND market = 'US' AND session = '2024-02-28'",
+        warnings=2,
+    ),
     damage(
         "one_account_per_email",
         without("users", "uq_users_email"),

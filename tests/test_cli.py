@@ -85,6 +85,7 @@ ALL = (
     f"materialize features {DAY} US",
     f"backfill --from {DAY} --to {DAY}",
     "recommendations",
+    "track-record",
     "status",
 )
 
@@ -241,6 +242,22 @@ def test_the_table_shows_every_advice(filled: Engine) -> None:
         assert all(label in line for line in lines)
 
 
+def test_the_track_record_is_shown_as_tables_and_as_json(filled: Engine) -> None:
+    shown = json.loads(boursomatic("track-record", "--market", "US", "--profile", "moderate", "--json").stdout)
+    scored = (
+        "SELECT label, count(*) AS n FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
+        " WHERE exchange <> 'EURONEXT' AND profile = 'moderate' GROUP BY label ORDER BY label"
+    )
+    assert [{"label": row["label"], "n": row["n"]} for row in shown["labels"]] == rows(filled, scored)
+    result = boursomatic("track-record", "--market", "US", "--profile", "moderate")
+    assert all(f"| moderate   {row['label']}" in result.output for row in shown["labels"])
+    assert result.output.endswith(f"\nexpected calibration error {shown['calibration_error']:.3f}\n")
+
+
+def test_without_a_track_record_it_is_said_what_to_do(migrated: Engine) -> None:
+    assert "no advice has reached the end of its horizon" in refusal(boursomatic("track-record"))
+
+
 def test_status_says_what_is_there(filled: Engine) -> None:
     result = boursomatic("status")
     assert result.exit_code == 0
@@ -266,10 +283,11 @@ def test_what_a_correction_makes_stale_is_said_and_refreshed(dagster_home: Engin
     before = rows(dagster_home, advice)
     result = boursomatic("refresh")
     assert result.exit_code == 0
-    assert "[1/1] features                           US       2024-02-28 .. 2024-02-29" in result.output
+    assert "[1/2] features                           US       2024-02-28 .. 2024-02-29" in result.output
+    assert "[2/2] track_record                       US       2024-02-28 .. 2024-02-29" in result.output
     assert "stale:            features" not in boursomatic("status").output
     assert rows(dagster_home, advice) == before
-    assert boursomatic("refresh").output == "no features are stale\n"
+    assert boursomatic("refresh").output == "no features or scores are stale\n"
 
 
 def test_bars_are_shown_as_they_are_and_as_they_were(filled: Engine) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from boursomatic_assets import computed
 from boursomatic_assets.computed import LOOKBACK
 from boursomatic_assets.markets import MARKETS, all_sessions
+from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.slices import Slice, slices_of
 
 US = MARKETS["US"]
@@ -38,7 +39,7 @@ def compute(connection: Connection, asset: str, part: Slice, touched: list[dt.da
 def loaded(migrated: Engine) -> Iterator[Connection]:
     """Two years of bars, features and advice, each computed after what it needs."""
     with migrated.connect() as connection:
-        for asset in ("price_bars", "features", "recommendations"):
+        for asset in ("price_bars", "features", "recommendations", "track_record"):
             compute(connection, asset, WHOLE)
         yield connection
 
@@ -58,6 +59,7 @@ def test_a_corrected_bar_makes_every_session_stale_that_looks_back_on_it(loaded:
     assert [str(one) for one in computed.stale(loaded)] == [
         f"features US {SESSIONS[100]} .. {SESSIONS[100 + LOOKBACK]} (314 sessions)",
         f"recommendations US {SESSIONS[100]} .. {SESSIONS[100]} (1 sessions)",
+        f"track_record US {SESSIONS[100]} .. {SESSIONS[100 + LONGEST_HORIZON]} (61 sessions)",
     ]
 
 

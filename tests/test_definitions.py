@@ -16,6 +16,7 @@ GROUPS = {
     "features": "features",
     "model_versions": "models",
     "recommendations": "recommendations",
+    "track_record": "recommendations",
 }
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 SPECS = {spec.key.to_user_string(): spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
@@ -61,6 +62,7 @@ def test_every_edge_of_the_graph_is_there() -> None:
         "features": ["price_bars"],
         "model_versions": ["features", "price_bars"],
         "recommendations": ["features", "model_versions", "price_bars"],
+        "track_record": ["price_bars", "recommendations"],
     }
 
 
@@ -92,6 +94,7 @@ def test_what_is_only_strange_or_stale_stops_nothing() -> None:
         "versions_follow_what_they_learned_from",
         "parameters_are_those_of_the_active_model",
         "advice_follows_its_features",
+        "scores_follow_their_advice",
         "bars_are_usual",
         "series_stand_on_one_basis",
         "no_symbol_was_reused",

@@ -47,6 +47,11 @@ def test_features_have_ids_without_an_interval() -> None:
     assert identifiers.of_rows(frame.drop("interval")).to_list() == identifiers.of_rows(frame).to_list()
 
 
+def test_what_is_said_of_an_advice_has_its_id() -> None:
+    frame = bars("ACME", *DATES[:2]).with_columns(recommendation_id=pl.Series(["first", "second"]))
+    assert identifiers.of_rows(frame).to_list() == ["first", "second"]
+
+
 def test_ids_in_order_of_writing_are_sorted_and_never_repeat() -> None:
     batches = [identifiers.in_order_of_writing(1000) for _ in range(20)]
     assert all(batch.is_sorted() for batch in batches)

@@ -381,7 +381,7 @@ def test_the_newest_session_is_active_whatever_order_they_are_written_in(
     market: Engine, order: list[str], again: str
 ) -> None:
     with market.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE recommendations")
+        connection.exec_driver_sql("TRUNCATE recommendations CASCADE")
     for done, date in enumerate(order, 1):
         advise(market, date, "ACME BOLT")
         newest = max(order[:done])

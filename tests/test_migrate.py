@@ -29,23 +29,26 @@ def alembic(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_status_tells_where_the_database_is_and_what_is_pending(database: Engine) -> None:
-    head = "0003 (Where bars came from, what was known when, and what was computed from it.)"
-    assert migrate.status() == f"current: base (no migration applied)\nhead:    {head}\npending: 0001, 0002, 0003"
+    head = "0005 (What became of past advice.)"
+    assert (
+        migrate.status()
+        == f"current: base (no migration applied)\nhead:    {head}\npending: 0001, 0002, 0003, 0005"
+    )
     migrate.upgrade("0001")
     first = "0001 (The seven tables of the specification.)"
-    assert migrate.status() == f"current: {first}\nhead:    {head}\npending: 0002, 0003"
+    assert migrate.status() == f"current: {first}\nhead:    {head}\npending: 0002, 0003, 0005"
     migrate.upgrade()
     assert migrate.status() == f"current: {head}\nhead:    {head}\npending: nothing"
 
 
 def test_code_refuses_a_database_that_is_behind(database: Engine) -> None:
     with pytest.raises(
-        DatabaseError, match=r"revision base but this code needs 0003: run `boursomatic db upgrade`"
+        DatabaseError, match=r"revision base but this code needs 0005: run `boursomatic db upgrade`"
     ):
         migrate.require_current(database)
     migrate.upgrade("0001")
     with pytest.raises(
-        DatabaseError, match=r"revision 0001 but this code needs 0003: run `boursomatic db upgrade`"
+        DatabaseError, match=r"revision 0001 but this code needs 0005: run `boursomatic db upgrade`"
     ):
         migrate.require_current(database)
     migrate.upgrade()
@@ -80,7 +83,7 @@ def test_plain_alembic_works_and_shows_no_password(database: Engine, monkeypatch
         ran = alembic(*words.split())
         assert ran.returncode == 0, ran.stderr
         assert password not in ran.stdout + ran.stderr
-    assert migrate.current(database) == "0002"
+    assert migrate.current(database) == "0003"
 
 
 def test_plain_alembic_says_in_one_line_that_no_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +98,7 @@ def test_plain_alembic_says_in_one_line_that_no_database_answers(monkeypatch: py
 
 
 def test_the_script_works_from_any_folder_on_an_empty_database(database: Engine, tmp_path: Path) -> None:
-    expected = {"create": None, "migrate": "0003", "status": "0003", "rollback": None, "recreate": "0003"}
+    expected = {"create": None, "migrate": "0005", "status": "0005", "rollback": None, "recreate": "0005"}
     for action, revision in expected.items():
         ran = run(SCRIPT, action, folder=tmp_path)
         assert ran.returncode == 0, ran.stderr

@@ -17,7 +17,8 @@ CUT = dt.date(2024, 1, 10)
 
 MADE = ("features", "model_versions", "recommendations")
 EMPTY = tuple(
-    f"DELETE FROM {table}" for table in ("recommendations", "model_decisions", "model_versions", "features")
+    f"DELETE FROM {table}"
+    for table in ("track_record", "recommendations", "model_decisions", "model_versions", "features")
 )
 
 
@@ -90,6 +91,7 @@ def test_paris_publishes_without_knowing_new_york_of_the_same_date(filled: Engin
     then = published(filled, "EURONEXT", due, due)
     execute(
         filled,
+        "DELETE FROM track_record WHERE as_of >= '2024-02-01'",
         "DELETE FROM recommendations WHERE as_of >= '2024-02-01'",
         "DELETE FROM model_decisions WHERE effective_at >= '2024-02-01'",
         "DELETE FROM model_versions WHERE as_of >= '2024-02-01'",

@@ -23,7 +23,9 @@ VERSIONS = (
     " (SELECT s.version FROM model_versions s WHERE s.id = speaker_id) AS speaker, reason, numbers::text,"
     " decided_by FROM model_versions v LEFT JOIN model_decisions ON version_id = v.id ORDER BY as_of"
 )
-FORGET = "DELETE FROM recommendations", "DELETE FROM model_decisions", "DELETE FROM model_versions"
+FORGET = tuple(
+    f"DELETE FROM {table}" for table in ("track_record", "recommendations", "model_decisions", "model_versions")
+)
 
 
 def versions(engine: Engine) -> list[dict[str, Any]]:

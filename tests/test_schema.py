@@ -26,6 +26,7 @@ from boursomatic_assets.models import (
     Recommendation,
     RejectedBar,
     Table,
+    TrackRecord,
     User,
     UserSettings,
 )
@@ -33,7 +34,7 @@ from boursomatic_assets.models import (
 FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
-    DeliveredSession, ComputedSession, ModelDecision,
+    DeliveredSession, ComputedSession, ModelDecision, TrackRecord,
 )  # fmt: skip
 TABLES = Table.metadata.sorted_tables
 
@@ -67,6 +68,11 @@ BAD_VALUES = [
     ("model_decisions", "kind = 'liked'", "ck_model_decisions_kind"),
     ("model_decisions", "kind = 'withdrawn'", "ck_model_decisions_speaker"),
     ("model_decisions", "speaker_id = NULL", "ck_model_decisions_speaker"),
+    ("track_record", "profile = 'reckless'", "ck_track_record_profile"),
+    ("track_record", "label = 'buy'", "ck_track_record_label"),
+    ("track_record", "outcome = 'buy'", "ck_track_record_outcome"),
+    ("track_record", "first_touched = 'floor'", "ck_track_record_first_touched"),
+    ("track_record", "touched_on = NULL", "ck_track_record_touched_on"),
 ]
 
 
@@ -76,6 +82,15 @@ def one_of_each() -> list[SQLModel]:
     model = ModelVersion(
         version="2024-01", params_hash="0", metrics_json={"auc": 0.5}, is_active=True, as_of=FRIDAY
     )
+    advice = Recommendation(
+        instrument_id=apple.id,
+        model_version_id=model.id,
+        profile="moderate",
+        label="HOLD",
+        confidence=1.0,
+        features_snapshot={"rsi_14": 50.0},
+        as_of=FRIDAY,
+    )
     return [
         user,
         UserSettings(user_id=user.id),
@@ -83,14 +98,19 @@ def one_of_each() -> list[SQLModel]:
         PriceBar(instrument_id=apple.id, ts=FRIDAY, o=10, h=12, l=9, c=11, v=0, interval="daily"),
         Feature(instrument_id=apple.id, ts=FRIDAY, rsi_14=50.0),
         model,
-        Recommendation(
+        advice,
+        TrackRecord(
+            recommendation_id=advice.id,
             instrument_id=apple.id,
-            model_version_id=model.id,
+            ts=FRIDAY,
             profile="moderate",
-            label="HOLD",
-            confidence=1.0,
-            features_snapshot={"rsi_14": 50.0},
+            label="BUY",
             as_of=FRIDAY,
+            horizon_days=20,
+            confidence=1.0,
+            outcome="BUY",
+            first_touched="stop",
+            touched_on=FRIDAY,
         ),
         RejectedBar(market="US", source="files", raw={"close": "n/a"}, reason="close_is_a_number"),
         PriceBarRevision(

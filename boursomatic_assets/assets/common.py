@@ -19,12 +19,12 @@ SESSIONS_PER_RUN = int(os.environ.get("BOURSOMATIC_SESSIONS_PER_RUN", "100000"))
 bounded by pieces, a bad date costs that date alone, what is repeated unchanged is not written, and the two markets
 keep two cores busy. Shorter runs pay a process, its checks and a wait for the daemon each."""
 
-BARS_POLICY, FEATURES_POLICY, ADVICE_POLICY = (
-    dg.BackfillPolicy.multi_run(max_partitions_per_run=SESSIONS_PER_RUN + stage) for stage in range(3)
+BARS_POLICY, FEATURES_POLICY, ADVICE_POLICY, TRACK_RECORD_POLICY = (
+    dg.BackfillPolicy.multi_run(max_partitions_per_run=SESSIONS_PER_RUN + stage) for stage in range(4)
 )
-"""They differ on purpose: assets of one policy share a run, but features look back on sessions, and models on a
-market, that other runs may be writing. `single_run` knows no such difference: it would make one run of all assets,
-which could only wait for a run that may not have begun."""
+"""They differ on purpose: assets of one policy share a run, but features and the track record look back on
+sessions, and models on a market, that other runs may be writing. `single_run` knows no such difference: it would
+make one run of all assets, which could only wait for a run that may not have begun."""
 
 
 def about(model: type[Table]) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""Asset checks of the track record: past advice is scored, once, and as the bars say.
+
+What belongs here: what is counted as a breach there, worked out in SQL apart from `outcomes.py`.
+Kept elsewhere: how Dagster runs and shows a promise (`promises.py`).
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from boursomatic_assets.checks import stale
+from boursomatic_assets.checks_of_bars import INSTRUMENT, MINE
+from boursomatic_assets.outcomes import LONGEST_HORIZON
+from boursomatic_assets.promises import Finding, count, promise, unique
+from boursomatic_assets.slices import Slice
+from boursomatic_assets.staging import bounds
+
+SCORES = f"track_record t {INSTRUMENT} WHERE t.ts >= :start AND t.ts < :end AND {MINE}"
+
+
+@promise("track_record")
+def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Finding:
+    """Every advice that stands has one row on the session that ends its horizon, and no other advice has one."""
+    sessions = "unnest(CAST(:sessions AS timestamp[])) WITH ORDINALITY"
+    due = (
+        f"recommendations r JOIN instruments i ON i.id = r.instrument_id AND i.exchange = ANY(:exchanges)"
+        f" JOIN {sessions} AS b(session, place) ON b.session = date_trunc('day', r.as_of)"
+        f" JOIN {sessions} AS e(session, place) ON e.place = b.place + r.horizon_days"
+        " WHERE r.superseded_at IS NULL AND r.as_of >= :first AND e.session >= :start"
+    )
+    seen = list(part.looking_back(LONGEST_HORIZON).sessions)
+    given = {**bounds(part), "sessions": seen, "first": seen[0]}
+    of_advice = "t.recommendation_id = r.id AND t.ts = e.session"
+    unscored = f"{due} AND NOT EXISTS (SELECT FROM track_record t WHERE {of_advice})"
+    other = f"{SCORES} AND NOT EXISTS (SELECT FROM {due} AND {of_advice})"
+    return (
+        count(connection, unscored, given)
+        + count(connection, other, given)
+        + unique(connection, "pk_track_record", SCORES, "t.recommendation_id", bounds(part))
+    )
+
+
+@promise("track_record")
+def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
+    """The realised return runs from the close advised on to the last close within the horizon."""
+    bar = "price_bars x WHERE x.instrument_id = t.instrument_id AND x.interval = 'daily'"
+    began = f"(SELECT x.c FROM {bar} AND x.ts = date_trunc('day', t.as_of))"
+    ended = f"(SELECT x.c FROM {bar} AND x.ts <= t.ts ORDER BY x.ts DESC LIMIT 1)"
+    realised = f"({ended} / {began} - 1) * 100"
+    differs = f"coalesce(abs(t.realised_return_pct - {realised}) > 1e-9, t.realised_return_pct IS NOT NULL)"
+    unknown = f"(t.realised_return_pct IS NULL AND {began} IS NOT NULL)"
+    return count(connection, f"{SCORES} AND ({differs} OR {unknown})", bounds(part))
+
+
+@promise("track_record")
+def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
+    """A hit is a label that happened; a stop or target is touched after the advice and within its horizon."""
+    wrong = (
+        "t.hit IS DISTINCT FROM (t.label = t.outcome) OR t.label = 'HOLD' AND t.first_touched IS NOT NULL"
+        " OR NOT (t.touched_on > t.as_of AND t.touched_on <= t.ts)"
+    )
+    return count(connection, f"{SCORES} AND ({wrong})", bounds(part))
+
+
+@promise("track_record", blocking=False)
+def scores_follow_their_advice(connection: Connection, parts: Sequence[Slice]) -> Finding:
+    """No advice or bar changed after the sessions that it is scored on, or may be, were computed."""
+    return stale(connection, "track_record", parts)
