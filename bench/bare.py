@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from boursomatic_assets import database, deliveries, identifiers, indicators, merging, registry, rejections
+from boursomatic_assets.additional import unpacked
 from boursomatic_assets.assets.recommendations import BARS_OF_A_PIECE, SCHEMA, publish, spoken
 from boursomatic_assets.contracts import judge
 from boursomatic_assets.indicators import LOOKBACK
@@ -46,7 +47,7 @@ def bare(parts: Sequence[Slice]) -> None:
         count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
         for piece in part.pieces(max(BARS_OF_A_PIECE // max(count, 1), 1)):
             features, bars = (read(GRAINS[name], piece) for name in ("features", "price_bars"))
-            advice = [publish(piece, version, dates, features, bars) for version, dates, _ in spoken(piece)]
+            advice = [publish(piece, one, unpacked(features), bars, "en") for one in spoken(piece)]
             with database.engine().begin() as connection:
                 merging.supersede(
                     connection, GRAINS["recommendations"], piece, pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
