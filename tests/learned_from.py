@@ -5,7 +5,8 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.learning.parameters import CONTEXT, RANKED
+from boursomatic_assets.additional import RANKED
+from boursomatic_assets.market_context import CONTEXT
 from boursomatic_assets.markets import MARKETS
 
 FIRST = dt.date(2020, 1, 2)
