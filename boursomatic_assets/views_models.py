@@ -79,7 +79,7 @@ def one(name: str) -> str:
     curve = version.metrics.get("reliability")
     lines += [
         "\nmetrics",
-        *_lines({k: v for k, v in version.metrics.items() if k not in ("reliability", "by_month")}),
+        *_lines({k: v for k, v in version.metrics.items() if k not in ("reliability", "by_month", "deciles")}),
     ]
     return "\n".join([*lines, *(["\nreliability", *reliability(curve)] if curve else [])])
 

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.learning.calibration import Calibration, Ints, calibrate, cells
+from boursomatic_assets.learning.drift import Sorted
 from boursomatic_assets.learning.evaluation import Metrics, Scoreboard
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import LABELS
@@ -31,7 +32,7 @@ class Challenger:
 
     Attributes:
         model_text: The model, as `model.Model.text` writes it.
-        metrics: Those of the record before it, and what it learned from; JSON-able.
+        metrics: Those of the record before it, and what it learned from, with its deciles; JSON-able.
         params_hash: The hash of the parameters that shaped it.
     """
 
@@ -59,16 +60,21 @@ def challengers(
         parameters.stride,
         parameters.cost,
     )
+    rows = Sorted.of(history.rows)
     steps = {step.due: step for step in walked.steps}
     for one in due:
-        yield one, _challenger(steps[one], calibrations, board, parameters) if one in steps else None
+        yield one, _challenger(steps[one], calibrations, board, rows, parameters) if one in steps else None
 
 
 def _challenger(
-    step: Step, calibrations: "_Calibrations", board: Scoreboard, parameters: Parameters
+    step: Step, calibrations: "_Calibrations", board: Scoreboard, rows: Sorted, parameters: Parameters
 ) -> Challenger:
     model = Model(step.fit.text, {horizon: calibrations.at(step, horizon) for horizon in parameters.horizons})
-    learned = {"train_rows": step.fit.rows, "train_end": cutoff(step.due, parameters).isoformat()}
+    learned = {
+        "train_rows": step.fit.rows,
+        "train_end": cutoff(step.due, parameters).isoformat(),
+        "deciles": rows.deciles(step.learned),
+    }
     return Challenger(model.text(), {**board.metrics(step.start), **learned}, parameters.params_hash())
 
 

@@ -52,10 +52,11 @@ def cutoff(due: date, parameters: Parameters) -> datetime:
 
 @dataclass(frozen=True)
 class Step:
-    """A due date, and what was fitted on it."""
+    """A due date, what was fitted on it, and which rows of the history that was learned from."""
 
     due: date
     fit: Fit
+    learned: Mask
 
     @property
     def start(self) -> datetime:
@@ -94,7 +95,7 @@ def walk(history: History, last: date, parameters: Parameters) -> Walk:
         sessions = max((len(np.unique(ts[usable & (market == name)])) for name in MARKETS), default=0)
         if usable.sum() < parameters.minimum_training_rows or sessions < parameters.minimum_training_sessions:
             return None
-        return Step(due, fit(values[usable], ranks[usable], target[usable], parameters))
+        return Step(due, fit(values[usable], ranks[usable], target[usable], parameters), usable)
 
     due = due_dates(history.rows["ts"].min().date(), last) if history.rows.height else []  # type: ignore[union-attr]
     with ThreadPoolExecutor(AT_ONCE) as pool:
