@@ -9,6 +9,7 @@ from boursomatic_assets import (
     checks,
     checks_of_15m_bars,
     checks_of_bars,
+    checks_of_drift,
     checks_of_models,
     checks_of_series,
     checks_of_track_record,
@@ -58,6 +59,7 @@ defs = dg.Definitions(
         [
             checks,
             checks_of_bars,
+            checks_of_drift,
             checks_of_models,
             checks_of_series,
             checks_of_15m_bars,
