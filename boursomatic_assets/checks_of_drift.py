@@ -25,7 +25,7 @@ from boursomatic_assets.promises import Finding, promise
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, fetch
 
-MOST_PSI = 1.25
+MOST_PSI = 1.5
 """Mean PSI of a session's features above which it is warned of: docs/models.md says on which real sessions."""
 
 ALL_UP_TO = 60
@@ -53,7 +53,7 @@ class Session:
 def features_resemble_what_the_model_learned(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No session's features are distributed unlike those that the model of that session learned from.
 
-    Measured by the mean PSI over the features behind the model's ranks, beyond what chance gives; above 1.25 is a
+    Measured by the mean PSI over the features behind the model's ranks, beyond what chance gives; above 1.5 is a
     warning. The model is the version that speaks at the session's close or, if nobody does, the newest one. Of a
     run over more than 60 sessions every fifth is looked at, those that models learn from. Without a version
     there is nothing to compare with, and the check passes.

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from boursomatic_assets import registry, runs
 from boursomatic_assets.definitions import defs
+from boursomatic_assets.indicators import FEATURES
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.partitions import partition_dates
 from boursomatic_assets.promises import UNPARTITIONED
@@ -34,6 +35,12 @@ TABLES = (
     "track_record",
     "rejected_bars",
 )
+
+ALL_HIGH = (
+    f"{', '.join(f'{feature.__name__} = 99' for feature in FEATURES)},"
+    """ additional_features = regexp_replace(additional_features::text, '":[^,}]*', '":1e9', 'g')::json"""
+)
+"""What is set in rows of `features` to make every number higher than any that was learned from."""
 
 
 class Folder(BarSource):
@@ -109,14 +116,16 @@ def outcomes_of(
         return [runs.execute(run, ephemeral) for run in planned]
 
 
-def check(name: str, market: str = "US") -> dg.AssetCheckEvaluation:
-    """Run one check over the whole range of a market, as Dagster does."""
-    (evaluation,) = evaluate({name}, market)
+def check(name: str, market: str = "US", start: dt.date = FIRST, end: dt.date = LAST) -> dg.AssetCheckEvaluation:
+    """Run one check over a range of a market, as Dagster does."""
+    (evaluation,) = evaluate({name}, market, start, end)
     return evaluation
 
 
-def evaluate(names: set[str], market: str) -> list[dg.AssetCheckEvaluation]:
-    """Run checks over the whole range of a market, all of assets that are partitioned or all of others."""
+def evaluate(
+    names: set[str], market: str, start: dt.date = FIRST, end: dt.date = LAST
+) -> list[dg.AssetCheckEvaluation]:
+    """Run checks over a range of a market, all of assets that are partitioned or all of others."""
     keys = {key for key in platform.resolve_asset_graph().asset_check_keys if key.name in names}
     undated = {key.asset_key.path[-1] for key in keys} <= set(UNPARTITIONED)
     name = (
@@ -127,7 +136,7 @@ def evaluate(names: set[str], market: str) -> list[dg.AssetCheckEvaluation]:
     job = platform.resolve_job_def(name).get_subset(asset_selection=set(), asset_check_selection=keys)
     result = job.execute_in_process(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={} if undated else runs.Run((), market, FIRST, LAST).tags,
+        tags={} if undated else runs.Run((), market, start, end).tags,
         raise_on_error=False,
     )
     return list(result.get_asset_check_evaluations())

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from platform_of import LAST, check, evaluate, execute, outcomes_of, platform, rows
+from platform_of import ALL_HIGH, LAST, check, evaluate, execute, outcomes_of, platform, rows
 from sqlalchemy import Engine
 
-from boursomatic_assets.learning.parameters import FEATURES
+from boursomatic_assets.indicators import FEATURES
 from boursomatic_assets.promises import UNPARTITIONED
 
 INTRADAY = {"price_bars_15m", "archive_15m"}  # see test_intraday.py
 CHECK_KEYS = {
     key for key in platform.resolve_asset_graph().asset_check_keys if key.asset_key.path[-1] not in INTRADAY
 }
-NUMBERS = (*FEATURES, "momentum_5d", "atr_14")
+NUMBERS = tuple(feature.__name__ for feature in FEATURES)
 
 OF_US = "(SELECT id FROM instruments WHERE exchange <> 'EURONEXT')"
 
@@ -231,6 +231,11 @@ DAMAGES = [
         without("features", "fk_features_instrument_id"),
         NOBODYS_FEATURES,
         errors=1,
+    ),
+    damage(
+        "features_resemble_what_the_model_learned",
+        f"UPDATE features SET {ALL_HIGH} WHERE ts >= '2024-02-14' AND instrument_id IN {OF_US}",
+        warnings=3,
     ),
     damage(
         "one_row_per_version",

@@ -32,7 +32,7 @@ WATCHED = (*RANKED, *CONTEXT)
 """What deciles are kept of."""
 
 BINS = 10
-SMOOTHING = 0.2
+SMOOTHING = 0.1
 """What each bin counts more than it holds, since the logarithm of nothing is infinite. With less, a
 market of 10 or 20 instruments scatters more; with more, it hardly ever shows a drift."""
 
@@ -75,7 +75,7 @@ class Sorted:
 def psi(edges: Sequence[float], values: Floats) -> float:
     """Return the PSI of some values beyond what chance alone gives: 0 on average if nothing has drifted.
 
-    It is the sum over ten bins of (share - 0.1) x ln(share / 0.1), with shares of (count + 0.2) / (n + 2), less
+    It is the sum over ten bins of (share - 0.1) x ln(share / 0.1), with shares of (count + 0.1) / (n + 1), less
     its own mean under no drift, which for large n is 9 / n (Yurdakul 2018, Statistical properties of the
     population stability index). NaN without values.
 
