@@ -91,6 +91,7 @@ def test_what_is_only_strange_or_stale_stops_nothing() -> None:
     assert {spec.name for spec in CHECKS if not spec.blocking} == {
         "every_tracked_instrument_has_its_bar",
         "features_follow_their_bars",
+        "features_resemble_what_the_model_learned",
         "versions_follow_what_they_learned_from",
         "parameters_are_those_of_the_active_model",
         "advice_follows_its_features",

@@ -28,8 +28,8 @@ Mask = npt.NDArray[np.bool_]
 Deciles = Mapping[str, Sequence[float]]
 """By feature, the nine numbers that cut what a model learned from into tenths."""
 
-WATCHED = (*RANKED, *CONTEXT)
-"""What deciles are kept of."""
+WATCHED = (*RANKED, *(name for name in CONTEXT if name != "session_of_month"))
+"""What deciles are kept of; a calendar does not drift."""
 
 BINS = 10
 SMOOTHING = 0.1
