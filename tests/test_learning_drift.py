@@ -85,7 +85,7 @@ def test_a_session_is_measured_in_features_with_deciles_and_numbers() -> None:
     assert found == {"ret_1d": psi(EDGES, np.array([0.5, -0.2]))}
 
 
-def test_context_is_named_where_it_lies_outside_of_nine_tenths() -> None:
+def test_context_is_named_where_it_lies_below_or_above_nine_tenths() -> None:
     known = {"market_ret_20d": EDGES, "market_vol_20d": EDGES, "market_breadth_120d": EDGES}
     found = extremes(known, {"market_ret_20d": -1.5, "market_vol_20d": 0.1, "market_breadth_120d": None})
     assert found == ["market_ret_20d -1.5 below nine tenths"]

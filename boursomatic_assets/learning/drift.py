@@ -111,7 +111,7 @@ def of_session(known: Deciles, rows: pl.DataFrame) -> dict[str, float]:
 
 
 def extremes(known: Deciles, context: Mapping[str, float | None]) -> list[str]:
-    """Return, in words, which numbers of a session's context are outside of nine tenths of what was learned."""
+    """Return, in words, which numbers of a session's context lie below or above nine tenths of those learned."""
     said = []
     for name in CONTEXT:
         value, edges = context.get(name), known.get(name)
