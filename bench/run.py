@@ -19,6 +19,7 @@ BENCHMARKS = {
     "features": "Features",
     "factors": "Factors out of the database",
     "growth": "Growing tables",
+    "signals": "Signals",
     "market_day": "One session of one market",
     "bookkeeping": "Dagster's bookkeeping",
     "backfill": "Whole backfills",

@@ -1,0 +1,192 @@
+"""Signals: how well the model ranks instruments, and how true its probabilities are, beside what is simpler.
+
+What belongs here: a walk forward over the whole history of real bars, from files to metrics, without a database;
+and the time that a large one takes. Kept elsewhere: the naive recipe (`signals_naive.py`), the tables
+(`signals_tables.py`), what each metric means (docs/models.md).
+
+The bars are those of the folder that BOURSOMATIC_BENCH_FILES names. All contestants score the same instruments on
+the same sessions, each month by what was known before it, and the same code judges them. Only the naive recipe
+without a purge knows more. The model is each month's challenger, whether the gate would let it speak or not.
+"""
+
+import datetime as dt
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import signals_naive
+import signals_tables
+from harness import Line
+from signals_tables import Contest
+
+from boursomatic_assets import identifiers, indicators
+from boursomatic_assets.additional import unpacked
+from boursomatic_assets.contracts import judge
+from boursomatic_assets.learning.evaluation import CHANCES, Metrics, Scoreboard
+from boursomatic_assets.learning.history import History
+from boursomatic_assets.learning.labels import sampled
+from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.training import challengers
+from boursomatic_assets.learning.walk import due_dates, walk
+from boursomatic_assets.markets import MARKETS, all_sessions
+from boursomatic_assets.slices import slices_of
+from boursomatic_assets.sources import Source
+from boursomatic_assets.sources.files import Files
+from boursomatic_assets.sources.simulated import Simulated
+
+FIRST, LAST = dt.date(2016, 1, 4), dt.date(2026, 5, 6)
+DEFAULTS = Parameters()
+
+
+@dataclass(frozen=True)
+class Universe:
+    """Files that are judged together.
+
+    `ranked` says whether the aim for the rank IC is for them, `caution` what one has to know of them.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    ranked: bool = False
+    caution: str = ""
+
+
+UNIVERSES = (
+    Universe(
+        "64 US and 40 Euronext instruments",
+        ("us_daily_yahoo_2016_2026", "eu_daily_yahoo_cac40_2016_2026"),
+        caution="One wrong price decides the spreads and portfolios of all who held it or sold it short: ATO.PA"
+        " closes at 4187 on 2024-11-12, after 48.53, and at 26 on 2024-12-06, after 1778. Ranks take no notice of"
+        " how large a return is.",
+    ),
+    Universe("194 US instruments", ("us_daily_stooq_2017_2025_A",), ranked=True),
+)
+
+
+def lines() -> Iterator[Line | str]:
+    """The aims, then the tables behind them."""
+    contests = []
+    for universe in UNIVERSES:
+        if missing := _missing(universe):
+            yield Line(universe.name, "-", "not measured", "", f"BOURSOMATIC_BENCH_FILES has no {missing}")
+            continue
+        contests.append(contest(universe))
+        yield from signals_tables.aims(contests[-1], ranked=universe.ranked)
+    yield _time()
+    for found in contests:
+        yield from signals_tables.tables(found)
+
+
+def _missing(universe: Universe) -> str | None:
+    """A file of a universe that is not in the folder."""
+    folder = os.environ.get("BOURSOMATIC_BENCH_FILES", "")
+    paths = (Path(folder, f"{name}.parquet") for name in universe.files)
+    return next((path.name for path in paths if not folder or not path.is_file()), None)
+
+
+# From files to metrics
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Judged bars, their eight columns, and the sampled rows of all features."""
+
+    bars: pl.DataFrame
+    features: pl.DataFrame
+    rows: pl.DataFrame
+
+    @property
+    def due(self) -> dt.date:
+        """The first due date for which all that is loaded is known."""
+        return next(due for due in due_dates(FIRST, dt.date.max) if due > self.bars["ts"].max().date())
+
+
+def prepared(source: Source, last: dt.date = LAST) -> Prepared:
+    """What the assets `price_bars` and `features` make of a source."""
+    listed = source.instruments()
+    listed = listed.with_columns(identifiers.of_instruments(listed))
+    dates = [date for date in all_sessions().tolist() if FIRST <= date <= last]
+    kept, eight, rows = [], [], []
+    for part in (part for market in MARKETS.values() for part in slices_of(market, dates)):
+        raw = source.bars(part.market, part.start, part.end)
+        bars = judge(raw, part, listed, source.name, with_raw=source.with_raw).kept
+        if bars.is_empty():
+            continue
+        features = indicators.features(bars, part.market.sessions()).with_columns(market=pl.lit(part.market.name))
+        kept.append(bars)
+        eight.append(features.drop("additional_features"))
+        rows.append(unpacked(sampled(features, DEFAULTS.stride)))
+    return Prepared(pl.concat(kept), pl.concat(eight), pl.concat(rows))
+
+
+def contest(universe: Universe) -> Contest:
+    """Walk through a universe, and judge all contestants on what the model's record holds."""
+    with tempfile.TemporaryDirectory(prefix="boursomatic-bench-") as folder:
+        for name in universe.files:
+            path = Path(os.environ["BOURSOMATIC_BENCH_FILES"], f"{name}.parquet")
+            Path(folder, path.name).symlink_to(path.resolve())
+        loaded = prepared(Files(Path(folder)))
+    history = History.of(loaded.rows, loaded.bars, DEFAULTS)
+    model = trained(history, loaded.due)
+    record, due = _record(history, loaded.due)
+    naive = {
+        name: signals_naive.scores(loaded.features, loaded.bars, record, due, purged=purged)
+        for name, purged in (("naive", False), ("naive_purged", True))
+    }
+    record = record.with_columns(**naive)
+
+    def judged(name: str, rows: pl.DataFrame = record) -> Metrics:
+        return _judged(rows.with_columns(score=name), history.closes, loaded.due)
+
+    rivals = {name: judged(name) for name in signals_tables.RIVALS}
+    if judged("score")["rank_ic"] != model["rank_ic"]:
+        raise AssertionError("the rivals were not judged on the record that the model was judged on")
+    markets = record.partition_by("market", as_dict=True, maintain_order=True)
+    by_market = {str(market): judged("score", rows) for (market,), rows in markets.items()}
+    return Contest(universe.name, universe.caution, loaded.bars.height, model, rivals, by_market)
+
+
+def trained(history: History, due: dt.date) -> Metrics:
+    """The metrics of the version of a due date."""
+    ((_, challenger),) = challengers(history, [due], DEFAULTS)
+    if challenger is None:
+        raise ValueError(f"there is too little history before {due}: use files of some years")
+    return challenger.metrics
+
+
+def _record(history: History, due: dt.date) -> tuple[pl.DataFrame, list[dt.datetime]]:
+    """What the model and its baselines said, with what followed; and when models were trained."""
+    walked = walk(history, due, DEFAULTS)
+    outcome = history.outcomes[DEFAULTS.horizon][walked.place].select("known_at", "forward_return", "label")
+    chances = (pl.lit(None, pl.Float64).alias(name) for name in CHANCES)
+    record = walked.scored.hstack(outcome).with_columns(pl.col("instrument_id").cast(pl.String), *chances)
+    return record, [step.start for step in walked.steps]
+
+
+def _judged(record: pl.DataFrame, closes: pl.DataFrame, due: dt.date) -> Metrics:
+    """The metrics of the column `score`, by the platform's own code."""
+    board = Scoreboard.of(record, closes, DEFAULTS.horizon, DEFAULTS.stride, DEFAULTS.cost)
+    return board.metrics(dt.datetime.combine(due, dt.time()))
+
+
+def _time() -> Line:
+    """Ten years of 150 simulated instruments a market."""
+    source = Simulated(150)
+    began = time.perf_counter()
+    loaded = prepared(source, dt.date(2025, 12, 31))
+    ready = time.perf_counter()
+    model = trained(History.of(loaded.rows, loaded.bars, DEFAULTS), loaded.due)
+    minutes = (time.perf_counter() - ready) / 60
+    what = f"the walk forward of 300 simulated instruments over ten years, {loaded.bars.height:,} bars"
+    told = f"{len(model['by_month'])} months judged; before it, bars and features took"
+    return Line(
+        what,
+        "a limit",
+        f"{minutes:.1f} minutes",
+        "under 10 minutes",
+        f"{told} {(ready - began) / 60:.1f} minutes",
+    )
