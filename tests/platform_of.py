@@ -2,8 +2,8 @@
 
 What belongs here: its bars on disk, its runs, and what its tables hold. `conftest.filled` hands out copies.
 
-Its seven versions have every kind of past: those of August to October 2023 are refused for their short record, so that
-nobody speaks; November's is promoted, December's withdrawn, January's and February's promoted.
+Its seven versions have every kind of past: those of August to October 2023 are refused for their short record, so
+that nobody speaks; November's is promoted, December's withdrawn, January's and February's promoted.
 """
 
 import datetime as dt
