@@ -180,7 +180,7 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     bars = admin.run / "bars of the platform"
     monkeypatch.setattr(runs, "defs", platform_of.platform)
-    template = admin.template("filled", lambda address: _fill_platform(address, bars))
+    template = admin.template("filled", lambda address: _fill_platform(admin, address, bars))
     monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
     shutil.copytree(platform_of.models_of(bars), home / "models")
     name = admin.create(template)
@@ -226,16 +226,25 @@ def _migrate(address: str) -> None:
         db.disconnect()
 
 
-def _fill_platform(address: str, bars: Path) -> None:
+def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
+    """In the project's own kind of Dagster instance, which writes a range's events at once."""
     import platform_of
+    from dagster import DagsterInstance
+
+    from boursomatic_assets import dagster_storage
 
     _migrate(address)
+    events = admin.create(admin.template("dagster", _fill_dagster))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DATABASE_URL", address)
+        monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(events))
         monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
         monkeypatch.setenv("BOURSOMATIC_HOME", str(bars.with_name("home of the platform")))
-        platform_of.fill(bars)
+        monkeypatch.setenv("DAGSTER_HOME", str(dagster_storage.ensure_dagster_home()))
+        with DagsterInstance.get() as instance:
+            platform_of.fill(bars, instance)
         db.disconnect()
+    admin.drop(events)
 
 
 def _fill_dagster(address: str) -> None:

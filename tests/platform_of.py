@@ -74,10 +74,10 @@ def deliver(folder: Path) -> None:
         bars.drop("file", "line", "raw").write_parquet(folder / f"{market.name}.parquet")
 
 
-def fill(folder: Path) -> None:
+def fill(folder: Path, instance: dg.DagsterInstance) -> None:
     """Take the whole universe through all assets, and keep a copy of its model files beside its bars."""
     deliver(folder)
-    bring_up_to_date()
+    bring_up_to_date(instance=instance)
     shutil.copytree(registry.store().folder, models_of(folder))
 
 
