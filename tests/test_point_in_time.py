@@ -7,7 +7,7 @@ import shutil
 import dagster as dg
 import polars as pl
 import pytest
-from platform_of import FIRST, LAST, bring_up_to_date, execute, frame, midnight
+from platform_of import FIRST, bring_up_to_date, execute, frame, midnight
 from polars.testing import assert_frame_equal
 from sqlalchemy import Engine
 
@@ -16,8 +16,11 @@ from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.models import Table
 from boursomatic_assets.partitions import partition_dates
 
-DUE = dt.date(2024, 2, 1)
-"""A due date: its version is trained before New York opens, and Paris publishes before New York closes."""
+DUE = dt.date(2024, 1, 2)
+"""A due date: its version is trained before any market opens, and Paris publishes before New York closes.
+
+The platform has trained it together with February's, so with later bars at hand.
+"""
 
 ADVICE = ("model_versions", "recommendations", "track_record")
 
@@ -76,11 +79,13 @@ def assert_same(now: dict[str, pl.DataFrame], then: dict[str, pl.DataFrame]) -> 
 
 
 def drawn(count: int, seed: int) -> list[tuple[str, dt.date]]:
-    """Sessions of both markets in turn, from the first promotion on."""
+    """Sessions of both markets in turn, from the first promotion to the last due date."""
     chance, found = random.Random(seed), []
     for place in range(count):
         name = list(MARKETS)[place % len(MARKETS)]
-        sessions = [s for s in MARKETS[name].sessions().tolist() if dt.date(2023, 11, 2) <= s < LAST]
+        sessions = [
+            s for s in MARKETS[name].sessions().tolist() if dt.date(2023, 11, 1) <= s < dt.date(2024, 2, 1)
+        ]
         found.append((name, chance.choice(sessions)))
     return found
 
@@ -122,9 +127,7 @@ def test_nothing_later_changes_what_was_published(
     """
     last = ends(market, session)
     then = {name: published(filled, name, last[name]) for name in MARKETS}
-    (following,) = (
-        MARKETS[market].sessions()[MARKETS[market].sessions().tolist().index(session) + 1 :][:1].tolist()
-    )
+    following = min(later for later in MARKETS[market].sessions().tolist() if later > session)
     after = published(filled, market, following, following)["features"]
 
     statements = [statement for name, one in MARKETS.items() for statement in tampering(one, last[name])]
@@ -148,13 +151,13 @@ def test_paris_publishes_without_knowing_new_york_of_the_same_date(
 ) -> None:
     """Without a bar of New York from a due date on, Paris trains, decides, advises and scores as it did."""
     then = published(filled, "EURONEXT", DUE, DUE)
-    new_york = "USING instruments i WHERE i.id = t.instrument_id AND exchange <> 'EURONEXT' AND ts >= '2024-02-01'"
+    new_york = "USING instruments i WHERE i.id = t.instrument_id AND exchange <> 'EURONEXT' AND ts >= '2024-01-02'"
     execute(
         filled,
-        "DELETE FROM track_record WHERE ts >= '2024-02-01'",
-        "DELETE FROM recommendations WHERE as_of >= '2024-02-01'",
-        "DELETE FROM model_decisions WHERE effective_at >= '2024-02-01'",
-        "DELETE FROM model_versions WHERE as_of >= '2024-02-01'",
+        "DELETE FROM track_record WHERE ts >= '2024-01-02'",
+        "DELETE FROM recommendations WHERE as_of >= '2024-01-02'",
+        "DELETE FROM model_decisions WHERE effective_at >= '2024-01-02'",
+        "DELETE FROM model_versions WHERE as_of >= '2024-01-02'",
         f"DELETE FROM features t {new_york}",
         f"DELETE FROM price_bars t {new_york}",
     )
@@ -167,16 +170,16 @@ def test_any_order_and_chunking_gives_the_same_rows(
     filled: Engine, dagster_instance: dg.DagsterInstance, order: str
 ) -> None:
     """Over a due date; both markets in any order of dates, each asset after what it is made of."""
-    start, end = DUE - dt.timedelta(1), DUE + dt.timedelta(1)
+    start, end = dt.date(2023, 12, 29), dt.date(2024, 1, 3)
     then = {market: published(filled, market, end, start) for market in MARKETS}
     execute(
         filled,
-        "DELETE FROM track_record WHERE ts >= '2024-01-31'",
-        "DELETE FROM recommendations WHERE as_of >= '2024-01-31'",
-        "DELETE FROM model_decisions WHERE effective_at >= '2024-01-31'",
-        "DELETE FROM model_versions WHERE as_of >= '2024-01-31'",
-        "UPDATE model_versions SET is_active = true WHERE version = 'v2024.01.02'",
-        "DELETE FROM features WHERE ts >= '2024-01-31'",
+        "DELETE FROM track_record WHERE ts >= '2023-12-29'",
+        "DELETE FROM recommendations WHERE as_of >= '2023-12-29'",
+        "DELETE FROM model_decisions WHERE effective_at >= '2023-12-29'",
+        "DELETE FROM model_versions WHERE as_of >= '2023-12-29'",
+        "UPDATE model_versions SET is_active = true WHERE version = 'v2023.11.01'",
+        "DELETE FROM features WHERE ts >= '2023-12-29'",
     )
     ranges = [(date, date) for date in reversed(partition_dates(start, end))]
     if order == "as one range":
