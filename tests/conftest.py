@@ -194,6 +194,12 @@ def dagster_instance(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) 
 
     Named by DAGSTER_HOME and DAGSTER_DATABASE_URL, for the processes that a test starts.
     """
+    with _instance_of(admin, monkeypatch) as instance:
+        yield instance
+
+
+@contextmanager
+def _instance_of(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> "Iterator[DagsterInstance]":
     from dagster import DagsterInstance
 
     from boursomatic_assets import dagster_storage
@@ -229,22 +235,15 @@ def _migrate(address: str) -> None:
 def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
     """In the project's own kind of Dagster instance, which writes a range's events at once."""
     import platform_of
-    from dagster import DagsterInstance
-
-    from boursomatic_assets import dagster_storage
 
     _migrate(address)
-    events = admin.create(admin.template("dagster", _fill_dagster))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DATABASE_URL", address)
-        monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(events))
         monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
         monkeypatch.setenv("BOURSOMATIC_HOME", str(bars.with_name("home of the platform")))
-        monkeypatch.setenv("DAGSTER_HOME", str(dagster_storage.ensure_dagster_home()))
-        with DagsterInstance.get() as instance:
+        with _instance_of(admin, monkeypatch) as instance:
             platform_of.fill(bars, instance)
         db.disconnect()
-    admin.drop(events)
 
 
 def _fill_dagster(address: str) -> None:
