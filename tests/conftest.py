@@ -180,7 +180,7 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     bars = admin.run / "bars of the platform"
     monkeypatch.setattr(runs, "defs", platform_of.platform)
-    template = admin.template("filled", lambda address: _fill_platform(address, bars))
+    template = admin.template("filled", lambda address: _fill_platform(admin, address, bars))
     monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
     shutil.copytree(platform_of.models_of(bars), home / "models")
     name = admin.create(template)
@@ -194,6 +194,12 @@ def dagster_instance(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) 
 
     Named by DAGSTER_HOME and DAGSTER_DATABASE_URL, for the processes that a test starts.
     """
+    with _instance_of(admin, monkeypatch) as instance:
+        yield instance
+
+
+@contextmanager
+def _instance_of(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> "Iterator[DagsterInstance]":
     from dagster import DagsterInstance
 
     from boursomatic_assets import dagster_storage
@@ -226,7 +232,8 @@ def _migrate(address: str) -> None:
         db.disconnect()
 
 
-def _fill_platform(address: str, bars: Path) -> None:
+def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
+    """In the project's own kind of Dagster instance, which writes a range's events at once."""
     import platform_of
 
     _migrate(address)
@@ -234,7 +241,8 @@ def _fill_platform(address: str, bars: Path) -> None:
         monkeypatch.setenv("DATABASE_URL", address)
         monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
         monkeypatch.setenv("BOURSOMATIC_HOME", str(bars.with_name("home of the platform")))
-        platform_of.fill(bars)
+        with _instance_of(admin, monkeypatch) as instance:
+            platform_of.fill(bars, instance)
         db.disconnect()
 
 

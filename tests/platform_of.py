@@ -1,6 +1,9 @@
-"""A small platform for tests: ten made-up instruments over fourteen months, through the real assets.
+"""A small platform for tests: 24 made-up instruments over fourteen months, through the real assets.
 
 What belongs here: its bars on disk, its runs, and what its tables hold. `conftest.filled` hands out copies.
+
+Its seven versions have every kind of past: those of August to October 2023 are refused for their short record, so
+that nobody speaks; November's is promoted, December's withdrawn, January's and February's promoted.
 """
 
 import datetime as dt
@@ -25,6 +28,12 @@ from boursomatic_assets.sources import Source, open_source
 from boursomatic_assets.sources.simulated import Simulated
 
 FIRST, LAST = dt.date(2023, 1, 3), dt.date(2024, 2, 29)
+INSTRUMENTS = 12
+"""Of each market; a session with fewer than 10 has no rank IC."""
+
+SEED = 39
+"""A market in which every kind of decision is made, none of them by a narrow margin."""
+
 TABLES = (
     "instruments",
     "price_bars",
@@ -65,17 +74,17 @@ platform = dg.Definitions(
 def deliver(folder: Path) -> None:
     """Write the small universe's bars as a vendor would."""
     folder.mkdir(parents=True)
-    source = Simulated(instruments=5, events=False)
+    source = Simulated(instruments=INSTRUMENTS, seed=SEED, events=False)
     source.instruments().write_csv(folder / "instruments.csv")
     for market in MARKETS.values():
         bars = source.bars(market, midnight(FIRST), midnight(LAST + dt.timedelta(1)))
         bars.drop("file", "line", "raw").write_parquet(folder / f"{market.name}.parquet")
 
 
-def fill(folder: Path) -> None:
+def fill(folder: Path, instance: dg.DagsterInstance) -> None:
     """Take the whole universe through all assets, and keep a copy of its model files beside its bars."""
     deliver(folder)
-    bring_up_to_date()
+    bring_up_to_date(instance=instance)
     shutil.copytree(registry.store().folder, models_of(folder))
 
 

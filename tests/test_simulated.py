@@ -116,9 +116,18 @@ def test_moves_have_fat_tails_and_restless_times(market: Market) -> None:
 @both_markets
 @pytest.mark.parametrize("horizon", [5, 20])
 def test_what_fell_behind_its_peers_tends_to_outrun_them(market: Market, horizon: int) -> None:
-    """The planted signal: the rank correlation of -ret_5d with the forward return, averaged over sessions."""
+    """Only where a signal is planted. Sessions a horizon apart do not overlap, so it is not by chance."""
+    mean, t = skill_of_reversal(_bars(market), horizon)
+    assert 0.03 < mean < 0.12
+    assert t > 3
+    _, t = skill_of_reversal(_bars(market, signal=False), horizon)
+    assert abs(t) < 2
+
+
+def skill_of_reversal(bars: pl.DataFrame, horizon: int) -> tuple[float, float]:
+    """Mean rank correlation of -ret_5d with the forward return, sessions a horizon apart, and its t-statistic."""
     close = pl.col("c")
-    returns = _bars(market).with_columns(
+    returns = bars.with_columns(
         fallen=(1 - close / close.shift(5)).over("symbol"),
         forward=(close.shift(-horizon) / close - 1).over("symbol"),
     )
@@ -126,14 +135,29 @@ def test_what_fell_behind_its_peers_tends_to_outrun_them(market: Market, horizon
     skill = (
         by_session.agg(ic=pl.corr("fallen", "forward", method="spearman"))["ic"].gather_every(horizon).to_numpy()
     )
-    assert 0.03 < skill.mean() < 0.12
-    assert skill.mean() / skill.std() * len(skill) ** 0.5 > 3, (
-        "not by chance: sessions a horizon apart do not overlap"
+    return skill.mean(), skill.mean() / skill.std() * len(skill) ** 0.5
+
+
+@both_markets
+def test_the_signal_is_a_few_percent_of_a_price_that_come_and_go(market: Market) -> None:
+    """Without it all else is the same: the closes differ by the overshoot and by nothing that stays."""
+    planted, without = (
+        Simulated(instruments=5, events=False, signal=signal).bars(market, year(2000), year(2026))
+        for signal in (True, False)
     )
+    assert planted.select("symbol", "ts").equals(without.select("symbol", "ts"))
+    overshoot = (planted["c"] / without["c"]).log().to_numpy().reshape(-1, 5)
+    assert overshoot.std(axis=0) == pytest.approx(np.full(5, 0.02), rel=0.15)
+    assert abs(np.mean(overshoot[60:] * overshoot[:-60])) < 0.1 * 0.02**2
 
 
-def _bars(market: Market) -> pl.DataFrame:
-    return Simulated().bars(market, year(2000), year(2026)).select("symbol", "ts", *"ohlcv").sort("symbol", "ts")
+def _bars(market: Market, signal: bool = True) -> pl.DataFrame:
+    return (
+        Simulated(signal=signal)
+        .bars(market, year(2000), year(2026))
+        .select("symbol", "ts", *"ohlcv")
+        .sort("symbol", "ts")
+    )
 
 
 @both_markets

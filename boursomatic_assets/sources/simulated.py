@@ -62,17 +62,25 @@ class Simulated:
         seed: another seed is another market.
         events: whether there are jumps, halts, delistings and newcomers; else all have a bar in every session.
         adjusted: whether bars are adjusted for splits; else a price halves, and volume doubles, when one comes.
+        signal: whether prices overshoot and come back; else they are random walks, without skill to be found.
     """
 
     name = "simulated"
 
     def __init__(
-        self, instruments: int = 24, seed: int = 7, *, events: bool = True, adjusted: bool = True
+        self,
+        instruments: int = 24,
+        seed: int = 7,
+        *,
+        events: bool = True,
+        adjusted: bool = True,
+        signal: bool = True,
     ) -> None:
         self._count = instruments
         self._seed = seed
         self._events = events
         self._adjusted = adjusted
+        self._signal = signal
 
     def instruments(self) -> pl.DataFrame:
         """The instruments of both markets, with the columns of `INSTRUMENTS`."""
@@ -85,7 +93,7 @@ class Simulated:
         """
         sessions = _sessions(market)
         rows = np.arange(*np.searchsorted(sessions, np.array([start.date(), end], sessions.dtype)))
-        world = _world(market, self._count, self._seed, self._events, self._adjusted)
+        world = _world(market, self._count, self._seed, self._events, self._adjusted, self._signal)
         parts: Iterator[pl.DataFrame] = iter(())
         if interval == "daily":
             parts = _days(world, sessions, rows)
@@ -145,10 +153,10 @@ def _sessions(market: Market) -> Times:
 
 
 @lru_cache(maxsize=4)
-def _world(market: Market, count: int, seed: int, events: bool, adjusted: bool) -> _World:
+def _world(market: Market, count: int, seed: int, events: bool, adjusted: bool, signal: bool) -> _World:
     listed = _instruments(market, count)
     symbols, sectors = listed["symbol"].to_list(), listed["sector"].to_list()
-    walk = Walk(seed, market.name, len(_sessions(market)), events)
+    walk = Walk(seed, market.name, len(_sessions(market)), events, signal)
     closes = walk.closes(symbols, sectors)
     return _World(
         listed=listed.select("symbol", "exchange"),

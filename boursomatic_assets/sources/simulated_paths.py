@@ -55,13 +55,15 @@ TOGETHER = 128
 class Walk:
     """Random columns over so many sessions, one per name.
 
-    Without `events` nothing jumps, and everyone trades in every session.
+    Without `events` nothing jumps, and everyone trades in every session. Without `signal` no price overshoots, so
+    that nothing tells of the moves to come; all other numbers are the same.
     """
 
     seed: int
     market: str
     sessions: int
     events: bool
+    signal: bool
 
     def restlessness(self, names: list[str]) -> Floats:
         """Standard deviation of each name's own moves in a session, in log price."""
@@ -78,7 +80,8 @@ class Walk:
             (level, beta, _), own = self._traits("traits", names[part]), self._own(names[part])
             moves = own + 0.005 * shared[:, sector[part]] + 0.008 * (0.7 + 0.6 * beta) * market
             value = np.log(20) + 1.8 * level + np.cumsum(moves + 0.0002, axis=0)
-            value += OVERSHOOT * _reverting(self._normal("overshoot", names[part]), KEPT)
+            if self.signal:
+                value += OVERSHOOT * _reverting(self._normal("overshoot", names[part]), KEPT)
             found[:, part] = np.clip(np.rint(100 * np.exp(value)), 1, 2e9)
         return found
 
