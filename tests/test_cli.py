@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from platform_of import contents, execute, rows
+from platform_of import INSTRUMENTS, contents, execute, rows
 from sqlalchemy import Engine, make_url
 
 from boursomatic_assets import runs, slices
@@ -209,7 +209,7 @@ def test_json_is_what_the_table_holds(filled: Engine) -> None:
         " WHERE r.is_active ORDER BY exchange, symbol, profile",
     )
     assert shown == active
-    assert len(shown) == 2 * 5 * 3
+    assert len(shown) == 2 * INSTRUMENTS * 3
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from advice_of import BUY, CONTEXT, RANKED, SEEN, SELL, Chance, advice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from boursomatic_assets.additional import MODEL_FEATURES
 from boursomatic_assets.justification import reasons
-from boursomatic_assets.learning.parameters import FEATURES
 from boursomatic_assets.sentences import SENTENCES, sentences
 from boursomatic_assets.words import LANGUAGES, OF_ITS_MARKET, PHRASES, told
 
@@ -155,7 +155,7 @@ def test_a_model_of_one_feature_has_its_reasons() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("feature", [*SEEN, *FEATURES])
+@pytest.mark.parametrize("feature", [*SEEN, *MODEL_FEATURES])
 def test_every_feature_of_the_model_has_its_words(feature: str, language: str) -> None:
     name = feature.removesuffix("_rank")
     rows = pl.DataFrame({name: [0.5, None]}).with_columns(pl.lit(0.25).alias(feature))
