@@ -151,11 +151,11 @@ def test_the_newest_session_is_active_and_no_other(filled: Engine) -> None:
     assert (active["n"], active["first"]) == (2 * INSTRUMENTS * 3, LAST)
 
 
-def test_before_the_first_promotion_a_session_succeeds_with_nothing(filled: Engine) -> None:
+def test_before_the_first_version_a_session_succeeds_with_nothing(filled: Engine) -> None:
     early = dt.date(2023, 3, 15)
     before = contents(filled)
     bring_up_to_date(early, early)
-    assert not rows(filled, "SELECT FROM recommendations WHERE as_of < '2023-09-01'")
+    assert not rows(filled, "SELECT FROM recommendations WHERE as_of < '2023-08-01'")
     assert contents(filled) == before
 
 

@@ -269,7 +269,7 @@ DAMAGES = [
         warnings=1,
     ),
     damage("metrics_are_complete", *WITHOUT_ONE_METRIC_EACH, errors=6),
-    damage("metrics_are_complete", "UPDATE model_versions SET params_hash = 'none'", errors=6),
+    damage("metrics_are_complete", "UPDATE model_versions SET params_hash = 'none'", errors=7),
     *(
         damage("active_model_file_is_intact", f"UPDATE model_versions SET model_path = {path}", errors=1)
         for path in (f"'{'0' * 64}.txt'", "'../../model.txt'", "NULL")
@@ -285,7 +285,7 @@ DAMAGES = [
     of_advice("confidence = 1.01", "confidence"),
     of_advice("confidence = 'NaN'", "confidence"),
     of_advice("stop_loss = take_profit", where="label = 'BUY'"),
-    of_advice("stop_loss = take_profit", where="label = 'SELL'"),
+    of_advice("label = 'SELL', stop_loss = take_profit", where="label = 'BUY'"),
     of_advice("stop_loss = take_profit, take_profit = stop_loss", where="label = 'BUY'"),
     damage(
         "advice_has_its_instrument_and_model",
@@ -304,7 +304,7 @@ DAMAGES = [
     damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":0.5'), errors=1),
     damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":1e999'), errors=1),
     damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":"0.5"'), errors=1),
-    damage("snapshots_are_valid", snapshot('"rsi_14":[^,]*,', ""), errors=1),
+    damage("snapshots_are_valid", snapshot('"rsi_14_rank":[^,]*,', ""), errors=1),
     damage("snapshots_are_valid", snapshot("v2024.02.01", "v2024.01.02"), errors=1),
     damage("snapshots_are_valid", snapshot("2024-02-29", "2024-03-29"), errors=1),
     damage("snapshots_are_valid", snapshot(".*", "[]"), errors=1),
@@ -467,6 +467,6 @@ def test_a_warning_stops_nothing(filled: Engine) -> None:
     (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
     assert outcome.success
     assert outcome.problems == (
-        "warn: price_bars.every_tracked_instrument_has_its_bar (errors 0, warnings 1, expected 6, present 5)",
+        "warn: price_bars.every_tracked_instrument_has_its_bar (errors 0, warnings 1, expected 13, present 12)",
     )
-    assert len(rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")) == 5
+    assert len(rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")) == 12

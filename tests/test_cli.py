@@ -195,7 +195,7 @@ def test_one_partition_is_computed(dagster_home: Engine) -> None:
     result = boursomatic("materialize", "features", DAY, "US")
     assert result.exit_code == 0, result.output
     assert result.output.startswith("[1/1] features")
-    assert len(rows(dagster_home, f"SELECT FROM features WHERE ts = '{DAY}'")) == 5
+    assert len(rows(dagster_home, f"SELECT FROM features WHERE ts = '{DAY}'")) == INSTRUMENTS
 
 
 def test_json_is_what_the_table_holds(filled: Engine) -> None:
@@ -215,12 +215,12 @@ def test_json_is_what_the_table_holds(filled: Engine) -> None:
 @pytest.mark.parametrize(
     ("words", "count"),
     [
-        (("--profile", "moderate"), 10),
-        (("--market", "US"), 15),
+        (("--profile", "moderate"), 2 * INSTRUMENTS),
+        (("--market", "US"), 3 * INSTRUMENTS),
         (("--symbol", "SIMU001"), 3),
-        (("--date", "2024-01-10"), 30),
-        (("--date", "2024-01-15"), 15),
-        (("--date", "2024-01-10", "--market", "EURONEXT", "--profile", "aggressive"), 5),
+        (("--date", "2024-01-10"), 6 * INSTRUMENTS),
+        (("--date", "2024-01-15"), 3 * INSTRUMENTS),
+        (("--date", "2024-01-10", "--market", "EURONEXT", "--profile", "aggressive"), INSTRUMENTS),
     ],
 )
 def test_advice_is_narrowed_to_what_is_asked_for(filled: Engine, words: tuple[str, ...], count: int) -> None:
@@ -237,7 +237,7 @@ def test_the_table_shows_every_advice(filled: Engine) -> None:
     result = boursomatic("recommendations")
     assert result.exit_code == 0
     lines = [line for line in result.output.splitlines() if "SIM" in line]
-    assert len(lines) == 30
+    assert len(lines) == 6 * INSTRUMENTS
     for label in ("2024-02-29", "v2024.02.01"):
         assert all(label in line for line in lines)
 
@@ -264,7 +264,7 @@ def test_status_says_what_is_there(filled: Engine) -> None:
     said = {line.partition(":")[0]: line.partition(":")[2].strip() for line in result.output.splitlines()}
     assert said["US"] == said["EURONEXT"] == "newest session 2024-02-29"
     assert said["model"] == "v2024.02.01"
-    assert said["price_bars"] == "2,940 rows"
+    assert said["price_bars"] == f"{INSTRUMENTS * 588:,} rows"
     assert said["pending"] == "nothing"
 
 
@@ -355,7 +355,7 @@ def test_db_status_names_the_revision(migrated: Engine) -> None:
 
 def test_rows_are_dropped_only_when_somebody_says_so(filled: Engine) -> None:
     line = refusal(boursomatic("db", "rollback"))
-    assert "2940 in price_bars" in line
+    assert f"{INSTRUMENTS * 588} in price_bars" in line
     assert "--yes" in line
     assert boursomatic("db", "recreate", "--yes").exit_code == 0
     assert not rows(filled, "SELECT FROM price_bars")

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from platform_of import FIRST, LAST, bring_up_to_date, execute, rows, slice_of
+from platform_of import FIRST, INSTRUMENTS, LAST, bring_up_to_date, execute, rows, slice_of
 from sqlalchemy import Engine
 
 from boursomatic_assets import performance
@@ -59,7 +59,9 @@ def test_a_row_says_what_was_advised_as_it_was_advised(filled: Engine) -> None:
 @pytest.mark.parametrize("by", ["session", "range"])
 def test_any_chunking_gives_the_same_rows(filled: Engine, by: str) -> None:
     before = scores(filled)
-    assert execute(filled, f"DELETE FROM track_record WHERE ts BETWEEN '{START}' AND '{END}'") == 7 * 15
+    assert (
+        execute(filled, f"DELETE FROM track_record WHERE ts BETWEEN '{START}' AND '{END}'") == 7 * 3 * INSTRUMENTS
+    )
     sessions = [(date, date) for date in reversed(partition_dates(START, END))]
     for first, last in [(START, END)] if by == "range" else sessions:
         bring_up_to_date(first, last, ONE, strict=by == "range")
@@ -69,9 +71,9 @@ def test_any_chunking_gives_the_same_rows(filled: Engine, by: str) -> None:
 def test_what_stands_is_scored_when_a_session_is_computed_again(filled: Engine) -> None:
     """Advice is superseded by advice of another horizon: it moves to another session, as a whole."""
     of_us = "instrument_id IN (SELECT id FROM instruments WHERE exchange <> 'EURONEXT')"
-    then = rows(filled, f"SELECT id FROM recommendations WHERE {of_us} AND as_of::date = '2024-01-30'")
-    on = f"WHERE {of_us} AND as_of::date = '2024-01-30'"
-    assert len(scores(filled, on)) == len(then) == 15
+    on = f"WHERE {of_us} AND profile = 'moderate' AND as_of::date = '2024-01-30'"
+    then = rows(filled, f"SELECT id FROM recommendations {on}")
+    assert len(scores(filled, on)) == len(then) == INSTRUMENTS
     execute(
         filled,
         f"UPDATE recommendations SET superseded_at = now(), is_active = false {on}",
@@ -84,8 +86,8 @@ def test_what_stands_is_scored_when_a_session_is_computed_again(filled: Engine) 
     moved = rows(filled, f"SELECT DISTINCT ts::date, horizon_days FROM track_record {on} ORDER BY ts")
     assert [tuple(row.values()) for row in moved] == [(dt.date(2024, 2, 13), 10), (dt.date(2024, 2, 28), 20)]
     bring_up_to_date(dt.date(2024, 2, 28), dt.date(2024, 2, 28), ONE, ("US",))
-    assert len(scores(filled, on)) == 15
-    assert not scores(filled, "WHERE ts = '2024-02-28' AND horizon_days = 20 AND " + of_us)
+    assert len(scores(filled, on)) == INSTRUMENTS
+    assert not scores(filled, "WHERE ts = '2024-02-28' AND profile = 'moderate' AND " + of_us)
 
 
 def test_the_figures_are_those_of_the_rows(filled: Engine) -> None:
@@ -144,7 +146,7 @@ def test_a_run_shows_the_figures_of_its_newest_session_and_of_nothing_later(
         " WHERE exchange <> 'EURONEXT' AND ts <= '2023-12-15'",
     )
     assert newest["scored"].value == until[0]["n"] < len(scores(filled)) / 2
-    assert "| conservative | BUY |" in str(newest["by_profile_and_label"].value)
+    assert "| aggressive | BUY |" in str(newest["by_profile_and_label"].value)
     assert "data:image/svg+xml;base64," in str(newest["reliability"].value)
     assert [set(metadata) & {"scored", "reliability"} for metadata in shown.values()] == [set(), set()]
 
