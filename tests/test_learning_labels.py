@@ -95,3 +95,15 @@ def test_every_fifth_session_of_a_market_is_kept_whatever_range_is_asked_for() -
     later = sampled(closes("a", [1.0] * 40)[7:], 5)
     assert whole.height == 8
     assert later.equals(whole.filter(pl.col("ts") >= DAYS[7]))
+
+
+def test_a_return_across_a_break_of_the_prices_is_none() -> None:
+    """A price fifty times as high from one close to the next is no return; one twenty times as high may be."""
+    found = judged(closes("a", [100, 2000, 100_000, 110_000, 110_000]), 1)
+    assert found["forward_return"].to_list() == [19.0, None, pytest.approx(0.1), 0.0, None]
+    assert found["known_at"].to_list() == [DAYS[1], None, DAYS[3], DAYS[4], None]
+
+
+def test_prices_of_two_instruments_side_by_side_are_no_break() -> None:
+    both = pl.concat([closes("a", [1.0, 1.1]), closes("b", [1000.0, 1100.0])])
+    assert judged(both, 1)["forward_return"].drop_nulls().to_list() == pytest.approx([0.1, 0.1])

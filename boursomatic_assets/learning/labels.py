@@ -20,6 +20,11 @@ KEY = ("instrument_id", "ts")
 DAY = 86_400_000_000
 """Microseconds."""
 
+BREAK = 50.0
+"""Prices that are so many times as high, or as low, from one close to the next stand on two bases (a reverse split, an
+error), and a return across them is none. In the bars that this was tried on, genuine moves were 22-fold at most (a
+warrant), and errors 68-fold at least."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -52,14 +57,15 @@ def outcomes(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: 
     Returns:
         forward_return (a fraction: 0.05 is 5 %), z (the same in volatilities over the horizon), known_at (the ts
         of the session that ends the horizon) and label (an Enum of LABELS); all are null where that session is
-        not loaded, z and label also without a volatility.
+        not loaded or prices break before it (BREAK), z and label also without a volatility.
     """
     end = _ends(rows, closes, horizon)
     keys, prices = _key(closes, _days(closes)), closes["c"].to_numpy()
     start, last = (
         np.searchsorted(keys, _key(rows, days), side="right") - 1 for days in (_days(rows), np.maximum(end, 0))
     )
-    known = pl.Series(end >= 0)
+    breaks = _breaks(closes)
+    known = pl.Series((end >= 0) & (breaks[last] == breaks[start]))
     edge = rows["vol_20d"] * math.sqrt(horizon)
     z = pl.col("z")
     label = pl.when(z > threshold).then(pl.lit("BUY")).when(z < -threshold).then(pl.lit("SELL"))
@@ -86,6 +92,14 @@ def _ends(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Ints:
         end = np.append(sessions, np.full(horizon + 1, -1))[place]
         ends[own] = np.where(np.isin(end, loaded), end, -1)
     return ends
+
+
+def _breaks(closes: pl.DataFrame) -> Ints:
+    """How many breaks there are up to each close; those between two instruments count alike on both sides."""
+    prices = closes["c"].to_numpy()
+    ratio = np.append(1.0, prices[1:] / prices[:-1])
+    counted: Ints = np.cumsum((ratio >= BREAK) | (ratio <= 1 / BREAK))
+    return counted
 
 
 def _days(rows: pl.DataFrame) -> Ints:
