@@ -27,10 +27,12 @@ from boursomatic_assets.slices import slices_of
 
 CONTENTS = {
     "price_bars": "instrument_id, ts, o, h, l, c, v",
-    "features": "instrument_id, ts, ret_1d, ret_5d, ret_20d, rsi_14, vol_20d, atr_14, volume_zscore",
+    "features": "instrument_id, ts, ret_1d, ret_5d, ret_20d, rsi_14, vol_20d, atr_14, volume_zscore,"
+    " additional_features::text",
     "model_versions": "version, params_hash, model_path, metrics_json::text",
     "recommendations": "instrument_id, profile, as_of, label, confidence, expected_return_pct, stop_loss,"
     " take_profit, justification, features_snapshot::text",
+    "track_record": "instrument_id, profile, as_of, ts, label, outcome, hit, realised_return_pct, first_touched",
 }
 SIMULATED = "300 simulated instruments a market, 8 years"
 

@@ -12,12 +12,14 @@ import polars as pl
 from boursomatic_assets import database, deliveries, identifiers, indicators, merging, registry, rejections
 from boursomatic_assets.additional import unpacked
 from boursomatic_assets.assets.recommendations import BARS_OF_A_PIECE, SCHEMA, publish, spoken
+from boursomatic_assets.assets.track_record import scored
 from boursomatic_assets.contracts import judge
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.sources import open_source
-from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read
+from boursomatic_assets.tables import GRAINS, INSTRUMENTS, Reader, read
 
 
 def bare(parts: Sequence[Slice]) -> None:
@@ -52,3 +54,10 @@ def bare(parts: Sequence[Slice]) -> None:
                 merging.supersede(
                     connection, GRAINS["recommendations"], piece, pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
                 )
+    advised, bars = (Reader(GRAINS[name]) for name in ("recommendations", "price_bars"))
+    for part in parts:
+        count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
+        for piece in part.pieces(max(BARS_OF_A_PIECE // max(count, 1), LONGEST_HORIZON)):
+            scores = scored(piece, advised, bars)
+            with database.engine().begin() as connection:
+                merging.replace(connection, GRAINS["track_record"], piece, scores)

@@ -18,7 +18,7 @@ from typing import Any
 
 from boursomatic_assets.dagster_storage import CONFIG, ensure_dagster_home
 
-ASSETS = ("instruments", "price_bars", "features", "model_versions", "recommendations")
+ASSETS = ("instruments", "price_bars", "features", "model_versions", "recommendations", "track_record")
 LAUNCH = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 STATUS = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {

@@ -40,19 +40,24 @@ def track_record(context: dg.AssetExecutionContext, recommendations: Reader, pri
     later, its row stays until the session is computed again; then what stands by then has a row instead.
     """
 
-    def scored(part: Slice) -> pl.DataFrame:
-        seen, sessions = part.looking_back(LONGEST_HORIZON), part.market.sessions()
-        within = pl.col("ts").is_between(part.start, part.end, closed="left")
-        due = outcomes.due(recommendations(seen, outcomes.DATES), sessions).filter(within)
-        advised = slices_of(part.market, due["session"].dt.date().unique())
-        rows = [outcomes.due(recommendations(one, outcomes.ADVICE), sessions).filter(within) for one in advised]
-        if not rows:
-            return pl.DataFrame(schema=SCHEMA)
-        return outcomes.score(pl.concat(rows), price_bars(seen, outcomes.BARS)).select(*SCHEMA)
+    def computed(part: Slice) -> pl.DataFrame:
+        return scored(part, recommendations, price_bars)
 
     return Piecewise(
-        slices_of_run(context), scored, bars=BARS_OF_A_PIECE, lookback=LONGEST_HORIZON, summary=summary
+        slices_of_run(context), computed, bars=BARS_OF_A_PIECE, lookback=LONGEST_HORIZON, summary=summary
     )
+
+
+def scored(part: Slice, recommendations: Reader, price_bars: Reader) -> pl.DataFrame:
+    """What a slice's sessions have to say of the advice that is due on them."""
+    seen, sessions = part.looking_back(LONGEST_HORIZON), part.market.sessions()
+    within = pl.col("ts").is_between(part.start, part.end, closed="left")
+    due = outcomes.due(recommendations(seen, outcomes.DATES), sessions).filter(within)
+    advised = slices_of(part.market, due["session"].dt.date().unique())
+    rows = [outcomes.due(recommendations(one, outcomes.ADVICE), sessions).filter(within) for one in advised]
+    if not rows:
+        return pl.DataFrame(schema=SCHEMA)
+    return outcomes.score(pl.concat(rows), price_bars(seen, outcomes.BARS)).select(*SCHEMA)
 
 
 def summary(part: Slice) -> dict[str, Any]:
