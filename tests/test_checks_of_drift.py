@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from boursomatic_assets.markets import MARKETS
 
-FIRST_VERSION = np.datetime64("2023-09-01")
+FIRST_VERSION = np.datetime64("2023-08-01")
 FEBRUARY = dt.date(2024, 2, 1)
 SESSION = dt.date(2024, 2, 14)
 
@@ -58,7 +58,8 @@ def test_a_session_is_told_the_same_alone_and_in_a_range(filled: Engine) -> None
 def test_the_version_that_speaks_comes_before_the_newest_one(filled: Engine) -> None:
     execute(
         filled,
-        "UPDATE model_decisions SET speaker_id = (SELECT id FROM model_versions WHERE version = 'v2023.10.02')",
+        "UPDATE model_decisions SET speaker_id = (SELECT id FROM model_versions WHERE version = 'v2023.10.02')"
+        " WHERE kind = 'promoted'",
     )
     assert said(start=SESSION, end=SESSION)["worst_session"] == f"US {SESSION} against v2023.10.02"
 

@@ -22,8 +22,8 @@ DAY = 86_400_000_000
 
 BREAK = 50.0
 """Prices that are so many times as high, or as low, from one close to the next stand on two bases (a reverse
-split, an error), and a return across them is none. In the bars that this was tried on, genuine moves were 22-fold at
-most (a warrant), and errors 68-fold at least."""
+split, an error), and a return across them is none. In the bars that this was tried on, genuine moves were 22-fold
+at most (a warrant), and errors 68-fold at least."""
 
 Ints = npt.NDArray[np.int64]
 
