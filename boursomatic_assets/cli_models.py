@@ -82,6 +82,27 @@ def live(at: dt.datetime | None, as_json: bool) -> None:
     click.echo(views_models.live_as_json(at) if as_json else views_models.live(at))
 
 
+@models.command()
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Trials see nothing later.")
+@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="How many are tried.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the choice of trials.")
+@one_line_errors
+def search(until: dt.datetime, trials: int, seed: int) -> None:
+    """Try other parameters of the booster on the record before a date; changes nothing. Needs optuna.
+
+    The best of many trials is optimistic: what it did after the date is what to judge it by.
+    """
+    from boursomatic_assets import registry, views_models
+    from boursomatic_assets.learning import search as searching
+    from boursomatic_assets.learning.parameters import Parameters
+
+    searching.tuner()
+    _ready()
+    history = registry.history(dt.datetime.now(dt.UTC).date(), Parameters())
+    found = searching.search(history, until.date(), Parameters(), trials, seed)
+    click.echo(views_models.search(found, Parameters()))
+
+
 def _ready() -> None:
     """Refuse to read or decide on a schema that is not this code's."""
     from boursomatic_assets import migrate

@@ -53,12 +53,12 @@ def train_due(last: dt.date, parameters: Parameters) -> list[Version]:
     with database.engine().begin() as connection:
         advisory_lock(connection, "model_versions")
         missing = _missing(last, parameters)
-        return _train(missing, _history(missing[-1], parameters), parameters) if missing else []
+        return _train(missing, history(missing[-1], parameters), parameters) if missing else []
 
 
-def _train(due: list[dt.date], history: History, parameters: Parameters) -> list[Version]:
+def _train(due: list[dt.date], known: History, parameters: Parameters) -> list[Version]:
     """Train challengers, and hold each against its champion, in order of time."""
-    trained = challengers(history, due, parameters)
+    trained = challengers(known, due, parameters)
     return [admit(date, challenger, parameters) for date, challenger in trained if challenger]
 
 
@@ -86,8 +86,8 @@ def _has_features(connection: Connection, session: dt.date) -> bool:
     return bool(connection.scalar(there, {"session": session}))
 
 
-def _history(last: dt.date, parameters: Parameters) -> History:
-    """Features and closes of both markets before a date."""
+def history(last: dt.date, parameters: Parameters) -> History:
+    """Return the stored features and closes of both markets before a date, as training sees them."""
     dates = [date for date in all_sessions().tolist() if date < last]
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
     pieces = [piece for part in parts for piece in part.pieces(SESSIONS_AT_ONCE)]

@@ -1,6 +1,6 @@
 """What the command line shows of model versions and of the decisions about them.
 
-What belongs here: the book of decisions and a version's metrics as text and JSON.
+What belongs here: the book of decisions and a version's metrics as text and JSON, and a search as text.
 Kept elsewhere: options and exit codes (`cli_models.py`), tables as text (`views.py`), who speaks (`decisions.py`).
 """
 
@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from boursomatic_assets import database, decisions
 from boursomatic_assets.computed import clock
 from boursomatic_assets.decisions import Book, Decided
+from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.search import Found, searched
 from boursomatic_assets.views import as_text_table
 
 BAR = 40
@@ -144,6 +147,20 @@ def reliability(curve: list[list[float]]) -> list[str]:
     """
     bins = [f"  {sure:>10.3f}  {right:>6.3f}  {n:>9,}  {'#' * round(right * BAR)}" for sure, right, n in curve]
     return [f"  {'confidence':>10}  {'right':>6}  {'rows':>9}", *bins]
+
+
+def search(found: Found, present: Parameters) -> str:
+    """The trials of a search, the present and the found parameters, and what to write into the code for these."""
+    old, new = searched(present), searched(found.parameters)
+    lines = [f"    {name}: {type(new[name]).__name__} = {new[name]}" for name in new if new[name] != old[name]]
+    told = (
+        "to use what was found, write into boursomatic_assets/learning/parameters.py:"
+        if lines
+        else "no trial was better than the present parameters"
+    )
+    rounded = cs.starts_with("rank_ic").round(4)
+    tables = [as_text_table(frame.with_columns(rounded)) for frame in (found.trials, found.judged)]
+    return "\n".join([*tables, told, *lines])
 
 
 def _book() -> tuple[Book, dt.datetime]:

@@ -139,3 +139,19 @@ def test_before_there_is_a_version_that_is_said(migrated: Engine, command: str, 
 
 def test_a_schema_of_other_code_is_refused(database: Engine) -> None:
     assert "run `boursomatic db upgrade`" in refusal(boursomatic("models", "list"))
+
+
+def test_a_search_reads_the_stored_history_and_changes_nothing(filled: Engine) -> None:
+    before = rows(filled, "SELECT xmin::text, version FROM model_versions ORDER BY version")
+    said = told("search", "--until", "2024-02-01", "--trials", "2")
+    assert "rank_ic_before" in said
+    assert "parameters.py:" in said or "no trial was better" in said
+    assert rows(filled, "SELECT xmin::text, version FROM model_versions ORDER BY version") == before
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [("2023-05-02", "nothing was scored and known before 2023-05-02"), ("soon", "'soon' does not match")],
+)
+def test_a_date_that_cannot_be_searched_until_is_refused(filled: Engine, until: str, said: str) -> None:
+    assert said in refusal(boursomatic("models", "search", "--until", until))
