@@ -26,6 +26,8 @@ class Parameters:
     """Everything that a training may vary.
 
     Attributes:
+        recipe: Raised by hand when a formula that shapes models changes outside of these parameters (labels, cells
+            of the calibration, a feature of the same name), so that versions before and after are told apart.
         features: Columns of the features frame that the booster sees, in this order.
         ranked: Features whose ranks the ridge regression beside it sees.
         horizon: Sessions of the market from the close that is judged to the one that judges it.
@@ -57,6 +59,7 @@ class Parameters:
         gate_minimum_sessions: Fewer sampled sessions of record prove nothing.
     """
 
+    recipe: int = 1
     features: tuple[str, ...] = MODEL_FEATURES
     ranked: tuple[str, ...] = RANKED
     horizon: int = 20
