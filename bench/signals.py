@@ -59,9 +59,9 @@ UNIVERSES = (
     Universe(
         "64 US and 40 Euronext instruments",
         ("us_daily_yahoo_2016_2026", "eu_daily_yahoo_cac40_2016_2026"),
-        caution="One series has prices on two bases: ATO.PA closes at 4187 on 2024-11-12, after 48.53, and at 26 on"
-        " 2024-12-06, after 1778. Returns across such breaks are left out of labels and of all that is judged here;"
-        " before that rule they decided every spread.",
+        caution="One series has prices on two bases: ATO.PA closes at 4187 on 2024-11-12, after 48.53, and at 26"
+        " on 2024-12-06, after 1778. Returns across such breaks are left out of labels and of all that is judged"
+        " here; before that rule they decided every spread.",
     ),
     Universe("194 US instruments", ("us_daily_stooq_2017_2025_A",), ranked=True),
 )
