@@ -17,6 +17,7 @@ import polars as pl
 
 from boursomatic_assets.learning import bootstrap, outcomes, portfolio, ranking
 from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.parameters import Parameters
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,7 +32,7 @@ CONTESTANTS = ("score", *BASELINES)
 """The columns of the record that rank instruments: the model's, and those it is compared with."""
 
 CHANCES = ("p_sell", "p_hold", "p_buy")
-COST = 0.001
+COST = Parameters.cost
 """Part of every amount bought or sold that is paid for it."""
 
 
