@@ -6,10 +6,10 @@ Kept elsewhere: where rows come from (`sources/`), where they go (`io_manager.py
 """
 
 import datetime as dt
+import math
 import uuid
 from collections.abc import Callable
 
-import numpy as np
 import polars as pl
 
 from boursomatic_assets.delivered import Delivery, counts, with_session
@@ -26,15 +26,6 @@ QUARTER = dt.timedelta(minutes=15)
 
 INCOMPLETE = ("source did not deliver it", "file cannot be understood")
 """Reasons that stand for bars that did not come."""
-
-_WITHOUT_INSTRUMENT = (
-    *INCOMPLETE,
-    "symbol is missing",
-    "symbol is an exchange's test symbol",
-    "exchange is not of a known market",
-    "instrument is unknown",
-)
-"""Reasons why a row has no instrument of the market: asked only of rows that have none."""
 
 CONTRADICTION = {
     "daily": "two different bars for one session",
@@ -69,32 +60,58 @@ def judge(
         extended: whether 15m bars before the open and after the close are wanted too.
         with_raw: the source's own, which says how refused rows stood there.
     """
-    rules = _rules(part, interval, _daily_times(part) if interval == "daily" else _quarter_times(part, extended))
-    asked = [rule for name, rule in rules.items() if name not in _WITHOUT_INSTRUMENT]
-    seen = {"instrument_id": _identified(part, instruments), "broken": pl.any_horizontal(asked)}
-    rows = raw.lazy().with_columns(**seen, top=_TOP, bottom=_BOTTOM).collect()
-    broken = rows["broken"].fill_null(False) | rows["instrument_id"].is_null()
-    reason = pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
-    good = _repair(rows.filter(~broken) if broken.any() else rows)
-    kept, repeats, clashing = _without_twins(good)
-    contradicting = clashing.select(*rows.columns, reason=pl.lit(CONTRADICTION[interval]))
-    rejected = pl.concat([rows.filter(broken).with_columns(reason=reason), contradicting])
-    outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": kept.filter("repaired")}
+    times, of_times = _daily_times(part) if interval == "daily" else _quarter_times(part, extended)
+    known, market = _traded(part, instruments), pl.lit(part.market.name)
+    rows = raw.with_columns(nth=_place(known), sound=_sound(part, interval, times))
+    sound = pl.col("sound") & pl.col("nth").is_not_null()
+    doubtful = rows.filter(~sound).with_columns(reason=_reason(_rules(part, interval, of_times)))
+    noisy = doubtful.filter(pl.col("reason").is_null()).drop("reason").with_columns(h=_TOP, l=_BOTTOM)
+    kept, repeats, clashing = _without_twins(pl.concat([rows.filter(sound), noisy]))
+    contradicting = clashing.with_columns(reason=pl.lit(CONTRADICTION[interval]))
+    rejected = pl.concat([doubtful.drop_nulls("reason"), contradicting])
+    repaired = kept.filter(~pl.col("sound"))
+    outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": repaired}
     return Delivery(
-        kept.select("instrument_id", "ts", *_CONTENT, "interval", "file", market=pl.lit(part.market.name)),
+        kept.select(_id(known), "ts", *_CONTENT, "interval", "file", market=market),
         _rejections(with_session(with_raw(rejected), part), part, source, interval),
-        counts(outcomes, part).with_columns(market=pl.lit(part.market.name)),
+        counts(outcomes, part).with_columns(market=market),
         source,
         complete=rejected.filter(pl.col("reason").is_in(INCOMPLETE)).is_empty(),
     )
 
 
-def _identified(part: Slice, instruments: pl.DataFrame) -> pl.Expr:
-    """The id of each row's instrument; null unless it is one that the market trades."""
+def _traded(part: Slice, instruments: pl.DataFrame) -> pl.DataFrame:
+    """The known instruments that the market trades, in order of symbol and exchange."""
     traded = pl.col("exchange").is_in(part.market.exchanges) & ~pl.col("symbol").str.contains(TEST_SYMBOLS)
+    return instruments.filter(traded).select("symbol", "exchange", "id").sort("symbol", "exchange")
+
+
+def _place(known: pl.DataFrame) -> pl.Expr:
+    """A row's instrument as its place among the known ones; null if it is none of them."""
     named = pl.struct("symbol", "exchange")
-    known = instruments.filter(traded).select("id", named=named)
-    return named.replace_strict(known["named"], known["id"], default=None, return_dtype=pl.String)
+    places = pl.int_range(known.height, dtype=pl.UInt32, eager=True)
+    return named.replace_strict(known.select(named).to_series(), places, default=None, return_dtype=pl.UInt32)
+
+
+def _id(known: pl.DataFrame) -> pl.Expr:
+    return pl.lit(known["id"]).gather("nth").alias("instrument_id")
+
+
+def _sound(part: Slice, interval: str, times: pl.Series) -> pl.Expr:
+    """Whether a row of a known instrument surely breaks no rule: nearly all do not, and few comparisons tell.
+
+    NaN is above infinity here. What is not sound is held against each rule, and may be found to break none: its
+    high or low is off by noise.
+    """
+    o, h, l, c, v = map(pl.col, _CONTENT)  # noqa: E741
+    prices = (l > 0) & (l <= o) & (l <= c) & (o <= h) & (c <= h) & (h < math.inf)
+    volume = (v >= 0) & (v < math.inf)
+    on_time = pl.col("ts").is_in(times.implode()) & pl.col("ts").is_between(part.start, _now())
+    return (prices & volume & on_time & (pl.col("interval") == interval)).fill_null(False)
+
+
+def _reason(rules: dict[str, pl.Expr]) -> pl.Expr:
+    return pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
 
 
 def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, pl.Expr]:
@@ -107,11 +124,11 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
-        "instrument is unknown": pl.col("instrument_id").is_null(),
+        "instrument is unknown": pl.col("nth").is_null(),
         "interval is not known": pl.col("interval").ne_missing(interval),
         "time is missing or unreadable": pl.col("ts").is_null(),
         "date is before the first partition": pl.col("ts") < part.start,
-        "bar is in the future": pl.col("ts") > dt.datetime.now(dt.UTC).replace(tzinfo=None),
+        "bar is in the future": pl.col("ts") > _now(),
         **times,
         "price is missing": pl.any_horizontal(p.is_null() for p in price),
         "price is not finite": pl.any_horizontal(~p.is_finite() for p in price),
@@ -123,38 +140,33 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
     }
 
 
-def _daily_times(part: Slice) -> dict[str, pl.Expr]:
-    sessions = pl.Series(np.array(part.sessions, dtype="datetime64[us]")).implode()
-    return {"date is not a session of the market": ~pl.col("ts").is_in(sessions)}
+def _daily_times(part: Slice) -> tuple[pl.Series, dict[str, pl.Expr]]:
+    """When a daily bar may be, and the rule: on a session."""
+    sessions = pl.Series(part.sessions, dtype=pl.Date).cast(pl.Datetime("us"))
+    return sessions, {"date is not a session of the market": ~pl.col("ts").is_in(sessions.implode())}
 
 
-def _quarter_times(part: Slice, extended: bool) -> dict[str, pl.Expr]:
-    """A 15m bar starts on the quarter of an hour, of a session, between its open and its close."""
+def _quarter_times(part: Slice, extended: bool) -> tuple[pl.Series, dict[str, pl.Expr]]:
+    """When a 15m bar may start, and the rules: on the quarter of an hour, of a session, while it is open."""
     market, sessions = part.market, part.looking_back(1).sessions  # a late bar may fall to the next date in UTC
     hours = [market.hours(session, extended=extended) for session in sessions]
     quarters = [pl.datetime_range(opens, closes, QUARTER, closed="left", eager=True) for opens, closes in hours]
-    traded = pl.concat([pl.Series(dtype=pl.Datetime("us")), *quarters]).implode()
+    traded = pl.concat([pl.Series(dtype=pl.Datetime("us")), *quarters])
     local = pl.col("ts").dt.replace_time_zone("UTC").dt.convert_time_zone(market.timezone).dt.date()
-    return {
+    return traded, {
         "time is not a quarter of an hour": pl.col("ts").dt.truncate("15m") != pl.col("ts"),
         "date is not a session of the market": ~local.is_in(pl.Series(sessions, dtype=pl.Date).implode()),
-        "time is outside of the session": ~pl.col("ts").is_in(traded),
+        "time is outside of the session": ~pl.col("ts").is_in(traded.implode()),
     }
-
-
-def _repair(good: pl.DataFrame) -> pl.DataFrame:
-    """Rows whose high or low is off by float noise get the true extreme; `repaired` says which."""
-    noisy = (pl.col("top") != pl.col("h")) | (pl.col("bottom") != pl.col("l"))
-    return good.with_columns(h="top", l="bottom", repaired=noisy)
 
 
 def _without_twins(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Each bar once; those that repeat one; and apart from both those that contradict each other, each once."""
     if _surely_distinct(good):
         return good, good.clear(), good.clear()
-    first = good.select(pl.struct("instrument_id", "ts", *_CONTENT).is_first_distinct()).to_series()
+    first = good.select(pl.struct("nth", "ts", *_CONTENT).is_first_distinct()).to_series()
     distinct = good.filter(first)
-    clash = distinct.select("instrument_id", "ts").is_duplicated()
+    clash = distinct.select("nth", "ts").is_duplicated()
     return distinct.filter(~clash), good.filter(~first), distinct.filter(clash)
 
 
@@ -165,10 +177,10 @@ def _surely_distinct(good: pl.DataFrame) -> bool:
         same = first == first.shift()
         return ((first > first.shift()) | (same & (second > second.shift()))).all()
 
-    ts, symbol = pl.col("ts"), pl.col("symbol")
-    if good.select(in_order(ts, symbol) | in_order(symbol, ts)).item():
+    ts, nth = pl.col("ts"), pl.col("nth")
+    if good.select(in_order(ts, nth) | in_order(nth, ts)).item():
         return True
-    hashes = good.select(pl.col("instrument_id").hash() + ts.hash(1)).to_series()
+    hashes = good.select(nth.hash() + ts.hash(1)).to_series()
     return hashes.n_unique() == good.height
 
 
@@ -186,3 +198,7 @@ def _ids(rows: pl.DataFrame) -> pl.Series:
     nth = pl.int_range(pl.len()).over(rows.columns)
     named = rows.select(pl.concat_str(pl.all().cast(pl.String), nth, separator="|", ignore_nulls=True))
     return pl.Series([str(uuid.uuid5(_NAMESPACE, name)) for name in named.to_series()], dtype=pl.String)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -1,5 +1,6 @@
 """Contracts: a delivered bar is kept, merged with its twin, or rejected with a reason; none is lost."""
 
+import datetime as dt
 import json
 import math
 from typing import Any
@@ -11,7 +12,7 @@ from frames_of import IDS, delivered, instruments, midnight, slice_of
 from hypothesis import given, settings
 
 from boursomatic_assets import frames
-from boursomatic_assets.contracts import NOISE, judge
+from boursomatic_assets.contracts import CONTRADICTION, NOISE, judge
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.models import PriceBar
 from boursomatic_assets.rejections import REJECTED_BARS
@@ -181,3 +182,31 @@ def test_no_row_is_lost_and_what_is_kept_fits_its_table(raw: pl.DataFrame) -> No
     frames.check(REJECTED_BARS, delivery.rejected.with_columns(run_id=pl.lit("run")))
     assert delivery.kept.filter(pl.col("h") < pl.max_horizontal(*"ocl")).is_empty()
     assert all(json.loads(row) for row in delivery.rejected["raw"])
+
+
+def is_good(row: dict[str, Any], interval: str) -> bool:
+    """What the contract says of a row, written down once more."""
+    prices = [row[name] for name in "ohlc"]
+    if None in (*prices, row["v"], row["ts"]) or not all(map(math.isfinite, (*prices, row["v"]))):
+        return False
+    session, time = row["ts"].date().isoformat(), row["ts"].time()
+    open_then = dt.time(14, 30) <= time < dt.time(21) and time.minute % 15 == 0
+    return (
+        (row["symbol"], row["exchange"]) in (("ACME", "NYSE"), ("BOLT", "NASDAQ"))
+        and row["interval"] == interval
+        and session in ("2025-01-08", "2025-01-10")
+        and (time == dt.time() if interval == "daily" else open_then)
+        and min(prices) > 0
+        and row["v"] >= 0
+        and row["h"] * (1 + NOISE) >= max(prices)
+        and row["l"] * (1 - NOISE) <= min(prices)
+    )
+
+
+@pytest.mark.parametrize("interval", ["daily", "15m"])
+@settings(max_examples=200, deadline=None)
+@given(raw=DELIVERED)
+def test_exactly_the_bad_rows_break_a_rule(raw: pl.DataFrame, interval: str) -> None:
+    rejected = judge(raw, PART, instruments(), "toy", interval).rejected
+    broken = rejected.filter(~pl.col("reason").is_in(CONTRADICTION.values()))
+    assert broken.height == sum(not is_good(row, interval) for row in raw.iter_rows(named=True))

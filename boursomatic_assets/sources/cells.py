@@ -172,12 +172,17 @@ def _listing(symbol: str | None, columns: dict[str, str], stated: Stated) -> tup
         return names, pl.lit(stated.exchange)
     if "exchange" in columns:
         return names, pl.col(columns["exchange"]).cast(pl.String)
-    ours, exchange = (names.map_batches(partial(_listed, place=n), return_dtype=pl.String) for n in (0, 1))
+    ours, exchange = (_told(names, partial(_listed, place=place)) for place in (0, 1))
     return ours, exchange
 
 
 def _listed(symbols: pl.Series, place: int) -> pl.Series:
     return _each_once(symbols, lambda symbol: listed(symbol)[place])
+
+
+def _told(cells: pl.Expr, told: Callable[[pl.Series], pl.Series]) -> pl.Expr:
+    """What each cell means by itself, so that a file may be told part by part while it is read."""
+    return cells.map_batches(told, return_dtype=pl.String, is_elementwise=True)
 
 
 def _each_once(cells: pl.Series, told: Callable[[str], str]) -> pl.Series:
@@ -201,7 +206,7 @@ def _told_interval(columns: dict[str, str], habits: Habits, stated: Stated) -> p
         return pl.lit(stated.interval)
     if "interval" in columns:
         cells = pl.col(columns["interval"]).cast(pl.String)
-        return cells.map_batches(partial(_each_once, told=_interval), return_dtype=pl.String)
+        return _told(cells, partial(_each_once, told=_interval))
     told = [] if habits.stamps is None else habits.stamps["interval"].head(1).to_list()
     return pl.lit(told[0] if told else "daily")
 

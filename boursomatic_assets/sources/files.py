@@ -96,7 +96,9 @@ class Files:
                 errors.append((file.name, str(error)))
         if not frames:
             raise SourceError(errors[0][1] if errors else f"{self.folder} holds no file with bars")
-        return [*frames, _not_understood(errors).filter(wanted).select(names)]
+        if errors:
+            frames.append(_not_understood(errors).filter(wanted).select(names))
+        return frames
 
     def _paths(self) -> list[Path]:
         if not self.folder.is_dir():
