@@ -15,7 +15,8 @@ from boursomatic_assets.promises import Finding, count, promise, unique
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 
-SCORES = f"track_record t {INSTRUMENT} WHERE t.ts >= :start AND t.ts < :end AND {MINE}"
+OF_SLICE = f"t.ts >= :start AND t.ts < :end AND {MINE}"
+SCORES = f"track_record t {INSTRUMENT} WHERE {OF_SLICE}"
 
 
 @promise("track_record")
@@ -43,13 +44,14 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
 @promise("track_record")
 def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
     """The realised return runs from the close advised on to the last close within the horizon."""
-    bar = "price_bars x WHERE x.instrument_id = t.instrument_id AND x.interval = 'daily'"
-    began = f"(SELECT x.c FROM {bar} AND x.ts = date_trunc('day', t.as_of))"
-    ended = f"(SELECT x.c FROM {bar} AND x.ts <= t.ts ORDER BY x.ts DESC LIMIT 1)"
-    realised = f"({ended} / {began} - 1) * 100"
-    differs = f"coalesce(abs(t.realised_return_pct - {realised}) > 1e-9, t.realised_return_pct IS NOT NULL)"
-    unknown = f"(t.realised_return_pct IS NULL AND {began} IS NOT NULL)"
-    return count(connection, f"{SCORES} AND ({differs} OR {unknown})", bounds(part))
+    bar = "LEFT JOIN price_bars {0} ON {0}.instrument_id = t.instrument_id AND {0}.interval = 'daily' AND {0}.ts"
+    joined = f"{bar.format('began')} = date_trunc('day', t.as_of) {bar.format('ended')} = t.ts"
+    before = "x.instrument_id = t.instrument_id AND x.interval = 'daily' AND x.ts < t.ts"
+    last = f"coalesce(ended.c, (SELECT x.c FROM price_bars x WHERE {before} ORDER BY x.ts DESC LIMIT 1))"
+    differs = f"abs(t.realised_return_pct - ({last} / began.c - 1) * 100) > 1e-9"
+    one_sided = "(t.realised_return_pct IS NULL) <> (began.c IS NULL)"
+    scores = f"track_record t {INSTRUMENT} {joined} WHERE {OF_SLICE}"
+    return count(connection, f"{scores} AND ({differs} OR {one_sided})", bounds(part))
 
 
 @promise("track_record")
