@@ -127,11 +127,12 @@ def test_no_skill_has_only_the_labels_of_earlier_sessions(known: pl.DataFrame, m
     assert metrics["log_loss_no_skill"] == pytest.approx(loss / judged.height)
 
 
-def test_years_and_months_share_out_the_rows(metrics: Metrics, known: pl.DataFrame) -> None:
+def test_years_and_months_share_out_the_sessions(metrics: Metrics, known: pl.DataFrame) -> None:
     assert list(metrics["by_year"]) == ["2020"]
     assert metrics["by_year"]["2020"]["rank_ic"] == pytest.approx(metrics["rank_ic"])
     assert list(metrics["by_month"]) == sorted(known["ts"].dt.strftime("%Y-%m").unique())
-    assert sum(n for *_, n in metrics["by_month"].values()) == known.height
+    assert sum(n for *_, n in metrics["by_month"].values()) == metrics["sessions"]
+    assert metrics["by_month"]["2020-09"][2] == known.filter(pl.col("ts").dt.month() == 9)["ts"].n_unique()
     assert metrics["by_month"]["2020-06"][1] is None
     september = known.filter(pl.col("ts").dt.month() == 9)
     loss = sklearn_metrics.log_loss(

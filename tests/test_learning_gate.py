@@ -102,10 +102,18 @@ def test_a_challenger_may_be_worse_than_the_champion_within_the_tolerances(
 
 def test_both_are_compared_on_the_months_that_both_have() -> None:
     challenger = months(m2023_10=[0.9, 0.1, 4], m2023_11=[0.02, 1.0, 4], m2023_12=[0.05, None, 2])
-    champion = months(m2023_11=[0.03, 1.0, 4], m2023_12=[0.06, 1.0, 4], m2024_01=[-0.9, 9.0, 4])
+    champion = months(m2023_11=[0.03, 1.0, 4], m2023_12=[0.06, 1.0, 2], m2024_01=[-0.9, 9.0, 4])
     common = decide(challenger, champion, LIMITS, same_recipe=False).numbers["on_common_months"]
     assert common["rank_ic"] == pytest.approx({"challenger": 0.03, "champion": 0.04, "months": 2})
     assert common["log_loss"] == {"challenger": 1.0, "champion": 1.0, "months": 1}
+
+
+def test_a_month_of_which_the_champion_saw_the_first_sessions_only_is_not_compared() -> None:
+    challenger = months(m2023_11=[0.04, 1.09, 4], m2023_12=[0.01, 1.2, 4])
+    champion = months(m2023_11=[0.04, 1.09, 4], m2023_12=[0.49, 0.9, 1])
+    decision = decide(challenger, champion, LIMITS, same_recipe=True)
+    assert decision.kind == "promoted"
+    assert decision.numbers["on_common_months"]["rank_ic"]["months"] == 1
 
 
 def test_without_a_common_month_skill_alone_decides() -> None:

@@ -224,11 +224,11 @@ def _summary(sessions: pl.DataFrame) -> Metrics:
 
 
 def _monthly(sessions: pl.DataFrame) -> list[float | int | None]:
-    """Return the rank IC, the log loss and the number of rows."""
+    """Return the rank IC, the log loss and the number of sampled sessions."""
     return [
         ranking.mean(_by_date(sessions, "rank_ic_score")),
         outcomes.mean_loss(sessions, "log_loss"),
-        int(sessions["rows"].sum()),
+        sessions.height,
     ]
 
 

@@ -69,8 +69,8 @@ def compared(challenger: Metrics, champion: Metrics | None) -> dict[str, Any]:
     """Return both sides' figures as JSON, and their means over the months that both have.
 
     `on_common_months` has, for rank_ic and log_loss, the challenger's mean, the champion's and the number of
-    months; a month counts where both have a number, and weighs as many sampled sessions as the challenger has
-    in it. It is null without such a month.
+    months; a month counts where both have a number for the same sampled sessions, and weighs as many. It is null
+    without such a month.
     """
     numbers = {"challenger": _figures(challenger), "champion": champion and _figures(champion)}
     common = champion and {
@@ -86,12 +86,16 @@ def _figures(metrics: Metrics) -> dict[str, Any]:
 
 
 def _common(challenger: Metrics, champion: Metrics, place: int) -> Iterator[tuple[float, float, float]]:
-    """The two numbers and the weight of each month in which both have one."""
+    """The two numbers and the weight of each month in which both have one, of as many sampled sessions.
+
+    Of a record's last month only the first sessions were known on its due date; a later record has all of it.
+    """
     months, others = (side.get("by_month") or {} for side in (challenger, champion))
     for month in sorted(months.keys() & others.keys()):
-        mine, theirs, weight = months[month][place], others[month][place], months[month][SESSIONS]
-        if mine is not None and theirs is not None and weight:
-            yield mine, theirs, weight
+        mine, theirs = months[month], others[month]
+        same = mine[SESSIONS] == theirs[SESSIONS] > 0
+        if same and mine[place] is not None and theirs[place] is not None:
+            yield mine[place], theirs[place], mine[SESSIONS]
 
 
 def _means(months: list[tuple[float, float, float]]) -> dict[str, float] | None:
