@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from boursomatic_assets.checks import stale
 from boursomatic_assets.checks_of_bars import INSTRUMENT, MINE
+from boursomatic_assets.learning.labels import BREAK
 from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.promises import Finding, count, promise, unique
 from boursomatic_assets.slices import Slice
@@ -43,15 +44,26 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
 
 @promise("track_record")
 def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
-    """The realised return runs from the close advised on to the last close within the horizon."""
+    """The realised return runs from the close advised on to the last close within the horizon, if none breaks."""
     bar = "LEFT JOIN price_bars {0} ON {0}.instrument_id = t.instrument_id AND {0}.interval = 'daily' AND {0}.ts"
     joined = f"{bar.format('began')} = date_trunc('day', t.as_of) {bar.format('ended')} = t.ts"
     before = "x.instrument_id = t.instrument_id AND x.interval = 'daily' AND x.ts < t.ts"
     last = f"coalesce(ended.c, (SELECT x.c FROM price_bars x WHERE {before} ORDER BY x.ts DESC LIMIT 1))"
     differs = f"abs(t.realised_return_pct - ({last} / began.c - 1) * 100) > 1e-9"
-    one_sided = "(t.realised_return_pct IS NULL) <> (began.c IS NULL)"
-    scores = f"track_record t {INSTRUMENT} {joined} WHERE {OF_SLICE}"
-    return count(connection, f"{scores} AND ({differs} OR {one_sided})", bounds(part))
+    ratios = (
+        "SELECT instrument_id, ts, c / lag(c) OVER (PARTITION BY instrument_id ORDER BY ts) AS ratio"
+        " FROM price_bars WHERE interval = 'daily' AND ts >= :first AND ts < :end"
+    )
+    broken = (
+        f"LEFT JOIN (SELECT instrument_id, array_agg(ts) AS at FROM ({ratios}) r"
+        " WHERE ratio >= :break OR ratio <= 1 / :break GROUP BY instrument_id) broken"
+        " ON broken.instrument_id = t.instrument_id"
+    )
+    breaks = "EXISTS (SELECT FROM unnest(broken.at) AS at WHERE at > t.as_of AND at <= t.ts)"
+    one_sided = f"(t.realised_return_pct IS NULL) <> (began.c IS NULL OR {breaks})"
+    scores = f"track_record t {INSTRUMENT} {joined} {broken} WHERE {OF_SLICE}"
+    given = {**bounds(part), "first": part.looking_back(LONGEST_HORIZON).start, "break": BREAK}
+    return count(connection, f"{scores} AND ({differs} OR {one_sided})", given)
 
 
 @promise("track_record")

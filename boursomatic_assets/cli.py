@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from boursomatic_assets.cli_db import db, make_dagster_home, one_line_errors
+from boursomatic_assets.cli_db import MOMENT, db, make_dagster_home, one_line_errors
 from boursomatic_assets.cli_features import features
 from boursomatic_assets.cli_models import models
 
@@ -119,7 +119,7 @@ def track_record(profile: str | None, market: str | None, as_json: bool) -> None
 @click.option("--from", "start", type=DATE, required=True, help="First date.")
 @click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default.")
 @click.option("--interval", type=click.Choice(("daily", "15m")), default="daily", show_default=True)
-@click.option("--known-at", type=click.DateTime(), help="A past moment, in UTC: the bars as they were known then.")
+@click.option("--known-at", type=MOMENT, help="A past moment, in UTC: the bars as they were known then.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
 @one_line_errors
 def bars(

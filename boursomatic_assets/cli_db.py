@@ -14,6 +14,14 @@ from typing import Any
 
 import click
 
+MOMENT = click.DateTime(
+    [
+        f"%Y-%m-%d{clock}"
+        for clock in ("", "T%H:%M", " %H:%M", "T%H:%M:%S", " %H:%M:%S", "T%H:%M:%S.%f", " %H:%M:%S.%f")
+    ]
+)
+"""A past moment, in UTC, to the second or less."""
+
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Turn what a user can mend into one line on stderr and exit code 1."""

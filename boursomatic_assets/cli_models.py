@@ -9,7 +9,7 @@ import getpass
 
 import click
 
-from boursomatic_assets.cli_db import one_line_errors
+from boursomatic_assets.cli_db import MOMENT, one_line_errors
 
 BECAUSE = click.option("--because", required=True, help="Why, in a sentence; it is kept with the decision.")
 BY = click.option("--by", help="Who decides; this system's user by default.")
@@ -71,7 +71,7 @@ def rollback(because: str, by: str | None) -> None:
 
 
 @models.command()
-@click.option("--at", type=click.DateTime(), help="A past moment, in UTC; now by default.")
+@click.option("--at", type=MOMENT, help="A past moment, in UTC; now by default.")
 @JSON
 @one_line_errors
 def live(at: dt.datetime | None, as_json: bool) -> None:

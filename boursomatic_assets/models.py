@@ -398,7 +398,7 @@ class TrackRecord(Table, table=True):
     realised_return_pct: float | None = Field(
         default=None,
         description="Return from the close advised on to the last close of the horizon, in percent; null: the bar"
-        " advised on is gone",
+        " advised on is gone, or prices break in between",
     )
     outcome: str | None = Field(
         default=None,

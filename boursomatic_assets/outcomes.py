@@ -8,6 +8,7 @@ Kept elsewhere: which advice stands (`recommendations`), figures over all that w
 import numpy as np
 import polars as pl
 
+from boursomatic_assets.learning.labels import breaks
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.markets import Sessions
 
@@ -58,8 +59,9 @@ def score(advice: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
 
     The return runs from the close advised on to the last close until `ts`: an instrument that stops trading keeps
     its last price. It is a BUY above EDGE x vol_20d x sqrt(horizon), vol_20d being the one advised on, a SELL
-    below its negative, and a HOLD in between. Without the bar advised on there is no return, and without
-    a return or vol_20d nothing is said to have happened.
+    below its negative, and a HOLD in between. Without the bar advised on, or if prices break before the last one
+    (`labels.BREAK`), there is no return and nothing is touched; without a return or a vol_20d above 0 nothing is
+    said to have happened.
 
     Args:
         advice: ADVICE, `session` and `ts`, as `due` returns them.
@@ -73,6 +75,9 @@ def score(advice: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
         .sort("ts")
         .join_asof(last, on="ts", by="instrument_id", check_sortedness=False)  # which it cannot within groups
     )
+    broken = pl.Series(breaks(bars))
+    unbroken = broken.gather(places["first"]) == broken.gather(places["last"])
+    places = places.with_columns(first=pl.when(unbroken).then("first"))
     gross = bars["c"].gather(places["last"]) / bars["c"].gather(places["first"]) - 1
     return _judged(places.with_columns(gross.alias("gross"), *_touches(places, bars)))
 
@@ -83,7 +88,7 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     volatility = pl.col("features_snapshot").str.extract(r'"vol_20d":\s*([^,}\s]+)').cast(pl.Float64, strict=False)
     edge = EDGE * volatility * pl.col("horizon_days").sqrt()
     outcome = (
-        pl.when((pl.col("gross") - edge).is_null())
+        pl.when(pl.col("gross").is_null() | (edge > 0).not_().fill_null(True))
         .then(None)
         .when(pl.col("gross") > edge)
         .then(pl.lit("BUY"))
@@ -107,18 +112,21 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
 def _touches(rows: pl.DataFrame, bars: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """Return which of stop and target the bars after each advice touched first, and when.
 
-    A bar that touches both counts as the stop: a daily bar does not say which came first.
+    A bar that touches both counts as the stop: a daily bar does not say which came first. Nothing is touched where
+    the close advised on does not lie between the two: the past was restated since, and bars are on another basis.
 
     Args:
         rows: label, stop_loss, take_profit, and `first` and `last`: the places of the bar advised on and of
             the last bar of the horizon.
-        bars: ts, h and l, the bars of an instrument in order.
+        bars: ts, h, l and c, the bars of an instrument in order.
     """
     sign = rows["label"].replace_strict({"BUY": 1.0, "SELL": -1.0}, default=None, return_dtype=pl.Float64)
     stop, target = ((sign * rows[name]).to_numpy() for name in ("stop_loss", "take_profit"))  # NaN: never touched
     rises, lows, highs = (rows["label"] == "BUY").to_numpy(), bars["l"].to_numpy(), bars["h"].to_numpy()
     last = rows["last"].fill_null(-1).to_numpy()
-    first = rows["first"].fill_null(bars.height).to_numpy()
+    close = (sign * bars["c"].gather(rows["first"])).to_numpy()
+    elsewhere = (close <= stop) | (close >= target)
+    first = np.where(elsewhere, bars.height, rows["first"].fill_null(bars.height).to_numpy())
     name, place = np.full(rows.height, None, dtype=object), np.full(rows.height, -1, dtype=np.int64)
     for ahead in range(1, LONGEST_HORIZON + 1):
         open_ = np.flatnonzero((first + ahead <= last) & (place < 0))

@@ -296,6 +296,9 @@ def test_bars_are_shown_as_they_are_and_as_they_were(filled: Engine) -> None:
     now = rows(filled, "SELECT clock_timestamp()::timestamp::text AS now")[0]["now"][:19]
     moment = (dt.datetime.fromisoformat(now) + dt.timedelta(seconds=1)).isoformat()
     assert boursomatic("bars", "SIMU001", "--from", DAY, "--json", "--known-at", moment).output == told.output
+    assert (
+        "are known for that" in boursomatic("bars", "SIMU001", "--from", DAY, "--known-at", f"{DAY}T12:30").output
+    )
     table = boursomatic("bars", "SIMU001", "--from", DAY).output
     assert "known_from" in table
     assert table.count("SIMU001") == 2

@@ -10,6 +10,7 @@ import pytest
 from frames_of import IDS
 
 from boursomatic_assets import outcomes
+from boursomatic_assets.learning.labels import BREAK
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.outcomes import EDGE, LONGEST_HORIZON
 
@@ -105,7 +106,7 @@ def test_the_volatility_is_read_back_to_the_last_bit(volatility: float) -> None:
 
 @pytest.mark.parametrize("snapshot", ['{"features":{"vol_20d":null}}', '{"features":{"vol_20d_rank":0.5}}'])
 def test_without_a_volatility_nothing_is_said_to_have_happened(snapshot: str) -> None:
-    row = scored(advice(features_snapshot=snapshot), bars(100, 1, 1, 1, 120))
+    row = scored(advice(features_snapshot=snapshot), bars(100, 10, 10, 10, 120))
     assert (row["outcome"], row["hit"]) == (None, None)
     assert row["realised_return_pct"] == pytest.approx(20)
 
@@ -113,6 +114,18 @@ def test_without_a_volatility_nothing_is_said_to_have_happened(snapshot: str) ->
 def test_without_the_bar_advised_on_there_is_no_return() -> None:
     row = scored(advice(), bars(None, 80, 120, 80, 120))
     assert [row[name] for name in ("realised_return_pct", "outcome", "hit", "first_touched")] == [None] * 4
+
+
+def test_across_prices_on_two_bases_there_is_no_return_and_no_touch() -> None:
+    for beyond in (100 * BREAK, 100 / BREAK):
+        row = scored(advice(), bars(100, 100, 100, beyond, beyond))
+        assert [row[name] for name in ("realised_return_pct", "outcome", "hit", "first_touched")] == [None] * 4
+        assert scored(advice(horizon=2), bars(100, 100, 100, beyond))["realised_return_pct"] == 0
+    assert scored(advice(), bars(100, 100, 100, 99 * BREAK, 100))["realised_return_pct"] == 0
+
+
+def test_without_any_volatility_nothing_is_said_to_have_happened_as_of_labels() -> None:
+    assert scored(advice(features_snapshot='{"vol_20d":0.0}'), bars(100, 100, 100, 100, 120))["outcome"] is None
 
 
 # --- stop and target
@@ -146,11 +159,17 @@ def test_what_is_touched_first_counts_and_nothing_outside_of_the_horizon() -> No
     assert scored(advice("BUY"), bars((50, 100, 200), 100, 100, 100, 100, 50))["first_touched"] is None
 
 
+@pytest.mark.parametrize("label", ["BUY", "SELL"])
+@pytest.mark.parametrize("close", [50, 89, 111, 200])
+def test_stops_of_before_a_restatement_are_not_held_against_the_bars_of_after_it(label: str, close: float) -> None:
+    assert scored(advice(label), bars(close, close, close * 1.5, close * 0.5, close))["first_touched"] is None
+
+
 def test_hold_and_advice_without_stops_touch_nothing() -> None:
-    assert scored(advice("HOLD"), bars(100, 1, 200, 100, 100))["first_touched"] is None
+    assert scored(advice("HOLD"), bars(100, 10, 200, 100, 100))["first_touched"] is None
     row = advice("HOLD", stop_loss=90.0, take_profit=110.0)
-    assert scored(row, bars(100, 1, 200, 100, 100))["first_touched"] is None
-    assert scored(advice("BUY", stop_loss=None), bars(100, 1, 200, 100, 100))["first_touched"] == "target"
+    assert scored(row, bars(100, 10, 200, 100, 100))["first_touched"] is None
+    assert scored(advice("BUY", stop_loss=None), bars(100, 10, 200, 100, 100))["first_touched"] == "target"
 
 
 # --- many at once

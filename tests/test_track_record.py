@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from platform_of import FIRST, INSTRUMENTS, LAST, bring_up_to_date, execute, rows, slice_of
+from platform_of import FIRST, INSTRUMENTS, LAST, bring_up_to_date, check, execute, rows, slice_of
 from sqlalchemy import Engine
 
 from boursomatic_assets import performance
@@ -88,6 +88,27 @@ def test_what_stands_is_scored_when_a_session_is_computed_again(filled: Engine) 
     bring_up_to_date(dt.date(2024, 2, 28), dt.date(2024, 2, 28), ONE, ("US",))
     assert len(scores(filled, on)) == INSTRUMENTS
     assert not scores(filled, "WHERE ts = '2024-02-28' AND profile = 'moderate' AND " + of_us)
+
+
+def test_a_return_across_prices_on_two_bases_is_none_and_the_check_agrees(filled: Engine) -> None:
+    one, since = "instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001')", dt.date(2024, 2, 14)
+    higher = ", ".join(f"{price} = {price} * 90" for price in "ohlc")
+    execute(filled, f"UPDATE price_bars SET {higher} WHERE {one} AND ts >= '{since}'")
+    across = f"{one} AND as_of < '{since}' AND ts >= '{since}'"
+    assert (
+        check("scores_agree_with_the_bars").metadata["errors"].value == len(scores(filled, f"WHERE {across}")) > 0
+    )
+    bring_up_to_date(since, LAST, ONE, ("US",))
+    assert check("scores_agree_with_the_bars").passed
+    assert (
+        rows(
+            filled,
+            f"SELECT id FROM track_record WHERE {one} AND realised_return_pct IS NULL AND ts >= '{since}'"
+            f" EXCEPT SELECT id FROM track_record WHERE {across}",
+        )
+        == []
+    )
+    assert not rows(filled, f"SELECT id FROM track_record WHERE {across} AND realised_return_pct IS NOT NULL")
 
 
 def test_the_figures_are_those_of_the_rows(filled: Engine) -> None:

@@ -64,8 +64,8 @@ def outcomes(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: 
     start, last = (
         np.searchsorted(keys, _key(rows, days), side="right") - 1 for days in (_days(rows), np.maximum(end, 0))
     )
-    breaks = _breaks(closes)
-    known = pl.Series((end >= 0) & (breaks[last] == breaks[start]))
+    broken = breaks(closes)
+    known = pl.Series((end >= 0) & (broken[last] == broken[start]))
     edge = rows["vol_20d"] * math.sqrt(horizon)
     z = pl.col("z")
     label = pl.when(z > threshold).then(pl.lit("BUY")).when(z < -threshold).then(pl.lit("SELL"))
@@ -94,8 +94,12 @@ def _ends(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Ints:
     return ends
 
 
-def _breaks(closes: pl.DataFrame) -> Ints:
-    """How many breaks there are up to each close; those between two instruments count alike on both sides."""
+def breaks(closes: pl.DataFrame) -> Ints:
+    """How many breaks there are up to each close: without one in between, two closes have the same number.
+
+    Args:
+        closes: c, sorted by instrument and time; breaks between two instruments count alike on both sides.
+    """
     prices = closes["c"].to_numpy()
     ratio = np.append(1.0, prices[1:] / prices[:-1])
     counted: Ints = np.cumsum((ratio >= BREAK) | (ratio <= 1 / BREAK))
