@@ -3,6 +3,9 @@
 What belongs here: what Dagster asks of an IO manager: which slices a run's partitions are, and how it went.
 Kept elsewhere: SQL (`tables.py`, `staging.py`, `merging.py`), how a run is cut (`pieces.py`), what the UI shows
 (`reporting.py`).
+
+An asset may return a polars or a pandas frame, or what computes one slice by slice (`Piecewise`); it may ask for a
+frame, or for a `Reader`. `instruments` has no sessions: it is loaded whole, and added to.
 """
 
 import datetime as dt
@@ -33,11 +36,7 @@ Output = Frame | Delivery | Piecewise
 
 
 class PostgresIOManager(dg.ConfigurableIOManager):
-    """Stores an asset in the table of its name, and loads it by partition or range with its look-back.
-
-    An asset may return a polars or a pandas frame, or what computes one slice by slice (`Piecewise`); it may
-    ask for a frame, or for a `Reader`. `instruments` has no sessions: it is loaded whole, and added to.
-    """
+    """Stores an asset in the table of its name, and loads it by partition or range with its look-back."""
 
     def handle_output(self, context: dg.OutputContext, obj: Output) -> Iterator[dg.DagsterEvent]:  # type: ignore[override]
         """Write every piece of the run in a transaction of its own.

@@ -6,6 +6,7 @@ Kept elsewhere: the promises (`checks.py`).
 """
 
 import functools
+import inspect
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ def promise(asset: str, *, blocking: bool = True) -> Callable[[Callable[..., Fin
         @dg.asset_check(
             asset=asset,
             name=function.__name__,
-            description=function.__doc__,
+            description=inspect.getdoc(function),
             blocking=blocking,
             partitions_def=None if asset in UNPARTITIONED else MARKET_SESSIONS,
         )

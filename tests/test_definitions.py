@@ -87,6 +87,15 @@ def test_a_check_says_what_it_promises(spec: dg.AssetCheckSpec) -> None:
     assert spec.partitions_def == cut, "a check is about the partition that was just written"
 
 
+def test_no_description_has_the_indentation_of_its_code() -> None:
+    """Markdown shows what is indented as code."""
+    repository = defs.get_repository_def()
+    resources = defs.resolve_job_def("market_session").resource_defs
+    described = [*SPECS.values(), *CHECKS, *repository.get_all_jobs(), *repository.schedule_defs]
+    texts = [each.description for each in [*described, *resources.values()]]
+    assert [text for text in texts if "\n    " in (text or "")] == []
+
+
 def test_what_is_only_strange_or_stale_stops_nothing() -> None:
     assert {spec.name for spec in CHECKS if not spec.blocking} == {
         "every_tracked_instrument_has_its_bar",
