@@ -4,12 +4,12 @@ What belongs here: what is counted as a breach. Kept elsewhere: what both interv
 """
 
 import datetime as dt
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import archive
-from boursomatic_assets.checks_of_bars import QUARTERS, accounted_for, sane
-from boursomatic_assets.checks_of_series import SHOWN
+from boursomatic_assets.checks_of_bars import QUARTERS, accounted_for, refused, sane
 from boursomatic_assets.promises import Finding, count, promise, unique
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
@@ -41,6 +41,15 @@ def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice
 
 
 @promise("price_bars_15m", blocking=False)
+def no_quarter_was_refused(connection: Connection, parts: Sequence[Slice]) -> Finding:
+    """No 15m row that came for these sessions broke a rule, no file is left that cannot be understood.
+
+    Counted by the rule, the first 20 by name; `rejected_bars` has all of them.
+    """
+    return refused(connection, "15m", parts)
+
+
+@promise("price_bars_15m", blocking=False)
 def quarters_are_complete(connection: Connection, part: Slice) -> Finding:
     """Every instrument with a 15m bar in a session has one for each of its quarters of an hour.
 
@@ -67,8 +76,8 @@ def quarters_are_complete(connection: Connection, part: Slice) -> Finding:
         bounds(part) | _hours(part),
     ).one()
     out = found.out or []
-    shown = ", ".join(f"{time:%Y-%m-%d %H:%M}" for time in out[:SHOWN])
-    figures = {"missing": found.missing, "outages": len(out)} | ({"at": shown} if out else {})
+    at = [f"{time:%Y-%m-%d %H:%M}" for time in out]
+    figures = {"missing": found.missing, "outages": len(out), "at": at}
     return Finding(warnings=found.incomplete, figures=figures)
 
 

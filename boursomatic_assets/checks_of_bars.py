@@ -4,12 +4,15 @@ What belongs here: what is counted as a breach there. Kept elsewhere: promises a
 (`checks.py`), how Dagster runs and shows a promise (`promises.py`), why a row is refused (`contracts.py`).
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, text
 
+from boursomatic_assets import rejections
 from boursomatic_assets.contracts import INCOMPLETE
 from boursomatic_assets.delivered import OUTCOMES
 from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.promises import Finding, count, promise, unique
+from boursomatic_assets.promises import SHOWN, Finding, count, promise, unique
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 
@@ -98,6 +101,37 @@ def every_delivered_row_is_accounted_for(connection: Connection, part: Slice) ->
     to be incomplete.
     """
     return accounted_for(connection, "daily", part)
+
+
+@promise("price_bars", blocking=False)
+def no_row_was_refused(connection: Connection, parts: Sequence[Slice]) -> Finding:
+    """No row that came for these sessions broke a rule, no file is left that cannot be understood.
+
+    Counted by the rule, the first 20 by name; `rejected_bars` has all of them. What has no readable time belongs
+    to each session. It passes again when the same is delivered in order.
+    """
+    return refused(connection, "daily", parts)
+
+
+def refused(connection: Connection, interval: str, parts: Sequence[Slice]) -> Finding:
+    """A finding with one warning for each refused row of some slices, their reasons, and the first names."""
+    slices = "unnest(CAST(:markets AS text[]), CAST(:starts AS timestamp[]), CAST(:ends AS timestamp[]))"
+    mine = (
+        f"r.interval = :interval AND EXISTS (SELECT FROM {slices} AS p(market, since, until)"
+        " WHERE p.market = r.market AND (r.session IS NULL OR r.session >= p.since AND r.session < p.until))"
+    )
+    given = {
+        "interval": interval,
+        "markets": [part.market.name for part in parts],
+        "starts": [part.start for part in parts],
+        "ends": [part.end for part in parts],
+    }
+    by_reason = text(
+        f"SELECT reason, count(*) AS n FROM rejected_bars r WHERE {mine} GROUP BY 1 ORDER BY 2 DESC, 1"
+    )
+    reasons: dict[str, int] = {row.reason: row.n for row in connection.execute(by_reason, given)}
+    names = rejections.named(connection, mine, given, SHOWN) if reasons else []
+    return Finding(warnings=sum(reasons.values()), figures={**reasons, "refused": names})
 
 
 def accounted_for(connection: Connection, interval: str, part: Slice, *, archived: bool = False) -> Finding:

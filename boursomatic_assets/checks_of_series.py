@@ -11,16 +11,13 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import oddities
-from boursomatic_assets.promises import Finding, promise
+from boursomatic_assets.promises import SHOWN, Finding, promise
 from boursomatic_assets.restatement import restated, unjoined
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 from boursomatic_assets.tables import GRAINS, read
 
 BARS_AT_ONCE = 500_000
-SHOWN = 20
-"""Findings that a check shows by name; it counts all of them."""
-
 REUSED_AFTER_DAYS = 60
 REUSED_BEYOND = 10.0
 """A symbol that is away for longer, and comes back at a price so many times higher or lower, is another's."""
@@ -43,7 +40,7 @@ def bars_are_usual(connection: Connection, part: Slice) -> Finding:
         + (f" ({row['ratio']:.3g})" if row["ratio"] else "")
         for row in named.iter_rows(named=True)
     ]
-    return Finding(warnings=found.height, figures={**oddities.counts(found), "jumps": _listed(shown)})
+    return Finding(warnings=found.height, figures={**oddities.counts(found), "jumps": shown})
 
 
 @promise("price_bars", blocking=False)
@@ -55,7 +52,7 @@ def series_stand_on_one_basis(connection: Connection, part: Slice) -> Finding:
     found = pl.concat([_restated_by_half(connection, part), _not_joined(part)])
     halves = _named(connection, found.unique("instrument_id", keep="first", maintain_order=True))
     shown = [f"{symbol} x{factor:.5g} from {first:%Y-%m-%d}" for _, factor, first, symbol in halves.iter_rows()]
-    return Finding(warnings=halves.height, figures={"restated": _listed(shown)})
+    return Finding(warnings=halves.height, figures={"restated": shown})
 
 
 @promise("price_bars", blocking=False)
@@ -78,7 +75,7 @@ def no_symbol_was_reused(connection: Connection, part: Slice) -> Finding:
         bounds(part) | {"away": f"{REUSED_AFTER_DAYS} days", "beyond": REUSED_BEYOND},
     ).all()
     shown = [f"{row.symbol} {row.ts:%Y-%m-%d} x{row.ratio:.3g}" for row in found]
-    return Finding(warnings=len(found), figures={"reused": _listed(shown)})
+    return Finding(warnings=len(found), figures={"reused": shown})
 
 
 def _strange(connection: Connection, part: Slice) -> Iterator[pl.DataFrame]:
@@ -140,9 +137,3 @@ def _named(connection: Connection, found: pl.DataFrame) -> pl.DataFrame:
     rows = connection.execute(query, {"ids": found["instrument_id"].to_list()}).all() if found.height else []
     symbols = pl.DataFrame(rows, schema={"instrument_id": pl.String, "symbol": pl.String}, orient="row")
     return found.join(symbols, on="instrument_id", how="left", maintain_order="left")
-
-
-def _listed(shown: list[str]) -> str:
-    """The first of some findings as text."""
-    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
-    return "; ".join(shown[:SHOWN]) + more

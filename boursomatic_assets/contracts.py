@@ -24,7 +24,9 @@ TEST_SYMBOLS = r"^(Z[A-Z]ZZT|[A-Z]TEST)(\.[A-Z])?$"
 
 QUARTER = dt.timedelta(minutes=15)
 
-INCOMPLETE = ("source did not deliver it", "file cannot be understood")
+FILE_UNKNOWN = "file cannot be understood"
+
+INCOMPLETE = ("source did not deliver it", FILE_UNKNOWN)
 """Reasons that stand for bars that did not come."""
 
 CONTRADICTION = {
@@ -120,7 +122,7 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
     volume = pl.col("v")
     return {
         "source did not deliver it": NOT_DELIVERED,
-        "file cannot be understood": NOT_UNDERSTOOD,
+        FILE_UNKNOWN: NOT_UNDERSTOOD,
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),

@@ -20,17 +20,23 @@ from boursomatic_assets.partitions import MARKET_SESSIONS, slices
 
 UNPARTITIONED = ("users", "archive_15m")
 
+SHOWN = 20
+"""Findings of a kind that a check shows by name; it counts all of them."""
+
 
 @dataclass(frozen=True)
 class Finding:
-    """How many rows break a promise (`errors`), how many are only strange (`warnings`), and other figures."""
+    """How many rows break a promise (`errors`), how many are only strange (`warnings`), and other figures.
+
+    A figure may be a list of names: the UI shows the first SHOWN of them, and nothing if there are none.
+    """
 
     errors: int = 0
     warnings: int = 0
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     def __add__(self, other: Self) -> "Finding":
-        """Findings of two slices as one: counts and numeric figures add up."""
+        """Findings of two slices as one: counts, numeric figures and lists add up."""
         both = self.figures.keys() & other.figures.keys()
         added = {name: self.figures[name] + other.figures[name] for name in both}
         return Finding(
@@ -94,8 +100,13 @@ def unique(
 
 
 def _result(finding: Finding) -> dg.AssetCheckResult:
+    shown = {
+        name: "; ".join(figure[:SHOWN]) if isinstance(figure, list) else figure
+        for name, figure in finding.figures.items()
+        if figure != []
+    }
     return dg.AssetCheckResult(
         passed=not finding.errors and not finding.warnings,
         severity=dg.AssetCheckSeverity.ERROR if finding.errors else dg.AssetCheckSeverity.WARN,
-        metadata={"errors": finding.errors, "warnings": finding.warnings, **finding.figures},
+        metadata={"errors": finding.errors, "warnings": finding.warnings, **shown},
     )

@@ -1,15 +1,20 @@
 """Refused rows: kept as they came, cleared when they are delivered again in order.
 
-What belongs here: writing `rejected_bars`. Kept elsewhere: why a row is refused (`contracts.py`).
+What belongs here: writing `rejected_bars`, and what a row there is called. Kept elsewhere: why a row is refused
+(`contracts.py`).
 """
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import polars as pl
 from sqlalchemy import Connection, Table, text
 
 from boursomatic_assets import frames
+from boursomatic_assets.contracts import INCOMPLETE
 from boursomatic_assets.delivered import Delivery
+from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.models import RejectedBar
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import quote, stage
@@ -50,3 +55,29 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
             f"INSERT INTO rejected_bars ({columns}) SELECT {columns} FROM {staged} ON CONFLICT DO NOTHING"
         )
     return rejected.height
+
+
+def named(connection: Connection, wanted: str, given: Mapping[str, object], most: int = 20) -> list[str]:
+    """What the first of some refused rows are called: where they stood, and why they were refused.
+
+    What did not come at all is named first. A file that cannot be understood is told to every market: it has one
+    name.
+    """
+    rows = connection.execute(
+        text(
+            f"SELECT file, line, raw, session::date, reason FROM rejected_bars r WHERE {wanted}"
+            " ORDER BY reason <> ALL(:incomplete), file, line, session, id LIMIT :rows"
+        ),
+        {**given, "incomplete": list(INCOMPLETE), "rows": most * len(MARKETS)},
+    )
+    return [*dict.fromkeys(_name(*row) for row in rows)][:most]
+
+
+def _name(file: str | None, line: int | None, raw: dict[str, Any], session: object, reason: str) -> str:
+    """A file's error, else file and line, symbol, time and reason, as far as they are known."""
+    why = str(raw.get("error", reason))
+    place = f"{file}:{line}" if file and line else file
+    if file and why.startswith(f"{file}:"):
+        return why
+    time = str(raw.get("ts") or session or "").removesuffix(".000000").removesuffix(" 00:00:00")
+    return " ".join(filter(None, (place, raw.get("symbol"), time))) + f": {why}"

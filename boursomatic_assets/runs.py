@@ -5,6 +5,7 @@ Kept elsewhere: words and exit codes (`cli.py`).
 """
 
 import datetime as dt
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recomme
 """Assets that share a run. A model learns from both markets, so both end the first stage before the second."""
 
 ASSETS = tuple(asset for stage in STAGES for asset in stage)
+
+LONGEST = 300
+"""Characters that a figure of a failed check may have in one line; the UI shows all of them."""
 
 INTRADAY = ("price_bars_15m",)
 """What has a job of its own, and is computed when it is asked for by name."""
@@ -126,6 +130,7 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 def _failed_checks(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for check in result.get_asset_check_evaluations():
         if not check.passed:
-            figures = ", ".join(f"{name} {value.value}" for name, value in check.metadata.items())
+            told = {name: textwrap.shorten(str(value.value), LONGEST) for name, value in check.metadata.items()}
+            figures = ", ".join(f"{name} {value}" for name, value in told.items())
             name = f"{check.asset_key.to_user_string()}.{check.check_name}"
             yield f"{check.severity.value.lower()}: {name} ({figures})"

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Select, Table, select, text
 
-from boursomatic_assets import computed, database, decisions, migrate, performance
+from boursomatic_assets import computed, database, decisions, migrate, performance, rejections
+from boursomatic_assets.contracts import FILE_UNKNOWN
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
 from boursomatic_assets.performance import Figures, readable
@@ -174,6 +175,8 @@ def status() -> str:
         lines.append(f"{'model:':<18}{_speaking(connection)}")
         reasons = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
         lines += [f"{'rejected:':<18}{market} {n:,} x {why}" for market, why, n in connection.execute(reasons)]
+        files = rejections.named(connection, "reason = :why", {"why": FILE_UNKNOWN})
+        lines += [f"{'rejected file:':<18}{name}" for name in files]
         provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
         lines += [f"{'provisional:':<18}{market} {session}" for market, session in connection.execute(provisional)]
         stale = [

@@ -145,6 +145,12 @@ KEPT_AS_REVISIONS = (
 )
 LATER = f"{ONES_BARS} AND ts >= '2024-02-20'"
 RESTATED = f"UPDATE price_bars SET {TIMES.format(0.5)}, created_at = '2030-01-01' WHERE {{}}"
+REFUSED = (
+    "INSERT INTO rejected_bars (id, market, session, source, file, line, raw, reason)"
+    " SELECT gen_random_uuid(), market, session, 'files', 'a.csv', 3, '{}', 'price is missing' FROM (VALUES"
+    " ('US', '2024-02-28'::date), ('US', '2023-02-28'), ('US', NULL), ('US', '2022-02-28'), ('EURONEXT', NULL))"
+    " AS r(market, session)"
+)
 
 
 DAMAGES = [
@@ -170,6 +176,7 @@ DAMAGES = [
         " WHERE market = 'US' AND session >= '2024-02-28'",
         errors=2,
     ),
+    damage("no_row_was_refused", REFUSED, warnings=3),
     damage("features_follow_their_bars", corrected("price_bars", "2024-02-28"), warnings=2),
     damage("advice_follows_its_features", corrected("features", "2024-02-28"), warnings=1),
     damage("versions_follow_what_they_learned_from", corrected("price_bars", "2023-12-29"), warnings=2),

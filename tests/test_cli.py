@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -266,6 +267,22 @@ def test_status_says_what_is_there(filled: Engine) -> None:
     assert said["model"] == "v2024.02.01"
     assert said["price_bars"] == f"{INSTRUMENTS * 588:,} rows"
     assert said["pending"] == "nothing"
+
+
+def test_a_file_that_cannot_be_understood_is_told_by_name(
+    dagster_home: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(os.environ["BOURSOMATIC_FILES"], tmp_path / "bars")
+    (tmp_path / "bars/notes.txt").write_text("nothing of interest\n")
+    monkeypatch.setenv("BOURSOMATIC_FILES", str(tmp_path / "bars"))
+    result = boursomatic("backfill", "--from", DAY, "--to", DAY, "--assets", "price_bars")
+    assert result.exit_code == 0
+    warnings = [line for line in result.output.splitlines() if "warn: price_bars.no_row_was_refused" in line]
+    assert len(warnings) == 2
+    assert all("file cannot be understood 1, refused notes.txt: " in line for line in warnings)
+    assert [line[:29] for line in boursomatic("status").output.splitlines() if "notes.txt" in line] == [
+        "rejected file:    notes.txt: "
+    ]
 
 
 CORRECTION = (

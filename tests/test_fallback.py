@@ -95,7 +95,7 @@ def test_what_nobody_has_is_told_with_what_each_of_them_said() -> None:
     delivery = judge(bars, slice_of("US", "2024-06-10"), known, "first,second")
     assert delivery.kept.height == 1
     assert delivery.rejected["reason"].to_list() == ["source did not deliver it"]
-    assert json.loads(delivery.rejected["raw"].item()) == {"error": said}
+    assert json.loads(delivery.rejected["raw"].item()) == {"symbol": "BOLT", "error": said}
 
 
 def test_nothing_from_anybody_is_an_error_that_quotes_all() -> None:

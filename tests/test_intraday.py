@@ -135,7 +135,11 @@ def test_extended_hours_are_kept_if_they_are_asked_for(materialize: Materialize,
 def test_daily_refusals_and_those_of_quarters_are_apart(materialize: Materialize, migrated: Engine) -> None:
     bad_day, bad_quarter = day(MONDAY, v=-1.0), quarters(MONDAY).head(1).with_columns(v=-1.0)
     materialize(MONDAY, quarters(MONDAY)[1:], bad_quarter, bad_day, daily=True)
-    materialize(MONDAY, quarters(MONDAY), bad_day)
+    result = materialize(MONDAY, quarters(MONDAY), bad_day, daily=True)
+    assert figures(result, "no_row_was_refused")["refused"] == (
+        "bars.parquet:27 ACME 2024-06-10: volume is negative or not finite"
+    )
+    assert figures(result, "no_quarter_was_refused") == {"errors": 0, "warnings": 0}
     assert rows(migrated, "SELECT interval, reason FROM rejected_bars") == [
         {"interval": "daily", "reason": "volume is negative or not finite"}
     ]

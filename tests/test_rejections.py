@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 import pytest
-from frames_of import delivered, instruments, rows_of, slice_of
+from frames_of import delivered, instruments, midnight, rows_of, slice_of
 from sqlalchemy import Engine
 
 from boursomatic_assets import rejections
+from boursomatic_assets.checks_of_bars import refused
 from boursomatic_assets.contracts import judge
 from boursomatic_assets.slices import Slice
+from boursomatic_assets.sources.services import not_delivered
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 BOTH = slice_of("US", MONDAY, TUESDAY)
@@ -122,3 +125,61 @@ def test_any_text_survives_as_raw(migrated: Engine, cell: str) -> None:
     record(migrated, bad(MONDAY, raw=json.dumps({"symbol": cell})))
     (raw,) = rows_of(migrated, "SELECT raw::text FROM rejected_bars")[0]
     assert json.loads(raw) == {"symbol": cell}
+
+
+# What is told of them
+
+
+def told(engine: Engine, *parts: Slice) -> dict[str, Any]:
+    with engine.connect() as connection:
+        finding = refused(connection, "daily", parts)
+    assert finding.errors == 0
+    return {"warnings": finding.warnings, **finding.figures}
+
+
+UNREAD = dict.fromkeys(("symbol", "exchange", "ts"), None)
+WHY = json.dumps({"error": "notes.txt: the columns ['ts'] are missing"})
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        (bad(MONDAY, file="a.csv", line=3, raw='{"symbol": "ACME"}'), "a.csv:3 ACME 2024-06-10: price is missing"),
+        (bad(MONDAY, file="a.csv", line=3, raw='{"Ticker": "ACME"}'), "a.csv:3 2024-06-10: price is missing"),
+        (bad(MONDAY, file="a.csv", line=3, ts=None, raw="{}"), "a.csv:3: time is missing or unreadable"),
+        (bad(MONDAY), "ACME 2024-06-10: price is missing"),
+        (
+            bad(MONDAY, ts=datetime(2024, 6, 11, 9, 30)),
+            "ACME 2024-06-11 09:30:00: date is not a session of the market",
+        ),
+        (bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY), "notes.txt: the columns ['ts'] are missing"),
+        (not_delivered([("ACME", "NYSE", "yahoo: no data")], midnight(MONDAY)), "ACME 2024-06-10: yahoo: no data"),
+    ],
+    ids=["row", "row of a vendor", "row without a time", "row of no file", "time", "file", "instrument"],
+)
+def test_what_was_refused_is_named(migrated: Engine, row: pl.DataFrame, name: str) -> None:
+    record(migrated, row)
+    assert told(migrated, BOTH)["refused"] == [name]
+
+
+def test_of_many_refused_rows_a_few_are_named_and_those_that_did_not_come_first(migrated: Engine) -> None:
+    many = pl.concat([bad(MONDAY, file="a.csv", line=line) for line in range(1, 101)])
+    record(
+        migrated, pl.concat([many, bad(TUESDAY, v=-1.0, c=10.0), bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY)])
+    )
+    found = told(migrated, slice_of("US", MONDAY), slice_of("US", TUESDAY))
+    names = found.pop("refused")
+    assert found == {
+        "warnings": 102,
+        PRICE: 100,
+        "file cannot be understood": 1,
+        "volume is negative or not finite": 1,
+    }
+    assert len(names) == 20
+    assert names[:2] == ["notes.txt: the columns ['ts'] are missing", "a.csv:1 ACME 2024-06-10: price is missing"]
+
+
+def test_refused_rows_of_other_sessions_and_markets_are_not_told(migrated: Engine) -> None:
+    record(migrated, delivered("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
+    record(migrated, bad(MONDAY))
+    assert told(migrated, slice_of("US", TUESDAY)) == {"warnings": 0, "refused": []}

@@ -190,7 +190,12 @@ def not_delivered(reasons: Iterable[tuple[str, str, str]], start: dt.datetime) -
     """A row for each symbol and exchange without bars from a moment on, which the contract refuses, saying why."""
     rows = [
         dict.fromkeys(RAW_BARS)
-        | {"symbol": symbol, "exchange": exchange, "ts": start, "raw": json.dumps({"error": why})}
+        | {
+            "symbol": symbol,
+            "exchange": exchange,
+            "ts": start,
+            "raw": json.dumps({"symbol": symbol, "error": why}),
+        }
         for symbol, exchange, why in reasons
     ]
     return pl.DataFrame(rows, schema=RAW_BARS)
