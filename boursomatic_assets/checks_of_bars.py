@@ -79,9 +79,11 @@ def bars_are_on_sessions(connection: Connection, part: Slice) -> Finding:
 @promise("price_bars", blocking=False)
 def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) -> Finding:
     """Every instrument that is tracked, and was listed by then, has a bar for each session."""
-    expected, present = connection.execute(
+    expected, present, missing = connection.execute(
         text(
-            "SELECT count(*), count(t.id) FROM unnest(CAST(:sessions AS timestamp[])) AS s(ts)"
+            "SELECT count(*), count(t.id), (array_agg(i.symbol || ' ' || s.ts::date ORDER BY s.ts, i.symbol)"
+            f"   FILTER (WHERE t.id IS NULL))[1:{SHOWN}]"
+            " FROM unnest(CAST(:sessions AS timestamp[])) AS s(ts)"
             " JOIN instruments i ON i.exchange = ANY(:exchanges)"
             " JOIN LATERAL (SELECT min(ts) AS first, max(ts) AS last FROM price_bars b"
             "   WHERE b.instrument_id = i.id AND b.interval = 'daily') life"
@@ -90,7 +92,8 @@ def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) ->
         ),
         {**bounds(part), "sessions": list(part.sessions)},
     ).one()
-    return Finding(warnings=expected - present, figures={"expected": expected, "present": present})
+    figures = {"expected": expected, "present": present, "missing": missing or []}
+    return Finding(warnings=expected - present, figures=figures)
 
 
 @promise("price_bars")

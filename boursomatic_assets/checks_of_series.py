@@ -5,6 +5,7 @@ Kept elsewhere: how strange bars are told (`oddities.py`), how a restated past i
 a bar keeps by itself (`checks_of_bars.py`).
 """
 
+import datetime as dt
 from collections.abc import Iterator
 
 import polars as pl
@@ -30,17 +31,15 @@ GRAIN = GRAINS["price_bars"]
 def bars_are_usual(connection: Connection, part: Slice) -> Finding:
     """No bar is a filler, without volume, stale, a lone jump or after a gap, and no session is an outage.
 
-    A jump's ratio is that of the likeliest split, if there is one.
+    The first 20 of each kind are named. A jump is told with its size and, if there is one, the ratio of the
+    likeliest split.
     """
     found = pl.concat([pl.DataFrame(schema=oddities.FINDINGS), *_strange(connection, part)])
-    jumps = found.filter(pl.col("kind") == "jump").sort("ratio", nulls_last=True).head(SHOWN)
-    named = _named(connection, jumps)
-    shown = [
-        f"{row['symbol']} {row['ts']:%Y-%m-%d} x{row['figure']:.3g}"
-        + (f" ({row['ratio']:.3g})" if row["ratio"] else "")
-        for row in named.iter_rows(named=True)
-    ]
-    return Finding(warnings=found.height, figures={**oddities.counts(found), "jumps": shown})
+    first = found.sort("ratio", nulls_last=True, maintain_order=True).group_by("kind", maintain_order=True)
+    shown: dict[str, list[str]] = {f"{kind} at": [] for kind in oddities.KINDS}
+    for row in _named(connection, first.head(SHOWN)).iter_rows(named=True):
+        shown[f"{row['kind']} at"].append(_told(**row))
+    return Finding(warnings=found.height, figures={**oddities.counts(found), **shown})
 
 
 @promise("price_bars", blocking=False)
@@ -76,6 +75,14 @@ def no_symbol_was_reused(connection: Connection, part: Slice) -> Finding:
     ).all()
     shown = [f"{row.symbol} {row.ts:%Y-%m-%d} x{row.ratio:.3g}" for row in found]
     return Finding(warnings=len(found), figures={"reused": shown})
+
+
+def _told(kind: str, symbol: str | None, ts: dt.datetime, figure: float, ratio: float | None, **_: object) -> str:
+    """A strange bar or session in a few words."""
+    at = f"{symbol} {ts:%Y-%m-%d}" if symbol else f"{ts:%Y-%m-%d}"
+    if kind != "jump":
+        return at
+    return f"{at} x{figure:.3g} ({ratio:.3g})" if ratio else f"{at} x{figure:.3g}"
 
 
 def _strange(connection: Connection, part: Slice) -> Iterator[pl.DataFrame]:

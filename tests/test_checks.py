@@ -9,6 +9,7 @@ from platform_of import ALL_HIGH, LAST, check, evaluate, execute, outcomes_of, p
 from sqlalchemy import Engine
 
 from boursomatic_assets.indicators import FEATURES
+from boursomatic_assets.oddities import KINDS
 from boursomatic_assets.promises import UNPARTITIONED
 
 INTRADAY = {"price_bars_15m", "archive_15m"}  # see test_intraday.py
@@ -404,6 +405,36 @@ def test_a_broken_table_fails_its_check_by_how_much_is_broken(filled: Engine, da
     assert evaluation.severity == wanted
 
 
+def figures(name: str) -> dict[str, object]:
+    return {key: value.value for key, value in check(name).metadata.items()}
+
+
+def test_what_is_strange_is_named_by_instrument_and_session(filled: Engine) -> None:
+    assert figures("bars_are_usual") == {"errors": 0, "warnings": 0, **dict.fromkeys(KINDS, 0)}
+    execute(
+        filled,
+        f"UPDATE price_bars SET v = 0 WHERE {ONES_BARS} AND ts >= '2024-01-03'",
+        f"UPDATE price_bars SET o = c, h = c, l = c WHERE {ONES_BARS} AND ts >= '2024-02-28'",
+        f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts = '2023-12-28'",
+        "DELETE FROM price_bars WHERE ts = '2023-06-15'",
+    )
+    found = figures("bars_are_usual")
+    assert found["filler at"] == "SIMU001 2024-02-28; SIMU001 2024-02-29"
+    assert (found["gap at"], found["outage at"]) == ("SIMU001 2023-12-29", "2023-06-15")
+    assert found["zero volume"] == 38
+    assert str(found["zero volume at"]).split("; ")[:2] == ["SIMU001 2024-01-03", "SIMU001 2024-01-04"]
+    assert len(str(found["zero volume at"]).split("; ")) == 20, "the first ones"
+    assert "stale at" not in found
+
+
+def test_missing_bars_are_named(filled: Engine) -> None:
+    assert "missing" not in figures("every_tracked_instrument_has_its_bar")
+    execute(filled, f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts BETWEEN '2024-01-02' AND '2024-02-28'")
+    found = figures("every_tracked_instrument_has_its_bar")
+    names = str(found["missing"]).split("; ")
+    assert (found["warnings"], len(names), names[0]) == (40, 20, "SIMU001 2024-01-02")
+
+
 def test_what_is_broken_in_one_market_is_not_held_against_the_other(filled: Engine) -> None:
     execute(filled, EARLY_BAR)
     assert not check("bars_are_on_sessions", "US").passed
@@ -474,6 +505,7 @@ def test_a_warning_stops_nothing(filled: Engine) -> None:
     (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
     assert outcome.success
     assert outcome.problems == (
-        "warn: price_bars.every_tracked_instrument_has_its_bar (errors 0, warnings 1, expected 13, present 12)",
+        "warn: price_bars.every_tracked_instrument_has_its_bar (errors 0, warnings 1, expected 13, present 12,"
+        " missing NEW 2024-02-29)",
     )
     assert len(rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")) == 12
