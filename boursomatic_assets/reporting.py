@@ -1,10 +1,11 @@
 """What the UI shows of a run's partitions: rows, closed markets, and which of them failed.
 
-What belongs here: metadata and events per partition, for a range of any length.
+What belongs here: metadata and events per partition, for a range of any length. Dagster shows a run's own figures
+at each of its partitions too: their names begin with `run/`.
 Kept elsewhere: what is worth reporting of a model (`assets/model_versions.py`).
 """
 
-from collections import Counter
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ from boursomatic_assets.partitions import partition_key
 from boursomatic_assets.pieces import MOST_FAILURES, Rows
 from boursomatic_assets.slices import Slice
 
+JUDGED = ("delivered", "merged", "rejected", "repaired")
+"""What is shown of the rows that came; what was kept is what is there."""
+
 
 @dataclass
 class Report:
@@ -31,21 +35,22 @@ class Report:
     table: str
     merge: Merge = field(default_factory=Merge)
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    judged: Counter[str] = field(default_factory=Counter)
-    rejected: set[str] = field(default_factory=set)
+    judged: dict[tuple[str, dt.date | None], dict[str, int]] = field(default_factory=dict)
+    """What became of the rows that came, by market and session; None: those without a readable time."""
 
     def add(self, piece: Slice, times: pl.Series, merge: Merge, rows: Rows) -> None:
         """A piece that was written: what it changed, and the rows of each of its partitions."""
         self.merge += merge
         counts = dict(times.dt.date().value_counts().iter_rows())
+        if isinstance(rows, Delivery):
+            self.judged.setdefault((piece.market.name, None), dict.fromkeys(JUDGED, 0))
+            self.judged |= _judged(rows.counts)  # a row without a time comes with every piece
         for date in piece.dates:
             closed = {} if piece.market.is_session(date) else {"note": "market closed"}
             key = partition_key(date, piece.market.name)
-            self.partitions[key] = {"dagster/partition_row_count": counts.get(date, 0)} | closed
-        if isinstance(rows, Delivery):
-            self.rejected.update(rows.rejected["id"])  # a row without a time comes with every piece
-            self.judged.update({outcome: rows.total(outcome) for outcome in ("delivered", "merged", "repaired")})
-            self.judged["rejected"] = len(self.rejected)
+            came = dict.fromkeys(JUDGED, 0) if isinstance(rows, Delivery) else {}
+            came |= self.judged.get((piece.market.name, date), {})
+            self.partitions[key] = {"dagster/partition_row_count": counts.get(date, 0)} | came | closed
 
     def summarise(self, parts: Sequence[Slice], summary: Callable[[Slice], Mapping[str, Any]]) -> None:
         """Say something of each market as a whole, at the newest date of the run."""
@@ -59,12 +64,10 @@ class Report:
 
     def of_what_was_done(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent]:
         """Materialisations of the partitions that were written, for a step that is about to fail."""
-        batch, left = str(uuid4()), len(self.partitions)
+        batch, left, of_the_run = str(uuid4()), len(self.partitions), self._of_the_run()
         for key, metadata in self.partitions.items():
             left -= 1
-            made = dg.AssetMaterialization(
-                context.asset_key, partition=key, metadata=self._of_the_run() | metadata
-            )
+            made = dg.AssetMaterialization(context.asset_key, partition=key, metadata=of_the_run | metadata)
             yield dg.DagsterEvent.asset_materialization(
                 context.step_context, made, DagsterEventBatchMetadata(batch, left == 0)
             )
@@ -87,7 +90,14 @@ class Report:
     def _of_the_run(self) -> dict[str, Any]:
         name = f"{database.engine().url.database}.public.{self.table}"
         rows = self.merge.inserted + self.merge.changed + self.merge.unchanged
-        return {"dagster/table_name": name, **asdict(self.merge), "rows": rows, **self.judged}
+        came = [*self.judged.values()]
+        judged = {outcome: sum(found[outcome] for found in came) for outcome in JUDGED} if came else {}
+        return {"dagster/table_name": name, **of_run(asdict(self.merge) | {"rows": rows} | judged)}
+
+
+def of_run(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a run as a whole, named so that nobody takes them for those of a partition."""
+    return {f"run/{name}": figure for name, figure in figures.items()}
 
 
 def report_partitions(
@@ -102,6 +112,12 @@ def report_partitions(
     for key, value in metadata.items():
         known[AssetMetadataHandle(asset_key=asset_key, partition_key=key)] = value
     step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=known)
+
+
+def _judged(counts: pl.DataFrame) -> dict[tuple[str, dt.date | None], dict[str, int]]:
+    """What is shown of the rows that came for each market and session."""
+    keys = counts.select("market", pl.col("session").dt.date()).iter_rows()
+    return dict(zip(keys, counts.select(JUDGED).iter_rows(named=True), strict=True))
 
 
 def _first_line(error: Exception) -> str:

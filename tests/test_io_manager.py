@@ -113,7 +113,7 @@ def test_one_partition_is_one_slice(listed: Engine, label: Callable[[pl.DataFram
         f"{MONDAY}|US": {
             "dagster/table_name": f"{listed.url.database}.public.price_bars",
             "dagster/partition_row_count": 1,
-            **{"rows": 1, "inserted": 1, "changed": 0, "unchanged": 0, "removed": 0},
+            **{"run/rows": 1, "run/inserted": 1, "run/changed": 0, "run/unchanged": 0, "run/removed": 0},
         }
     }
 
@@ -139,7 +139,7 @@ def test_a_range_of_both_markets_is_one_run(listed: Engine) -> None:
         f"{TUESDAY}|EURONEXT": 1,
         f"{WEDNESDAY}|EURONEXT": 0,
     }
-    assert metadata[f"{MONDAY}|US"]["inserted"] == 8
+    assert metadata[f"{MONDAY}|US"]["run/inserted"] == 8
 
 
 def test_a_range_of_both_markets_without_the_column_market_is_refused(listed: Engine) -> None:
@@ -182,7 +182,7 @@ def test_a_second_run_says_that_nothing_changed(listed: Engine) -> None:
     asset = asset_named("price_bars", bars("ACME BOLT", MONDAY))
     materialize(asset, f"{MONDAY}|US")
     metadata = shown(materialize(asset, f"{MONDAY}|US"))[f"{MONDAY}|US"]
-    assert (metadata["inserted"], metadata["changed"], metadata["unchanged"]) == (0, 0, 2)
+    assert tuple(metadata[f"run/{name}"] for name in ("inserted", "changed", "unchanged")) == (0, 0, 2)
 
 
 def test_the_partition_of_a_closed_market_is_empty_and_says_so(listed: Engine) -> None:
@@ -211,6 +211,38 @@ def test_good_and_refused_rows_of_a_delivery_go_to_their_tables(listed: Engine) 
     assert stored("US", *WEEK).equals(bars("ACME", *WEEK))
     found = rows_of(listed, "SELECT date(session)::text, reason, run_id FROM rejected_bars")
     assert found == [(TUESDAY, "price is missing", result.run_id)]
+
+
+COUNTS = ("delivered", "merged", "rejected", "repaired")
+
+
+def test_each_partition_has_its_own_counts_of_what_came(listed: Engine) -> None:
+    """In pieces of one date; what has no readable time comes with each of them, and is in no partition."""
+    raw = pl.concat(
+        [
+            delivered("ACME", *WEEK),
+            delivered("BOLT", TUESDAY, c=None),
+            delivered("ACME", TUESDAY),
+            delivered("ACME", MONDAY, ts=None),
+        ]
+    )
+
+    @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
+    def asset(context: dg.AssetExecutionContext) -> Piecewise:
+        def compute(part: Slice) -> Delivery:
+            here = pl.col("ts").is_between(part.start, part.end, closed="left") | pl.col("ts").is_null()
+            return judge(raw.filter(here), part, instruments(), "toy")
+
+        return Piecewise(slices(context.partition_keys), compute, bars=1)
+
+    found = shown(materialize(asset, tags=in_range(f"{MONDAY}|US", "2024-06-13|US")))
+    assert {key[8:10]: [metadata[name] for name in COUNTS] for key, metadata in found.items()} == {
+        "10": [1, 0, 0, 0],
+        "11": [3, 1, 1, 0],
+        "12": [1, 0, 0, 0],
+        "13": [0, 0, 0, 0],
+    }
+    assert {tuple(metadata[f"run/{name}"] for name in COUNTS) for metadata in found.values()} == {(6, 1, 2, 0)}
 
 
 def test_refused_rows_go_with_their_slice_when_it_fails(listed: Engine) -> None:
@@ -253,7 +285,7 @@ def test_advice_is_superseded_by_its_session_close(listed: Engine) -> None:
     materialize(asset_named("recommendations", advice("ACME", "US", MONDAY, label="BUY")), key)
     result = materialize(asset_named("recommendations", advice("ACME", "US", MONDAY, label="SELL")), key)
     found = shown(result, "recommendations")[key]
-    assert (found["changed"], found["dagster/partition_row_count"]) == (1, 1)
+    assert (found["run/changed"], found["dagster/partition_row_count"]) == (1, 1)
     query = "SELECT label, is_active, superseded_at IS NULL FROM recommendations ORDER BY 1"
     assert rows_of(listed, query) == [("BUY", False, False), ("SELL", True, True)]
 

@@ -11,7 +11,7 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.models import ModelVersion
 from boursomatic_assets.partitions import EVERYTHING_BEFORE, MARKET_SESSIONS, partition_key, slices_of_run
 from boursomatic_assets.registry import Moment
-from boursomatic_assets.reporting import report_partitions
+from boursomatic_assets.reporting import of_run, report_partitions
 
 
 @dg.asset(
@@ -40,7 +40,7 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
             partition_key(moment.date, part.market.name): _describe(moment) for moment in registry.timeline(part)
         }
         report_partitions(context.get_step_execution_context(), context.asset_key, described)
-    return dg.MaterializeResult(metadata={"trained_in_this_run": len(trained)})
+    return dg.MaterializeResult(metadata=of_run({"trained": len(trained)}))
 
 
 def _describe(moment: Moment) -> dict[str, Any]:
