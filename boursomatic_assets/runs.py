@@ -25,6 +25,9 @@ STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recomme
 
 ASSETS = tuple(asset for stage in STAGES for asset in stage)
 
+SESSIONS_TAG = "boursomatic/sessions"
+"""Tells runs apart in the UI's list of runs."""
+
 LONGEST = 300
 """Characters that a figure of a failed check may have in one line; the UI shows all of them."""
 
@@ -43,10 +46,11 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The range as Dagster's tags."""
+        """The range as Dagster's tags, which the UI hides in its list of runs, and as one that it shows."""
         return {
             ASSET_PARTITION_RANGE_START_TAG: partition_key(self.start, self.market),
             ASSET_PARTITION_RANGE_END_TAG: partition_key(self.end, self.market),
+            SESSIONS_TAG: f"{self.market} {self.start} .. {self.end}",
         }
 
     def __str__(self) -> str:

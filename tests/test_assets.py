@@ -45,6 +45,8 @@ def test_the_chain_runs_through_as_the_command_line_runs_it(
     outcomes = bring_up_to_date(START, LAST, instance=dagster_instance)
     assert {table: len(rows(filled, f"SELECT FROM {table}")) for table in platform_of.TABLES} == then
     assert dagster_instance.get_runs_count() == len(outcomes)
+    shown = {run.tags["boursomatic/sessions"] for run in dagster_instance.get_runs()}
+    assert shown == {"US 2024-02-26 .. 2024-02-29", "EURONEXT 2024-02-26 .. 2024-02-29"}
 
 
 def test_the_same_run_again_changes_no_row(filled: Engine) -> None:
