@@ -5,6 +5,7 @@ import json
 import os
 import random
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -110,6 +111,37 @@ def test_an_archive_is_read_by_its_content(tmp_path: Path, packed: str) -> None:
     assert found["symbol"].to_list() == ["AAPL"]
     assert found["file"].item() == ("bars.dat" if packed == "gz" else "bars.dat/inside/x.csv")
     assert json.loads(found["raw"].item())["c"] == "11"
+
+
+def test_what_a_mac_adds_to_an_archive_is_passed_over(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bars.zip", "w") as archive:
+        archive.writestr("AAPL.csv", LAYOUTS["tidy"][1])
+        archive.writestr("__MACOSX/._AAPL.csv", b"\0\5\x16\7")
+        archive.writestr(".DS_Store", b"\0\0\0\1Bud1")
+    assert everything(tmp_path)["file"].to_list() == ["bars.zip/AAPL.csv"]
+
+
+FRENCH = "Date;Ouverture;Plus haut;Plus bas;Clôture;Volume\n13/06/2024;10,0;12,0;9,0;11,0;500\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_a_french_spreadsheet_is_read_as_it_was_saved(
+    tmp_path: Path, encoding: str, packed: Callable[[bytes], bytes]
+) -> None:
+    mark = "\N{BOM}" if encoding == "utf-16-be" else ""
+    (tmp_path / "MC.PA.csv").write_bytes(packed((mark + FRENCH).encode(encoding)))
+    found = everything(tmp_path)
+    assert found.drop("file", "line", "raw").rows() == [("MC.PA", "EURONEXT", DAY, 10, 12, 9, 11, 500, "daily")]
+    assert json.loads(found["raw"].item())["Clôture"] == "11,0"
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_two_bytes_a_letter_that_are_cut_are_no_text(tmp_path: Path, cut: int) -> None:
+    (tmp_path / "MC.PA.csv").write_bytes(FRENCH.encode("utf-16")[:-cut])
+    (tmp_path / "AAPL.csv").write_text(LAYOUTS["tidy"][1])
+    found = everything(tmp_path).filter(pl.col("file") == "MC.PA.csv")
+    assert "cannot be unpacked" in found["raw"][0]
 
 
 @pytest.mark.parametrize(

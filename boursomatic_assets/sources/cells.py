@@ -13,7 +13,7 @@ from functools import partial
 import polars as pl
 
 from boursomatic_assets.sources import RAW_BARS, SourceError, stamps
-from boursomatic_assets.sources.contents import File
+from boursomatic_assets.sources.contents import File, text
 from boursomatic_assets.sources.layouts import Layout, Stated, bars_of_columns, listed, recognise
 
 PARQUET = b"PAR1"
@@ -77,7 +77,7 @@ def _opened(file: File, stated: Stated) -> tuple[pl.LazyFrame, Layout]:
             return rows, bars_of_columns(rows.collect_schema().names()[1:], ",", 0, file.name, stated)
         if b"\0" in head:
             raise SourceError(f"{file.name}: neither Parquet nor text: wanted bars as Parquet or CSV")
-        layout = recognise(head.decode("utf-8-sig", "replace").splitlines(), file.name, stated)
+        layout = recognise(text(head).splitlines(), file.name, stated)
         return _scan_text(file, layout), layout
     except pl.exceptions.PolarsError as error:
         raise _unreadable(file, error) from None

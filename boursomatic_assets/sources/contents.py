@@ -1,8 +1,10 @@
-"""One file of bars: its bytes, unpacked where they are packed.
+"""One file of bars: its bytes, unpacked where they are packed, text of two bytes a letter as UTF-8.
 
-What belongs here: compression, told by a file's first bytes. Kept elsewhere: what the bytes mean (`cells.py`).
+What belongs here: compression and UTF-16, told by a file's first bytes. Kept elsewhere: what the bytes mean
+(`cells.py`).
 """
 
+import codecs
 import gzip
 import io
 import zipfile
@@ -10,13 +12,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from boursomatic_assets.sources import SourceError
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
-DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
-"""What unpacking a damaged, cut or encrypted archive raises."""
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeError)
+"""What unpacking a damaged, cut or encrypted archive, or text that is cut, raises."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class File:
             return b"".join(islice(opened, 3))
 
 
+def shown(path: PurePath) -> bool:
+    """Whether a file is the user's own: no hidden one, and none that a Mac puts into archives."""
+    return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
 def unpacked(file: File) -> Iterator[File]:
     """The file; of an archive, its members, each by itself. A damaged one is left as it is, and not understood."""
     with file.path.open("rb") as opened:
@@ -55,12 +63,30 @@ def unpacked(file: File) -> Iterator[File]:
     try:
         if start.startswith(GZIP):
             with gzip.open(file.path) as packed:
-                yield replace(file, content=packed.read())
+                yield replace(file, content=_utf_8(packed.read()))
         elif start == ZIP:
             with zipfile.ZipFile(file.path) as archive:
-                for member in (info.filename for info in archive.infolist() if not info.is_dir()):
-                    yield replace(file, name=f"{file.name}/{member}", content=archive.read(member))
+                members = [info.filename for info in archive.infolist() if not info.is_dir()]
+                for member in filter(lambda name: shown(PurePath(name)), members):
+                    yield replace(file, name=f"{file.name}/{member}", content=_utf_8(archive.read(member)))
         else:
-            yield file
+            yield replace(file, content=_utf_8(file.path.read_bytes())) if start.startswith(UTF_16) else file
     except DAMAGED as error:
         yield replace(file, damage=str(error))
+
+
+def _utf_8(content: bytes) -> bytes:
+    """Text that spreadsheets save with two bytes a letter, as UTF-8; anything else as it is.
+
+    Raises:
+        UnicodeError: it is cut within a letter.
+    """
+    return content.decode("utf-16").encode() if content.startswith(UTF_16) else content
+
+
+def text(head: bytes) -> str:
+    """The first lines of a text: UTF-8, or what Windows writes in western Europe."""
+    try:
+        return head.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return head.decode("cp1252", "replace")

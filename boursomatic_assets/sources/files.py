@@ -19,7 +19,7 @@ import yaml
 from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, NOT_UNDERSTOOD, RAW_BARS, STATED, SourceError
 from boursomatic_assets.sources.cells import as_written, tidy
-from boursomatic_assets.sources.contents import File, unpacked
+from boursomatic_assets.sources.contents import File, shown, unpacked
 from boursomatic_assets.sources.descriptions import descriptions
 from boursomatic_assets.sources.layouts import Stated
 from boursomatic_assets.sources.universe import listed
@@ -104,8 +104,9 @@ class Files:
         if not self.folder.is_dir():
             raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
         found = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
-        shown = (path for path in found if not any(part.startswith(".") for part in path.parts))
-        return sorted(self.folder / path for path in shown if not path.name.lower().endswith(NO_BARS))
+        return sorted(
+            self.folder / path for path in filter(shown, found) if not path.name.lower().endswith(NO_BARS)
+        )
 
     def _files(self, names: Collection[str] | None = None) -> Iterator[File]:
         """The files with bars; of these names, packed or in an archive of that name, if any are given."""

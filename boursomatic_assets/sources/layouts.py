@@ -19,13 +19,13 @@ FIELDS = {
     "symbol": ("symbol", "ticker"),
     "exchange": ("exchange",),
     "interval": ("interval", "per"),
-    "o": ("o", "open"),
-    "h": ("h", "high"),
-    "l": ("l", "low"),
-    "c": ("c", "close", "last"),
+    "o": ("o", "open", "ouverture"),
+    "h": ("h", "high", "haut", "plus haut"),
+    "l": ("l", "low", "bas", "plus bas"),
+    "c": ("c", "close", "last", "clôture", "cloture", "dernier"),
     "v": ("v", "volume", "vol"),
 }
-"""Our names and what vendors call them; small letters, without <>. An adjusted close is none of them."""
+"""Our names and what vendors call them, French ones too; small letters, without <>. An adjusted close is none."""
 
 _OURS = {word: field for field, words in FIELDS.items() for word in words}
 NEEDED = ("ts", *"ohlcv")
