@@ -27,8 +27,8 @@ market_session = dg.define_asset_job(
 )
 market_session_15m = dg.define_asset_job(
     "market_session_15m",
-    selection=INTRADAY,
-    description="The 15m bars of one session of one market, with their checks.",
+    selection=INTRADAY | dg.AssetSelection.assets("instruments"),
+    description="The 15m bars of one session of one market, with their instruments and checks.",
 )
 archive_15m = dg.define_asset_job(
     "archive_15m_bars", selection=ARCHIVE, description="Move 15m bars that are older than 30 days to Parquet."

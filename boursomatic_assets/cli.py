@@ -57,9 +57,8 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
     end = end or newest_closed_date()
     start = start or end - dt.timedelta(days=730)
     names = tuple(assets.split(",")) if assets else runs.ASSETS
-    known = (*runs.ASSETS, *runs.INTRADAY)
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"there is no asset {unknown[0]!r}: choose from {', '.join(known)}")
+    if unknown := sorted(set(names) - set(runs.KNOWN)):
+        raise ValueError(f"there is no asset {unknown[0]!r}: choose from {', '.join(runs.KNOWN)}")
     _carry_out(runs.plan(names, [market] if market else list(MARKETS), partition_dates(start, end)))
 
 
@@ -69,14 +68,13 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
 @click.argument("market", type=click.Choice(MARKETS))
 @one_line_errors
 def materialize(asset: str, date: dt.date, market: str) -> None:
-    """Compute one partition of one asset."""
+    """Compute one partition of one asset; bars bring their instruments along."""
     _ready()
     from boursomatic_assets import runs
     from boursomatic_assets.partitions import partition_dates
 
-    known = (*runs.ASSETS, *runs.INTRADAY)
-    if asset not in known:
-        raise ValueError(f"there is no asset {asset!r}: choose from {', '.join(known)}")
+    if asset not in runs.KNOWN:
+        raise ValueError(f"there is no asset {asset!r}: choose from {', '.join(runs.KNOWN)}")
     _carry_out(runs.plan((asset,), [market], partition_dates(date, date)))
 
 

@@ -31,8 +31,11 @@ SESSIONS_TAG = "boursomatic/sessions"
 LONGEST = 300
 """Characters that a figure of a failed check may have in one line; the UI shows all of them."""
 
-INTRADAY = ("price_bars_15m",)
-"""What has a job of its own, and is computed when it is asked for by name."""
+INTRADAY = ("instruments", "price_bars_15m")
+"""What has a job of its own, and is computed when `price_bars_15m` is asked for by name."""
+
+KNOWN = (*ASSETS, "price_bars_15m")
+"""The assets that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,17 @@ class Outcome:
 def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> list[Run]:
     """The runs that bring some assets up to date over some dates, in order.
 
+    Bars bring their instruments along: a bar of an instrument that no table knows is refused.
+
     Raises:
         ValueError: naming a session whose market has not closed yet.
     """
     for market in markets:
         for part in slices_of(MARKETS[market], dates):
             require_closed(part)
-    stages = [tuple(asset for asset in stage if asset in assets) for stage in (*STAGES, INTRADAY)]
+    asked = {*assets, "instruments"} if "price_bars" in assets else {*assets}
+    stages = [tuple(asset for asset in stage if asset in asked) for stage in STAGES]
+    stages.append(INTRADAY if "price_bars_15m" in assets else ())
     return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
 
 
@@ -112,7 +119,7 @@ def of_whole_past(symbol: str) -> list[Run]:
 def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:
     """Carry out a run, with its assets' checks, and wait for it."""
     began = time.monotonic()
-    job = defs.resolve_job_def("market_session_15m" if run.assets == INTRADAY else "market_session")
+    job = defs.resolve_job_def("market_session_15m" if "price_bars_15m" in run.assets else "market_session")
     result = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in run.assets}).execute_in_process(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         instance=instance,

@@ -63,6 +63,16 @@ def test_a_range_is_run_in_stages_so_that_models_find_both_markets() -> None:
     assert all((run.start, run.end) == (START, LAST) for run in planned)
 
 
+def test_bars_bring_their_instruments_along() -> None:
+    """Else a fresh database would refuse every bar as one of an unknown instrument."""
+    planned = runs.plan(("price_bars", "features", "price_bars_15m"), ["US"], [LAST])
+    assert [run.assets for run in planned] == [
+        ("instruments", "price_bars", "features"),
+        ("instruments", "price_bars_15m"),
+    ]
+    assert [run.assets for run in runs.plan(("features",), ["US"], [LAST])] == [("features",)]
+
+
 def test_one_changed_bar_supersedes_the_advice_that_rested_on_it(
     filled: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_read_fails_the_run(
     assert result.exit_code == 1
     problem_line, error = result.stderr.splitlines()[-2:]
     assert problem in problem_line
-    assert error.startswith("error: the run failed: price_bars")
+    assert error.startswith("error: the run failed: instruments, price_bars")
     assert "Traceback" not in result.output
     assert contents(dagster_home) == before
 
@@ -172,7 +172,7 @@ def test_a_source_that_does_not_exist_fails_the_run(dagster_home: Engine) -> Non
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert "there is no source 'crystal_ball': set BOURSOMATIC_SOURCE to simulated, files" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: the run failed: price_bars")
+    assert done.stderr.splitlines()[-1].startswith("error: the run failed: instruments, price_bars")
     assert "Traceback" not in done.stderr
     assert contents(dagster_home) == before
 

@@ -121,6 +121,7 @@ INTRADAY = {"price_bars_15m": "market_session_15m", "archive_15m": "archive_15m_
 @pytest.mark.parametrize("job_name", ["market_session", *INTRADAY.values()])
 def test_every_asset_has_its_job_with_all_its_checks(job_name: str) -> None:
     wanted = {name for name in set(SPECS) - {"users"} if INTRADAY.get(name, "market_session") == job_name}
+    wanted |= {"instruments"} if job_name == "market_session_15m" else set()
     job = defs.resolve_job_def(job_name)
     assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == wanted
     of_assets = {spec.name for spec in CHECKS if spec.asset_key.to_user_string() in wanted}
