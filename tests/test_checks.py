@@ -256,7 +256,7 @@ DAMAGES = [
         "exactly_one_model_is_active",
         "DROP INDEX uq_model_versions_active",
         f"UPDATE model_versions SET is_active = true WHERE {OLD_MODEL}",
-        errors=1,
+        errors=2,
     ),
     damage(
         "exactly_one_model_is_active",
