@@ -69,6 +69,13 @@ MORE_ADVICE = (
     f" label, confidence, features_snapshot, false, as_of FROM recommendations WHERE id IN"
     f" {some('recommendations', 2)}"
 )
+ADVICE_ON_NOTHING = (
+    "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
+    "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
+    " features_snapshot, as_of) SELECT gen_random_uuid(), n.id, model_version_id, profile, label, confidence,"
+    " features_snapshot, as_of FROM recommendations r JOIN instruments i ON i.id = r.instrument_id,"
+    " instruments n WHERE i.symbol = 'SIMU001' AND n.symbol = 'NEW' AND r.is_active",
+)
 PRICE_CHECKS = ("o", "h", "l", "c", "v", "high_is_highest", "low_is_lowest")
 IMPOSSIBLE_PRICES = (
     *(f"{column} = {value}" for column in "ohlcv" for value in ("'NaN'", "'Infinity'", "-1")),
@@ -344,6 +351,37 @@ DAMAGES = [
     ),
     *(
         damage("hits_are_what_was_advised", change("track_record", change_, 2, "label = 'BUY'"), errors=2)
+    *(
+        damage("advice_is_as_it_was_published", change("recommendations", change_, 2), errors=2)
+        for change_ in (
+            "label = 'SELL', confidence = 0.9",
+            "justification = justification || '.'",
+            "stop_loss = 1",
+        )
+    ),
+    damage(
+        "advice_is_as_it_was_published",
+        change("recommendations", "justification = 'because', is_active = false, superseded_at = now()", 2),
+        warnings=2,
+    ),
+    damage("every_computed_session_has_its_advice", remove("recommendations", 2), errors=2),
+    damage(
+        "every_computed_session_has_its_advice",
+        f"DELETE FROM recommendations WHERE as_of >= '2024-02-29' AND instrument_id IN {OF_US}",
+        errors=36,
+    ),
+    damage(
+        "every_computed_session_has_its_advice",
+        "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
+        f" {some('recommendations', 2)}",
+        errors=2,
+    ),
+    damage(
+        "every_computed_session_has_its_advice",
+        "DELETE FROM computed_sessions WHERE asset = 'recommendations' AND session = '2024-02-29'",
+        errors=36,
+    ),
+    damage("every_computed_session_has_its_advice", *ADVICE_ON_NOTHING, errors=3),
         for change_ in (
             "hit = NOT hit",
             "hit = NULL",
