@@ -159,6 +159,19 @@ REFUSED = (
     " ('US', '2024-02-28'::date), ('US', '2023-02-28'), ('US', NULL), ('US', '2022-02-28'), ('EURONEXT', NULL))"
     " AS r(market, session)"
 )
+ONE_BAR_MORE = (
+    "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
+    COPY_OF_BARS.format(
+        instrument="(SELECT id FROM instruments WHERE symbol = 'NEW')", ts="ts", bars=some("price_bars")
+    ),
+)
+NOT_DELIVERED = (
+    "INSERT INTO rejected_bars (id, market, session, source, raw, reason) VALUES (gen_random_uuid(), 'US',"
+    """ '2024-02-28', 'yahoo', '{"symbol": "SIMU001"}', 'source did not deliver it')""",
+    "UPDATE delivered_sessions SET kept = kept - 1, rejected = 1 WHERE market = 'US' AND session = '2024-02-28'",
+    "UPDATE delivered_sessions SET kept = kept - 1, delivered = delivered - 1"
+    " WHERE market = 'US' AND session = '2024-02-29'",
+)
 
 
 DAMAGES = [
@@ -184,6 +197,14 @@ DAMAGES = [
         " WHERE market = 'US' AND session >= '2024-02-28'",
         errors=2,
     ),
+    damage("every_delivered_row_is_accounted_for", *ONE_BAR_MORE, errors=1),
+    damage("every_delivered_row_is_accounted_for", *NOT_DELIVERED, *ONE_BAR_MORE, errors=1),
+    damage(
+        "every_delivered_row_is_accounted_for",
+        "DELETE FROM delivered_sessions WHERE market = 'US' AND session >= '2024-02-28'",
+        errors=2,
+    ),
+    damage("every_delivered_row_is_accounted_for", REFUSED, errors=3),
     damage("no_row_was_refused", REFUSED, warnings=3),
     damage("features_follow_their_bars", corrected("price_bars", "2024-02-28"), warnings=2),
     damage("advice_follows_its_features", corrected("features", "2024-02-28"), warnings=1),
@@ -330,27 +351,6 @@ DAMAGES = [
         change("features", "ret_1d = 0.5, created_at = now() + interval '1 second'"),
         warnings=3,
     ),
-    damage("all_due_advice_is_scored_once", remove("track_record", 2), errors=2),
-    damage("all_due_advice_is_scored_once", change("track_record", "ts = ts - interval '1 day'"), errors=2),
-    damage(
-        "all_due_advice_is_scored_once",
-        "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
-        f" (SELECT recommendation_id FROM track_record WHERE id IN {some('track_record', 2)})",
-        errors=2,
-    ),
-    damage(
-        "all_due_advice_is_scored_once",
-        without("track_record", "pk_track_record"),
-        "DROP INDEX uq_track_record_ts_recommendation",
-        f"INSERT INTO track_record SELECT * FROM track_record WHERE id IN {some('track_record', 2)}",
-        errors=3,
-    ),
-    *(
-        damage("scores_agree_with_the_bars", change("track_record", f"realised_return_pct = {wrong}", 2), errors=2)
-        for wrong in ("realised_return_pct + 0.001", "NULL", "'NaN'")
-    ),
-    *(
-        damage("hits_are_what_was_advised", change("track_record", change_, 2, "label = 'BUY'"), errors=2)
     *(
         damage("advice_is_as_it_was_published", change("recommendations", change_, 2), errors=2)
         for change_ in (
@@ -382,6 +382,27 @@ DAMAGES = [
         errors=36,
     ),
     damage("every_computed_session_has_its_advice", *ADVICE_ON_NOTHING, errors=3),
+    damage("all_due_advice_is_scored_once", remove("track_record", 2), errors=2),
+    damage("all_due_advice_is_scored_once", change("track_record", "ts = ts - interval '1 day'"), errors=2),
+    damage(
+        "all_due_advice_is_scored_once",
+        "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
+        f" (SELECT recommendation_id FROM track_record WHERE id IN {some('track_record', 2)})",
+        errors=2,
+    ),
+    damage(
+        "all_due_advice_is_scored_once",
+        without("track_record", "pk_track_record"),
+        "DROP INDEX uq_track_record_ts_recommendation",
+        f"INSERT INTO track_record SELECT * FROM track_record WHERE id IN {some('track_record', 2)}",
+        errors=3,
+    ),
+    *(
+        damage("scores_agree_with_the_bars", change("track_record", f"realised_return_pct = {wrong}", 2), errors=2)
+        for wrong in ("realised_return_pct + 0.001", "NULL", "'NaN'")
+    ),
+    *(
+        damage("hits_are_what_was_advised", change("track_record", change_, 2, "label = 'BUY'"), errors=2)
         for change_ in (
             "hit = NOT hit",
             "hit = NULL",
@@ -471,6 +492,20 @@ def test_missing_bars_are_named(filled: Engine) -> None:
     found = figures("every_tracked_instrument_has_its_bar")
     names = str(found["missing"]).split("; ")
     assert (found["warnings"], len(names), names[0]) == (40, 20, "SIMU001 2024-01-02")
+
+
+def test_bars_of_an_instrument_that_did_not_come_stay_and_are_not_held_against_a_delivery(filled: Engine) -> None:
+    execute(filled, *NOT_DELIVERED)
+    assert check("every_delivered_row_is_accounted_for").passed
+
+
+def test_bars_of_before_deliveries_were_counted_need_no_count(filled: Engine) -> None:
+    execute(
+        filled,
+        "DELETE FROM delivered_sessions",
+        "UPDATE computed_sessions SET computed_at = changed_at WHERE asset = 'price_bars'",
+    )
+    assert check("every_delivered_row_is_accounted_for").passed
 
 
 def test_what_is_broken_in_one_market_is_not_held_against_the_other(filled: Engine) -> None:
