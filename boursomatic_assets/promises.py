@@ -1,7 +1,7 @@
 """A promise: a function that counts what breaks it, as an asset check.
 
-What belongs here: how a promise counts, how it becomes a check, partitioned like its asset, and what the UI
-shows of it.
+What belongs here: how a promise counts, rows and whether an index guards them, how it becomes a check, partitioned
+like its asset, and what the UI shows of it.
 Kept elsewhere: the promises (`checks.py`).
 """
 
