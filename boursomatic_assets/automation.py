@@ -1,4 +1,4 @@
-"""What runs by itself: a job over the whole graph and one for 15m bars, with a schedule per market.
+"""What runs by itself: a job over the whole graph and one for 15m bars, with a schedule per market, and by night.
 
 What belongs here: when a session's partition is asked for. Kept elsewhere: what it does (`assets/`).
 """
@@ -17,6 +17,9 @@ AFTER_CLOSE = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
 ARCHIVING = "30 3 * * *"
 """When 15m bars that are too old are moved, in UTC."""
 
+NIGHTLY = "0 4 * * *"
+"""When what the application writes is checked, in UTC."""
+
 INTRADAY = dg.AssetSelection.assets("price_bars_15m")
 ARCHIVE = dg.AssetSelection.assets("archive_15m")
 
@@ -33,7 +36,12 @@ market_session_15m = dg.define_asset_job(
 archive_15m = dg.define_asset_job(
     "archive_15m_bars", selection=ARCHIVE, description="Move 15m bars that are older than 30 days to Parquet."
 )
-jobs = [market_session, market_session_15m, archive_15m]
+accounts = dg.define_asset_job(
+    "accounts",
+    selection=dg.AssetSelection.checks_for_assets("users"),
+    description="The checks of accounts, which no run here writes.",
+)
+jobs = [market_session, market_session_15m, archive_15m, accounts]
 
 
 def _schedule(market: Market, job: Any, suffix: str) -> dg.ScheduleDefinition:
@@ -58,4 +66,5 @@ schedules = [
     *(_schedule(market, market_session, "after_close") for market in MARKETS.values()),
     *(_schedule(market, market_session_15m, "15m_after_close") for market in MARKETS.values()),
     dg.ScheduleDefinition(job=archive_15m, cron_schedule=ARCHIVING),
+    dg.ScheduleDefinition(job=accounts, cron_schedule=NIGHTLY),
 ]

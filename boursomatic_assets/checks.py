@@ -1,8 +1,9 @@
 """Asset checks: one function per promise about a table, and by how much it is kept.
 
 What belongs here: what is counted as a breach in what was computed. Kept elsewhere: promises about what was
-delivered (`checks_of_bars.py`) and about models (`checks_of_models.py`), how Dagster runs and shows a promise
-(`promises.py`), and what stops a bad frame before it is written (`frames.py`, the tables' constraints).
+delivered (`checks_of_bars.py`), about models (`checks_of_models.py`) and about advice as a record
+(`checks_of_advice.py`), how Dagster runs and shows a promise (`promises.py`), and what stops a bad frame before it
+is written (`frames.py`, the tables' constraints).
 
 A check looks at what is in the table, however it got there, so it also guards against rows written by hand.
 """

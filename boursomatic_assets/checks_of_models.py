@@ -10,7 +10,7 @@ from boursomatic_assets import computed, registry
 from boursomatic_assets.decisions import ACTIVE, GATE
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.promises import Finding, count, promise, unique
+from boursomatic_assets.promises import Finding, count, guarded, promise, unique
 
 
 @promise("model_versions")
@@ -23,11 +23,11 @@ def one_row_per_version(connection: Connection) -> Finding:
 def exactly_one_model_is_active(connection: Connection) -> Finding:
     """The version of the latest decision that names one is active and no other; before a promotion none is.
 
-    That is the version that speaks now, or the last that did when nobody does.
+    That is the version that speaks now, or the last that did when nobody does. A unique index guards it.
     """
     active = connection.scalar(text("SELECT count(*) FROM model_versions WHERE is_active"))
     wrong = count(connection, f"model_versions WHERE is_active <> coalesce(id = {ACTIVE}, false)", {})
-    return wrong + Finding(figures={"active": active})
+    return wrong + guarded(connection, "uq_model_versions_active") + Finding(figures={"active": active})
 
 
 @promise("model_versions")

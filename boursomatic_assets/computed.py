@@ -57,6 +57,22 @@ def clock(connection: Connection) -> dt.datetime:
     return now
 
 
+def begin(connection: Connection, asset: str, part: Slice) -> dt.datetime:
+    """When what an asset is computed from is about to be read: now, or when a transaction began that writes of it.
+
+    What that one writes may be committed after it is read here, and is timed before.
+    """
+    names = [f"{name}|{part.market.name}" for name in INPUTS.get(asset, ())]
+    query = text(
+        "SELECT least(clock_timestamp(), min(a.xact_start))::timestamp FROM pg_locks l JOIN pg_stat_activity a"
+        " USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"
+        " AND (l.classid::bigint << 32 | l.objid::bigint) IN"
+        " (SELECT hashtextextended(name, 0) FROM unnest(CAST(:names AS text[])) AS name)"
+    )
+    begun: dt.datetime = connection.execute(query, {"names": names}).scalar_one()
+    return begun
+
+
 def record(connection: Connection, asset: str, part: Slice, begun: dt.datetime, touched: pl.Series) -> None:
     """Say that a slice was computed, in the transaction that writes it.
 

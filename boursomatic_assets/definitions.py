@@ -8,6 +8,7 @@ from boursomatic_assets import (
     automation,
     checks,
     checks_of_15m_bars,
+    checks_of_advice,
     checks_of_bars,
     checks_of_drift,
     checks_of_models,
@@ -58,6 +59,7 @@ defs = dg.Definitions(
     asset_checks=dg.load_asset_checks_from_modules(
         [
             checks,
+            checks_of_advice,
             checks_of_bars,
             checks_of_drift,
             checks_of_models,

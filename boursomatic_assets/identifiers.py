@@ -7,15 +7,23 @@ together and in order of time, as its rows do in their unique index: a primary k
 more to fill, and more with every row that the table has (docs/architecture.md).
 """
 
+import hashlib
+import json
 import secrets
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
 
 from boursomatic_assets.models import INTERVALS
+
+PUBLISHED = (
+    "instrument_id", "model_version_id", "profile", "label", "confidence", "expected_return_pct", "horizon_days",
+    "stop_loss", "take_profit", "justification", "features_snapshot", "as_of",
+)  # fmt: skip
+"""Columns of `recommendations` that never change once they are written: all but its place among others."""
 
 _INSTRUMENTS = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
 
@@ -53,15 +61,29 @@ def _instrument_part(identifier: str) -> str:
     return f"{identifier[24:32]}-{identifier[32:36]}-8{identifier[20:23]}-8"
 
 
-def in_order_of_writing(count: int) -> pl.Series:
-    """Ids for rows of which a key has several over time: UUIDs of version 7, in order, unlike any made before.
+def of_advice(rows: pl.DataFrame) -> pl.Series:
+    """Ids of advice, of which a key has several over time: in order of writing, with a digest of what it says.
 
-    They start with this millisecond; the other bits count up from a random number (RFC 9562, section 6.2).
+    UUIDs of version 8: this millisecond, 24 bits that count up from a random number, and 48 bits of the digest.
+
+    Args:
+        rows: PUBLISHED, and any other columns.
     """
-    now = f"{time.time_ns() // 1_000_000:012x}"
-    head = f"{now[:8]}-{now[8:]}-7{secrets.token_hex(2)[:3]}-8{secrets.token_hex(2)[:3]}-"
-    first = secrets.randbits(47)
-    return pl.Series("id", [f"{head}{number:012x}" for number in range(first, first + count)], dtype=pl.String)
+    now, first = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(23)
+    places = (f"{place:06x}" for place in range(first, first + rows.height))
+    said = rows.select(PUBLISHED).iter_rows()
+    ids = [f"{now[:8]}-{now[8:]}-8{n[:3]}-8{n[3:]}-{digest(row)}" for n, row in zip(places, said, strict=True)]
+    return pl.Series("id", ids, dtype=pl.String)
+
+
+def digest(published: Sequence[object]) -> str:
+    """The last 12 digits of an advice's id, from its PUBLISHED columns: the same for what is read back."""
+    return hashlib.blake2b(json.dumps([*published], default=str).encode(), digest_size=6).hexdigest()
+
+
+def holds_digest(identifier: str) -> bool:
+    """Whether an advice's id says what was published; ids of old, and of rows written by hand, do not."""
+    return identifier[14] == "8"
 
 
 def _in_words(values: pl.Series, word: Callable[[Any], str]) -> pl.Series:

@@ -55,7 +55,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
         def store(piece: Slice) -> None:
             with database.engine().connect() as connection:
-                begun = computed.clock(connection)
+                begun = computed.begin(connection, name, piece)
             rows = work.compute(piece)
             frame = rows.kept if isinstance(rows, Delivery) else rows
             merge = _write(Written(name, grain, piece, context.run_id, begun), rows)

@@ -121,7 +121,7 @@ def supersede(
             f" FROM {name} s WHERE t.{grain.own} AND {same_key(grain.table)}"
         )
     written = pl.concat([found.new, found.changed]).sort(grain.time, maintain_order=True)
-    ids = identifiers.in_order_of_writing(written.height)
+    ids = identifiers.of_advice(written)
     _insert(connection, grain.table, written.with_columns(ids, is_active=pl.lit(False)))
     _activate_newest(connection, part)
     return _counts(found)

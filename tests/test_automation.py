@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._utils.schedules import cron_string_iterator
+from sqlalchemy import Engine
 
 from boursomatic_assets.automation import schedules
 from boursomatic_assets.definitions import defs
@@ -156,4 +157,18 @@ def test_each_job_has_its_schedules() -> None:
         "us_15m_after_close": "market_session_15m",
         "euronext_15m_after_close": "market_session_15m",
         "archive_15m_bars_schedule": "archive_15m_bars",
+        "accounts_schedule": "accounts",
     }
+
+
+def test_every_check_has_a_job_that_runs_it() -> None:
+    jobs = [
+        defs.resolve_job_def(job.name) for job in defs.get_repository_def().get_all_jobs() if "__" not in job.name
+    ]
+    run = {key for job in jobs for key in job.asset_layer.asset_graph.asset_check_keys}
+    assert run == defs.resolve_asset_graph().asset_check_keys
+
+
+def test_accounts_are_checked_without_a_partition(migrated: Engine) -> None:
+    (found,) = defs.resolve_job_def("accounts").execute_in_process().get_asset_check_evaluations()
+    assert (found.asset_key.path[-1], found.check_name, found.passed) == ("users", "one_account_per_email", True)

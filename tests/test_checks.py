@@ -69,6 +69,13 @@ MORE_ADVICE = (
     f" label, confidence, features_snapshot, false, as_of FROM recommendations WHERE id IN"
     f" {some('recommendations', 2)}"
 )
+ADVICE_ON_NOTHING = (
+    "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
+    "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
+    " features_snapshot, as_of) SELECT gen_random_uuid(), n.id, model_version_id, profile, label, confidence,"
+    " features_snapshot, as_of FROM recommendations r JOIN instruments i ON i.id = r.instrument_id,"
+    " instruments n WHERE i.symbol = 'SIMU001' AND n.symbol = 'NEW' AND r.is_active",
+)
 PRICE_CHECKS = ("o", "h", "l", "c", "v", "high_is_highest", "low_is_lowest")
 IMPOSSIBLE_PRICES = (
     *(f"{column} = {value}" for column in "ohlcv" for value in ("'NaN'", "'Infinity'", "-1")),
@@ -152,6 +159,19 @@ REFUSED = (
     " ('US', '2024-02-28'::date), ('US', '2023-02-28'), ('US', NULL), ('US', '2022-02-28'), ('EURONEXT', NULL))"
     " AS r(market, session)"
 )
+ONE_BAR_MORE = (
+    "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
+    COPY_OF_BARS.format(
+        instrument="(SELECT id FROM instruments WHERE symbol = 'NEW')", ts="ts", bars=some("price_bars")
+    ),
+)
+NOT_DELIVERED = (
+    "INSERT INTO rejected_bars (id, market, session, source, raw, reason) VALUES (gen_random_uuid(), 'US',"
+    """ '2024-02-28', 'yahoo', '{"symbol": "SIMU001"}', 'source did not deliver it')""",
+    "UPDATE delivered_sessions SET kept = kept - 1, rejected = 1 WHERE market = 'US' AND session = '2024-02-28'",
+    "UPDATE delivered_sessions SET kept = kept - 1, delivered = delivered - 1"
+    " WHERE market = 'US' AND session = '2024-02-29'",
+)
 
 
 DAMAGES = [
@@ -177,6 +197,14 @@ DAMAGES = [
         " WHERE market = 'US' AND session >= '2024-02-28'",
         errors=2,
     ),
+    damage("every_delivered_row_is_accounted_for", *ONE_BAR_MORE, errors=1),
+    damage("every_delivered_row_is_accounted_for", *NOT_DELIVERED, *ONE_BAR_MORE, errors=1),
+    damage(
+        "every_delivered_row_is_accounted_for",
+        "DELETE FROM delivered_sessions WHERE market = 'US' AND session >= '2024-02-28'",
+        errors=2,
+    ),
+    damage("every_delivered_row_is_accounted_for", REFUSED, errors=3),
     damage("no_row_was_refused", REFUSED, warnings=3),
     damage("features_follow_their_bars", corrected("price_bars", "2024-02-28"), warnings=2),
     damage("advice_follows_its_features", corrected("features", "2024-02-28"), warnings=1),
@@ -256,7 +284,7 @@ DAMAGES = [
         "exactly_one_model_is_active",
         "DROP INDEX uq_model_versions_active",
         f"UPDATE model_versions SET is_active = true WHERE {OLD_MODEL}",
-        errors=1,
+        errors=2,
     ),
     damage(
         "exactly_one_model_is_active",
@@ -323,6 +351,37 @@ DAMAGES = [
         change("features", "ret_1d = 0.5, created_at = now() + interval '1 second'"),
         warnings=3,
     ),
+    *(
+        damage("advice_is_as_it_was_published", change("recommendations", change_, 2), errors=2)
+        for change_ in (
+            "label = 'SELL', confidence = 0.9",
+            "justification = justification || '.'",
+            "stop_loss = 1",
+        )
+    ),
+    damage(
+        "advice_is_as_it_was_published",
+        change("recommendations", "justification = 'because', is_active = false, superseded_at = now()", 2),
+        warnings=2,
+    ),
+    damage("every_computed_session_has_its_advice", remove("recommendations", 2), errors=2),
+    damage(
+        "every_computed_session_has_its_advice",
+        f"DELETE FROM recommendations WHERE as_of >= '2024-02-29' AND instrument_id IN {OF_US}",
+        errors=36,
+    ),
+    damage(
+        "every_computed_session_has_its_advice",
+        "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
+        f" {some('recommendations', 2)}",
+        errors=2,
+    ),
+    damage(
+        "every_computed_session_has_its_advice",
+        "DELETE FROM computed_sessions WHERE asset = 'recommendations' AND session = '2024-02-29'",
+        errors=36,
+    ),
+    damage("every_computed_session_has_its_advice", *ADVICE_ON_NOTHING, errors=3),
     damage("all_due_advice_is_scored_once", remove("track_record", 2), errors=2),
     damage("all_due_advice_is_scored_once", change("track_record", "ts = ts - interval '1 day'"), errors=2),
     damage(
@@ -433,6 +492,20 @@ def test_missing_bars_are_named(filled: Engine) -> None:
     found = figures("every_tracked_instrument_has_its_bar")
     names = str(found["missing"]).split("; ")
     assert (found["warnings"], len(names), names[0]) == (40, 20, "SIMU001 2024-01-02")
+
+
+def test_bars_of_an_instrument_that_did_not_come_stay_and_are_not_held_against_a_delivery(filled: Engine) -> None:
+    execute(filled, *NOT_DELIVERED)
+    assert check("every_delivered_row_is_accounted_for").passed
+
+
+def test_bars_of_before_deliveries_were_counted_need_no_count(filled: Engine) -> None:
+    execute(
+        filled,
+        "DELETE FROM delivered_sessions",
+        "UPDATE computed_sessions SET computed_at = changed_at WHERE asset = 'price_bars'",
+    )
+    assert check("every_delivered_row_is_accounted_for").passed
 
 
 def test_what_is_broken_in_one_market_is_not_held_against_the_other(filled: Engine) -> None:

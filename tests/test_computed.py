@@ -13,6 +13,7 @@ from boursomatic_assets.computed import LOOKBACK
 from boursomatic_assets.markets import MARKETS, all_sessions
 from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.slices import Slice, slices_of
+from boursomatic_assets.staging import advisory_lock
 
 US = MARKETS["US"]
 SESSIONS = [date for date in US.sessions().tolist() if dt.date(2022, 1, 1) < date < dt.date(2024, 1, 1)]
@@ -149,3 +150,15 @@ def decide(connection: Connection, version: str, kind: str, speaker: str | None,
             "by": "ann" if kind == "forced" else "gate",
         },
     )
+
+
+@pytest.mark.parametrize(("written", "waits"), [("price_bars|US", True), ("price_bars|EURONEXT", False)])
+def test_a_computation_beside_a_writer_of_its_inputs_began_when_that_one_did(
+    migrated: Engine, written: str, waits: bool
+) -> None:
+    """What the writer commits is timed before it can be seen, so it must count as later."""
+    with migrated.connect() as writer, migrated.connect() as reader:
+        advisory_lock(writer, written)
+        changed = computed.clock(writer)
+        assert (computed.begin(reader, "features", WHOLE) < changed) is waits
+        assert computed.begin(reader, "price_bars", WHOLE) > changed, "which is computed from nothing here"

@@ -4,9 +4,11 @@ import datetime as dt
 import uuid
 
 import polars as pl
-from frames_of import IDS, bars
+import pytest
+from frames_of import IDS, advice, bars
 
 from boursomatic_assets import identifiers
+from boursomatic_assets.models import Recommendation
 
 DATES = [str(dt.date(2000, 1, 3) + dt.timedelta(days=number)) for number in range(0, 9000, 7)]
 
@@ -52,11 +54,24 @@ def test_what_is_said_of_an_advice_has_its_id() -> None:
     assert identifiers.of_rows(frame).to_list() == ["first", "second"]
 
 
-def test_ids_in_order_of_writing_are_sorted_and_never_repeat() -> None:
-    batches = [identifiers.in_order_of_writing(1000) for _ in range(20)]
-    assert all(batch.is_sorted() for batch in batches)
-    assert pl.concat(batches).n_unique() == 20_000
-    assert {uuid.UUID(value).version for value in batches[0]} == {7}
+def test_ids_of_advice_are_in_order_of_writing_and_hold_what_is_published() -> None:
+    written = advice("ACME BOLT LUXE", "US", "2024-06-10", "2024-06-11", "2024-06-12")
+    first, second = identifiers.of_advice(written), identifiers.of_advice(written)
+    assert first.is_sorted() and first.n_unique() == written.height
+    assert {uuid.UUID(value).version for value in first} == {8}
+    assert first.str.tail(12).equals(second.str.tail(12))
+
+
+@pytest.mark.parametrize("name", identifiers.PUBLISHED)
+def test_a_change_of_any_published_column_is_another_digest(name: str) -> None:
+    written = advice("ACME", "US", "2024-06-10")
+    changed = written.with_columns(pl.lit(None).alias(name))
+    assert identifiers.of_advice(written)[0][24:] != identifiers.of_advice(changed)[0][24:]
+
+
+def test_all_of_an_advice_is_published_but_its_place_among_others() -> None:
+    others = {"id", "generated_at", "is_active", "superseded_at"}
+    assert set(Recommendation.model_fields) == {*identifiers.PUBLISHED} | others
 
 
 def test_an_instrument_has_one_id_in_every_database() -> None:

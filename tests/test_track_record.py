@@ -4,14 +4,18 @@ import datetime as dt
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 from platform_of import FIRST, INSTRUMENTS, LAST, bring_up_to_date, check, execute, rows, slice_of
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from boursomatic_assets import performance
-from boursomatic_assets.assets.track_record import summary
+from boursomatic_assets import computed, merging, performance
+from boursomatic_assets.assets.track_record import scored, summary
+from boursomatic_assets.differences import Difference
+from boursomatic_assets.io_manager import Written, _write
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.partitions import partition_dates
+from boursomatic_assets.tables import GRAINS, Reader, read
 
 ONE = ("track_record",)
 START, END = dt.date(2024, 2, 16), dt.date(2024, 2, 21)
@@ -88,6 +92,35 @@ def test_what_stands_is_scored_when_a_session_is_computed_again(filled: Engine) 
     bring_up_to_date(dt.date(2024, 2, 28), dt.date(2024, 2, 28), ONE, ("US",))
     assert len(scores(filled, on)) == INSTRUMENTS
     assert not scores(filled, "WHERE ts = '2024-02-28' AND profile = 'moderate' AND " + of_us)
+
+
+@pytest.mark.parametrize("committed", ["after it was read", "while it was read"])
+def test_a_run_that_supersedes_advice_beside_a_scoring_run_breaks_no_promise(
+    filled: Engine, committed: str
+) -> None:
+    """Its scores are of what stood when it read: stale until they are computed again, but none is missing."""
+    scoring, advised = slice_of("US", dt.date(2024, 2, 13), LAST), slice_of("US", *[dt.date(2024, 1, 30)] * 2)
+    grain, readers = (
+        GRAINS["recommendations"],
+        [Reader(GRAINS[name]) for name in ("recommendations", "price_bars")],
+    )
+    other = read(grain, advised).drop("market").with_columns(horizon_days=pl.lit(10, pl.Int32))
+
+    def told(connection: Connection, found: Difference) -> None:
+        computed.record(connection, "recommendations", advised, computed.clock(connection), found.touched("as_of"))
+
+    with filled.connect() as own, filled.connect() as beside:
+        if committed == "while it was read":
+            merging.supersede(beside, grain, advised, other, told)
+        begun = computed.begin(own, "track_record", scoring)
+        rows_ = scored(scoring, *readers)
+        if committed == "after it was read":
+            merging.supersede(beside, grain, advised, other, told)
+        beside.commit()
+    _write(Written("track_record", GRAINS["track_record"], scoring, "run", begun), rows_)
+    assert check("all_due_advice_is_scored_once").passed
+    assert not check("scores_follow_their_advice").passed
+    bring_up_to_date(scoring.dates[0], LAST, ONE, ("US",))
 
 
 def test_a_return_across_prices_on_two_bases_is_none_and_the_check_agrees(filled: Engine) -> None:

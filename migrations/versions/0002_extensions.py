@@ -8,10 +8,12 @@
 - `rejected_bars`: a refused row neither stops the good ones nor is lost.
 
 What happens to rows that are there already. None is lost:
-- `as_of` becomes `generated_at` or `trained_at`.
-- Recommendations alike in instrument, profile and `as_of`: the active one stands, or the one with the highest
-  id; the others are marked superseded now, and inactive.
-- Model versions with the same `trained_at`: all but the first get an `as_of` some microseconds later.
+- `as_of` becomes the close of the session that a `features_snapshot` names, the first open of the due date that a
+  version is named after; where neither is known, `generated_at` or `trained_at`.
+- Recommendations alike in instrument, profile and `as_of`: the active one stands, or the one generated last; the
+  others are marked inactive, and superseded when the one after them was generated (if that is not later: now).
+- Model versions with the same `trained_at` and no due date: all but the first get an `as_of` some microseconds
+  later.
 - Instruments alike in symbol and exchange: the oldest stands; the others get `#<id>` after their symbol (cut
   to 13 characters) and become inactive.
 - Bars that break a CHECK move to `rejected_bars`.
@@ -21,6 +23,9 @@ Revision ID: 0002
 Revises: 0001
 Create Date: 2026-11-23
 """
+
+import datetime as dt
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from alembic import op
@@ -77,16 +82,35 @@ FROM (
 ) AS dated
 WHERE model_versions.id = dated.id
 """
+# Closes and first opens are for the calendars to say; what they cannot say is left as it is.
+SESSIONS_ADVISED = """
+SELECT DISTINCT exchange, left(features_snapshot->>'ts', 10)
+FROM recommendations JOIN instruments ON instruments.id = instrument_id
+"""
+DATE_ADVICE = """
+UPDATE recommendations SET as_of = known.closes
+FROM instruments, unnest(CAST(:names AS text[]), CAST(:days AS text[]), CAST(:times AS timestamp[]))
+    AS known(exchange, day, closes)
+WHERE instruments.id = instrument_id AND known.exchange = instruments.exchange
+    AND known.day = left(features_snapshot->>'ts', 10) AND generated_at >= known.closes
+"""
+DUE_DATES = "SELECT version, replace(substr(version, 2), '.', '-') FROM model_versions"
+DATE_NAMED_VERSIONS = """
+UPDATE model_versions SET as_of = known.opens
+FROM unnest(CAST(:names AS text[]), CAST(:days AS text[]), CAST(:times AS timestamp[]))
+    AS known(version, day, opens)
+WHERE known.version = model_versions.version AND trained_at >= known.opens
+"""
 SUPERSEDE_DOUBLE_ADVICE = """
-UPDATE recommendations SET is_active = false, superseded_at = timezone('UTC', now())
-WHERE id IN (
-    SELECT id FROM (
-        SELECT id, row_number() OVER (
-            PARTITION BY instrument_id, profile, as_of ORDER BY is_active DESC, id DESC
-        ) AS place
-        FROM recommendations
-    ) AS placed WHERE place > 1
-)
+UPDATE recommendations SET is_active = false,
+    superseded_at = CASE WHEN replaced_at > generated_at THEN replaced_at ELSE timezone('UTC', now()) END
+FROM (
+    SELECT id AS placed_id, row_number() OVER newest AS place, lag(generated_at) OVER newest AS replaced_at
+    FROM recommendations
+    WINDOW newest AS (
+        PARTITION BY instrument_id, profile, as_of ORDER BY is_active DESC, generated_at DESC, id DESC
+    )
+) AS placed WHERE id = placed_id AND place > 1
 """
 
 
@@ -100,7 +124,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the extensions with what they hold: the refused rows, `as_of` and `superseded_at`."""
+    """Drop the extensions with what they hold: the refused rows, `as_of` and `superseded_at`.
+
+    An upgrade finds `as_of` and `superseded_at` again, but not of advice that was withdrawn without another.
+    """
     _drop_checks("recommendations", ADVICE_CHECKS)
     op.drop_index("uq_recommendations_current", "recommendations")
     op.drop_index(op.f("ix_recommendations_as_of"), "recommendations")
@@ -145,6 +172,7 @@ def _extend_price_bars() -> None:
 def _extend_model_versions() -> None:
     op.add_column("model_versions", sa.Column("as_of", sa.DateTime()))
     op.execute(DATE_VERSIONS)
+    _date(DATE_NAMED_VERSIONS, DUE_DATES, _first_open)
     op.alter_column("model_versions", "as_of", nullable=False)
     op.create_index(op.f("ix_model_versions_as_of"), "model_versions", ["as_of"], unique=True)
 
@@ -153,6 +181,7 @@ def _extend_recommendations() -> None:
     op.add_column("recommendations", sa.Column("as_of", sa.DateTime()))
     op.add_column("recommendations", sa.Column("superseded_at", sa.DateTime()))
     op.execute("UPDATE recommendations SET as_of = generated_at")
+    _date(DATE_ADVICE, SESSIONS_ADVISED, _close)
     op.execute(SUPERSEDE_DOUBLE_ADVICE)
     op.alter_column("recommendations", "as_of", nullable=False)
     op.create_index(op.f("ix_recommendations_as_of"), "recommendations", ["as_of"])
@@ -164,6 +193,44 @@ def _extend_recommendations() -> None:
         postgresql_where=sa.text("superseded_at IS NULL"),
     )
     _add_checks("recommendations", ADVICE_CHECKS)
+
+
+def _date(update: str, named: str, when: Callable[[str, dt.date], dt.datetime | None]) -> None:
+    """Give rows the times that the calendars know of names and dates.
+
+    Args:
+        update: What sets the times, from the parameters names, days and times.
+        named: The query for the names, and dates as text.
+        when: The time of a name and date, if there is one.
+    """
+    if op.get_context().as_sql:  # no row is known when SQL is only written out
+        return
+    found = [(name, day, _parsed(day)) for name, day in op.get_bind().execute(sa.text(named))]
+    timed = [(name, day, when(name, date)) for name, day, date in found if date]
+    known = [row for row in timed if row[2]]
+    names, days, times = zip(*known, strict=True) if known else ((), (), ())
+    given = {"names": [*names], "days": [*days], "times": [*times]}
+    op.get_bind().execute(sa.text(update), given)
+
+
+def _parsed(day: str | None) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(day or "")
+    except ValueError:
+        return None
+
+
+def _close(exchange: str, session: dt.date) -> dt.datetime | None:
+    from boursomatic_assets.markets import MARKETS  # which loads calendars: not before there is a row
+
+    market = MARKETS["EURONEXT" if exchange == "EURONEXT" else "US"]
+    return market.closes(session) if market.is_session(session) else None
+
+
+def _first_open(_version: str, due: dt.date) -> dt.datetime | None:
+    from boursomatic_assets.markets import all_sessions, first_open
+
+    return first_open(due) if due in all_sessions().tolist() else None
 
 
 def _add_checks(table: str, checks: dict[str, str]) -> None:
