@@ -4,24 +4,28 @@ What belongs here: what is counted as a breach of "published advice is supersede
 Kept elsewhere: what a single row must be (`checks.py`), how Dagster runs and shows a promise (`promises.py`).
 """
 
-from collections import Counter
+from dataclasses import replace
 
+import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import computed
 from boursomatic_assets.checks import ADVICE
-from boursomatic_assets.identifiers import PUBLISHED, digest, holds_digest
+from boursomatic_assets.identifiers import PUBLISHED, digests, holds_digest
 from boursomatic_assets.models import PROFILES
 from boursomatic_assets.promises import Finding, count, promise
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
+from boursomatic_assets.tables import GRAINS, read
 from boursomatic_assets.words import RANK
 
 COMPUTED = "computed_sessions c WHERE c.asset = 'recommendations' AND c.market = :market"
 STANDING = f"{ADVICE} AND t.superseded_at IS NULL AND date_trunc('day', t.as_of) <> ALL(:stale)"
 
-ROWS_AT_ONCE = 10_000
-AS_TEXT = ("instrument_id", "model_version_id", "features_snapshot")
+WHOLE_RECORD = replace(GRAINS["recommendations"], own="id IS NOT NULL")
+"""All advice, superseded too."""
+
+SESSIONS_AT_ONCE = 60
 
 
 @promise("recommendations")
@@ -43,21 +47,26 @@ def every_computed_session_has_its_advice(connection: Connection, part: Slice) -
 
 
 @promise("recommendations")
-def advice_is_as_it_was_published(connection: Connection, part: Slice) -> Finding:
+def advice_is_as_it_was_published(_connection: Connection, part: Slice) -> Finding:
     """No row was changed after it was published: its id ends with a digest of what it said.
 
     A changed row is an error while it stands, a warning once it is superseded: that is how computing its session
     anew mends it. Rows without a digest, older ones and those written by hand, cannot be told.
     """
-    columns = ", ".join(f"t.{name}::text" if name in AS_TEXT else f"t.{name}" for name in PUBLISHED)
-    query = text(f"SELECT t.id::text, t.superseded_at IS NULL AS stands, {columns} FROM {ADVICE}")
-    found: Counter[str] = Counter(standing=0, superseded=0, without_digest=0)
-    for row in connection.execute(query, bounds(part), execution_options={"yield_per": ROWS_AT_ONCE}):
-        if not holds_digest(row.id):
-            found["without_digest"] += 1
-        elif digest(row[2:]) != row.id[24:]:
-            found["standing" if row.stands else "superseded"] += 1
-    return Finding(found.pop("standing"), found.pop("superseded"), figures=found)
+    found = pl.concat(_told_by_digest(piece) for piece in part.pieces(SESSIONS_AT_ONCE))
+    changed = found.filter(~pl.col("as_published"))["stands"]
+    without = found["as_published"].null_count()
+    return Finding(int(changed.sum()), int((~changed).sum()), {"without_digest": without})
+
+
+def _told_by_digest(part: Slice) -> pl.DataFrame:
+    """Whether each row stands, and is as it was published; null where its id does not say."""
+    rows = read(WHOLE_RECORD, part, ("id", "superseded_at", *PUBLISHED))
+    alike = rows["id"].str.tail(12) == digests(rows)
+    return rows.select(
+        stands=pl.col("superseded_at").is_null(),
+        as_published=pl.when(holds_digest(rows["id"])).then(alike),
+    )
 
 
 def _unadvised() -> str:

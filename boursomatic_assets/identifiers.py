@@ -8,21 +8,19 @@ more to fill, and more with every row that the table has (docs/architecture.md).
 """
 
 import hashlib
-import json
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
 from boursomatic_assets.models import INTERVALS
 
-PUBLISHED = (
-    "instrument_id", "model_version_id", "profile", "label", "confidence", "expected_return_pct", "horizon_days",
-    "stop_loss", "take_profit", "justification", "features_snapshot", "as_of",
-)  # fmt: skip
+WORDS = ("instrument_id", "model_version_id", "profile", "label", "justification", "features_snapshot")
+NUMBERS = ("confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit", "as_of")
+PUBLISHED = (*WORDS, *NUMBERS)
 """Columns of `recommendations` that never change once they are written: all but its place among others."""
 
 _INSTRUMENTS = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
@@ -71,19 +69,33 @@ def of_advice(rows: pl.DataFrame) -> pl.Series:
     """
     now, first = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(23)
     places = (f"{place:06x}" for place in range(first, first + rows.height))
-    said = rows.select(PUBLISHED).iter_rows()
-    ids = [f"{now[:8]}-{now[8:]}-8{n[:3]}-8{n[3:]}-{digest(row)}" for n, row in zip(places, said, strict=True)]
+    ids = [
+        f"{now[:8]}-{now[8:]}-8{place[:3]}-8{place[3:]}-{digest}"
+        for place, digest in zip(places, digests(rows), strict=True)
+    ]
     return pl.Series("id", ids, dtype=pl.String)
 
 
-def digest(published: Sequence[object]) -> str:
-    """The last 12 digits of an advice's id, from its PUBLISHED columns: the same for what is read back."""
-    return hashlib.blake2b(json.dumps([*published], default=str).encode(), digest_size=6).hexdigest()
+def digests(rows: pl.DataFrame) -> pl.Series:
+    """The last 12 digits of the ids of advice, from its PUBLISHED columns: the same for rows that are read back.
+
+    BLAKE2b over the words, divided by a byte that none of them holds, and the numbers as doubles.
+    """
+    words = rows.select(pl.concat_str(pl.col(WORDS).fill_null("\0"), separator="\x1f")).to_series()
+    time = pl.col("as_of").dt.epoch("us")
+    numbers = rows.with_columns(time).select(pl.col(NUMBERS).cast(pl.Float64).fill_null(float("nan")))
+    packed = numbers.to_numpy(order="c").astype("<f8").tobytes()
+    width = 8 * len(NUMBERS)
+    found = [
+        hashlib.blake2b(said.encode() + packed[place * width : (place + 1) * width], digest_size=6).hexdigest()
+        for place, said in enumerate(words)
+    ]
+    return pl.Series("digest", found, dtype=pl.String)
 
 
-def holds_digest(identifier: str) -> bool:
-    """Whether an advice's id says what was published; ids of old, and of rows written by hand, do not."""
-    return identifier[14] == "8"
+def holds_digest(ids: pl.Series) -> pl.Series:
+    """Whether each advice's id says what was published; ids of old, and of rows written by hand, do not."""
+    return ids.str.slice(14, 1) == "8"
 
 
 def _in_words(values: pl.Series, word: Callable[[Any], str]) -> pl.Series:
