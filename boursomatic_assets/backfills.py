@@ -60,7 +60,10 @@ def _missing(instance: dg.DagsterInstance, backfill: str, asset: dg.AssetKey, ne
         )
     settled = _keys(data.requested_subset, asset) | _keys(data.failed_and_downstream_subset, asset)
     if missing and not unfinished and missing <= settled:
-        raise dg.Failure(f"{_named(asset.path[-1], missing)} missing: mend that, and run this again")
+        raise dg.Failure(
+            f"{_named(asset.path[-1], missing)} missing: mend that, and run this again"
+            " (a backfill that leaves the missing ones out does not wait for them, and sees a gap there)"
+        )
     return missing
 
 

@@ -114,12 +114,19 @@ def stale_sessions(connection: Connection, asset: str, part: Slice) -> list[dt.d
     """The sessions of a slice of an asset whose inputs changed after they were computed, in order."""
     sessions = np.array(part.sessions, dtype="datetime64[D]")
     computed = _by_session(_times(connection, asset, part), "computed_at", sessions)
+    if not (computed > NEVER).any():
+        return []
     newest = np.full(len(sessions), NEVER)
     for source, lookback in INPUTS[asset].items():
         seen = part.looking_back(lookback) if lookback else part
-        times = _times(connection, source, seen)
-        changed = _by_session(times, "changed_at", np.array(seen.sessions, dtype="datetime64[D]"))
-        newest = np.maximum(newest, _latest(changed, lookback)[len(changed) - len(sessions) :])
+        before = np.array(seen.sessions, dtype="datetime64[D]")
+        changed = _by_session(_times(connection, source, seen), "changed_at", before)
+        if (asset, source) == ("track_record", "recommendations"):
+            changed[changed < computed[computed > NEVER].min()] = NEVER
+            latest = _due(connection, part.market, before, changed)
+        else:
+            latest = _latest(changed, lookback)
+        newest = np.maximum(newest, latest[len(before) - len(sessions) :])
     if asset == "recommendations":
         newest = np.maximum(newest, _decided(connection, part.market, sessions))
     stale: list[dt.date] = sessions[(computed > NEVER) & (newest > computed)].tolist()
@@ -170,6 +177,31 @@ def _latest(times: Times, lookback: int) -> Times:
     """The latest of each session's time and those of so many sessions before it."""
     window = pl.Series(times.astype(np.int64)).rolling_max(lookback + 1, min_samples=1)
     return window.to_numpy().astype("datetime64[us]")
+
+
+def _due(connection: Connection, market: Market, sessions: npt.NDArray[np.datetime64], changed: Times) -> Times:
+    """When the advice that is due on each session last changed: only that is scored, or was, on the session.
+
+    Args:
+        connection: asked for the horizons of what changed alone, since the table is large.
+        market: whose advice it is.
+        sessions: of the market, in order.
+        changed: when the advice of each of them changed, NEVER where that is of no interest.
+    """
+    found, late = np.full(len(sessions), NEVER), sessions[changed > NEVER]
+    if late.size == 0:
+        return found
+    query = text(
+        "SELECT DISTINCT r.as_of::date, r.horizon_days FROM recommendations r"
+        " JOIN instruments i ON i.id = r.instrument_id WHERE i.exchange = ANY(:exchanges)"
+        " AND r.as_of >= :first AND r.as_of < CAST(:last AS date) + 1 AND r.horizon_days <= :longest"
+    )
+    given = {"exchanges": list(market.exchanges), "first": late[0].item(), "last": late[-1].item()}
+    for session, horizon in connection.execute(query, given | {"longest": LONGEST_HORIZON}):
+        place = int(np.searchsorted(sessions, np.datetime64(session)))
+        if place + horizon < len(sessions):
+            found[place + horizon] = max(found[place + horizon], changed[place])
+    return found
 
 
 def _decided(connection: Connection, market: Market, sessions: npt.NDArray[np.datetime64]) -> Times:

@@ -54,7 +54,7 @@ class BatchedEventLog(PostgresEventLogStorage):
             if kind == PLANNED:
                 self._store_planned(alike)
             elif kind in TOGETHER:
-                super().store_event_batch(alike)
+                super().store_event_batch(_by_partition(alike))
             else:
                 for event in alike:
                     self.store_event(event)
@@ -139,6 +139,16 @@ class BatchedEventLog(PostgresEventLogStorage):
                 if connection.execute(AssetCheckExecutionsTable.update().where(planned).values(values)).rowcount:
                     return
         super()._update_asset_check_evaluation(event, event_id)
+
+
+def _by_partition(events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
+    """A range's events by partition, since the UI shows the last as the asset's latest: the newest session.
+
+    Dagster makes them in the order of a set, each at a time of its own.
+    """
+    times = sorted(event.timestamp for event in events)
+    ordered = sorted(events, key=lambda event: event.get_dagster_event().partition or "")
+    return [event._replace(timestamp=time) for event, time in zip(ordered, times, strict=True)]
 
 
 def _kind_and_asset(event: EventLogEntry) -> tuple[dg.DagsterEventType | None, dg.AssetKey | None]:

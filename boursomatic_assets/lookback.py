@@ -35,12 +35,19 @@ class LookBack(dg.MultiPartitionMapping):
         current_time: datetime | None = None,
         dynamic_partitions_store: Any = None,
     ) -> UpstreamPartitionsResult:
-        """The partitions that these need; those before the first partition are not needed."""
+        """The partitions that these wait for; those before the first partition are not needed.
+
+        A session waits for its own, even where it reads earlier ones alone. The daemon leaves out of a run what
+        waits for the same session (`get_downstream_partitions_for_partitions`), so the last session of a range,
+        which no later one reads, would go at once in a run of its own, then the one before it, and so on.
+        """
         assert downstream_partitions_subset is not None
         first, last = self._offsets
-        found = self._shifted(downstream_partitions_subset, upstream_partitions_def, first, last, current_time)
+        read = self._shifted(downstream_partitions_subset, upstream_partitions_def, first, last, current_time)
+        own = downstream_partitions_subset.get_partition_keys()
         return UpstreamPartitionsResult(
-            partitions_subset=found, required_but_nonexistent_subset=upstream_partitions_def.empty_subset()
+            partitions_subset=read.with_partition_keys(own),
+            required_but_nonexistent_subset=upstream_partitions_def.empty_subset(),
         )
 
     def get_downstream_partitions_for_partitions(

@@ -72,7 +72,7 @@ EVERYTHING_BEFORE = _mapping(
     dg.TimeWindowPartitionMapping(start_offset=-20_000, end_offset=-1, allow_nonexistent_upstream_partitions=True),
     dg.AllPartitionMapping(),
 )
-"""Every earlier session of every market, and not the session itself."""
+"""Every earlier session of every market. The session itself is waited for as well (`lookback.py`), never read."""
 
 
 def partition_key(date: dt.date, market: str) -> str:

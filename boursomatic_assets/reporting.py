@@ -20,7 +20,7 @@ from dagster._core.execution.context.system import StepExecutionContext
 from boursomatic_assets import database
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.merging import Merge
-from boursomatic_assets.partitions import partition_key
+from boursomatic_assets.partitions import partition_key, slices
 from boursomatic_assets.pieces import MOST_FAILURES, Rows
 from boursomatic_assets.slices import Slice
 
@@ -83,8 +83,19 @@ class Report:
         )
         return dg.Failure(
             f"{self.table}: {len(failed)} of {asked} partitions failed, {len(self.partitions)} are written"
-            f"{given_up}: {reasons}",
+            f"{given_up}: {reasons}{self._left_undone()}",
             metadata={str(part): _first_line(error) for part, error in failed},
+        )
+
+    def _left_undone(self) -> str:
+        """What a step that fails keeps from the partitions that it wrote, and how they get it."""
+        if not self.partitions:
+            return ""
+        written = ", ".join(map(str, slices(self.partitions)))
+        return (
+            ". The others are not checked, and this run computes nothing from them: mend this and run the range"
+            " again, which writes only what changed; or run the others alone, in the UI or by"
+            f" `boursomatic backfill --from .. --to .. --market ..`: {written}"
         )
 
     def _of_the_run(self) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 import pytest
+from platform_of import LAST
 from sqlalchemy import Connection, Engine, text
 
 from boursomatic_assets import computed
 from boursomatic_assets.computed import LOOKBACK
 from boursomatic_assets.markets import MARKETS, all_sessions
 from boursomatic_assets.outcomes import LONGEST_HORIZON
+from boursomatic_assets.profiles import PROFILES
 from boursomatic_assets.slices import Slice, slices_of
 from boursomatic_assets.staging import advisory_lock
 
@@ -162,3 +164,27 @@ def test_a_computation_beside_a_writer_of_its_inputs_began_when_that_one_did(
         changed = computed.clock(writer)
         assert (computed.begin(reader, "features", WHOLE) < changed) is waits
         assert computed.begin(reader, "price_bars", WHOLE) > changed, "which is computed from nothing here"
+
+
+HORIZONS = {profile.horizon for profile in PROFILES}
+
+
+def superseded(engine: Engine, session: dt.date) -> list[dt.date]:
+    """The scored sessions of a small platform that are stale once a session's advice has changed."""
+    with engine.connect() as connection:
+        changed = (
+            "UPDATE computed_sessions SET changed_at = clock_timestamp()"
+            " WHERE asset = 'recommendations' AND market = 'US' AND session = :session"
+        )
+        connection.execute(text(changed), {"session": session})
+        return next((list(one.sessions) for one in computed.stale(connection) if one.asset == "track_record"), [])
+
+
+def test_superseded_advice_makes_those_sessions_stale_on_which_it_is_due(filled: Engine) -> None:
+    *_, changed = (date for date in US.sessions().tolist() if date < LAST - dt.timedelta(days=40))
+    after = [date for date in US.sessions().tolist() if changed < date <= LAST]
+    assert superseded(filled, changed) == [after[ahead - 1] for ahead in sorted(HORIZONS) if ahead <= len(after)]
+
+
+def test_superseded_advice_that_is_not_due_yet_makes_nothing_stale(filled: Engine) -> None:
+    assert superseded(filled, LAST) == []

@@ -105,7 +105,15 @@ def test_the_partitions_of_a_range_are_known_as_materialised(dagster_instance: d
         assert statuses(dagster_instance, asset, done) == [AssetPartitionStatus.MATERIALIZED] * 3
         latest = dagster_instance.get_latest_materialization_event(asset)
         assert latest and latest.asset_materialization
-        assert latest.asset_materialization.partition in set(done)
+        assert latest.asset_materialization.partition == "2024-06-12|US"
+
+
+def test_the_newest_session_of_a_range_was_materialised_last(dagster_instance: dg.DagsterInstance) -> None:
+    """The UI shows what came last, by number or by time, as the asset's latest materialisation."""
+    run(dagster_instance, "2024-01-02", "2024-06-28")
+    records = dagster_instance.fetch_materializations(BARS, limit=1_000, ascending=True).records
+    assert [record.partition_key for record in records] == keys("2024-01-02", "2024-06-28")
+    assert [record.timestamp for record in records] == sorted(record.timestamp for record in records)
 
 
 def test_the_partitions_of_a_failed_range_are_known_as_failed(dagster_instance: dg.DagsterInstance) -> None:

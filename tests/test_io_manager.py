@@ -339,6 +339,8 @@ def test_a_bad_date_is_named_and_all_others_are_done(listed: Engine, dagster_ins
     assert failure.step_failure_data.error
     told = failure.step_failure_data.error.message
     assert "price_bars: 1 of 260 partitions failed, 259 are written: US 2024-02-14: no bars can be had of" in told
+    assert "The others are not checked, and this run computes nothing from them: mend this" in told
+    assert told.rstrip().endswith("US 2023-06-12 .. 2024-02-13, US 2024-02-15 .. 2024-06-12")
     keys = [
         key for key in MARKET_SESSIONS.get_partition_keys() if "2023-06-12" <= key < "2024-06-12|V" and "US" in key
     ]

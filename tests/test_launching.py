@@ -5,6 +5,7 @@ command line computes is the small platform of `platform_of.py` itself, against 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.execution.asset_backfill import AssetBackfillData
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget
@@ -81,11 +83,15 @@ class Dagster:
     def finish(self, backfill: str) -> str:
         """Let the daemon work until a backfill is over; its status."""
         for _ in range(PATIENCE_TICKS):
-            list(execute_backfill_iteration(self.workspace, logging.getLogger("daemon")))
+            self.look()
             found = self.instance.get_backfill(backfill)
             if found and found.status.value != "REQUESTED":
                 return found.status.value
         raise AssertionError("the backfill goes on and on")
+
+    def look(self) -> None:
+        """Let the daemon look once what is to be done."""
+        list(execute_backfill_iteration(self.workspace, logging.getLogger("daemon")))
 
     def data(self, backfill: str) -> AssetBackfillData:
         """What the daemon knows of a backfill."""
@@ -200,6 +206,21 @@ def test_a_backfill_writes_what_the_command_line_wrote(
     assert written(filled) == before
     assert all(dagster.coloured(asset) == {DONE: keys} for asset in ASSETS)
     assert {run.tags[COMPUTES_TAG] for run in dagster.instance.get_runs()} == STAGES
+
+
+def test_a_range_of_each_market_stays_one_run_however_often_the_daemon_looks_meanwhile(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models wait for all features of the range; none of its sessions goes ahead in a run of its own."""
+    dagster.backfill(ASSETS, BOTH)
+    dagster.look()
+    monkeypatch.setattr(SyncInMemoryRunLauncher, "launch_run", lambda *_: None)  # features take their time
+    for _ in range(3):
+        dagster.look()
+    assert Counter(run.tags[COMPUTES_TAG] for run in dagster.instance.get_runs()) == {
+        "instruments, price_bars": len(MARKETS),
+        "features": len(MARKETS),
+    }
 
 
 A_RANGE = {

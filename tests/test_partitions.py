@@ -115,24 +115,32 @@ def test_the_look_back_of_a_session_reaches_its_first_needed_session() -> None:
 def test_the_first_partition_needs_itself_alone() -> None:
     first = f"{START}|US"
     assert upstream(SAME_MARKET_LOOKBACK, [first], MARKET_SESSIONS) == {first}
-    assert upstream(EVERYTHING_BEFORE, [first], MARKET_SESSIONS) == set()
+    assert upstream(EVERYTHING_BEFORE, [first], MARKET_SESSIONS) == {first}
 
 
-def test_everything_before_is_of_both_markets_and_not_of_the_date_itself() -> None:
+def test_everything_before_is_of_both_markets_and_of_the_date_itself_the_own_session_alone() -> None:
     found = upstream(EVERYTHING_BEFORE, ["2024-06-10|US"], MARKET_SESSIONS)
     earlier = [date for date in SESSION_DATES.get_partition_keys() if date < "2024-06-10"]
-    assert found == {f"{date}|{market}" for date in earlier for market in MARKETS}
+    assert found == {"2024-06-10|US"} | {f"{date}|{market}" for date in earlier for market in MARKETS}
 
 
 @pytest.mark.parametrize("offsets", [(-3, 0), (-100, -1), (0, 0), (-4, -2)])
 @pytest.mark.parametrize("market", [dg.IdentityPartitionMapping(), dg.AllPartitionMapping()])
 @settings(max_examples=15, deadline=None)
 @given(keys=st.sets(st.sampled_from(TOY_KEYS), max_size=6))
-def test_a_look_back_needs_what_dagsters_own_mapping_needs(
+def test_a_look_back_waits_for_the_own_session_and_what_dagsters_own_mapping_needs(
     offsets: tuple[int, int], market: dg.PartitionMapping, keys: set[str]
 ) -> None:
     ours, theirs = (kind(dimensions(*offsets, market)) for kind in (LookBack, dg.MultiPartitionMapping))
-    assert upstream(ours, keys, TOY) == upstream(theirs, keys, TOY)
+    assert upstream(ours, keys, TOY) == upstream(theirs, keys, TOY) | keys
+
+
+@pytest.mark.parametrize("mapping", [SAME_MARKET_LOOKBACK, EVERYTHING_BEFORE])
+def test_no_session_of_a_backfill_goes_before_its_own_upstream_session(mapping: LookBack) -> None:
+    """The daemon holds back what waits for a session that is to come: of a range, that must be all of it."""
+    asked = {f"{date}|{market}" for date in ("2024-06-10", "2024-06-11", "2024-06-12") for market in MARKETS}
+    waited_for = upstream(mapping, asked, MARKET_SESSIONS) & asked
+    assert downstream(mapping, waited_for, MARKET_SESSIONS) == asked
 
 
 @pytest.mark.parametrize("mapping", [SAME_MARKET_LOOKBACK, EVERYTHING_BEFORE])
