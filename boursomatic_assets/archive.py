@@ -55,7 +55,9 @@ def retire(today: dt.date) -> list[Moved]:
 
 
 def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
-    """Put archived bars back into the table; they stay in the archive.
+    """Put archived bars back into the table where it has none; they stay in the archive.
+
+    A bar that is in the table is newer, and stays as it is. Returns how many bars of each session came back.
 
     Raises:
         ValueError: nothing is archived for these dates.
@@ -109,8 +111,7 @@ def _restore(part: Slice) -> Moved:
     listed = read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")
     bars = archived.join(listed, on=["symbol", "exchange"]).drop("symbol", "exchange")
     with database.engine().begin() as connection:
-        merge = merging.replace(connection, GRAIN, part, bars)
-    return Moved(part, merge.inserted + merge.changed)
+        return Moved(part, merging.add(connection, GRAIN, part, bars).inserted)
 
 
 def _file(market: str, date: dt.date) -> Path:

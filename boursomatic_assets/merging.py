@@ -1,7 +1,8 @@
-"""The three ways in which a frame's rows become a table's rows.
+"""The four ways in which a frame's rows become a table's rows.
 
-What belongs here: `replace` (a slice becomes the frame), `upsert` (rows are added or changed, none goes),
-`supersede` (old rows are archived, new ones inserted). Each is one transaction's worth of SQL, the caller's.
+What belongs here: `replace` (a slice becomes the frame), `add` (rows that are missing come, none changes or goes),
+`upsert` (rows are added or changed, none goes), `supersede` (old rows are archived, new ones inserted). Each is
+one transaction's worth of SQL, the caller's.
 Kept elsewhere: locks and COPY (`staging.py`), the comparison (`differences.py`).
 
 Everywhere: the stored rows are read under the slice's lock and compared here, so only a difference is sent.
@@ -85,6 +86,17 @@ def replace(
     return _counts(found)
 
 
+def add(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Merge:
+    """Insert the rows whose key a slice does not have; what is stored stays, whatever the frame says of it.
+
+    Raises:
+        frames.FrameError: the frame does not fit the table or the slice.
+    """
+    new = _difference(connection, grain, part, frame).new
+    _insert(connection, grain.table, new.with_columns(identifiers.of_rows(new)))
+    return Merge(inserted=new.height, unchanged=frame.height - new.height)
+
+
 def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> Merge:
     """Add and change rows of an unpartitioned table; rows that the frame does not name stay.
 
@@ -148,14 +160,14 @@ def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
 
 
 def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
-    """Give stored rows another content, and the time of the change.
+    """Give stored rows another content, and the time of the change, whatever the rows say of it.
 
     Where a table has no `updated_at`, a changed row is a new record: its `created_at` says since when.
     """
     if rows.is_empty():
         return
     stamp = "updated_at" if "updated_at" in table.columns else "created_at"
-    content = [quote(name) for name in rows.columns if name not in frames.key(table)]
+    content = [quote(name) for name in rows.columns if name not in (*frames.key(table), stamp)]
     assignments = ", ".join([*(f"{name} = s.{name}" for name in content), f"{stamp} = now()"])
     name = stage(connection, table, rows)
     connection.exec_driver_sql(f"UPDATE {table.name} t SET {assignments} FROM {name} s WHERE {same_key(table)}")

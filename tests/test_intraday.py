@@ -200,6 +200,18 @@ def test_what_was_delivered_again_is_newer_than_what_was_archived(materialize: M
     assert archived["c"].to_list() == [10.25, *quarters(MONDAY)["c"][1:]]
 
 
+def test_only_what_is_missing_comes_back(materialize: Materialize, migrated: Engine) -> None:
+    """A bar that was delivered again since is newer than the archived one."""
+    materialize(MONDAY, quarters(MONDAY))
+    archive.retire(HALF_DAY)
+    materialize(MONDAY, quarters(MONDAY)[:1].with_columns(c=pl.lit(10.25)))
+    newer = rows(migrated, "SELECT * FROM price_bars")
+    assert [moved.bars for moved in archive.restore("US", MONDAY, MONDAY)] == [25]
+    assert [row["c"] for row in rows(migrated, HELD)] == [10.25, *quarters(MONDAY)["c"][1:]]
+    assert rows(migrated, f"SELECT * FROM price_bars WHERE ts = '{US.hours(MONDAY)[0]}'") == newer
+    assert [moved.bars for moved in archive.restore("US", MONDAY, MONDAY)] == [0]
+
+
 def test_an_evening_is_archived_with_its_session(materialize: Materialize, home: Path) -> None:
     """After midnight in UTC it is Saturday, which is no partition."""
     friday = dt.date(2024, 1, 5)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import psycopg
 import pytest
-from frames_of import IDS, add_model, advice, bars, instruments, list_instruments, rows_of, slice_of
+from frames_of import IDS, add_model, advice, bars, instruments, list_instruments, midnight, rows_of, slice_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
@@ -113,6 +113,25 @@ def test_a_changed_bar_keeps_its_id_and_says_since_when(market: Engine) -> None:
     assert bolt == before[bolt[0]]
     assert acme[5] == before[acme[0]][5]
     assert acme[6] > before[acme[0]][6]
+
+
+def test_a_changed_bar_is_stamped_by_the_database_whatever_the_frame_says(market: Engine) -> None:
+    write(market, WEEK, bars("ACME", MONDAY))
+    written = versions(market)[0][6]
+    long_ago = pl.lit(midnight("2020-01-02")).cast(pl.Datetime("us"))
+    corrected = bars("ACME", MONDAY, close=20.0).with_columns(created_at=long_ago)
+    assert write(market, WEEK, corrected) == Merge(changed=1)
+    assert versions(market)[0][6] > written
+
+
+def test_adding_changes_and_removes_nothing(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY))
+    before = versions(market)
+    with market.begin() as connection:
+        found = merging.add(connection, GRAINS["price_bars"], WEEK, bars("ACME", MONDAY, TUESDAY, close=20.0))
+    assert found == Merge(inserted=1, unchanged=1)
+    assert versions(market)[:1] + versions(market)[2:] == before
+    assert stored(slice_of("US", TUESDAY)).equals(bars("ACME", TUESDAY, close=20.0))
 
 
 def test_an_empty_frame_wipes_nothing(market: Engine) -> None:
