@@ -4,7 +4,8 @@ What belongs here: what is counted as a breach there. Kept elsewhere: promises a
 (`checks.py`), how Dagster runs and shows a promise (`promises.py`), why a row is refused (`contracts.py`).
 """
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -137,11 +138,14 @@ def refused(connection: Connection, interval: str, parts: Sequence[Slice]) -> Fi
     return Finding(warnings=sum(reasons.values()), figures={**reasons, "refused": names})
 
 
-def accounted_for(connection: Connection, interval: str, part: Slice, *, archived: bool = False) -> Finding:
+def accounted_for(
+    connection: Connection, interval: str, part: Slice, archived: Mapping[dt.date, int] | None = None
+) -> Finding:
     """A finding with one error for each session whose delivery is not what the tables hold, and the sums.
 
-    Where bars may have been `archived`, a session without any is as it should be.
+    A session of which so many bars are `archived` may have none in the table; if it has some, it has all.
     """
+    archived = archived or {}
     held = (
         "(SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n"
         " FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b"
@@ -155,6 +159,8 @@ def accounted_for(connection: Connection, interval: str, part: Slice, *, archive
     counted = (
         f"delivered_sessions d LEFT JOIN {held} h ON h.session = d.session"
         f" LEFT JOIN {refused} r ON r.session IS NOT DISTINCT FROM d.session"
+        " LEFT JOIN unnest(CAST(:moved AS timestamp[]), CAST(:bars AS int[])) AS a(session, n)"
+        "   ON a.session = d.session"
         " WHERE d.market = :market AND d.interval = :interval"
         " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
     )
@@ -164,6 +170,8 @@ def accounted_for(connection: Connection, interval: str, part: Slice, *, archive
         "interval": interval,
         "dates": list(part.dates),
         "incomplete": list(INCOMPLETE),
+        "moved": list(archived),
+        "bars": list(archived.values()),
     }
     sums = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in OUTCOMES)
     figures = connection.execute(text(f"SELECT {sums} FROM {counted}"), given).one()._asdict()
@@ -171,9 +179,9 @@ def accounted_for(connection: Connection, interval: str, part: Slice, *, archive
         "EXISTS (SELECT FROM rejected_bars m WHERE m.market = :market AND m.interval = :interval"
         " AND m.reason = ANY(:incomplete))"
     )
-    empty = "d.kept" if archived else "0"
     wrong = (
-        "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0)"
-        f" OR d.kept > 0 AND (d.kept > coalesce(h.n, {empty}) OR d.kept < h.n AND NOT {missing})"
+        "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0) OR h.n < a.n"
+        " OR d.kept > 0 AND (d.kept > coalesce(h.n, a.n, 0)"
+        f"   OR d.kept < h.n AND a.n IS NULL AND NOT {missing})"
     )
     return count(connection, f"{counted} AND ({wrong})", given) + Finding(figures=figures)

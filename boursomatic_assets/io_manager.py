@@ -18,7 +18,7 @@ import pandas as pd
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import activity, computed, database, deliveries, merging, rejections, revisions
+from boursomatic_assets import activity, archive, computed, database, deliveries, merging, rejections, revisions
 from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.differences import Difference
@@ -126,6 +126,7 @@ def _write(written: Written, rows: Rows) -> Merge:
     """One slice, one transaction; refused rows, replaced bars and the count of all go in with the good ones."""
     grain, piece, delivery = written.grain, written.piece, rows if isinstance(rows, Delivery) else None
     frame = rows.kept.drop("market", "file") if isinstance(rows, Delivery) else rows
+    back = archive.bring_back(piece, frame[grain.time]) if written.asset == "price_bars_15m" else []
 
     def told(connection: Connection, found: Difference) -> None:
         if grain.table is BARS:
@@ -137,7 +138,7 @@ def _write(written: Written, rows: Rows) -> Merge:
             merge = merging.supersede(connection, grain, piece, frame, told)
         else:
             complete = delivery is None or delivery.complete
-            merge = merging.replace(connection, grain, piece, frame, told, removing=complete)
+            merge = merging.replace(connection, grain, piece, frame, told, staying=back if complete else [piece])
         if written.asset == "price_bars":
             activity.follow_bars(connection, piece.market)
         if delivery:

@@ -13,7 +13,7 @@ a slice once.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -63,18 +63,18 @@ def replace(
     frame: pl.DataFrame,
     told: Told = _nobody,
     *,
-    removing: bool = True,
+    staying: Sequence[Slice] = (),
 ) -> Merge:
     """Make a slice equal to the frame: vanished keys go, changed rows change. `told` sees what before it is done.
 
-    Unless `removing`, vanished keys stay: the frame is known to be incomplete.
+    Of what is `staying` vanished keys stay: there the frame is known to be incomplete.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
     found = _difference(connection, grain, part, frame)
-    if not removing:
-        found = dataclasses.replace(found, vanished=found.vanished.clear())
+    stays = (pl.col(grain.time).is_between(one.start, one.end, closed="left") for one in staying)
+    found = dataclasses.replace(found, vanished=found.vanished.filter(~pl.any_horizontal(pl.lit(False), *stays)))
     told(connection, found)
     if found.vanished.height:
         name = stage(connection, grain.table, found.vanished)
