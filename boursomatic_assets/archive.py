@@ -65,10 +65,11 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
     return [_restore(part) for part in parts]
 
 
-def bring_back(part: Slice, times: pl.Series) -> list[Slice]:
-    """Restore the archived sessions of a slice that have a bar at one of these times; returns those sessions."""
-    delivered = [one for one in archived.sessions(part) if times.is_between(one.start, one.end, "left").any()]
-    return [_restore(one).part for one in delivered]
+def bring_back(part: Slice, times: pl.Series) -> None:
+    """Restore the archived sessions of a slice that have a bar at one of these times."""
+    for one in archived.sessions(part):
+        if times.is_between(one.start, one.end, "left").any():
+            _restore(one)
 
 
 def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
