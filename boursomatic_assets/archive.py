@@ -23,7 +23,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets import archived, database, merging, revisions
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.slices import Slice, slices_of
-from boursomatic_assets.staging import bounds, lock
+from boursomatic_assets.staging import bounds, lock, transaction
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read, read_table
 
 RETENTION = dt.timedelta(days=30)
@@ -95,7 +95,7 @@ def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
 
 
 def _retire(part: Slice) -> Moved:
-    with database.engine().begin() as connection:
+    with transaction() as connection:
         lock(connection, GRAIN.table.name, part)
         names = ("instrument_id", *archived.COLUMNS[2:])
         bars = _named(read(GRAIN, part, names)).select(archived.COLUMNS)
@@ -114,7 +114,7 @@ def _retire(part: Slice) -> Moved:
 
 
 def _restore(part: Slice) -> Moved:
-    with database.engine().begin() as connection:
+    with transaction() as connection:
         lock(connection, GRAIN.table.name, part)
         bars = _identified(_missing(connection, part))
         return Moved(part, merging.add(connection, GRAIN, part, bars).inserted)

@@ -38,7 +38,7 @@ from boursomatic_assets.pieces import Piecewise, Rows, failures
 from boursomatic_assets.reporting import Report
 from boursomatic_assets.revisions import BARS
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.staging import bounds, lock
+from boursomatic_assets.staging import bounds, lock, transaction
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, Grain, Reader, read, read_table
 
 Frame = pl.DataFrame | pd.DataFrame
@@ -115,7 +115,7 @@ def _polars(frame: Frame) -> pl.DataFrame:
 
 
 def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
-    with database.engine().begin() as connection:
+    with transaction() as connection:
         merge = merging.upsert(connection, INSTRUMENTS, _polars(listed))
     Report(INSTRUMENTS.name, merge).of_all(context)
 
@@ -140,7 +140,7 @@ def _write(written: Written, rows: Rows) -> tuple[Merge, list[Slice]]:
     grain, piece, overtaken = written.grain, written.piece, list[Slice]()
     if written.asset == "price_bars_15m":
         archive.bring_back(piece, _frame(rows)[grain.time])
-    with database.engine().begin() as connection:
+    with transaction() as connection:
         lock(connection, grain.table.name, piece)
         if isinstance(rows, Delivery):
             overtaken = computed.overtaken(connection, written.asset, piece, written.begun)
