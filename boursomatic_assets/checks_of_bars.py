@@ -138,6 +138,27 @@ def refused(connection: Connection, interval: str, parts: Sequence[Slice]) -> Fi
     return Finding(warnings=sum(reasons.values()), figures={**reasons, "refused": names})
 
 
+_HELD = (
+    "(SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n"
+    " FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b"
+    " JOIN instruments i ON i.id = b.instrument_id WHERE b.interval = :interval"
+    " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges) GROUP BY 1)"
+)
+_REFUSED = (
+    "(SELECT session, count(*) AS n FROM rejected_bars r WHERE r.market = :market AND r.interval = :interval"
+    " GROUP BY 1)"
+)
+_COUNTED = (
+    f"delivered_sessions d LEFT JOIN {_HELD} h ON h.session = d.session"
+    f" LEFT JOIN {_REFUSED} r ON r.session IS NOT DISTINCT FROM d.session"
+    " LEFT JOIN unnest(CAST(:moved AS timestamp[]), CAST(:bars AS int[])) AS a(session, n)"
+    "   ON a.session = d.session"
+    " WHERE d.market = :market AND d.interval = :interval"
+    " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
+)
+"""What came of each session, with the bars (h), refusals (r) and archived bars (a) that there are."""
+
+
 def accounted_for(
     connection: Connection, interval: str, part: Slice, archived: Mapping[dt.date, int] | None = None
 ) -> Finding:
@@ -146,24 +167,6 @@ def accounted_for(
     A session of which so many bars are `archived` may have none in the table; if it has some, it has all.
     """
     archived = archived or {}
-    held = (
-        "(SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n"
-        " FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b"
-        " JOIN instruments i ON i.id = b.instrument_id WHERE b.interval = :interval"
-        " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges) GROUP BY 1)"
-    )
-    refused = (
-        "(SELECT session, count(*) AS n FROM rejected_bars r WHERE r.market = :market AND r.interval = :interval"
-        " GROUP BY 1)"
-    )
-    counted = (
-        f"delivered_sessions d LEFT JOIN {held} h ON h.session = d.session"
-        f" LEFT JOIN {refused} r ON r.session IS NOT DISTINCT FROM d.session"
-        " LEFT JOIN unnest(CAST(:moved AS timestamp[]), CAST(:bars AS int[])) AS a(session, n)"
-        "   ON a.session = d.session"
-        " WHERE d.market = :market AND d.interval = :interval"
-        " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
-    )
     given = {
         **bounds(part),
         "market": part.market.name,
@@ -174,7 +177,7 @@ def accounted_for(
         "bars": list(archived.values()),
     }
     sums = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in OUTCOMES)
-    figures = connection.execute(text(f"SELECT {sums} FROM {counted}"), given).one()._asdict()
+    figures = connection.execute(text(f"SELECT {sums} FROM {_COUNTED}"), given).one()._asdict()
     missing = (
         "EXISTS (SELECT FROM rejected_bars m WHERE m.market = :market AND m.interval = :interval"
         " AND m.reason = ANY(:incomplete))"
@@ -184,4 +187,4 @@ def accounted_for(
         " OR d.kept > 0 AND (d.kept > coalesce(h.n, a.n, 0)"
         f"   OR d.kept < h.n AND a.n IS NULL AND NOT {missing})"
     )
-    return count(connection, f"{counted} AND ({wrong})", given) + Finding(figures=figures)
+    return count(connection, f"{_COUNTED} AND ({wrong})", given) + Finding(figures=figures)
