@@ -1,31 +1,33 @@
-"""15m bars that are older than the table keeps: moved to Parquet, and read back.
+"""15m bars that are older than the table keeps: moved to the archive, brought back, and read where they lie.
 
 What belongs here: which sessions are due, the move itself, and the way back. Daily bars are never touched.
-Kept elsewhere: when it is done (`assets/archive_15m.py`, `automation.py`).
+Kept elsewhere: when it is done (`assets/archive_15m.py`, `automation.py`), the files (`archived.py`).
 
-Files lie at `date=2024-06-10/market=US/bars.parquet` under the archive's folder, and name instruments by symbol
-and exchange, so that any tool can read them. A file is complete before a row goes: a crash leaves bars in both
-places, never in none.
+A file is complete before a row goes: a crash leaves bars in both places, never in none. Nothing that was archived
+is lost afterwards:
+
+- A session that is delivered again is brought back first, so the delivery is held against what is known, and what
+  it changes goes to `price_bar_revisions` as with any other bar. What it lacks stays: a source often has only a
+  part of a session so old.
+- Bars that got into the table without that (the archive's folder was not there) are newer than those in the
+  archive: the older ones go to `price_bar_revisions`, known until the newer ones, when the session is archived
+  again or restored.
 """
 
 import datetime as dt
-import io
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import database, durable, merging
+from boursomatic_assets import archived, database, merging, revisions
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.slices import Slice, slices_of
-from boursomatic_assets.staging import bounds, lock
+from boursomatic_assets.staging import bounds, lock, transaction
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read, read_table
 
 RETENTION = dt.timedelta(days=30)
 GRAIN = GRAINS["price_bars_15m"]
-COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at")
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,6 @@ class Moved:
 
     part: Slice
     bars: int
-
-
-def folder() -> Path:
-    """Where archived bars lie: BOURSOMATIC_ARCHIVE, else `archive` in the home folder."""
-    chosen = os.environ.get("BOURSOMATIC_ARCHIVE")
-    return Path(chosen) if chosen else database.home() / "archive"
 
 
 def due(today: dt.date) -> dt.date:
@@ -55,16 +51,33 @@ def retire(today: dt.date) -> list[Moved]:
 
 
 def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
-    """Put archived bars back into the table; they stay in the archive.
+    """Put archived bars back into the table where it has none; they stay in the archive.
+
+    A bar that is in the table is newer, and stays as it is. Returns how many bars of each session came back.
 
     Raises:
         ValueError: nothing is archived for these dates.
     """
-    dates = [start + dt.timedelta(days=n) for n in range((end - start).days + 1)]
-    parts = [Slice(market_named(market), (date,)) for date in dates if _file(market, date).exists()]
+    dates = (start + dt.timedelta(days=n) for n in range((end - start).days + 1))
+    parts = [one for date in dates for one in archived.sessions(Slice(market_named(market), (date,)))]
     if not parts:
-        raise ValueError(f"nothing of {market} is archived from {start} to {end} in {folder()}")
+        raise ValueError(f"nothing of {market} is archived from {start} to {end} in {archived.folder()}")
     return [_restore(part) for part in parts]
+
+
+def bring_back(part: Slice, times: pl.Series) -> None:
+    """Restore the archived sessions of a slice that have a bar at one of these times."""
+    for one in archived.sessions(part):
+        if times.is_between(one.start, one.end, "left").any():
+            _restore(one)
+
+
+def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
+    """Bars of a slice as `revisions.read_bars` gives them, with those that are in the archive."""
+    found = [revisions.read_bars(part, interval, known_at)]
+    if interval == GRAIN.interval:
+        found += [_as_known(_beside_the_tables(one), known_at) for one in archived.sessions(part)]
+    return pl.concat(found).sort("exchange", "symbol", "ts")
 
 
 def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
@@ -82,18 +95,14 @@ def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
 
 
 def _retire(part: Slice) -> Moved:
-    with database.engine().begin() as connection:
+    with transaction() as connection:
         lock(connection, GRAIN.table.name, part)
-        listed = read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")
-        names = ("instrument_id", *COLUMNS[2:])
-        bars = read(GRAIN, part, names).join(listed, on="instrument_id").select(COLUMNS)
+        names = ("instrument_id", *archived.COLUMNS[2:])
+        bars = _named(read(GRAIN, part, names)).select(archived.COLUMNS)
         if bars.is_empty():  # an evening's bars, dated after midnight, went with their session
             return Moved(part, 0)
-        path = _file(part.market.name, part.dates[0])
-        if path.exists():  # restored, or delivered again: what is in the table is newer
-            known = pl.read_parquet(path, hive_partitioning=False)
-            bars = pl.concat([bars, known]).unique(["symbol", "exchange", "ts"], keep="first")
-        _write(bars.sort("exchange", "symbol", "ts"), path)
+        known = [_missing(connection, one) for one in archived.sessions(part)]
+        archived.write(part, pl.concat([bars, *known]))
         gone = connection.execute(
             text(
                 "DELETE FROM price_bars b USING instruments i WHERE i.id = b.instrument_id AND b.interval = '15m'"
@@ -105,29 +114,42 @@ def _retire(part: Slice) -> Moved:
 
 
 def _restore(part: Slice) -> Moved:
-    archived = pl.read_parquet(_file(part.market.name, part.dates[0]), hive_partitioning=False)
-    listed = read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")
-    bars = archived.join(listed, on=["symbol", "exchange"]).drop("symbol", "exchange")
-    with database.engine().begin() as connection:
-        merge = merging.replace(connection, GRAIN, part, bars)
-    return Moved(part, merge.inserted + merge.changed)
+    with transaction() as connection:
+        lock(connection, GRAIN.table.name, part)
+        bars = _identified(_missing(connection, part))
+        return Moved(part, merging.add(connection, GRAIN, part, bars).inserted)
 
 
-def _file(market: str, date: dt.date) -> Path:
-    return folder() / f"date={date}" / f"market={market}" / "bars.parquet"
+def _missing(connection: Connection, part: Slice) -> pl.DataFrame:
+    """The archived bars of a session that the table lacks; those that newer ones replaced become revisions."""
+    bars = _beside_the_tables(part).rename({"known_from": "created_at"})
+    replaced = pl.col("known_until").is_not_null()
+    revisions.keep_older(connection, _identified(bars.filter(replaced)).rename({"created_at": "known_from"}))
+    return bars.filter(~replaced).select(archived.COLUMNS)
 
 
-def _write(bars: pl.DataFrame, path: Path) -> None:
-    """Write a file, and the folders it lies in, so that they outlive any crash.
+def _beside_the_tables(part: Slice) -> pl.DataFrame:
+    """The archived bars of a session that no table has, with `known_from` and `known_until`."""
+    bars = archived.read(part).rename({"created_at": "known_from"})
+    return revisions.unknown(bars, part, GRAIN.interval)
 
-    Raises:
-        OSError: it cannot be written, or would not read back as it is; the file that was there stays then.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    bars.write_parquet(content)
-    if not pl.read_parquet(io.BytesIO(content.getvalue()), hive_partitioning=False).equals(bars):
-        raise OSError(f"{path}: the bars do not survive being written as Parquet")
-    durable.write(path, content.getvalue())
-    for place in (path.parent.parent, folder(), folder().parent):
-        durable.sync(place)
+
+def _as_known(bars: pl.DataFrame, at: dt.datetime | None) -> pl.DataFrame:
+    """Bars that are known now, or were known at a past moment, with the columns of `revisions.read_bars`."""
+    until = pl.col("known_until")
+    known = until.is_null() if at is None else (pl.col("known_from") <= at) & (until.is_null() | (until > at))
+    return bars.filter(known).drop("interval", "known_until")
+
+
+def _identified(bars: pl.DataFrame) -> pl.DataFrame:
+    """Bars with `instrument_id` instead of symbol and exchange."""
+    return bars.join(_instruments(), on=["symbol", "exchange"]).drop("symbol", "exchange")
+
+
+def _named(bars: pl.DataFrame) -> pl.DataFrame:
+    """Bars with symbol and exchange instead of `instrument_id`."""
+    return bars.join(_instruments(), on="instrument_id").drop("instrument_id")
+
+
+def _instruments() -> pl.DataFrame:
+    return read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import archive
+from boursomatic_assets import archive, archived
 from boursomatic_assets.checks_of_bars import QUARTERS, accounted_for, refused, sane
+from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.promises import Finding, count, promise, unique
-from boursomatic_assets.slices import Slice
+from boursomatic_assets.slices import Slice, slices_of
 from boursomatic_assets.staging import bounds
 
 TOLERANCE = 0.01
@@ -35,9 +36,10 @@ def prices_of_quarters_are_sane(connection: Connection, part: Slice) -> Finding:
 def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice) -> Finding:
     """Rows that came = kept + merged + rejected, and the tables hold as many bars and refusals as were counted.
 
-    What was archived since is in the archive, and is not held against the table.
+    What was archived is in the archive, and none of it is in the table, or all of it: `boursomatic restore`
+    completes it.
     """
-    return accounted_for(connection, "15m", part, archived=True)
+    return accounted_for(connection, "15m", part, archived.counts(part))
 
 
 @promise("price_bars_15m", blocking=False)
@@ -113,6 +115,19 @@ def nothing_is_kept_longer(connection: Connection) -> Finding:
     """No 15m bar is left in the table that should have been archived."""
     until = archive.due(dt.datetime.now(dt.UTC).date())
     return count(connection, "price_bars WHERE interval = '15m' AND ts < :until", {"until": until})
+
+
+@promise("archive_15m")
+def no_session_is_lost(connection: Connection) -> Finding:
+    """Every session of which 15m bars were ever kept has them in the table or in the archive."""
+    kept = text("SELECT session FROM delivered_sessions WHERE interval = '15m' AND market = :market AND kept > 0")
+    parts = [
+        part
+        for market in MARKETS.values()
+        for part in slices_of(market, map(dt.datetime.date, connection.scalars(kept, {"market": market.name})))
+    ]
+    lost = [accounted_for(connection, "15m", part, archived.counts(part)).errors for part in parts]
+    return Finding(errors=sum(lost))
 
 
 def _hours(part: Slice) -> dict[str, object]:

@@ -4,7 +4,8 @@ What belongs here: what is counted as a breach there. Kept elsewhere: promises a
 (`checks.py`), how Dagster runs and shows a promise (`promises.py`), why a row is refused (`contracts.py`).
 """
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -151,18 +152,26 @@ HELD = (
 """The bars of each session, and how many of them a delivery left as they were: those of an instrument that did not
 come, or any if a file could not be understood."""
 
+COUNTED = (
+    f"delivered_sessions d LEFT JOIN {HELD} h ON h.session = d.session"
+    f" LEFT JOIN (SELECT session, count(*) AS n FROM {REFUSALS} GROUP BY 1) r"
+    "   ON r.session IS NOT DISTINCT FROM d.session"
+    " LEFT JOIN unnest(CAST(:moved AS timestamp[]), CAST(:bars AS int[])) AS a(session, n)"
+    "   ON a.session = d.session"
+    " WHERE d.market = :market AND d.interval = :interval"
+    " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
+)
+"""What came of each session, with the bars (h), refusals (r) and archived bars (a) that there are."""
 
-def accounted_for(connection: Connection, interval: str, part: Slice, *, archived: bool = False) -> Finding:
+
+def accounted_for(
+    connection: Connection, interval: str, part: Slice, archived: Mapping[dt.date, int] | None = None
+) -> Finding:
     """A finding with one error for each session whose delivery is not what the tables hold, and the sums.
 
-    Where bars may have been `archived`, a session without any is as it should be.
+    A session of which so many bars are `archived` may have none in the table; if it has some, it has all.
     """
-    counted = (
-        f"delivered_sessions d LEFT JOIN {HELD} h ON h.session = d.session"
-        f" LEFT JOIN (SELECT session, count(*) AS n FROM {REFUSALS} GROUP BY 1) r"
-        " ON r.session IS NOT DISTINCT FROM d.session WHERE d.market = :market AND d.interval = :interval"
-        " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
-    )
+    archived = archived or {}
     given = {
         **bounds(part),
         "market": part.market.name,
@@ -170,15 +179,16 @@ def accounted_for(connection: Connection, interval: str, part: Slice, *, archive
         "asset": ASSETS[interval],
         "dates": list(part.dates),
         "incomplete": list(INCOMPLETE),
+        "moved": list(archived),
+        "bars": list(archived.values()),
     }
     sums = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in OUTCOMES)
-    figures = connection.execute(text(f"SELECT {sums} FROM {counted}"), given).one()._asdict()
-    there = "coalesce(h.n, d.kept)" if archived else "coalesce(h.n, 0)"
+    figures = connection.execute(text(f"SELECT {sums} FROM {COUNTED}"), given).one()._asdict()
     wrong = (
-        "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0)"
-        f" OR d.kept > 0 AND d.kept NOT BETWEEN {there} - coalesce(h.excused, 0) AND {there}"
+        "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0) OR h.n < a.n"
+        " OR d.kept > 0 AND (d.kept > coalesce(h.n, a.n, 0) OR a.n IS NULL AND d.kept < h.n - h.excused)"
     )
-    breaches = count(connection, f"{counted} AND ({wrong})", given) + count(connection, _uncounted(), given)
+    breaches = count(connection, f"{COUNTED} AND ({wrong})", given) + count(connection, _uncounted(), given)
     return breaches + Finding(figures=figures)
 
 

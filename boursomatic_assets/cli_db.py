@@ -30,12 +30,24 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except (ValueError, RuntimeError, OSError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+        except Exception as error:
+            reason = _reason(error)
+            if reason is None:
+                raise
             click.echo(f"error: {reason}", err=True)
             sys.exit(1)
 
     return wrapped
+
+
+def _reason(error: Exception) -> str | None:
+    """Why a command failed, in one line; None if it is the code that must be mended."""
+    from boursomatic_assets import refusals
+
+    said = refusals.said(error)
+    if said is None and isinstance(error, (ValueError, RuntimeError, OSError)):
+        return (str(error) or type(error).__name__).splitlines()[0]
+    return said
 
 
 @click.group()

@@ -110,6 +110,12 @@ def record(connection: Connection, asset: str, part: Slice, begun: dt.datetime, 
     )
 
 
+def overtaken(connection: Connection, asset: str, part: Slice, begun: dt.datetime) -> list[Slice]:
+    """The sessions of a slice that a computation changed which began after this moment, each as a slice."""
+    times = _times(connection, asset, part).filter(pl.col("computed_at") > begun)
+    return [one for one in part.pieces(1) if one.start in times["session"]]
+
+
 def stale_sessions(connection: Connection, asset: str, part: Slice) -> list[dt.date]:
     """The sessions of a slice of an asset whose inputs changed after they were computed, in order."""
     sessions = np.array(part.sessions, dtype="datetime64[D]")

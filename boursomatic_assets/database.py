@@ -119,7 +119,9 @@ def engine() -> Engine:
 
 @lru_cache
 def _engine(url: URL) -> Engine:
-    return create_engine(url, creator=lambda: connect(url), pool_pre_ping=True)
+    """Whoever waits for a lock must see what was committed meanwhile, whatever isolation the server prefers."""
+    isolation = "READ COMMITTED"
+    return create_engine(url, creator=lambda: connect(url), pool_pre_ping=True, isolation_level=isolation)
 
 
 def connect(url: URL) -> psycopg.Connection:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets import database
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.staging import advisory_lock
+from boursomatic_assets.staging import advisory_lock, transaction
 
 GATE = "gate"
 """Who decides about a challenger when it is trained."""
@@ -177,7 +177,7 @@ def timeline(part: Slice) -> list[Moment]:
 @contextmanager
 def deciding() -> Iterator[Connection]:
     """A transaction in which nobody else decides; others wait for its end."""
-    with database.engine().begin() as connection:
+    with transaction() as connection:
         advisory_lock(connection, "model_decisions")
         yield connection
 

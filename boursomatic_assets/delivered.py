@@ -4,8 +4,8 @@ What belongs here: the value that the judgement gives and the tables are written
 Kept elsewhere: the judgement (`contracts.py`), the tables (`rejections.py`, `deliveries.py`, `merging.py`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import polars as pl
@@ -45,6 +45,20 @@ class Delivery:
             self.counts.filter(mine & here).unique(["market", "session"], keep="last", maintain_order=True),
             self.source,
             self.complete,
+        )
+
+    def without(self, parts: Sequence[Slice]) -> "Delivery":
+        """What falls to none of some sessions of its market; rows without a readable time stay."""
+
+        def elsewhere(time: str) -> pl.Expr:
+            inside = (pl.col(time).is_between(one.start, one.end, closed="left") for one in parts)
+            return ~pl.any_horizontal(pl.lit(False), *inside).fill_null(False)
+
+        return replace(
+            self,
+            kept=self.kept.filter(elsewhere("ts")),
+            rejected=self.rejected.filter(elsewhere("session")),
+            counts=self.counts.filter(elsewhere("session")),
         )
 
     def total(self, outcome: str) -> int:

@@ -1,17 +1,27 @@
 """Files that are there as a whole or not at all, after any crash.
 
 What belongs here: writing one. Kept elsewhere: what is written, and where (`learning/model_files.py`,
-`archive.py`).
+`archived.py`).
+
+A file is written beside its place, as `.saving-...`, and then renamed. Whoever is killed in between leaves that
+behind; the next one that writes into the folder removes it. Nobody reads such a file: it may be deleted by hand.
 """
 
 import os
 import tempfile
+import time
 from pathlib import Path
+
+SAVING = ".saving-"
+
+ABANDONED_SECONDS = 60 * 60
+"""After an hour nobody is still writing a file, which takes seconds."""
 
 
 def write(path: Path, content: bytes) -> None:
     """Write a file, in a folder that is there, so that it and its name outlive a loss of power."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saving-")
+    _remove_abandoned(path.parent)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=SAVING)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -23,6 +33,16 @@ def write(path: Path, content: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what was left behind by those that were killed while they wrote; two at once may."""
+    for path in folder.glob(f"{SAVING}*"):
+        try:
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            continue
 
 
 def sync(folder: Path) -> None:

@@ -18,7 +18,17 @@ import pandas as pd
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import activity, computed, database, deliveries, merging, rejections, revisions
+from boursomatic_assets import (
+    activity,
+    archive,
+    archived,
+    computed,
+    database,
+    deliveries,
+    merging,
+    rejections,
+    revisions,
+)
 from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.differences import Difference
@@ -28,7 +38,7 @@ from boursomatic_assets.pieces import Piecewise, Rows, failures
 from boursomatic_assets.reporting import Report
 from boursomatic_assets.revisions import BARS
 from boursomatic_assets.slices import Slice
-from boursomatic_assets.staging import bounds
+from boursomatic_assets.staging import bounds, lock, transaction
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, Grain, Reader, read, read_table
 
 Frame = pl.DataFrame | pd.DataFrame
@@ -57,9 +67,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             with database.engine().connect() as connection:
                 begun = computed.begin(connection, name, piece)
             rows = work.compute(piece)
-            frame = rows.kept if isinstance(rows, Delivery) else rows
-            merge = _write(Written(name, grain, piece, context.run_id, begun), rows)
-            report.add(piece, frame[grain.time], merge, rows)
+            merge, overtaken = _write(Written(name, grain, piece, context.run_id, begun), rows)
+            report.add(piece, _frame(rows)[grain.time], merge, rows, overtaken)
 
         failed = failures(store, work.pieces(cache(_instruments)))
         if failed:
@@ -106,7 +115,7 @@ def _polars(frame: Frame) -> pl.DataFrame:
 
 
 def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
-    with database.engine().begin() as connection:
+    with transaction() as connection:
         merge = merging.upsert(connection, INSTRUMENTS, _polars(listed))
     Report(INSTRUMENTS.name, merge).of_all(context)
 
@@ -122,28 +131,47 @@ class Written:
     begun: dt.datetime
 
 
-def _write(written: Written, rows: Rows) -> Merge:
-    """One slice, one transaction; refused rows, replaced bars and the count of all go in with the good ones."""
+def _write(written: Written, rows: Rows) -> tuple[Merge, list[Slice]]:
+    """One slice, one transaction; refused rows, replaced bars and the count of all go in with the good ones.
+
+    Of two deliveries of a session the one that was asked for last stands, whichever is written last. Returns what
+    was done, and the sessions that were left as they are because another delivery of them was asked for later.
+    """
+    grain, piece, overtaken = written.grain, written.piece, list[Slice]()
+    if written.asset == "price_bars_15m":
+        archive.bring_back(piece, _frame(rows)[grain.time])
+    with transaction() as connection:
+        lock(connection, grain.table.name, piece)
+        if isinstance(rows, Delivery):
+            overtaken = computed.overtaken(connection, written.asset, piece, written.begun)
+            rows = rows.without(overtaken)
+        merge = _merge(connection, written, rows)
+        if written.asset == "price_bars":
+            activity.follow_bars(connection, piece.market)
+        if isinstance(rows, Delivery):
+            rejections.record(connection, piece, rows, written.run_id, grain.interval)
+            deliveries.record(connection, piece, rows, written.run_id, grain.interval)
+    return merge, overtaken
+
+
+def _merge(connection: Connection, written: Written, rows: Rows) -> Merge:
+    """The good rows themselves, with what they replace and when they were computed."""
     grain, piece, delivery = written.grain, written.piece, rows if isinstance(rows, Delivery) else None
-    frame = rows.kept.drop("market", "file") if isinstance(rows, Delivery) else rows
 
     def told(connection: Connection, found: Difference) -> None:
         if grain.table is BARS:
             revisions.keep(connection, found, delivery, written.run_id)
         computed.record(connection, written.asset, piece, written.begun, found.touched(grain.time))
 
-    with database.engine().begin() as connection:
-        if grain.supersedes:
-            merge = merging.supersede(connection, grain, piece, frame, told)
-        else:
-            complete = delivery is None or delivery.complete
-            merge = merging.replace(connection, grain, piece, frame, told, removing=complete)
-        if written.asset == "price_bars":
-            activity.follow_bars(connection, piece.market)
-        if delivery:
-            rejections.record(connection, piece, delivery, written.run_id, grain.interval)
-            deliveries.record(connection, piece, delivery, written.run_id, grain.interval)
-    return merge
+    if grain.supersedes:
+        return merging.supersede(connection, grain, piece, _frame(rows), told)
+    incomplete = delivery is not None and not delivery.complete
+    staying = [piece] if incomplete else archived.sessions(piece) if grain.interval == "15m" else []
+    return merging.replace(connection, grain, piece, _frame(rows), told, staying=staying)
+
+
+def _frame(rows: Rows) -> pl.DataFrame:
+    return rows.kept.drop("market", "file") if isinstance(rows, Delivery) else rows
 
 
 def _instruments(part: Slice) -> int:

@@ -1,7 +1,8 @@
-"""The three ways in which a frame's rows become a table's rows.
+"""The four ways in which a frame's rows become a table's rows.
 
-What belongs here: `replace` (a slice becomes the frame), `upsert` (rows are added or changed, none goes),
-`supersede` (old rows are archived, new ones inserted). Each is one transaction's worth of SQL, the caller's.
+What belongs here: `replace` (a slice becomes the frame), `add` (rows that are missing come, none changes or goes),
+`upsert` (rows are added or changed, none goes), `supersede` (old rows are archived, new ones inserted). Each is
+one transaction's worth of SQL, the caller's.
 Kept elsewhere: locks and COPY (`staging.py`), the comparison (`differences.py`).
 
 Everywhere: the stored rows are read under the slice's lock and compared here, so only a difference is sent.
@@ -12,7 +13,7 @@ a slice once.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -62,18 +63,18 @@ def replace(
     frame: pl.DataFrame,
     told: Told = _nobody,
     *,
-    removing: bool = True,
+    staying: Sequence[Slice] = (),
 ) -> Merge:
     """Make a slice equal to the frame: vanished keys go, changed rows change. `told` sees what before it is done.
 
-    Unless `removing`, vanished keys stay: the frame is known to be incomplete.
+    Of what is `staying` vanished keys stay: there the frame is known to be incomplete.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
     found = _difference(connection, grain, part, frame)
-    if not removing:
-        found = dataclasses.replace(found, vanished=found.vanished.clear())
+    stays = (pl.col(grain.time).is_between(one.start, one.end, closed="left") for one in staying)
+    found = dataclasses.replace(found, vanished=found.vanished.filter(~pl.any_horizontal(pl.lit(False), *stays)))
     told(connection, found)
     if found.vanished.height:
         name = stage(connection, grain.table, found.vanished)
@@ -83,6 +84,17 @@ def replace(
     _change(connection, grain.table, found.changed)
     _insert(connection, grain.table, found.new.with_columns(identifiers.of_rows(found.new)))
     return _counts(found)
+
+
+def add(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Merge:
+    """Insert the rows whose key a slice does not have; what is stored stays, whatever the frame says of it.
+
+    Raises:
+        frames.FrameError: the frame does not fit the table or the slice.
+    """
+    new = _difference(connection, grain, part, frame).new
+    _insert(connection, grain.table, new.with_columns(identifiers.of_rows(new)))
+    return Merge(inserted=new.height, unchanged=frame.height - new.height)
 
 
 def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> Merge:
@@ -148,14 +160,14 @@ def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
 
 
 def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
-    """Give stored rows another content, and the time of the change.
+    """Give stored rows another content, and the time of the change, whatever the rows say of it.
 
     Where a table has no `updated_at`, a changed row is a new record: its `created_at` says since when.
     """
     if rows.is_empty():
         return
     stamp = "updated_at" if "updated_at" in table.columns else "created_at"
-    content = [quote(name) for name in rows.columns if name not in frames.key(table)]
+    content = [quote(name) for name in rows.columns if name not in (*frames.key(table), stamp)]
     assignments = ", ".join([*(f"{name} = s.{name}" for name in content), f"{stamp} = now()"])
     name = stage(connection, table, rows)
     connection.exec_driver_sql(f"UPDATE {table.name} t SET {assignments} FROM {name} s WHERE {same_key(table)}")

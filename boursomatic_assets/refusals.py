@@ -1,15 +1,31 @@
 """Refusals: why a database cannot be used, in one line that says what to do, and never holds a password.
 
 What belongs here: the error that callers catch, and the words for what a PostgreSQL server or its client
-library says when a connection fails. Connecting is `database.py`.
+library says when a connection or a statement fails. Connecting is `database.py`.
 """
 
 from urllib.parse import quote
 
+import psycopg
 from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 SECRETS = ("password", "sslpassword")
 BAD_PASSWORD = ("password authentication failed", "no password supplied")
+
+LOST = "see with `boursomatic doctor` whether the server is there, then run the command again"
+REMEDIES = {
+    "08": LOST,
+    "25006": "let DATABASE_URL name a server that can be written to",
+    "3D000": "run `boursomatic db upgrade`",
+    "42501": "have an administrator grant it to the user of DATABASE_URL",
+    "42": "see with `boursomatic db status` whether the schema is this code's",
+    "53": "give the server what it lacks, then run the command again",
+    "55P03": "run the command again when the other session is done",
+    "57014": "run the command again, or raise the server's statement_timeout",
+    "57P": LOST,
+}
+"""What to do about an error of a running statement, by how its SQLSTATE begins; the first that fits counts."""
 
 
 class DatabaseError(RuntimeError):
@@ -43,6 +59,19 @@ def too_old(url: URL, found: int, oldest: int) -> DatabaseError:
         f"the server at {_address(url)} is PostgreSQL {found}, and {oldest} or later is needed: "
         "upgrade it, or unset DATABASE_URL to use the embedded one"
     )
+
+
+def said(error: Exception) -> str | None:
+    """What the database said when a statement failed, in one line, and what to do; None for any other error."""
+    from adbc_driver_manager import Error as ArrowError
+
+    if not isinstance(error, SQLAlchemyError | psycopg.Error | ArrowError):
+        return None
+    cause = getattr(error, "orig", None) or error
+    state, reason = getattr(cause, "sqlstate", None), (str(cause) or type(cause).__name__).splitlines()[0]
+    lost = LOST if isinstance(cause, psycopg.OperationalError) and not state else None
+    remedy = next((words for code, words in REMEDIES.items() if (state or "").startswith(code)), lost)
+    return f"the database says: {reason}: {remedy or 'see with `boursomatic doctor` what is wrong with it'}"
 
 
 def _address(url: URL) -> str:

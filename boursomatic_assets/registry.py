@@ -30,7 +30,7 @@ from boursomatic_assets.learning.training import Challenger, challengers
 from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.slices import slices_of
-from boursomatic_assets.staging import advisory_lock
+from boursomatic_assets.staging import advisory_lock, transaction
 from boursomatic_assets.tables import GRAINS, read
 
 SESSIONS_AT_ONCE = 260
@@ -50,7 +50,7 @@ def train_due(last: dt.date, parameters: Parameters) -> list[Version]:
     """
     if not _missing(last, parameters):
         return []
-    with database.engine().begin() as connection:
+    with transaction() as connection:
         advisory_lock(connection, "model_versions")
         missing = _missing(last, parameters)
         return _train(missing, history(missing[-1], parameters), parameters) if missing else []

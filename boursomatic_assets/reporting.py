@@ -27,6 +27,8 @@ from boursomatic_assets.slices import Slice
 JUDGED = ("delivered", "merged", "rejected", "repaired")
 """What is shown of the rows that came; what was kept is what is there."""
 
+OVERTAKEN = "left as it is: a delivery that was asked for later stands"
+
 
 @dataclass
 class Report:
@@ -38,8 +40,13 @@ class Report:
     judged: dict[tuple[str, dt.date | None], dict[str, int]] = field(default_factory=dict)
     """What became of the rows that came, by market and session; None: those without a readable time."""
 
-    def add(self, piece: Slice, times: pl.Series, merge: Merge, rows: Rows) -> None:
-        """A piece that was written: what it changed, and the rows of each of its partitions."""
+    def add(
+        self, piece: Slice, times: pl.Series, merge: Merge, rows: Rows, overtaken: Sequence[Slice] = ()
+    ) -> None:
+        """A piece that was written: what it changed, and the rows of each of its partitions.
+
+        Of what was `overtaken`, other rows are there than those that came.
+        """
         self.merge += merge
         counts = dict(times.dt.date().value_counts().iter_rows())
         if isinstance(rows, Delivery):
@@ -51,6 +58,10 @@ class Report:
             came = dict.fromkeys(JUDGED, 0) if isinstance(rows, Delivery) else {}
             came |= self.judged.get((piece.market.name, date), {})
             self.partitions[key] = {"dagster/partition_row_count": counts.get(date, 0)} | came | closed
+        for part in overtaken:
+            metadata = self.partitions[partition_key(part.dates[0], part.market.name)]
+            del metadata["dagster/partition_row_count"]
+            metadata["note"] = OVERTAKEN
 
     def summarise(self, parts: Sequence[Slice], summary: Callable[[Slice], Mapping[str, Any]]) -> None:
         """Say something of each market as a whole, at the newest date of the run."""

@@ -1,7 +1,8 @@
 """What was known when: bars as they were before another delivery changed them.
 
 What belongs here: keeping a bar that is about to change or to go, and reading bars as known at a past moment.
-Kept elsewhere: what a delivery changes (`differences.py`), the bars of today (`tables.py`).
+Kept elsewhere: what a delivery changes (`differences.py`), the bars of today (`tables.py`), bars that are in no
+table (`archive.py`).
 
 A bar is known since its `created_at`, which a change moves; what it was before is in `price_bar_revisions`, from
 when to when it was known.
@@ -50,6 +51,36 @@ def keep(connection: Connection, found: Difference, delivery: Delivery | None, r
         f" SELECT gen_random_uuid(), {known}, t.created_at, now(), s.source, s.file, s.run_id"
         f" FROM price_bars t JOIN {staged} s ON {same_key(BARS)}"
     )
+
+
+def keep_older(connection: Connection, bars: pl.DataFrame) -> None:
+    """Keep bars of which something newer is known, as `unknown` found them."""
+    if bars.is_empty():
+        return
+    staged = stage(connection, REVISIONS, bars)
+    columns = ", ".join(map(quote, bars.columns))
+    connection.exec_driver_sql(
+        f"INSERT INTO price_bar_revisions (id, {columns}) SELECT gen_random_uuid(), {columns} FROM {staged}"
+    )
+
+
+def unknown(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFrame:
+    """Of a slice's bars from elsewhere, with `known_from`, those that neither table has.
+
+    `known_until` says since when something newer was known of each; null: nothing is.
+    """
+    same, since = ["symbol", "exchange", "ts"], pl.col("since")
+    tables = [_bars(BARS, "created_at", part, interval), _bars(REVISIONS, "known_from", part, interval)]
+    known = pl.concat(map(fetch, tables)).select(*same, since="known_from")
+    about = (
+        bars.join(known, on=same)
+        .group_by(*same)
+        .agg(
+            there=(since == pl.col("known_from")).any(),
+            known_until=since.filter(since > pl.col("known_from")).min(),
+        )
+    )
+    return bars.join(about, on=same, how="left").filter(pl.col("there").fill_null(False).not_()).drop("there")
 
 
 def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:

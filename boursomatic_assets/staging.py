@@ -1,21 +1,45 @@
 """The way into a table: lock the slice, hold its new rows against the old ones, copy what is new.
 
-What belongs here: advisory locks, COPY into a table or beside it, and the limits of a writing transaction.
+What belongs here: transactions that write and their limits, advisory locks, COPY into a table or beside it.
 Kept elsewhere: what is done about a difference (`merging.py`), what a difference is (`differences.py`).
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import polars as pl
 import psycopg
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql
 
-from boursomatic_assets import frames
+from boursomatic_assets import database, frames
 from boursomatic_assets.slices import Slice
 
 quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
 
-LIMITS = {"statement_timeout": "30min", "work_mem": "64MB"}
-"""Settings of a transaction that writes: no statement holds a slice for ever, and no sort spills to disk."""
+LIMITS = {
+    "work_mem": "64MB",
+    **dict.fromkeys(
+        ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"), "0"
+    ),
+}
+"""Settings of a transaction that writes, whatever the server's own: no sort spills to disk, waiting for another
+run takes as long as that takes, and so does training in between."""
+
+LONGEST_STATEMENT = "30min"
+"""For how long a statement may hold a slice; waiting for it does not count."""
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """A transaction that writes, with LIMITS; those that an older server does not know do not matter there."""
+    known = text(
+        "SELECT set_config(name, ours.value, true) FROM pg_settings"
+        " JOIN unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS ours(name, value) USING (name)"
+    )
+    with database.engine().begin() as connection:
+        connection.execute(known, {"names": list(LIMITS), "values": list(LIMITS.values())})
+        yield connection
 
 
 def copy(connection: Connection, table: str, frame: pl.DataFrame) -> None:
@@ -74,8 +98,7 @@ def lock(connection: Connection, name: str, part: Slice) -> None:
     else:
         advisory_lock(connection, market, shared=True)
         advisory_lock(connection, f"{market}|{part.dates[0]}")
-    for setting, value in LIMITS.items():
-        connection.exec_driver_sql(f"SET LOCAL {setting} = '{value}'")
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST_STATEMENT}'")
 
 
 def advisory_lock(connection: Connection, name: str, *, shared: bool = False) -> None:

@@ -10,12 +10,11 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Select, Table, select, text
 
-from boursomatic_assets import computed, database, decisions, migrate, performance, rejections
+from boursomatic_assets import archive, computed, database, decisions, migrate, performance, rejections
 from boursomatic_assets.contracts import FILE_UNKNOWN
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
 from boursomatic_assets.performance import Figures, readable
-from boursomatic_assets.revisions import read_bars
 from boursomatic_assets.slices import slices_of
 
 _ADVICE: Table = Recommendation.__table__
@@ -86,7 +85,8 @@ def bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime
         ValueError: it has none.
     """
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
-    found = pl.concat(read_bars(part, interval, known_at) for part in parts).filter(pl.col("symbol") == symbol)
+    found = pl.concat(archive.read_bars(part, interval, known_at) for part in parts)
+    found = found.filter(pl.col("symbol") == symbol)
     if found.is_empty():
         raise ValueError(f"no {interval} bars of {symbol!r} are known for that: `boursomatic backfill` loads bars")
     return found

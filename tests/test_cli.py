@@ -85,6 +85,7 @@ def test_a_session_that_is_not_over_is_refused(dagster_home: Engine, monkeypatch
 ALL = (
     f"materialize features {DAY} US",
     f"backfill --from {DAY} --to {DAY}",
+    f"restore --from {DAY} --to {DAY} --market US",
     "recommendations",
     "track-record",
     "status",
@@ -111,6 +112,29 @@ def test_a_wrong_password_is_said_without_it(
     result = boursomatic(*command.split())
     assert f"refused the password of user {url.username}" in refusal(result)
     assert SECRET not in result.output
+
+
+FAILING = (
+    "DROP TABLE delivered_sessions; CREATE VIEW delivered_sessions AS SELECT 'US' AS market, now() AS session,"
+)
+FULL = "RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'disk full' USING ERRCODE = '53100'; END $$"
+FAILS = {
+    "DROP TABLE delivered_sessions": (
+        'the database says: relation "delivered_sessions" does not exist: see with `boursomatic db status`'
+    ),
+    f"{FAILING} pg_terminate_backend(pg_backend_pid()) AS provisional": (
+        "the database says: terminating connection due to administrator command: see with `boursomatic doctor`"
+    ),
+    f"CREATE FUNCTION disk() {FULL}; {FAILING} disk() AS provisional": (
+        "the database says: disk full: give the server what it lacks"
+    ),
+}
+
+
+@pytest.mark.parametrize("breaking", FAILS, ids=["a table is gone", "the session is ended", "the disk is full"])
+def test_a_statement_that_fails_is_one_line_that_says_what_to_do(migrated: Engine, breaking: str) -> None:
+    execute(migrated, breaking)
+    assert FAILS[breaking] in refusal(boursomatic("status"))
 
 
 @pytest.mark.parametrize(

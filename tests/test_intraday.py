@@ -8,16 +8,18 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
-from platform_of import execute, platform, rows
+from platform_of import check, execute, platform, rows
 from sqlalchemy import Engine
 
-from boursomatic_assets import archive
+from boursomatic_assets import archive, computed, views
 from boursomatic_assets.io_manager import PostgresIOManager
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.resources import BarSource
+from boursomatic_assets.slices import Slice
 
-MONDAY, HALF_DAY = dt.date(2024, 6, 10), dt.date(2024, 12, 24)
+MONDAY, TUESDAY, HALF_DAY = dt.date(2024, 6, 10), dt.date(2024, 6, 11), dt.date(2024, 12, 24)
 US = MARKETS["US"]
+SLICE = Slice(US, (MONDAY,))
 HELD = "SELECT ts, c FROM price_bars WHERE interval = '15m' ORDER BY ts"
 MOVES = (0.0, 0.5, -0.5)
 
@@ -156,25 +158,26 @@ def test_what_is_missing_or_does_not_agree_is_a_warning(materialize: Materialize
 
 
 @pytest.mark.parametrize(
-    ("check", "statement"),
+    ("name", "statement"),
     [
         ("prices_of_quarters_are_sane", "UPDATE price_bars SET v = 'NaN' WHERE ts = {ts}"),
         ("one_bar_per_instrument_and_quarter", "DROP INDEX idx_price_bars_instrument_ts_interval"),
         ("every_delivered_quarter_is_accounted_for", "DELETE FROM price_bars WHERE ts = {ts}"),
+        ("every_delivered_quarter_is_accounted_for", "DELETE FROM price_bars"),
     ],
 )
 def test_checks_see_what_was_broken_by_hand(
-    materialize: Materialize, migrated: Engine, check: str, statement: str
+    materialize: Materialize, migrated: Engine, name: str, statement: str
 ) -> None:
     materialize(MONDAY, quarters(MONDAY))
     first = f"'{US.hours(MONDAY)[0]}'"
     execute(migrated, "ALTER TABLE price_bars DROP CONSTRAINT ck_price_bars_v", statement.format(ts=first))
-    key = dg.AssetCheckKey(dg.AssetKey("price_bars_15m"), check)
+    key = dg.AssetCheckKey(dg.AssetKey("price_bars_15m"), name)
     job = platform.resolve_job_def("market_session_15m").get_subset(
         asset_selection=set(), asset_check_selection={key}
     )
     result = job.execute_in_process(partition_key=f"{MONDAY}|US", raise_on_error=False)
-    assert figures(result, check)["errors"] == 1
+    assert figures(result, name)["errors"] == 1
 
 
 def test_old_quarters_move_to_the_archive_and_back(materialize: Materialize, migrated: Engine, home: Path) -> None:
@@ -198,6 +201,135 @@ def test_what_was_delivered_again_is_newer_than_what_was_archived(materialize: M
     archive.retire(HALF_DAY)
     archived = pl.read_parquet(home / "archive/date=2024-06-10/market=US/bars.parquet", hive_partitioning=False)
     assert archived["c"].to_list() == [10.25, *quarters(MONDAY)["c"][1:]]
+
+
+def test_only_what_is_missing_comes_back(materialize: Materialize, migrated: Engine, home: Path) -> None:
+    """A bar that was delivered while the archive was not there is newer than the archived one."""
+    deliver_without_archive(materialize, home, quarters(MONDAY)[:1].with_columns(c=pl.lit(10.25)))
+    newer = rows(migrated, "SELECT * FROM price_bars")
+    assert [moved.bars for moved in archive.restore("US", MONDAY, MONDAY)] == [25]
+    assert [row["c"] for row in rows(migrated, HELD)] == [10.25, *quarters(MONDAY)["c"][1:]]
+    assert rows(migrated, f"SELECT * FROM price_bars WHERE ts = '{US.hours(MONDAY)[0]}'") == newer
+    assert [moved.bars for moved in archive.restore("US", MONDAY, MONDAY)] == [0]
+
+
+def deliver_without_archive(materialize: Materialize, home: Path, again: pl.DataFrame) -> None:
+    """Deliver a session, archive it, and deliver it again while the archive's folder is away."""
+    materialize(MONDAY, quarters(MONDAY))
+    archive.retire(HALF_DAY)
+    (home / "archive").rename(home / "away")
+    materialize(MONDAY, again)
+    (home / "away").rename(home / "archive")
+
+
+def retire() -> None:
+    archive.retire(HALF_DAY)
+
+
+def restore() -> None:
+    archive.restore("US", MONDAY, MONDAY)
+
+
+def nothing() -> None:
+    """Leave bars where they are."""
+
+
+def closes(known_at: dt.datetime | None = None) -> list[float]:
+    return archive.read_bars(SLICE, "15m", known_at)["c"].to_list()
+
+
+def clock(engine: Engine) -> dt.datetime:
+    with engine.connect() as connection:
+        return computed.clock(connection)
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["the archive is there", "the archive was away"])
+@pytest.mark.parametrize("then", [(nothing,), (retire,), (restore,), (restore, retire), (retire, restore, retire)])
+def test_an_archived_bar_that_is_delivered_changed_is_known_as_it_was(
+    materialize: Materialize, migrated: Engine, home: Path, away: bool, then: tuple[Callable[[], None], ...]
+) -> None:
+    materialize(MONDAY, quarters(MONDAY))
+    first = clock(migrated)
+    retire()
+    archived_at = clock(migrated)
+    changed = quarters(MONDAY)[:1]
+    if away:
+        (home / "archive").rename(home / "away")
+    materialize(MONDAY, changed.with_columns(c=pl.lit(10.25)))
+    second = clock(migrated)
+    materialize(MONDAY, changed.with_columns(c=pl.lit(10.75)))
+    if away:
+        (home / "away").rename(home / "archive")
+    for step in then:
+        step()
+    old, rest = quarters(MONDAY)["c"][0], quarters(MONDAY)["c"][1:].to_list()
+    assert closes(first) == closes(archived_at) == [old, *rest]
+    assert closes(second) == [10.25, *rest]
+    assert closes() == closes(clock(migrated)) == [10.75, *rest]
+
+
+def test_an_archived_session_that_is_delivered_in_part_is_whole(
+    materialize: Materialize, migrated: Engine, home: Path
+) -> None:
+    """It is brought back first, and what the delivery lacks stays."""
+    materialize(MONDAY, quarters(MONDAY), quarters(MONDAY, symbol="BOLT"))
+    held = rows(migrated, HELD.replace("ts, c", "*"))
+    retire()
+    result = materialize(MONDAY, quarters(MONDAY)[:3])
+    assert rows(migrated, HELD.replace("ts, c", "*")) == held
+    assert rows(migrated, "SELECT FROM price_bar_revisions") == []
+    assert figures(result, "every_delivered_quarter_is_accounted_for")["errors"] == 0
+    assert figures(result, "quarters_are_complete")["missing"] == 0
+
+
+def test_an_archived_session_of_which_nothing_is_delivered_stays_there(
+    materialize: Materialize, migrated: Engine
+) -> None:
+    materialize(MONDAY, quarters(MONDAY))
+    retire()
+    result = materialize(MONDAY, quarters(TUESDAY))
+    assert rows(migrated, HELD) == []
+    assert figures(result, "every_delivered_quarter_is_accounted_for")["errors"] == 0
+
+
+def test_a_part_of_an_archived_session_in_the_table_is_an_error_until_it_is_restored(
+    materialize: Materialize, migrated: Engine, home: Path
+) -> None:
+    deliver_without_archive(materialize, home, quarters(MONDAY)[:3])
+    assert errors("every_delivered_quarter_is_accounted_for") == 1
+    restore()
+    assert errors("every_delivered_quarter_is_accounted_for") == 0
+
+
+def test_a_session_that_lost_its_bars_is_found_wherever_they_were(
+    materialize: Materialize, migrated: Engine, home: Path
+) -> None:
+    materialize(MONDAY, quarters(MONDAY))
+    assert errors("no_session_is_lost") == 0
+    retire()
+    assert errors("no_session_is_lost") == 0
+    (home / "archive/date=2024-06-10/market=US/bars.parquet").unlink()
+    assert errors("no_session_is_lost") == 1
+
+
+def errors(name: str) -> Any:
+    return check(name, "US", MONDAY, MONDAY).metadata["errors"].value
+
+
+def test_archived_bars_are_shown_where_they_lie(materialize: Materialize, migrated: Engine) -> None:
+    materialize(MONDAY, quarters(MONDAY))
+    shown = views.bars("ACME", [MONDAY], "15m", None)
+    retire()
+    assert rows(migrated, HELD) == []
+    assert views.bars("ACME", [MONDAY], "15m", None).equals(shown)
+
+
+def test_a_damaged_file_of_the_archive_is_named(materialize: Materialize, home: Path) -> None:
+    materialize(MONDAY, quarters(MONDAY))
+    retire()
+    (home / "archive/date=2024-06-10/market=US/bars.parquet").write_text("half a fi")
+    with pytest.raises(ValueError, match=r"market=US/bars.parquet cannot be read: bring it back from a backup"):
+        restore()
 
 
 def test_an_evening_is_archived_with_its_session(materialize: Materialize, home: Path) -> None:
@@ -233,5 +365,5 @@ def test_the_archiving_job_leaves_nothing_that_is_due(materialize: Materialize, 
     assert rows(migrated, HELD) == []
     assert archive.restore("US", MONDAY, MONDAY)[0].bars == 26
     key = dg.AssetCheckKey(dg.AssetKey("archive_15m"), "nothing_is_kept_longer")
-    check = job.get_subset(asset_selection=set(), asset_check_selection={key})
-    assert figures(check.execute_in_process(raise_on_error=False), "nothing_is_kept_longer")["errors"] == 26
+    only = job.get_subset(asset_selection=set(), asset_check_selection={key})
+    assert figures(only.execute_in_process(raise_on_error=False), "nothing_is_kept_longer")["errors"] == 26

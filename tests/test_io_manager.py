@@ -257,6 +257,37 @@ def test_refused_rows_go_with_their_slice_when_it_fails(listed: Engine) -> None:
     ]
 
 
+def toy(*raw: pl.DataFrame, dates: tuple[str, ...] = (MONDAY, TUESDAY)) -> Delivery:
+    """What a source delivers, judged."""
+    return judge(pl.concat(raw), slice_of("US", *dates), instruments(), "toy")
+
+
+def test_of_two_deliveries_the_one_that_was_asked_for_last_stands(listed: Engine) -> None:
+    """While one run waits for its source, another asks and writes: what came first is not news any more."""
+    newer = toy(delivered("ACME", MONDAY, c=10.5), dates=(MONDAY,))
+    older = toy(
+        delivered("ACME", MONDAY, TUESDAY), delivered("BOLT", MONDAY), delivered("BOLT", MONDAY, v=-1.0, line=2)
+    )
+
+    def slowly(part: Slice) -> Delivery:
+        assert materialize(asset_named("price_bars", newer, Delivery), f"{MONDAY}|US").success
+        return older
+
+    asset = asset_named("price_bars", Piecewise([slice_of("US", MONDAY, TUESDAY)], slowly), Piecewise)
+    result = materialize(asset, tags=in_range(f"{MONDAY}|US", f"{TUESDAY}|US"))
+    assert stored("US", MONDAY)["c"].to_list() == [10.5]
+    assert stored("US", TUESDAY)["c"].to_list() == [10.0]
+    assert rows_of(listed, "SELECT session::date::text, kept FROM delivered_sessions ORDER BY 1") == [
+        (MONDAY, 1),
+        (TUESDAY, 1),
+    ]
+    assert rows_of(listed, "SELECT count(*) FROM rejected_bars") == [(0,)]
+    monday, tuesday = (shown(result)[f"{date}|US"] for date in (MONDAY, TUESDAY))
+    assert monday["note"] == "left as it is: a delivery that was asked for later stands"
+    assert (monday["delivered"], "dagster/partition_row_count" in monday) == (3, False)
+    assert ("note" in tuesday, tuesday["dagster/partition_row_count"]) == (False, 1)
+
+
 def test_a_pandas_frame_can_be_returned(listed: Engine) -> None:
     frame = bars("ACME BOLT", MONDAY, TUESDAY)
     pandas = frame.to_pandas().astype({"ts": "datetime64[ns]"})

@@ -1,6 +1,8 @@
 """The model store: what is saved comes back, and what is damaged never reaches LightGBM."""
 
 import hashlib
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from boursomatic_assets import durable
 from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.model_files import ModelFileError, ModelStore
 
@@ -101,6 +104,17 @@ def test_what_a_crash_left_behind_is_in_nobodys_way(store: ModelStore, model_tex
     store.folder.mkdir()
     (store.folder / ".saving-abc").write_text("half a mod")
     store.load(store.save(model_text))
+    assert (store.folder / ".saving-abc").exists(), "somebody may be writing it"
+
+
+def test_what_a_crash_left_behind_is_removed_after_an_hour(store: ModelStore, model_text: str) -> None:
+    store.folder.mkdir()
+    left = store.folder / ".saving-abc"
+    left.write_text("half a mod")
+    before = time.time() - durable.ABANDONED_SECONDS - 1
+    os.utime(left, (before, before))
+    name = store.save(model_text)
+    assert [path.name for path in store.folder.iterdir()] == [name]
 
 
 def test_saving_at_the_same_time_is_saving_once(store: ModelStore, model_text: str) -> None:

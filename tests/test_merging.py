@@ -1,18 +1,20 @@
 """Merging: a slice becomes the frame, identical rows are not touched, and nobody sees half."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 import psycopg
 import pytest
-from frames_of import IDS, add_model, advice, bars, instruments, list_instruments, rows_of, slice_of
+from conftest import Admin
+from frames_of import IDS, add_model, advice, bars, instruments, list_instruments, midnight, rows_of, slice_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
-from boursomatic_assets import merging
+from boursomatic_assets import database, merging, staging
 from boursomatic_assets.frames import FrameError
 from boursomatic_assets.markets import all_sessions
 from boursomatic_assets.merging import Merge
@@ -113,6 +115,25 @@ def test_a_changed_bar_keeps_its_id_and_says_since_when(market: Engine) -> None:
     assert bolt == before[bolt[0]]
     assert acme[5] == before[acme[0]][5]
     assert acme[6] > before[acme[0]][6]
+
+
+def test_a_changed_bar_is_stamped_by_the_database_whatever_the_frame_says(market: Engine) -> None:
+    write(market, WEEK, bars("ACME", MONDAY))
+    written = versions(market)[0][6]
+    long_ago = pl.lit(midnight("2020-01-02")).cast(pl.Datetime("us"))
+    corrected = bars("ACME", MONDAY, close=20.0).with_columns(created_at=long_ago)
+    assert write(market, WEEK, corrected) == Merge(changed=1)
+    assert versions(market)[0][6] > written
+
+
+def test_adding_changes_and_removes_nothing(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY))
+    before = versions(market)
+    with market.begin() as connection:
+        found = merging.add(connection, GRAINS["price_bars"], WEEK, bars("ACME", MONDAY, TUESDAY, close=20.0))
+    assert found == Merge(inserted=1, unchanged=1)
+    assert versions(market)[:1] + versions(market)[2:] == before
+    assert stored(slice_of("US", TUESDAY)).equals(bars("ACME", TUESDAY, close=20.0))
 
 
 def test_an_empty_frame_wipes_nothing(market: Engine) -> None:
@@ -400,8 +421,15 @@ def test_sessions_written_at_once_leave_one_active_row(market: Engine) -> None:
             assert active(market) == [("ACME", WEDNESDAY, label)]
 
 
-def test_a_session_is_not_activated_beside_one_that_is_being_written(market: Engine) -> None:
-    """Monday's writer cannot see Tuesday's rows yet: it waits for their commit before it chooses."""
+@pytest.mark.parametrize("preferred", ["read committed", "repeatable read"])
+def test_a_session_is_not_activated_beside_one_that_is_being_written(
+    market: Engine, admin: Admin, preferred: str
+) -> None:
+    """Monday's writer cannot see Tuesday's rows yet: it waits for their commit before it chooses.
+
+    Whatever isolation the server prefers: with a snapshot from before it waited, it would not see them after.
+    """
+    set_for_all(admin, market, f"default_transaction_isolation = '{preferred}'")
     monday = threading.Thread(target=advise, args=(market, MONDAY))
     with market.begin() as connection:
         grain, part = GRAINS["recommendations"], slice_of("US", TUESDAY)
@@ -410,6 +438,41 @@ def test_a_session_is_not_activated_beside_one_that_is_being_written(market: Eng
         monday.join(timeout=0.5)
     monday.join()
     assert active(market) == [("ACME", TUESDAY, "HOLD")]
+
+
+def test_a_run_waits_for_another_however_impatient_the_server_is(market: Engine, admin: Admin) -> None:
+    set_for_all(admin, market, *(f"{name} = '100ms'" for name in IMPATIENCE))
+    monday, held = slice_of("US", MONDAY), threading.Event()
+
+    def hold() -> None:
+        with staging.transaction() as connection:
+            staging.lock(connection, "price_bars", monday)
+            held.set()
+            time.sleep(0.4)
+
+    def wait() -> None:
+        held.wait()
+        with staging.transaction() as connection:
+            merging.replace(connection, GRAINS["price_bars"], monday, bars("ACME", MONDAY))
+
+    at_once(hold, wait)
+    assert stored(monday).height == 1
+
+
+def test_no_statement_holds_a_slice_for_ever(market: Engine) -> None:
+    with staging.transaction() as connection:
+        staging.lock(connection, "price_bars", WEEK)
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == staging.LONGEST_STATEMENT
+        assert connection.exec_driver_sql("SHOW work_mem").scalar() == staging.LIMITS["work_mem"]
+
+
+IMPATIENCE = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+
+def set_for_all(admin: Admin, engine: Engine, *settings: str) -> None:
+    """Set a database's own defaults, for every connection from now on."""
+    admin.execute(*(f'ALTER DATABASE "{engine.url.database}" SET {setting}' for setting in settings))
+    database.disconnect()
 
 
 def test_the_same_session_written_at_once_leaves_one_current_row(market: Engine) -> None:

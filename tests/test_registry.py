@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Admin
 from platform_of import FIRST, LAST, execute, midnight, outcomes_of, rows, slice_of
 from sqlalchemy import Engine
 
-from boursomatic_assets import registry
+from boursomatic_assets import database, registry
 from boursomatic_assets.assets.recommendations import spoken
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.markets import MARKETS
@@ -103,6 +104,14 @@ def test_two_at_once_give_the_same_versions(filled: Engine) -> None:
     assert sorted(version.version for part in trained for version in part) == DUE, (
         "each was trained by one of them"
     )
+
+
+def test_a_server_that_ends_idle_transactions_does_not_end_training(filled: Engine, admin: Admin) -> None:
+    execute(filled, *FORGET)
+    admin.execute(f"ALTER DATABASE \"{filled.url.database}\" SET idle_in_transaction_session_timeout = '100ms'")
+    database.disconnect()
+    trained = registry.train_due(dt.date(2023, 8, 1), Parameters())
+    assert [version.version for version in trained] == names(filled) == DUE[:1]
 
 
 def test_every_version_is_decided_about_by_the_gate_on_its_due_date(filled: Engine) -> None:

@@ -37,7 +37,7 @@ def deliver(engine: Engine, *raw: pl.DataFrame, run: str = "first") -> dt.dateti
 def write(engine: Engine, rows: Delivery | pl.DataFrame, run: str) -> Merge:
     with engine.connect() as connection:
         begun = computed.clock(connection)
-    return _write(Written("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)
+    return _write(Written("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)[0]
 
 
 def closes(known_at: dt.datetime | None = None) -> list[tuple[Any, ...]]:
