@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, Table, select, text
 
 from boursomatic_assets import computed, database, decisions, migrate, performance, rejections
 from boursomatic_assets.contracts import FILE_UNKNOWN
+from boursomatic_assets.frames import polars_type
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
 from boursomatic_assets.performance import Figures, readable
@@ -93,8 +94,10 @@ def bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime
 
 
 def _fetch(statement: Select[Any]) -> pl.DataFrame:
+    """The rows of a query, typed as their tables are: a column without any value has its type too."""
+    types = {column.name: polars_type(column) for column in statement.selected_columns}
     with database.engine().connect() as connection:
-        return pl.read_database(statement, connection, infer_schema_length=None)
+        return pl.read_database(statement, connection, schema_overrides=types)
 
 
 def as_table(advice: pl.DataFrame) -> str:

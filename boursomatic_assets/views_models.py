@@ -22,8 +22,8 @@ from boursomatic_assets.views import as_text_table
 BAR = 40
 """Characters of a share of 1 in a reliability curve."""
 
-LONG = ("reliability", "by_month")
-"""Metrics that are no line: a curve of its own, and what the gate compares."""
+LONG = ("reliability", "by_month", "deciles")
+"""Metrics that are no line: a curve of its own, and what fills pages."""
 
 
 def versions() -> pl.DataFrame:
@@ -82,7 +82,7 @@ def one(name: str) -> str:
     curve = version.metrics.get("reliability")
     lines += [
         "\nmetrics",
-        *_lines({k: v for k, v in version.metrics.items() if k not in ("reliability", "by_month", "deciles")}),
+        *_lines({k: v for k, v in version.metrics.items() if k not in LONG}),
     ]
     return "\n".join([*lines, *(["\nreliability", *reliability(curve)] if curve else [])])
 

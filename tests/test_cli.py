@@ -243,6 +243,24 @@ def test_the_table_shows_every_advice(filled: Engine) -> None:
         assert all(label in line for line in lines)
 
 
+HOLDS = {
+    "as a row of HOLD has it": "stop_loss = NULL, take_profit = NULL",
+    "with nothing that may be missing": "stop_loss = NULL, take_profit = NULL, expected_return_pct = NULL,"
+    " horizon_days = NULL, justification = NULL",
+}
+
+
+@pytest.mark.parametrize("missing", HOLDS)
+def test_advice_that_is_all_hold_is_shown(filled: Engine, missing: str) -> None:
+    execute(filled, f"UPDATE recommendations SET label = 'HOLD', {HOLDS[missing]} WHERE is_active")
+    result = boursomatic("recommendations")
+    assert result.exit_code == 0, result.output
+    assert len([line for line in result.output.splitlines() if "SIM" in line and " HOLD " in line]) == (
+        6 * INSTRUMENTS
+    )
+    assert all(row["stop_loss"] is None for row in json.loads(boursomatic("recommendations", "--json").stdout))
+
+
 def test_the_track_record_is_shown_as_tables_and_as_json(filled: Engine) -> None:
     shown = json.loads(boursomatic("track-record", "--market", "US", "--profile", "moderate", "--json").stdout)
     scored = (
@@ -253,6 +271,19 @@ def test_the_track_record_is_shown_as_tables_and_as_json(filled: Engine) -> None
     result = boursomatic("track-record", "--market", "US", "--profile", "moderate")
     assert all(f"| moderate   {row['label']}" in result.output for row in shown["labels"])
     assert result.output.endswith(f"\nexpected calibration error {shown['calibration_error']:.3f}\n")
+
+
+def test_a_track_record_whose_outcomes_are_not_known_is_shown(filled: Engine) -> None:
+    execute(
+        filled,
+        "UPDATE track_record SET outcome = NULL, hit = NULL, realised_return_pct = NULL,"
+        " first_touched = NULL, touched_on = NULL",
+    )
+    result = boursomatic("track-record")
+    assert result.exit_code == 0, result.output
+    assert "| moderate       HOLD " in result.output
+    assert "calibration error" not in result.output
+    assert json.loads(boursomatic("track-record", "--json").stdout)["bins"] == []
 
 
 def test_without_a_track_record_it_is_said_what_to_do(migrated: Engine) -> None:

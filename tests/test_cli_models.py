@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from challengers_of import DUE, NAMES, admit, blind, good
+from challengers_of import DUE, NAMES, RECORD, SKILL, admit, blind, good
 from platform_of import rows
 from sqlalchemy import Engine
 from test_cli import boursomatic, refusal
@@ -38,6 +38,15 @@ def test_the_list_shows_every_version_with_its_decision(three: Engine) -> None:
     assert [
         line for line in table if NAMES[1] in line and "refused" in line and "0.001" in line and "bbbbbbbb" in line
     ]
+
+
+def test_versions_without_a_record_are_shown(migrated: Engine) -> None:
+    """As those of an older kind, or of a history that is too short, have no figures at all."""
+    nothing = dict.fromkeys((*RECORD, *SKILL))
+    admit(good(**nothing), good("b", **nothing))
+    for listed in (told("list"), told("list", "--json")):
+        assert all(name in listed for name in NAMES[:2])
+    assert "None" not in told("show", NAMES[0])
 
 
 def test_while_nobody_speaks_the_list_shows_who_is_active(migrated: Engine) -> None:
