@@ -75,7 +75,7 @@ def rollback(because: str, by: str | None) -> None:
 @JSON
 @one_line_errors
 def live(at: dt.datetime | None, as_json: bool) -> None:
-    """Say which version speaks, or spoke at a past moment, or why nobody does."""
+    """Say which version speaks, or spoke at a past moment, or why none does."""
     _ready()
     from boursomatic_assets import views_models
 

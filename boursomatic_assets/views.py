@@ -195,4 +195,4 @@ def _speaking(connection: Connection) -> str:
     decision = decisions.read(connection).in_force(computed.clock(connection))
     if decision is None:
         return "none is promoted yet"
-    return decision.speaker.version if decision.speaker else f"nobody speaks: {decision.reason}"
+    return decision.speaker.version if decision.speaker else f"none. {decision.version.version}: {decision.reason}"

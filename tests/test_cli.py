@@ -243,6 +243,24 @@ def test_the_table_shows_every_advice(filled: Engine) -> None:
         assert all(label in line for line in lines)
 
 
+def test_while_no_version_speaks_the_language_that_is_set_says_why(
+    dagster_home: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = ("--date", "2023-09-05", "--market", "US", "--json")
+    (said,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
+    assert said.startswith(
+        "HOLD: no model is admitted to advise. Version v2023.09.01, examined on 2023-09-01, was refused: its"
+    )
+    monkeypatch.setenv("BOURSOMATIC_LANGUAGE", "fr")
+    assert boursomatic("materialize", "recommendations", "2023-09-05", "US").exit_code == 0
+    (said,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
+    assert said.startswith(
+        "CONSERVER : aucun modèle n'est admis à conseiller. La version v2023.09.01, examinée le 2023-09-01, a été"
+        " refusée : son historique compte"
+    )
+    assert "HOLD" not in said
+
+
 HOLDS = {
     "as a row of HOLD has it": "stop_loss = NULL, take_profit = NULL",
     "with nothing that may be missing": "stop_loss = NULL, take_profit = NULL, expected_return_pct = NULL,"

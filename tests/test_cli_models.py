@@ -85,19 +85,21 @@ def test_who_spoke_at_a_past_moment_is_told(three: Engine) -> None:
     )
     assert told("live").startswith(f"{NAMES[2]} spoke at")
     assert told("live", "--at", "2020-01-01") == (
-        "nobody spoke at 2020-01-01 00:00:00 UTC: there was no version yet\n"
+        "no version spoke at 2020-01-01 00:00:00 UTC: there was none yet\n"
     )
 
 
-def test_why_nobody_spoke_is_told(migrated: Engine) -> None:
+def test_why_none_spoke_is_told(migrated: Engine) -> None:
     admit(good(), blind())
     said = told("live", "--at", "2023-10-15")
-    assert said.startswith("nobody spoke at 2023-10-15 00:00:00 UTC\n  withdrawn: decision about")
+    assert said.startswith(
+        "no version spoke at 2023-10-15 00:00:00 UTC, and HOLD was published\n  withdrawn: decision about"
+    )
     assert "shows no skill" in said
     answer = json.loads(told("live", "--at", "2023-10-15", "--json"))
     assert (answer["version"], answer["decision"]["kind"]) == (None, "withdrawn")
     assert json.loads(told("live", "--at", "2020-01-01", "--json"))["decision"] is None
-    assert "nobody speaks: Withdrawn" in boursomatic("status").output
+    assert f"none. {NAMES[1]}: Withdrawn, with the version that spoke" in boursomatic("status").output
 
 
 def test_a_person_promotes_and_rolls_back(three: Engine) -> None:
