@@ -67,6 +67,11 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
     return [_restore(part) for part in parts]
 
 
+def dates(market: str, asked: list[dt.date]) -> list[dt.date]:
+    """Those of some dates of a market whose bars are in the archive; restored ones are still there."""
+    return [date for date in asked if _file(market, date).exists()]
+
+
 def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
     query = text(
         "SELECT DISTINCT i.exchange, b.ts::date AS session FROM price_bars b"

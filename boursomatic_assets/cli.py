@@ -126,13 +126,16 @@ def bars(
     symbol: str, start: dt.date, end: dt.date | None, interval: str, known_at: dt.datetime | None, as_json: bool
 ) -> None:
     """Show an instrument's bars, as they are known now or were known at a past moment."""
-    from boursomatic_assets import migrate, views
+    from boursomatic_assets import migrate, views, views_bars
     from boursomatic_assets.database import engine
     from boursomatic_assets.partitions import newest_closed_date, partition_dates
 
     migrate.require_current(engine())
-    found = views.bars(symbol, partition_dates(start, end or newest_closed_date()), interval, known_at)
-    click.echo(views.as_json(found) if as_json else views.bars_as_table(found))
+    dates = partition_dates(start, end or newest_closed_date())
+    found = views_bars.bars(symbol, dates, interval, known_at)
+    click.echo(views.as_json(found) if as_json else views_bars.as_table(found))
+    if hint := views_bars.archived(symbol, dates, interval, found):
+        click.echo(f"not shown: {hint}", err=True)
 
 
 @main.command()

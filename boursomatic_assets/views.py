@@ -16,8 +16,6 @@ from boursomatic_assets.frames import polars_type
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
 from boursomatic_assets.performance import Figures, readable
-from boursomatic_assets.revisions import read_bars
-from boursomatic_assets.slices import slices_of
 
 _ADVICE: Table = Recommendation.__table__
 _INSTRUMENTS: Table = Instrument.__table__
@@ -80,19 +78,6 @@ def track_record(profile: str | None = None, market: str | None = None) -> Figur
     return found
 
 
-def bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime | None) -> pl.DataFrame:
-    """An instrument's bars on some dates, as they are known now or were known at a past moment.
-
-    Raises:
-        ValueError: it has none.
-    """
-    parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
-    found = pl.concat(read_bars(part, interval, known_at) for part in parts).filter(pl.col("symbol") == symbol)
-    if found.is_empty():
-        raise ValueError(f"no {interval} bars of {symbol!r} are known for that: `boursomatic backfill` loads bars")
-    return found
-
-
 def _fetch(statement: Select[Any]) -> pl.DataFrame:
     """The rows of a query, typed as their tables are: a column without any value has its type too."""
     types = {column.name: polars_type(column) for column in statement.selected_columns}
@@ -115,11 +100,6 @@ def as_table(advice: pl.DataFrame) -> str:
         version="version",
     )
     return as_text_table(shown)
-
-
-def bars_as_table(found: pl.DataFrame) -> str:
-    """Bars as a table; `known_from` is since when each is known so, in UTC."""
-    return as_text_table(found.with_columns(pl.col("ts", "known_from").dt.strftime("%Y-%m-%d %H:%M:%S")))
 
 
 def track_record_as_table(found: Figures) -> str:

@@ -1,6 +1,7 @@
 """15m bars: from vendors' files into `price_bars`, beside the daily ones, and after a month into the archive."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 from platform_of import execute, platform, rows
 from sqlalchemy import Engine
+from test_cli import boursomatic, refusal
 
 from boursomatic_assets import archive
 from boursomatic_assets.io_manager import PostgresIOManager
@@ -189,6 +191,24 @@ def test_old_quarters_move_to_the_archive_and_back(materialize: Materialize, mig
     assert pl.read_parquet(file, hive_partitioning=True)["symbol"].value_counts().rows() != []
     assert archive.restore("US", MONDAY, MONDAY) == [archive.Moved(moved.part, 52)]
     assert rows(migrated, HELD.replace("ts, c", "*")) == held
+
+
+def test_who_asks_for_archived_bars_is_told_where_they_are(materialize: Materialize) -> None:
+    materialize(MONDAY, quarters(MONDAY))
+    materialize(HALF_DAY, quarters(HALF_DAY))
+    asked = ("bars", "ACME", "--from", str(MONDAY), "--to", str(HALF_DAY), "--interval", "15m")
+    archive.retire(HALF_DAY)
+    shown = boursomatic(*asked, "--json")
+    assert {bar["ts"][:10] for bar in json.loads(shown.stdout)} == {str(HALF_DAY)}
+    where = "US sessions from 2024-06-10 to 2024-06-10 are archived"
+    restore = "restore --from 2024-06-10 --to 2024-06-10 --market US"
+    assert shown.stderr == f"not shown: {where}: `boursomatic {restore}` puts them back\n"
+    archive.retire(HALF_DAY + 2 * archive.RETENTION)
+    assert where.replace("to 2024-06-10", "to 2024-12-24") in refusal(boursomatic(*asked))
+    assert boursomatic(*restore.replace("to 2024-06-10", "to 2024-12-24").split()).exit_code == 0
+    restored = boursomatic(*asked)
+    assert (restored.exit_code, restored.stderr) == (0, "")
+    assert "archived" not in refusal(boursomatic("bars", "ACME", "--from", str(MONDAY), "--to", str(MONDAY)))
 
 
 def test_what_was_delivered_again_is_newer_than_what_was_archived(materialize: Materialize, home: Path) -> None:
