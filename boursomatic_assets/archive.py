@@ -58,8 +58,10 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
     """Put archived bars back into the table; they stay in the archive.
 
     Raises:
-        ValueError: nothing is archived for these dates.
+        ValueError: the range is empty, or nothing is archived for these dates.
     """
+    if start > end:
+        raise ValueError(f"the range is empty: {start} is after {end}")
     dates = [start + dt.timedelta(days=n) for n in range((end - start).days + 1)]
     parts = [Slice(market_named(market), (date,)) for date in dates if _file(market, date).exists()]
     if not parts:

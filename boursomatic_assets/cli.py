@@ -56,10 +56,7 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
 
     end = end or newest_closed_date()
     start = start or end - dt.timedelta(days=730)
-    names = tuple(assets.split(",")) if assets else runs.ASSETS
-    known = (*runs.ASSETS, *runs.INTRADAY)
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"there is no asset {unknown[0]!r}: choose from {', '.join(known)}")
+    names = _known([name.strip() for name in assets.split(",")]) if assets else runs.ASSETS
     _carry_out(runs.plan(names, [market] if market else list(MARKETS), partition_dates(start, end)))
 
 
@@ -74,10 +71,7 @@ def materialize(asset: str, date: dt.date, market: str) -> None:
     from boursomatic_assets import runs
     from boursomatic_assets.partitions import partition_dates
 
-    known = (*runs.ASSETS, *runs.INTRADAY)
-    if asset not in known:
-        raise ValueError(f"there is no asset {asset!r}: choose from {', '.join(known)}")
-    _carry_out(runs.plan((asset,), [market], partition_dates(date, date)))
+    _carry_out(runs.plan(_known([asset]), [market], partition_dates(date, date)))
 
 
 @main.command()
@@ -227,6 +221,16 @@ def _ready() -> None:
 
     migrate.require_current(engine())
     make_dagster_home()
+
+
+def _known(assets: list[str]) -> tuple[str, ...]:
+    """These assets, if there are assets of such names."""
+    from boursomatic_assets import runs
+
+    known = (*runs.ASSETS, *runs.INTRADAY)
+    if unknown := [repr(asset) for asset in assets if asset not in known]:
+        raise ValueError(f"there is no asset {' or '.join(unknown)}: choose from {', '.join(known)}")
+    return tuple(assets)
 
 
 def _carry_out(planned: list[Any]) -> None:

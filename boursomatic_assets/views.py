@@ -6,6 +6,7 @@ What belongs here: questions in SQL, answers as text. Kept elsewhere: options an
 import datetime as dt
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from sqlalchemy import Connection, Select, Table, select, text
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Select, Table, select, text
 from boursomatic_assets import computed, database, decisions, migrate, performance, rejections
 from boursomatic_assets.contracts import FILE_UNKNOWN
 from boursomatic_assets.frames import polars_type
-from boursomatic_assets.markets import MARKETS, market_named
+from boursomatic_assets.markets import MARKETS, Market, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
 from boursomatic_assets.performance import Figures, readable
 
@@ -147,14 +148,10 @@ def status() -> str:
         for table, rows in migrate.row_counts(database.engine()).items():
             lines.append(f"{table + ':':<18}{rows:>12,} rows")
         for market in MARKETS.values():
-            newest = connection.scalar(
-                text(
-                    "SELECT max(b.ts) FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
-                    " WHERE i.exchange = ANY(:exchanges)"
-                ),
-                {"exchanges": list(market.exchanges)},
-            )
-            lines.append(f"{market.name + ':':<18}newest session {newest.date() if newest else 'none'}")
+            quarters = _newest_session(connection, market, "15m")
+            told = f"newest session {_newest_session(connection, market, 'daily') or 'none'}"
+            told += f", with 15m bars {quarters}" if quarters else ""
+            lines.append(f"{market.name + ':':<18}{told}")
         lines.append(f"{'model:':<18}{_speaking(connection)}")
         reasons = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
         lines += [f"{'rejected:':<18}{market} {n:,} x {why}" for market, why, n in connection.execute(reasons)]
@@ -168,6 +165,18 @@ def status() -> str:
         ]
         lines += [f"{'stale:':<18}{one}" for one in stale]
     return "\n".join(lines)
+
+
+def _newest_session(connection: Connection, market: Market, interval: str) -> dt.date | None:
+    """The newest session with bars of an interval; an evening's 15m bars may be dated after midnight in UTC."""
+    query = text(
+        "SELECT max(b.ts) FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
+        " WHERE i.exchange = ANY(:exchanges) AND b.interval = :interval"
+    )
+    newest = connection.scalar(query, {"exchanges": list(market.exchanges), "interval": interval})
+    if newest is None or interval == "daily":
+        return newest and newest.date()
+    return newest.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(market.timezone)).date()
 
 
 def _speaking(connection: Connection) -> str:

@@ -61,6 +61,9 @@ UNCHANGED = {
     "materialize features yesterday US": "is no date: write YYYY-MM-DD",
     f"backfill --from {DAY} --to {DAY} --assets features,prices": "there is no asset 'prices'",
     f"backfill --from {DAY} --to 2024-02-27": "the range is empty: 2024-02-28 is after 2024-02-27",
+    f"restore --from {DAY} --to 2024-02-27 --market US": "the range is empty: 2024-02-28 is after 2024-02-27",
+    f"backfill --from {DAY} --to {DAY} --assets bars,features,x": "there is no asset 'bars' or 'x': choose from",
+    f"backfill --from {DAY} --to {DAY} --assets features,": "there is no asset '': choose from instruments,",
     "backfill --from 1999-12-31 --to 2024-02-28": "is before the first partition",
     "backfill --from 2024-02-28 --to 2999-01-04": "is in the future",
     "backfill --market MARS": "'MARS' is not one of",
@@ -199,6 +202,14 @@ def test_one_partition_is_computed(dagster_home: Engine) -> None:
     assert len(rows(dagster_home, f"SELECT FROM features WHERE ts = '{DAY}'")) == INSTRUMENTS
 
 
+def test_assets_may_be_listed_with_spaces(dagster_home: Engine) -> None:
+    result = boursomatic(
+        "backfill", "--from", DAY, "--to", DAY, "--market", "US", "--assets", "price_bars, features"
+    )
+    assert result.exit_code == 0, result.output
+    assert "[1/1] price_bars, features " in result.output
+
+
 def test_json_is_what_the_table_holds(filled: Engine) -> None:
     shown = json.loads(boursomatic("recommendations", "--json").stdout)
     active = rows(
@@ -316,6 +327,18 @@ def test_status_says_what_is_there(filled: Engine) -> None:
     assert said["model"] == "v2024.02.01"
     assert said["price_bars"] == f"{INSTRUMENTS * 588:,} rows"
     assert said["pending"] == "nothing"
+
+
+def test_status_tells_the_newest_session_of_15m_bars_too(filled: Engine) -> None:
+    """That of an evening's last bar, which is dated 2024-02-29 00:45, is the session of the 28th."""
+    execute(
+        filled,
+        "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval) SELECT gen_random_uuid(), id,"
+        " '2024-02-29 00:45', 1, 1, 1, 1, 1, '15m' FROM instruments WHERE exchange = 'NYSE' LIMIT 1",
+    )
+    said = boursomatic("status").output.splitlines()
+    assert "US:               newest session 2024-02-29, with 15m bars 2024-02-28" in said
+    assert "EURONEXT:         newest session 2024-02-29" in said
 
 
 def test_a_file_that_cannot_be_understood_is_told_by_name(
