@@ -199,9 +199,10 @@ def doctor() -> None:
 @one_line_errors
 def dev(port: int) -> None:
     """Open the Dagster UI, with its daemon, on 127.0.0.1."""
-    from boursomatic_assets import migrate
+    from boursomatic_assets import migrate, settings
     from boursomatic_assets.dagster_storage import CONFIG
 
+    settings.require_sound()
     migrate.upgrade()
     make_dagster_home()
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
@@ -215,10 +216,11 @@ main.add_command(models)
 
 
 def _ready() -> None:
-    """Refuse to start a run on a schema that is not this code's."""
-    from boursomatic_assets import migrate
+    """Refuse to start a run with settings that cannot be meant, or on a schema that is not this code's."""
+    from boursomatic_assets import migrate, settings
     from boursomatic_assets.database import engine
 
+    settings.require_sound()
     migrate.require_current(engine())
     make_dagster_home()
 

@@ -22,6 +22,9 @@ MOMENT = click.DateTime(
 )
 """A past moment, in UTC, to the second or less."""
 
+SEED = click.IntRange(0, 2**32 - 1)
+"""What every generator of random numbers takes."""
+
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Turn what a user can mend into one line on stderr and exit code 1."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boursomatic_assets.cli_db import one_line_errors
+from boursomatic_assets.cli_db import SEED, one_line_errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +35,7 @@ def features() -> None:
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that both commands share."""
     for option in (
-        click.option("--seed", default=0, show_default=True, help="Which instruments and dates are drawn."),
+        click.option("--seed", type=SEED, default=0, show_default=True, help="Draws instruments and dates."),
         click.option("--cuts", type=click.IntRange(1), default=10, show_default=True, help="How many dates."),
         click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default."),
         click.option("--from", "start", type=DATE, help="First date; two years before the last by default."),

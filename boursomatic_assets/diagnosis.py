@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from boursomatic_assets import database, migrate
+from boursomatic_assets import database, migrate, settings
 from boursomatic_assets.sources import open_source
 
 ENOUGH_DISK = 1 << 30
@@ -39,6 +39,11 @@ def _python() -> str:
     return platform.python_version()
 
 
+def _settings() -> str:
+    settings.require_sound()
+    return "each can be meant"
+
+
 def _server() -> str:
     with database.engine().connect() as connection:
         version, zone = connection.execute(text("SELECT version(), current_setting('TimeZone')")).one()
@@ -63,9 +68,8 @@ def _dagster() -> str:
 
 
 def _source() -> str:
-    kind = os.environ.get("BOURSOMATIC_SOURCE", "simulated")
-    found = open_source(kind, os.environ.get("BOURSOMATIC_FILES")).instruments()
-    return f"{kind}: {found.height} instruments"
+    found = open_source(settings.source(), settings.files(), settings.simulated_instruments()).instruments()
+    return f"{settings.source()}: {found.height} instruments"
 
 
 def _model() -> str:
@@ -88,6 +92,7 @@ def _disk() -> str:
 
 _SUBJECTS: dict[str, Callable[[], str]] = {
     "python": _python,
+    "settings": _settings,
     "disk": _disk,
     "database": _server,
     "schema": _schema,

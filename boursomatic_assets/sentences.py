@@ -1,6 +1,6 @@
 """Sentences: what a justification says, in English and French.
 
-What belongs here: whole sentences with named places, one set for each language, and the setting that chooses.
+What belongs here: whole sentences with named places, one set for each language.
 Kept elsewhere: what features are called (`words.py`), what is put into the places (`justification.py`), what makes
 a version fail its gate (`learning/gate.py`).
 """
@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from boursomatic_assets.words import LANGUAGES
-
-SETTING = "BOURSOMATIC_LANGUAGE"
-"""The environment variable that chooses one of LANGUAGES."""
 
 FIGURES = {"rank_ic": ".4f", "rank_ic_t": ".2f", "log_loss": ".6f", "log_loss_no_skill": ".6f"}
 """How the figures of a flaw are written; others with the digits that they have."""
@@ -148,5 +145,5 @@ def sentences(language: str) -> Sentences:
         ValueError: There is no such language.
     """
     if language not in SENTENCES:
-        raise ValueError(f"there is no language {language!r}: set {SETTING} to {' or '.join(LANGUAGES)}")
+        raise ValueError(f"there is no language {language!r}: choose {' or '.join(LANGUAGES)}")
     return SENTENCES[language]

@@ -173,7 +173,9 @@ def _newest_session(connection: Connection, market: Market, interval: str) -> dt
         "SELECT max(b.ts) FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
         " WHERE i.exchange = ANY(:exchanges) AND b.interval = :interval"
     )
-    newest: dt.datetime | None = connection.scalar(query, {"exchanges": list(market.exchanges), "interval": interval})
+    newest: dt.datetime | None = connection.scalar(
+        query, {"exchanges": list(market.exchanges), "interval": interval}
+    )
     if newest is not None and interval != "daily":
         newest = newest.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(market.timezone))
     return newest.date() if newest else None

@@ -275,5 +275,5 @@ def test_both_languages_say_the_same_things() -> None:
 
 
 def test_an_unknown_language_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^there is no language 'de': set BOURSOMATIC_LANGUAGE to en or fr$"):
+    with pytest.raises(ValueError, match=r"^there is no language 'de': choose en or fr$"):
         advice(BUY, language="de")

@@ -1,14 +1,13 @@
 """The asset `recommendations`: what is advised."""
 
 import datetime as dt
-import os
 from dataclasses import dataclass
 from itertools import groupby
 
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets import registry
+from boursomatic_assets import registry, settings
 from boursomatic_assets.additional import unpacked
 from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
 from boursomatic_assets.decisions import Decided, Version
@@ -18,7 +17,7 @@ from boursomatic_assets.learning.prediction import predict
 from boursomatic_assets.models import Recommendation
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.sentences import SETTING, sentences
+from boursomatic_assets.sentences import sentences
 from boursomatic_assets.signals import advise
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.tables import GRAINS, Reader
@@ -45,7 +44,7 @@ def recommendations(context: dg.AssetExecutionContext, features: Reader, price_b
     stays. Active is the newest session's current row of each instrument and profile. BOURSOMATIC_LANGUAGE (en or
     fr) is the language of the justifications.
     """
-    language = sentences(os.environ.get(SETTING, "en")).code
+    language = settings.language()
 
     def advised(part: Slice) -> pl.DataFrame:
         rows, bars = unpacked(features(part)), price_bars(part)
