@@ -11,30 +11,10 @@ from typing import Any
 
 import click
 
-from boursomatic_assets.cli_db import MOMENT, db, make_dagster_home, one_line_errors
+from boursomatic_assets.cli_db import db, make_dagster_home
 from boursomatic_assets.cli_features import features
 from boursomatic_assets.cli_models import models
-
-MARKETS = ("US", "EURONEXT")
-PROFILES = ("conservative", "moderate", "aggressive")
-
-
-class Date(click.ParamType[dt.date]):
-    """An ISO date."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
-        """Read YYYY-MM-DD and nothing else."""
-        if isinstance(value, dt.date):
-            return value
-        try:
-            return dt.datetime.strptime(value, "%Y-%m-%d").date()
-        except ValueError:
-            self.fail(f"{value!r} is no date: write YYYY-MM-DD", param, ctx)
-
-
-DATE = Date()
+from boursomatic_assets.cli_options import DATE, MARKETS, MOMENT, PROFILES, one_line_errors
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

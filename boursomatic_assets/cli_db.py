@@ -1,44 +1,16 @@
 """`boursomatic db`: the database's schema, its address, its shell.
 
-What belongs here: these commands' words and options, and how every command reports what a user can mend.
+What belongs here: these commands' words and options, and Dagster's home, which every run needs.
 Kept elsewhere: what they do (`migrate.py`, `database.py`, `embedded.py`).
 """
 
 import importlib.util
 import os
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
-MOMENT = click.DateTime(
-    [
-        f"%Y-%m-%d{clock}"
-        for clock in ("", "T%H:%M", " %H:%M", "T%H:%M:%S", " %H:%M:%S", "T%H:%M:%S.%f", " %H:%M:%S.%f")
-    ]
-)
-"""A past moment, in UTC, to the second or less."""
-
-SEED = click.IntRange(0, 2**32 - 1)
-"""What every generator of random numbers takes."""
-
-
-def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what a user can mend into one line on stderr and exit code 1."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except (ValueError, RuntimeError, OSError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            click.echo(f"error: {reason}", err=True)
-            sys.exit(1)
-
-    return wrapped
+from boursomatic_assets.cli_options import one_line_errors
 
 
 @click.group()

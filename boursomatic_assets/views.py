@@ -9,9 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from sqlalchemy import Connection, Select, Table, select, text
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, text
 
-from boursomatic_assets import computed, database, decisions, migrate, performance, rejections
+from boursomatic_assets import computed, database, decisions, migrate, performance, rejections, settings
 from boursomatic_assets.contracts import FILE_UNKNOWN
 from boursomatic_assets.frames import polars_type
 from boursomatic_assets.markets import MARKETS, Market, market_named
@@ -35,6 +35,7 @@ def recommendations(
         ValueError: there is no such symbol, or nothing was advised for what is asked.
     """
     r, i, m = _ADVICE.c, _INSTRUMENTS.c, _VERSIONS.c
+    asked = _asked_for(profile, market, symbol)
     statement = (
         select(
             i.symbol, i.exchange, r.profile, r.label, r.confidence, r.expected_return_pct, r.horizon_days,
@@ -42,26 +43,58 @@ def recommendations(
         )
         .join_from(_ADVICE, _INSTRUMENTS, r.instrument_id == i.id)
         .join(_VERSIONS, r.model_version_id == m.id)
+        .where(*asked)
         .order_by(i.exchange, i.symbol, r.profile)
     )  # fmt: skip
-    if date:
+    if date is None:
+        advice = _fetch(statement.where(r.is_active))
+    else:
         day = dt.datetime.combine(date, dt.time())
         within = (r.as_of >= day) & (r.as_of < day + dt.timedelta(days=1))
-        statement = statement.where(r.superseded_at.is_(None), within)
-    else:
-        statement = statement.where(r.is_active)
-    if profile:
-        statement = statement.where(r.profile == profile)
-    if market:
-        statement = statement.where(i.exchange.in_(market_named(market).exchanges))
-    if symbol:
-        if _fetch(select(i.symbol).where(i.symbol == symbol)).is_empty():
-            raise ValueError(f"there is no instrument {symbol!r}: `boursomatic recommendations` lists them")
-        statement = statement.where(i.symbol == symbol)
-    advice = _fetch(statement)
+        advice = _fetch(statement.where(r.superseded_at.is_(None), within))
     if advice.is_empty():
-        raise ValueError("nothing is advised for that: run `boursomatic backfill` over its sessions first")
+        why = "nothing is advised for that" if date is None else _why_not(date, market)
+        near = None if date is None else _nearest(date, asked)
+        todo = f"the nearest session with advice is {near}" if near else "`boursomatic backfill` makes advice"
+        raise ValueError(f"{why}: {todo}")
     return advice
+
+
+def _asked_for(profile: str | None, market: str | None, symbol: str | None) -> list[ColumnElement[bool]]:
+    """What advice is narrowed to, as conditions."""
+    r, i = _ADVICE.c, _INSTRUMENTS.c
+    if symbol and _fetch(select(i.symbol).where(i.symbol == symbol)).is_empty():
+        raise ValueError(f"there is no instrument {symbol!r}: `boursomatic recommendations` lists them")
+    exchanges = market_named(market).exchanges if market else ()
+    narrowed = ((profile, r.profile == profile), (market, i.exchange.in_(exchanges)), (symbol, i.symbol == symbol))
+    return [condition for given, condition in narrowed if given]
+
+
+def _why_not(date: dt.date, market: str | None) -> str:
+    """Why nothing is advised on a date, as far as the calendar knows."""
+    asked = [market_named(market)] if market else list(MARKETS.values())
+    if date > dt.datetime.now(dt.UTC).date():
+        return f"{date} is in the future"
+    if date < settings.start():
+        return f"{date} is before the first partition, {settings.start()}"
+    if not any(one.is_session(date) for one in asked):
+        return f"{date} is no session of {' or '.join(one.name for one in asked)}"
+    return f"nothing was advised for that on {date}"
+
+
+def _nearest(date: dt.date, asked: list[ColumnElement[bool]]) -> dt.date | None:
+    """The session nearest to a date that has such advice, the earlier of two; None if there is none."""
+    r = _ADVICE.c
+    distance = func.abs(func.extract("epoch", r.as_of - dt.datetime.combine(date, dt.time(12))))
+    sessions = (
+        select(r.as_of)
+        .join_from(_ADVICE, _INSTRUMENTS, r.instrument_id == _INSTRUMENTS.c.id)
+        .where(r.superseded_at.is_(None), *asked)
+        .order_by(distance)
+        .limit(1)
+    )
+    found = _fetch(sessions)["as_of"]
+    return None if found.is_empty() else found.dt.date()[0]
 
 
 def track_record(profile: str | None = None, market: str | None = None) -> Figures:

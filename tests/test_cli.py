@@ -41,6 +41,7 @@ def dagster_home(filled: Engine, dagster_instance: object, monkeypatch: pytest.M
     return filled
 
 
+NEAREST = "the nearest session with advice is"
 UNCHANGED = {
     "recommendations --symbol NOPE": "there is no instrument 'NOPE'",
     f"bars NOPE --from {DAY}": "no daily bars of 'NOPE' are known for that",
@@ -49,7 +50,11 @@ UNCHANGED = {
     "reload NOPE": "'NOPE' has no bars",
     "recommendations --market MARS": "'MARS' is not one of",
     "recommendations --profile reckless": "'reckless' is not one of",
-    "recommendations --date 2023-03-15": "nothing is advised for that",
+    "recommendations --date 2023-03-15": f"nothing was advised for that on 2023-03-15: {NEAREST} 2023-08-01",
+    "recommendations --date 2024-01-15 --market US": f"2024-01-15 is no session of US: {NEAREST} 2024-01-16",
+    "recommendations --date 2023-12-25": f"2023-12-25 is no session of US or EURONEXT: {NEAREST} 2023-12-26",
+    "recommendations --date 2999-01-04": f"2999-01-04 is in the future: {NEAREST} 2024-02-29",
+    "recommendations --date 1999-12-31": f"is before the first partition, 2000-01-03: {NEAREST} 2023-08-01",
     "recommendations --date 15/03/2024": "is no date: write YYYY-MM-DD",
     "recommendations --date 2024-02-30": "is no date: write YYYY-MM-DD",
     f"materialize prices {DAY} US": "there is no asset 'prices': choose from",
@@ -313,6 +318,11 @@ def test_a_track_record_whose_outcomes_are_not_known_is_shown(filled: Engine) ->
     assert "| moderate       HOLD " in result.output
     assert "calibration error" not in result.output
     assert json.loads(boursomatic("track-record", "--json").stdout)["bins"] == []
+
+
+def test_without_any_advice_it_is_said_what_to_do(migrated: Engine) -> None:
+    for date in ((), ("--date", DAY)):
+        assert "`boursomatic backfill` makes advice" in refusal(boursomatic("recommendations", *date))
 
 
 def test_without_a_track_record_it_is_said_what_to_do(migrated: Engine) -> None:

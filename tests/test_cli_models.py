@@ -162,7 +162,10 @@ def test_a_search_reads_the_stored_history_and_changes_nothing(filled: Engine) -
 
 @pytest.mark.parametrize(
     ("until", "said"),
-    [("2023-05-02", "nothing was scored and known before 2023-05-02"), ("soon", "'soon' does not match")],
+    [
+        ("2023-05-02", "nothing was scored and known before 2023-05-02"),
+        ("soon", "'soon' is no date: write YYYY-MM-DD"),
+    ],
 )
 def test_a_date_that_cannot_be_searched_until_is_refused(filled: Engine, until: str, said: str) -> None:
     assert said in refusal(boursomatic("models", "search", "--until", until))
