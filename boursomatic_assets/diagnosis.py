@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from boursomatic_assets import database, migrate, settings
+from boursomatic_assets import database, embedded_place, migrate, settings
 from boursomatic_assets.sources import open_source
 
 ENOUGH_DISK = 1 << 30
@@ -84,17 +84,23 @@ def _model() -> str:
 
 
 def _disk() -> str:
-    free = shutil.disk_usage(database.home()).free
-    if free < ENOUGH_DISK:
-        raise RuntimeError(f"only {free >> 20} MiB are free in {database.home()}: make room")
-    return f"{free >> 30} GiB free in {database.home()}"
+    """Of the home folder, and of the embedded database where that lies elsewhere, as root's does."""
+    home = database.home()
+    cluster = embedded_place.find(home).folder
+    elsewhere = cluster.exists() and not cluster.is_relative_to(home.resolve())
+    places = (home, cluster) if elsewhere and not os.environ.get("DATABASE_URL") else (home,)
+    for place in places:
+        if (free := shutil.disk_usage(place).free) < ENOUGH_DISK:
+            raise RuntimeError(f"only {free >> 20} MiB are free in {place}: make room")
+    told = (f"{shutil.disk_usage(place).free >> 30} GiB free in {place}" for place in places)
+    return ", and for the database ".join(told)
 
 
 _SUBJECTS: dict[str, Callable[[], str]] = {
     "python": _python,
     "settings": _settings,
-    "disk": _disk,
     "database": _server,
+    "disk": _disk,
     "schema": _schema,
     "dagster storage": _dagster,
     "source of bars": _source,
