@@ -37,7 +37,11 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
     end = end or newest_closed_date()
     start = start or end - dt.timedelta(days=730)
     names = _known([name.strip() for name in assets.split(",")]) if assets else runs.ASSETS
-    _carry_out(runs.plan(names, [market] if market else list(MARKETS), partition_dates(start, end)))
+    markets, dates = [market] if market else list(MARKETS), partition_dates(start, end)
+    planned = runs.plan(names, markets, dates)
+    if warning := runs.alone(names, markets, dates):
+        click.echo(f"warning: {warning}", err=True)
+    _carry_out(planned)
 
 
 @main.command()

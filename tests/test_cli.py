@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from platform_of import INSTRUMENTS, contents, execute, rows
 from sqlalchemy import Engine, make_url
 
-from boursomatic_assets import runs, slices
+from boursomatic_assets import diagnosis, runs, slices
 from boursomatic_assets.cli import main
 
 SECRET = "s3cret-p4ss"
@@ -213,6 +213,19 @@ def test_assets_may_be_listed_with_spaces(dagster_home: Engine) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "[1/1] price_bars, features " in result.output
+
+
+def test_who_loads_one_market_alone_is_told_once_that_models_learn_from_both(dagster_home: Engine) -> None:
+    asked = ("backfill", "--from", "2024-02-27", "--to", DAY, "--market", "US")
+    assert boursomatic(*asked, "--assets", "model_versions").stderr == ""
+    execute(dagster_home, "DELETE FROM computed_sessions WHERE asset = 'features' AND market = 'EURONEXT'")
+    (warning,) = boursomatic(*asked, "--assets", "model_versions").stderr.splitlines()
+    assert warning.startswith("warning: EURONEXT has features on 0 of its 2 sessions in this range")
+    assert (
+        "boursomatic backfill --market EURONEXT --assets instruments,price_bars,features --from 2024-02-27"
+        in warning
+    )
+    assert boursomatic(*asked, "--assets", "features").stderr == ""
 
 
 def test_json_is_what_the_table_holds(filled: Engine) -> None:
@@ -419,6 +432,18 @@ def test_doctor_finds_a_sound_platform_sound(dagster_home: Engine) -> None:
     assert result.exit_code == 0, result.output
     assert "FAIL" not in result.output
     assert "v2024.02.01, its file is intact" in result.output
+
+
+def test_doctor_shows_the_disk_of_the_embedded_database(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's database may lie elsewhere: PostgreSQL refuses to run as root."""
+    (tmp_path / "elsewhere").mkdir()
+    (home / "postgres").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(diagnosis, "_SUBJECTS", {"disk": diagnosis._SUBJECTS["disk"]})
+    assert f" GiB free in {tmp_path}/elsewhere" in boursomatic("doctor").output
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ann@host/boursomatic")
+    assert "elsewhere" not in boursomatic("doctor").output
 
 
 def test_doctor_names_each_thing_that_is_wrong(
