@@ -189,6 +189,9 @@ def dev(port: int) -> None:
     settings.require_sound()
     migrate.upgrade()
     make_dagster_home()
+    settings.make_paths_absolute()
+    os.chdir(os.environ["DAGSTER_HOME"])  # elsewhere it may find another dagster.yaml, and warn of it
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
     workspace = str(CONFIG.parent / "workspace.yaml")
     os.execv(dagster, [dagster, "dev", "-h", "127.0.0.1", "-p", str(port), "-w", workspace])

@@ -89,6 +89,13 @@ ALL: tuple[Callable[[], object], ...] = (
 )
 
 
+def make_paths_absolute() -> None:
+    """Let this process and its children find the folders that are set, whatever folder they work in."""
+    for name in ("BOURSOMATIC_HOME", "BOURSOMATIC_FILES", "BOURSOMATIC_ARCHIVE"):
+        if text := os.environ.get(name):
+            os.environ[name] = str(Path(text).expanduser().absolute())
+
+
 def require_sound() -> None:
     """Read every setting that may be wrong, before any work is done.
 

@@ -1,9 +1,12 @@
 """Settings: what cannot be meant is refused by name, with what may be set, before any work is done."""
 
 import datetime as dt
+import logging
+import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 from test_cli import boursomatic, refusal
 
 from boursomatic_assets import settings
@@ -67,3 +70,36 @@ def test_what_is_not_set_or_empty_has_its_default(monkeypatch: pytest.MonkeyPatc
     assert (settings.language(), settings.start()) == ("en", dt.date(2000, 1, 3))
     assert (settings.simulated_instruments(), settings.extended_hours()) == (24, False)
     settings.require_sound()
+
+
+def test_folders_that_are_set_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_FILES", "bars")
+    monkeypatch.setenv("BOURSOMATIC_ARCHIVE", "~/archive")
+    monkeypatch.chdir(tmp_path)
+    settings.make_paths_absolute()
+    assert os.environ["BOURSOMATIC_FILES"] == f"{tmp_path}/bars"
+    assert os.environ["BOURSOMATIC_ARCHIVE"] == str(Path.home() / "archive")
+
+
+def test_the_ui_is_started_where_nothing_is_to_be_warned_of(
+    migrated: Engine, dagster_instance: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster warns of every `dagster.yaml` that lies where it is started, and is not the instance's."""
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
+    monkeypatch.setenv("PYTHONWARNINGS", "default")
+    monkeypatch.delenv("PYTHONWARNINGS")
+    monkeypatch.chdir(tmp_path)
+    assert boursomatic("dev", "--port", "3999").exit_code == 0
+    assert Path.cwd() == Path(os.environ["DAGSTER_HOME"])
+    assert Path(started[0][-1]).is_absolute()
+    assert os.environ["PYTHONWARNINGS"] == "ignore:Function `dev_command` is superseded"
+
+
+def test_the_daemons_first_start_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    from boursomatic_assets import dagster_storage  # noqa: F401 - as the daemon has it
+
+    logger = logging.getLogger("dagster.daemon.EventLogConsumerDaemon")
+    logger.warning("No cursor for event type RUN_FAILURE, ignoring older events")
+    logger.warning("the server is gone")
+    assert [record.message for record in caplog.records] == ["the server is gone"]
