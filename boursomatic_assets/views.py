@@ -179,7 +179,7 @@ def status() -> str:
     lines = [migrate.status()]
     with database.engine().connect() as connection:
         for table, rows in migrate.row_counts(database.engine()).items():
-            lines.append(f"{table + ':':<18}{rows:>12,} rows")
+            lines.append(f"{table + ':':<22}{rows:>12,} rows")
         for market in MARKETS.values():
             quarters = _newest_session(connection, market, "15m")
             told = f"newest session {_newest_session(connection, market, 'daily') or 'none'}"
