@@ -56,8 +56,10 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
     A bar that is in the table is newer, and stays as it is. Returns how many bars of each session came back.
 
     Raises:
-        ValueError: nothing is archived for these dates.
+        ValueError: the range is empty, or nothing is archived for these dates.
     """
+    if start > end:
+        raise ValueError(f"the range is empty: {start} is after {end}")
     dates = (start + dt.timedelta(days=n) for n in range((end - start).days + 1))
     parts = [one for date in dates for one in archived.sessions(Slice(market_named(market), (date,)))]
     if not parts:

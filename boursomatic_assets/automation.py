@@ -34,7 +34,7 @@ market_session_15m = dg.define_asset_job(
     description="The 15m bars of one session of one market, with their instruments and checks.",
 )
 archive_15m = dg.define_asset_job(
-    "archive_15m_bars", selection=ARCHIVE, description="Move 15m bars that are older than 30 days to Parquet."
+    "archive_15m_bars", selection=ARCHIVE, description="15m bars that are older than 30 days, moved to Parquet."
 )
 accounts = dg.define_asset_job(
     "accounts",
@@ -45,12 +45,15 @@ jobs = [market_session, market_session_15m, archive_15m, accounts]
 
 
 def _schedule(market: Market, job: Any, suffix: str) -> dg.ScheduleDefinition:
+    minute, hour = AFTER_CLOSE[market.name].split()[:2]
+
     @dg.schedule(
         name=f"{market.name.lower()}_{suffix}",
         job=job,
         cron_schedule=AFTER_CLOSE[market.name],
         execution_timezone=market.timezone,
-        description=f"Every {market.name} session, after its close; holidays are skipped.",
+        description=f"Monday to Friday at {hour:0>2}:{minute:0>2}, {market.timezone}, 90 minutes after a regular"
+        f" close of {market.name}; holidays are skipped. {job.description}",
     )
     def after_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         session = context.scheduled_execution_time.astimezone(ZoneInfo(market.timezone)).date()
@@ -65,6 +68,17 @@ def _schedule(market: Market, job: Any, suffix: str) -> dg.ScheduleDefinition:
 schedules = [
     *(_schedule(market, market_session, "after_close") for market in MARKETS.values()),
     *(_schedule(market, market_session_15m, "15m_after_close") for market in MARKETS.values()),
-    dg.ScheduleDefinition(job=archive_15m, cron_schedule=ARCHIVING),
-    dg.ScheduleDefinition(job=accounts, cron_schedule=NIGHTLY),
+    dg.ScheduleDefinition(
+        job=archive_15m,
+        cron_schedule=ARCHIVING,
+        execution_timezone="UTC",
+        description="Every day at 03:30, UTC. 15m bars that are older than 30 days move to Parquet files;"
+        " `boursomatic restore` puts them back.",
+    ),
+    dg.ScheduleDefinition(
+        job=accounts,
+        cron_schedule=NIGHTLY,
+        execution_timezone="UTC",
+        description="Every day at 04:00, UTC. Accounts, which no run here writes, are checked.",
+    ),
 ]

@@ -11,30 +11,10 @@ from typing import Any
 
 import click
 
-from boursomatic_assets.cli_db import MOMENT, db, make_dagster_home, one_line_errors
+from boursomatic_assets.cli_db import db, make_dagster_home
 from boursomatic_assets.cli_features import features
 from boursomatic_assets.cli_models import models
-
-MARKETS = ("US", "EURONEXT")
-PROFILES = ("conservative", "moderate", "aggressive")
-
-
-class Date(click.ParamType[dt.date]):
-    """An ISO date."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
-        """Read YYYY-MM-DD and nothing else."""
-        if isinstance(value, dt.date):
-            return value
-        try:
-            return dt.datetime.strptime(value, "%Y-%m-%d").date()
-        except ValueError:
-            self.fail(f"{value!r} is no date: write YYYY-MM-DD", param, ctx)
-
-
-DATE = Date()
+from boursomatic_assets.cli_options import DATE, MARKETS, MOMENT, PROFILES, one_line_errors
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,10 +36,12 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
 
     end = end or newest_closed_date()
     start = start or end - dt.timedelta(days=730)
-    names = tuple(assets.split(",")) if assets else runs.ASSETS
-    if unknown := sorted(set(names) - set(runs.KNOWN)):
-        raise ValueError(f"there is no asset {unknown[0]!r}: choose from {', '.join(runs.KNOWN)}")
-    _carry_out(runs.plan(names, [market] if market else list(MARKETS), partition_dates(start, end)))
+    names = _known([name.strip() for name in assets.split(",")]) if assets else runs.ASSETS
+    markets, dates = [market] if market else list(MARKETS), partition_dates(start, end)
+    planned = runs.plan(names, markets, dates)
+    if warning := runs.alone(names, markets, dates):
+        click.echo(f"warning: {warning}", err=True)
+    _carry_out(planned)
 
 
 @main.command()
@@ -73,9 +55,7 @@ def materialize(asset: str, date: dt.date, market: str) -> None:
     from boursomatic_assets import runs
     from boursomatic_assets.partitions import partition_dates
 
-    if asset not in runs.KNOWN:
-        raise ValueError(f"there is no asset {asset!r}: choose from {', '.join(runs.KNOWN)}")
-    _carry_out(runs.plan((asset,), [market], partition_dates(date, date)))
+    _carry_out(runs.plan(_known([asset]), [market], partition_dates(date, date)))
 
 
 @main.command()
@@ -124,13 +104,14 @@ def bars(
     symbol: str, start: dt.date, end: dt.date | None, interval: str, known_at: dt.datetime | None, as_json: bool
 ) -> None:
     """Show an instrument's bars, as they are known now or were known at a past moment."""
-    from boursomatic_assets import migrate, views
+    from boursomatic_assets import migrate, views, views_bars
     from boursomatic_assets.database import engine
     from boursomatic_assets.partitions import newest_closed_date, partition_dates
 
     migrate.require_current(engine())
-    found = views.bars(symbol, partition_dates(start, end or newest_closed_date()), interval, known_at)
-    click.echo(views.as_json(found) if as_json else views.bars_as_table(found))
+    dates = partition_dates(start, end or newest_closed_date())
+    found = views_bars.bars(symbol, dates, interval, known_at)
+    click.echo(views.as_json(found) if as_json else views_bars.as_table(found))
 
 
 @main.command()
@@ -200,11 +181,15 @@ def doctor() -> None:
 @one_line_errors
 def dev(port: int) -> None:
     """Open the Dagster UI, with its daemon, on 127.0.0.1."""
-    from boursomatic_assets import migrate
+    from boursomatic_assets import migrate, settings
     from boursomatic_assets.dagster_storage import CONFIG
 
+    settings.require_sound()
     migrate.upgrade()
     make_dagster_home()
+    settings.make_paths_absolute()
+    os.chdir(os.environ["DAGSTER_HOME"])  # elsewhere it may find another dagster.yaml, and warn of it
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
     workspace = str(CONFIG.parent / "workspace.yaml")
     os.execv(dagster, [dagster, "dev", "-h", "127.0.0.1", "-p", str(port), "-w", workspace])
@@ -216,12 +201,22 @@ main.add_command(models)
 
 
 def _ready() -> None:
-    """Refuse to start a run on a schema that is not this code's."""
-    from boursomatic_assets import migrate
+    """Refuse to start a run with settings that cannot be meant, or on a schema that is not this code's."""
+    from boursomatic_assets import migrate, settings
     from boursomatic_assets.database import engine
 
+    settings.require_sound()
     migrate.require_current(engine())
     make_dagster_home()
+
+
+def _known(assets: list[str]) -> tuple[str, ...]:
+    """These assets, if there are assets of such names."""
+    from boursomatic_assets import runs
+
+    if unknown := [repr(asset) for asset in assets if asset not in runs.KNOWN]:
+        raise ValueError(f"there is no asset {' or '.join(unknown)}: choose from {', '.join(runs.KNOWN)}")
+    return tuple(assets)
 
 
 def _carry_out(planned: list[Any]) -> None:

@@ -1,53 +1,16 @@
 """`boursomatic db`: the database's schema, its address, its shell.
 
-What belongs here: these commands' words and options, and how every command reports what a user can mend.
+What belongs here: these commands' words and options, and Dagster's home, which every run needs.
 Kept elsewhere: what they do (`migrate.py`, `database.py`, `embedded.py`).
 """
 
 import importlib.util
 import os
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
-MOMENT = click.DateTime(
-    [
-        f"%Y-%m-%d{clock}"
-        for clock in ("", "T%H:%M", " %H:%M", "T%H:%M:%S", " %H:%M:%S", "T%H:%M:%S.%f", " %H:%M:%S.%f")
-    ]
-)
-"""A past moment, in UTC, to the second or less."""
-
-
-def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what a user can mend into one line on stderr and exit code 1."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except Exception as error:
-            reason = _reason(error)
-            if reason is None:
-                raise
-            click.echo(f"error: {reason}", err=True)
-            sys.exit(1)
-
-    return wrapped
-
-
-def _reason(error: Exception) -> str | None:
-    """Why a command failed, in one line; None if it is the code that must be mended."""
-    from boursomatic_assets import refusals
-
-    said = refusals.said(error)
-    if said is None and isinstance(error, (ValueError, RuntimeError, OSError)):
-        return (str(error) or type(error).__name__).splitlines()[0]
-    return said
+from boursomatic_assets.cli_options import one_line_errors
 
 
 @click.group()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boursomatic_assets.cli_db import one_line_errors
+from boursomatic_assets.cli_options import DATE, MARKETS, SEED, one_line_errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 MOST = 50
 """Instruments that are read; which, the seed decides. A wrong formula is wrong for all of them."""
-
-DATE = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group()
@@ -35,11 +33,11 @@ def features() -> None:
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that both commands share."""
     for option in (
-        click.option("--seed", default=0, show_default=True, help="Which instruments and dates are drawn."),
+        click.option("--seed", type=SEED, default=0, show_default=True, help="Draws instruments and dates."),
         click.option("--cuts", type=click.IntRange(1), default=10, show_default=True, help="How many dates."),
         click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default."),
         click.option("--from", "start", type=DATE, help="First date; two years before the last by default."),
-        click.option("--market", type=click.Choice(("US", "EURONEXT")), default="US", show_default=True),
+        click.option("--market", type=click.Choice(MARKETS), default="US", show_default=True),
     ):
         command = option(command)
     return command
@@ -88,9 +86,7 @@ def _cell(off: float) -> str:
     return "null" if math.isinf(off) else f"{off:.1e}" if off else "0"
 
 
-def _stored(
-    market: str, start: dt.datetime | None, end: dt.datetime | None, seed: int
-) -> tuple[pl.DataFrame, Sessions]:
+def _stored(market: str, start: dt.date | None, end: dt.date | None, seed: int) -> tuple[pl.DataFrame, Sessions]:
     """Stored daily bars of some instruments of a market, and all of its sessions."""
     import polars as pl
 
@@ -102,8 +98,8 @@ def _stored(
     from boursomatic_assets.slices import slices_of
 
     migrate.require_current(engine())
-    last = end.date() if end else newest_closed_date()
-    first = start.date() if start else last - dt.timedelta(days=730)
+    last = end or newest_closed_date()
+    first = start or last - dt.timedelta(days=730)
     parts = slices_of(market_named(market), partition_dates(first, last))
     bars = pl.concat(map(read_bars, parts)).with_columns(
         instrument_id=pl.concat_str("symbol", "exchange", separator=" ")

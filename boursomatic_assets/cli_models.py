@@ -9,7 +9,7 @@ import getpass
 
 import click
 
-from boursomatic_assets.cli_db import MOMENT, one_line_errors
+from boursomatic_assets.cli_options import DATE, MOMENT, SEED, one_line_errors
 
 BECAUSE = click.option("--because", required=True, help="Why, in a sentence; it is kept with the decision.")
 BY = click.option("--by", help="Who decides; this system's user by default.")
@@ -75,7 +75,7 @@ def rollback(because: str, by: str | None) -> None:
 @JSON
 @one_line_errors
 def live(at: dt.datetime | None, as_json: bool) -> None:
-    """Say which version speaks, or spoke at a past moment, or why nobody does."""
+    """Say which version speaks, or spoke at a past moment, or why none does."""
     _ready()
     from boursomatic_assets import views_models
 
@@ -83,11 +83,11 @@ def live(at: dt.datetime | None, as_json: bool) -> None:
 
 
 @models.command()
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Trials see nothing later.")
+@click.option("--until", type=DATE, required=True, help="Trials see nothing later.")
 @click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="How many are tried.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the choice of trials.")
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Of the choice of trials.")
 @one_line_errors
-def search(until: dt.datetime, trials: int, seed: int) -> None:
+def search(until: dt.date, trials: int, seed: int) -> None:
     """Try other parameters of the booster on the record before a date; changes nothing. Needs optuna.
 
     The best of many trials is optimistic: what it did after the date is what to judge it by.
@@ -99,7 +99,7 @@ def search(until: dt.datetime, trials: int, seed: int) -> None:
     searching.tuner()
     _ready()
     history = registry.history(dt.datetime.now(dt.UTC).date(), Parameters())
-    found = searching.search(history, until.date(), Parameters(), trials, seed)
+    found = searching.search(history, until, Parameters(), trials, seed)
     click.echo(views_models.search(found, Parameters()))
 
 

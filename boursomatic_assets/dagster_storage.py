@@ -4,6 +4,7 @@ What belongs here: the storage class named in `dagster.yaml`, and the folder tha
 address comes from `database.py`; no setting of Dagster's is kept here, they are all in `dagster.yaml`.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,10 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "100000")
 # The daemon reads this many events again: those of a long transaction get their numbers before others, and
 # appear after them.
 os.environ.setdefault("ASSET_BACKFILL_CURSOR_OFFSET", "20000")
+# The daemon's first start warns that it finds no cursor, which is as it should be.
+logging.getLogger("dagster.daemon.EventLogConsumerDaemon").addFilter(
+    lambda record: not record.getMessage().startswith("No cursor for event type")
+)
 
 
 class BoursomaticStorage(DagsterPostgresStorage):

@@ -25,6 +25,7 @@ from boursomatic_assets.embedded_programs import ServerError
 from boursomatic_assets.refusals import DatabaseError as DatabaseError
 from boursomatic_assets.refusals import redacted as redacted
 from boursomatic_assets.refusals import refused, too_old
+from boursomatic_assets.settings import home as home
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
@@ -41,17 +42,6 @@ LOOK_AGAIN_SECONDS = 2
 
 
 # Where it is
-
-
-def home() -> Path:
-    """Return the folder of all that is kept on this machine, made for the current user alone.
-
-    `BOURSOMATIC_HOME`, else `.boursomatic` in the project.
-    """
-    project = Path(__file__).resolve().parent.parent
-    folder = Path(os.environ.get("BOURSOMATIC_HOME") or project / ".boursomatic").expanduser().absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def database_url() -> URL:

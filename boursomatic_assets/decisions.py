@@ -66,7 +66,7 @@ class Moment:
         date: The date.
         speaker: The version that speaks; None if nobody does.
         challenger: The version that is due on this date.
-        silence: Why nobody speaks although there is a version; None while one speaks or there is none.
+        silence: The decision by which none speaks; None while one speaks, and before the first version.
         newest: The newest version, whatever was decided about it.
         decision: The gate's decision about the challenger.
     """
@@ -74,7 +74,7 @@ class Moment:
     date: dt.date
     speaker: Version | None
     challenger: Version | None
-    silence: str | None
+    silence: Decided | None
     newest: Version | None
     decision: Decided | None = None
 
@@ -133,7 +133,7 @@ class Book:
             date,
             speaker,
             due,
-            decision.reason if decision and not speaker else None,
+            decision if not speaker else None,
             next((version for version in reversed(self.versions) if version.as_of <= at), None),
             next(iter(self.about(due)), None) if due else None,
         )

@@ -1,7 +1,5 @@
 """The platform on one page: every asset with its group, its checks, its resources and its automation."""
 
-import os
-
 import dagster as dg
 
 from boursomatic_assets import (
@@ -14,6 +12,7 @@ from boursomatic_assets import (
     checks_of_models,
     checks_of_series,
     checks_of_track_record,
+    settings,
 )
 from boursomatic_assets.assets import (
     archive_15m,
@@ -73,10 +72,10 @@ defs = dg.Definitions(
     resources={
         "io_manager": PostgresIOManager(),
         "source": BarSource(
-            kind=os.environ.get("BOURSOMATIC_SOURCE", "simulated"),
-            instruments=int(os.environ.get("BOURSOMATIC_SIMULATED_INSTRUMENTS", "24")),
-            files=os.environ.get("BOURSOMATIC_FILES"),
-            extended_hours=os.environ.get("BOURSOMATIC_EXTENDED_HOURS") == "1",
+            kind=settings.source(),
+            instruments=settings.simulated_instruments(),
+            files=settings.files(),
+            extended_hours=settings.extended_hours(),
         ),
     },
     executor=dg.in_process_executor,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from boursomatic_assets import database, migrate
+from boursomatic_assets import database, embedded_place, migrate, settings
 from boursomatic_assets.sources import open_source
 
 ENOUGH_DISK = 1 << 30
@@ -39,6 +39,11 @@ def _python() -> str:
     return platform.python_version()
 
 
+def _settings() -> str:
+    settings.require_sound()
+    return "each can be meant"
+
+
 def _server() -> str:
     with database.engine().connect() as connection:
         version, zone = connection.execute(text("SELECT version(), current_setting('TimeZone')")).one()
@@ -63,9 +68,8 @@ def _dagster() -> str:
 
 
 def _source() -> str:
-    kind = os.environ.get("BOURSOMATIC_SOURCE", "simulated")
-    found = open_source(kind, os.environ.get("BOURSOMATIC_FILES")).instruments()
-    return f"{kind}: {found.height} instruments"
+    found = open_source(settings.source(), settings.files(), settings.simulated_instruments()).instruments()
+    return f"{settings.source()}: {found.height} instruments"
 
 
 def _model() -> str:
@@ -80,16 +84,23 @@ def _model() -> str:
 
 
 def _disk() -> str:
-    free = shutil.disk_usage(database.home()).free
-    if free < ENOUGH_DISK:
-        raise RuntimeError(f"only {free >> 20} MiB are free in {database.home()}: make room")
-    return f"{free >> 30} GiB free in {database.home()}"
+    """Of the home folder, and of the embedded database where that lies elsewhere, as root's does."""
+    home = database.home()
+    cluster = embedded_place.find(home).folder
+    elsewhere = cluster.exists() and not cluster.is_relative_to(home.resolve())
+    places = (home, cluster) if elsewhere and not os.environ.get("DATABASE_URL") else (home,)
+    for place in places:
+        if (free := shutil.disk_usage(place).free) < ENOUGH_DISK:
+            raise RuntimeError(f"only {free >> 20} MiB are free in {place}: make room")
+    told = (f"{shutil.disk_usage(place).free >> 30} GiB free in {place}" for place in places)
+    return ", and for the database ".join(told)
 
 
 _SUBJECTS: dict[str, Callable[[], str]] = {
     "python": _python,
-    "disk": _disk,
+    "settings": _settings,
     "database": _server,
+    "disk": _disk,
     "schema": _schema,
     "dagster storage": _dagster,
     "source of bars": _source,

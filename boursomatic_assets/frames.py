@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Column, Table
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.types import JSON, BigInteger, Boolean, DateTime, Float, Integer, String, TypeEngine, Uuid
 
 _TYPES: tuple[tuple[type[TypeEngine[Any]], pl.DataType], ...] = (
@@ -27,7 +27,7 @@ class FrameError(ValueError):
     """A frame that its table cannot take; the message lists everything that is wrong with it."""
 
 
-def polars_type(column: Column[Any]) -> pl.DataType:
+def polars_type(column: ColumnElement[Any]) -> pl.DataType:
     """The polars type of a table's column; uuid and JSON travel as text."""
     return next(ours for theirs, ours in _TYPES if isinstance(column.type, theirs))
 

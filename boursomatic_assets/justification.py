@@ -9,7 +9,10 @@ A score says how an instrument will do beside its market: what adds to it speaks
 for a fall.
 """
 
+import datetime as dt
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +31,24 @@ PLACES = {"up": (-1, 1), "up_next": (-2, 1), "down": (0, -1), "down_next": (1, -
 that adds most to it, and the sign that it must have there."""
 
 
-def silent(silence: str, language: Sentences) -> str:
-    """Return the justification where no model may speak: HOLD, and why in the caller's words."""
-    return language.silenced.format(said=language.labels["HOLD"], why=silence.rstrip("."))
+def silent(kind: str, date: dt.date, reason: str, numbers: Mapping[str, Any], language: Sentences) -> str:
+    """Return the justification where no model may speak: HOLD, and what the gate decided about which version.
+
+    Args:
+        kind: What was decided: refused or withdrawn.
+        date: When that was.
+        reason: Why, as it is on record, in English.
+        numbers: What it was decided by: the names of both sides, and the flaw that was found.
+        language: What the sentence is taken from.
+    """
+    flaw, names = numbers.get("flaw"), numbers["versions"]
+    return language.silenced[kind].format(
+        said=language.labels["HOLD"],
+        version=names["challenger"],
+        former=names["champion"],
+        date=date,
+        why=language.flaw(flaw) if flaw else language.unspecified.format(reason=reason.rstrip(".")),
+    )
 
 
 def reasons(rows: pl.DataFrame, language: Sentences) -> pl.DataFrame:

@@ -5,7 +5,6 @@ slices. Kept elsewhere: the sessions themselves (`markets.py`), what a slice is 
 """
 
 import datetime as dt
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -13,13 +12,14 @@ import dagster as dg
 import numpy as np
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, MULTIDIMENSIONAL_PARTITION_PREFIX
 
+from boursomatic_assets import settings
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.lookback import LookBack
 from boursomatic_assets.markets import MARKETS, all_sessions, market_named
 from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.slices import Slice, slices_of
 
-START = dt.date.fromisoformat(os.environ.get("BOURSOMATIC_START", "2000-01-03"))
+START = settings.start()
 """The first partition's date."""
 
 

@@ -86,6 +86,28 @@ def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> l
     return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
 
 
+def alone(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> str | None:
+    """What it means that models are to learn while the other market is not loaded; None where that is not so."""
+    if not {"model_versions", "recommendations"} & set(assets):
+        return None
+    query = text(
+        "SELECT count(*) FROM computed_sessions WHERE asset = 'features' AND market = :market"
+        " AND session BETWEEN :first AND :last"
+    )
+    with database.engine().connect() as connection:
+        for name in MARKETS.keys() - set(markets):
+            wanted = sum(MARKETS[name].is_session(date) for date in dates)
+            given = {"market": name, "first": dates[0], "last": dates[-1]}
+            if (there := connection.scalar(query, given) or 0) < wanted:
+                return (
+                    f"{name} has features on {there} of its {wanted} sessions in this range, and versions that are"
+                    f" trained now learn without the others, for good: first `boursomatic backfill --market {name}"
+                    f" --assets instruments,price_bars,features --from {dates[0]} --to {dates[-1]}`, or leave out"
+                    " --market"
+                )
+    return None
+
+
 def of_what_is_stale() -> list[Run]:
     """The runs that let features follow their bars again, and scores their advice; advice stays as published."""
     with database.engine().connect() as connection:

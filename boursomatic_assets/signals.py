@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from polars import selectors
 
-from boursomatic_assets.justification import justified, reasons, silent
+from boursomatic_assets.justification import justified, reasons
 from boursomatic_assets.learning.labels import KEY, LABELS
 from boursomatic_assets.profiles import BOLDEST_FIRST, PROFILES, Profile, chance, decided, stop_loss, take_profit
 from boursomatic_assets.sentences import sentences
@@ -56,7 +56,7 @@ def advise(
             same rows.
         closes: instrument_id, ts, c of the same rows; without a close there are no stops.
         version: The version of the model.
-        silence: Why no model may speak, in words: every advice is then HOLD and says so.
+        silence: The justification of every advice while no model may speak: all of them are then HOLD.
         language: One of `words.LANGUAGES`.
 
     Returns:
@@ -83,7 +83,7 @@ def advise(
         if silence is None:
             said = decisions.with_columns(justification=justified(profile, bolder, decisions, spoken))
         else:
-            said = decisions.with_columns(label=pl.lit("HOLD"), justification=pl.lit(silent(silence, spoken)))
+            said = decisions.with_columns(label=pl.lit("HOLD"), justification=pl.lit(silence))
         advice.append(_published(profile, said))
     whole = pl.concat(reversed(advice))
     return whole[np.arange(whole.height).reshape(len(PROFILES), -1).T.ravel()]

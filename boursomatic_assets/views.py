@@ -6,16 +6,17 @@ What belongs here: questions in SQL, answers as text. Kept elsewhere: options an
 import datetime as dt
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
-from sqlalchemy import Connection, Select, Table, select, text
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, text
 
-from boursomatic_assets import archive, computed, database, decisions, migrate, performance, rejections
+from boursomatic_assets import computed, database, decisions, migrate, performance, rejections, settings
 from boursomatic_assets.contracts import FILE_UNKNOWN
-from boursomatic_assets.markets import MARKETS, market_named
+from boursomatic_assets.frames import polars_type
+from boursomatic_assets.markets import MARKETS, Market, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
 from boursomatic_assets.performance import Figures, readable
-from boursomatic_assets.slices import slices_of
 
 _ADVICE: Table = Recommendation.__table__
 _INSTRUMENTS: Table = Instrument.__table__
@@ -34,6 +35,7 @@ def recommendations(
         ValueError: there is no such symbol, or nothing was advised for what is asked.
     """
     r, i, m = _ADVICE.c, _INSTRUMENTS.c, _VERSIONS.c
+    asked = _asked_for(profile, market, symbol)
     statement = (
         select(
             i.symbol, i.exchange, r.profile, r.label, r.confidence, r.expected_return_pct, r.horizon_days,
@@ -41,26 +43,58 @@ def recommendations(
         )
         .join_from(_ADVICE, _INSTRUMENTS, r.instrument_id == i.id)
         .join(_VERSIONS, r.model_version_id == m.id)
+        .where(*asked)
         .order_by(i.exchange, i.symbol, r.profile)
     )  # fmt: skip
-    if date:
+    if date is None:
+        advice = _fetch(statement.where(r.is_active))
+    else:
         day = dt.datetime.combine(date, dt.time())
         within = (r.as_of >= day) & (r.as_of < day + dt.timedelta(days=1))
-        statement = statement.where(r.superseded_at.is_(None), within)
-    else:
-        statement = statement.where(r.is_active)
-    if profile:
-        statement = statement.where(r.profile == profile)
-    if market:
-        statement = statement.where(i.exchange.in_(market_named(market).exchanges))
-    if symbol:
-        if _fetch(select(i.symbol).where(i.symbol == symbol)).is_empty():
-            raise ValueError(f"there is no instrument {symbol!r}: `boursomatic recommendations` lists them")
-        statement = statement.where(i.symbol == symbol)
-    advice = _fetch(statement)
+        advice = _fetch(statement.where(r.superseded_at.is_(None), within))
     if advice.is_empty():
-        raise ValueError("nothing is advised for that: run `boursomatic backfill` over its sessions first")
+        why = "nothing is advised for that" if date is None else _why_not(date, market)
+        near = None if date is None else _nearest(date, asked)
+        todo = f"the nearest session with advice is {near}" if near else "`boursomatic backfill` makes advice"
+        raise ValueError(f"{why}: {todo}")
     return advice
+
+
+def _asked_for(profile: str | None, market: str | None, symbol: str | None) -> list[ColumnElement[bool]]:
+    """What advice is narrowed to, as conditions."""
+    r, i = _ADVICE.c, _INSTRUMENTS.c
+    if symbol and _fetch(select(i.symbol).where(i.symbol == symbol)).is_empty():
+        raise ValueError(f"there is no instrument {symbol!r}: `boursomatic recommendations` lists them")
+    exchanges = market_named(market).exchanges if market else ()
+    narrowed = ((profile, r.profile == profile), (market, i.exchange.in_(exchanges)), (symbol, i.symbol == symbol))
+    return [condition for given, condition in narrowed if given]
+
+
+def _why_not(date: dt.date, market: str | None) -> str:
+    """Why nothing is advised on a date, as far as the calendar knows."""
+    asked = [market_named(market)] if market else list(MARKETS.values())
+    if date > dt.datetime.now(dt.UTC).date():
+        return f"{date} is in the future"
+    if date < settings.start():
+        return f"{date} is before the first partition, {settings.start()}"
+    if not any(one.is_session(date) for one in asked):
+        return f"{date} is no session of {' or '.join(one.name for one in asked)}"
+    return f"nothing was advised for that on {date}"
+
+
+def _nearest(date: dt.date, asked: list[ColumnElement[bool]]) -> dt.date | None:
+    """The session nearest to a date that has such advice, the earlier of two; None if there is none."""
+    r = _ADVICE.c
+    distance = func.abs(func.extract("epoch", r.as_of - dt.datetime.combine(date, dt.time(12))))
+    sessions = (
+        select(r.as_of)
+        .join_from(_ADVICE, _INSTRUMENTS, r.instrument_id == _INSTRUMENTS.c.id)
+        .where(r.superseded_at.is_(None), *asked)
+        .order_by(distance)
+        .limit(1)
+    )
+    found = _fetch(sessions)["as_of"]
+    return None if found.is_empty() else found.dt.date()[0]
 
 
 def track_record(profile: str | None = None, market: str | None = None) -> Figures:
@@ -78,23 +112,11 @@ def track_record(profile: str | None = None, market: str | None = None) -> Figur
     return found
 
 
-def bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime | None) -> pl.DataFrame:
-    """An instrument's bars on some dates, as they are known now or were known at a past moment.
-
-    Raises:
-        ValueError: it has none.
-    """
-    parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
-    found = pl.concat(archive.read_bars(part, interval, known_at) for part in parts)
-    found = found.filter(pl.col("symbol") == symbol)
-    if found.is_empty():
-        raise ValueError(f"no {interval} bars of {symbol!r} are known for that: `boursomatic backfill` loads bars")
-    return found
-
-
 def _fetch(statement: Select[Any]) -> pl.DataFrame:
+    """The rows of a query, typed as their tables are: a column without any value has its type too."""
+    types = {column.name: polars_type(column) for column in statement.selected_columns}
     with database.engine().connect() as connection:
-        return pl.read_database(statement, connection, infer_schema_length=None)
+        return pl.read_database(statement, connection, schema_overrides=types)
 
 
 def as_table(advice: pl.DataFrame) -> str:
@@ -112,11 +134,6 @@ def as_table(advice: pl.DataFrame) -> str:
         version="version",
     )
     return as_text_table(shown)
-
-
-def bars_as_table(found: pl.DataFrame) -> str:
-    """Bars as a table; `known_from` is since when each is known so, in UTC."""
-    return as_text_table(found.with_columns(pl.col("ts", "known_from").dt.strftime("%Y-%m-%d %H:%M:%S")))
 
 
 def track_record_as_table(found: Figures) -> str:
@@ -162,16 +179,12 @@ def status() -> str:
     lines = [migrate.status()]
     with database.engine().connect() as connection:
         for table, rows in migrate.row_counts(database.engine()).items():
-            lines.append(f"{table + ':':<18}{rows:>12,} rows")
+            lines.append(f"{table + ':':<22}{rows:>12,} rows")
         for market in MARKETS.values():
-            newest = connection.scalar(
-                text(
-                    "SELECT max(b.ts) FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
-                    " WHERE i.exchange = ANY(:exchanges)"
-                ),
-                {"exchanges": list(market.exchanges)},
-            )
-            lines.append(f"{market.name + ':':<18}newest session {newest.date() if newest else 'none'}")
+            quarters = _newest_session(connection, market, "15m")
+            told = f"newest session {_newest_session(connection, market, 'daily') or 'none'}"
+            told += f", with 15m bars {quarters}" if quarters else ""
+            lines.append(f"{market.name + ':':<18}{told}")
         lines.append(f"{'model:':<18}{_speaking(connection)}")
         reasons = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
         lines += [f"{'rejected:':<18}{market} {n:,} x {why}" for market, why, n in connection.execute(reasons)]
@@ -187,9 +200,23 @@ def status() -> str:
     return "\n".join(lines)
 
 
+def _newest_session(connection: Connection, market: Market, interval: str) -> dt.date | None:
+    """The newest session with bars of an interval; an evening's 15m bars may be dated after midnight in UTC."""
+    query = text(
+        "SELECT max(b.ts) FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
+        " WHERE i.exchange = ANY(:exchanges) AND b.interval = :interval"
+    )
+    newest: dt.datetime | None = connection.scalar(
+        query, {"exchanges": list(market.exchanges), "interval": interval}
+    )
+    if newest is not None and interval != "daily":
+        newest = newest.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(market.timezone))
+    return newest.date() if newest else None
+
+
 def _speaking(connection: Connection) -> str:
     """The version that speaks now, or why none does."""
     decision = decisions.read(connection).in_force(computed.clock(connection))
     if decision is None:
         return "none is promoted yet"
-    return decision.speaker.version if decision.speaker else f"nobody speaks: {decision.reason}"
+    return decision.speaker.version if decision.speaker else f"none. {decision.version.version}: {decision.reason}"

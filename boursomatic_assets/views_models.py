@@ -22,8 +22,8 @@ from boursomatic_assets.views import as_text_table
 BAR = 40
 """Characters of a share of 1 in a reliability curve."""
 
-LONG = ("reliability", "by_month")
-"""Metrics that are no line: a curve of its own, and what the gate compares."""
+LONG = ("reliability", "by_month", "deciles")
+"""Metrics that are no line: a curve of its own, and what fills pages."""
 
 
 def versions() -> pl.DataFrame:
@@ -82,7 +82,7 @@ def one(name: str) -> str:
     curve = version.metrics.get("reliability")
     lines += [
         "\nmetrics",
-        *_lines({k: v for k, v in version.metrics.items() if k not in ("reliability", "by_month", "deciles")}),
+        *_lines({k: v for k, v in version.metrics.items() if k not in LONG}),
     ]
     return "\n".join([*lines, *(["\nreliability", *reliability(curve)] if curve else [])])
 
@@ -107,7 +107,7 @@ def one_as_json(name: str) -> str:
 
 def decision(decided: Decided) -> str:
     """A decision in words, with the numbers that were compared."""
-    speaks = f"{decided.speaker.version} speaks" if decided.speaker else "nobody speaks"
+    speaks = f"{decided.speaker.version} speaks" if decided.speaker else "no version speaks"
     lines = [
         f"{decided.kind} by {decided.decided_by}: from {decided.effective_at:%Y-%m-%d %H:%M:%S} UTC on {speaks}",
         f"  {decided.reason}",
@@ -116,18 +116,18 @@ def decision(decided: Decided) -> str:
 
 
 def live(at: dt.datetime | None = None) -> str:
-    """Which version speaks at a moment, now by default, or why nobody does."""
+    """Which version speaks at a moment, now by default, or why none does."""
     book, now = _book()
     decided, moment = book.in_force(at or now), f"{at or now:%Y-%m-%d %H:%M:%S} UTC"
     if decided is None:
-        return f"nobody spoke at {moment}: there was no version yet"
+        return f"no version spoke at {moment}: there was none yet"
     if decided.speaker is None:
-        return f"nobody spoke at {moment}\n{_word(decided)}"
+        return f"no version spoke at {moment}, and HOLD was published\n{_word(decided)}"
     return f"{decided.speaker.version} spoke at {moment}\n{_word(decided)}"
 
 
 def live_as_json(at: dt.datetime | None = None) -> str:
-    """The same as a JSON object: at, version (null: nobody) and the decision in force (null: none yet)."""
+    """The same as a JSON object: at, version (null: none) and the decision in force (null: none yet)."""
     book, now = _book()
     decided = book.in_force(at or now)
     speaker = decided.speaker if decided else None

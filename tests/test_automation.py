@@ -48,7 +48,16 @@ def evaluated(schedule: dg.ScheduleDefinition, tick: dt.datetime) -> dg.RunReque
 def test_a_schedule_keeps_its_exchanges_time(market: Market, schedule: dg.ScheduleDefinition) -> None:
     assert schedule.execution_timezone == market.timezone
     assert schedule.name in (f"{market.name.lower()}_after_close", f"{market.name.lower()}_15m_after_close")
-    assert schedule.description
+    hour = {"US": "17:30, America/New_York", "EURONEXT": "19:00, Europe/Paris"}[market.name]
+    assert (schedule.description or "").startswith(f"Monday to Friday at {hour}, 90 minutes after a regular close")
+    assert schedule.job.description in (schedule.description or "")
+
+
+def test_every_schedule_says_when_it_runs_and_in_which_time_zone() -> None:
+    for schedule in schedules:
+        assert f", {schedule.execution_timezone}" in (schedule.description or ""), schedule.name
+        minute, hour = str(schedule.cron_schedule).split()[:2]
+        assert f" at {hour:0>2}:{minute:0>2}, " in (schedule.description or ""), schedule.name
 
 
 @each_market

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from platform_of import INSTRUMENTS, contents, execute, rows
 from sqlalchemy import Engine, make_url
 
-from boursomatic_assets import runs, slices
+from boursomatic_assets import diagnosis, runs, slices
 from boursomatic_assets.cli import main
 
 SECRET = "s3cret-p4ss"
@@ -41,6 +41,7 @@ def dagster_home(filled: Engine, dagster_instance: object, monkeypatch: pytest.M
     return filled
 
 
+NEAREST = "the nearest session with advice is"
 UNCHANGED = {
     "recommendations --symbol NOPE": "there is no instrument 'NOPE'",
     f"bars NOPE --from {DAY}": "no daily bars of 'NOPE' are known for that",
@@ -49,7 +50,11 @@ UNCHANGED = {
     "reload NOPE": "'NOPE' has no bars",
     "recommendations --market MARS": "'MARS' is not one of",
     "recommendations --profile reckless": "'reckless' is not one of",
-    "recommendations --date 2023-03-15": "nothing is advised for that",
+    "recommendations --date 2023-03-15": f"nothing was advised for that on 2023-03-15: {NEAREST} 2023-08-01",
+    "recommendations --date 2024-01-15 --market US": f"2024-01-15 is no session of US: {NEAREST} 2024-01-16",
+    "recommendations --date 2023-12-25": f"2023-12-25 is no session of US or EURONEXT: {NEAREST} 2023-12-26",
+    "recommendations --date 2999-01-04": f"2999-01-04 is in the future: {NEAREST} 2024-02-29",
+    "recommendations --date 1999-12-31": f"is before the first partition, 2000-01-03: {NEAREST} 2023-08-01",
     "recommendations --date 15/03/2024": "is no date: write YYYY-MM-DD",
     "recommendations --date 2024-02-30": "is no date: write YYYY-MM-DD",
     f"materialize prices {DAY} US": "there is no asset 'prices': choose from",
@@ -61,6 +66,9 @@ UNCHANGED = {
     "materialize features yesterday US": "is no date: write YYYY-MM-DD",
     f"backfill --from {DAY} --to {DAY} --assets features,prices": "there is no asset 'prices'",
     f"backfill --from {DAY} --to 2024-02-27": "the range is empty: 2024-02-28 is after 2024-02-27",
+    f"restore --from {DAY} --to 2024-02-27 --market US": "the range is empty: 2024-02-28 is after 2024-02-27",
+    f"backfill --from {DAY} --to {DAY} --assets bars,features,x": "there is no asset 'bars' or 'x': choose from",
+    f"backfill --from {DAY} --to {DAY} --assets features,": "there is no asset '': choose from instruments,",
     "backfill --from 1999-12-31 --to 2024-02-28": "is before the first partition",
     "backfill --from 2024-02-28 --to 2999-01-04": "is in the future",
     "backfill --market MARS": "'MARS' is not one of",
@@ -223,6 +231,27 @@ def test_one_partition_is_computed(dagster_home: Engine) -> None:
     assert len(rows(dagster_home, f"SELECT FROM features WHERE ts = '{DAY}'")) == INSTRUMENTS
 
 
+def test_assets_may_be_listed_with_spaces(dagster_home: Engine) -> None:
+    result = boursomatic(
+        "backfill", "--from", DAY, "--to", DAY, "--market", "US", "--assets", "price_bars, features"
+    )
+    assert result.exit_code == 0, result.output
+    assert "[1/1] price_bars, features " in result.output
+
+
+def test_who_loads_one_market_alone_is_told_once_that_models_learn_from_both(dagster_home: Engine) -> None:
+    asked = ("backfill", "--from", "2024-02-27", "--to", DAY, "--market", "US")
+    assert boursomatic(*asked, "--assets", "model_versions").stderr == ""
+    execute(dagster_home, "DELETE FROM computed_sessions WHERE asset = 'features' AND market = 'EURONEXT'")
+    (warning,) = boursomatic(*asked, "--assets", "model_versions").stderr.splitlines()
+    assert warning.startswith("warning: EURONEXT has features on 0 of its 2 sessions in this range")
+    assert (
+        "boursomatic backfill --market EURONEXT --assets instruments,price_bars,features --from 2024-02-27"
+        in warning
+    )
+    assert boursomatic(*asked, "--assets", "features").stderr == ""
+
+
 def test_json_is_what_the_table_holds(filled: Engine) -> None:
     shown = json.loads(boursomatic("recommendations", "--json").stdout)
     active = rows(
@@ -267,6 +296,42 @@ def test_the_table_shows_every_advice(filled: Engine) -> None:
         assert all(label in line for line in lines)
 
 
+def test_while_no_version_speaks_the_language_that_is_set_says_why(
+    dagster_home: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = ("--date", "2023-09-05", "--market", "US", "--json")
+    (said,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
+    assert said.startswith(
+        "HOLD: no model is admitted to advise. Version v2023.09.01, examined on 2023-09-01, was refused: its"
+    )
+    monkeypatch.setenv("BOURSOMATIC_LANGUAGE", "fr")
+    assert boursomatic("materialize", "recommendations", "2023-09-05", "US").exit_code == 0
+    (said,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
+    assert said.startswith(
+        "CONSERVER : aucun modèle n'est admis à conseiller. La version v2023.09.01, examinée le 2023-09-01, a été"
+        " refusée : son historique compte"
+    )
+    assert "HOLD" not in said
+
+
+HOLDS = {
+    "as a row of HOLD has it": "stop_loss = NULL, take_profit = NULL",
+    "with nothing that may be missing": "stop_loss = NULL, take_profit = NULL, expected_return_pct = NULL,"
+    " horizon_days = NULL, justification = NULL",
+}
+
+
+@pytest.mark.parametrize("missing", HOLDS)
+def test_advice_that_is_all_hold_is_shown(filled: Engine, missing: str) -> None:
+    execute(filled, f"UPDATE recommendations SET label = 'HOLD', {HOLDS[missing]} WHERE is_active")
+    result = boursomatic("recommendations")
+    assert result.exit_code == 0, result.output
+    assert len([line for line in result.output.splitlines() if "SIM" in line and " HOLD " in line]) == (
+        6 * INSTRUMENTS
+    )
+    assert all(row["stop_loss"] is None for row in json.loads(boursomatic("recommendations", "--json").stdout))
+
+
 def test_the_track_record_is_shown_as_tables_and_as_json(filled: Engine) -> None:
     shown = json.loads(boursomatic("track-record", "--market", "US", "--profile", "moderate", "--json").stdout)
     scored = (
@@ -277,6 +342,24 @@ def test_the_track_record_is_shown_as_tables_and_as_json(filled: Engine) -> None
     result = boursomatic("track-record", "--market", "US", "--profile", "moderate")
     assert all(f"| moderate   {row['label']}" in result.output for row in shown["labels"])
     assert result.output.endswith(f"\nexpected calibration error {shown['calibration_error']:.3f}\n")
+
+
+def test_a_track_record_whose_outcomes_are_not_known_is_shown(filled: Engine) -> None:
+    execute(
+        filled,
+        "UPDATE track_record SET outcome = NULL, hit = NULL, realised_return_pct = NULL,"
+        " first_touched = NULL, touched_on = NULL",
+    )
+    result = boursomatic("track-record")
+    assert result.exit_code == 0, result.output
+    assert "| moderate       HOLD " in result.output
+    assert "calibration error" not in result.output
+    assert json.loads(boursomatic("track-record", "--json").stdout)["bins"] == []
+
+
+def test_without_any_advice_it_is_said_what_to_do(migrated: Engine) -> None:
+    for date in ((), ("--date", DAY)):
+        assert "`boursomatic backfill` makes advice" in refusal(boursomatic("recommendations", *date))
 
 
 def test_without_a_track_record_it_is_said_what_to_do(migrated: Engine) -> None:
@@ -291,6 +374,18 @@ def test_status_says_what_is_there(filled: Engine) -> None:
     assert said["model"] == "v2024.02.01"
     assert said["price_bars"] == f"{INSTRUMENTS * 588:,} rows"
     assert said["pending"] == "nothing"
+
+
+def test_status_tells_the_newest_session_of_15m_bars_too(filled: Engine) -> None:
+    """That of an evening's last bar, which is dated 2024-02-29 00:45, is the session of the 28th."""
+    execute(
+        filled,
+        "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval) SELECT gen_random_uuid(), id,"
+        " '2024-02-29 00:45', 1, 1, 1, 1, 1, '15m' FROM instruments WHERE exchange = 'NYSE' LIMIT 1",
+    )
+    said = boursomatic("status").output.splitlines()
+    assert "US:               newest session 2024-02-29, with 15m bars 2024-02-28" in said
+    assert "EURONEXT:         newest session 2024-02-29" in said
 
 
 def test_a_file_that_cannot_be_understood_is_told_by_name(
@@ -361,6 +456,18 @@ def test_doctor_finds_a_sound_platform_sound(dagster_home: Engine) -> None:
     assert result.exit_code == 0, result.output
     assert "FAIL" not in result.output
     assert "v2024.02.01, its file is intact" in result.output
+
+
+def test_doctor_shows_the_disk_of_the_embedded_database(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's database may lie elsewhere: PostgreSQL refuses to run as root."""
+    (tmp_path / "elsewhere").mkdir()
+    (home / "postgres").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(diagnosis, "_SUBJECTS", {"disk": diagnosis._SUBJECTS["disk"]})
+    assert f" GiB free in {tmp_path}/elsewhere" in boursomatic("doctor").output
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ann@host/boursomatic")
+    assert "elsewhere" not in boursomatic("doctor").output
 
 
 def test_doctor_names_each_thing_that_is_wrong(

@@ -1,6 +1,7 @@
 """`boursomatic features`: what both commands find in the stored bars, and how they say it."""
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from frames_of import IDS, list_instruments
 from sqlalchemy import Engine
+from test_cli import boursomatic, refusal
 
 from boursomatic_assets import indicators, merging
 from boursomatic_assets.anchors import Floats
@@ -85,6 +87,12 @@ def test_a_feature_that_is_never_the_same_fails(stored: Engine, monkeypatch: pyt
     result = check("check-startup", "--from", "2022-09-01", "--cuts", "2")
     assert result.output.splitlines()[-1].startswith("1 features need more than 313 sessions before theirs")
     assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("command", ["features check-lookahead", "models search --until 2024-02-01"])
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_that_no_generator_takes_is_refused(home: Path, command: str, seed: str) -> None:
+    assert f"{seed} is not in the range 0<=x<=4294967295" in refusal(boursomatic(*command.split(), "--seed", seed))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from challengers_of import DUE, NAMES, admit, blind, good
+from challengers_of import DUE, NAMES, RECORD, SKILL, admit, blind, good
 from platform_of import rows
 from sqlalchemy import Engine
 from test_cli import boursomatic, refusal
@@ -38,6 +38,15 @@ def test_the_list_shows_every_version_with_its_decision(three: Engine) -> None:
     assert [
         line for line in table if NAMES[1] in line and "refused" in line and "0.001" in line and "bbbbbbbb" in line
     ]
+
+
+def test_versions_without_a_record_are_shown(migrated: Engine) -> None:
+    """As those of an older kind, or of a history that is too short, have no figures at all."""
+    nothing = dict.fromkeys((*RECORD, *SKILL))
+    admit(good(**nothing), good("b", **nothing))
+    for listed in (told("list"), told("list", "--json")):
+        assert all(name in listed for name in NAMES[:2])
+    assert "None" not in told("show", NAMES[0])
 
 
 def test_while_nobody_speaks_the_list_shows_who_is_active(migrated: Engine) -> None:
@@ -76,19 +85,21 @@ def test_who_spoke_at_a_past_moment_is_told(three: Engine) -> None:
     )
     assert told("live").startswith(f"{NAMES[2]} spoke at")
     assert told("live", "--at", "2020-01-01") == (
-        "nobody spoke at 2020-01-01 00:00:00 UTC: there was no version yet\n"
+        "no version spoke at 2020-01-01 00:00:00 UTC: there was none yet\n"
     )
 
 
-def test_why_nobody_spoke_is_told(migrated: Engine) -> None:
+def test_why_none_spoke_is_told(migrated: Engine) -> None:
     admit(good(), blind())
     said = told("live", "--at", "2023-10-15")
-    assert said.startswith("nobody spoke at 2023-10-15 00:00:00 UTC\n  withdrawn: decision about")
+    assert said.startswith(
+        "no version spoke at 2023-10-15 00:00:00 UTC, and HOLD was published\n  withdrawn: decision about"
+    )
     assert "shows no skill" in said
     answer = json.loads(told("live", "--at", "2023-10-15", "--json"))
     assert (answer["version"], answer["decision"]["kind"]) == (None, "withdrawn")
     assert json.loads(told("live", "--at", "2020-01-01", "--json"))["decision"] is None
-    assert "nobody speaks: Withdrawn" in boursomatic("status").output
+    assert f"none. {NAMES[1]}: Withdrawn, with the version that spoke" in boursomatic("status").output
 
 
 def test_a_person_promotes_and_rolls_back(three: Engine) -> None:
@@ -151,7 +162,10 @@ def test_a_search_reads_the_stored_history_and_changes_nothing(filled: Engine) -
 
 @pytest.mark.parametrize(
     ("until", "said"),
-    [("2023-05-02", "nothing was scored and known before 2023-05-02"), ("soon", "'soon' does not match")],
+    [
+        ("2023-05-02", "nothing was scored and known before 2023-05-02"),
+        ("soon", "'soon' is no date: write YYYY-MM-DD"),
+    ],
 )
 def test_a_date_that_cannot_be_searched_until_is_refused(filled: Engine, until: str, said: str) -> None:
     assert said in refusal(boursomatic("models", "search", "--until", until))

@@ -94,8 +94,8 @@ def test_a_moment_says_why_nobody_speaks_and_which_version_is_the_newest(migrate
     assert first.decision.kind == "promoted"
     assert (spoken.speaker, spoken.challenger, spoken.silence) == (first.speaker, None, None)
     assert silent.speaker is None
-    assert silent.silence == silent.decision.reason
-    assert silent.silence.startswith("Withdrawn, nobody speaks")
+    assert silent.silence == silent.decision
+    assert silent.silence.kind == "withdrawn"
     assert silent.newest == silent.challenger
     assert moments[DUE[3]].silence == silent.silence, "and so on until the next decision"
 

@@ -11,7 +11,7 @@ import pytest
 from platform_of import check, execute, platform, rows
 from sqlalchemy import Engine
 
-from boursomatic_assets import archive, computed, views
+from boursomatic_assets import archive, computed, views_bars
 from boursomatic_assets.io_manager import PostgresIOManager
 from boursomatic_assets.markets import MARKETS
 from boursomatic_assets.resources import BarSource
@@ -318,10 +318,10 @@ def errors(name: str) -> Any:
 
 def test_archived_bars_are_shown_where_they_lie(materialize: Materialize, migrated: Engine) -> None:
     materialize(MONDAY, quarters(MONDAY))
-    shown = views.bars("ACME", [MONDAY], "15m", None)
+    shown = views_bars.bars("ACME", [MONDAY], "15m", None)
     retire()
     assert rows(migrated, HELD) == []
-    assert views.bars("ACME", [MONDAY], "15m", None).equals(shown)
+    assert views_bars.bars("ACME", [MONDAY], "15m", None).equals(shown)
 
 
 def test_a_damaged_file_of_the_archive_is_named(materialize: Materialize, home: Path) -> None:

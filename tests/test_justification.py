@@ -1,5 +1,6 @@
 """What a reader is told: golden sentences, and that no feature is without words."""
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boursomatic_assets.additional import MODEL_FEATURES
-from boursomatic_assets.justification import reasons
+from boursomatic_assets.justification import reasons, silent
 from boursomatic_assets.sentences import SENTENCES, sentences
 from boursomatic_assets.words import LANGUAGES, OF_ITS_MARKET, PHRASES, told
 
@@ -126,12 +127,47 @@ def test_a_hold_because_nothing_is_likelier() -> None:
     )
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_hold_in_silence_gives_the_reason_alone(language: str) -> None:
-    spoken = sentences(language)
-    silent = advice(BUY, silence=spoken.no_model, language=language)["justification"].unique().item()
-    assert silent.startswith(spoken.labels["HOLD"])
-    assert silent.endswith(f"{spoken.no_model}.")
+# --- HOLD, because no version passed its gate
+
+FLAW = {"kind": "unskilled", "rank_ic": -0.0123, "rank_ic_t": -0.5, "least": 1.0}
+NAMED = {"challenger": "v2024.02.01", "champion": "v2024.01.02"}
+
+
+def silence(kind: str, language: str, **numbers: Any) -> str:
+    reason = "Refused, and it was said so before flaws were kept."
+    return silent(kind, dt.date(2024, 2, 1), reason, {"versions": NAMED, **numbers}, sentences(language))
+
+
+def test_a_hold_because_no_version_has_passed_says_which_was_refused_and_why() -> None:
+    assert silence("refused", "en", flaw=FLAW) == (
+        "HOLD: no model is admitted to advise. Version v2024.02.01, examined on 2024-02-01, was refused: it shows"
+        " no skill on sessions that it had not seen (mean rank IC -0.0123, t -0.50, and it takes a t of 1)."
+        " HOLD is therefore published for every instrument."
+    )
+    assert silence("refused", "fr", flaw=FLAW) == (
+        "CONSERVER : aucun modèle n'est admis à conseiller. La version v2024.02.01, examinée le 2024-02-01, a été"
+        " refusée : elle n'a pas fait ses preuves sur des séances qu'elle n'avait pas vues (IC de rang moyen"
+        " -0,0123, t -0,50, et il faut un t de 1). CONSERVER est donc publié pour tous les titres."
+    )
+
+
+def test_a_hold_because_the_last_version_was_withdrawn_names_both() -> None:
+    assert silence("withdrawn", "en", flaw={"kind": "short", "sessions": 3, "least": 12}) == (
+        "HOLD: no model is admitted to advise any more. Version v2024.02.01, examined on 2024-02-01, was to follow"
+        " v2024.01.02 with the same recipe, and was refused: its record has 3 sampled sessions, and it takes 12."
+        " v2024.01.02 was withdrawn with it, and HOLD is therefore published for every instrument."
+    )
+    assert silence("withdrawn", "fr", flaw={"kind": "short", "sessions": 3, "least": 12}) == (
+        "CONSERVER : plus aucun modèle n'est admis à conseiller. La version v2024.02.01, examinée le 2024-02-01,"
+        " devait succéder à v2024.01.02 avec la même recette, et a été refusée : son historique compte 3 séances"
+        " retenues, et il en faut 12. v2024.01.02 a été retirée avec elle, et CONSERVER est donc publié pour tous"
+        " les titres."
+    )
+
+
+def test_a_decision_that_is_older_than_the_sentences_is_told_as_it_is_on_record() -> None:
+    assert "was refused: Refused, and it was said so before flaws were kept. HOLD is" in silence("refused", "en")
+    assert "le motif est consigné en anglais : « Refused, and it was" in silence("refused", "fr")
 
 
 # --- features in words
@@ -230,13 +266,14 @@ def test_what_is_named_is_what_counts_most(shares: list[float]) -> None:
 
 def test_both_languages_say_the_same_things() -> None:
     english, french = (SENTENCES[language] for language in LANGUAGES)
-    for one, other in ((english.refused, french.refused), (english.labels, french.labels)):
+    for name in ("labels", "profiles", "outcomes", "refused", "silenced", "flaws"):
+        one, other = getattr(english, name), getattr(french, name)
         assert one.keys() == other.keys()
-    for refusal, text in english.refused.items():
-        places = (set(re.findall(r"{(\w+)}", each)) for each in (text, french.refused[refusal]))
-        assert next(places) == next(places), refusal
+        for key, text in one.items():
+            places = (set(re.findall(r"{(\w+)}", each)) for each in (text, other[key]))
+            assert next(places) == next(places), key
 
 
 def test_an_unknown_language_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^there is no language 'de': set BOURSOMATIC_LANGUAGE to en or fr$"):
+    with pytest.raises(ValueError, match=r"^there is no language 'de': choose en or fr$"):
         advice(BUY, language="de")

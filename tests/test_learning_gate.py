@@ -1,11 +1,13 @@
 """Promises about the gate: who is promoted, who is refused, when nobody may speak, and what the sentence says."""
 
+import json
 from typing import Any
 
 import pytest
 
 from boursomatic_assets.learning.gate import decide
 from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.sentences import SENTENCES
 
 LIMITS = Parameters(gate_tolerance=0.002, gate_rank_ic_tolerance=0.01, gate_skill_t=1.0, gate_minimum_sessions=12)
 GOOD: dict[str, Any] = {
@@ -32,36 +34,49 @@ def test_the_first_version_with_skill_is_promoted() -> None:
     decision = decide(GOOD, None, LIMITS, same_recipe=False)
     assert decision.kind == "promoted"
     assert decision.reason == (
-        "Promoted: mean rank IC 0.0400 (t 2.50) over 24 sampled sessions, and nobody spoke before."
+        "Promoted: mean rank IC 0.0400 (t 2.50) over 24 sampled sessions, and no version spoke before."
     )
     assert decision.numbers["champion"] is None
     assert decision.numbers["on_common_months"] is None
 
 
 NO_SKILL = {
-    "a t below the least": ({"rank_ic_t": 0.99}, "(t 0.99, and it takes 1)"),
+    "a t below the least": ({"rank_ic_t": 0.99}, "t 0.99, and it takes a t of 1)"),
     "a negative rank IC": (
         {"rank_ic": -0.04, "rank_ic_t": -2.5},
-        "mean rank IC -0.0400 (t -2.50, and it takes",
+        "(mean rank IC -0.0400, t -2.50, and it takes",
     ),
-    "no rank IC": ({"rank_ic": None}, "has no mean rank IC to judge by"),
-    "no t": ({"rank_ic_t": None}, "has no mean rank IC to judge by"),
-    "too short a record": ({"sessions": 11}, "has 11 sampled sessions of record, and it takes 12"),
-    "worse probabilities than none": ({"log_loss": 1.1001}, "log loss 1.100100 (and it takes 1.098000 + 0.002)"),
+    "no rank IC": ({"rank_ic": None}, "its record has no mean rank IC to judge it by"),
+    "no t": ({"rank_ic_t": None}, "its record has no mean rank IC to judge it by"),
+    "too short a record": ({"sessions": 11}, "its record has 11 sampled sessions, and it takes 12"),
+    "worse probabilities than none": ({"log_loss": 1.1001}, "(log loss 1.100100, and it takes 1.098000 + 0.002)"),
 }
 
 
 @pytest.mark.parametrize("case", NO_SKILL)
 def test_without_skill_nobody_is_promoted(case: str) -> None:
     change, said = NO_SKILL[case]
-    for champion in (None, GOOD):
+    for champion, follows in ((None, "No version speaks, and HOLD is published."), (GOOD, "goes on.")):
         decision = decide(GOOD | change, champion, LIMITS, same_recipe=False)
         assert decision.kind == "refused"
+        assert decision.reason.startswith("Refused: it")
         assert said in decision.reason
+        assert decision.reason.endswith(follows)
+
+
+@pytest.mark.parametrize("case", NO_SKILL)
+def test_what_a_lack_of_skill_is_can_be_said_in_every_language(case: str) -> None:
+    """The decision keeps the flaw with its figures, as JSON."""
+    change, _ = NO_SKILL[case]
+    flaw = json.loads(json.dumps(decide(GOOD | change, None, LIMITS, same_recipe=False).numbers["flaw"]))
+    texts = {spoken.flaw(flaw) for spoken in SENTENCES.values()}
+    assert len(texts) == len(SENTENCES)
+    assert not any("{" in text for text in texts)
 
 
 def test_a_record_just_good_enough_is_promoted() -> None:
     assert kind(GOOD | {"rank_ic_t": 1.0, "sessions": 12, "log_loss": 1.0999}) == "promoted"
+    assert "flaw" not in decide(GOOD, None, LIMITS, same_recipe=True).numbers
 
 
 def test_a_record_without_probabilities_is_judged_by_its_ranks() -> None:
@@ -72,13 +87,18 @@ def test_a_record_without_probabilities_is_judged_by_its_ranks() -> None:
 def test_the_champions_recipe_that_lost_its_skill_is_withdrawn() -> None:
     decision = decide(BLIND, GOOD, LIMITS, same_recipe=True)
     assert decision.kind == "withdrawn"
-    assert decision.reason.startswith("Withdrawn, nobody speaks: the same recipe, retrained, shows no skill")
+    assert decision.reason == (
+        "Withdrawn, with the version that spoke before and has the same recipe: it shows no skill on sessions that"
+        " it had not seen (mean rank IC 0.0010, t 0.10, and it takes a t of 1). No version speaks, and HOLD is"
+        " published."
+    )
 
 
 def test_another_recipe_without_skill_says_nothing_about_the_champion() -> None:
     decision = decide(BLIND, GOOD, LIMITS, same_recipe=False)
     assert decision.kind == "refused"
-    assert decision.reason.startswith("Refused, the champion goes on:")
+    assert decision.reason.startswith("Refused: it shows no skill")
+    assert decision.reason.endswith(" The version that spoke before goes on.")
 
 
 @pytest.mark.parametrize(
@@ -126,8 +146,8 @@ def test_without_a_common_month_skill_alone_decides() -> None:
 def test_a_reason_names_both_sides() -> None:
     worse = decide(months(m2023_11=[0.01, 1.09, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True)
     assert worse.reason == (
-        "Refused, the champion goes on: mean rank IC 0.0100 against 0.0400 (common months: 1):"
-        " more than 0.01 below the champion's."
+        "Refused: mean rank IC 0.0100 against 0.0400 (common months: 1): more than 0.01 below the champion's."
+        " The version that spoke before goes on."
     )
     better = decide(months(m2023_11=[0.05, 1.08, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True)
     assert "mean rank IC 0.0500 against 0.0400" in better.reason

@@ -208,7 +208,7 @@ def test_without_a_direction_a_range_or_a_close_there_are_no_stops() -> None:
 @few
 @given(sessions)
 def test_silence_holds_everything_and_says_why(session: list[dict[int, Chance]]) -> None:
-    held = advice(*session, silence="no model passes its gate")
+    held = advice(*session, silence="HOLD: no model passes its gate.")
     assert set(held["label"]) == {"HOLD"}
     assert held["confidence"].to_list() == [chances[horizon][1] for chances in session for horizon in HORIZONS]
     assert held["stop_loss"].null_count() == held["take_profit"].null_count() == held.height

@@ -4,17 +4,17 @@ What belongs here: definition-time metadata, projected from the models.
 Kept elsewhere: what a run reports (`io_manager.py`).
 """
 
-import os
 from typing import Any
 
 import dagster as dg
 from sqlalchemy.dialects import postgresql
 
+from boursomatic_assets import settings
 from boursomatic_assets.models import Table
 
 OWNERS = ["team:data-engineering"]
 
-SESSIONS_PER_RUN = int(os.environ.get("BOURSOMATIC_SESSIONS_PER_RUN", "100000"))
+SESSIONS_PER_RUN = settings.sessions_per_run()
 """Sessions of a market that a run holds, at most. By default a range is one run, whatever its length: memory is
 bounded by pieces, a bad date costs that date alone, what is repeated unchanged is not written, and the two markets
 keep two cores busy. Shorter runs pay a process, its checks and a wait for the daemon each."""

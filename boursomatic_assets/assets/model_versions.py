@@ -30,7 +30,7 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     """One pooled model of both markets per due date, the first session of a month.
 
     It learns from what both markets had closed before that date's first open, and from nothing later. Its
-    partition names the challenger; the partitions in between carry the champion forward.
+    partition tells what the gate decided about it; every partition tells which version speaks, or why none does.
     """
     parts = slices_of_run(context)
     await_upstream(context.get_step_execution_context(), "features")
@@ -45,11 +45,15 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
 
 def _describe(moment: Moment) -> dict[str, Any]:
     """What the UI shows of a partition: who speaks, and on a due date what was decided about its challenger."""
-    speaker, challenger, decision = moment.speaker, moment.challenger, moment.decision
-    nobody = f"nobody: {moment.silence}" if moment.silence else "none yet: too little history"
-    spoken = {"speaker": speaker.version if speaker else nobody}
+    challenger, decision, silence = moment.challenger, moment.decision, moment.silence
+    if moment.speaker:
+        spoken = {"speaker": moment.speaker.version}
+    elif silence:
+        spoken = {"speaker": "none: HOLD is published", "because": f"{silence.version.version}: {silence.reason}"}
+    else:
+        spoken = {"speaker": "none yet: the history is too short to train a version, and nothing is advised"}
     if challenger is None or decision is None:
-        return spoken | {"note": "carried forward"}
+        return spoken | {"note": "no version is due on this date"}
     figures = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
     decided = {"decision": decision.kind, "reason": decision.reason}
     return {**spoken, "challenger": challenger.version, **decided, **figures}

@@ -1,23 +1,23 @@
 """The asset `recommendations`: what is advised."""
 
 import datetime as dt
-import os
 from dataclasses import dataclass
 from itertools import groupby
 
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets import registry
+from boursomatic_assets import registry, settings
 from boursomatic_assets.additional import unpacked
 from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
-from boursomatic_assets.decisions import Version
+from boursomatic_assets.decisions import Decided, Version
 from boursomatic_assets.frames import given
+from boursomatic_assets.justification import silent
 from boursomatic_assets.learning.prediction import predict
 from boursomatic_assets.models import Recommendation
 from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.sentences import SETTING, sentences
+from boursomatic_assets.sentences import sentences
 from boursomatic_assets.signals import advise
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.tables import GRAINS, Reader
@@ -35,7 +35,7 @@ BARS_OF_A_PIECE = 60_000
     metadata=about(Recommendation),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=ADVICE_POLICY,
-    code_version="2",
+    code_version="3",
 )
 def recommendations(context: dg.AssetExecutionContext, features: Reader, price_bars: Reader) -> Piecewise:
     """One advice per instrument, session and risk profile, by the model that spoke at that session's close.
@@ -44,7 +44,7 @@ def recommendations(context: dg.AssetExecutionContext, features: Reader, price_b
     stays. Active is the newest session's current row of each instrument and profile. BOURSOMATIC_LANGUAGE (en or
     fr) is the language of the justifications.
     """
-    language = sentences(os.environ.get(SETTING, "en")).code
+    language = settings.language()
 
     def advised(part: Slice) -> pl.DataFrame:
         rows, bars = unpacked(features(part)), price_bars(part)
@@ -56,17 +56,17 @@ def recommendations(context: dg.AssetExecutionContext, features: Reader, price_b
 
 @dataclass(frozen=True)
 class Spoken:
-    """A version that is asked for some sessions, and why it may only say HOLD (None: it speaks)."""
+    """A version that is asked for some sessions, and by which decision it may only say HOLD (None: it speaks)."""
 
     version: Version
     sessions: list[dt.date]
-    silence: str | None
+    silence: Decided | None
 
 
 def spoken(part: Slice) -> list[Spoken]:
     """Who is asked for a slice, in order of time.
 
-    Where nobody speaks the newest version is asked; before the first version there is nobody to ask.
+    Where none speaks the newest version is asked; before the first version there is none to ask.
     """
     moments = [moment for moment in registry.timeline(part) if part.market.is_session(moment.date)]
     grouped = groupby(moments, key=lambda moment: (moment.speaker or moment.newest, moment.silence))
@@ -90,9 +90,16 @@ def publish(part: Slice, asked: Spoken, features: pl.DataFrame, bars: pl.DataFra
     own = pl.col("ts").dt.date().is_in(asked.sessions)
     rows, version = features.filter(own), asked.version
     predictions = predict(registry.store().load(version.model_path), rows)
-    advice = advise(predictions, rows, bars.filter(own), version.version, asked.silence, language)
+    silence = _in_words(asked.silence, language) if asked.silence else None
+    advice = advise(predictions, rows, bars.filter(own), version.version, silence, language)
     closes = pl.DataFrame(
         {"ts": asked.sessions, "as_of": [part.market.closes(session) for session in asked.sessions]},
         schema={"ts": pl.Datetime("us"), "as_of": pl.Datetime("us")},
     )
     return advice.join(closes, on="ts").with_columns(model_version_id=pl.lit(version.id)).select(*SCHEMA)
+
+
+def _in_words(decided: Decided, language: str) -> str:
+    """The justification of every advice while no version speaks."""
+    date = decided.effective_at.date()
+    return silent(decided.kind, date, decided.reason, decided.numbers, sentences(language))

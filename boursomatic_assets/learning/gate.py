@@ -1,9 +1,10 @@
 """The gate: whether a challenger takes the champion's place, and what is to be done if it may not.
 
 What belongs here: the comparison of two records of out-of-sample scores, as metrics, and its sentence.
-Kept elsewhere: how a record is measured (`evaluation`), where decisions are kept and who speaks (`registry`).
+Kept elsewhere: how a record is measured (`evaluation`), where decisions are kept and who speaks (`registry`), what
+a lack of skill is called in a justification (`sentences`).
 
-A champion of the same recipe that is retrained without skill has lost its own: nobody speaks then.
+A champion of the same recipe that is retrained without skill has lost its own: none speaks then.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.sentences import ENGLISH
 
 Metrics = Mapping[str, Any]
 """rank_ic, rank_ic_t, log_loss, log_loss_no_skill, sessions, and by_month: {"2021-03": [rank_ic, log_loss,
@@ -27,7 +29,7 @@ Kind = Literal["promoted", "refused", "withdrawn"]
 
 @dataclass(frozen=True)
 class Decision:
-    """What follows for the challenger, one sentence that says why, and the numbers of both sides."""
+    """What follows for the challenger, why in English, and the numbers of both sides with the flaw, if any."""
 
     kind: Kind
     reason: str
@@ -39,23 +41,20 @@ def decide(challenger: Metrics, champion: Metrics | None, limits: Parameters, *,
 
     Args:
         challenger: The metrics of its record before its due date.
-        champion: Those of the version that spoke until then; None if nobody did.
+        champion: Those of the version that spoke until then; None if none did.
         limits: What it has to reach.
         same_recipe: Whether the parameters of both are the same.
 
     Returns:
-        `promoted`: the challenger speaks. `refused`: the champion goes on, or still nobody speaks.
-        `withdrawn`: nobody speaks any more.
+        `promoted`: the challenger speaks. `refused`: the champion goes on, or still none speaks.
+        `withdrawn`: none speaks any more.
     """
     numbers = compared(challenger, champion)
-    if flaw := _without_skill(challenger, limits):
-        if champion is None:
-            return Decision("refused", f"Refused, and nobody speaks: {flaw}.", numbers)
-        if same_recipe:
-            return Decision("withdrawn", f"Withdrawn, nobody speaks: the same recipe, retrained, {flaw}.", numbers)
-        return Decision("refused", f"Refused, the champion goes on: {flaw}.", numbers)
-    if flaw := _worse(numbers["on_common_months"], limits):
-        return Decision("refused", f"Refused, the champion goes on: {flaw}.", numbers)
+    if flaw := _flaw(challenger, limits):
+        kind, reason = _without_skill(ENGLISH.flaw(flaw), champion is not None, same_recipe)
+        return Decision(kind, reason, numbers | {"flaw": flaw})
+    if worse := _worse(numbers["on_common_months"], limits):
+        return Decision("refused", f"Refused: {worse}. The version that spoke before goes on.", numbers)
     skill = (
         f"mean rank IC {challenger['rank_ic']:.4f} (t {challenger['rank_ic_t']:.2f}) over"
         f" {challenger['sessions']} sampled sessions"
@@ -106,18 +105,29 @@ def _means(months: list[tuple[float, float, float]]) -> dict[str, float] | None:
     return {"challenger": mine, "champion": theirs, "months": len(months)}
 
 
-def _without_skill(metrics: Metrics, limits: Parameters) -> str | None:
-    """Why a record shows no skill; None if it does show some."""
+def _without_skill(flaw: str, has_champion: bool, same_recipe: bool) -> tuple[Kind, str]:
+    """What follows for a challenger without skill, and why in words."""
+    if not has_champion:
+        return "refused", f"Refused: {flaw}. No version speaks, and HOLD is published."
+    if same_recipe:
+        lost = "Withdrawn, with the version that spoke before and has the same recipe"
+        return "withdrawn", f"{lost}: {flaw}. No version speaks, and HOLD is published."
+    return "refused", f"Refused: {flaw}. The version that spoke before goes on."
+
+
+def _flaw(metrics: Metrics, limits: Parameters) -> dict[str, Any] | None:
+    """What a record shows instead of skill: its name in `sentences`, and the figures; None if it shows skill."""
     rank_ic, t, sessions = metrics.get("rank_ic"), metrics.get("rank_ic_t"), metrics.get("sessions") or 0
     if sessions < limits.gate_minimum_sessions:
-        return f"has {sessions} sampled sessions of record, and it takes {limits.gate_minimum_sessions}"
+        return {"kind": "short", "sessions": sessions, "least": limits.gate_minimum_sessions}
     if rank_ic is None or t is None:
-        return "has no mean rank IC to judge by"
+        return {"kind": "unmeasured"}
     if not t >= limits.gate_skill_t:
-        return f"shows no skill, mean rank IC {rank_ic:.4f} (t {t:.2f}, and it takes {limits.gate_skill_t:g})"
+        return {"kind": "unskilled", "rank_ic": rank_ic, "rank_ic_t": t, "least": limits.gate_skill_t}
     loss, blind = metrics.get("log_loss"), metrics.get("log_loss_no_skill")
     if loss is not None and blind is not None and loss > blind + limits.gate_tolerance:
-        return f"shows no skill, log loss {loss:.6f} (and it takes {blind:.6f} + {limits.gate_tolerance:g})"
+        figures = {"log_loss": loss, "log_loss_no_skill": blind, "tolerance": limits.gate_tolerance}
+        return {"kind": "uncalibrated", **figures}
     return None
 
 
@@ -134,7 +144,7 @@ def _worse(common: Mapping[str, Any] | None, limits: Parameters) -> str | None:
 def _comparison(champion: Metrics | None, common: Mapping[str, Any] | None) -> str:
     """The end of the sentence about a promotion: what it was compared with."""
     if champion is None:
-        return "and nobody spoke before"
+        return "and no version spoke before"
     if common is None:
         return "and no month in common with the champion"
     return f"and not worse than the champion: {', '.join(_said(name, mean) for name, mean in common.items())}"
