@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import archived, database, merging, revisions
+from boursomatic_assets import archived, database, merging, revisions, settings
 from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.slices import Slice, slices_of
 from boursomatic_assets.staging import bounds, lock, transaction
@@ -63,7 +63,7 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
     dates = (start + dt.timedelta(days=n) for n in range((end - start).days + 1))
     parts = [one for date in dates for one in archived.sessions(Slice(market_named(market), (date,)))]
     if not parts:
-        raise ValueError(f"nothing of {market} is archived from {start} to {end} in {archived.folder()}")
+        raise ValueError(f"nothing of {market} is archived from {start} to {end} in {settings.archive()}")
     return [_restore(part) for part in parts]
 
 

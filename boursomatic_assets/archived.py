@@ -9,22 +9,15 @@ and exchange, so that any tool can read them.
 
 import datetime as dt
 import io
-import os
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from boursomatic_assets import database, durable
+from boursomatic_assets import durable, settings
 from boursomatic_assets.slices import Slice
 
 COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at")
-
-
-def folder() -> Path:
-    """Where archived bars lie: BOURSOMATIC_ARCHIVE, else `archive` in the home folder."""
-    chosen = os.environ.get("BOURSOMATIC_ARCHIVE")
-    return Path(chosen) if chosen else database.home() / "archive"
 
 
 def sessions(part: Slice) -> list[Slice]:
@@ -63,9 +56,9 @@ def write(part: Slice, bars: pl.DataFrame) -> None:
     if not pl.read_parquet(io.BytesIO(content.getvalue()), hive_partitioning=False).equals(bars):
         raise OSError(f"{path}: the bars do not survive being written as Parquet")
     durable.write(path, content.getvalue())
-    for place in (path.parent.parent, folder(), folder().parent):
+    for place in (path.parent.parent, settings.archive(), settings.archive().parent):
         durable.sync(place)
 
 
 def _file(part: Slice) -> Path:
-    return folder() / f"date={part.dates[0]}" / f"market={part.market.name}" / "bars.parquet"
+    return settings.archive() / f"date={part.dates[0]}" / f"market={part.market.name}" / "bars.parquet"

@@ -79,6 +79,12 @@ def files() -> str | None:
     return os.environ.get("BOURSOMATIC_FILES")
 
 
+def archive() -> Path:
+    """Return the folder of archived 15m bars, `BOURSOMATIC_ARCHIVE`, else `archive` in the home."""
+    chosen = os.environ.get("BOURSOMATIC_ARCHIVE")
+    return Path(chosen) if chosen else home() / "archive"
+
+
 ALL: tuple[Callable[[], object], ...] = (
     home,
     language,

@@ -416,8 +416,9 @@ DAMAGES = [
     ),
     damage(
         "scores_follow_their_advice",
+        # What was advised on that session is due after 10 and 20 sessions.
         "UPDATE computed_sessions SET changed_at = clock_timestamp() WHERE asset = 'recommendations'"
-        " AND market = 'US' AND session = '2024-02-28'",
+        " AND market = 'US' AND session = '2024-01-31'",
         warnings=2,
     ),
     damage(

@@ -236,7 +236,7 @@ def test_assets_may_be_listed_with_spaces(dagster_home: Engine) -> None:
         "backfill", "--from", DAY, "--to", DAY, "--market", "US", "--assets", "price_bars, features"
     )
     assert result.exit_code == 0, result.output
-    assert "[1/1] price_bars, features " in result.output
+    assert "[1/1] instruments, price_bars, features " in result.output
 
 
 def test_who_loads_one_market_alone_is_told_once_that_models_learn_from_both(dagster_home: Engine) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 
 import dagster as dg
 
-from boursomatic_assets import archive, archived
+from boursomatic_assets import archive, settings
 from boursomatic_assets.assets.common import OWNERS
 
 
@@ -17,5 +17,5 @@ def archive_15m() -> dg.MaterializeResult[None]:
     moved = archive.retire(dt.datetime.now(dt.UTC).date())
     bars = sum(one.bars for one in moved)
     return dg.MaterializeResult(
-        metadata={"sessions": len(moved), "bars": bars, "folder": str(archived.folder())},
+        metadata={"sessions": len(moved), "bars": bars, "folder": str(settings.archive())},
     )
