@@ -10,17 +10,43 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import computed
-from boursomatic_assets.checks import ADVICE
+from boursomatic_assets.checks import ADVICE, FEATURES
 from boursomatic_assets.identifiers import PUBLISHED, digests, holds_digest
 from boursomatic_assets.models import PROFILES
-from boursomatic_assets.promises import Finding, count, promise
+from boursomatic_assets.promises import Finding, promise
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 from boursomatic_assets.tables import GRAINS, read
 from boursomatic_assets.words import RANK
 
-COMPUTED = "computed_sessions c WHERE c.asset = 'recommendations' AND c.market = :market"
-STANDING = f"{ADVICE} AND t.superseded_at IS NULL AND date_trunc('day', t.as_of) <> ALL(:stale)"
+BESIDE_FEATURES = f"""
+WITH held AS MATERIALIZED (
+    SELECT instrument_id, ts, bool_or(profile IS NULL) AS has_features, count(profile) AS advised,
+        cardinality(CAST(:profiles AS text[]))
+            - count(DISTINCT profile) FILTER (WHERE profile = ANY(:profiles)) AS lacking
+    FROM (
+        SELECT t.instrument_id, t.ts, NULL AS profile FROM {FEATURES}
+        UNION ALL
+        SELECT t.instrument_id, date_trunc('day', t.as_of), t.profile FROM {ADVICE} AND t.superseded_at IS NULL
+    ) AS rows WHERE ts <> ALL(:stale) GROUP BY instrument_id, ts
+), unadvised AS MATERIALIZED (
+    SELECT * FROM held WHERE has_features AND lacking > 0 AND ts = ANY(:computed)
+)
+SELECT
+    (
+        SELECT coalesce(sum(lacking), 0)::int FROM unadvised JOIN features USING (instrument_id, ts)
+        WHERE EXISTS (
+            SELECT FROM model_versions m, jsonb_each_text(additional_features::jsonb) AS e(name, value)
+            WHERE date_trunc('day', m.as_of) <= ts AND e.value IS NOT NULL
+                AND right(e.name, length(:rank)) = :rank AND (m.metrics_json->'features')::jsonb ? e.name
+        )
+    ) AS missing,
+    (SELECT coalesce(sum(advised), 0)::int FROM held WHERE NOT has_features OR ts <> ALL(:computed)) AS surplus
+"""
+"""How much advice lacks to rows of features, and how much stands without any or without a run that computed it.
+
+Both tables are counted together: joined, they are compared row by row as long as the tables have no statistics.
+"""
 
 WHOLE_RECORD = replace(GRAINS["recommendations"], own="id IS NOT NULL")
 """All advice, superseded too."""
@@ -35,15 +61,15 @@ def every_computed_session_has_its_advice(connection: Connection, part: Slice) -
     A row of features that no model knows anything of needs none. Sessions whose inputs changed since they were
     computed are left to `advice_follows_its_features`.
     """
-    stale = computed.stale_sessions(connection, "recommendations", part)
-    given = {**bounds(part), "market": part.market.name, "stale": stale, "profiles": list(PROFILES), "rank": RANK}
-    missing = connection.scalar(text(f"SELECT coalesce(sum(n), 0)::int FROM {_unadvised()}"), given)
-    of_features = (
-        "SELECT FROM features f WHERE f.instrument_id = t.instrument_id AND f.ts = date_trunc('day', t.as_of)"
-    )
-    of_a_run = f"SELECT FROM {COMPUTED} AND c.session = date_trunc('day', t.as_of)"
-    surplus = count(connection, f"{STANDING} AND NOT (EXISTS ({of_features}) AND EXISTS ({of_a_run}))", given)
-    return Finding(errors=missing or 0, figures={"missing": missing, "surplus": surplus.errors}) + surplus
+    given = {
+        **bounds(part),
+        "stale": computed.stale_sessions(connection, "recommendations", part),
+        "computed": computed.sessions(connection, "recommendations", part),
+        "profiles": list(PROFILES),
+        "rank": RANK,
+    }
+    found = connection.execute(text(BESIDE_FEATURES), given).one()._asdict()
+    return Finding(errors=sum(found.values()), figures=found)
 
 
 @promise("recommendations")
@@ -67,26 +93,3 @@ def _told_by_digest(part: Slice) -> pl.DataFrame:
         stands=pl.col("superseded_at").is_null(),
         as_published=pl.when(holds_digest(rows["id"])).then(alike),
     )
-
-
-def _unadvised() -> str:
-    """The rows of features that lack advice, and how many pieces of it (`n`), as a subquery."""
-    advised = (
-        "SELECT t.instrument_id, date_trunc('day', t.as_of) AS ts, count(DISTINCT t.profile) AS n"
-        f" FROM {STANDING} AND t.profile = ANY(:profiles) GROUP BY 1, 2"
-    )
-    # Fenced by its OFFSET, so that the JSON of few rows is read.
-    lacking = (
-        "SELECT f.ts, f.additional_features, cardinality(:profiles) - coalesce(a.n, 0) AS n FROM features f"
-        " JOIN instruments i ON i.id = f.instrument_id AND i.exchange = ANY(:exchanges)"
-        f" LEFT JOIN ({advised}) a ON a.instrument_id = f.instrument_id AND a.ts = f.ts"
-        " WHERE f.ts >= :start AND f.ts < :end AND f.ts <> ALL(:stale)"
-        " AND coalesce(a.n, 0) < cardinality(:profiles)"
-        f" AND EXISTS (SELECT FROM {COMPUTED} AND c.session = f.ts) OFFSET 0"
-    )
-    known = (
-        "SELECT FROM model_versions m, jsonb_each_text(f.additional_features::jsonb) AS e(name, value)"
-        " WHERE date_trunc('day', m.as_of) <= f.ts AND e.value IS NOT NULL"
-        " AND right(e.name, length(:rank)) = :rank AND (m.metrics_json->'features')::jsonb ? e.name"
-    )
-    return f"({lacking}) f WHERE EXISTS ({known})"

@@ -87,8 +87,8 @@ def record(connection: Connection, asset: str, part: Slice, begun: dt.datetime, 
     """
     wanted = set(touched.dt.date())
     if asset in INPUTS:
-        known = set(_times(connection, asset, part)["session"].dt.date())
-        wanted |= {*stale_sessions(connection, asset, part)} | ({*part.sessions} - known)
+        known = sessions(connection, asset, part)
+        wanted |= {*stale_sessions(connection, asset, part)} | {*part.sessions}.difference(known)
     if not wanted:
         return
     rows = pl.DataFrame({"session": sorted(wanted)}, schema_overrides={"session": pl.Datetime("us")}).with_columns(
@@ -108,6 +108,11 @@ def record(connection: Connection, asset: str, part: Slice, begun: dt.datetime, 
         ),
         {"changed": touched.to_list()},
     )
+
+
+def sessions(connection: Connection, asset: str, part: Slice) -> list[dt.date]:
+    """The sessions of a slice of an asset that were computed, in order."""
+    return _times(connection, asset, part)["session"].dt.date().to_list()
 
 
 def overtaken(connection: Connection, asset: str, part: Slice, begun: dt.datetime) -> list[Slice]:
