@@ -20,7 +20,7 @@ from boursomatic_assets.slices import Slice
 MONDAY, TUESDAY, HALF_DAY = dt.date(2024, 6, 10), dt.date(2024, 6, 11), dt.date(2024, 12, 24)
 US = MARKETS["US"]
 SLICE = Slice(US, (MONDAY,))
-HELD = "SELECT ts, c FROM price_bars WHERE interval = '15m' ORDER BY ts"
+HELD = "SELECT ts, c FROM price_bars WHERE interval = '15m' ORDER BY ts, id"
 MOVES = (0.0, 0.5, -0.5)
 
 
