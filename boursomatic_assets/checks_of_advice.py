@@ -31,6 +31,7 @@ WITH held AS MATERIALIZED (
     ) AS rows WHERE ts <> ALL(:stale) GROUP BY instrument_id, ts
 ), unadvised AS MATERIALIZED (
     SELECT * FROM held WHERE has_features AND lacking > 0 AND ts = ANY(:computed)
+        AND ts >= (SELECT date_trunc('day', min(as_of)) FROM model_versions)
 )
 SELECT
     (
@@ -87,7 +88,7 @@ def advice_is_as_it_was_published(_connection: Connection, part: Slice) -> Findi
 
 def _told_by_digest(part: Slice) -> pl.DataFrame:
     """Whether each row stands, and is as it was published; null where its id does not say."""
-    rows = read(WHOLE_RECORD, part, ("id", "superseded_at", *PUBLISHED))
+    rows = read(WHOLE_RECORD, part, ("id", "superseded_at", *PUBLISHED), ordered=False)
     alike = rows["id"].str.tail(12) == digests(rows)
     return rows.select(
         stands=pl.col("superseded_at").is_null(),
