@@ -21,9 +21,6 @@ from boursomatic_assets.slices import Slice
 
 INSTRUMENTS: Table = Instrument.__table__
 
-GROUPS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
-"""Where the digits between a UUID's hyphens begin, and how many they are."""
-
 
 @dataclass(frozen=True)
 class Grain:
@@ -113,6 +110,7 @@ def _readable(column: Column[Any]) -> ColumnElement[Any]:
 def _as_text(identifiers: pl.Series) -> pl.Series:
     """UUIDs as text, from their 16 bytes; the few distinct ones are written once."""
     distinct = identifiers.unique().drop_nulls()
-    digits = distinct.bin.encode("hex").str
-    words = pl.select(pl.concat_str(*(digits.slice(*place) for place in GROUPS), separator="-")).to_series()
-    return identifiers.replace_strict(distinct, words, default=None, return_dtype=pl.String)
+    digits = map(bytes.hex, distinct.to_list())
+    words = [f"{d[:8]}-{d[8:12]}-{d[12:16]}-{d[16:20]}-{d[20:]}" for d in digits]
+    texts = pl.Series(words, dtype=pl.String)
+    return identifiers.replace_strict(distinct, texts, default=None, return_dtype=pl.String)
