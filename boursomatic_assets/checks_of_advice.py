@@ -53,6 +53,7 @@ WHOLE_RECORD = replace(GRAINS["recommendations"], own="id IS NOT NULL")
 """All advice, superseded too."""
 
 SESSIONS_AT_ONCE = 60
+"""Sessions of a market whose advice is read at once, with its snapshots."""
 
 
 @promise("recommendations")
