@@ -8,9 +8,8 @@ webserver rebuild definitions from descriptions; so the answers of Dagster's own
 process of the instance, since `dagster_storage.py` imports this.
 """
 
-import re
 from collections.abc import Set
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from dagster._core.definitions.partitions.context import partition_loading_context
 
-SOON = np.timedelta64(60, "D")
-"""No offset reaches further, and no holiday lasts longer."""
+from boursomatic_assets.session_dates import closed_dates, is_of_session_dates
 
 HELD = "_boursomatic_held"
 """Where a definition keeps the minute and its keys at that minute; no schedule is finer than that."""
@@ -50,42 +48,21 @@ _walked = dg.TimeWindowPartitionsDefinition.get_partition_keys
 
 @lru_cache(maxsize=16)
 def _dates_at(definition: dg.PartitionsDefinition, minute: datetime) -> npt.NDArray[np.str_]:
-    if isinstance(definition, dg.TimeWindowPartitionsDefinition) and _is_daily(definition):
-        return _days(definition, np.datetime64(minute.replace(tzinfo=None), "D"))
+    if is_of_session_dates(definition):
+        return _until(definition, minute)
     if isinstance(definition, dg.TimeWindowPartitionsDefinition):
         return np.array(_walked(definition, minute))
     return np.array(definition.get_partition_keys(minute))
 
 
-WHOLE_WEEKDAY = re.compile(r"0 0 \* \* ([0-6])")
-"""An exclusion of each Sunday (0) to Saturday (6)."""
-
-
-def _is_daily(definition: dg.TimeWindowPartitionsDefinition) -> bool:
-    """Whether a definition has a date per day in UTC, without an end, but for weekdays and single dates."""
-    plain = (definition.cron_schedule, definition.fmt, definition.timezone) == ("0 0 * * *", "%Y-%m-%d", "UTC")
-    weekdays = [one for one in definition.exclusions or () if isinstance(one, str)]
-    return (
-        plain
-        and definition.end is None
-        and 0 <= definition.end_offset <= 30
-        and all(map(WHOLE_WEEKDAY.match, weekdays))
-    )
-
-
-def _days(definition: dg.TimeWindowPartitionsDefinition, today: np.datetime64) -> npt.NDArray[np.str_]:
-    """The dates that are over, and as many after them as the offset says: all at once."""
-    exclusions = definition.exclusions or ()
-    weekdays = [
-        int(found[1]) for one in exclusions if isinstance(one, str) and (found := WHOLE_WEEKDAY.match(one))
-    ]
-    single = np.array([int(one.timestamp) for one in exclusions if not isinstance(one, str)], dtype=np.int64)
-    days = np.arange(np.datetime64(definition.start.date()), today + SOON)
-    excluded = np.isin((days.astype(int) + 4) % 7, weekdays)  # 1970-01-01 was a Thursday
-    excluded |= np.isin(days, single.astype("datetime64[s]").astype("datetime64[D]"))
-    days = days[~excluded]
-    over = int(np.searchsorted(days, today))
-    return days[: over + definition.end_offset].astype(str)
+def _until(definition: dg.TimeWindowPartitionsDefinition, now: datetime) -> npt.NDArray[np.str_]:
+    """The weekdays of a definition of `session_dates` until today in UTC, but for the closed ones: all at once."""
+    instant = now if now.tzinfo else now.replace(tzinfo=definition.start.tzinfo)  # as Dagster takes it
+    first, today = np.datetime64(definition.start.date()), np.datetime64(instant.astimezone(UTC).date())
+    closed = np.array(closed_dates(definition), dtype="datetime64[D]")
+    days = np.arange(first, today + 1)
+    keys: npt.NDArray[np.str_] = days[np.is_busday(days, holidays=closed)].astype(str)
+    return keys
 
 
 def _all(

@@ -17,25 +17,23 @@ from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.lookback import LookBack
 from boursomatic_assets.markets import MARKETS, all_sessions, market_named
 from boursomatic_assets.outcomes import LONGEST_HORIZON
+from boursomatic_assets.session_dates import session_dates
 from boursomatic_assets.slices import Slice, slices_of
 
 START = settings.start()
 """The first partition's date."""
 
 
-WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
-
-
-def _holidays() -> list[dt.datetime]:
-    """Weekdays from START on which neither market trades: they are no partitions."""
+def _closed() -> list[dt.date]:
+    """Weekdays from START on which neither market trades, as far as the calendars know: they are no partitions."""
     sessions = all_sessions()
     dates = np.arange(np.datetime64(START), sessions[-1] + 1)
-    weekdays = dates[np.is_busday(dates)]
-    return [dt.datetime.combine(date, dt.time()) for date in np.setdiff1d(weekdays, sessions).tolist()]
+    closed: list[dt.date] = np.setdiff1d(dates[np.is_busday(dates)], sessions).tolist()
+    return closed
 
 
-# end_offset=1: a session's partition exists on its own date, so that a schedule can fill it after the close.
-SESSION_DATES = dg.DailyPartitionsDefinition(START.isoformat(), exclusions=[*WEEKENDS, *_holidays()], end_offset=1)
+# A session's partition exists on its own date, so that a schedule can fill it after the close.
+SESSION_DATES = session_dates(START, _closed())
 MARKET_SESSIONS = dg.MultiPartitionsDefinition(
     {"date": SESSION_DATES, "market": dg.StaticPartitionsDefinition(list(MARKETS))}
 )
