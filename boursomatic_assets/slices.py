@@ -30,11 +30,12 @@ class Slice:
         """First instant after the slice: the midnight that begins the next partition date.
 
         A row on a date that is no session (a holiday in a vendor's file) so falls to the session before
-        it, where it is refused by name instead of being lost between two partitions.
+        it, where it is refused by name instead of being lost between two partitions. After the last date that the
+        calendars know, it is the next midnight.
         """
-        dates = all_sessions()
-        following = dates[np.searchsorted(dates, np.datetime64(self.dates[-1]), side="right")]
-        return dt.datetime.combine(following.item(), dt.time())
+        dates, last = all_sessions(), np.datetime64(self.dates[-1])
+        following = dates[np.searchsorted(dates, last, side="right") :]
+        return dt.datetime.combine(next(iter(following), last + 1).item(), dt.time())
 
     @property
     def sessions(self) -> tuple[dt.date, ...]:

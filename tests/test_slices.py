@@ -50,6 +50,13 @@ def test_a_slice_owns_the_holiday_after_it() -> None:
     assert slice_of("US", "2024-12-24").end == midnight("2024-12-26")
 
 
+@pytest.mark.calendar
+def test_the_last_date_that_the_calendars_know_ends_with_its_own_midnight() -> None:
+    last: dt.date = all_sessions()[-1].item()
+    assert Slice(US, (last,)).end == dt.datetime.combine(last + dt.timedelta(days=1), dt.time())
+    assert Slice(US, (all_sessions()[-2].item(), last)).looking_ahead(9).dates[-1] == last
+
+
 def test_a_date_on_which_its_market_is_closed_has_no_session() -> None:
     part = slice_of("US", "2025-01-08", "2025-01-09", "2025-01-10")
     assert part.sessions == (day("2025-01-08"), day("2025-01-10"))
