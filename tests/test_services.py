@@ -48,6 +48,7 @@ def test_a_question_is_asked_again_after_trouble_and_the_pause_that_is_asked_for
     assert type(pause(error)) is type(pauses)
 
 
+@pytest.mark.calendar
 def test_an_http_status_says_whether_to_wait() -> None:
     def seconds(code: int, after: str | None = None) -> float | None:
         error = _explained(code, after)

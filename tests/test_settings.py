@@ -43,6 +43,16 @@ def test_a_first_date_that_no_calendar_has_is_refused(monkeypatch: pytest.Monkey
         settings.start()
 
 
+@pytest.mark.calendar
+def test_the_first_date_may_be_today_and_not_one_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    monkeypatch.setenv("BOURSOMATIC_START", f"{today}")
+    assert settings.start() == today
+    monkeypatch.setenv("BOURSOMATIC_START", f"{today + dt.timedelta(days=2)}")
+    with pytest.raises(settings.SettingError, match=r"set BOURSOMATIC_START to one from 1990-01-02 to "):
+        settings.start()
+
+
 @pytest.mark.parametrize("command", ["backfill", "status", "db upgrade"])
 def test_a_home_that_is_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     (tmp_path / "home").write_text("in the way")

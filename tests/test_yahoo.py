@@ -156,6 +156,7 @@ def recent_session() -> dt.date:
     return day
 
 
+@pytest.mark.calendar
 def test_a_15m_bar_is_named_by_its_start_in_utc() -> None:
     session = recent_session()
     bars = {f"{session} 09:{minute}": (1.0, 2.0, 1.0, 2.0, 9.0) for minute in (30, 45)}
@@ -168,6 +169,7 @@ def test_a_15m_bar_is_named_by_its_start_in_utc() -> None:
     assert (asked["interval"], int(asked["period1"])) == ("15m", start.replace(tzinfo=dt.UTC).timestamp())
 
 
+@pytest.mark.calendar
 def test_15m_bars_from_long_ago_are_refused_without_asking() -> None:
     long_ago = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=INTRADAY_DAYS + 1)
     with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(DAILY)) as (source, service):
