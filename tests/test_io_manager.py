@@ -114,6 +114,7 @@ def test_one_partition_is_one_slice(listed: Engine, label: Callable[[pl.DataFram
             "dagster/table_name": f"{listed.url.database}.public.price_bars",
             "dagster/partition_row_count": 1,
             **{"run/rows": 1, "run/inserted": 1, "run/changed": 0, "run/unchanged": 0, "run/removed": 0},
+            "run/absorbed_errors": 0,
         }
     }
 
