@@ -30,6 +30,10 @@ JUDGED = ("delivered", "merged", "rejected", "repaired")
 OVERTAKEN = "left as it is: a delivery that was asked for later stands"
 
 
+MOST_REASONS = 10
+"""Reasons of absorbed errors that are shown; all of them are counted, and logged."""
+
+
 @dataclass
 class Report:
     """How a run went, gathered piece by piece."""
@@ -39,6 +43,8 @@ class Report:
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     judged: dict[tuple[str, dt.date | None], dict[str, int]] = field(default_factory=dict)
     """What became of the rows that came, by market and session; None: those without a readable time."""
+    absorbed: Sequence[str] = ()
+    """The reasons of the errors that were absorbed."""
 
     def add(
         self, piece: Slice, times: pl.Series, merge: Merge, rows: Rows, overtaken: Sequence[Slice] = ()
@@ -88,15 +94,18 @@ class Report:
         asked = sum(len(part.dates) for part in parts)
         if asked == 1:
             return failed[0][1]
+        missed = sum(len(part.dates) for part, _ in failed)
         reasons = "; ".join(f"{part}: {_first_line(error)}" for part, error in failed)
         given_up = (
             f", and nothing was tried after {MOST_FAILURES} failures" if len(failed) == MOST_FAILURES else ""
         )
-        return dg.Failure(
-            f"{self.table}: {len(failed)} of {asked} partitions failed, {len(self.partitions)} are written"
+        failure = dg.Failure(
+            f"{self.table}: {missed} of {asked} partitions failed, {len(self.partitions)} are written"
             f"{given_up}: {reasons}{self._left_undone()}",
             metadata={str(part): _first_line(error) for part, error in failed},
         )
+        failure.__cause__ = failed[0][1]  # with its traceback
+        return failure
 
     def _left_undone(self) -> str:
         """What a step that fails keeps from the partitions that it wrote, and how they get it."""
@@ -114,7 +123,10 @@ class Report:
         rows = self.merge.inserted + self.merge.changed + self.merge.unchanged
         came = [*self.judged.values()]
         judged = {outcome: sum(found[outcome] for found in came) for outcome in JUDGED} if came else {}
-        return {"dagster/table_name": name, **of_run(asdict(self.merge) | {"rows": rows} | judged)}
+        absorbed: dict[str, Any] = {"absorbed_errors": len(self.absorbed)}
+        if self.absorbed:
+            absorbed["absorbed_reasons"] = "; ".join(self.absorbed[:MOST_REASONS])
+        return {"dagster/table_name": name, **of_run(asdict(self.merge) | {"rows": rows} | judged | absorbed)}
 
 
 def of_run(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in result.all_events:
         if event.is_step_failure and (error := event.step_failure_data.error):
-            while error.cause:
+            while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
                 error = error.cause
             yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
 

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 from platform_of import INSTRUMENTS, contents, execute, rows
 from sqlalchemy import Engine, make_url
 
-from boursomatic_assets import diagnosis, runs, slices
+from boursomatic_assets import absorbed, diagnosis, runs, slices, views
 from boursomatic_assets.cli import main
+from boursomatic_assets.io_manager import PostgresIOManager
 
 SECRET = "s3cret-p4ss"
 DAY = "2024-02-28"
@@ -443,6 +445,30 @@ def test_bars_are_shown_as_they_are_and_as_they_were(filled: Engine) -> None:
 def test_a_reload_delivers_the_whole_past_of_an_instrument(filled: Engine) -> None:
     (run,) = runs.of_whole_past("SIMU001")
     assert str(run).split() == ["instruments,", "price_bars", "US", "2023-01-03", "..", "2024-02-29"]
+
+
+def test_status_tells_the_runs_that_absorbed_errors_the_newest_first(
+    dagster_home: Engine, dagster_instance: dg.DagsterInstance, absorbed_errors: list[str]
+) -> None:
+    @dg.asset
+    def absorbing() -> None:
+        absorbed.record(ValueError("no answer"), "asked again")
+
+    runs = [
+        dg.materialize([absorbing], resources={"io_manager": PostgresIOManager()}, instance=dagster_instance)
+        for _ in range(views.RUNS + 1)
+    ]
+    said = [line for line in boursomatic("status").output.splitlines() if line.startswith("absorbed:")]
+    summary = "1 error, the first: asked again, after ValueError: no answer"
+    assert said[0] == f"absorbed:         run {runs[-1].run_id[:8]}: {summary}"
+    assert len(said) == views.RUNS + 1
+    assert said[-1] == (
+        "absorbed:         and 1 older runs: look for the tag boursomatic/absorbed_errors in the list of runs"
+    )
+
+
+def test_status_is_silent_about_runs_that_absorbed_nothing(dagster_home: Engine) -> None:
+    assert "absorbed" not in boursomatic("status").output
 
 
 def test_status_of_an_empty_platform_is_no_error(migrated: Engine) -> None:

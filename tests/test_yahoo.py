@@ -211,6 +211,7 @@ def test_no_bars_at_all_are_an_error() -> None:
         source.bars(US, START, END)
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -226,6 +227,7 @@ def test_after_trouble_it_is_asked_again_and_not_its_cache(trouble: Answer) -> N
         assert source.bars(US, START, END)["c"].to_list() == [193.12, 207.15, None]
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_after_too_many_questions_it_waits_and_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REFUSED_SECONDS", 0.0)
     many = Answer("Too Many Requests\r\n", 429)
@@ -233,6 +235,7 @@ def test_after_too_many_questions_it_waits_and_asks_again(monkeypatch: pytest.Mo
         assert source.bars(US, START, END)["c"].to_list() == [193.12, 207.15, None]
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_what_came_before_it_refuses_is_kept_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REFUSED_SECONDS", 0.0)
     instruments = listed(AAPL="NASDAQ", MSFT="NASDAQ", NVDA="NASDAQ")
