@@ -15,6 +15,7 @@ from boursomatic_assets.cli_db import db, make_dagster_home
 from boursomatic_assets.cli_features import features
 from boursomatic_assets.cli_models import models
 from boursomatic_assets.cli_options import DATE, MARKETS, MOMENT, PROFILES, one_line_errors
+from boursomatic_assets.cli_settings import list_settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -186,9 +187,9 @@ def dev(port: int) -> None:
 
     settings.require_sound()
     migrate.upgrade()
-    make_dagster_home()
+    folder = make_dagster_home()
     settings.make_paths_absolute()
-    os.chdir(os.environ["DAGSTER_HOME"])  # elsewhere it may find another dagster.yaml, and warn of it
+    os.chdir(folder)  # elsewhere it may find another dagster.yaml, and warn of it
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
     workspace = str(CONFIG.parent / "workspace.yaml")
@@ -198,6 +199,7 @@ def dev(port: int) -> None:
 main.add_command(db)
 main.add_command(features)
 main.add_command(models)
+main.add_command(list_settings)
 
 
 def _ready() -> None:

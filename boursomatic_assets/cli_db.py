@@ -117,8 +117,10 @@ def stop() -> None:
     click.echo("stopped" if embedded.stop(home()) else "no embedded server is running here")
 
 
-def make_dagster_home() -> None:
-    """Make Dagster's home, and let this process and its children find it."""
+def make_dagster_home() -> Path:
+    """Make Dagster's home, let this process and its children find it, and return it."""
     from boursomatic_assets.dagster_storage import ensure_dagster_home
 
-    os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())
+    folder = ensure_dagster_home()
+    os.environ["DAGSTER_HOME"] = str(folder)
+    return folder

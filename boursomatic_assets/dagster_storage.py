@@ -18,6 +18,7 @@ from boursomatic_assets import (
     database,
     lookback,  # noqa: F401 - daemon and webserver must know the class by name
     partition_ranges,
+    settings,
 )
 from boursomatic_assets.event_log import BatchedEventLog
 from boursomatic_assets.run_storage import StagedRunStorage
@@ -73,8 +74,7 @@ def ensure_dagster_home() -> Path:
 
     `DAGSTER_HOME`, else `dagster` in the home folder. A `dagster.yaml` that somebody put there is kept.
     """
-    chosen = os.environ.get("DAGSTER_HOME")
-    folder = Path(chosen).expanduser().absolute() if chosen else database.home() / "dagster"
+    folder = settings.dagster_home()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = folder / "dagster.yaml"
     if config.is_symlink() or not config.exists():

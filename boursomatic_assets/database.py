@@ -6,7 +6,6 @@ the embedded server's life is `embedded.py`; Dagster's storage on the same serve
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -17,24 +16,24 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
-from boursomatic_assets import absorbed, embedded
+from boursomatic_assets import absorbed, embedded, settings
 from boursomatic_assets.embedded_programs import ServerError
 from boursomatic_assets.refusals import DatabaseError as DatabaseError
-from boursomatic_assets.refusals import redacted as redacted
 from boursomatic_assets.refusals import refused, too_old
+from boursomatic_assets.settings import DAGSTER_DRIVER as DAGSTER_DRIVER
+from boursomatic_assets.settings import DRIVER as DRIVER
+from boursomatic_assets.settings import SettingError
 from boursomatic_assets.settings import home as home
+from boursomatic_assets.settings import redacted as redacted
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
 
 Opened = TypeVar("Opened")
 
-DRIVER, DAGSTER_DRIVER = "postgresql+psycopg", "postgresql+psycopg2"
 DATABASE, DAGSTER_DATABASE = embedded.DATABASES
-EXAMPLE = "postgresql+psycopg://user:password@host:5432/boursomatic"
 OLDEST_SERVER = 15
 TIME_ZONE = "-c timezone=UTC"
 PATIENCE_SECONDS = 15
@@ -50,7 +49,7 @@ def database_url() -> URL:
     Raises:
         DatabaseError: The variable is no address of a PostgreSQL, or the embedded server cannot be started.
     """
-    return _given_url("DATABASE_URL", DRIVER) or _embedded_url()
+    return _given_url(settings.database_address, DRIVER) or _embedded_url()
 
 
 def dagster_url() -> URL:
@@ -61,27 +60,18 @@ def dagster_url() -> URL:
     Raises:
         DatabaseError: As for `database_url`.
     """
-    url = _given_url("DAGSTER_DATABASE_URL", DAGSTER_DRIVER) or database_url().set(
+    url = _given_url(settings.dagster_address, DAGSTER_DRIVER) or database_url().set(
         drivername=DAGSTER_DRIVER, database=DAGSTER_DATABASE
     )
     return url.update_query_dict({"options": _options(url)})
 
 
-def _given_url(variable: str, driver: str) -> URL | None:
-    text = os.environ.get(variable)
-    if not text:
-        return None
+def _given_url(read: Callable[[], str | None], driver: str) -> URL | None:
     try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise DatabaseError(
-            f"{variable} is not an address like {EXAMPLE}: percent-encode what is special in its password"
-        ) from None
-    if url.drivername not in ("postgresql", DRIVER, driver):
-        raise DatabaseError(f"{variable} starts with {url.drivername}: only PostgreSQL is used, like {EXAMPLE}")
-    if not url.database:
-        raise DatabaseError(f"{variable} names no database: write it last, like {EXAMPLE}")
-    return url.set(drivername=driver)
+        address = read()
+    except SettingError as error:
+        raise DatabaseError(str(error)) from None
+    return make_url(address).set(drivername=driver) if address else None
 
 
 def _embedded_url() -> URL:
@@ -164,9 +154,9 @@ def disconnect() -> None:
 def _conninfo(url: URL) -> str:
     """Return the address in libpq's own words. It holds the password."""
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
-    settings: dict[str, Any] = {"application_name": "boursomatic", "connect_timeout": 10, **url.query}
-    settings |= {name: value for name, value in parts.items() if value is not None}
-    return make_conninfo(**settings | {"dbname": url.database, "options": _options(url)})
+    options: dict[str, Any] = {"application_name": "boursomatic", "connect_timeout": 10, **url.query}
+    options |= {name: value for name, value in parts.items() if value is not None}
+    return make_conninfo(**options | {"dbname": url.database, "options": _options(url)})
 
 
 def _options(url: URL) -> str:

@@ -88,7 +88,7 @@ def _disk() -> str:
     home = database.home()
     cluster = embedded_place.find(home).folder
     elsewhere = cluster.exists() and not cluster.is_relative_to(home.resolve())
-    places = (home, cluster) if elsewhere and not os.environ.get("DATABASE_URL") else (home,)
+    places = (home, cluster) if elsewhere and "DATABASE_URL" not in settings.given() else (home,)
     for place in places:
         if (free := shutil.disk_usage(place).free) < ENOUGH_DISK:
             raise RuntimeError(f"only {free >> 20} MiB are free in {place}: make room")

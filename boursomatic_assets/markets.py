@@ -16,8 +16,7 @@ import exchange_calendars
 import numpy as np
 import numpy.typing as npt
 
-EPOCH = dt.date(1990, 1, 2)
-"""Session ordinals count from here. Moving it moves every anchor of `indicators.py`, so every feature."""
+from boursomatic_assets.settings import EPOCH as EPOCH
 
 YEARS_AHEAD = 5
 """Calendars reach at least so far beyond this year, so that no process that lives on runs out of one."""

@@ -6,7 +6,6 @@ Kept elsewhere: the migrations and how they run (`migrations/`), the server (`da
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +20,8 @@ from alembic.util import CommandError, load_python_file
 from sqlalchemy import Engine, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from boursomatic_assets import database
+from boursomatic_assets import database, settings
 from boursomatic_assets.database import DatabaseError
-from boursomatic_assets.models import Table
 
 CONFIG = Path(__file__).resolve().parent.parent / "alembic.ini"
 OPTIONAL = CONFIG.parent / "migrations" / "optional"
@@ -128,12 +126,14 @@ def require_consent(yes: bool) -> None:
         DatabaseError: there are rows, and neither `yes` nor BOURSOMATIC_YES=1.
     """
     rows = ", ".join(f"{count} in {table}" for table, count in row_counts(database.engine()).items() if count)
-    if rows and not yes and os.environ.get("BOURSOMATIC_YES") != "1":
+    if rows and not yes and not settings.consent():
         raise DatabaseError(f"this drops rows for good ({rows}): say --yes, or set BOURSOMATIC_YES=1, to go ahead")
 
 
 def row_counts(engine: Engine) -> dict[str, int]:
     """How many rows each table holds, of those that exist."""
+    from boursomatic_assets.models import Table  # the models take longer to load than a status takes
+
     existing = inspect(engine).get_table_names()
     tables = [table for table in Table.metadata.sorted_tables if table.name in existing]
     with engine.connect() as connection:
@@ -149,7 +149,7 @@ def main() -> None:
     try:
         _do(given.action, given.yes)
         sys.stdout.write(f"{status()}\n")
-    except DatabaseError as error:
+    except (DatabaseError, settings.SettingError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -10,7 +10,8 @@ import psycopg
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-SECRETS = ("password", "sslpassword")
+from boursomatic_assets.settings import SECRETS
+
 BAD_PASSWORD = ("password authentication failed", "no password supplied")
 
 LOST = "see with `boursomatic doctor` whether the server is there, then run the command again"
@@ -30,12 +31,6 @@ REMEDIES = {
 
 class DatabaseError(RuntimeError):
     """The database cannot be reached or used: one line that says why and what to do, without a password."""
-
-
-def redacted(url: URL) -> str:
-    """Return an address that may be shown: without its password, wherever that stands."""
-    hidden = {name: "***" for name in SECRETS if name in url.query}
-    return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
 def refused(url: URL, error: Exception) -> DatabaseError:

@@ -5,7 +5,6 @@ none of them. Kept elsewhere: what a good row is (`contracts.py`).
 """
 
 import datetime as dt
-import os
 from pathlib import Path
 from typing import Protocol
 
@@ -102,7 +101,7 @@ def _services(kind: str) -> Source:
     if unknown := [name for name in names if name not in ("yahoo", "stooq")]:
         known = "simulated, files, yahoo or stooq (an order of the last two: stooq,yahoo)"
         raise SourceError(f"there is no source {unknown[0]!r}: set BOURSOMATIC_SOURCE to {known}")
-    from boursomatic_assets.database import home
+    from boursomatic_assets.settings import home, stooq_key
     from boursomatic_assets.sources.fallback import Fallback
     from boursomatic_assets.sources.services import Listed
     from boursomatic_assets.sources.stooq import Stooq
@@ -112,6 +111,6 @@ def _services(kind: str) -> Source:
     instruments = listed()
     services: dict[str, Listed] = {
         "yahoo": Yahoo(instruments, home() / "yahoo"),
-        "stooq": Stooq(instruments, os.environ.get("BOURSOMATIC_STOOQ_KEY")),
+        "stooq": Stooq(instruments, stooq_key()),
     }
     return Fallback(tuple(services[name] for name in names))
