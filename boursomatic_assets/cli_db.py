@@ -119,6 +119,6 @@ def stop() -> None:
 
 def make_dagster_home() -> None:
     """Make Dagster's home, and let this process and its children find it."""
-    from boursomatic_assets.dagster_storage import ensure_dagster_home
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
 
     os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())

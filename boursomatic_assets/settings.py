@@ -69,6 +69,11 @@ def extended_hours() -> bool:
     return _one_of("BOURSOMATIC_EXTENDED_HOURS", ("0", "1")) == "1"
 
 
+def stock_dagster() -> bool:
+    """Return whether Dagster is to run without the platform's patches, `BOURSOMATIC_STOCK_DAGSTER`: 1 or 0."""
+    return _one_of("BOURSOMATIC_STOCK_DAGSTER", ("0", "1")) == "1"
+
+
 def source() -> str:
     """Return where bars come from, `BOURSOMATIC_SOURCE`; `sources` says what that may be."""
     return os.environ.get("BOURSOMATIC_SOURCE") or "simulated"
@@ -92,6 +97,7 @@ ALL: tuple[Callable[[], object], ...] = (
     sessions_per_run,
     simulated_instruments,
     extended_hours,
+    stock_dagster,
 )
 
 

@@ -27,10 +27,10 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 from platform_of import rows
 from sqlalchemy import Engine, text
 
-from boursomatic_assets.dagster_storage import CONFIG
 from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.orchestration.dagster_patches.run_storage import COMPUTES_TAG
+from boursomatic_assets.orchestration.instance import CONFIG
 from boursomatic_assets.partitions import MARKET_SESSIONS
-from boursomatic_assets.run_storage import COMPUTES_TAG
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster"),  # of itself, when it describes a location
