@@ -74,7 +74,7 @@ def _workspace() -> Iterator[Any]:
     from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
     from dagster._core.workspace.context import WorkspaceProcessContext
 
-    from boursomatic_assets.dagster_storage import ensure_dagster_home
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
 
     os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())
     origin = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="boursomatic_assets.definitions"))

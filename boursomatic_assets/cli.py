@@ -183,7 +183,7 @@ def doctor() -> None:
 def dev(port: int) -> None:
     """Open the Dagster UI, with its daemon, on 127.0.0.1."""
     from boursomatic_assets import migrate, settings
-    from boursomatic_assets.dagster_storage import CONFIG
+    from boursomatic_assets.orchestration.instance import CONFIG
 
     settings.require_sound()
     migrate.upgrade()

@@ -119,7 +119,7 @@ def stop() -> None:
 
 def make_dagster_home() -> Path:
     """Make Dagster's home, let this process and its children find it, and return it."""
-    from boursomatic_assets.dagster_storage import ensure_dagster_home
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
 
     folder = ensure_dagster_home()
     os.environ["DAGSTER_HOME"] = str(folder)

@@ -60,7 +60,9 @@ class PostgresIOManager(dg.ConfigurableIOManager):
                 if reasons and context.instance and context.run:
                     context.instance.add_run_tags(context.run.run_id, {absorbed.TAG: absorbed.summary(reasons)})
 
-    def handle_output(self, context: dg.OutputContext, obj: Output) -> Iterator[dg.DagsterEvent]:  # type: ignore[override]
+    def handle_output(  # type: ignore[override]
+        self, context: dg.OutputContext, obj: Output
+    ) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
         """Write every piece of the run in a transaction of its own.
 
         Raises:

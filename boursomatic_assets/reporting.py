@@ -9,17 +9,14 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from uuid import uuid4
 
 import dagster as dg
 import polars as pl
-from dagster._core.events import DagsterEventBatchMetadata
-from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
-from dagster._core.execution.context.system import StepExecutionContext
 
 from boursomatic_assets import database
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.merging import Merge
+from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata, materializations
 from boursomatic_assets.partitions import partition_key, slices
 from boursomatic_assets.pieces import MOST_FAILURES, Rows
 from boursomatic_assets.slices import Slice
@@ -77,17 +74,13 @@ class Report:
     def of_all(self, context: dg.OutputContext) -> None:
         """Attach what was gathered to the materialisations that Dagster makes of a step that succeeds."""
         context.add_output_metadata(self._of_the_run())
-        report_partitions(context.step_context, context.asset_key, self.partitions)
+        add_partition_metadata(context.step_context, context.asset_key, self.partitions)
 
-    def of_what_was_done(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent]:
+    def of_what_was_done(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
         """Materialisations of the partitions that were written, for a step that is about to fail."""
-        batch, left, of_the_run = str(uuid4()), len(self.partitions), self._of_the_run()
-        for key, metadata in self.partitions.items():
-            left -= 1
-            made = dg.AssetMaterialization(context.asset_key, partition=key, metadata=of_the_run | metadata)
-            yield dg.DagsterEvent.asset_materialization(
-                context.step_context, made, DagsterEventBatchMetadata(batch, left == 0)
-            )
+        of_the_run = self._of_the_run()
+        each = {key: of_the_run | metadata for key, metadata in self.partitions.items()}
+        return materializations(context.step_context, context.asset_key, each)
 
     def failure(self, failed: Sequence[tuple[Slice, Exception]], parts: Sequence[Slice]) -> Exception:
         """What to raise when some dates failed: a single partition's own error, else one that names them."""
@@ -132,20 +125,6 @@ class Report:
 def of_run(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures of a run as a whole, named so that nobody takes them for those of a partition."""
     return {f"run/{name}": figure for name, figure in figures.items()}
-
-
-def report_partitions(
-    step: StepExecutionContext, asset_key: dg.AssetKey, metadata: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Attach metadata to the partitions of a run, by partition key.
-
-    Dagster's own `add_asset_metadata` takes one key at a time, and lists every partition there is to check it:
-    50 ms for each key of a range.
-    """
-    known: dict[Any, Mapping[str, Any]] = dict(step._metadata_accumulator.per_output_metadata)
-    for key, value in metadata.items():
-        known[AssetMetadataHandle(asset_key=asset_key, partition_key=key)] = value
-    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=known)
 
 
 def _judged(counts: pl.DataFrame) -> dict[tuple[str, dt.date | None], dict[str, int]]:

@@ -240,11 +240,11 @@ def dagster_instance(
 def _instance_of(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> "Iterator[DagsterInstance]":
     from dagster import DagsterInstance
 
-    from boursomatic_assets import dagster_storage
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
 
     name = admin.create(admin.template("dagster", _fill_dagster))
     monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(name))
-    monkeypatch.setenv("DAGSTER_HOME", str(dagster_storage.ensure_dagster_home()))
+    monkeypatch.setenv("DAGSTER_HOME", str(ensure_dagster_home()))
     with DagsterInstance.get() as instance:
         yield instance
     admin.drop(name)
@@ -285,8 +285,8 @@ def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
 
 
 def _fill_dagster(address: str) -> None:
-    from boursomatic_assets import dagster_storage
+    from boursomatic_assets.orchestration.dagster_patches.storage import BoursomaticStorage
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DAGSTER_DATABASE_URL", address)
-        dagster_storage.BoursomaticStorage.from_config_value(None, {})
+        BoursomaticStorage.from_config_value(None, {})

@@ -16,10 +16,11 @@ from frames_of import day
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boursomatic_assets import partition_keys, partitions
+from boursomatic_assets import partitions
 from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.lookback import LookBack
 from boursomatic_assets.markets import MARKETS, YEARS_AHEAD, Market, all_sessions
+from boursomatic_assets.orchestration.dagster_patches import partition_keys
+from boursomatic_assets.orchestration.dagster_patches.lookback import LookBack
 from boursomatic_assets.partitions import (
     CLOSED_DATES_IN_LOOKBACK,
     EVERYTHING_BEFORE,

@@ -225,7 +225,7 @@ def test_the_ui_is_started_where_nothing_is_to_be_warned_of(
 
 
 def test_the_daemons_first_start_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    from boursomatic_assets import dagster_storage  # noqa: F401 - as the daemon has it
+    from boursomatic_assets.orchestration.dagster_patches import storage  # noqa: F401 - as the daemon has it
 
     logger = logging.getLogger("dagster.daemon.EventLogConsumerDaemon")
     logger.warning("No cursor for event type RUN_FAILURE, ignoring older events")

@@ -5,7 +5,7 @@ What belongs here: what Dagster asks about single keys. Kept elsewhere: look-bac
 For each key, Dagster iterates over the excluded dates, a millisecond or two; and a page that shows checks asks for
 each partition of each check: a minute for ten years. A subclass would not help, since the daemon and the
 webserver rebuild definitions from descriptions; so the answers of Dagster's own class are given here, for every
-process of the instance, since `dagster_storage.py` imports this.
+process that calls `install`: those of an instance (`storage.py`), and those that make partitions.
 """
 
 from collections.abc import Set
@@ -16,11 +16,11 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
-from dagster._core.definitions.partitions.context import partition_loading_context
 
+from boursomatic_assets.orchestration.dagster_patches import guard
 from boursomatic_assets.session_dates import closed_dates, is_of_session_dates
 
-HELD = "_boursomatic_held"
+KEPT = "_boursomatic_keys"
 """Where a definition keeps the minute and its keys at that minute; no schedule is finer than that."""
 
 
@@ -31,14 +31,16 @@ def dates(definition: dg.PartitionsDefinition, now: datetime | None = None) -> n
 
 def keys(definition: dg.PartitionsDefinition) -> frozenset[str]:
     """The keys of a definition as of now."""
-    minute, held = _minute(None), definition.__dict__.get(HELD)
-    if held is None or held[0] != minute:
-        held = definition.__dict__[HELD] = (minute, frozenset(dates(definition).tolist()))
-    known: frozenset[str] = held[1]
+    minute, kept = _minute(None), definition.__dict__.get(KEPT)
+    if kept is None or kept[0] != minute:
+        kept = definition.__dict__[KEPT] = (minute, frozenset(dates(definition).tolist()))
+    known: frozenset[str] = kept[1]
     return known
 
 
 def _minute(now: datetime | None) -> datetime:
+    from dagster._core.definitions.partitions.context import partition_loading_context
+
     with partition_loading_context(now) as context:
         return context.effective_dt.replace(second=0, microsecond=0)
 
@@ -82,6 +84,9 @@ def _valid(self: dg.TimeWindowPartitionsDefinition, partition_keys: set[str]) ->
     return partition_keys & keys(self)
 
 
-dg.TimeWindowPartitionsDefinition.get_partition_keys = _all  # type: ignore[method-assign]
-dg.TimeWindowPartitionsDefinition.has_partition_key = _has  # type: ignore[method-assign]
-dg.TimeWindowPartitionsDefinition.filter_valid_partition_keys = _valid  # type: ignore[method-assign, assignment]
+def install() -> None:
+    """Let definitions of dates answer so in this process, if the patches are in force."""
+    if guard.enabled():
+        of_dates: Any = dg.TimeWindowPartitionsDefinition
+        of_dates.get_partition_keys, of_dates.has_partition_key = _all, _has
+        of_dates.filter_valid_partition_keys = _valid
