@@ -22,8 +22,8 @@ from harness import Line, server, timed, times
 from sqlalchemy import text
 
 from boursomatic_assets import database
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.slices import slices_of
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.slices import slices_of
 
 CONTENTS = {
     "price_bars": "instrument_id, ts, o, h, l, c, v",

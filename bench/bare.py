@@ -9,17 +9,20 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from boursomatic_assets import database, deliveries, identifiers, indicators, merging, registry, rejections
-from boursomatic_assets.additional import unpacked
+from boursomatic_assets import database, registry
+from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.assets.recommendations import BARS_OF_A_PIECE, SCHEMA, publish, spoken
 from boursomatic_assets.assets.track_record import scored
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.indicators import LOOKBACK
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.additional_features import unpacked
+from boursomatic_assets.features.indicators import LOOKBACK
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.outcomes import LONGEST_HORIZON
-from boursomatic_assets.slices import Slice
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import open_source
-from boursomatic_assets.tables import GRAINS, INSTRUMENTS, Reader, read
+from boursomatic_assets.tables import delivery_log, merging, rejected_rows
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, Reader, read
 
 
 def bare(parts: Sequence[Slice]) -> None:
@@ -37,8 +40,8 @@ def bare(parts: Sequence[Slice]) -> None:
         delivery = judge(source.bars(part.market, part.start, part.end), part, listed, source.name)
         with database.engine().begin() as connection:
             merging.replace(connection, GRAINS["price_bars"], part, delivery.kept.drop("market", "file"))
-            rejections.record(connection, part, delivery, "bare")
-            deliveries.record(connection, part, delivery, "bare")
+            rejected_rows.record(connection, part, delivery, "bare")
+            delivery_log.record(connection, part, delivery, "bare")
     for part in parts:
         seen = read(GRAINS["price_bars"], part.looking_back(LOOKBACK))
         own = indicators.features(seen, part.market.sessions(), part.start)

@@ -19,7 +19,7 @@ from harness import Line, server, timed
 from universe import FIRST, slice_of
 
 from boursomatic_assets import database
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 
 DATES = 1_000
 COUNT = "SELECT count(*) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION'"

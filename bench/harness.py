@@ -73,7 +73,8 @@ def server() -> Iterator[Path]:
         os.environ["BOURSOMATIC_HOME"] = home
         for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
             os.environ.pop(name, None)
-        from boursomatic_assets import database, embedded, migrate
+        from boursomatic_assets import database
+        from boursomatic_assets.database import embedded, migrate
 
         try:
             migrate.upgrade()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import Line, interleaved, server
 
-from boursomatic_assets.runs import ASSETS
+from boursomatic_assets.cli.launching import ASSETS
 
 SESSION = dt.date(2024, 2, 29)
 

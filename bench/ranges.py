@@ -16,7 +16,7 @@ from daemon import daemon
 from harness import Line, server, times
 from universe import slice_of
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 
 DATES, INSTRUMENTS = 1_000, 60
 WHOLE = 100_000

@@ -23,20 +23,21 @@ import signals_tables
 from harness import Line
 from signals_tables import Contest
 
-from boursomatic_assets import identifiers, indicators
-from boursomatic_assets.additional import unpacked
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.learning.evaluation import CHANCES, Metrics, Scoreboard
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.slices import slices_of
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.additional_features import unpacked
+from boursomatic_assets.learning.evaluation.metrics import CHANCES, Metrics, Scoreboard
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import sampled
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import challengers
 from boursomatic_assets.learning.walk import due_dates, walk
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.slices import slices_of
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import Source
-from boursomatic_assets.sources.files import Files
-from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.sources.files.source import Files
+from boursomatic_assets.sources.simulated.source import Simulated
 
 FIRST, LAST = dt.date(2016, 1, 4), dt.date(2026, 5, 6)
 DEFAULTS = Parameters()

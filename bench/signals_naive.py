@@ -17,7 +17,7 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.indicators import FEATURES
+from boursomatic_assets.features.indicators import FEATURES
 from boursomatic_assets.learning.prediction import Floats, matrix
 
 NAMES = [feature.__name__ for feature in FEATURES]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness import Line
 
-from boursomatic_assets.learning.evaluation import Metrics
+from boursomatic_assets.learning.evaluation.metrics import Metrics
 
 RANK_IC, RATIO, ECE = 0.04, 1.0, 0.03
 

@@ -9,12 +9,14 @@ import datetime as dt
 import polars as pl
 from sqlalchemy import text
 
-from boursomatic_assets import database, identifiers, merging
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.markets import MARKETS, Market, all_sessions
-from boursomatic_assets.slices import Slice, slices_of
-from boursomatic_assets.sources.simulated import Simulated
-from boursomatic_assets.tables import INSTRUMENTS
+from boursomatic_assets import database
+from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
+from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.schema import identifiers
+from boursomatic_assets.sources.simulated.source import Simulated
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.reading import INSTRUMENTS
 
 US = MARKETS["US"]
 FIRST = dt.date(2016, 1, 4)

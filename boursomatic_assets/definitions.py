@@ -2,18 +2,7 @@
 
 import dagster as dg
 
-from boursomatic_assets import (
-    automation,
-    checks,
-    checks_of_15m_bars,
-    checks_of_advice,
-    checks_of_bars,
-    checks_of_drift,
-    checks_of_models,
-    checks_of_series,
-    checks_of_track_record,
-    settings,
-)
+from boursomatic_assets import automation, settings
 from boursomatic_assets.assets import (
     archive_15m,
     features,
@@ -25,9 +14,12 @@ from boursomatic_assets.assets import (
     track_record,
 )
 from boursomatic_assets.assets.common import OWNERS, about
-from boursomatic_assets.io_manager import PostgresIOManager
-from boursomatic_assets.models import User
-from boursomatic_assets.resources import BarSource
+from boursomatic_assets.checks import bars, bars_15m, drift, models, published, series
+from boursomatic_assets.checks import recommendations as checks
+from boursomatic_assets.checks import track_record as checks_of_track_record
+from boursomatic_assets.orchestration.io_manager import PostgresIOManager
+from boursomatic_assets.orchestration.resources import BarSource
+from boursomatic_assets.schema import User
 
 GROUPS = {
     "market_data": [instruments, price_bars],
@@ -58,12 +50,12 @@ defs = dg.Definitions(
     asset_checks=dg.load_asset_checks_from_modules(
         [
             checks,
-            checks_of_advice,
-            checks_of_bars,
-            checks_of_drift,
-            checks_of_models,
-            checks_of_series,
-            checks_of_15m_bars,
+            published,
+            bars,
+            drift,
+            models,
+            series,
+            bars_15m,
             checks_of_track_record,
         ]
     ),

@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from boursomatic_assets import database
-from boursomatic_assets.models import Table
+from boursomatic_assets.schema import Table
 
 LOCK = text("SELECT pg_try_advisory_lock(hashtext('alembic_version'))")
 

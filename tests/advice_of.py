@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from boursomatic_assets.signals import COLUMNS, PROFILES, advise
+from boursomatic_assets.advice.signals import COLUMNS, PROFILES, advise
 
 Chance = tuple[float, float, float]
 

@@ -9,10 +9,10 @@ import lightgbm as lgb
 import numpy as np
 
 from boursomatic_assets import registry
-from boursomatic_assets.decisions import Version
 from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.walk import due_dates
+from boursomatic_assets.registry.decisions import Version
 
 DUE = due_dates(dt.date(2023, 9, 1), dt.date(2024, 2, 1))
 NAMES = [f"v{due:%Y.%m.%d}" for due in DUE]

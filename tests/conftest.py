@@ -19,8 +19,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL, Engine, make_url
 
-from boursomatic_assets import absorbed, embedded
+from boursomatic_assets import absorbed
 from boursomatic_assets import database as db
+from boursomatic_assets.database import embedded
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -211,10 +212,10 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """
     import platform_of
 
-    from boursomatic_assets import runs
+    from boursomatic_assets.cli import launching
 
     bars = admin.run / "bars of the platform"
-    monkeypatch.setattr(runs, "defs", platform_of.platform)
+    monkeypatch.setattr(launching, "defs", platform_of.platform)
     template = admin.template("filled", lambda address: _fill_platform(admin, address, bars))
     monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
     shutil.copytree(platform_of.models_of(bars), home / "models")
@@ -261,7 +262,7 @@ def _engine_of(admin: Admin, name: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def _migrate(address: str) -> None:
-    from boursomatic_assets import migrate
+    from boursomatic_assets.database import migrate
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DATABASE_URL", address)

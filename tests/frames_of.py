@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine, text
 
-from boursomatic_assets import merging
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.slices import Slice, slices_of
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.sources import RAW_BARS
-from boursomatic_assets.tables import INSTRUMENTS
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.reading import INSTRUMENTS
 
 LISTED = {"ACME": "NYSE", "BOLT": "NASDAQ", "LUXE": "EURONEXT", "VINS": "EURONEXT"}
 IDS = {symbol: str(uuid.uuid5(uuid.NAMESPACE_DNS, symbol)) for symbol in LISTED}

@@ -5,9 +5,9 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.additional import RANKED
-from boursomatic_assets.market_context import CONTEXT
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.features.additional_features import RANKED
+from boursomatic_assets.features.market_context import CONTEXT
 
 FIRST = dt.date(2020, 1, 2)
 

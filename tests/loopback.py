@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import polars as pl
 
 from boursomatic_assets.sources import INSTRUMENTS
-from boursomatic_assets.sources.services import Line
+from boursomatic_assets.sources.network.services import Line
 
 Question = dict[str, str]
 """What was asked: the path, and what stood behind the question mark."""

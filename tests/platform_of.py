@@ -16,16 +16,17 @@ import dagster as dg
 import polars as pl
 from sqlalchemy import Engine, text
 
-from boursomatic_assets import registry, runs
+from boursomatic_assets import registry
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.checks.check import UNPARTITIONED
+from boursomatic_assets.cli import launching
 from boursomatic_assets.definitions import defs
-from boursomatic_assets.indicators import FEATURES
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.partitions import partition_dates
-from boursomatic_assets.promises import UNPARTITIONED
-from boursomatic_assets.resources import BarSource
-from boursomatic_assets.slices import Slice, slices_of
+from boursomatic_assets.features.indicators import FEATURES
+from boursomatic_assets.orchestration.partitions import partition_dates
+from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.sources import Source, open_source
-from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.sources.simulated.source import Simulated
 
 FIRST, LAST = dt.date(2023, 1, 3), dt.date(2024, 2, 29)
 INSTRUMENTS = 12
@@ -96,12 +97,12 @@ def models_of(folder: Path) -> Path:
 def bring_up_to_date(
     start: dt.date = FIRST,
     end: dt.date = LAST,
-    assets: tuple[str, ...] = runs.ASSETS,
+    assets: tuple[str, ...] = launching.ASSETS,
     markets: tuple[str, ...] = tuple(MARKETS),
     instance: dg.DagsterInstance | None = None,
     *,
     strict: bool = True,
-) -> list[runs.Outcome]:
+) -> list[launching.Outcome]:
     """Carry out the runs over a range; all of them must succeed, and pass all checks if `strict`."""
     outcomes = outcomes_of(start, end, assets, markets, instance)
     problems = [problem for outcome in outcomes for problem in outcome.problems]
@@ -113,16 +114,16 @@ def bring_up_to_date(
 def outcomes_of(
     start: dt.date,
     end: dt.date,
-    assets: tuple[str, ...] = runs.ASSETS,
+    assets: tuple[str, ...] = launching.ASSETS,
     markets: tuple[str, ...] = tuple(MARKETS),
     instance: dg.DagsterInstance | None = None,
-) -> list[runs.Outcome]:
+) -> list[launching.Outcome]:
     """Carry out the runs over a range, however they end."""
-    planned = runs.plan(assets, list(markets), partition_dates(start, end))
+    planned = launching.plan(assets, list(markets), partition_dates(start, end))
     if instance:
-        return [runs.execute(run, instance) for run in planned]
+        return [launching.execute(run, instance) for run in planned]
     with dg.DagsterInstance.ephemeral() as ephemeral:
-        return [runs.execute(run, ephemeral) for run in planned]
+        return [launching.execute(run, ephemeral) for run in planned]
 
 
 def check(name: str, market: str = "US", start: dt.date = FIRST, end: dt.date = LAST) -> dg.AssetCheckEvaluation:
@@ -145,7 +146,7 @@ def evaluate(
     job = platform.resolve_job_def(name).get_subset(asset_selection=set(), asset_check_selection=keys)
     result = job.execute_in_process(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={} if undated else runs.Run((), market, start, end).tags,
+        tags={} if undated else launching.Run((), market, start, end).tags,
         raise_on_error=False,
     )
     return list(result.get_asset_check_evaluations())

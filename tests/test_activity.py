@@ -7,11 +7,11 @@ import pytest
 from frames_of import bars, list_instruments, rows_of, slice_of
 from sqlalchemy import Engine
 
-from boursomatic_assets import computed
-from boursomatic_assets.activity import SILENT
-from boursomatic_assets.io_manager import Written, _write
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.tables import GRAINS
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.activity import SILENT
+from boursomatic_assets.tables.reading import GRAINS
 
 US = MARKETS["US"]
 DATES = [
@@ -30,7 +30,7 @@ def deliver(engine: Engine, symbols: str, *dates: str) -> None:
     """Write bars session by session, as a schedule does."""
     for date in dates:
         with engine.connect() as connection:
-            begun = computed.clock(connection)
+            begun = staleness.clock(connection)
         written = Written("price_bars", GRAINS["price_bars"], slice_of("US", date), "run", begun)
         _write(written, bars(symbols, date))
 

@@ -6,9 +6,17 @@ import polars as pl
 import pytest
 from markets_of import SESSIONS, a_market
 
-from boursomatic_assets.additional import MODEL_FEATURES, NAMES, RANKED, RANKS, RAW, ranks, unpacked
-from boursomatic_assets.indicators import FEATURES, features, table
-from boursomatic_assets.more_indicators import MORE_FEATURES
+from boursomatic_assets.features.additional_features import (
+    MODEL_FEATURES,
+    NAMES,
+    RANKED,
+    RANKS,
+    RAW,
+    ranks,
+    unpacked,
+)
+from boursomatic_assets.features.indicators import FEATURES, features, table
+from boursomatic_assets.features.more_indicators import MORE_FEATURES
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ import pytest
 from platform_of import INSTRUMENTS, LAST, bring_up_to_date, contents, execute, midnight, outcomes_of, rows
 from sqlalchemy import Engine
 
-from boursomatic_assets import runs
-from boursomatic_assets.additional import MODEL_FEATURES
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.models import PROFILES
-from boursomatic_assets.signals import parse_snapshot
+from boursomatic_assets.advice.signals import parse_snapshot
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.cli import launching
+from boursomatic_assets.features.additional_features import MODEL_FEATURES
+from boursomatic_assets.schema import PROFILES
 
 START = dt.date(2024, 2, 26)
 LATEST = "as_of >= '2024-02-26'"
@@ -56,8 +56,8 @@ def test_the_same_run_again_changes_no_row(filled: Engine) -> None:
 
 
 def test_a_range_is_run_in_stages_so_that_models_find_both_markets() -> None:
-    planned = runs.plan(runs.ASSETS, ["US", "EURONEXT"], [START, LAST])
-    assert sorted({asset for run in planned for asset in run.assets}) == sorted(runs.ASSETS)
+    planned = launching.plan(launching.ASSETS, ["US", "EURONEXT"], [START, LAST])
+    assert sorted({asset for run in planned for asset in run.assets}) == sorted(launching.ASSETS)
     stages = [(("price_bars" in run.assets), run.market) for run in planned]
     assert stages == [(True, "US"), (True, "EURONEXT"), (False, "US"), (False, "EURONEXT")]
     assert all((run.start, run.end) == (START, LAST) for run in planned)
@@ -65,12 +65,12 @@ def test_a_range_is_run_in_stages_so_that_models_find_both_markets() -> None:
 
 def test_bars_bring_their_instruments_along() -> None:
     """Else a fresh database would refuse every bar as one of an unknown instrument."""
-    planned = runs.plan(("price_bars", "features", "price_bars_15m"), ["US"], [LAST])
+    planned = launching.plan(("price_bars", "features", "price_bars_15m"), ["US"], [LAST])
     assert [run.assets for run in planned] == [
         ("instruments", "price_bars", "features"),
         ("instruments", "price_bars_15m"),
     ]
-    assert [run.assets for run in runs.plan(("features",), ["US"], [LAST])] == [("features",)]
+    assert [run.assets for run in launching.plan(("features",), ["US"], [LAST])] == [("features",)]
 
 
 def test_one_changed_bar_supersedes_the_advice_that_rested_on_it(
@@ -191,9 +191,9 @@ def test_an_empty_delivery_leaves_full_tables_as_they_are(
 
 
 def test_a_session_that_has_not_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from boursomatic_assets import slices
+    from boursomatic_assets.calendars import slices
 
     monkeypatch.setattr(slices, "_now", lambda: dt.datetime(2024, 2, 29, 17))
-    assert runs.plan(("price_bars",), ["EURONEXT"], [LAST])
+    assert launching.plan(("price_bars",), ["EURONEXT"], [LAST])
     with pytest.raises(ValueError, match=r"^the US session 2024-02-29 closes at 2024-02-29 21:00 UTC: ask for it"):
-        runs.plan(("price_bars",), ["US", "EURONEXT"], [LAST])
+        launching.plan(("price_bars",), ["US", "EURONEXT"], [LAST])

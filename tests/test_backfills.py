@@ -14,9 +14,9 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster._core.test_utils import create_run_for_test
 
-from boursomatic_assets import backfills
-from boursomatic_assets.backfills import await_upstream
-from boursomatic_assets.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration import backfills
+from boursomatic_assets.orchestration.backfills import await_upstream
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 STATUS = dg.DagsterRunStatus
 TARGET = {"2024-06-10|US", "2024-06-11|US", "2024-06-10|EURONEXT"}

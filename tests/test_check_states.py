@@ -4,7 +4,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Colour
 from dagster._core.storage.event_log.base import EventLogStorage
 
-from boursomatic_assets.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 KEY = dg.AssetCheckKey(dg.AssetKey("bars"), "sane")
 WEEK = [f"2024-06-{day}|US" for day in (10, 11, 12, 13, 14)]

@@ -8,9 +8,9 @@ import pytest
 from platform_of import ALL_HIGH, LAST, check, evaluate, execute, outcomes_of, platform, rows
 from sqlalchemy import Engine
 
-from boursomatic_assets.indicators import FEATURES
-from boursomatic_assets.oddities import KINDS
-from boursomatic_assets.promises import UNPARTITIONED
+from boursomatic_assets.checks.check import UNPARTITIONED
+from boursomatic_assets.features.indicators import FEATURES
+from boursomatic_assets.quality.anomalies import KINDS
 
 INTRADAY = {"price_bars_15m", "archive_15m"}  # see test_intraday.py
 CHECK_KEYS = {

@@ -8,7 +8,7 @@ import pytest
 from platform_of import ALL_HIGH, LAST, check, execute
 from sqlalchemy import Engine
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 
 FIRST_VERSION = np.datetime64("2023-08-01")
 FEBRUARY = dt.date(2024, 2, 1)

@@ -6,12 +6,12 @@ import pytest
 from frames_of import IDS, delivered, instruments, list_instruments, slice_of
 from sqlalchemy import Engine
 
-from boursomatic_assets import computed
-from boursomatic_assets.checks_of_series import _not_joined, _restated_by_half
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.io_manager import Written, _write
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.tables import GRAINS
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.checks.series import _not_joined, _restated_by_half
+from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.reading import GRAINS
 
 US = MARKETS["US"]
 SPRING = all_sessions()[
@@ -33,7 +33,7 @@ def walk(*dates: str, times: float = 1.0) -> pl.DataFrame:
 
 def deliver(engine: Engine, bars: pl.DataFrame) -> None:
     with engine.connect() as connection:
-        begun = computed.clock(connection)
+        begun = staleness.clock(connection)
     _write(
         Written("price_bars", GRAINS["price_bars"], WHOLE, "run", begun), judge(bars, WHOLE, instruments(), "toy")
     )

@@ -15,9 +15,12 @@ from click.testing import CliRunner, Result
 from platform_of import INSTRUMENTS, contents, execute, rows
 from sqlalchemy import Engine, make_url
 
-from boursomatic_assets import absorbed, diagnosis, runs, slices, views
-from boursomatic_assets.cli import main
-from boursomatic_assets.io_manager import PostgresIOManager
+from boursomatic_assets import absorbed
+from boursomatic_assets.calendars import slices
+from boursomatic_assets.cli import diagnosis, launching
+from boursomatic_assets.cli.main import main
+from boursomatic_assets.cli.views import views
+from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 
 SECRET = "s3cret-p4ss"
 DAY = "2024-02-28"
@@ -444,7 +447,7 @@ def test_bars_are_shown_as_they_are_and_as_they_were(filled: Engine) -> None:
 
 
 def test_a_reload_delivers_the_whole_past_of_an_instrument(filled: Engine) -> None:
-    (run,) = runs.of_whole_past("SIMU001")
+    (run,) = launching.of_whole_past("SIMU001")
     assert str(run).split() == ["instruments,", "price_bars", "US", "2023-01-03", "..", "2024-02-29"]
 
 
@@ -455,13 +458,13 @@ def test_status_tells_the_runs_that_absorbed_errors_the_newest_first(
     def absorbing() -> None:
         absorbed.record(ValueError("no answer"), "asked again")
 
-    runs = [
+    launching = [
         dg.materialize([absorbing], resources={"io_manager": PostgresIOManager()}, instance=dagster_instance)
         for _ in range(views.RUNS + 1)
     ]
     said = [line for line in boursomatic("status").output.splitlines() if line.startswith("absorbed:")]
     summary = "1 error, the first: asked again, after ValueError: no answer"
-    assert said[0] == f"absorbed:         run {runs[-1].run_id[:8]}: {summary}"
+    assert said[0] == f"absorbed:         run {launching[-1].run_id[:8]}: {summary}"
     assert len(said) == views.RUNS + 1
     assert said[-1] == (
         "absorbed:         and 1 older runs: look for the tag boursomatic/absorbed_errors in the list of runs"

@@ -11,16 +11,17 @@ from frames_of import IDS, list_instruments
 from sqlalchemy import Engine
 from test_cli import boursomatic, refusal
 
-from boursomatic_assets import indicators, merging
-from boursomatic_assets.anchors import Floats
-from boursomatic_assets.cli import main
-from boursomatic_assets.indicators import FEATURES
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.panel import Panel
-from boursomatic_assets.partitions import partition_dates
-from boursomatic_assets.slices import slices_of
-from boursomatic_assets.sources.simulated import Simulated
-from boursomatic_assets.tables import GRAINS
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.slices import slices_of
+from boursomatic_assets.cli.main import main
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.indicators import FEATURES
+from boursomatic_assets.features.lookback_blocks import Floats
+from boursomatic_assets.features.panel import Panel
+from boursomatic_assets.orchestration.partitions import partition_dates
+from boursomatic_assets.sources.simulated.source import Simulated
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.reading import GRAINS
 
 FIRST, LAST = dt.date(2022, 9, 1), dt.date(2024, 2, 29)
 

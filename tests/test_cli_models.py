@@ -8,7 +8,7 @@ from platform_of import rows
 from sqlalchemy import Engine
 from test_cli import boursomatic, refusal
 
-from boursomatic_assets.markets import first_open
+from boursomatic_assets.calendars.markets import first_open
 
 CURVE = [[0.36, 0.35, 1200], [0.42, 0.44, 300]]
 

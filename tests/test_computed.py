@@ -9,13 +9,13 @@ import pytest
 from platform_of import LAST
 from sqlalchemy import Connection, Engine, text
 
-from boursomatic_assets import computed
-from boursomatic_assets.computed import LOOKBACK
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.outcomes import LONGEST_HORIZON
-from boursomatic_assets.profiles import PROFILES
-from boursomatic_assets.slices import Slice, slices_of
-from boursomatic_assets.staging import advisory_lock
+from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
+from boursomatic_assets.advice.profiles import PROFILES
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.staging import advisory_lock
+from boursomatic_assets.tables.staleness import LOOKBACK
 
 US = MARKETS["US"]
 SESSIONS = [date for date in US.sessions().tolist() if dt.date(2022, 1, 1) < date < dt.date(2024, 1, 1)]
@@ -35,7 +35,7 @@ WHOLE = part_of(0, len(SESSIONS) - 1)
 def compute(connection: Connection, asset: str, part: Slice, touched: list[dt.date] | None = None) -> None:
     """Say that a slice was computed, and that these dates changed, or all of them."""
     dates = pl.Series(part.sessions if touched is None else touched, dtype=pl.Date).cast(pl.Datetime("us"))
-    computed.record(connection, asset, part, computed.clock(connection), dates)
+    staleness.record(connection, asset, part, staleness.clock(connection), dates)
 
 
 @pytest.fixture
@@ -48,18 +48,18 @@ def loaded(migrated: Engine) -> Iterator[Connection]:
 
 
 def stale(connection: Connection, asset: str) -> list[dt.date]:
-    return computed.stale_sessions(connection, asset, WHOLE)
+    return staleness.stale_sessions(connection, asset, WHOLE)
 
 
 def test_nothing_is_stale_that_was_computed_in_order(loaded: Connection) -> None:
-    assert computed.stale(loaded) == []
+    assert staleness.stale(loaded) == []
 
 
 def test_a_corrected_bar_makes_every_session_stale_that_looks_back_on_it(loaded: Connection) -> None:
     compute(loaded, "price_bars", part_of(100, 100))
     assert stale(loaded, "features") == SESSIONS[100 : 101 + LOOKBACK]
     assert stale(loaded, "recommendations") == [SESSIONS[100]]
-    assert [str(one) for one in computed.stale(loaded)] == [
+    assert [str(one) for one in staleness.stale(loaded)] == [
         f"features US {SESSIONS[100]} .. {SESSIONS[100 + LOOKBACK]} (314 sessions)",
         f"recommendations US {SESSIONS[100]} .. {SESSIONS[100]} (1 sessions)",
         f"track_record US {SESSIONS[100]} .. {SESSIONS[100 + LONGEST_HORIZON]} (61 sessions)",
@@ -84,7 +84,7 @@ def test_what_is_computed_again_for_nothing_is_not_written(loaded: Connection) -
 def test_the_other_market_is_not_concerned(loaded: Connection) -> None:
     (paris,) = slices_of(MARKETS["EURONEXT"], [SESSIONS[100]])
     compute(loaded, "price_bars", paris)
-    assert computed.stale(loaded) == []
+    assert staleness.stale(loaded) == []
 
 
 def test_advice_is_stale_from_the_session_on_whose_speaker_was_decided_later(loaded: Connection) -> None:
@@ -119,9 +119,9 @@ def test_a_version_is_stale_when_something_before_its_due_date_changed(loaded: C
     train(loaded, "v2", SESSIONS[200], "promoted", "v2")
     loaded.commit()
     compute(loaded, "price_bars", part_of(100, 100))
-    assert computed.stale_versions(loaded) == ["v2"]
+    assert staleness.stale_versions(loaded) == ["v2"]
     compute(loaded, "features", part_of(99, 99))
-    assert computed.stale_versions(loaded) == ["v1", "v2"]
+    assert staleness.stale_versions(loaded) == ["v1", "v2"]
 
 
 def train(connection: Connection, version: str, due: dt.date, kind: str, speaker: str | None) -> None:
@@ -161,9 +161,9 @@ def test_a_computation_beside_a_writer_of_its_inputs_began_when_that_one_did(
     """What the writer commits is timed before it can be seen, so it must count as later."""
     with migrated.connect() as writer, migrated.connect() as reader:
         advisory_lock(writer, written)
-        changed = computed.clock(writer)
-        assert (computed.begin(reader, "features", WHOLE) < changed) is waits
-        assert computed.begin(reader, "price_bars", WHOLE) > changed, "which is computed from nothing here"
+        changed = staleness.clock(writer)
+        assert (staleness.begin(reader, "features", WHOLE) < changed) is waits
+        assert staleness.begin(reader, "price_bars", WHOLE) > changed, "which is computed from nothing here"
 
 
 HORIZONS = {profile.horizon for profile in PROFILES}
@@ -177,7 +177,7 @@ def superseded(engine: Engine, session: dt.date) -> list[dt.date]:
             " WHERE asset = 'recommendations' AND market = 'US' AND session = :session"
         )
         connection.execute(text(changed), {"session": session})
-        return next((list(one.sessions) for one in computed.stale(connection) if one.asset == "track_record"), [])
+        return next((list(one.sessions) for one in staleness.stale(connection) if one.asset == "track_record"), [])
 
 
 def test_superseded_advice_makes_those_sessions_stale_on_which_it_is_due(filled: Engine) -> None:

@@ -11,12 +11,12 @@ from arbitrary import DELIVERED
 from frames_of import IDS, delivered, instruments, midnight, slice_of
 from hypothesis import given, settings
 
-from boursomatic_assets import frames
-from boursomatic_assets.contracts import CONTRADICTION, NOISE, judge
-from boursomatic_assets.delivered import Delivery
-from boursomatic_assets.models import PriceBar
-from boursomatic_assets.rejections import REJECTED_BARS
+from boursomatic_assets.quality.contract import CONTRADICTION, NOISE, judge
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.schema import PriceBar
 from boursomatic_assets.sources import RAW_BARS
+from boursomatic_assets.tables import frames
+from boursomatic_assets.tables.rejected_rows import REJECTED_BARS
 
 PART = slice_of("US", "2025-01-08", "2025-01-09", "2025-01-10")  # closed on the 9th
 GOOD = delivered("ACME BOLT", "2025-01-08", "2025-01-10")

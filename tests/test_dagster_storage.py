@@ -14,7 +14,7 @@ from boursomatic_assets import database as db
 from boursomatic_assets.orchestration.dagster_patches.run_storage import COMPUTES_TAG
 from boursomatic_assets.orchestration.dagster_patches.storage import BoursomaticStorage
 from boursomatic_assets.orchestration.instance import CONFIG, ensure_dagster_home
-from boursomatic_assets.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 
 @dg.op

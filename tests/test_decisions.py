@@ -11,9 +11,10 @@ from challengers_of import DUE, NAMES, admit, blind, good
 from platform_of import execute, rows, slice_of
 from sqlalchemy import Engine
 
-from boursomatic_assets import decisions, registry
+from boursomatic_assets import registry
+from boursomatic_assets.calendars.markets import all_sessions, first_open
 from boursomatic_assets.learning.model_files import ModelFileError
-from boursomatic_assets.markets import all_sessions, first_open
+from boursomatic_assets.registry import decisions
 
 SPEAKERS_AFTER = {date: dt.datetime.combine(date, dt.time(23)) for date in DUE}
 

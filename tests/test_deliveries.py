@@ -11,12 +11,12 @@ from frames_of import delivered, instruments, list_instruments, rows_of, slice_o
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, Engine
 
-from boursomatic_assets import deliveries
-from boursomatic_assets.checks_of_bars import accounted_for
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.io_manager import Written, _write
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import GRAINS
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.checks.bars import accounted_for
+from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.tables import delivery_log
+from boursomatic_assets.tables.reading import GRAINS
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 BOTH = slice_of("US", MONDAY, TUESDAY)
@@ -25,7 +25,7 @@ OUTCOMES = "delivered, kept, merged, rejected, repaired"
 
 def record(engine: Engine, *raw: pl.DataFrame, part: Slice = BOTH, run: str = "first") -> None:
     with engine.begin() as connection:
-        deliveries.record(connection, part, judge(pl.concat(raw), part, instruments(), "toy"), run)
+        delivery_log.record(connection, part, judge(pl.concat(raw), part, instruments(), "toy"), run)
 
 
 def recorded(engine: Engine, columns: str = OUTCOMES) -> list[Any]:
@@ -72,7 +72,7 @@ def test_a_session_is_provisional_until_it_is_delivered_after_it_has_settled(
     migrated: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [BOTH.market.settles(dt.date(2024, 6, 11)) - dt.timedelta(minutes=1)]
-    monkeypatch.setattr(deliveries, "clock", lambda connection: clock[0])
+    monkeypatch.setattr(delivery_log, "clock", lambda connection: clock[0])
     bars = delivered("ACME", MONDAY, TUESDAY)
     record(migrated, bars)
     assert recorded(migrated, "provisional") == [("Mon", False), ("Tue", True)]

@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boursomatic_assets.differences import difference
+from boursomatic_assets.tables.differences import difference
 
 KEY = ["instrument_id", "ts"]
 SCHEMA = {"instrument_id": pl.String, "ts": pl.Int64, "c": pl.Float64, "note": pl.String}

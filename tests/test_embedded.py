@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from conftest import remove_home
 
-from boursomatic_assets import embedded
-from boursomatic_assets.embedded_programs import ServerError
+from boursomatic_assets.database import embedded
+from boursomatic_assets.database.embedded.programs import ServerError
 
 START = """
 import pathlib, sys

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event
 from boursomatic_assets import database as db
 from boursomatic_assets.orchestration.dagster_patches import event_log
 from boursomatic_assets.orchestration.dagster_patches.event_log import BatchedEventLog
-from boursomatic_assets.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 BARS, NUMBERS = dg.AssetKey("bars"), dg.AssetKey("numbers")
 PER_PARTITION = "SELECT asset_key, partition, count(*) FROM event_logs WHERE dagster_event_type = %s GROUP BY 1, 2"

@@ -9,12 +9,12 @@ import pytest
 from frames_of import midnight, slice_of
 from loopback import Answer, in_turn, listed, quick, serving
 
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.markets import MARKETS, Market
+from boursomatic_assets.calendars.markets import MARKETS, Market
+from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError, open_source
-from boursomatic_assets.sources.fallback import Fallback
-from boursomatic_assets.sources.services import Line, NoBarsError, deliver, wanted
-from boursomatic_assets.sources.stooq import Stooq
+from boursomatic_assets.sources.network.fallback import Fallback
+from boursomatic_assets.sources.network.services import Line, NoBarsError, deliver, wanted
+from boursomatic_assets.sources.network.stooq import Stooq
 
 US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
 START, END = midnight("2024-06-10"), midnight("2024-06-11")
@@ -150,7 +150,7 @@ def test_a_market_that_the_next_lacks_is_told_for_its_symbols() -> None:
     ],
 )
 def test_the_order_is_chosen_by_configuration(kind: str, name: str) -> None:
-    universe = pytest.importorskip("boursomatic_assets.sources.universe")
+    universe = pytest.importorskip("boursomatic_assets.sources.simulated.universe")
     source = open_source(kind)
     assert source.name == name
     assert source.instruments().equals(universe.listed())

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from frames_of import midnight, slice_of
 
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS, SourceError, open_source
-from boursomatic_assets.sources.files import Files
+from boursomatic_assets.sources.files.source import Files
 
 LAYOUT = ("symbol", "exchange", "ts", "o", "h", "l", "c", "v", "interval")
 HEADER = ",".join(LAYOUT)

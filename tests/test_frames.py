@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from frames_of import bars, instruments
 
-from boursomatic_assets.frames import FrameError, check, given, key, polars_type
-from boursomatic_assets.models import Feature, PriceBar, Recommendation, Table
-from boursomatic_assets.tables import INSTRUMENTS
+from boursomatic_assets.schema import Feature, PriceBar, Recommendation, Table
+from boursomatic_assets.tables.frames import FrameError, check, given, key, polars_type
+from boursomatic_assets.tables.reading import INSTRUMENTS
 
 PRICE_BARS = PriceBar.__table__
 GOOD = bars("ACME BOLT", "2024-06-10", "2024-06-11")

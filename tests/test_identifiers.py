@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 from frames_of import IDS, advice, bars
 
-from boursomatic_assets import identifiers
-from boursomatic_assets.models import Recommendation
+from boursomatic_assets.schema import Recommendation, identifiers
 
 DATES = [str(dt.date(2000, 1, 3) + dt.timedelta(days=number)) for number in range(0, 9000, 7)]
 

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets_of import SESSIONS, a_market, between
 
-from boursomatic_assets import indicators
-from boursomatic_assets.anchors import Floats
-from boursomatic_assets.indicators import BLOCK, FEATURES, LOOKBACK, WARM_UP, Formula, features, table
-from boursomatic_assets.markets import MARKETS, Market
-from boursomatic_assets.panel import Panel
-from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.calendars.markets import MARKETS, Market
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.indicators import BLOCK, FEATURES, LOOKBACK, WARM_UP, Formula, features, table
+from boursomatic_assets.features.lookback_blocks import Floats
+from boursomatic_assets.features.panel import Panel
+from boursomatic_assets.sources.simulated.source import Simulated
 
 NAMES = [feature.__name__ for feature in FEATURES]
 BARS_BEFORE = list(zip(NAMES, (1, 5, 20, 14, 5, 20, 14, 19), strict=True))

@@ -12,11 +12,12 @@ from frames_of import list_instruments
 from platform_of import check, execute, platform, rows
 from sqlalchemy import Engine
 
-from boursomatic_assets import archive, computed, views_bars
-from boursomatic_assets.io_manager import PostgresIOManager
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.resources import BarSource
-from boursomatic_assets.slices import Slice
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.cli.views import bars as views_bars
+from boursomatic_assets.orchestration.io_manager import PostgresIOManager
+from boursomatic_assets.orchestration.resources import BarSource
+from boursomatic_assets.tables import archive, staleness
 
 MONDAY, TUESDAY, HALF_DAY = dt.date(2024, 6, 10), dt.date(2024, 6, 11), dt.date(2024, 12, 24)
 US = MARKETS["US"]
@@ -241,7 +242,7 @@ def closes(known_at: dt.datetime | None = None) -> list[float]:
 
 def clock(engine: Engine) -> dt.datetime:
     with engine.connect() as connection:
-        return computed.clock(connection)
+        return staleness.clock(connection)
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["the archive is there", "the archive was away"])

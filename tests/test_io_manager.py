@@ -23,21 +23,22 @@ from frames_of import (
 )
 from sqlalchemy import Engine
 
-from boursomatic_assets import absorbed, frames, merging
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.delivered import Delivery
-from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.io_manager import PostgresIOManager
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.partitions import (
+from boursomatic_assets import absorbed
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.orchestration.chunks import Piecewise
+from boursomatic_assets.orchestration.io_manager import PostgresIOManager
+from boursomatic_assets.orchestration.partitions import (
     CLOSED_DATES_IN_LOOKBACK,
     MARKET_SESSIONS,
     SAME_MARKET_LOOKBACK,
     slices,
 )
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import GRAINS, Reader, read
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.tables import frames, merging
+from boursomatic_assets.tables.reading import GRAINS, Reader, read
 
 MONDAY, TUESDAY, WEDNESDAY = WEEK = ("2024-06-10", "2024-06-11", "2024-06-12")
 SINGLE_RUN = dg.BackfillPolicy.single_run()

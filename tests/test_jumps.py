@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from walks_of import DAYS, SESSIONS, bar, market, scaled, since, walks
 
-from boursomatic_assets.jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, beside_earlier, jumps
+from boursomatic_assets.quality.price_jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, beside_earlier, jumps
 
 
 def found(bars: pl.DataFrame) -> dict[tuple[str, int], tuple[float, float | None]]:

@@ -11,10 +11,10 @@ from advice_of import BUY, CONTEXT, RANKED, SEEN, SELL, Chance, advice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boursomatic_assets.additional import MODEL_FEATURES
-from boursomatic_assets.justification import reasons, silent
-from boursomatic_assets.sentences import SENTENCES, sentences
-from boursomatic_assets.words import LANGUAGES, OF_ITS_MARKET, PHRASES, told
+from boursomatic_assets.advice.justification import reasons, silent
+from boursomatic_assets.features.additional_features import MODEL_FEATURES
+from boursomatic_assets.language.sentences import SENTENCES, sentences
+from boursomatic_assets.language.words import LANGUAGES, OF_ITS_MARKET, PHRASES, told
 
 HIGH = "its distance from the year's high (-2.0 %, higher than 88 %)"
 RETURNED = "its 120-day return (+34.0 %, higher than 92 % of its market)"

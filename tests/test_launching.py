@@ -18,9 +18,9 @@ from patched import PATCHED, only_patched
 from sqlalchemy import Engine
 from webserver import ASSETS, DONE, FAILED, Dagster, forget, opened, write_settings, written
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.orchestration.dagster_patches.run_storage import COMPUTES_TAG
-from boursomatic_assets.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster"),  # of itself, when it describes a location

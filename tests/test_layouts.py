@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 from frames_of import midnight
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files import Files
-from boursomatic_assets.sources.layouts import listed, symbol_in
+from boursomatic_assets.sources.files.layouts import listed, symbol_in
+from boursomatic_assets.sources.files.source import Files
 
 DAY = midnight("2024-06-13")
 YAHOO = "Date,Open,High,Low,Close,Adj Close,Volume"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from boursomatic_assets.learning.bootstrap import mean_interval, sharpe_interval
+from boursomatic_assets.learning.evaluation.bootstrap import mean_interval, sharpe_interval
 
 
 def noise(count: int, seed: int = 0) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from boursomatic_assets.learning.evaluation import (
+from boursomatic_assets.learning.evaluation.metrics import (
     BASELINES,
     CHANCES,
     CONTESTANTS,

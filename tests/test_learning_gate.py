@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from boursomatic_assets.language.sentences import SENTENCES
 from boursomatic_assets.learning.gate import decide
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.sentences import SENTENCES
 
 LIMITS = Parameters(gate_tolerance=0.002, gate_rank_ic_tolerance=0.01, gate_skill_t=1.0, gate_minimum_sessions=12)
 GOOD: dict[str, Any] = {

@@ -5,8 +5,8 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.learning.labels import outcomes, sampled
-from boursomatic_assets.markets import MARKETS
 
 US = MARKETS["US"].sessions().astype("datetime64[us]").tolist()
 FIRST = US.index(datetime(2024, 1, 2))

@@ -10,9 +10,9 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from boursomatic_assets import durable
 from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.model_files import ModelFileError, ModelStore
+from boursomatic_assets.stores import atomic_files
 
 ROWS = np.arange(100.0).reshape(-1, 1)
 
@@ -111,7 +111,7 @@ def test_what_a_crash_left_behind_is_removed_after_an_hour(store: ModelStore, mo
     store.folder.mkdir()
     left = store.folder / ".saving-abc"
     left.write_text("half a mod")
-    before = time.time() - durable.ABANDONED_SECONDS - 1
+    before = time.time() - atomic_files.ABANDONED_SECONDS - 1
     os.utime(left, (before, before))
     name = store.save(model_text)
     assert [path.name for path in store.folder.iterdir()] == [name]

@@ -8,8 +8,7 @@ import polars as pl
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from boursomatic_assets.learning.labels import LABELS
-from boursomatic_assets.learning.outcomes import (
+from boursomatic_assets.learning.evaluation.classification import (
     always_hold,
     calibration_error,
     classification,
@@ -18,6 +17,7 @@ from boursomatic_assets.learning.outcomes import (
     reliability,
     tally,
 )
+from boursomatic_assets.learning.labels import LABELS
 
 ALL = [0, 1, 2]
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from boursomatic_assets.learning.portfolio import daily, max_drawdown, sharpe, together, turnover
-from boursomatic_assets.learning.ranking import decile_spreads, picks
+from boursomatic_assets.learning.evaluation.portfolio import daily, max_drawdown, sharpe, together, turnover
+from boursomatic_assets.learning.evaluation.ranking import decile_spreads, picks
 
 MONDAY = datetime(2024, 1, 1)
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from boursomatic_assets.learning.ranking import (
+from boursomatic_assets.learning.evaluation.ranking import (
     decile_spreads,
     information_ratio,
     mean,

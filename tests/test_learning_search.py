@@ -12,7 +12,7 @@ import pytest
 from learned_from import Frames, markets, scrambled
 from test_cli import boursomatic, refusal
 
-from boursomatic_assets import views_models
+from boursomatic_assets.cli.views import models
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.search import SEARCHED, Found, before, rank_ic, search, searched
@@ -98,9 +98,9 @@ def test_without_a_record_before_the_cutoff_that_is_said(history: History) -> No
 
 def test_what_was_found_is_told_as_lines_of_the_code(found: Found) -> None:
     better = replace(PRESENT, leaves=12, learning_rate=0.031)
-    told = views_models.search(replace(found, parameters=better), PRESENT).splitlines()
+    told = models.search(replace(found, parameters=better), PRESENT).splitlines()
     assert told[-2:] == ["    leaves: int = 12", "    learning_rate: float = 0.031"]
-    told = views_models.search(replace(found, parameters=PRESENT), PRESENT).splitlines()
+    told = models.search(replace(found, parameters=PRESENT), PRESENT).splitlines()
     assert told[-1] == "no trial was better than the present parameters"
 
 

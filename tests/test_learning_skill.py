@@ -12,13 +12,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.features.self_tests import Sessions, leaks, numbers
 from boursomatic_assets.learning.gate import decide
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger, challengers
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.self_tests import Sessions, leaks, numbers
-from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.sources.simulated.source import Simulated
 
 FIRST, DUE = dt.datetime(2020, 1, 1), dt.datetime(2022, 12, 1)
 """Three years of bars: two of record."""

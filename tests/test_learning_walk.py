@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from learned_from import Frames, markets, scrambled
 
+from boursomatic_assets.calendars.markets import all_sessions
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.walk import Walk, cutoff, due_dates, walk
-from boursomatic_assets.markets import all_sessions
 
 QUICK = replace(Parameters(), rounds=15)
 LAST = dt.date(2021, 5, 28)

@@ -9,9 +9,9 @@ import pytest
 from markets_of import SESSIONS, a_market
 from test_more_indicators import market_returns
 
-from boursomatic_assets.indicators import market_ret_1d, table
-from boursomatic_assets.market_context import context
-from boursomatic_assets.more_indicators import ret_120d
+from boursomatic_assets.features.indicators import market_ret_1d, table
+from boursomatic_assets.features.market_context import context
+from boursomatic_assets.features.more_indicators import ret_120d
 
 
 def bars(**closes: list[float | None]) -> pl.DataFrame:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from frames_of import day
 
-from boursomatic_assets import markets
-from boursomatic_assets.markets import EPOCH, MARKETS, all_sessions, first_open, market_named
+from boursomatic_assets.calendars import markets
+from boursomatic_assets.calendars.markets import EPOCH, MARKETS, all_sessions, first_open, market_named
 
 US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
 

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
-from boursomatic_assets import database, merging, staging
-from boursomatic_assets.frames import FrameError
-from boursomatic_assets.markets import all_sessions
-from boursomatic_assets.merging import Merge
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read
+from boursomatic_assets import database
+from boursomatic_assets.calendars.markets import all_sessions
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.tables import merging, staging
+from boursomatic_assets.tables.frames import FrameError
+from boursomatic_assets.tables.merging import Merge
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, read
 
 MONDAY, TUESDAY, WEDNESDAY = "2024-06-10", "2024-06-11", "2024-06-12"
 WEEK = slice_of("US", MONDAY, TUESDAY, WEDNESDAY)

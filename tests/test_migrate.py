@@ -9,9 +9,8 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlmodel import Session
 
-from boursomatic_assets import migrate
-from boursomatic_assets.database import DatabaseError
-from boursomatic_assets.models import Instrument
+from boursomatic_assets.database import DatabaseError, migrate
+from boursomatic_assets.schema import Instrument
 
 CHECKOUT = migrate.CONFIG.parent
 SCRIPT = CHECKOUT / "scripts" / "db_migration.sh"

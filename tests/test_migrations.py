@@ -21,8 +21,7 @@ from pytest_alembic.tests import (  # noqa: F401 - the four tests run here
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from boursomatic_assets import migrate
-from boursomatic_assets.database import DatabaseError, database_url
+from boursomatic_assets.database import DatabaseError, database_url, migrate
 
 CHECKOUT = migrate.CONFIG.parent
 HOLD = "SELECT pg_advisory_lock(hashtext('alembic_version'))"

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from markets_of import SESSIONS, a_market, between
 
-from boursomatic_assets.indicators import LOOKBACK, table
-from boursomatic_assets.market_context import CONTEXT
-from boursomatic_assets.more_indicators import MORE_FEATURES
+from boursomatic_assets.features.indicators import LOOKBACK, table
+from boursomatic_assets.features.market_context import CONTEXT
+from boursomatic_assets.features.more_indicators import MORE_FEATURES
 
 BARS_BEFORE = {
     "ret_60d": 60,

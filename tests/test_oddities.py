@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from walks_of import DAYS, LENGTH, SESSIONS, bar, market, scaled, since
 
-from boursomatic_assets.jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, WINDOW
-from boursomatic_assets.oddities import FINDINGS, KINDS, LOOKBACK, counts, oddities
+from boursomatic_assets.quality.anomalies import FINDINGS, KINDS, LOOKBACK, counts, oddities
+from boursomatic_assets.quality.price_jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, WINDOW
 
 END = DAYS[-1] + dt.timedelta(days=1)
 FLAT = dict.fromkeys("ohlc", pl.col("c"))

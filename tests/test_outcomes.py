@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from frames_of import IDS
 
-from boursomatic_assets import outcomes
+from boursomatic_assets.advice import outcomes
+from boursomatic_assets.advice.outcomes import EDGE, LONGEST_HORIZON
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.learning.labels import BREAK
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.outcomes import EDGE, LONGEST_HORIZON
 
 US = MARKETS["US"]
 SESSIONS = [date for date in US.sessions().tolist() if date >= dt.date(2024, 1, 2)]

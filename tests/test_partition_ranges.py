@@ -12,7 +12,7 @@ import pytest
 from dagster_graphql.implementation import fetch_asset_checks, fetch_assets, partition_status_utils
 
 from boursomatic_assets.orchestration.dagster_patches.partition_ranges import REPLACED, install, ranges
-from boursomatic_assets.partitions import MARKET_SESSIONS, partition_dates, partition_key
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, partition_dates, partition_key
 
 MAY = dt.date(2024, 4, 25), dt.date(2024, 6, 6)
 THEIRS = partition_status_utils.build_multi_partition_ranges_generic

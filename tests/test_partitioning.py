@@ -14,11 +14,11 @@ from frames_of import bars, list_instruments, rows_of, slice_of
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from boursomatic_assets import merging, migrate
-from boursomatic_assets.cli import main
-from boursomatic_assets.database import DatabaseError
-from boursomatic_assets.merging import Merge
-from boursomatic_assets.tables import GRAINS, read
+from boursomatic_assets.cli.main import main
+from boursomatic_assets.database import DatabaseError, migrate
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.merging import Merge
+from boursomatic_assets.tables.reading import GRAINS, read
 
 TABLES = ("price_bars", "features")
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"

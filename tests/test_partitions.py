@@ -16,12 +16,12 @@ from frames_of import day
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boursomatic_assets import partitions
-from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.markets import MARKETS, YEARS_AHEAD, Market, all_sessions
+from boursomatic_assets.calendars.markets import MARKETS, YEARS_AHEAD, Market, all_sessions
+from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.orchestration import partitions
 from boursomatic_assets.orchestration.dagster_patches import partition_keys
 from boursomatic_assets.orchestration.dagster_patches.lookback import LookBack
-from boursomatic_assets.partitions import (
+from boursomatic_assets.orchestration.partitions import (
     CLOSED_DATES_IN_LOOKBACK,
     EVERYTHING_BEFORE,
     MARKET_SESSIONS,
@@ -32,7 +32,7 @@ from boursomatic_assets.partitions import (
     partition_key,
     slices,
 )
-from boursomatic_assets.session_dates import closed_dates, is_of_session_dates, session_dates
+from boursomatic_assets.orchestration.session_dates import closed_dates, is_of_session_dates, session_dates
 
 NOW = dt.datetime(2024, 6, 12, tzinfo=dt.UTC)
 TOY_DATES = session_dates(day("2024-05-20"), [day("2024-05-27")])

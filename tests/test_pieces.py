@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.pieces import MOST_FAILURES, Piecewise, failures
-from boursomatic_assets.slices import Slice, slices_of
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.orchestration.chunks import MOST_FAILURES, Piecewise, failures
 
 DATES = [date for date in all_sessions().tolist() if date.year >= 2016][:1000]
 THOUSAND = slices_of(MARKETS["US"], DATES)

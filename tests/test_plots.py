@@ -4,7 +4,7 @@ import base64
 import re
 from xml.etree import ElementTree
 
-from boursomatic_assets import plots
+from boursomatic_assets.advice import plots
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -12,9 +12,9 @@ from polars.testing import assert_frame_equal
 from sqlalchemy import Engine
 
 from boursomatic_assets import registry
-from boursomatic_assets.markets import MARKETS, Market
-from boursomatic_assets.models import Table
-from boursomatic_assets.partitions import partition_dates
+from boursomatic_assets.calendars.markets import MARKETS, Market
+from boursomatic_assets.orchestration.partitions import partition_dates
+from boursomatic_assets.schema import Table
 
 DUE = dt.date(2024, 1, 2)
 """A due date: its version is trained before any market opens, and Paris publishes before New York closes.

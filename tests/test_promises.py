@@ -4,8 +4,8 @@ import pytest
 from platform_of import execute
 from sqlalchemy import Engine, text
 
-from boursomatic_assets import promises
-from boursomatic_assets.promises import guarded
+from boursomatic_assets.checks import check
+from boursomatic_assets.checks.check import guarded
 
 CURRENT, ONE_ACTIVE = "uq_recommendations_current", "uq_model_versions_active"
 COLUMNS = "instrument_id, profile, as_of"
@@ -71,7 +71,7 @@ def test_a_name_that_no_model_declares_is_named(migrated: Engine) -> None:
 
 def test_a_check_sees_its_tables_as_of_one_moment(migrated: Engine) -> None:
     listed = text("SELECT count(*) FROM instruments")
-    with promises._moment() as connection:
+    with check._moment() as connection:
         before = connection.scalar(listed)
         execute(migrated, "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'A', 'NYSE')")
         assert connection.scalar(listed) == before == 0

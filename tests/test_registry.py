@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 
 from boursomatic_assets import database, registry
 from boursomatic_assets.assets.recommendations import spoken
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.markets import MARKETS
 
 DUE = [
     "v2023.08.01", "v2023.09.01", "v2023.10.02", "v2023.11.01", "v2023.12.01", "v2024.01.02", "v2024.02.01",

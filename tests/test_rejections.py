@@ -10,11 +10,11 @@ import pytest
 from frames_of import delivered, instruments, midnight, rows_of, slice_of
 from sqlalchemy import Engine
 
-from boursomatic_assets import rejections
-from boursomatic_assets.checks_of_bars import refused
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.sources.services import not_delivered
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.checks.bars import refused
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.sources.network.services import not_delivered
+from boursomatic_assets.tables import rejected_rows
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 BOTH = slice_of("US", MONDAY, TUESDAY)
@@ -23,7 +23,7 @@ BOTH = slice_of("US", MONDAY, TUESDAY)
 def record(engine: Engine, raw: pl.DataFrame, part: Slice = BOTH, run: str = "first") -> int:
     delivery = judge(raw, part, instruments(), "toy")
     with engine.begin() as connection:
-        return rejections.record(connection, part, delivery, run)
+        return rejected_rows.record(connection, part, delivery, run)
 
 
 def bad(*dates: str, **changed: Any) -> pl.DataFrame:
@@ -85,7 +85,7 @@ def test_a_slice_records_its_own_rows_only(migrated: Engine) -> None:
     paris = delivery.rejected.with_columns(market=pl.lit("EURONEXT"))
     both = replace(delivery, rejected=pl.concat([delivery.rejected, paris]))
     with migrated.begin() as connection:
-        rejections.record(connection, monday, both, "first")
+        rejected_rows.record(connection, monday, both, "first")
     assert recorded(migrated) == [(MONDAY, PRICE, "first", "US")]
 
 
@@ -116,7 +116,7 @@ def test_a_row_without_a_time_that_two_slices_deliver_is_one_refusal(migrated: E
     delivery = one + other
     for part in parts:
         with migrated.begin() as connection:
-            rejections.record(connection, part, delivery, "first")
+            rejected_rows.record(connection, part, delivery, "first")
     assert recorded(migrated) == [(None, TIME, "first", "US")]
 
 

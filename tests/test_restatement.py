@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from walks_of import DAYS, LENGTH, SESSIONS, bar, market, scaled, since, walks
 
-from boursomatic_assets.restatement import FEWEST_SESSIONS, restated, unjoined
+from boursomatic_assets.quality.restatement import FEWEST_SESSIONS, restated, unjoined
 
 STORED = walks("A B")
 A = pl.col("instrument_id") == "A"

@@ -8,14 +8,15 @@ import pytest
 from frames_of import delivered, instruments, list_instruments, rows_of, slice_of
 from sqlalchemy import Connection, Engine, event
 
-from boursomatic_assets import computed, database
-from boursomatic_assets.checks_of_bars import accounted_for
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.delivered import Delivery
-from boursomatic_assets.io_manager import Written, _write
-from boursomatic_assets.merging import Merge
-from boursomatic_assets.revisions import read_bars
-from boursomatic_assets.tables import GRAINS
+from boursomatic_assets import database
+from boursomatic_assets.checks.bars import accounted_for
+from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.merging import Merge
+from boursomatic_assets.tables.reading import GRAINS
+from boursomatic_assets.tables.revisions import read_bars
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 BOTH = slice_of("US", MONDAY, TUESDAY)
@@ -31,12 +32,12 @@ def deliver(engine: Engine, *raw: pl.DataFrame, run: str = "first") -> dt.dateti
     delivery = judge(pl.concat(raw), BOTH, instruments(), "toy")
     write(engine, delivery, run)
     with engine.connect() as connection:
-        return computed.clock(connection)
+        return staleness.clock(connection)
 
 
 def write(engine: Engine, rows: Delivery | pl.DataFrame, run: str) -> Merge:
     with engine.connect() as connection:
-        begun = computed.clock(connection)
+        begun = staleness.clock(connection)
     return _write(Written("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)[0]
 
 

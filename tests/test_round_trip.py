@@ -7,8 +7,9 @@ import pytest
 from platform_of import LAST, check, evaluate, frame, slice_of
 from sqlalchemy import Engine
 
-from boursomatic_assets import merging, migrate
-from boursomatic_assets.tables import GRAINS, read
+from boursomatic_assets.database import migrate
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.reading import GRAINS, read
 
 ADVICE = "SELECT id::text, as_of, superseded_at, is_active FROM recommendations ORDER BY id"
 VERSIONS = "SELECT version, as_of, is_active FROM model_versions ORDER BY version"

@@ -14,7 +14,7 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel
 
-from boursomatic_assets.models import (
+from boursomatic_assets.schema import (
     ComputedSession,
     DeliveredSession,
     Feature,

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from markets_of import SESSIONS, a_market
 
-from boursomatic_assets import indicators
-from boursomatic_assets.additional import NAMES
-from boursomatic_assets.anchors import LOOKBACK, Floats
-from boursomatic_assets.indicators import FEATURES, ret_1d, table, vol_20d
-from boursomatic_assets.panel import Formula, Panel
-from boursomatic_assets.self_tests import LENGTHS, Compute, Sessions, leaks, startup
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.additional_features import NAMES
+from boursomatic_assets.features.indicators import FEATURES, ret_1d, table, vol_20d
+from boursomatic_assets.features.lookback_blocks import LOOKBACK, Floats
+from boursomatic_assets.features.panel import Formula, Panel
+from boursomatic_assets.features.self_tests import LENGTHS, Compute, Sessions, leaks, startup
 
 EVERYTHING = (*(feature.__name__ for feature in FEATURES), *NAMES)
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from loopback import quick
 
-from boursomatic_assets.sources.services import (
+from boursomatic_assets.sources.network.services import (
     MOST_FAILURES,
     MOST_SECONDS,
     Line,
@@ -16,7 +16,7 @@ from boursomatic_assets.sources.services import (
     TransientError,
     pause,
 )
-from boursomatic_assets.sources.stooq import REFUSED_SECONDS, _explained
+from boursomatic_assets.sources.network.stooq import REFUSED_SECONDS, _explained
 
 
 def failing(error: Exception) -> str:

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from test_cli import SECRET, boursomatic, refusal
 
 import boursomatic_assets
-from boursomatic_assets import database, settings, words
+from boursomatic_assets import database, settings
+from boursomatic_assets.language import words
 
 PACKAGE = Path(boursomatic_assets.__file__).parent
 

@@ -24,8 +24,8 @@ from advice_of import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boursomatic_assets.models import Feature
-from boursomatic_assets.signals import COLUMNS, PROFILES, Snapshot, advise, parse_snapshot
+from boursomatic_assets.advice.signals import COLUMNS, PROFILES, Snapshot, advise, parse_snapshot
+from boursomatic_assets.schema import Feature
 
 NAMES = [profile.name for profile in PROFILES]
 HORIZONS = [profile.horizon for profile in PROFILES]

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from boursomatic_assets.markets import MARKETS, Market, Sessions
+from boursomatic_assets.calendars.markets import MARKETS, Market, Sessions
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS
-from boursomatic_assets.sources.simulated import OPENING, Simulated
+from boursomatic_assets.sources.simulated.source import OPENING, Simulated
 
 both_markets = pytest.mark.parametrize("market", list(MARKETS.values()), ids=lambda market: market.name)
 

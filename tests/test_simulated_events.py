@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from boursomatic_assets.markets import MARKETS, Market
-from boursomatic_assets.sources.simulated import OPENING, Simulated
+from boursomatic_assets.calendars.markets import MARKETS, Market
+from boursomatic_assets.sources.simulated.source import OPENING, Simulated
 
 START, END = dt.datetime(2000, 1, 1), dt.datetime(2026, 1, 1)
 KEYS = ["symbol", "ts"]

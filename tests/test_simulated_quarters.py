@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from boursomatic_assets.markets import MARKETS, Market
+from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import RAW_BARS
-from boursomatic_assets.sources.simulated import Simulated
-from boursomatic_assets.sources.simulated_candles import Candles, quarters
-from boursomatic_assets.sources.simulated_draws import draws, keys
+from boursomatic_assets.sources.simulated.candles import Candles, quarters
+from boursomatic_assets.sources.simulated.draws import draws, keys
+from boursomatic_assets.sources.simulated.source import Simulated
 
 US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
 WINTER, SPRING = dt.datetime(2024, 11, 25), dt.datetime(2025, 4, 4)

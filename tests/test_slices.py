@@ -9,9 +9,9 @@ from frames_of import day, midnight, slice_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boursomatic_assets import slices
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.slices import Slice, outside, require_closed, slices_of
+from boursomatic_assets.calendars import slices
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.slices import Slice, outside, require_closed, slices_of
 
 US = MARKETS["US"]
 IN_2024 = [date for date in all_sessions().tolist() if date.year == 2024]

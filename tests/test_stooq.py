@@ -7,10 +7,10 @@ import pytest
 from frames_of import midnight
 from loopback import Answer, Question, in_turn, listed, quick, serving
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError
-from boursomatic_assets.sources.services import NoBarsError, TransientError
-from boursomatic_assets.sources.stooq import Stooq, raw_bars
+from boursomatic_assets.sources.network.services import NoBarsError, TransientError
+from boursomatic_assets.sources.network.stooq import Stooq, raw_bars
 
 US = MARKETS["US"]
 START, END = midnight("2024-06-10"), midnight("2024-06-13")

@@ -9,13 +9,13 @@ import pytest
 from platform_of import FIRST, INSTRUMENTS, LAST, bring_up_to_date, check, execute, rows, slice_of
 from sqlalchemy import Connection, Engine
 
-from boursomatic_assets import computed, merging, performance
 from boursomatic_assets.assets.track_record import scored, summary
-from boursomatic_assets.differences import Difference
-from boursomatic_assets.io_manager import Written, _write
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.partitions import partition_dates
-from boursomatic_assets.tables import GRAINS, Reader, read
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.orchestration.partitions import partition_dates
+from boursomatic_assets.tables import merging, performance, staleness
+from boursomatic_assets.tables.differences import Difference
+from boursomatic_assets.tables.reading import GRAINS, Reader, read
 
 ONE = ("track_record",)
 START, END = dt.date(2024, 2, 16), dt.date(2024, 2, 21)
@@ -107,12 +107,14 @@ def test_a_run_that_supersedes_advice_beside_a_scoring_run_breaks_no_promise(
     other = read(grain, advised).drop("market").with_columns(horizon_days=pl.lit(10, pl.Int32))
 
     def told(connection: Connection, found: Difference) -> None:
-        computed.record(connection, "recommendations", advised, computed.clock(connection), found.touched("as_of"))
+        staleness.record(
+            connection, "recommendations", advised, staleness.clock(connection), found.touched("as_of")
+        )
 
     with filled.connect() as own, filled.connect() as beside:
         if committed == "while it was read":
             merging.supersede(beside, grain, advised, other, told)
-        begun = computed.begin(own, "track_record", scoring)
+        begun = staleness.begin(own, "track_record", scoring)
         rows_ = scored(scoring, *readers)
         if committed == "after it was read":
             merging.supersede(beside, grain, advised, other, told)

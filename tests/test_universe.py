@@ -3,8 +3,10 @@
 import polars as pl
 import pytest
 
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.sources import INSTRUMENTS, layouts, universe
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.sources import INSTRUMENTS
+from boursomatic_assets.sources.files import layouts
+from boursomatic_assets.sources.simulated import universe
 
 GICS = {
     "Communication Services",

@@ -17,10 +17,10 @@ from curl_cffi import requests
 from frames_of import midnight
 from loopback import Answer, Question, Service, listed, quick, serving
 
-from boursomatic_assets.markets import MARKETS, Market
+from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError
-from boursomatic_assets.sources import yahoo as module
-from boursomatic_assets.sources.yahoo import INTRADAY_DAYS, Yahoo, raw_bars
+from boursomatic_assets.sources.network import yahoo as module
+from boursomatic_assets.sources.network.yahoo import INTRADAY_DAYS, Yahoo, raw_bars
 
 US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
 START, END = midnight("2024-06-10"), midnight("2024-06-13")

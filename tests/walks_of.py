@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 
 SESSIONS = MARKETS["US"].sessions()
 """All sessions of the market that the walks trade in."""

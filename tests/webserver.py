@@ -23,10 +23,10 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 from platform_of import rows
 from sqlalchemy import Engine, text
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.orchestration.dagster_patches import guard
 from boursomatic_assets.orchestration.instance import CONFIG
-from boursomatic_assets.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 ASSETS = ("instruments", "price_bars", "features", "model_versions", "recommendations", "track_record")
 DONE, FAILED = AssetPartitionStatus.MATERIALIZED, AssetPartitionStatus.FAILED

@@ -3,14 +3,14 @@
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets import indicators
 from boursomatic_assets.assets.common import FEATURES_POLICY, OWNERS, about
-from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.models import Feature
-from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices_of_run
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import Reader
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.orchestration.chunks import Piecewise
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices_of_run
+from boursomatic_assets.schema import Feature
+from boursomatic_assets.tables.reading import Reader
 
 BARS_OF_A_PIECE = 300_000
 """A row's text has some 900 bytes, and takes 1.5 kB while it is made."""

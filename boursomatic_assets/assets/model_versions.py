@@ -6,13 +6,18 @@ import dagster as dg
 
 from boursomatic_assets import registry
 from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
-from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.models import ModelVersion
+from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata
-from boursomatic_assets.partitions import EVERYTHING_BEFORE, MARKET_SESSIONS, partition_key, slices_of_run
+from boursomatic_assets.orchestration.partitions import (
+    EVERYTHING_BEFORE,
+    MARKET_SESSIONS,
+    partition_key,
+    slices_of_run,
+)
+from boursomatic_assets.orchestration.reporting import of_run
 from boursomatic_assets.registry import Moment
-from boursomatic_assets.reporting import of_run
+from boursomatic_assets.schema import ModelVersion
 
 
 @dg.asset(

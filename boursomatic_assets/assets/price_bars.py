@@ -4,13 +4,13 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.delivered import Delivery
-from boursomatic_assets.models import PriceBar
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.resources import BarSource
-from boursomatic_assets.slices import Slice, require_closed
+from boursomatic_assets.calendars.slices import Slice, require_closed
+from boursomatic_assets.orchestration.chunks import Piecewise
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.orchestration.resources import BarSource
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.schema import PriceBar
 
 
 @dg.asset(

@@ -8,19 +8,19 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets import registry, settings
-from boursomatic_assets.additional import unpacked
+from boursomatic_assets.advice.justification import silent
+from boursomatic_assets.advice.signals import advise
 from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
-from boursomatic_assets.decisions import Decided, Version
-from boursomatic_assets.frames import given
-from boursomatic_assets.justification import silent
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.features.additional_features import unpacked
+from boursomatic_assets.language.sentences import sentences
 from boursomatic_assets.learning.prediction import predict
-from boursomatic_assets.models import Recommendation
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.sentences import sentences
-from boursomatic_assets.signals import advise
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import GRAINS, Reader
+from boursomatic_assets.orchestration.chunks import Piecewise
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.registry.decisions import Decided, Version
+from boursomatic_assets.schema import Recommendation
+from boursomatic_assets.tables.frames import given
+from boursomatic_assets.tables.reading import GRAINS, Reader
 
 SCHEMA = given(GRAINS["recommendations"].table)
 

@@ -5,15 +5,17 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets import database, outcomes, performance
+from boursomatic_assets import database
+from boursomatic_assets.advice import outcomes
+from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.assets.common import OWNERS, TRACK_RECORD_POLICY, about
-from boursomatic_assets.frames import given
-from boursomatic_assets.models import TrackRecord
-from boursomatic_assets.outcomes import LONGEST_HORIZON
-from boursomatic_assets.partitions import HORIZON_LOOKBACK, MARKET_SESSIONS, slices_of_run
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.slices import Slice, slices_of
-from boursomatic_assets.tables import GRAINS, Reader
+from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.orchestration.chunks import Piecewise
+from boursomatic_assets.orchestration.partitions import HORIZON_LOOKBACK, MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.schema import TrackRecord
+from boursomatic_assets.tables import performance
+from boursomatic_assets.tables.frames import given
+from boursomatic_assets.tables.reading import GRAINS, Reader
 
 SCHEMA = given(GRAINS["track_record"].table)
 

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.additional import DIGITS, RANKED
+from boursomatic_assets.features.additional_features import DIGITS, RANKED
+from boursomatic_assets.features.market_context import CONTEXT
 from boursomatic_assets.learning.calibration import Ints
 from boursomatic_assets.learning.prediction import Floats, matrix
-from boursomatic_assets.market_context import CONTEXT
 
 Mask = npt.NDArray[np.bool_]
 

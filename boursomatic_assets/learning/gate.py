@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from boursomatic_assets.language.sentences import ENGLISH
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.sentences import ENGLISH
 
 Metrics = Mapping[str, Any]
 """rank_ic, rank_ic_t, log_loss, log_loss_no_skill, sessions, and by_month: {"2021-03": [rank_ic, log_loss,

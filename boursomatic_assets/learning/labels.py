@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 
 LABELS = ("SELL", "HOLD", "BUY")
 """The three labels, in the order of probabilities."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from boursomatic_assets.learning.evaluation import CHANCES, Scoreboard
+from boursomatic_assets.learning.evaluation.metrics import CHANCES, Scoreboard
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import outcomes
 from boursomatic_assets.learning.parameters import Parameters

@@ -17,7 +17,7 @@ import polars as pl
 
 from boursomatic_assets.learning.calibration import Calibration, Ints, calibrate, cells
 from boursomatic_assets.learning.drift import Sorted
-from boursomatic_assets.learning.evaluation import Metrics, Scoreboard
+from boursomatic_assets.learning.evaluation.metrics import Metrics, Scoreboard
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import LABELS
 from boursomatic_assets.learning.model import Model

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.learning.fitting import Fit, fit
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.prediction import Floats, matrix, scores, standings
-from boursomatic_assets.markets import MARKETS, all_sessions
 
 AT_ONCE = 2
 """Boosters fitted side by side, each by one thread: what is fitted is the same, and memory stays bounded."""

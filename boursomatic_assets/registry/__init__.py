@@ -1,0 +1,8 @@
+"""The model registry: which model version is champion, since when, and why.
+
+What belongs here: training the versions that are due, admitting or refusing them, a person's decisions, and the
+decision log that all of it is read from.
+Kept elsewhere: what training and the gate are (`learning/`, which sees frames and metrics only).
+"""
+
+from boursomatic_assets.registry.training import *  # noqa

@@ -1,0 +1,3 @@
+"""The tables."""
+
+from boursomatic_assets.schema.models import *  # noqa
