@@ -17,7 +17,7 @@ from boursomatic_assets.advice.signals import parse_snapshot
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.cli import launching
 from boursomatic_assets.features.additional_features import MODEL_FEATURES
-from boursomatic_assets.schema import PROFILES
+from boursomatic_assets.vocabulary import PROFILES
 
 START = dt.date(2024, 2, 26)
 LATEST = "as_of >= '2024-02-26'"

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from boursomatic_assets.schema import MARKET_CAP_BUCKETS, PE_BUCKETS
 from boursomatic_assets.schema.buckets import FLOORS, NUMBERS, of_numbers, of_words
+from boursomatic_assets.vocabulary import MARKET_CAP_BUCKETS, PE_BUCKETS
 
 
 def bucket_of(cell: float | str | None, bucket: str) -> str | None:

@@ -13,11 +13,11 @@ from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.check import Finding, promise
 from boursomatic_assets.checks.recommendations import ADVICE, FEATURES
 from boursomatic_assets.language.words import RANK
-from boursomatic_assets.schema import PROFILES
 from boursomatic_assets.schema.identifiers import PUBLISHED, digests, holds_digest
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.reading import GRAINS, read
 from boursomatic_assets.tables.staging import bounds
+from boursomatic_assets.vocabulary import PROFILES
 
 BESIDE_FEATURES = f"""
 WITH held AS MATERIALIZED (

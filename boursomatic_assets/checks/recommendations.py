@@ -20,9 +20,9 @@ from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.bars import BARS, INSTRUMENT, MINE
 from boursomatic_assets.checks.check import Finding, count, promise, unique
 from boursomatic_assets.features.indicators import LOOKBACK
-from boursomatic_assets.schema import LABELS, PROFILES
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.staging import bounds
+from boursomatic_assets.vocabulary import LABELS, PROFILES
 
 FEATURES = f"features t {INSTRUMENT} WHERE t.ts >= :start AND t.ts < :end AND {MINE}"
 ADVICE = f"recommendations t {INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < :end AND {MINE}"

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from boursomatic_assets.schema import INTERVALS
+from boursomatic_assets.vocabulary import INTERVALS
 
 WORDS = ("instrument_id", "model_version_id", "profile", "label", "justification", "features_snapshot")
 NUMBERS = ("confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit", "as_of")

@@ -21,7 +21,7 @@ import polars as pl
 from sqlalchemy import Connection, Table, text
 
 from boursomatic_assets.calendars.slices import Slice, outside
-from boursomatic_assets.schema import PROFILES, identifiers
+from boursomatic_assets.schema import identifiers
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.differences import Difference, difference
 from boursomatic_assets.tables.reading import Grain, read, read_table
@@ -35,6 +35,7 @@ from boursomatic_assets.tables.staging import (
     same_key,
     stage,
 )
+from boursomatic_assets.vocabulary import PROFILES
 
 _OF_MARKET = "t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))"
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.advice import plots
 from boursomatic_assets.calendars.markets import MARKETS, market_named
-from boursomatic_assets.schema import PROFILES
+from boursomatic_assets.vocabulary import PROFILES
 
 _SCORED = (
     "WITH scored AS (SELECT t.* FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
