@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from harness import Line, environment, interleaved, ratio, server, times
+from helpers.harness import Line, environment, interleaved, ratio, server, times
 from sqlalchemy import text
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import talib
-from harness import Line, interleaved, ratio, times
+from helpers.harness import Line, interleaved, ratio, times
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.features.indicators import FEATURES, LOOKBACK, table

@@ -9,9 +9,9 @@ import statistics
 from collections.abc import Iterator
 
 import polars as pl
-from harness import Line, server, timed
+from helpers.harness import Line, server, timed
+from helpers.universe import US, execute, judged, list_instruments, slice_of
 from sqlalchemy import text
-from universe import US, execute, judged, list_instruments, slice_of
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice

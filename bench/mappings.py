@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness import ROUNDS, Line, server, timed
+from helpers.harness import ROUNDS, Line, server, timed
 
 YEARS = 10
 AIM = "< 1 s"

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from daemon import daemon
-from harness import Line, environment, server
+from helpers.daemon import daemon
+from helpers.harness import Line, environment, server
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from harness import Line, interleaved, ratio, server, timed, times
+from helpers.harness import Line, interleaved, ratio, server, timed, times
 from sqlalchemy import URL
 
 SESSIONS = 5_000

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
-from harness import Line, interleaved, ratio, times
-from universe import US, slice_of
+from helpers.harness import Line, interleaved, ratio, times
+from helpers.universe import US, slice_of
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.quality.contract import judge

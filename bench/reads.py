@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 import polars as pl
-from harness import Line, interleaved, ratio, server, times
+from helpers.harness import Line, interleaved, ratio, server, times
+from helpers.universe import US, judged, list_instruments, slice_of
 from sqlalchemy import text
-from universe import US, judged, list_instruments, slice_of
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS

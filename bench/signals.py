@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import signals_naive
-import signals_tables
-from harness import Line
-from signals_tables import Contest
+from helpers import signals_naive, signals_tables
+from helpers.harness import Line
+from helpers.signals_tables import Contest
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import slices_of

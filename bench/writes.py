@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import partial
 
 import polars as pl
-from harness import Line, interleaved, ratio, server, times
+from helpers.harness import Line, interleaved, ratio, server, times
+from helpers.universe import US, execute, judged, list_instruments, slice_of
 from sqlalchemy import text
-from universe import US, execute, judged, list_instruments, slice_of
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice

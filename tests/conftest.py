@@ -210,7 +210,7 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     Runs of the test take their bars from the platform's folder, named by BOURSOMATIC_FILES.
     """
-    import platform_of
+    from worlds import platform as platform_of
 
     from boursomatic_assets.cli import launching
 
@@ -273,7 +273,7 @@ def _migrate(address: str) -> None:
 
 def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
     """In the project's own kind of Dagster instance, which writes a range's events at once."""
-    import platform_of
+    from worlds import platform as platform_of
 
     _migrate(address)
     with pytest.MonkeyPatch.context() as monkeypatch:
