@@ -25,10 +25,10 @@ from helpers.signals_tables import Contest
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.features import indicators
-from boursomatic_assets.features.additional_features import unpacked
+from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.learning.evaluation.metrics import CHANCES, Metrics, Scoreboard
 from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.labels import sampled
+from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import challengers
 from boursomatic_assets.learning.walk import due_dates, walk
@@ -119,7 +119,7 @@ def prepared(source: Source, last: dt.date = LAST) -> Prepared:
         features = indicators.features(bars, part.market.sessions()).with_columns(market=pl.lit(part.market.name))
         kept.append(bars)
         eight.append(features.drop("additional_features"))
-        rows.append(unpacked(sampled(features, DEFAULTS.stride)))
+        rows.append(unpack(sample_sessions(features, DEFAULTS.stride)))
     return Prepared(pl.concat(kept), pl.concat(eight), pl.concat(rows))
 
 

@@ -11,11 +11,11 @@ import polars as pl
 
 from boursomatic_assets import database, registry
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
-from boursomatic_assets.assets.recommendations import BARS_OF_A_PIECE, SCHEMA, publish, spoken
+from boursomatic_assets.assets.recommendations import BARS_PER_CHUNK, SCHEMA, champion_sessions, publish
 from boursomatic_assets.assets.track_record import scored
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features import indicators
-from boursomatic_assets.features.additional_features import unpacked
+from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.features.indicators import LOOKBACK
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.quality.contract import judge
@@ -47,12 +47,12 @@ def bare(parts: Sequence[Slice]) -> None:
         own = indicators.features(seen, part.market.sessions(), part.start)
         with database.engine().begin() as connection:
             merging.replace(connection, GRAINS["features"], part, own)
-    registry.train_due(max(part.dates[-1] for part in parts), Parameters())
+    registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
     for part in parts:
         count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
-        for piece in part.pieces(max(BARS_OF_A_PIECE // max(count, 1), 1)):
+        for piece in part.chunks(max(BARS_PER_CHUNK // max(count, 1), 1)):
             features, bars = (read(GRAINS[name], piece) for name in ("features", "price_bars"))
-            advice = [publish(piece, one, unpacked(features), bars, "en") for one in spoken(piece)]
+            advice = [publish(piece, one, unpack(features), bars, "en") for one in champion_sessions(piece)]
             with database.engine().begin() as connection:
                 merging.supersede(
                     connection, GRAINS["recommendations"], piece, pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
@@ -60,7 +60,7 @@ def bare(parts: Sequence[Slice]) -> None:
     advised, bars = (Reader(GRAINS[name]) for name in ("recommendations", "price_bars"))
     for part in parts:
         count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
-        for piece in part.pieces(max(BARS_OF_A_PIECE // max(count, 1), LONGEST_HORIZON)):
+        for piece in part.chunks(max(BARS_PER_CHUNK // max(count, 1), LONGEST_HORIZON)):
             scores = scored(piece, advised, bars)
             with database.engine().begin() as connection:
                 merging.replace(connection, GRAINS["track_record"], piece, scores)

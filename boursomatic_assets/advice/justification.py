@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.advice.profiles import Profile, chance
+from boursomatic_assets.advice.profiles import Profile, probability
 from boursomatic_assets.language.sentences import Sentences
 from boursomatic_assets.language.words import ITS_MARKET, OF_ITS_MARKET, RANK, number, share, told
-from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.labels import CLASSES
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -31,7 +31,9 @@ PLACES = {"up": (-1, 1), "up_next": (-2, 1), "down": (0, -1), "down_next": (1, -
 that adds most to it, and the sign that it must have there."""
 
 
-def silent(kind: str, date: dt.date, reason: str, numbers: Mapping[str, Any], language: Sentences) -> str:
+def explain_abstention(
+    kind: str, date: dt.date, reason: str, numbers: Mapping[str, Any], language: Sentences
+) -> str:
     """Return the justification where no model may speak: HOLD, and what the gate decided about which version.
 
     Args:
@@ -77,7 +79,7 @@ def reasons(rows: pl.DataFrame, language: Sentences) -> pl.DataFrame:
     return said.with_columns(HOLD=capital).select(once.str.replace_all(OF_ITS_MARKET, "", literal=True))
 
 
-def justified(profile: Profile, bolder: Profile | None, rows: pl.DataFrame, language: Sentences) -> pl.Series:
+def justify(profile: Profile, bolder: Profile | None, rows: pl.DataFrame, language: Sentences) -> pl.Series:
     """Return the justification of each row: what is advised or why not, then what speaks for and against it.
 
     Args:
@@ -90,13 +92,13 @@ def justified(profile: Profile, bolder: Profile | None, rows: pl.DataFrame, lang
     opening = pl.coalesce(
         pl.when(pl.col("refusal").eq_missing(pl.lit(refusal))).then(pl.format(text)) for refusal, text in openings
     )
-    reason = pl.coalesce(pl.when(pl.col("label") == label).then(pl.col(label)) for label in LABELS)
+    reason = pl.coalesce(pl.when(pl.col("label") == label).then(pl.col(label)) for label in CLASSES)
     return rows.with_columns(**_places(profile, bolder, language)).select(opening + reason).to_series()
 
 
 def _places(profile: Profile, bolder: Profile | None, language: Sentences) -> dict[str, pl.Expr]:
     """Return what is put into the named places of the openings."""
-    rise, fall = chance("BUY", profile), chance("SELL", profile)
+    rise, fall = probability("BUY", profile), probability("SELL", profile)
 
     def percent(values: pl.Expr) -> pl.Expr:
         return number(values * 100, 1, language.code)

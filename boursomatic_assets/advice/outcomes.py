@@ -21,17 +21,17 @@ EDGE = Parameters.label_threshold
 DATES = ("id", "instrument_id", "as_of", "horizon_days")
 """Columns of `recommendations` that say when advice is due."""
 
-ADVICE = (
+RECOMMENDATION_COLUMNS = (
     *DATES, "profile", "label", "confidence", "expected_return_pct", "stop_loss", "take_profit",
     "features_snapshot",
 )  # fmt: skip
 """Columns of `recommendations` that advice is scored by."""
 
-BARS = ("instrument_id", "ts", "h", "l", "c")
+BAR_COLUMNS = ("instrument_id", "ts", "h", "l", "c")
 """Columns of the daily bars that score it."""
 
 
-def due(advice: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+def select_due(advice: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
     """Return the advice that is ever due, with its own session and the one on which its horizon ends.
 
     Args:

@@ -49,12 +49,12 @@ PROFILES = (
 BOLDEST_FIRST = PROFILES[::-1]
 
 
-def chance(label: str, profile: Profile) -> pl.Expr:
+def probability(label: str, profile: Profile) -> pl.Expr:
     """The probability of a label at the profile's horizon."""
     return pl.col(f"p_{label.lower()}_{profile.horizon}")
 
 
-def decided(profile: Profile, rows: pl.DataFrame, bolder: pl.Series | None) -> pl.DataFrame:
+def decide(profile: Profile, rows: pl.DataFrame, bolder: pl.Series | None) -> pl.DataFrame:
     """Return what a profile decides on each row, and why.
 
     Args:
@@ -74,7 +74,7 @@ def decided(profile: Profile, rows: pl.DataFrame, bolder: pl.Series | None) -> p
         alone       the bolder profile does not advise it
         full        there are enough that are likelier
     """
-    rise, fall = chance("BUY", profile), chance("SELL", profile)
+    rise, fall = probability("BUY", profile), probability("SELL", profile)
     limit = math.inf if profile.volatility_limit is None else profile.volatility_limit
     found = rows.select(
         "market",

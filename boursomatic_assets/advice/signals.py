@@ -14,26 +14,26 @@ import numpy as np
 import polars as pl
 from polars import selectors
 
-from boursomatic_assets.advice.justification import justified, reasons
+from boursomatic_assets.advice.justification import justify, reasons
 from boursomatic_assets.advice.profiles import (
     BOLDEST_FIRST,
     PROFILES,
     Profile,
-    chance,
-    decided,
+    decide,
+    probability,
     stop_loss,
     take_profit,
 )
 from boursomatic_assets.language.sentences import sentences
 from boursomatic_assets.language.words import RANK
-from boursomatic_assets.learning.labels import KEY, LABELS
+from boursomatic_assets.learning.labels import CLASSES, KEY
 
-__all__ = ["PROFILES", "Profile", "Snapshot", "advise", "parse_snapshot"]
+__all__ = ["PROFILES", "Profile", "Snapshot", "parse_snapshot", "recommend"]
 
 COLUMNS = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
 """The columns of `features` that are numbers: each is in the evidence of an advice, seen by the model or not."""
 
-SESSIONS_OF_A_YEAR = 252
+SESSIONS_PER_YEAR = 252
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Snapshot:
     features: dict[str, float | None]
 
 
-def advise(
+def recommend(
     predictions: pl.DataFrame,
     features: pl.DataFrame,
     closes: pl.DataFrame,
     version: str,
-    silence: str | None = None,
+    abstention: str | None = None,
     language: str = "en",
 ) -> pl.DataFrame:
     """Return one advice for each prediction and profile, sorted by time, instrument and profile.
@@ -81,17 +81,17 @@ def advise(
     seen = predictions["contributions"].struct.fields
     evidence = rows.select("ts", *COLUMNS, *(name for name in seen if name not in COLUMNS))
     rows = rows.with_columns(
-        *(reasons(rows, spoken) if silence is None else ()),
+        *(reasons(rows, spoken) if abstention is None else ()),
         features_snapshot=_snapshots(evidence, version),
-        volatility=pl.col("vol_20d") * math.sqrt(SESSIONS_OF_A_YEAR),
+        volatility=pl.col("vol_20d") * math.sqrt(SESSIONS_PER_YEAR),
     )
     advice: list[pl.DataFrame] = []
     for bolder, profile in zip((None, *BOLDEST_FIRST), BOLDEST_FIRST, strict=False):
-        decisions = rows.with_columns(decided(profile, rows, advice[-1]["label"] if advice else None))
-        if silence is None:
-            said = decisions.with_columns(justification=justified(profile, bolder, decisions, spoken))
+        decisions = rows.with_columns(decide(profile, rows, advice[-1]["label"] if advice else None))
+        if abstention is None:
+            said = decisions.with_columns(justification=justify(profile, bolder, decisions, spoken))
         else:
-            said = decisions.with_columns(label=pl.lit("HOLD"), justification=pl.lit(silence))
+            said = decisions.with_columns(label=pl.lit("HOLD"), justification=pl.lit(abstention))
         advice.append(_published(profile, said))
     whole = pl.concat(reversed(advice))
     return whole[np.arange(whole.height).reshape(len(PROFILES), -1).T.ravel()]
@@ -120,7 +120,7 @@ def _advisable(predictions: pl.DataFrame, features: pl.DataFrame, closes: pl.Dat
     """
     seen = predictions["contributions"].struct.fields
     own = [name for name in seen if name.endswith(RANK)] or seen
-    chances = [chance(label, profile) for label in LABELS for profile in PROFILES]
+    chances = [probability(label, profile) for label in CLASSES for profile in PROFILES]
     return (
         predictions.join(features.select(*KEY, selectors.float()), on=KEY)
         .filter(pl.any_horizontal(pl.col(own).is_not_null()), *(known.is_finite() for known in chances))
@@ -150,7 +150,7 @@ def _repr(numbers: pl.Series) -> pl.Series:
 
 def _published(profile: Profile, rows: pl.DataFrame) -> pl.DataFrame:
     """Return what is published of the rows that a profile has decided on."""
-    confidence = (pl.when(pl.col("label") == label).then(chance(label, profile)) for label in LABELS)
+    confidence = (pl.when(pl.col("label") == label).then(probability(label, profile)) for label in CLASSES)
     return rows.select(
         *KEY,
         pl.lit(profile.name).alias("profile"),

@@ -43,7 +43,7 @@ class Slice:
         """The dates on which this market trades."""
         return tuple(date for date in self.dates if self.market.is_session(date))
 
-    def pieces(self, dates: int) -> "Iterator[Slice]":
+    def chunks(self, dates: int) -> "Iterator[Slice]":
         """The slice, cut into consecutive ones of at most so many dates."""
         for first in range(0, len(self.dates), dates):
             yield Slice(self.market, self.dates[first : first + dates])

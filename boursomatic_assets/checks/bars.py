@@ -11,9 +11,9 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.check import SHOWN, Finding, count, promise, unique
+from boursomatic_assets.checks.check import SHOWN, Finding, count, invariant, unique
 from boursomatic_assets.quality.contract import INCOMPLETE
-from boursomatic_assets.quality.delivery import OUTCOMES
+from boursomatic_assets.quality.delivery import ROW_COUNTS
 from boursomatic_assets.tables import rejected_rows
 from boursomatic_assets.tables.staging import bounds
 
@@ -26,13 +26,13 @@ QUARTERS = BARS.replace("'daily'", "'15m'")
 # --- instruments
 
 
-@promise("instruments")
+@invariant("instruments")
 def one_row_per_symbol_and_exchange(connection: Connection) -> Finding:
     """No symbol is listed twice on an exchange, and a unique index guards it."""
     return unique(connection, "uq_instruments_symbol_exchange", "instruments", "symbol, exchange")
 
 
-@promise("instruments")
+@invariant("instruments")
 def exchanges_are_known(connection: Connection) -> Finding:
     """Every instrument's exchange belongs to one of the two markets."""
     known = [exchange for market in MARKETS.values() for exchange in market.exchanges]
@@ -42,14 +42,14 @@ def exchanges_are_known(connection: Connection) -> Finding:
 # --- price_bars
 
 
-@promise("price_bars")
+@invariant("price_bars")
 def one_bar_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
     """No instrument has two bars of one interval at one time, and a unique index guards it."""
     index = "idx_price_bars_instrument_ts_interval"
     return unique(connection, index, BARS, "t.instrument_id, t.ts, t.interval", bounds(part))
 
 
-@promise("price_bars")
+@invariant("price_bars")
 def prices_are_sane(connection: Connection, part: Slice) -> Finding:
     """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
     return sane(connection, BARS, part)
@@ -63,13 +63,13 @@ def sane(connection: Connection, bars: str, part: Slice) -> Finding:
     return count(connection, f"{bars} AND NOT ({possible})", bounds(part))
 
 
-@promise("price_bars")
+@invariant("price_bars")
 def bars_have_their_instrument(connection: Connection, part: Slice) -> Finding:
     """Every bar belongs to an instrument that exists."""
     return count(connection, f"{BARS} AND i.id IS NULL", bounds(part))
 
 
-@promise("price_bars")
+@invariant("price_bars")
 def bars_are_on_sessions(connection: Connection, part: Slice) -> Finding:
     """Every bar stands at 00:00 of a date on which its market traded."""
     return count(
@@ -77,7 +77,7 @@ def bars_are_on_sessions(connection: Connection, part: Slice) -> Finding:
     )
 
 
-@promise("price_bars", blocking=False)
+@invariant("price_bars", blocking=False)
 def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) -> Finding:
     """Every instrument that is tracked, and was listed by then, has a bar for each session."""
     expected, present, missing = connection.execute(
@@ -97,7 +97,7 @@ def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) ->
     return Finding(warnings=expected - present, figures=figures)
 
 
-@promise("price_bars")
+@invariant("price_bars")
 def every_delivered_row_is_accounted_for(connection: Connection, part: Slice) -> Finding:
     """Rows that came = kept + merged + rejected, and the tables hold as many bars and refusals as were counted.
 
@@ -107,7 +107,7 @@ def every_delivered_row_is_accounted_for(connection: Connection, part: Slice) ->
     return accounted_for(connection, "daily", part)
 
 
-@promise("price_bars", blocking=False)
+@invariant("price_bars", blocking=False)
 def no_row_was_refused(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No row that came for these sessions broke a rule, no file is left that cannot be understood.
 
@@ -134,7 +134,7 @@ def refused(connection: Connection, interval: str, parts: Sequence[Slice]) -> Fi
         f"SELECT reason, count(*) AS n FROM rejected_bars r WHERE {mine} GROUP BY 1 ORDER BY 2 DESC, 1"
     )
     reasons: dict[str, int] = {row.reason: row.n for row in connection.execute(by_reason, given)}
-    names = rejected_rows.named(connection, mine, given, SHOWN) if reasons else []
+    names = rejected_rows.describe(connection, mine, given, SHOWN) if reasons else []
     return Finding(warnings=sum(reasons.values()), figures={**reasons, "refused": names})
 
 
@@ -182,7 +182,7 @@ def accounted_for(
         "moved": list(archived),
         "bars": list(archived.values()),
     }
-    sums = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in OUTCOMES)
+    sums = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in ROW_COUNTS)
     figures = connection.execute(text(f"SELECT {sums} FROM {COUNTED}"), given).one()._asdict()
     wrong = (
         "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0) OR h.n < a.n"

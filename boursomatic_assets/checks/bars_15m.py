@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.checks.bars import QUARTERS, accounted_for, refused, sane
-from boursomatic_assets.checks.check import Finding, count, promise, unique
+from boursomatic_assets.checks.check import Finding, count, invariant, unique
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import archive
 from boursomatic_assets.tables.staging import bounds
@@ -20,20 +20,20 @@ TOLERANCE = 0.01
 """By how much a day's 15m bars may differ from its daily bar: vendors leave auctions out of one of them."""
 
 
-@promise("price_bars_15m")
+@invariant("price_bars_15m")
 def one_bar_per_instrument_and_quarter(connection: Connection, part: Slice) -> Finding:
     """No instrument has two 15m bars at one time, and a unique index guards it."""
     index = "idx_price_bars_instrument_ts_interval"
     return unique(connection, index, QUARTERS, "t.instrument_id, t.ts, t.interval", bounds(part))
 
 
-@promise("price_bars_15m")
+@invariant("price_bars_15m")
 def prices_of_quarters_are_sane(connection: Connection, part: Slice) -> Finding:
     """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
     return sane(connection, QUARTERS, part)
 
 
-@promise("price_bars_15m")
+@invariant("price_bars_15m")
 def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice) -> Finding:
     """Rows that came = kept + merged + rejected, and the tables hold as many bars and refusals as were counted.
 
@@ -43,7 +43,7 @@ def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice
     return accounted_for(connection, "15m", part, archive_files.counts(part))
 
 
-@promise("price_bars_15m", blocking=False)
+@invariant("price_bars_15m", blocking=False)
 def no_quarter_was_refused(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No 15m row that came for these sessions broke a rule, no file is left that cannot be understood.
 
@@ -52,7 +52,7 @@ def no_quarter_was_refused(connection: Connection, parts: Sequence[Slice]) -> Fi
     return refused(connection, "15m", parts)
 
 
-@promise("price_bars_15m", blocking=False)
+@invariant("price_bars_15m", blocking=False)
 def quarters_are_complete(connection: Connection, part: Slice) -> Finding:
     """Every instrument with a 15m bar in a session has one for each of its quarters of an hour.
 
@@ -84,7 +84,7 @@ def quarters_are_complete(connection: Connection, part: Slice) -> Finding:
     return Finding(warnings=found.incomplete, figures=figures)
 
 
-@promise("price_bars_15m", blocking=False)
+@invariant("price_bars_15m", blocking=False)
 def daily_and_15m_bars_agree(connection: Connection, part: Slice) -> Finding:
     """The first open, highest high, lowest low and last close of a session's 15m bars are its daily bar's.
 
@@ -111,14 +111,14 @@ def daily_and_15m_bars_agree(connection: Connection, part: Slice) -> Finding:
     return Finding(warnings=found.apart, figures={"compared": found.compared})
 
 
-@promise("archive_15m")
+@invariant("archive_15m")
 def nothing_is_kept_longer(connection: Connection) -> Finding:
     """No 15m bar is left in the table that should have been archived by now."""
     until = archive.overdue(dt.datetime.now(dt.UTC))
     return count(connection, "price_bars WHERE interval = '15m' AND ts < :until", {"until": until})
 
 
-@promise("archive_15m")
+@invariant("archive_15m")
 def no_session_is_lost(connection: Connection) -> Finding:
     """Every session of which 15m bars were ever kept has them in the table or in the archive."""
     kept = text("SELECT session FROM delivered_sessions WHERE interval = '15m' AND market = :market AND kept > 0")

@@ -17,7 +17,7 @@ import dagster as dg
 from sqlalchemy import Connection, Index, PrimaryKeyConstraint, UniqueConstraint, text
 
 from boursomatic_assets import database
-from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_keys
 from boursomatic_assets.schema import Table
 
 UNPARTITIONED = ("users", "archive_15m")
@@ -25,7 +25,7 @@ UNPARTITIONED = ("users", "archive_15m")
 SHOWN = 20
 """Findings of a kind that a check shows by name; it counts all of them."""
 
-AT_WORK = """
+INDEX_IN_FORCE = """
 SELECT true FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
 WHERE c.relname = :index AND x.indrelid = to_regclass(:table)
     AND x.indisunique AND x.indisvalid AND x.indisready AND x.indimmediate AND x.indexprs IS NULL
@@ -60,7 +60,9 @@ class Finding:
         )
 
 
-def promise(asset: str, *, blocking: bool = True) -> Callable[[Callable[..., Finding]], dg.AssetChecksDefinition]:
+def invariant(
+    asset: str, *, blocking: bool = True
+) -> Callable[[Callable[..., Finding]], dg.AssetChecksDefinition]:
     """Make a function an asset check of its name, described by its docstring.
 
     The function takes a connection and, for an asset cut into slices, one slice of the run (`part`), and its
@@ -79,12 +81,12 @@ def promise(asset: str, *, blocking: bool = True) -> Callable[[Callable[..., Fin
             partitions_def=None if asset in UNPARTITIONED else MARKET_SESSIONS,
         )
         def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-            with _moment() as connection:
+            with _snapshot() as connection:
                 if not about:
                     return _result(function(connection))
                 if about == ("parts",):
-                    return _result(function(connection, slices(context.partition_keys)))
-                findings = (function(connection, part) for part in slices(context.partition_keys))
+                    return _result(function(connection, slices_of_keys(context.partition_keys)))
+                findings = (function(connection, part) for part in slices_of_keys(context.partition_keys))
                 return _result(functools.reduce(operator.add, findings))
 
         return check
@@ -93,15 +95,15 @@ def promise(asset: str, *, blocking: bool = True) -> Callable[[Callable[..., Fin
 
 
 @contextmanager
-def _moment() -> Iterator[Connection]:
+def _snapshot() -> Iterator[Connection]:
     """A connection that sees the tables as they are now until its end, whatever other runs write meanwhile."""
     with database.engine().connect() as connection:
         yield connection.execution_options(isolation_level="REPEATABLE READ")
 
 
-def count(connection: Connection, breaches: str, given: dict[str, Any]) -> Finding:
+def count(connection: Connection, violations: str, given: dict[str, Any]) -> Finding:
     """A finding with one error for each row of `FROM breaches`."""
-    return Finding(errors=connection.scalar(text(f"SELECT count(*) FROM {breaches}"), given) or 0)
+    return Finding(errors=connection.scalar(text(f"SELECT count(*) FROM {violations}"), given) or 0)
 
 
 def unique(
@@ -115,11 +117,11 @@ def unique(
 
 def guarded(connection: Connection, index: str) -> Finding:
     """A finding with one error if a unique index is not at work on the table, columns and rows of its model."""
-    at_work = bool(connection.scalar(text(AT_WORK), _declared(index)))
+    at_work = bool(connection.scalar(text(INDEX_IN_FORCE), _declared_index(index)))
     return Finding(errors=not at_work, figures={"index_at_work": at_work})
 
 
-def _declared(index: str) -> dict[str, object]:
+def _declared_index(index: str) -> dict[str, object]:
     """What the models say of the unique index, constraint or primary key of this name, as bound parameters."""
     for table in Table.metadata.tables.values():
         for one in (*table.indexes, *table.constraints):

@@ -15,8 +15,8 @@ import polars as pl
 from sqlalchemy import Connection, Text, cast, select
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.check import Finding, promise
-from boursomatic_assets.features.additional_features import RANKED, RAW, unpacked
+from boursomatic_assets.checks.check import Finding, invariant
+from boursomatic_assets.features.additional_features import RANKED, RAW, unpack
 from boursomatic_assets.features.market_context import CONTEXT
 from boursomatic_assets.learning import drift
 from boursomatic_assets.learning.parameters import Parameters
@@ -49,7 +49,7 @@ class Session:
     context: dict[str, float | None]
 
 
-@promise("features", blocking=False)
+@invariant("features", blocking=False)
 def features_resemble_what_the_model_learned(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No session's features are distributed unlike those that the model of that session learned from.
 
@@ -86,7 +86,7 @@ def _shown(session: Session) -> dict[str, str]:
 
 def _measured(part: Slice) -> Iterator[Session]:
     """The sessions of a slice that are looked at and have something to be held against, in order."""
-    versions = {moment.date: moment.speaker or moment.newest for moment in decisions.timeline(part)}
+    versions = {moment.date: moment.champion or moment.newest for moment in decisions.timeline(part)}
     known = {date: one for date in _looked_at(part) if (one := versions[date]) and "deciles" in one.metrics}
     dates = list(known)
     for first in range(0, len(dates), SESSIONS_AT_ONCE):
@@ -121,4 +121,4 @@ def _rows(part: Slice, dates: Sequence[dt.date]) -> pl.DataFrame:
         .where(TABLE.c.ts.in_([midnight(date) for date in dates]))
         .order_by(TABLE.c.ts)
     )
-    return unpacked(fetch(statement), (*RAW, *CONTEXT)).with_columns(market=pl.lit(part.market.name))
+    return unpack(fetch(statement), (*RAW, *CONTEXT)).with_columns(market=pl.lit(part.market.name))

@@ -7,20 +7,20 @@ Kept elsewhere: how Dagster runs and shows a promise (`promises.py`), what is de
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import registry
-from boursomatic_assets.checks.check import Finding, count, guarded, promise, unique
+from boursomatic_assets.checks.check import Finding, count, guarded, invariant, unique
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.registry.decisions import ACTIVE, GATE
 from boursomatic_assets.tables import staleness
 
 
-@promise("model_versions")
+@invariant("model_versions")
 def one_row_per_version(connection: Connection) -> Finding:
     """No version exists twice, and a unique index guards it."""
     return unique(connection, "uq_model_versions_version", "model_versions", "version")
 
 
-@promise("model_versions")
+@invariant("model_versions")
 def exactly_one_model_is_active(connection: Connection) -> Finding:
     """The version of the latest decision that names one is active and no other; before a promotion none is.
 
@@ -31,7 +31,7 @@ def exactly_one_model_is_active(connection: Connection) -> Finding:
     return wrong + guarded(connection, "uq_model_versions_active") + Finding(figures={"active": active})
 
 
-@promise("model_versions")
+@invariant("model_versions")
 def every_version_has_its_decision(connection: Connection) -> Finding:
     """The gate decided about every version, from its due date on, and none speaks before its due date."""
     decided = "SELECT FROM model_decisions d WHERE d.version_id = v.id AND d.effective_at = v.as_of"
@@ -42,7 +42,7 @@ def every_version_has_its_decision(connection: Connection) -> Finding:
     return undecided + count(connection, early, {})
 
 
-@promise("model_versions")
+@invariant("model_versions")
 def metrics_are_complete(connection: Connection) -> Finding:
     """Every version has the metrics of the specification and a SHA-256 of its parameters."""
     wanted = ["accuracy", "precision", "recall", "f1", "sharpe", "max_drawdown"]
@@ -50,18 +50,18 @@ def metrics_are_complete(connection: Connection) -> Finding:
     return count(connection, f"model_versions WHERE {broken}", {"wanted": wanted})
 
 
-@promise("model_versions")
+@invariant("model_versions")
 def active_model_file_is_intact(connection: Connection) -> Finding:
     """The active version's file is there, and its SHA-256 is the one that it was stored under."""
     for path in connection.scalars(text("SELECT model_path FROM model_versions WHERE is_active")):
         try:
-            registry.store().load(path)
+            registry.model_store().load(path)
         except ModelFileError as error:
             return Finding(errors=1, figures={"problem": str(error)})
     return Finding()
 
 
-@promise("model_versions", blocking=False)
+@invariant("model_versions", blocking=False)
 def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
     """The newest version was trained with the parameters of this code, and with those of the version before it.
 
@@ -78,7 +78,7 @@ def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
     return Finding(warnings=len(differing), figures=figures)
 
 
-@promise("model_versions", blocking=False)
+@invariant("model_versions", blocking=False)
 def versions_follow_what_they_learned_from(connection: Connection) -> Finding:
     """No bar or feature changed after a version that learned from it was trained.
 

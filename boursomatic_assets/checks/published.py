@@ -10,7 +10,7 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.check import Finding, promise
+from boursomatic_assets.checks.check import Finding, invariant
 from boursomatic_assets.checks.recommendations import ADVICE, FEATURES
 from boursomatic_assets.language.words import RANK
 from boursomatic_assets.schema.identifiers import PUBLISHED, digests, holds_digest
@@ -56,7 +56,7 @@ SESSIONS_AT_ONCE = 60
 """Sessions of a market whose advice is read at once, with its snapshots."""
 
 
-@promise("recommendations")
+@invariant("recommendations")
 def every_computed_session_has_its_advice(connection: Connection, part: Slice) -> Finding:
     """Of each session that was computed all advice stands: a row per profile for each row of features, no other.
 
@@ -66,7 +66,7 @@ def every_computed_session_has_its_advice(connection: Connection, part: Slice) -
     given = {
         **bounds(part),
         "stale": staleness.stale_sessions(connection, "recommendations", part),
-        "computed": staleness.sessions(connection, "recommendations", part),
+        "computed": staleness.computed_sessions(connection, "recommendations", part),
         "profiles": list(PROFILES),
         "rank": RANK,
     }
@@ -74,14 +74,14 @@ def every_computed_session_has_its_advice(connection: Connection, part: Slice) -
     return Finding(errors=sum(found.values()), figures=found)
 
 
-@promise("recommendations")
+@invariant("recommendations")
 def advice_is_as_it_was_published(_connection: Connection, part: Slice) -> Finding:
     """No row was changed after it was published: its id ends with a digest of what it said.
 
     A changed row is an error while it stands, a warning once it is superseded: that is how computing its session
     anew mends it. Rows without a digest, older ones and those written by hand, cannot be told.
     """
-    found = pl.concat(_told_by_digest(piece) for piece in part.pieces(SESSIONS_AT_ONCE))
+    found = pl.concat(_told_by_digest(piece) for piece in part.chunks(SESSIONS_AT_ONCE))
     changed = found.filter(~pl.col("as_published"))["stands"]
     without = found["as_published"].null_count()
     return Finding(int(changed.sum()), int((~changed).sum()), {"without_digest": without})

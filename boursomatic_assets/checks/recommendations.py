@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets.advice.signals import parse_snapshot
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.bars import BARS, INSTRUMENT, MINE
-from boursomatic_assets.checks.check import Finding, count, promise, unique
+from boursomatic_assets.checks.check import Finding, count, invariant, unique
 from boursomatic_assets.features.indicators import LOOKBACK
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.staging import bounds
@@ -31,13 +31,13 @@ ADVICE = f"recommendations t {INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < 
 # --- features
 
 
-@promise("features")
+@invariant("features")
 def one_feature_row_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
     """No instrument has two rows for one session, and a unique index guards it."""
     return unique(connection, "idx_features_instrument_ts", FEATURES, "t.instrument_id, t.ts", bounds(part))
 
 
-@promise("features")
+@invariant("features")
 def features_are_possible(connection: Connection, part: Slice) -> Finding:
     """Features are finite, RSI lies in 0..100, volatility and true range are not negative."""
     names = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
@@ -46,7 +46,7 @@ def features_are_possible(connection: Connection, part: Slice) -> Finding:
     return count(connection, f"{FEATURES} AND ({impossible})", bounds(part))
 
 
-@promise("features")
+@invariant("features")
 def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
     """Every row has its instrument and its daily bar, and every daily bar has its row."""
     same = "x.instrument_id = t.instrument_id AND x.ts = t.ts"
@@ -58,7 +58,7 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
     return orphans + count(connection, f"{BARS} AND NOT EXISTS ({row})", bounds(part))
 
 
-@promise("features", blocking=False)
+@invariant("features", blocking=False)
 def features_follow_their_bars(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No bar changed after the features of its session, or of a later one that looks back on it, were computed."""
     return stale(connection, "features", parts)
@@ -67,7 +67,7 @@ def features_follow_their_bars(connection: Connection, parts: Sequence[Slice]) -
 # --- recommendations
 
 
-@promise("recommendations")
+@invariant("recommendations")
 def one_current_row_per_session_and_profile(connection: Connection, part: Slice) -> Finding:
     """Of each instrument, profile and session one row stands, and a unique index guards it."""
     columns = "t.instrument_id, t.profile, t.as_of"
@@ -75,7 +75,7 @@ def one_current_row_per_session_and_profile(connection: Connection, part: Slice)
     return unique(connection, "uq_recommendations_current", current, columns, bounds(part))
 
 
-@promise("recommendations")
+@invariant("recommendations")
 def advice_is_valid(connection: Connection, part: Slice) -> Finding:
     """Profile, label and confidence are valid; a BUY's stop lies below its target, a SELL's above."""
     valid = (
@@ -87,14 +87,14 @@ def advice_is_valid(connection: Connection, part: Slice) -> Finding:
     return count(connection, f"{ADVICE} AND NOT ({valid})", given)
 
 
-@promise("recommendations")
+@invariant("recommendations")
 def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> Finding:
     """Every row belongs to an instrument and a model version that exist."""
     model = "SELECT FROM model_versions m WHERE m.id = t.model_version_id"
     return count(connection, f"{ADVICE} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
 
 
-@promise("recommendations")
+@invariant("recommendations")
 def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
     """Of each instrument and profile the current row of the newest session is active, and no other."""
     # Asked once per instrument and profile: row by row it took minutes on a table without fresh statistics.
@@ -110,7 +110,7 @@ def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
     return count(connection, f"{rows} AND t.is_active IS DISTINCT FROM ({active})", given)
 
 
-@promise("recommendations")
+@invariant("recommendations")
 def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
     """Every active row's snapshot equals the features row that it names and holds all that its model saw.
 
@@ -148,7 +148,7 @@ def _snapshot(row: Any) -> str:
     return "stale" if row.known_at > row.generated_at else "broken"
 
 
-@promise("recommendations", blocking=False)
+@invariant("recommendations", blocking=False)
 def advice_follows_its_features(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No feature, bar or model changed after the advice of its session was published.
 
@@ -160,7 +160,7 @@ def advice_follows_its_features(connection: Connection, parts: Sequence[Slice]) 
 # --- users
 
 
-@promise("users")
+@invariant("users")
 def one_account_per_email(connection: Connection) -> Finding:
     """No e-mail address has two accounts, and a unique index guards it."""
     return unique(connection, "uq_users_email", "users", "email")

@@ -12,9 +12,9 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.check import SHOWN, Finding, promise
+from boursomatic_assets.checks.check import SHOWN, Finding, invariant
 from boursomatic_assets.quality import anomalies
-from boursomatic_assets.quality.restatement import restated, unjoined
+from boursomatic_assets.quality.restatement import find_restated, find_unjoined
 from boursomatic_assets.tables.reading import GRAINS, read
 from boursomatic_assets.tables.staging import bounds
 
@@ -27,7 +27,7 @@ BAR = ("instrument_id", "ts", *"ohlcv")
 GRAIN = GRAINS["price_bars"]
 
 
-@promise("price_bars", blocking=False)
+@invariant("price_bars", blocking=False)
 def bars_are_usual(connection: Connection, part: Slice) -> Finding:
     """No bar is a filler, without volume, stale, a lone jump or after a gap, and no session is an outage.
 
@@ -39,10 +39,10 @@ def bars_are_usual(connection: Connection, part: Slice) -> Finding:
     shown: dict[str, list[str]] = {f"{kind} at": [] for kind in anomalies.KINDS}
     for row in _named(connection, first.head(SHOWN)).iter_rows(named=True):
         shown[f"{row['kind']} at"].append(_told(**row))
-    return Finding(warnings=found.height, figures={**anomalies.counts(found), **shown})
+    return Finding(warnings=found.height, figures={**anomalies.count_by_kind(found), **shown})
 
 
-@promise("price_bars", blocking=False)
+@invariant("price_bars", blocking=False)
 def series_stand_on_one_basis(connection: Connection, part: Slice) -> Finding:
     """No instrument's past is on another basis than its newer bars: `boursomatic reload SYMBOL` mends one.
 
@@ -54,7 +54,7 @@ def series_stand_on_one_basis(connection: Connection, part: Slice) -> Finding:
     return Finding(warnings=halves.height, figures={"restated": shown})
 
 
-@promise("price_bars", blocking=False)
+@invariant("price_bars", blocking=False)
 def no_symbol_was_reused(connection: Connection, part: Slice) -> Finding:
     """No symbol comes back after two months at ten times its price, or a tenth: that is another company."""
     found = connection.execute(
@@ -89,9 +89,9 @@ def _strange(connection: Connection, part: Slice) -> Iterator[pl.DataFrame]:
     """The findings of a slice, piece by piece."""
     listed = "SELECT count(*) FROM instruments WHERE exchange = ANY(:exchanges)"
     instruments = connection.scalar(text(listed), bounds(part)) or 1
-    for piece in part.pieces(max(BARS_AT_ONCE // instruments, anomalies.LOOKBACK)):
+    for piece in part.chunks(max(BARS_AT_ONCE // instruments, anomalies.LOOKBACK)):
         bars = read(GRAIN, piece.looking_back(anomalies.LOOKBACK), BAR)
-        yield anomalies.oddities(bars, part.market.sessions(), piece.start, piece.end)
+        yield anomalies.find_anomalies(bars, part.market.sessions(), piece.start, piece.end)
 
 
 def _restated_by_half(connection: Connection, part: Slice) -> pl.DataFrame:
@@ -112,7 +112,7 @@ def _restated_by_half(connection: Connection, part: Slice) -> pl.DataFrame:
     revised = pl.DataFrame(rows, schema=schema, orient="row")
     keys = ["instrument_id", "ts"]
     delivered = revised.select(*keys, *(pl.col(f"{price}_now").alias(price) for price in "ohlc"))
-    found = restated(revised.select(*keys, *"ohlc"), delivered)
+    found = find_restated(revised.select(*keys, *"ohlc"), delivered)
     since = found.join(revised.select(*keys, "known_until"), left_on=["instrument_id", "first"], right_on=keys)
     older = [
         _is_left(connection, *row) for row in since.select("instrument_id", "first", "known_until").iter_rows()
@@ -131,10 +131,10 @@ def _is_left(connection: Connection, instrument: str, first: object, revised_at:
 
 def _not_joined(part: Slice) -> pl.DataFrame:
     """Instruments whose first new bars stand on another basis than what was stored: id, factor, first."""
-    head = next(part.pieces(anomalies.LOOKBACK))
+    head = next(part.chunks(anomalies.LOOKBACK))
     bars = read(GRAIN, head.looking_back(anomalies.LOOKBACK), BAR)
     own = pl.col("ts") >= part.start
-    found = unjoined(bars.filter(~own), bars.filter(own), part.market.sessions())
+    found = find_unjoined(bars.filter(~own), bars.filter(own), part.market.sessions())
     return found.select("instrument_id", "factor", "first")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.bars import INSTRUMENT, MINE
-from boursomatic_assets.checks.check import Finding, count, promise, unique
+from boursomatic_assets.checks.check import Finding, count, invariant, unique
 from boursomatic_assets.checks.recommendations import stale
 from boursomatic_assets.learning.labels import BREAK
 from boursomatic_assets.tables import staleness
@@ -22,7 +22,7 @@ OF_SLICE = f"t.ts >= :start AND t.ts < :end AND {MINE}"
 SCORES = f"track_record t {INSTRUMENT} WHERE {OF_SLICE}"
 
 
-@promise("track_record")
+@invariant("track_record")
 def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Finding:
     """Every advice that stands has one row on the session that ends its horizon, and no other advice has one.
 
@@ -49,7 +49,7 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
     )
 
 
-@promise("track_record")
+@invariant("track_record")
 def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
     """The realised return runs from the close advised on to the last close within the horizon, if none breaks.
 
@@ -77,7 +77,7 @@ def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
     return count(connection, f"{scores} AND t.ts <> ALL(:stale) AND ({differs} OR {one_sided})", given)
 
 
-@promise("track_record")
+@invariant("track_record")
 def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
     """A hit is a label that happened; a stop or target is touched after the advice and within its horizon."""
     wrong = (
@@ -87,7 +87,7 @@ def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
     return count(connection, f"{SCORES} AND ({wrong})", bounds(part))
 
 
-@promise("track_record", blocking=False)
+@invariant("track_record", blocking=False)
 def scores_follow_their_advice(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No advice or bar changed after the sessions that it is scored on, or may be, were computed."""
     return stale(connection, "track_record", parts)

@@ -81,7 +81,7 @@ def _model() -> str:
         row = connection.execute(text("SELECT version, model_path FROM model_versions WHERE is_active")).first()
     if row is None:
         return "none is promoted yet"
-    registry.store().load(row.model_path)
+    registry.model_store().load(row.model_path)
     return f"{row.version}, its file is intact"
 
 

@@ -53,7 +53,7 @@ def check_lookahead(cuts: int, seed: int, **asked: Any) -> None:
     from boursomatic_assets.features import self_tests
 
     bars, sessions = _stored(seed=seed, **asked)
-    leaks = self_tests.leaks(bars, sessions, cuts, seed)
+    leaks = self_tests.find_leaks(bars, sessions, cuts, seed)
     for leak in leaks:
         click.echo(f"LOOKS AHEAD  {leak}")
     click.echo(f"{len(leaks)} features look ahead, in {cuts} cuts of {_extent(bars)}")

@@ -29,13 +29,13 @@ ASSETS = tuple(asset for stage in STAGES for asset in stage)
 SESSIONS_TAG = "boursomatic/sessions"
 """Tells runs apart in the UI's list of runs."""
 
-LONGEST = 300
+MAX_FIGURE_LENGTH = 300
 """Characters that a figure of a failed check may have in one line; the UI shows all of them."""
 
 INTRADAY = ("instruments", "price_bars_15m")
 """What has a job of its own, and is computed when `price_bars_15m` is asked for by name."""
 
-KNOWN = (*ASSETS, "price_bars_15m")
+KNOWN_ASSETS = (*ASSETS, "price_bars_15m")
 """The assets that can be asked for."""
 
 
@@ -62,7 +62,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """How a run ended; `problems` are one-line sentences, failed checks among them."""
 
     success: bool
@@ -70,7 +70,7 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> list[Run]:
+def plan_backfill(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> list[Run]:
     """The runs that bring some assets up to date over some dates, in order.
 
     Bars bring their instruments along: a bar of an instrument that no table knows is refused.
@@ -87,7 +87,7 @@ def plan(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> l
     return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
 
 
-def alone(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> str | None:
+def single_market_warning(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> str | None:
     """What it means that models are to learn while the other market is not loaded; None where that is not so."""
     if not {"model_versions", "recommendations"} & set(assets):
         return None
@@ -109,14 +109,14 @@ def alone(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> 
     return None
 
 
-def of_what_is_stale() -> list[Run]:
+def plan_refresh() -> list[Run]:
     """The runs that let features follow their bars again, and scores their advice; advice stays as published."""
     with database.engine().connect() as connection:
-        stale = [one for one in staleness.stale(connection) if one.asset != "recommendations"]
+        stale = [one for one in staleness.find_stale(connection) if one.asset != "recommendations"]
     return [Run((one.asset,), one.market.name, one.sessions[0], one.sessions[-1]) for one in stale]
 
 
-def of_whole_past(symbol: str) -> list[Run]:
+def plan_reload(symbol: str) -> list[Run]:
     """The run that delivers an instrument's whole past again, with its market's: what is unchanged stays.
 
     Raises:
@@ -139,7 +139,7 @@ def of_whole_past(symbol: str) -> list[Run]:
     ]
 
 
-def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:
+def execute(run: Run, instance: dg.DagsterInstance) -> RunResult:
     """Carry out a run, with its assets' checks, and wait for it."""
     began = time.monotonic()
     job = defs.resolve_job_def("market_session_15m" if "price_bars_15m" in run.assets else "market_session")
@@ -150,7 +150,7 @@ def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:
         raise_on_error=False,
     )
     problems = (*_failures(result), *_failed_checks(result))
-    return Outcome(result.success, time.monotonic() - began, problems)
+    return RunResult(result.success, time.monotonic() - began, problems)
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
@@ -164,7 +164,10 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 def _failed_checks(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for check in result.get_asset_check_evaluations():
         if not check.passed:
-            told = {name: textwrap.shorten(str(value.value), LONGEST) for name, value in check.metadata.items()}
+            told = {
+                name: textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)
+                for name, value in check.metadata.items()
+            }
             figures = ", ".join(f"{name} {value}" for name, value in told.items())
             name = f"{check.asset_key.to_user_string()}.{check.check_name}"
             yield f"{check.severity.value.lower()}: {name} ({figures})"

@@ -39,8 +39,8 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
     start = start or end - dt.timedelta(days=730)
     names = _known([name.strip() for name in assets.split(",")]) if assets else launching.ASSETS
     markets, dates = [market] if market else list(MARKETS), partition_dates(start, end)
-    planned = launching.plan(names, markets, dates)
-    if warning := launching.alone(names, markets, dates):
+    planned = launching.plan_backfill(names, markets, dates)
+    if warning := launching.single_market_warning(names, markets, dates):
         click.echo(f"warning: {warning}", err=True)
     _carry_out(planned)
 
@@ -56,7 +56,7 @@ def materialize(asset: str, date: dt.date, market: str) -> None:
     from boursomatic_assets.cli import launching
     from boursomatic_assets.orchestration.partitions import partition_dates
 
-    _carry_out(launching.plan(_known([asset]), [market], partition_dates(date, date)))
+    _carry_out(launching.plan_backfill(_known([asset]), [market], partition_dates(date, date)))
 
 
 @main.command()
@@ -123,7 +123,7 @@ def refresh() -> None:
     _ready()
     from boursomatic_assets.cli import launching
 
-    planned = launching.of_what_is_stale()
+    planned = launching.plan_refresh()
     if not planned:
         click.echo("no features or scores are stale")
     _carry_out(planned)
@@ -137,7 +137,7 @@ def reload(symbol: str) -> None:
     _ready()
     from boursomatic_assets.cli import launching
 
-    _carry_out(launching.of_whole_past(symbol))
+    _carry_out(launching.plan_reload(symbol))
 
 
 @main.command()
@@ -218,8 +218,10 @@ def _known(assets: list[str]) -> tuple[str, ...]:
     """These assets, if there are assets of such names."""
     from boursomatic_assets.cli import launching
 
-    if unknown := [repr(asset) for asset in assets if asset not in launching.KNOWN]:
-        raise ValueError(f"there is no asset {' or '.join(unknown)}: choose from {', '.join(launching.KNOWN)}")
+    if unknown := [repr(asset) for asset in assets if asset not in launching.KNOWN_ASSETS]:
+        raise ValueError(
+            f"there is no asset {' or '.join(unknown)}: choose from {', '.join(launching.KNOWN_ASSETS)}"
+        )
     return tuple(assets)
 
 

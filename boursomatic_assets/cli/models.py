@@ -102,7 +102,7 @@ def search(until: dt.date, trials: int, seed: int) -> None:
 
     searching.tuner()
     _ready()
-    history = registry.history(dt.datetime.now(dt.UTC).date(), Parameters())
+    history = registry.load_history(dt.datetime.now(dt.UTC).date(), Parameters())
     found = searching.search(history, until, Parameters(), trials, seed)
     click.echo(views_models.search(found, Parameters()))
 

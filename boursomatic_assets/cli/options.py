@@ -65,7 +65,7 @@ def _reason(error: Exception) -> str | None:
     """Why a command failed, in one line; None if it is the code that must be mended."""
     from boursomatic_assets.database import errors
 
-    said = errors.said(error)
+    said = errors.explain(error)
     if said is None and isinstance(error, (ValueError, RuntimeError, OSError)):
         return (str(error) or type(error).__name__).splitlines()[0]
     return said

@@ -22,7 +22,7 @@ from boursomatic_assets import absorbed, settings
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.programs import ServerError
 from boursomatic_assets.database.errors import DatabaseError as DatabaseError
-from boursomatic_assets.database.errors import refused, too_old
+from boursomatic_assets.database.errors import connection_error, version_error
 from boursomatic_assets.settings import DAGSTER_DRIVER as DAGSTER_DRIVER
 from boursomatic_assets.settings import DRIVER as DRIVER
 from boursomatic_assets.settings import SettingError
@@ -114,11 +114,11 @@ def connect(url: URL) -> psycopg.Connection:
     Raises:
         DatabaseError: The server cannot be reached, refuses, or is older than PostgreSQL 15.
     """
-    connection = _patiently(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error)
+    connection = _connect_with_retries(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error)
     version = connection.info.server_version // 10_000
     if version < OLDEST_SERVER:
         connection.close()
-        raise too_old(url, version, OLDEST_SERVER)
+        raise version_error(url, version, OLDEST_SERVER)
     return connection
 
 
@@ -143,7 +143,9 @@ def _arrow_pool(url: URL) -> QueuePool:
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
-    return QueuePool(lambda: _patiently(url, lambda: dbapi.connect(_conninfo(url)), psycopg.Error, Error))
+    return QueuePool(
+        lambda: _connect_with_retries(url, lambda: dbapi.connect(_conninfo(url)), psycopg.Error, Error)
+    )
 
 
 def disconnect() -> None:
@@ -165,7 +167,7 @@ def _options(url: URL) -> str:
     return given if TIME_ZONE in given else f"{given} {TIME_ZONE}".strip()
 
 
-def _patiently(url: URL, connect: Callable[[], Opened], *refusals: type[Exception]) -> Opened:
+def _connect_with_retries(url: URL, connect: Callable[[], Opened], *refusals: type[Exception]) -> Opened:
     """Connect, waiting a little for a server that is starting up."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     waited_for: DatabaseError | None = None
@@ -174,8 +176,8 @@ def _patiently(url: URL, connect: Callable[[], Opened], *refusals: type[Exceptio
             opened = connect()
         except refusals as error:
             if "the database system is" not in str(error) or time.monotonic() > deadline:
-                raise refused(url, error) from None
-            waited_for = refused(url, error)  # a message without a password
+                raise connection_error(url, error) from None
+            waited_for = connection_error(url, error)  # a message without a password
             time.sleep(0.2)
         else:
             if waited_for:

@@ -33,7 +33,7 @@ class DatabaseError(RuntimeError):
     """The database cannot be reached or used: one line that says why and what to do, without a password."""
 
 
-def refused(url: URL, error: Exception) -> DatabaseError:
+def connection_error(url: URL, error: Exception) -> DatabaseError:
     """Return the error for a connection that failed."""
     reason = " ".join(_without_secrets(url, str(error)).split())
     if any(words in reason for words in BAD_PASSWORD):
@@ -48,7 +48,7 @@ def refused(url: URL, error: Exception) -> DatabaseError:
     return DatabaseError(f"the server at {_address(url)} {said}")
 
 
-def too_old(url: URL, found: int, oldest: int) -> DatabaseError:
+def version_error(url: URL, found: int, oldest: int) -> DatabaseError:
     """Return the error for a server of an old major version."""
     return DatabaseError(
         f"the server at {_address(url)} is PostgreSQL {found}, and {oldest} or later is needed: "
@@ -56,7 +56,7 @@ def too_old(url: URL, found: int, oldest: int) -> DatabaseError:
     )
 
 
-def said(error: Exception) -> str | None:
+def explain(error: Exception) -> str | None:
     """What the database said when a statement failed, in one line, and what to do; None for any other error."""
     from adbc_driver_manager import Error as ArrowError
 

@@ -32,7 +32,7 @@ DIGITS = 6
 """Significant digits of a raw number or of context; ranks have four decimals."""
 
 
-def packed(rows: pl.DataFrame, shared: pl.DataFrame) -> pl.Series:
+def pack(rows: pl.DataFrame, shared: pl.DataFrame) -> pl.Series:
     """The JSON text of each row: all of NAMES, in order, null where undefined.
 
     Args:
@@ -56,7 +56,7 @@ def ranks() -> list[pl.Expr]:
     ]
 
 
-def unpacked(rows: pl.DataFrame, names: Sequence[str] = NAMES) -> pl.DataFrame:
+def unpack(rows: pl.DataFrame, names: Sequence[str] = NAMES) -> pl.DataFrame:
     """The rows with `additional_features` replaced by columns (Float64), exactly the numbers that were written.
 
     Args:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.features.additional_features import packed
+from boursomatic_assets.features.additional_features import pack
 from boursomatic_assets.features.lookback_blocks import BLOCK, LOOKBACK, WARM_UP, Floats, Ints, Runs
 from boursomatic_assets.features.market_context import context, mean_returns
 from boursomatic_assets.features.more_indicators import MORE_FEATURES
@@ -118,7 +118,7 @@ def features(
     shared = context(numbers, sessions)
     rows = numbers.filter(pl.col("ts") >= start) if start else numbers
     columns = [feature.__name__ for feature in FEATURES]
-    return rows.select("instrument_id", "ts", *columns, additional_features=packed(rows, shared))
+    return rows.select("instrument_id", "ts", *columns, additional_features=pack(rows, shared))
 
 
 def table(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64], formulas: Sequence[Formula]) -> pl.DataFrame:

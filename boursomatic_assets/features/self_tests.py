@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.features.additional_features import unpacked
+from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.features.indicators import features
 from boursomatic_assets.features.lookback_blocks import LOOKBACK, Floats
 
@@ -53,10 +53,12 @@ class Leak:
 
 def numbers(bars: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
     """All features of all bars, those in `additional_features` too, a column each."""
-    return unpacked(features(bars, sessions))
+    return unpack(features(bars, sessions))
 
 
-def leaks(bars: pl.DataFrame, sessions: Sessions, cuts: int, seed: int, compute: Compute = numbers) -> list[Leak]:
+def find_leaks(
+    bars: pl.DataFrame, sessions: Sessions, cuts: int, seed: int, compute: Compute = numbers
+) -> list[Leak]:
     """The features that look ahead: those of which a row differs, in any bit, without the bars after a cut.
 
     Args:

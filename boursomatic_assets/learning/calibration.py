@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.labels import CLASSES
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -90,7 +90,7 @@ def calibrate(cell: Ints, label: Ints, z: Floats, prior: float, penalty: float) 
         prior: Rows that the prior counts for; more than 0.
         penalty: L2 penalty of each weight.
     """
-    size = len(LABELS)
+    size = len(CLASSES)
     counts = np.bincount(cell * size + label, minlength=CELLS * size).reshape(CELLS, size)
     weights = _fitted(np.vstack([DESIGN, PRIOR]), np.vstack([counts, np.full((1, size), prior / size)]), penalty)
     sums = np.bincount(label, weights=np.clip(z, -FARTHEST, FARTHEST), minlength=size)

@@ -12,7 +12,7 @@ import polars as pl
 
 from boursomatic_assets.calendars.markets import MARKETS
 
-LABELS = ("SELL", "HOLD", "BUY")
+CLASSES = ("SELL", "HOLD", "BUY")
 """The three labels, in the order of probabilities."""
 
 KEY = ("instrument_id", "ts")
@@ -28,7 +28,7 @@ at most (a warrant), and errors 68-fold at least."""
 Ints = npt.NDArray[np.int64]
 
 
-def sampled(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
+def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
     """Return the rows of every stride-th session of each market, counted from the calendar's first one.
 
     Args:
@@ -43,7 +43,7 @@ def sampled(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
     return rows.filter(pl.any_horizontal(own))
 
 
-def outcomes(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: float) -> pl.DataFrame:
+def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: float) -> pl.DataFrame:
     """Return what each row was followed by, in the order of the rows.
 
     BUY is a forward return above threshold x vol_20d x sqrt(horizon), SELL one below its negative, HOLD the rest.
@@ -76,7 +76,7 @@ def outcomes(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: 
             known_at=pl.Series(end * DAY).cast(pl.Datetime("us")),
         )
         .select(pl.when("known").then(name).alias(name) for name in ("forward_return", "z", "known_at"))
-        .with_columns(label=pl.when(z.is_not_null()).then(label.otherwise(pl.lit("HOLD"))).cast(pl.Enum(LABELS)))
+        .with_columns(label=pl.when(z.is_not_null()).then(label.otherwise(pl.lit("HOLD"))).cast(pl.Enum(CLASSES)))
     )
 
 

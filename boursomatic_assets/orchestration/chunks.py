@@ -23,7 +23,7 @@ from boursomatic_assets.tables.frames import FrameError
 
 Rows = pl.DataFrame | Delivery
 
-MOST_FAILURES = 10
+MAX_FAILURES = 10
 """Dates that may fail before a run gives up on the rest: then it is not the dates that are bad."""
 
 
@@ -42,7 +42,7 @@ All others are faults of the code: a piece that raises one fails as a whole, and
 
 
 @dataclass(frozen=True)
-class Piecewise:
+class ChunkedRows:
     """An asset's rows, computed slice by slice when they are written.
 
     Attributes:
@@ -61,7 +61,7 @@ class Piecewise:
     summary: Callable[[Slice], Mapping[str, Any]] | None = None
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, time: str, parts: Sequence[Slice]) -> "Piecewise":
+    def from_frame(cls, frame: pl.DataFrame, time: str, parts: Sequence[Slice]) -> "ChunkedRows":
         """Rows that are there already; where a run has several slices, `market` tells them apart.
 
         Raises:
@@ -80,24 +80,24 @@ class Piecewise:
             raise FrameError(f"{lost} rows of the frame lie outside of the run's partitions")
         return cls(parts, rows, bars=max(frame.height, 1))
 
-    def pieces(self, instruments: Callable[[Slice], int]) -> Iterator[Slice]:
+    def chunks(self, instruments: Callable[[Slice], int]) -> Iterator[Slice]:
         """The slices, cut so that each piece fits; `instruments` says how many a slice's market has."""
         for part in self.parts:
             fitting = self.bars // max(instruments(part), 1)
-            yield from part.pieces(max(fitting, self.lookback, 1))
+            yield from part.chunks(max(fitting, self.lookback, 1))
 
 
-def failures(work: Callable[[Slice], None], pieces: Iterator[Slice]) -> list[tuple[Slice, Exception]]:
+def run_chunks(work: Callable[[Slice], None], pieces: Iterator[Slice]) -> list[tuple[Slice, Exception]]:
     """Do a work for each piece; what fails, MOST_FAILURES at most, each with its reason.
 
     What a failing piece has in good dates is done all the same: the piece is halved until only bad dates are
     left. Only a piece with a fault of the code fails as a whole. After the last failure that is allowed nothing
     more is tried.
     """
-    return list(islice(chain.from_iterable(_narrowed(work, piece) for piece in pieces), MOST_FAILURES))
+    return list(islice(chain.from_iterable(_narrow(work, piece) for piece in pieces), MAX_FAILURES))
 
 
-def _narrowed(work: Callable[[Slice], None], piece: Slice) -> Iterator[tuple[Slice, Exception]]:
+def _narrow(work: Callable[[Slice], None], piece: Slice) -> Iterator[tuple[Slice, Exception]]:
     error = _error(work, piece)
     if error is None:
         return
@@ -105,8 +105,8 @@ def _narrowed(work: Callable[[Slice], None], piece: Slice) -> Iterator[tuple[Sli
         yield piece, error
         return
     explained = False
-    for half in piece.pieces(-(-len(piece.dates) // 2)):
-        for part, reason in _narrowed(work, half):
+    for half in piece.chunks(-(-len(piece.dates) // 2)):
+        for part, reason in _narrow(work, half):
             explained |= type(reason) is type(error)
             yield part, reason
     if not explained:

@@ -22,8 +22,8 @@ from sqlalchemy import Connection, text
 from boursomatic_assets import absorbed, database
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.orchestration.backfills import await_upstream
-from boursomatic_assets.orchestration.chunks import Piecewise, Rows, failures
-from boursomatic_assets.orchestration.partitions import slices
+from boursomatic_assets.orchestration.chunks import ChunkedRows, Rows, run_chunks
+from boursomatic_assets.orchestration.partitions import slices_of_keys
 from boursomatic_assets.orchestration.reporting import Report
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.stores import archive_files
@@ -35,7 +35,7 @@ from boursomatic_assets.tables.revisions import BARS
 from boursomatic_assets.tables.staging import bounds, lock, transaction
 
 Frame = pl.DataFrame | pd.DataFrame
-Output = Frame | Delivery | Piecewise
+Output = Frame | Delivery | ChunkedRows
 
 
 class PostgresIOManager(dg.ConfigurableIOManager):
@@ -66,23 +66,23 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             return
         grain = _grain(name)
         report = Report(grain.table.name)
-        work = _piecewise(obj, grain, slices(context.asset_partition_keys))
+        work = _as_chunks(obj, grain, slices_of_keys(context.asset_partition_keys))
 
         def store(piece: Slice) -> None:
             with database.engine().connect() as connection:
-                begun = staleness.begin(connection, name, piece)
+                begun = staleness.start_time(connection, name, piece)
             rows = work.compute(piece)
-            merge, overtaken = _write(Written(name, grain, piece, context.run_id, begun), rows)
+            merge, overtaken = _write(ChunkWrite(name, grain, piece, context.run_id, begun), rows)
             report.add(piece, _frame(rows)[grain.time], merge, rows, overtaken)
 
         with absorbed.collected() as report.absorbed:
-            failed = failures(store, work.pieces(cache(_instruments)))
+            failed = run_chunks(store, work.chunks(cache(_instruments)))
         if failed:
-            yield from report.of_what_was_done(context)
+            yield from report.materialize_written(context)
             raise report.failure(failed, work.parts)
         if work.summary:
             report.summarise(work.parts, work.summary)
-        report.of_all(context)
+        report.attach_metadata(context)
 
     def load_input(self, context: dg.InputContext) -> Frame | Reader:
         """The rows of the partitions that the downstream asset's mapping asks for, sorted by key."""
@@ -93,7 +93,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         if name == INSTRUMENTS.name:
             frame = read_table(INSTRUMENTS)
         else:
-            frame = pl.concat(read(_grain(name), part) for part in slices(context.asset_partition_keys))
+            frame = pl.concat(read(_grain(name), part) for part in slices_of_keys(context.asset_partition_keys))
         return frame.to_pandas() if wanted is pd.DataFrame else frame
 
 
@@ -104,13 +104,13 @@ def _grain(name: str) -> Grain:
     return GRAINS[name]
 
 
-def _piecewise(obj: Output, grain: Grain, parts: list[Slice]) -> Piecewise:
+def _as_chunks(obj: Output, grain: Grain, parts: list[Slice]) -> ChunkedRows:
     """Whatever an asset returned, as rows by slice; a delivery was judged for one slice, and stays whole."""
-    if isinstance(obj, Piecewise):
+    if isinstance(obj, ChunkedRows):
         return obj
     if isinstance(obj, Delivery):
-        return Piecewise(parts, lambda part: obj)
-    return Piecewise.of(_polars(obj), grain.time, parts)
+        return ChunkedRows(parts, lambda part: obj)
+    return ChunkedRows.from_frame(_polars(obj), grain.time, parts)
 
 
 def _polars(frame: Frame) -> pl.DataFrame:
@@ -123,33 +123,33 @@ def _polars(frame: Frame) -> pl.DataFrame:
 def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
     with transaction() as connection:
         merge = merging.upsert(connection, INSTRUMENTS, _polars(listed))
-    Report(INSTRUMENTS.name, merge).of_all(context)
+    Report(INSTRUMENTS.name, merge).attach_metadata(context)
 
 
 @dataclass(frozen=True)
-class Written:
+class ChunkWrite:
     """A piece of an asset that a run writes, and when its computation began."""
 
     asset: str
     grain: Grain
-    piece: Slice
+    chunk: Slice
     run_id: str
-    begun: dt.datetime
+    started_at: dt.datetime
 
 
-def _write(written: Written, rows: Rows) -> tuple[Merge, list[Slice]]:
+def _write(written: ChunkWrite, rows: Rows) -> tuple[Merge, list[Slice]]:
     """One slice, one transaction; refused rows, replaced bars and the count of all go in with the good ones.
 
     Of two deliveries of a session the one that was asked for last stands, whichever is written last. Returns what
     was done, and the sessions that were left as they are because another delivery of them was asked for later.
     """
-    grain, piece, overtaken = written.grain, written.piece, list[Slice]()
+    grain, piece, overtaken = written.grain, written.chunk, list[Slice]()
     if written.asset == "price_bars_15m":
         archive.bring_back(piece, _frame(rows)[grain.time])
     with transaction() as connection:
         lock(connection, grain.table.name, piece)
         if isinstance(rows, Delivery):
-            overtaken = staleness.overtaken(connection, written.asset, piece, written.begun)
+            overtaken = staleness.newer_sessions(connection, written.asset, piece, written.started_at)
             rows = rows.without(overtaken)
         merge = _merge(connection, written, rows)
         if written.asset == "price_bars":
@@ -160,20 +160,20 @@ def _write(written: Written, rows: Rows) -> tuple[Merge, list[Slice]]:
     return merge, overtaken
 
 
-def _merge(connection: Connection, written: Written, rows: Rows) -> Merge:
+def _merge(connection: Connection, written: ChunkWrite, rows: Rows) -> Merge:
     """The good rows themselves, with what they replace and when they were computed."""
-    grain, piece, delivery = written.grain, written.piece, rows if isinstance(rows, Delivery) else None
+    grain, piece, delivery = written.grain, written.chunk, rows if isinstance(rows, Delivery) else None
 
     def told(connection: Connection, found: Difference) -> None:
         if grain.table is BARS:
             revisions.keep(connection, found, delivery, written.run_id)
-        staleness.record(connection, written.asset, piece, written.begun, found.touched(grain.time))
+        staleness.record(connection, written.asset, piece, written.started_at, found.touched(grain.time))
 
     if grain.supersedes:
         return merging.supersede(connection, grain, piece, _frame(rows), told)
     incomplete = delivery is not None and not delivery.complete
     staying = [piece] if incomplete else archive_files.sessions(piece) if grain.interval == "15m" else []
-    return merging.replace(connection, grain, piece, _frame(rows), told, staying=staying)
+    return merging.replace(connection, grain, piece, _frame(rows), told, kept=staying)
 
 
 def _frame(rows: Rows) -> pl.DataFrame:

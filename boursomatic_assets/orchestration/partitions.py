@@ -80,7 +80,7 @@ def partition_key(date: dt.date, market: str) -> str:
     return dg.MultiPartitionKey({"date": date.isoformat(), "market": market})
 
 
-def slices(keys: Iterable[str]) -> list[Slice]:
+def slices_of_keys(keys: Iterable[str]) -> list[Slice]:
     """The slices that partition keys name, market by market, in order of time.
 
     A run over a range hands its keys out unordered, and may hold one market or both.
@@ -105,7 +105,7 @@ def slices_of_run(context: dg.AssetExecutionContext) -> list[Slice]:
             "a backfill of single steps of a job names the wrong partitions in this version of Dagster:"
             " choose assets instead, or use `boursomatic backfill`"
         )
-    return slices(context.partition_keys)
+    return slices_of_keys(context.partition_keys)
 
 
 def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:

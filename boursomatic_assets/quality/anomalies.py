@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.calendars.markets import Sessions
-from boursomatic_assets.quality.price_jumps import FEWEST_PEERS, REACH, WINDOW, beside_earlier, jumps
+from boursomatic_assets.quality.price_jumps import FEWEST_PEERS, REACH, WINDOW, beside_earlier, find_jumps
 
 KINDS = {
     "filler": "a flat bar without volume (o = h = l = c, v = 0)",
@@ -46,7 +46,7 @@ LOOKBACK = WINDOW + REACH
 """Sessions before its own that a finding may depend on."""
 
 
-def oddities(bars: pl.DataFrame, sessions: Sessions, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
+def find_anomalies(bars: pl.DataFrame, sessions: Sessions, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
     """What is strange about the bars of one market with `ts` in [start, end).
 
     Args:
@@ -67,7 +67,7 @@ def oddities(bars: pl.DataFrame, sessions: Sessions, start: dt.datetime, end: dt
         "filler": rows.filter(_flat() & (pl.col("v") == 0)),
         "zero volume": rows.filter(~_flat() & (pl.col("v") == 0)),
         "stale": rows.filter(_repeats() & (pl.col("v") > 0)).with_columns(figure=pl.col("v")),
-        "jump": jumps(rows),
+        "jump": find_jumps(rows),
         "gap": gaps(rows, out),
         "outage": out.filter("out"),
     }
@@ -75,7 +75,7 @@ def oddities(bars: pl.DataFrame, sessions: Sessions, start: dt.datetime, end: dt
     return found.filter(pl.col("ts").is_between(start, end, closed="left")).sort("ts", "kind", "instrument_id")
 
 
-def counts(findings: pl.DataFrame) -> dict[str, int]:
+def count_by_kind(findings: pl.DataFrame) -> dict[str, int]:
     """How many findings there are of each kind, zeros included."""
     found = dict(findings.group_by("kind").len().iter_rows())
     return {kind: found.get(kind, 0) for kind in KINDS}

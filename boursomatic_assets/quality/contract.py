@@ -13,7 +13,7 @@ from collections.abc import Callable
 import polars as pl
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.quality.delivery import Delivery, counts, with_session
+from boursomatic_assets.quality.delivery import Delivery, count_rows, with_session
 from boursomatic_assets.sources import NOT_DELIVERED, NOT_UNDERSTOOD
 
 NOISE = 1e-6
@@ -76,7 +76,7 @@ def judge(
     return Delivery(
         kept.select(_id(known), "ts", *_CONTENT, "interval", "file", market=market),
         _rejections(with_session(with_raw(rejected), part), part, source, interval),
-        counts(outcomes, part).with_columns(market=market),
+        count_rows(outcomes, part).with_columns(market=market),
         source,
         complete=rejected.filter(pl.col("reason").is_in(INCOMPLETE)).is_empty(),
     )

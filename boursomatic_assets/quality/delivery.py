@@ -12,7 +12,7 @@ import polars as pl
 
 from boursomatic_assets.calendars.slices import Slice, outside
 
-OUTCOMES = ("delivered", "kept", "merged", "rejected", "repaired")
+ROW_COUNTS = ("delivered", "kept", "merged", "rejected", "repaired")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Delivery:
     source: str
     complete: bool = True
 
-    def of(self, part: Slice) -> "Delivery":
+    def for_slice(self, part: Slice) -> "Delivery":
         """What falls to a slice; rows without a readable time fall to each of their market."""
         mine = pl.col("market") == part.market.name
         here = pl.col("session").is_between(part.start, part.end, closed="left") | pl.col("session").is_null()
@@ -80,7 +80,7 @@ def with_session(rows: pl.DataFrame, part: Slice) -> pl.DataFrame:
     )
 
 
-def counts(outcomes: Mapping[str, pl.DataFrame], part: Slice) -> pl.DataFrame:
+def count_rows(outcomes: Mapping[str, pl.DataFrame], part: Slice) -> pl.DataFrame:
     """OUTCOMES by session; what was delivered and is neither merged nor rejected is kept.
 
     Args:
@@ -93,4 +93,4 @@ def counts(outcomes: Mapping[str, pl.DataFrame], part: Slice) -> pl.DataFrame:
     counted = with_session(pl.concat(of_each), part).group_by("session")
     named = {name: pl.col("n").filter(pl.col("outcome") == name).sum().cast(pl.Int32) for name in outcomes}
     kept = pl.col("delivered") - pl.col("merged") - pl.col("rejected")
-    return counted.agg(**named).with_columns(kept=kept).select("session", *OUTCOMES).sort("session")
+    return counted.agg(**named).with_columns(kept=kept).select("session", *ROW_COUNTS).sort("session")

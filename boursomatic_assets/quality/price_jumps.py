@@ -64,7 +64,7 @@ def beside_earlier(bars: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
     return rows.with_columns(pl.when(same & near).then(earlier).name.suffix("_"))
 
 
-def jumps(rows: pl.DataFrame) -> pl.DataFrame:
+def find_jumps(rows: pl.DataFrame) -> pl.DataFrame:
     """The bars whose open or close is beyond DEVIATIONS of the close before, and of the market's move.
 
     A deviation is the instrument's own, over its last WINDOW sessions, grown with the square root of the

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from boursomatic_assets.calendars.markets import Sessions
-from boursomatic_assets.quality.price_jumps import beside_earlier, jumps
+from boursomatic_assets.quality.price_jumps import beside_earlier, find_jumps
 
 FEWEST_SESSIONS = 3
 """Sessions in a row that must share a factor; what fewer share may be corrections of single bars."""
@@ -27,7 +27,7 @@ _KEY = ["instrument_id", "ts"]
 _PRICES = list("ohlc")
 
 
-def restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+def find_restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
     """Stretches of sessions over which delivered prices are stored ones times one factor other than 1.
 
     A split restates an instrument by one stretch; dividends by one before each of them. A stretch ends where
@@ -64,7 +64,7 @@ def restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
     return stretches.filter(~pl.col("same")).drop("stretch", "same")
 
 
-def unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+def find_unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
     """Instruments whose new bars stand on another basis than what is stored: they begin with a split's jump.
 
     Whether the instrument was split, or its past adjusted, shows in the past when it is loaded again. A bar
@@ -84,7 +84,7 @@ def unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Sessions) 
     new = delivered.join(ends, on="instrument_id").filter(pl.col("ts") > pl.col("last")).sort(_KEY)
     begin = new.group_by("instrument_id", maintain_order=True).head(FEWEST_SESSIONS)
     bars = pl.concat(part.select(*_KEY, *_PRICES, "v") for part in (stored, begin))
-    jumped = jumps(beside_earlier(bars, sessions)).filter(pl.col("ratio").is_not_null())
+    jumped = find_jumps(beside_earlier(bars, sessions)).filter(pl.col("ratio").is_not_null())
     at_first = jumped.join(begin.group_by("instrument_id").agg(pl.col("ts").min()), on=_KEY)
     moved = (pl.col("c") / pl.col("before")).log()
     shows = (moved - pl.col("ratio").log()).abs() < moved.abs()

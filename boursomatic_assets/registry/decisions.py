@@ -45,13 +45,13 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Decided:
+class Decision:
     """A row of `model_decisions`, with the version that it is about and the one that speaks from then on."""
 
     version: Version
     effective_at: dt.datetime
     kind: str
-    speaker: Version | None
+    champion: Version | None
     reason: str
     numbers: dict[str, Any]
     decided_by: str
@@ -59,7 +59,7 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Moment:
+class ChampionAsOf:
     """A date at its close: who speaks, and what is due on it.
 
     Attributes:
@@ -72,48 +72,50 @@ class Moment:
     """
 
     date: dt.date
-    speaker: Version | None
+    champion: Version | None
     challenger: Version | None
-    silence: Decided | None
+    abstention: Decision | None
     newest: Version | None
-    decision: Decided | None = None
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True)
-class Book:
+class DecisionLog:
     """All versions, in order of their due dates, and all decisions, in the order in which they take effect."""
 
     versions: tuple[Version, ...]
-    decisions: tuple[Decided, ...]
+    decisions: tuple[Decision, ...]
 
     @property
     def active(self) -> Version | None:
         """The version that speaks at the end, or the last that did if nobody does: the one with `is_active`."""
-        return next((decision.speaker for decision in reversed(self.decisions) if decision.speaker), None)
+        return next((decision.champion for decision in reversed(self.decisions) if decision.champion), None)
 
-    def until(self, moment: dt.datetime) -> tuple[Decided, ...]:
+    def decisions_until(self, moment: dt.datetime) -> tuple[Decision, ...]:
         """The decisions in effect until a moment, that moment included."""
         return self.decisions[: bisect_right(self.decisions, moment, key=lambda one: one.effective_at)]
 
-    def in_force(self, moment: dt.datetime) -> Decided | None:
+    def decision_at(self, moment: dt.datetime) -> Decision | None:
         """The decision that says who speaks at a moment; None before the first."""
-        return next(reversed(self.until(moment)), None)
+        return next(reversed(self.decisions_until(moment)), None)
 
-    def speaker(self, moment: dt.datetime) -> Version | None:
+    def champion_at(self, moment: dt.datetime) -> Version | None:
         """The version that speaks at a moment."""
-        decision = self.in_force(moment)
-        return decision.speaker if decision else None
+        decision = self.decision_at(moment)
+        return decision.champion if decision else None
 
-    def speaker_before(self, moment: dt.datetime) -> Version | None:
+    def champion_before(self, moment: dt.datetime) -> Version | None:
         """The last version that spoke before the one that speaks at a moment, or before nobody did."""
-        present = self.speaker(moment)
-        return next((d.speaker for d in reversed(self.until(moment)) if d.speaker not in (None, present)), None)
+        present = self.champion_at(moment)
+        return next(
+            (d.champion for d in reversed(self.decisions_until(moment)) if d.champion not in (None, present)), None
+        )
 
-    def about(self, version: Version) -> tuple[Decided, ...]:
+    def decisions_about(self, version: Version) -> tuple[Decision, ...]:
         """The decisions about a version."""
         return tuple(decision for decision in self.decisions if decision.version == version)
 
-    def named(self, name: str) -> Version:
+    def version_named(self, name: str) -> Version:
         """The version of this name.
 
         Raises:
@@ -124,22 +126,22 @@ class Book:
                 return version
         raise ValueError(f"there is no version {name!r}: `boursomatic models list` names them")
 
-    def moment(self, date: dt.date, at: dt.datetime) -> Moment:
+    def as_of(self, date: dt.date, at: dt.datetime) -> ChampionAsOf:
         """A date, seen at a time of it."""
-        decision = self.in_force(at)
-        speaker = decision.speaker if decision else None
+        decision = self.decision_at(at)
+        speaker = decision.champion if decision else None
         due = next((version for version in self.versions if version.as_of.date() == date), None)
-        return Moment(
+        return ChampionAsOf(
             date,
             speaker,
             due,
             decision if not speaker else None,
             next((version for version in reversed(self.versions) if version.as_of <= at), None),
-            next(iter(self.about(due)), None) if due else None,
+            next(iter(self.decisions_about(due)), None) if due else None,
         )
 
 
-def read(connection: Connection) -> Book:
+def read(connection: Connection) -> DecisionLog:
     """All versions and decisions."""
     versions = [
         Version(*row)
@@ -157,16 +159,16 @@ def read(connection: Connection) -> Book:
             " decided_at FROM model_decisions ORDER BY effective_at, decided_at"
         )
     )
-    decisions = [Decided(by_id[about], at, kind, by_id.get(who), *rest) for about, at, kind, who, *rest in rows]
-    return Book(tuple(versions), tuple(decisions))
+    decisions = [Decision(by_id[about], at, kind, by_id.get(who), *rest) for about, at, kind, who, *rest in rows]
+    return DecisionLog(tuple(versions), tuple(decisions))
 
 
-def timeline(part: Slice) -> list[Moment]:
+def timeline(part: Slice) -> list[ChampionAsOf]:
     """Who spoke on each date of a slice, in order: at the close, or at midnight if the market does not trade."""
     with database.engine().connect() as connection:
         book = read(connection)
     return [
-        book.moment(
+        book.as_of(
             date,
             part.market.closes(date) if part.market.is_session(date) else dt.datetime.combine(date, dt.time()),
         )
@@ -175,7 +177,7 @@ def timeline(part: Slice) -> list[Moment]:
 
 
 @contextmanager
-def deciding() -> Iterator[Connection]:
+def decision_transaction() -> Iterator[Connection]:
     """A transaction in which nobody else decides; others wait for its end."""
     with transaction() as connection:
         advisory_lock(connection, "model_decisions")
@@ -186,12 +188,12 @@ def record(
     connection: Connection,
     version: Version,
     kind: str,
-    speaker: Version | None,
+    champion: Version | None,
     reason: str,
     numbers: dict[str, Any],
     by: str,
     effective_at: dt.datetime | None = None,
-) -> Decided:
+) -> Decision:
     """Add a decision, in a transaction of `deciding`, and make the version active that it leads to.
 
     Without `effective_at` it holds from now on, by the database's clock.
@@ -209,14 +211,14 @@ def record(
             "version": version.id,
             "effective_at": effective_at,
             "kind": kind,
-            "speaker": speaker and speaker.id,
+            "speaker": champion and champion.id,
             "reason": reason,
             "numbers": json.dumps(numbers, allow_nan=False),
             "by": by,
         },
     ).one()
     _activate(connection)
-    return Decided(version, times.effective_at, kind, speaker, reason, numbers, by, times.decided_at)
+    return Decision(version, times.effective_at, kind, champion, reason, numbers, by, times.decided_at)
 
 
 def _activate(connection: Connection) -> None:

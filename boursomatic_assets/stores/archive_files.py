@@ -23,7 +23,7 @@ COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at")
 
 def sessions(part: Slice) -> list[Slice]:
     """The sessions of a slice that have a file, each as a slice of its own."""
-    return [one for one in part.pieces(1) if _file(one).exists()]
+    return [one for one in part.chunks(1) if _file(one).exists()]
 
 
 def counts(part: Slice) -> dict[dt.date, int]:

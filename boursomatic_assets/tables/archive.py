@@ -144,7 +144,7 @@ def _missing(connection: Connection, part: Slice) -> pl.DataFrame:
 def _beside_the_tables(part: Slice) -> pl.DataFrame:
     """The archived bars of a session that no table has, with `known_from` and `known_until`."""
     bars = archive_files.read(part).rename({"created_at": "known_from"})
-    return revisions.unknown(bars, part, GRAIN.interval)
+    return revisions.unrevised(bars, part, GRAIN.interval)
 
 
 def _as_known(bars: pl.DataFrame, at: dt.datetime | None) -> pl.DataFrame:

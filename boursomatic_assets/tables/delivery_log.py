@@ -15,7 +15,7 @@ from boursomatic_assets.schema import DeliveredSession
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.reading import fetch
 from boursomatic_assets.tables.staging import quote, stage
-from boursomatic_assets.tables.staleness import clock
+from boursomatic_assets.tables.staleness import database_time
 
 DELIVERED_SESSIONS: Table = DeliveredSession.__table__
 
@@ -28,14 +28,14 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
     A session that was delivered with the same outcome before stays as it was recorded then. It is provisional as
     long as no delivery came after it had settled.
     """
-    counts = delivery.of(part).counts
+    counts = delivery.for_slice(part).counts
     if counts.is_empty():
         return
     mine = {"market": part.market.name, "interval": interval}
     rows = counts.with_columns(
         interval=pl.lit(interval),
         source=pl.lit(delivery.source),
-        provisional=pl.Series(_provisional(counts["session"], part, clock(connection)), dtype=pl.Boolean),
+        provisional=pl.Series(_provisional(counts["session"], part, database_time(connection)), dtype=pl.Boolean),
     )
     stored = fetch(select(*(DELIVERED_SESSIONS.c[name] for name in rows.columns)).filter_by(**mine))
     news = rows.join(stored, on=rows.columns, how="anti", nulls_equal=True).with_columns(run_id=pl.lit(run_id))

@@ -58,11 +58,11 @@ class Merge:
         )
 
 
-Told = Callable[[Connection, Difference], None]
+OnDifference = Callable[[Connection, Difference], None]
 """Who is told, in the transaction, what it is about to do."""
 
 
-def _nobody(connection: Connection, found: Difference) -> None:
+def _ignore(connection: Connection, found: Difference) -> None:
     """Nobody needs to know."""
 
 
@@ -71,9 +71,9 @@ def replace(
     grain: Grain,
     part: Slice,
     frame: pl.DataFrame,
-    told: Told = _nobody,
+    on_difference: OnDifference = _ignore,
     *,
-    staying: Sequence[Slice] = (),
+    kept: Sequence[Slice] = (),
 ) -> Merge:
     """Make a slice equal to the frame: vanished keys go, changed rows change. `told` sees what before it is done.
 
@@ -83,8 +83,8 @@ def replace(
         frames.FrameError: the frame does not fit the table or the slice.
     """
     found = _difference(connection, grain, part, frame)
-    found = dataclasses.replace(found, vanished=outside(found.vanished, grain.time, staying))
-    told(connection, found)
+    found = dataclasses.replace(found, vanished=outside(found.vanished, grain.time, kept))
+    on_difference(connection, found)
     if found.vanished.height:
         name = stage(connection, grain.table, found.vanished)
         connection.exec_driver_sql(
@@ -122,7 +122,7 @@ def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> Merge:
 
 
 def supersede(
-    connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame, told: Told = _nobody
+    connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame, on_difference: OnDifference = _ignore
 ) -> Merge:
     """Make the current rows of a slice equal to the frame without losing one: what it replaces is archived.
 
@@ -133,7 +133,7 @@ def supersede(
         frames.FrameError: the frame does not fit the table or the slice.
     """
     found = _difference(connection, grain, part, frame)
-    told(connection, found)
+    on_difference(connection, found)
     replaced = pl.concat([found.vanished, found.changed.select(found.vanished.columns)])
     if replaced.height:
         name = stage(connection, grain.table, replaced)

@@ -37,7 +37,7 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
         run_id: the run that refused them.
         interval: what was delivered, `daily` or `15m`.
     """
-    delivery = delivery.of(part)
+    delivery = delivery.for_slice(part)
     sessions = delivery.counts["session"].drop_nulls().unique()
     if delivery.counts.is_empty():
         return 0
@@ -57,7 +57,7 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
     return rejected.height
 
 
-def named(connection: Connection, wanted: str, given: Mapping[str, object], most: int = 20) -> list[str]:
+def describe(connection: Connection, wanted: str, given: Mapping[str, object], most: int = 20) -> list[str]:
     """What the first of some refused rows are called: where they stood, and why they were refused.
 
     What did not come at all is named first. A file that cannot be understood is told to every market: it has one

@@ -64,7 +64,7 @@ def keep_older(connection: Connection, bars: pl.DataFrame) -> None:
     )
 
 
-def unknown(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFrame:
+def unrevised(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFrame:
     """Of a slice's bars from elsewhere, with `known_from`, those that neither table has.
 
     `known_until` says since when something newer was known of each; null: nothing is.

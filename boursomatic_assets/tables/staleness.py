@@ -51,13 +51,13 @@ class Stale:
         return f"{self.asset} {self.market.name} {ends} ({len(self.sessions):,} sessions)"
 
 
-def clock(connection: Connection) -> dt.datetime:
+def database_time(connection: Connection) -> dt.datetime:
     """What time it is for the database, naive UTC."""
     now: dt.datetime = connection.execute(text("SELECT clock_timestamp()::timestamp")).scalar_one()
     return now
 
 
-def begin(connection: Connection, asset: str, part: Slice) -> dt.datetime:
+def start_time(connection: Connection, asset: str, part: Slice) -> dt.datetime:
     """When what an asset is computed from is about to be read: now, or when a transaction began that writes of it.
 
     What that one writes may be committed after it is read here, and is timed before.
@@ -73,7 +73,7 @@ def begin(connection: Connection, asset: str, part: Slice) -> dt.datetime:
     return begun
 
 
-def record(connection: Connection, asset: str, part: Slice, begun: dt.datetime, touched: pl.Series) -> None:
+def record(connection: Connection, asset: str, part: Slice, started_at: dt.datetime, touched: pl.Series) -> None:
     """Say that a slice was computed, in the transaction that writes it.
 
     Of sessions whose rows and inputs are as they were, nothing is written.
@@ -87,15 +87,15 @@ def record(connection: Connection, asset: str, part: Slice, begun: dt.datetime, 
     """
     wanted = set(touched.dt.date())
     if asset in INPUTS:
-        known = sessions(connection, asset, part)
+        known = computed_sessions(connection, asset, part)
         wanted |= {*stale_sessions(connection, asset, part)} | {*part.sessions}.difference(known)
     if not wanted:
         return
     rows = pl.DataFrame({"session": sorted(wanted)}, schema_overrides={"session": pl.Datetime("us")}).with_columns(
         asset=pl.lit(asset),
         market=pl.lit(part.market.name),
-        computed_at=pl.lit(begun, pl.Datetime("us")),
-        changed_at=pl.lit(clock(connection), pl.Datetime("us")),
+        computed_at=pl.lit(started_at, pl.Datetime("us")),
+        changed_at=pl.lit(database_time(connection), pl.Datetime("us")),
     )
     staged = stage(connection, COMPUTED_SESSIONS, frames.check(COMPUTED_SESSIONS, rows))
     columns = ", ".join(map(quote, ("asset", "market", "session", "computed_at", "changed_at")))
@@ -110,15 +110,15 @@ def record(connection: Connection, asset: str, part: Slice, begun: dt.datetime, 
     )
 
 
-def sessions(connection: Connection, asset: str, part: Slice) -> list[dt.date]:
+def computed_sessions(connection: Connection, asset: str, part: Slice) -> list[dt.date]:
     """The sessions of a slice of an asset that were computed, in order."""
     return _times(connection, asset, part)["session"].dt.date().to_list()
 
 
-def overtaken(connection: Connection, asset: str, part: Slice, begun: dt.datetime) -> list[Slice]:
+def newer_sessions(connection: Connection, asset: str, part: Slice, started_at: dt.datetime) -> list[Slice]:
     """The sessions of a slice that a computation changed which began after this moment, each as a slice."""
-    times = _times(connection, asset, part).filter(pl.col("computed_at") > begun)
-    return [one for one in part.pieces(1) if one.start in times["session"]]
+    times = _times(connection, asset, part).filter(pl.col("computed_at") > started_at)
+    return [one for one in part.chunks(1) if one.start in times["session"]]
 
 
 def stale_sessions(connection: Connection, asset: str, part: Slice) -> list[dt.date]:
@@ -154,7 +154,7 @@ def stale_versions(connection: Connection) -> list[str]:
     return list(connection.scalars(query))
 
 
-def stale(connection: Connection) -> list[Stale]:
+def find_stale(connection: Connection) -> list[Stale]:
     """Everything that is partitioned by session and stale, in order of the graph."""
     everything = [Slice(market, tuple(all_sessions().tolist())) for market in MARKETS.values()]
     found = [

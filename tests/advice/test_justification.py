@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.recommendations import BUY, CONTEXT, RANKED, SEEN, SELL, Chance, advice
 
-from boursomatic_assets.advice.justification import reasons, silent
+from boursomatic_assets.advice.justification import explain_abstention, reasons
 from boursomatic_assets.features.additional_features import MODEL_FEATURES
 from boursomatic_assets.language.sentences import SENTENCES, sentences
 from boursomatic_assets.language.words import LANGUAGES, OF_ITS_MARKET, PHRASES, told
@@ -135,7 +135,9 @@ NAMED = {"challenger": "v2024.02.01", "champion": "v2024.01.02"}
 
 def silence(kind: str, language: str, **numbers: Any) -> str:
     reason = "Refused, and it was said so before flaws were kept."
-    return silent(kind, dt.date(2024, 2, 1), reason, {"versions": NAMED, **numbers}, sentences(language))
+    return explain_abstention(
+        kind, dt.date(2024, 2, 1), reason, {"versions": NAMED, **numbers}, sentences(language)
+    )
 
 
 def test_a_hold_because_no_version_has_passed_says_which_was_refused_and_why() -> None:

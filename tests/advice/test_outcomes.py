@@ -54,7 +54,7 @@ def bars(*closes: float | tuple[float, float, float] | None, symbol: str = "ACME
 
 
 def scored(advised: pl.DataFrame, seen: pl.DataFrame) -> dict[str, Any]:
-    (row,) = outcomes.score(outcomes.due(advised, US.sessions()), seen).to_dicts()
+    (row,) = outcomes.score(outcomes.select_due(advised, US.sessions()), seen).to_dicts()
     return row
 
 
@@ -62,14 +62,14 @@ def scored(advised: pl.DataFrame, seen: pl.DataFrame) -> dict[str, Any]:
 
 
 def test_a_horizon_counts_the_sessions_of_the_market_from_the_close_advised_on() -> None:
-    (row,) = outcomes.due(advice(horizon=9), US.sessions()).to_dicts()
+    (row,) = outcomes.select_due(advice(horizon=9), US.sessions()).to_dicts()
     assert (row["session"], row["ts"]) == (dt.datetime(2024, 1, 2), dt.datetime(2024, 1, 16))
 
 
 @pytest.mark.parametrize("horizon", [None, LONGEST_HORIZON + 1])
 def test_advice_without_a_horizon_that_can_be_scored_is_never_due(horizon: int | None) -> None:
-    assert outcomes.due(advice(horizon=horizon), US.sessions()).is_empty()
-    assert outcomes.due(advice(horizon=LONGEST_HORIZON), US.sessions()).height == 1
+    assert outcomes.select_due(advice(horizon=horizon), US.sessions()).is_empty()
+    assert outcomes.select_due(advice(horizon=LONGEST_HORIZON), US.sessions()).height == 1
 
 
 # --- what happened
@@ -202,10 +202,13 @@ def test_each_advice_is_scored_as_if_it_were_alone() -> None:
         )
         for number in range(200)
     )
-    together = outcomes.score(outcomes.due(advised, US.sessions()), seen.sample(fraction=1, shuffle=True, seed=1))
+    together = outcomes.score(
+        outcomes.select_due(advised, US.sessions()), seen.sample(fraction=1, shuffle=True, seed=1)
+    )
     alone = pl.concat(
         outcomes.score(
-            outcomes.due(one, US.sessions()), seen.filter(pl.col("instrument_id") == one["instrument_id"][0])
+            outcomes.select_due(one, US.sessions()),
+            seen.filter(pl.col("instrument_id") == one["instrument_id"][0]),
         )
         for one in advised.iter_slices(1)
     )

@@ -24,7 +24,7 @@ from worlds.recommendations import (
     predictions,
 )
 
-from boursomatic_assets.advice.signals import COLUMNS, PROFILES, Snapshot, advise, parse_snapshot
+from boursomatic_assets.advice.signals import COLUMNS, PROFILES, Snapshot, parse_snapshot, recommend
 from boursomatic_assets.schema import Feature
 
 NAMES = [profile.name for profile in PROFILES]
@@ -74,7 +74,7 @@ def test_the_frame_has_exactly_its_columns() -> None:
 
 
 def test_nothing_to_advise_on_gives_an_empty_frame_of_the_same_kind() -> None:
-    nothing = advise(predictions([BUY]).clear(), features(1).clear(), closes(1).clear(), "v1")
+    nothing = recommend(predictions([BUY]).clear(), features(1).clear(), closes(1).clear(), "v1")
     assert dict(nothing.schema) == SCHEMA
     assert nothing.is_empty()
 
@@ -84,7 +84,7 @@ def test_a_row_that_the_model_knows_nothing_of_is_not_advised() -> None:
     assert advice(BUY, **unranked).is_empty(), "what the whole market shares is no evidence of one instrument"
     assert advice(BUY, **{**unranked, "rsi_14_rank": 0.5}).height == 3
     unsaid = predictions([BUY]).with_columns(p_hold_20=pl.lit(None, pl.Float64))
-    assert advise(unsaid, features(1), closes(1), "v1").is_empty()
+    assert recommend(unsaid, features(1), closes(1), "v1").is_empty()
 
 
 # --- profiles
@@ -106,7 +106,7 @@ def test_what_a_cautious_profile_advises_a_bolder_one_advises_too(
 ) -> None:
     rows = len(session)
     seen = features(rows).with_columns(vol_20d=pl.Series(volatile[:rows], dtype=pl.Float64))
-    advised = advise(predictions(session), seen, closes(rows), "v1")["label"].to_list()
+    advised = recommend(predictions(session), seen, closes(rows), "v1")["label"].to_list()
     for i in range(0, 3 * rows, 3):
         conservative, moderate, aggressive = advised[i : i + 3]
         assert conservative in ("HOLD", moderate)
@@ -185,7 +185,7 @@ def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(drawn: list[tuple[floa
     ranges = prices * pl.Series([share for _, share in drawn])
     seen, priced = features(rows).with_columns(atr_14=ranges), closes(rows).with_columns(c=prices)
     bought, sold = (
-        advise(predictions([side] * rows), seen, priced, "v1").filter(pl.col("profile") == "aggressive")
+        recommend(predictions([side] * rows), seen, priced, "v1").filter(pl.col("profile") == "aggressive")
         for side in (BUY, SELL)
     )
     for buy, sell, close in zip(bought.iter_rows(named=True), sold.iter_rows(named=True), prices, strict=True):
@@ -198,7 +198,7 @@ def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(drawn: list[tuple[floa
 def test_without_a_direction_a_range_or_a_close_there_are_no_stops() -> None:
     for nothing in (advice(HOLD), advice(BUY, atr_14=None), advice(BUY, close=None)):
         assert nothing["stop_loss"].null_count() == nothing["take_profit"].null_count() == 3
-    unpriced = advise(predictions([BUY]), features(1), closes(1).clear(), "v1")
+    unpriced = recommend(predictions([BUY]), features(1), closes(1).clear(), "v1")
     assert unpriced["stop_loss"].null_count() == 3
 
 
@@ -231,9 +231,9 @@ def test_advice_depends_on_its_own_market_and_session_alone() -> None:
 
     parts = [(predictions(session), features(15), closes(15)), elsewhere(0, "EURONEXT"), elsewhere(1, "US")]
     together = [pl.concat(frames) for frames in zip(*parts, strict=True)]
-    expected = pl.concat(advise(*part, "v1") for part in parts).sort("ts", "instrument_id", maintain_order=True)
-    assert advise(*together, "v1").equals(expected)
-    assert advise(*(frame.reverse() for frame in together), "v1").equals(expected)
+    expected = pl.concat(recommend(*part, "v1") for part in parts).sort("ts", "instrument_id", maintain_order=True)
+    assert recommend(*together, "v1").equals(expected)
+    assert recommend(*(frame.reverse() for frame in together), "v1").equals(expected)
 
 
 # --- snapshots
@@ -257,7 +257,7 @@ def test_a_snapshot_is_canonical_json() -> None:
 @given(st.lists(st.one_of(finite, st.floats(-1e-3, 1e-3)), min_size=1, max_size=50))
 def test_a_snapshot_gives_back_the_very_floats(values: list[float]) -> None:
     seen = features(len(values), rsi_14=None).with_columns(ret_5d=pl.Series(values))
-    made = advise(predictions([HOLD] * len(values)), seen, closes(len(values)), 'v"1"')
+    made = recommend(predictions([HOLD] * len(values)), seen, closes(len(values)), 'v"1"')
     for value, text in zip(values, made["features_snapshot"].gather_every(len(PROFILES)), strict=True):
         evidence = {name: VALUES[name] for name in SNAPSHOT} | {"ret_5d": value, "rsi_14": None}
         assert parse_snapshot(text) == Snapshot(MONDAY, 'v"1"', evidence)

@@ -85,7 +85,7 @@ def test_a_closed_market_can_be_asked_for_at_once(monkeypatch: pytest.MonkeyPatc
 
 def test_a_slice_is_cut_into_consecutive_pieces() -> None:
     (part,) = slices_of(MARKETS["US"], [dt.date(2024, 6, number) for number in (10, 11, 12, 13, 14)])
-    pieces = list(part.pieces(2))
+    pieces = list(part.chunks(2))
     assert [len(piece.dates) for piece in pieces] == [2, 2, 1]
     assert tuple(date for piece in pieces for date in piece.dates) == part.dates
     assert all(earlier.end == later.start for earlier, later in itertools.pairwise(pieces))

@@ -71,7 +71,7 @@ def test_a_name_that_no_model_declares_is_named(migrated: Engine) -> None:
 
 def test_a_check_sees_its_tables_as_of_one_moment(migrated: Engine) -> None:
     listed = text("SELECT count(*) FROM instruments")
-    with check._moment() as connection:
+    with check._snapshot() as connection:
         before = connection.scalar(listed)
         execute(migrated, "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'A', 'NYSE')")
         assert connection.scalar(listed) == before == 0

@@ -8,7 +8,7 @@ from worlds.frames import IDS, delivered, instruments, list_instruments, slice_o
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.checks.series import _not_joined, _restated_by_half
-from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.reading import GRAINS
@@ -33,9 +33,10 @@ def walk(*dates: str, times: float = 1.0) -> pl.DataFrame:
 
 def deliver(engine: Engine, bars: pl.DataFrame) -> None:
     with engine.connect() as connection:
-        begun = staleness.clock(connection)
+        begun = staleness.database_time(connection)
     _write(
-        Written("price_bars", GRAINS["price_bars"], WHOLE, "run", begun), judge(bars, WHOLE, instruments(), "toy")
+        ChunkWrite("price_bars", GRAINS["price_bars"], WHOLE, "run", begun),
+        judge(bars, WHOLE, instruments(), "toy"),
     )
 
 

@@ -447,7 +447,7 @@ def test_bars_are_shown_as_they_are_and_as_they_were(filled: Engine) -> None:
 
 
 def test_a_reload_delivers_the_whole_past_of_an_instrument(filled: Engine) -> None:
-    (run,) = launching.of_whole_past("SIMU001")
+    (run,) = launching.plan_reload("SIMU001")
     assert str(run).split() == ["instruments,", "price_bars", "US", "2023-01-03", "..", "2024-02-29"]
 
 

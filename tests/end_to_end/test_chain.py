@@ -56,7 +56,7 @@ def test_the_same_run_again_changes_no_row(filled: Engine) -> None:
 
 
 def test_a_range_is_run_in_stages_so_that_models_find_both_markets() -> None:
-    planned = launching.plan(launching.ASSETS, ["US", "EURONEXT"], [START, LAST])
+    planned = launching.plan_backfill(launching.ASSETS, ["US", "EURONEXT"], [START, LAST])
     assert sorted({asset for run in planned for asset in run.assets}) == sorted(launching.ASSETS)
     stages = [(("price_bars" in run.assets), run.market) for run in planned]
     assert stages == [(True, "US"), (True, "EURONEXT"), (False, "US"), (False, "EURONEXT")]
@@ -65,12 +65,12 @@ def test_a_range_is_run_in_stages_so_that_models_find_both_markets() -> None:
 
 def test_bars_bring_their_instruments_along() -> None:
     """Else a fresh database would refuse every bar as one of an unknown instrument."""
-    planned = launching.plan(("price_bars", "features", "price_bars_15m"), ["US"], [LAST])
+    planned = launching.plan_backfill(("price_bars", "features", "price_bars_15m"), ["US"], [LAST])
     assert [run.assets for run in planned] == [
         ("instruments", "price_bars", "features"),
         ("instruments", "price_bars_15m"),
     ]
-    assert [run.assets for run in launching.plan(("features",), ["US"], [LAST])] == [("features",)]
+    assert [run.assets for run in launching.plan_backfill(("features",), ["US"], [LAST])] == [("features",)]
 
 
 def test_one_changed_bar_supersedes_the_advice_that_rested_on_it(
@@ -194,6 +194,6 @@ def test_a_session_that_has_not_closed_is_refused(monkeypatch: pytest.MonkeyPatc
     from boursomatic_assets.calendars import slices
 
     monkeypatch.setattr(slices, "_now", lambda: dt.datetime(2024, 2, 29, 17))
-    assert launching.plan(("price_bars",), ["EURONEXT"], [LAST])
+    assert launching.plan_backfill(("price_bars",), ["EURONEXT"], [LAST])
     with pytest.raises(ValueError, match=r"^the US session 2024-02-29 closes at 2024-02-29 21:00 UTC: ask for it"):
-        launching.plan(("price_bars",), ["US", "EURONEXT"], [LAST])
+        launching.plan_backfill(("price_bars",), ["US", "EURONEXT"], [LAST])

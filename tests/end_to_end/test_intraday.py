@@ -242,7 +242,7 @@ def closes(known_at: dt.datetime | None = None) -> list[float]:
 
 def clock(engine: Engine) -> dt.datetime:
     with engine.connect() as connection:
-        return staleness.clock(connection)
+        return staleness.database_time(connection)
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["the archive is there", "the archive was away"])

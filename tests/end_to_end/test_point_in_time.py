@@ -132,7 +132,7 @@ def test_nothing_later_changes_what_was_published(
 
     statements = [statement for name, one in MARKETS.items() for statement in tampering(one, last[name])]
     execute(filled, *EMPTY, "SELECT setseed(0.5)", *statements)
-    shutil.rmtree(registry.store().folder)
+    shutil.rmtree(registry.model_store().folder)
     for name, end in last.items():
         bring_up_to_date(FIRST, end, ("features",), (name,), dagster_instance, strict=False)
     bring_up_to_date(FIRST, session, ADVICE, (market,), dagster_instance, strict=False)

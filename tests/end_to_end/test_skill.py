@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.features.self_tests import Sessions, leaks, numbers
+from boursomatic_assets.features.self_tests import Sessions, find_leaks, numbers
 from boursomatic_assets.learning.gate import decide
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
@@ -124,7 +124,7 @@ def test_a_feature_that_reads_one_later_bar_is_named_by_the_check_of_look_ahead(
         return knowing(numbers(given, sessions).with_columns(market=pl.lit("US")), marked).drop("market")
 
     some = bars(7, signal=False).filter(market="US").head(12_000)
-    assert leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1) == []
-    found = leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1, compute=compute)
+    assert find_leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1) == []
+    found = find_leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1, compute=compute)
     assert {leak.feature for leak in found} == {"ret_1d", "ret_1d_rank"}
     assert all(leak.ts == leak.cut for leak in found), "one bar, and no other, knows too much"

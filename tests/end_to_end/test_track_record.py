@@ -11,7 +11,7 @@ from worlds.platform import FIRST, INSTRUMENTS, LAST, bring_up_to_date, check, e
 
 from boursomatic_assets.assets.track_record import scored, summary
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
 from boursomatic_assets.orchestration.partitions import partition_dates
 from boursomatic_assets.tables import merging, performance, staleness
 from boursomatic_assets.tables.differences import Difference
@@ -108,18 +108,18 @@ def test_a_run_that_supersedes_advice_beside_a_scoring_run_breaks_no_promise(
 
     def told(connection: Connection, found: Difference) -> None:
         staleness.record(
-            connection, "recommendations", advised, staleness.clock(connection), found.touched("as_of")
+            connection, "recommendations", advised, staleness.database_time(connection), found.touched("as_of")
         )
 
     with filled.connect() as own, filled.connect() as beside:
         if committed == "while it was read":
             merging.supersede(beside, grain, advised, other, told)
-        begun = staleness.begin(own, "track_record", scoring)
+        begun = staleness.start_time(own, "track_record", scoring)
         rows_ = scored(scoring, *readers)
         if committed == "after it was read":
             merging.supersede(beside, grain, advised, other, told)
         beside.commit()
-    _write(Written("track_record", GRAINS["track_record"], scoring, "run", begun), rows_)
+    _write(ChunkWrite("track_record", GRAINS["track_record"], scoring, "run", begun), rows_)
     assert check("all_due_advice_is_scored_once").passed
     assert not check("scores_follow_their_advice").passed
     bring_up_to_date(scoring.dates[0], LAST, ONE, ("US",))

@@ -13,7 +13,7 @@ from boursomatic_assets.features.additional_features import (
     RANKS,
     RAW,
     ranks,
-    unpacked,
+    unpack,
 )
 from boursomatic_assets.features.indicators import FEATURES, features, table
 from boursomatic_assets.features.more_indicators import MORE_FEATURES
@@ -50,7 +50,7 @@ def test_whoever_is_alone_is_in_the_middle() -> None:
 
 
 def test_ranks_are_of_one_session_and_of_the_numbers_that_are_kept(rows: pl.DataFrame) -> None:
-    read = unpacked(rows)
+    read = unpack(rows)
     for name, rank in zip(RANKED, RANKS, strict=True):
         for session in (150, 300, 599):
             of_session = read.filter(pl.col("ts").dt.date() == SESSIONS[session].item())
@@ -66,7 +66,7 @@ def test_every_key_is_there_in_order_and_every_number_is_finite(rows: pl.DataFra
 
 def test_reading_gives_the_numbers_to_six_digits_and_ranks_to_four_decimals(rows: pl.DataFrame) -> None:
     exact = table(a_market(instruments=12, last=600, gaps=0.02), SESSIONS, (*FEATURES, *MORE_FEATURES))
-    read = unpacked(rows)
+    read = unpack(rows)
     for name in RAW:
         assert read[name].is_null().to_list() == exact[name].is_null().to_list()
         assert ((read[name] - exact[name]).abs() <= exact[name].abs() * 5.01e-6).all()
@@ -78,7 +78,7 @@ def test_what_is_read_is_exactly_what_is_written(rows: pl.DataFrame) -> None:
     written = pl.DataFrame(
         [json.loads(text) for text in rows["additional_features"][-500:]], infer_schema_length=None
     )
-    assert unpacked(rows[-500:]).select(NAMES).equals(written.cast(pl.Float64))
+    assert unpack(rows[-500:]).select(NAMES).equals(written.cast(pl.Float64))
 
 
 def test_the_text_is_short(rows: pl.DataFrame) -> None:
@@ -86,28 +86,28 @@ def test_the_text_is_short(rows: pl.DataFrame) -> None:
 
 
 def test_only_what_is_asked_for_is_read(rows: pl.DataFrame) -> None:
-    some = unpacked(rows, ("beta_120d", "mine"))
+    some = unpack(rows, ("beta_120d", "mine"))
     assert some.columns == [*rows.columns[:-1], "beta_120d", "mine"]
-    assert some["beta_120d"].equals(unpacked(rows)["beta_120d"])
+    assert some["beta_120d"].equals(unpack(rows)["beta_120d"])
     assert some["mine"].null_count() == len(rows), "what a row does not have is null"
 
 
 def test_a_row_without_text_has_no_numbers(rows: pl.DataFrame) -> None:
     bare = pl.concat([rows[-1:].with_columns(additional_features=pl.lit(None, pl.String)), rows[-1:]])
-    read = unpacked(bare)
+    read = unpack(bare)
     assert read["vol_250d"].is_null().to_list() == [True, False]
     assert read.select(NAMES).dtypes == [pl.Float64] * len(NAMES)
 
 
 def test_no_rows_have_all_columns(rows: pl.DataFrame) -> None:
-    assert unpacked(rows.clear()).schema == unpacked(rows).schema
+    assert unpack(rows.clear()).schema == unpack(rows).schema
 
 
 @pytest.mark.parametrize("text", ["{", "{}\n{}", '{"beta_120d": "high"}', "[1]", ""])
 def test_a_text_that_is_none_is_refused(rows: pl.DataFrame, text: str) -> None:
     broken = rows[:3].with_columns(additional_features=pl.lit(text))
     with pytest.raises(ValueError, match=r"additional_features cannot be read .*: compute the features"):
-        unpacked(broken)
+        unpack(broken)
 
 
 def test_a_model_sees_ranks_and_context_only() -> None:

@@ -12,7 +12,7 @@ from boursomatic_assets.features.additional_features import NAMES
 from boursomatic_assets.features.indicators import FEATURES, ret_1d, table, vol_20d
 from boursomatic_assets.features.lookback_blocks import LOOKBACK, Floats
 from boursomatic_assets.features.panel import Formula, Panel
-from boursomatic_assets.features.self_tests import LENGTHS, Compute, Sessions, leaks, startup
+from boursomatic_assets.features.self_tests import LENGTHS, Compute, Sessions, find_leaks, startup
 
 EVERYTHING = (*(feature.__name__ for feature in FEATURES), *NAMES)
 
@@ -42,12 +42,12 @@ def of(*formulas: Formula) -> Compute:
 
 
 def test_no_feature_of_the_platform_looks_ahead() -> None:
-    assert leaks(a_market(), SESSIONS, cuts=8, seed=1) == []
+    assert find_leaks(a_market(), SESSIONS, cuts=8, seed=1) == []
 
 
 @pytest.mark.parametrize("wrong", [next_return, best_close])
 def test_a_feature_that_looks_ahead_is_named_and_no_other(wrong: Formula) -> None:
-    (leak,) = leaks(a_market(), SESSIONS, cuts=5, seed=1, compute=of(ret_1d, wrong, vol_20d))
+    (leak,) = find_leaks(a_market(), SESSIONS, cuts=5, seed=1, compute=of(ret_1d, wrong, vol_20d))
     assert leak.feature == wrong.__name__
     assert leak.ts <= leak.cut
     assert leak.known_later != leak.known_then
@@ -55,7 +55,7 @@ def test_a_feature_that_looks_ahead_is_named_and_no_other(wrong: Formula) -> Non
 
 def test_the_first_row_that_knew_too_much_is_shown() -> None:
     bars = a_market(instruments=2, gaps=0, late=0, last=100)
-    (leak,) = leaks(bars, SESSIONS, cuts=1, seed=3, compute=of(next_return))
+    (leak,) = find_leaks(bars, SESSIONS, cuts=1, seed=3, compute=of(next_return))
     assert (leak.rows, leak.instrument_id, leak.ts, leak.known_then) == (2, "i0", leak.cut, None)
     known = bars.filter(pl.col("instrument_id") == "i0", pl.col("ts") >= leak.cut)["c"]
     assert leak.known_later == pytest.approx(known[1] / known[0] - 1)
@@ -64,7 +64,7 @@ def test_the_first_row_that_knew_too_much_is_shown() -> None:
 
 def test_a_formula_added_to_the_platform_is_tested_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indicators, "FEATURES", (*FEATURES, next_return))
-    assert [leak.feature for leak in leaks(a_market(), SESSIONS, cuts=3, seed=1)] == ["next_return"]
+    assert [leak.feature for leak in find_leaks(a_market(), SESSIONS, cuts=3, seed=1)] == ["next_return"]
 
 
 def test_a_look_ahead_across_instruments_is_caught() -> None:
@@ -74,7 +74,7 @@ def test_a_look_ahead_across_instruments_is_caught() -> None:
         found = table(bars, sessions, [ret_1d])
         return found.with_columns(ret_1d_rank=pl.col("ret_1d").rank() / pl.col("ret_1d").count())
 
-    assert [leak.feature for leak in leaks(a_market(), SESSIONS, 3, 1, ranked)] == ["ret_1d_rank"]
+    assert [leak.feature for leak in find_leaks(a_market(), SESSIONS, 3, 1, ranked)] == ["ret_1d_rank"]
 
 
 def test_the_look_back_of_the_platform_is_all_that_its_features_need() -> None:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.learning.labels import outcomes, sampled
+from boursomatic_assets.learning.labels import label_rows, sample_sessions
 
 US = MARKETS["US"].sessions().astype("datetime64[us]").tolist()
 FIRST = US.index(datetime(2024, 1, 2))
@@ -24,7 +24,7 @@ def closes(instrument: str, prices: list[float | None], market: str = "US") -> p
 
 def judged(prices: pl.DataFrame, horizon: int, volatility: float | None = 0.05) -> pl.DataFrame:
     rows = prices.sort("ts", "instrument_id").with_columns(vol_20d=pl.lit(volatility, pl.Float64))
-    found = outcomes(rows, prices.sort("instrument_id", "ts"), horizon, threshold=1.0)
+    found = label_rows(rows, prices.sort("instrument_id", "ts"), horizon, threshold=1.0)
     return pl.concat([rows, found], how="horizontal").sort("instrument_id", "ts")
 
 
@@ -91,8 +91,8 @@ def test_bars_after_the_horizon_change_nothing() -> None:
 
 
 def test_every_fifth_session_of_a_market_is_kept_whatever_range_is_asked_for() -> None:
-    whole = sampled(closes("a", [1.0] * 40), 5)
-    later = sampled(closes("a", [1.0] * 40)[7:], 5)
+    whole = sample_sessions(closes("a", [1.0] * 40), 5)
+    later = sample_sessions(closes("a", [1.0] * 40)[7:], 5)
     assert whole.height == 8
     assert later.equals(whole.filter(pl.col("ts") >= DAYS[7]))
 

@@ -15,7 +15,7 @@ from worlds.learnable import Frames, markets, scrambled
 from boursomatic_assets.cli.views import models
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.search import SEARCHED, Found, before, rank_ic, search, searched
+from boursomatic_assets.learning.search import SEARCHED, SearchResult, before, rank_ic, search, search_space
 from boursomatic_assets.learning.training import challengers
 
 PRESENT = replace(Parameters(), rounds=40, minimum_training_sessions=20)
@@ -34,31 +34,33 @@ def history(frames: Frames) -> History:
 
 
 @pytest.fixture(scope="module")
-def found(history: History) -> Found:
+def found(history: History) -> SearchResult:
     return search(history, CUTOFF, PRESENT, TRIALS)
 
 
-def test_the_present_parameters_are_tried_first(history: History, found: Found) -> None:
+def test_the_present_parameters_are_tried_first(history: History, found: SearchResult) -> None:
     first = found.trials.row(0, named=True)
-    assert first == {"trial": 0, "rank_ic": rank_ic(before(history, CUTOFF, PRESENT), PRESENT)} | searched(PRESENT)
+    assert first == {"trial": 0, "rank_ic": rank_ic(before(history, CUTOFF, PRESENT), PRESENT)} | search_space(
+        PRESENT
+    )
     assert found.trials.height == TRIALS
     assert found.trials.select(*SEARCHED).is_unique().all()
 
 
-def test_what_is_found_is_the_best_trial_so_never_worse_than_the_present(found: Found) -> None:
+def test_what_is_found_is_the_best_trial_so_never_worse_than_the_present(found: SearchResult) -> None:
     best = found.trials.sort("rank_ic", descending=True).row(0, named=True)
-    assert searched(found.parameters) == {name: best[name] for name in SEARCHED}
+    assert search_space(found.parameters) == {name: best[name] for name in SEARCHED}
     assert found.judged["rank_ic_before"].to_list() == [found.trials["rank_ic"][0], best["rank_ic"]]
 
 
-def test_nothing_but_what_is_searched_changes_and_all_of_it_stays_within_its_bounds(found: Found) -> None:
+def test_nothing_but_what_is_searched_changes_and_all_of_it_stays_within_its_bounds(found: SearchResult) -> None:
     changed = {name for name, value in asdict(found.parameters).items() if value != asdict(PRESENT)[name]}
     assert changed <= set(SEARCHED)
     for name, (least, most) in SEARCHED.items():
         assert found.trials[name].is_between(least, most).all()
 
 
-def test_what_happens_from_the_cutoff_on_changes_no_trial(frames: Frames, found: Found) -> None:
+def test_what_happens_from_the_cutoff_on_changes_no_trial(frames: Frames, found: SearchResult) -> None:
     features, bars = (scrambled(frame, CUTOFF) for frame in frames)
     other = search(History.of(features, bars, PRESENT), CUTOFF, PRESENT, TRIALS)
     assert other.trials.equals(found.trials)
@@ -67,7 +69,7 @@ def test_what_happens_from_the_cutoff_on_changes_no_trial(frames: Frames, found:
 
 
 def test_history_that_ends_at_the_cutoff_gives_the_same_and_has_nothing_after_it(
-    frames: Frames, found: Found
+    frames: Frames, found: SearchResult
 ) -> None:
     features, bars = (frame.filter(pl.col("ts").dt.date() < CUTOFF) for frame in frames)
     other = search(History.of(features, bars, PRESENT), CUTOFF, PRESENT, TRIALS)
@@ -75,12 +77,14 @@ def test_history_that_ends_at_the_cutoff_gives_the_same_and_has_nothing_after_it
     assert other.judged["rank_ic_after"].to_list() == [None, None]
 
 
-def test_the_same_seed_gives_the_same_trials_and_another_one_others(history: History, found: Found) -> None:
+def test_the_same_seed_gives_the_same_trials_and_another_one_others(history: History, found: SearchResult) -> None:
     assert search(history, CUTOFF, PRESENT, 2).trials.equals(found.trials.head(2))
     assert not search(history, CUTOFF, PRESENT, 2, seed=2).trials.equals(found.trials.head(2))
 
 
-def test_a_trial_is_worth_the_rank_ic_that_a_version_of_the_cutoff_reports(history: History, found: Found) -> None:
+def test_a_trial_is_worth_the_rank_ic_that_a_version_of_the_cutoff_reports(
+    history: History, found: SearchResult
+) -> None:
     ((_, challenger),) = challengers(history, [CUTOFF], found.parameters)
     assert challenger
     assert found.judged["rank_ic_before"][1] == pytest.approx(challenger.metrics["rank_ic"], rel=1e-12)
@@ -96,7 +100,7 @@ def test_without_a_record_before_the_cutoff_that_is_said(history: History) -> No
         search(history, dt.date(2020, 3, 2), PRESENT, TRIALS)
 
 
-def test_what_was_found_is_told_as_lines_of_the_code(found: Found) -> None:
+def test_what_was_found_is_told_as_lines_of_the_code(found: SearchResult) -> None:
     better = replace(PRESENT, leaves=12, learning_rate=0.031)
     told = models.search(replace(found, parameters=better), PRESENT).splitlines()
     assert told[-2:] == ["    leaves: int = 12", "    learning_rate: float = 0.031"]

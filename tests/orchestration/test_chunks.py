@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
-from boursomatic_assets.orchestration.chunks import MOST_FAILURES, Piecewise, failures
+from boursomatic_assets.orchestration.chunks import MAX_FAILURES, ChunkedRows, run_chunks
 
 DATES = [date for date in all_sessions().tolist() if date.year >= 2016][:1000]
 THOUSAND = slices_of(MARKETS["US"], DATES)
@@ -22,7 +22,9 @@ def nothing(part: Slice) -> None:
 
 
 def lengths(instruments: int, **limits: int) -> list[int]:
-    return [len(piece.dates) for piece in Piecewise(THOUSAND, nothing, **limits).pieces(lambda part: instruments)]  # type: ignore[arg-type]
+    return [
+        len(piece.dates) for piece in ChunkedRows(THOUSAND, nothing, **limits).chunks(lambda part: instruments)
+    ]  # type: ignore[arg-type]
 
 
 def test_a_piece_holds_so_many_bars() -> None:
@@ -55,7 +57,7 @@ def done_beside(bad: set[dt.date]) -> tuple[set[dt.date], list[dt.date], int]:
         assert not done & set(part.dates), "done twice"
         done.update(part.dates)
 
-    failed = failures(work, iter(THOUSAND))
+    failed = run_chunks(work, iter(THOUSAND))
     return done, [date for part, _ in failed for date in part.dates], tried
 
 
@@ -67,7 +69,7 @@ def test_one_bad_date_of_a_thousand_costs_twenty_tries(place: int) -> None:
     assert tried <= 21
 
 
-@given(st.sets(st.sampled_from(DATES), max_size=MOST_FAILURES - 1))
+@given(st.sets(st.sampled_from(DATES), max_size=MAX_FAILURES - 1))
 def test_all_but_the_bad_dates_are_done_once(bad: set[dt.date]) -> None:
     done, failed, _ = done_beside(bad)
     assert done == set(DATES) - bad
@@ -76,7 +78,7 @@ def test_all_but_the_bad_dates_are_done_once(bad: set[dt.date]) -> None:
 
 def test_a_run_in_which_everything_fails_ends_soon() -> None:
     done, failed, tried = done_beside(set(DATES))
-    assert (done, failed) == (set(), DATES[:MOST_FAILURES])
+    assert (done, failed) == (set(), DATES[:MAX_FAILURES])
     assert tried < 40
 
 
@@ -91,7 +93,7 @@ def only_small(error: Exception, done: list[Slice], most: int = 300) -> list[tup
         if len(part.dates) > most:
             raise error
 
-    return failures(work, iter(THOUSAND))
+    return run_chunks(work, iter(THOUSAND))
 
 
 def refusal(error: psycopg.Error) -> DBAPIError:
@@ -147,5 +149,5 @@ def test_an_error_that_no_bad_date_explains_is_absorbed_beside_one(absorbed_erro
         if DATES[7] in part.dates:
             raise ValueError("bad")
 
-    assert [part.dates for part, _ in failures(work, iter(THOUSAND))] == [(DATES[7],)]
+    assert [part.dates for part, _ in run_chunks(work, iter(THOUSAND))] == [(DATES[7],)]
     assert absorbed_errors == [f"US {DATES[0]} .. {DATES[999]} is done in halves, after MemoryError: no message"]

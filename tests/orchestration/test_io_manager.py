@@ -27,13 +27,13 @@ from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features.indicators import LOOKBACK
-from boursomatic_assets.orchestration.chunks import Piecewise
+from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.partitions import (
     CLOSED_DATES_IN_LOOKBACK,
     MARKET_SESSIONS,
     SAME_MARKET_LOOKBACK,
-    slices,
+    slices_of_keys,
 )
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.quality.delivery import Delivery
@@ -230,12 +230,12 @@ def test_each_partition_has_its_own_counts_of_what_came(listed: Engine) -> None:
     )
 
     @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
-    def asset(context: dg.AssetExecutionContext) -> Piecewise:
+    def asset(context: dg.AssetExecutionContext) -> ChunkedRows:
         def compute(part: Slice) -> Delivery:
             here = pl.col("ts").is_between(part.start, part.end, closed="left") | pl.col("ts").is_null()
             return judge(raw.filter(here), part, instruments(), "toy")
 
-        return Piecewise(slices(context.partition_keys), compute, bars=1)
+        return ChunkedRows(slices_of_keys(context.partition_keys), compute, bars=1)
 
     found = shown(materialize(asset, tags=in_range(f"{MONDAY}|US", "2024-06-13|US")))
     assert {key[8:10]: [metadata[name] for name in COUNTS] for key, metadata in found.items()} == {
@@ -275,7 +275,7 @@ def test_of_two_deliveries_the_one_that_was_asked_for_last_stands(listed: Engine
         assert materialize(asset_named("price_bars", newer, Delivery), f"{MONDAY}|US").success
         return older
 
-    asset = asset_named("price_bars", Piecewise([slice_of("US", MONDAY, TUESDAY)], slowly), Piecewise)
+    asset = asset_named("price_bars", ChunkedRows([slice_of("US", MONDAY, TUESDAY)], slowly), ChunkedRows)
     result = materialize(asset, tags=in_range(f"{MONDAY}|US", f"{TUESDAY}|US"))
     assert stored("US", MONDAY)["c"].to_list() == [10.5]
     assert stored("US", TUESDAY)["c"].to_list() == [10.0]
@@ -358,8 +358,8 @@ def failing_on(bad: set[str]) -> dg.AssetsDefinition:
         return bars("ACME BOLT", *(date.isoformat() for date in part.sessions))
 
     @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
-    def asset(context: dg.AssetExecutionContext) -> Piecewise:
-        return Piecewise(slices(context.partition_keys), compute, bars=16)
+    def asset(context: dg.AssetExecutionContext) -> ChunkedRows:
+        return ChunkedRows(slices_of_keys(context.partition_keys), compute, bars=16)
 
     return asset
 
@@ -399,8 +399,8 @@ def only_up_to(dates: int) -> dg.AssetsDefinition:
         return bars("ACME", *(date.isoformat() for date in part.sessions))
 
     @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
-    def asset(context: dg.AssetExecutionContext) -> Piecewise:
-        return Piecewise(slices(context.partition_keys), compute)
+    def asset(context: dg.AssetExecutionContext) -> ChunkedRows:
+        return ChunkedRows(slices_of_keys(context.partition_keys), compute)
 
     return asset
 
@@ -437,8 +437,8 @@ def test_a_fault_of_the_code_fails_all_dates_of_its_piece_at_once(
         return bars("ACME", MONDAY).select(pl.col("no such column"))
 
     @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
-    def asset(context: dg.AssetExecutionContext) -> Piecewise:
-        return Piecewise(slices(context.partition_keys), compute)
+    def asset(context: dg.AssetExecutionContext) -> ChunkedRows:
+        return ChunkedRows(slices_of_keys(context.partition_keys), compute)
 
     week = in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US")
     result = materialize(asset, tags=week, instance=dagster_instance, raise_on_error=False)

@@ -30,7 +30,7 @@ from boursomatic_assets.orchestration.partitions import (
     START,
     partition_dates,
     partition_key,
-    slices,
+    slices_of_keys,
 )
 from boursomatic_assets.orchestration.session_dates import closed_dates, is_of_session_dates, session_dates
 
@@ -227,7 +227,7 @@ def test_a_look_back_travels_between_processes(mapping: LookBack) -> None:
 
 def test_unordered_keys_become_slices_market_by_market() -> None:
     keys = ["2024-06-11|US", "2024-06-12|EURONEXT", "2024-06-10|US", "2024-06-14|US", "2024-06-11|EURONEXT"]
-    assert [str(part) for part in slices(keys)] == [
+    assert [str(part) for part in slices_of_keys(keys)] == [
         "EURONEXT 2024-06-11 .. 2024-06-12",
         "US 2024-06-10 .. 2024-06-11",
         "US 2024-06-14",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from worlds.walks import DAYS, LENGTH, SESSIONS, bar, market, scaled, since
 
-from boursomatic_assets.quality.anomalies import FINDINGS, KINDS, LOOKBACK, counts, oddities
+from boursomatic_assets.quality.anomalies import FINDINGS, KINDS, LOOKBACK, count_by_kind, find_anomalies
 from boursomatic_assets.quality.price_jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, WINDOW
 
 END = DAYS[-1] + dt.timedelta(days=1)
@@ -18,7 +18,7 @@ FLAT = dict.fromkeys("ohlc", pl.col("c"))
 
 
 def odd(bars: pl.DataFrame, start: dt.datetime = DAYS[0], end: dt.datetime = END) -> pl.DataFrame:
-    return oddities(bars, SESSIONS, start, end)
+    return find_anomalies(bars, SESSIONS, start, end)
 
 
 def told(bars: pl.DataFrame) -> list[tuple[str, str | None, int, float | None]]:
@@ -41,7 +41,7 @@ def test_of_a_quiet_market_there_is_nothing_to_tell() -> None:
     findings = odd(market())
     assert findings.is_empty()
     assert findings.schema == FINDINGS
-    assert counts(findings) == dict.fromkeys(KINDS, 0)
+    assert count_by_kind(findings) == dict.fromkeys(KINDS, 0)
 
 
 def test_no_bars_are_no_findings() -> None:
@@ -98,7 +98,7 @@ def test_a_session_without_any_bar_is_an_outage() -> None:
 def test_a_session_of_fillers_is_an_outage() -> None:
     lost = pl.col("instrument_id").is_in([*"ABCDEF"]) & (pl.col("ts") == DAYS[50])
     findings = odd(changed(market(), lost, **FLAT, v=0.0))
-    assert counts(findings) == {**dict.fromkeys(KINDS, 0), "filler": 6, "outage": 1}
+    assert count_by_kind(findings) == {**dict.fromkeys(KINDS, 0), "filler": 6, "outage": 1}
 
 
 def test_what_is_usual_is_told_by_the_sessions_before() -> None:
@@ -199,4 +199,4 @@ def test_nothing_that_is_told_is_about_a_bar_that_is_not_there(
     of_bars = findings.filter(pl.col("kind") != "outage")
     assert of_bars.join(bars, on=["instrument_id", "ts"], how="anti").is_empty()
     assert not findings.select("kind", "instrument_id", "ts").is_duplicated().any()
-    assert sum(counts(findings).values()) == findings.height
+    assert sum(count_by_kind(findings).values()) == findings.height

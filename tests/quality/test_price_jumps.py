@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 from worlds.walks import DAYS, SESSIONS, bar, market, scaled, since, walks
 
-from boursomatic_assets.quality.price_jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, beside_earlier, jumps
+from boursomatic_assets.quality.price_jumps import FEWEST_PEERS, FEWEST_RETURNS, REACH, beside_earlier, find_jumps
 
 
 def found(bars: pl.DataFrame) -> dict[tuple[str, int], tuple[float, float | None]]:
     """Figure and ratio of each jump, by instrument and day."""
-    rows = jumps(beside_earlier(bars, SESSIONS)).select("instrument_id", "ts", "figure", "ratio").rows()
+    rows = find_jumps(beside_earlier(bars, SESSIONS)).select("instrument_id", "ts", "figure", "ratio").rows()
     return {(name, DAYS.index(ts)): (round(figure, 2), ratio) for name, ts, figure, ratio in rows}
 
 

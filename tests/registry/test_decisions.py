@@ -19,20 +19,20 @@ from boursomatic_assets.registry import decisions
 SPEAKERS_AFTER = {date: dt.datetime.combine(date, dt.time(23)) for date in DUE}
 
 
-def book(engine: Engine) -> decisions.Book:
+def book(engine: Engine) -> decisions.DecisionLog:
     with engine.connect() as connection:
         return decisions.read(connection)
 
 
 def spoke(engine: Engine) -> list[str | None]:
     """Who spoke late on each due date."""
-    speakers = [book(engine).speaker(evening) for evening in SPEAKERS_AFTER.values()]
+    speakers = [book(engine).champion_at(evening) for evening in SPEAKERS_AFTER.values()]
     return [speaker.version if speaker else None for speaker in speakers]
 
 
 def speaks(engine: Engine) -> str | None:
     """Who speaks now."""
-    speaker = book(engine).speaker(dt.datetime.now(dt.UTC).replace(tzinfo=None))
+    speaker = book(engine).champion_at(dt.datetime.now(dt.UTC).replace(tzinfo=None))
     return speaker.version if speaker else None
 
 
@@ -54,10 +54,10 @@ def kinds(engine: Engine) -> list[str]:
 
 def test_a_version_speaks_from_its_due_dates_first_open_until_the_next_one_is_promoted(migrated: Engine) -> None:
     admit(good(), good())
-    assert book(migrated).speaker(first_open(DUE[0]) - dt.timedelta(microseconds=1)) is None
-    assert book(migrated).speaker(first_open(DUE[0])).version == NAMES[0]
-    assert book(migrated).speaker(first_open(DUE[1]) - dt.timedelta(microseconds=1)).version == NAMES[0]
-    assert book(migrated).speaker(first_open(DUE[1])).version == NAMES[1]
+    assert book(migrated).champion_at(first_open(DUE[0]) - dt.timedelta(microseconds=1)) is None
+    assert book(migrated).champion_at(first_open(DUE[0])).version == NAMES[0]
+    assert book(migrated).champion_at(first_open(DUE[1]) - dt.timedelta(microseconds=1)).version == NAMES[0]
+    assert book(migrated).champion_at(first_open(DUE[1])).version == NAMES[1]
     assert active(migrated) == [NAMES[1]]
 
 
@@ -90,15 +90,15 @@ def test_a_moment_says_why_nobody_speaks_and_which_version_is_the_newest(migrate
     admit(good(), blind(), due=DUE[1:])
     moments = {moment.date: moment for moment in registry.timeline(slice_of("US", DUE[0], DUE[3]))}
     early, first, spoken, silent = (moments[date] for date in (DUE[0], DUE[1], dt.date(2023, 10, 31), DUE[2]))
-    assert (early.speaker, early.silence, early.newest) == (None, None, None)
-    assert first.speaker == first.challenger == first.newest
+    assert (early.champion, early.abstention, early.newest) == (None, None, None)
+    assert first.champion == first.challenger == first.newest
     assert first.decision.kind == "promoted"
-    assert (spoken.speaker, spoken.challenger, spoken.silence) == (first.speaker, None, None)
-    assert silent.speaker is None
-    assert silent.silence == silent.decision
-    assert silent.silence.kind == "withdrawn"
+    assert (spoken.champion, spoken.challenger, spoken.abstention) == (first.champion, None, None)
+    assert silent.champion is None
+    assert silent.abstention == silent.decision
+    assert silent.abstention.kind == "withdrawn"
     assert silent.newest == silent.challenger
-    assert moments[DUE[3]].silence == silent.silence, "and so on until the next decision"
+    assert moments[DUE[3]].abstention == silent.abstention, "and so on until the next decision"
 
 
 def test_a_decision_keeps_both_sides_numbers_and_who_decided(migrated: Engine) -> None:
@@ -163,7 +163,7 @@ def test_a_version_can_be_forced_while_nobody_speaks(migrated: Engine) -> None:
 def test_a_rollback_goes_back_to_the_speaker_before_and_a_second_one_returns(migrated: Engine) -> None:
     admit(good("a"), good("b"), blind("c"))
     first = registry.roll_back("it lost money", "ann")
-    assert (first.kind, first.version.version, first.speaker.version) == ("rolled back", NAMES[1], NAMES[0])
+    assert (first.kind, first.version.version, first.champion.version) == ("rolled back", NAMES[1], NAMES[0])
     assert speaks(migrated) == NAMES[0]
     registry.roll_back("on second thoughts", "bob")
     assert speaks(migrated) == NAMES[1]
@@ -173,7 +173,7 @@ def test_a_rollback_goes_back_to_the_speaker_before_and_a_second_one_returns(mig
 def test_a_rollback_ends_a_silence(migrated: Engine) -> None:
     admit(good(), blind())
     decided = registry.roll_back("the record was too short", "ann")
-    assert (decided.version.version, decided.speaker.version) == (NAMES[1], NAMES[0])
+    assert (decided.version.version, decided.champion.version) == (NAMES[1], NAMES[0])
     assert decided.numbers["versions"] == {"challenger": NAMES[0], "champion": None}
     assert active(migrated) == [NAMES[0]]
 
@@ -228,4 +228,4 @@ def test_of_many_decisions_at_once_one_version_is_active(migrated: Engine) -> No
     with ThreadPoolExecutor(8) as pool:
         decided = sum(pool.map(attempt, range(40)))
     assert kinds(migrated).count("forced") == decided > 5
-    assert active(migrated) == [book(migrated).decisions[-1].speaker.version] == [speaks(migrated)]
+    assert active(migrated) == [book(migrated).decisions[-1].champion.version] == [speaks(migrated)]

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from worlds.platform import FIRST, LAST, execute, midnight, outcomes_of, rows, slice_of
 
 from boursomatic_assets import database, registry
-from boursomatic_assets.assets.recommendations import spoken
+from boursomatic_assets.assets.recommendations import champion_sessions
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.learning.parameters import Parameters
 
@@ -65,22 +65,22 @@ def test_a_version_speaks_from_the_first_open_of_its_due_date(filled: Engine) ->
 def test_both_markets_name_the_same_challenger_and_speaker(filled: Engine) -> None:
     us, euronext = (registry.timeline(slice_of(market)) for market in MARKETS)
     assert [moment.challenger for moment in us] == [moment.challenger for moment in euronext]
-    assert [moment.speaker for moment in us] == [moment.speaker for moment in euronext]
-    assert [moment.silence for moment in us] == [moment.silence for moment in euronext]
+    assert [moment.champion for moment in us] == [moment.champion for moment in euronext]
+    assert [moment.abstention for moment in us] == [moment.abstention for moment in euronext]
     assert [moment.challenger.version for moment in us if moment.challenger] == DUE
 
 
 def test_what_is_trained_is_trained_once(filled: Engine) -> None:
     tables = ("model_versions", "model_decisions")
     before = [rows(filled, f"SELECT xmin::text, * FROM {table} ORDER BY id") for table in tables]
-    assert registry.train_due(LAST, Parameters()) == []
+    assert registry.train_due_versions(LAST, Parameters()) == []
     assert [rows(filled, f"SELECT xmin::text, * FROM {table} ORDER BY id") for table in tables] == before
 
 
 def test_a_partition_trains_what_was_due_before_it(filled: Engine) -> None:
     whole = versions(filled)
     execute(filled, *FORGET)
-    trained = registry.train_due(dt.date(2023, 11, 15), Parameters())
+    trained = registry.train_due_versions(dt.date(2023, 11, 15), Parameters())
     assert [version.version for version in trained] == names(filled) == DUE[:4]
     for now, then in zip(versions(filled), whole, strict=False):
         assert {**now, "is_active": None} == {**then, "is_active": None}
@@ -91,7 +91,7 @@ def test_any_order_gives_the_same_versions(filled: Engine) -> None:
     for order in ([LAST, dt.date(2023, 10, 2)], [dt.date(2023, 8, 1), dt.date(2023, 12, 31), LAST]):
         execute(filled, *FORGET)
         for last in order:
-            registry.train_due(last, Parameters())
+            registry.train_due_versions(last, Parameters())
         assert versions(filled) == whole
 
 
@@ -99,7 +99,7 @@ def test_two_at_once_give_the_same_versions(filled: Engine) -> None:
     whole = versions(filled)
     execute(filled, *FORGET)
     with ThreadPoolExecutor() as pool:
-        trained = list(pool.map(lambda _: registry.train_due(LAST, Parameters()), range(2)))
+        trained = list(pool.map(lambda _: registry.train_due_versions(LAST, Parameters()), range(2)))
     assert versions(filled) == whole
     assert sorted(version.version for part in trained for version in part) == DUE, (
         "each was trained by one of them"
@@ -110,7 +110,7 @@ def test_a_server_that_ends_idle_transactions_does_not_end_training(filled: Engi
     execute(filled, *FORGET)
     admin.execute(f"ALTER DATABASE \"{filled.url.database}\" SET idle_in_transaction_session_timeout = '100ms'")
     database.disconnect()
-    trained = registry.train_due(dt.date(2023, 8, 1), Parameters())
+    trained = registry.train_due_versions(dt.date(2023, 8, 1), Parameters())
     assert [version.version for version in trained] == names(filled) == DUE[:1]
 
 
@@ -122,7 +122,7 @@ def test_every_version_is_decided_about_by_the_gate_on_its_due_date(filled: Engi
 
 def test_a_challenger_below_the_limits_of_the_parameters_does_not_speak(filled: Engine) -> None:
     execute(filled, *FORGET)
-    registry.train_due(dt.date(2023, 10, 2), Parameters(gate_tolerance=-1))
+    registry.train_due_versions(dt.date(2023, 10, 2), Parameters(gate_tolerance=-1))
     assert [(row["kind"], row["speaker"], row["is_active"]) for row in versions(filled)] == [
         ("refused", None, False)
     ] * 3
@@ -130,23 +130,23 @@ def test_a_challenger_below_the_limits_of_the_parameters_does_not_speak(filled: 
 
 def test_where_nobody_speaks_the_newest_version_is_asked_and_may_only_hold(filled: Engine) -> None:
     moments = {moment.date: moment for moment in registry.timeline(slice_of("US"))}
-    asked = {date: one for one in spoken(slice_of("US")) for date in one.sessions}
+    asked = {date: one for one in champion_sessions(slice_of("US")) for date in one.sessions}
     assert asked.keys() == {d for d, moment in moments.items() if moment.newest and MARKETS["US"].is_session(d)}
     for date, one in asked.items():
         moment = moments[date]
-        assert one.version == (moment.speaker or moment.newest)
-        assert (one.silence is None) == (moment.speaker is not None)
-    assert {one.version.version for one in asked.values() if one.silence} == {*DUE[:3], "v2023.12.01"}
+        assert one.version == (moment.champion or moment.newest)
+        assert (one.abstention is None) == (moment.champion is not None)
+    assert {one.version.version for one in asked.values() if one.abstention} == {*DUE[:3], "v2023.12.01"}
 
 
 def test_before_there_is_enough_history_nothing_is_trained(filled: Engine) -> None:
     execute(filled, *FORGET)
-    assert registry.train_due(dt.date(2023, 7, 31), Parameters()) == []
-    assert registry.timeline(slice_of("US", FIRST, dt.date(2023, 7, 31)))[-1].speaker is None
+    assert registry.train_due_versions(dt.date(2023, 7, 31), Parameters()) == []
+    assert registry.timeline(slice_of("US", FIRST, dt.date(2023, 7, 31)))[-1].champion is None
 
 
 def test_without_features_nothing_is_due(migrated: Engine) -> None:
-    assert registry.train_due(LAST, Parameters()) == []
+    assert registry.train_due_versions(LAST, Parameters()) == []
 
 
 def test_a_version_learns_from_nothing_at_or_after_its_due_date(filled: Engine) -> None:
@@ -158,7 +158,7 @@ def test_a_version_learns_from_nothing_at_or_after_its_due_date(filled: Engine) 
         "UPDATE price_bars SET o = 1, h = 1000, l = 1, c = 500 WHERE ts >= '2023-11-01'",
         "UPDATE features SET ret_1d = 9, vol_20d = 9 WHERE ts >= '2023-11-01'",
     )
-    registry.train_due(dt.date(2023, 11, 1), Parameters())
+    registry.train_due_versions(dt.date(2023, 11, 1), Parameters())
     now = versions(filled)
     assert [row["model_path"] for row in now] == [row["model_path"] for row in whole[:4]]
     assert [row["metrics_json"] for row in now] == [row["metrics_json"] for row in whole[:4]]

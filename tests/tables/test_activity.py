@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from worlds.frames import bars, list_instruments, rows_of, slice_of
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
-from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.activity import SILENT
 from boursomatic_assets.tables.reading import GRAINS
@@ -30,8 +30,8 @@ def deliver(engine: Engine, symbols: str, *dates: str) -> None:
     """Write bars session by session, as a schedule does."""
     for date in dates:
         with engine.connect() as connection:
-            begun = staleness.clock(connection)
-        written = Written("price_bars", GRAINS["price_bars"], slice_of("US", date), "run", begun)
+            begun = staleness.database_time(connection)
+        written = ChunkWrite("price_bars", GRAINS["price_bars"], slice_of("US", date), "run", begun)
         _write(written, bars(symbols, date))
 
 

@@ -13,7 +13,7 @@ from worlds.frames import delivered, instruments, list_instruments, rows_of, sli
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.bars import accounted_for
-from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.tables import delivery_log
 from boursomatic_assets.tables.reading import GRAINS
@@ -106,7 +106,7 @@ def test_whatever_comes_the_tables_hold_no_more_and_no_less_and_nothing_bad(
             connection.exec_driver_sql(f"DELETE FROM {table}")
     list_instruments(migrated)
     delivery = judge(raw, THURSDAY_OFF, instruments(), "toy")
-    _write(Written("price_bars", GRAINS["price_bars"], THURSDAY_OFF, "run", dt.datetime(2025, 1, 11)), delivery)
+    _write(ChunkWrite("price_bars", GRAINS["price_bars"], THURSDAY_OFF, "run", dt.datetime(2025, 1, 11)), delivery)
     (held,) = rows_of(
         migrated,
         "SELECT (SELECT count(*) FROM price_bars), (SELECT count(*) FROM rejected_bars),"

@@ -10,7 +10,7 @@ from worlds.frames import delivered, instruments, list_instruments, rows_of, sli
 
 from boursomatic_assets import database
 from boursomatic_assets.checks.bars import accounted_for
-from boursomatic_assets.orchestration.io_manager import Written, _write
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables import staleness
@@ -32,13 +32,13 @@ def deliver(engine: Engine, *raw: pl.DataFrame, run: str = "first") -> dt.dateti
     delivery = judge(pl.concat(raw), BOTH, instruments(), "toy")
     write(engine, delivery, run)
     with engine.connect() as connection:
-        return staleness.clock(connection)
+        return staleness.database_time(connection)
 
 
 def write(engine: Engine, rows: Delivery | pl.DataFrame, run: str) -> Merge:
     with engine.connect() as connection:
-        begun = staleness.clock(connection)
-    return _write(Written("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)[0]
+        begun = staleness.database_time(connection)
+    return _write(ChunkWrite("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)[0]
 
 
 def closes(known_at: dt.datetime | None = None) -> list[tuple[Any, ...]]:

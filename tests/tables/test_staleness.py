@@ -35,7 +35,7 @@ WHOLE = part_of(0, len(SESSIONS) - 1)
 def compute(connection: Connection, asset: str, part: Slice, touched: list[dt.date] | None = None) -> None:
     """Say that a slice was computed, and that these dates changed, or all of them."""
     dates = pl.Series(part.sessions if touched is None else touched, dtype=pl.Date).cast(pl.Datetime("us"))
-    staleness.record(connection, asset, part, staleness.clock(connection), dates)
+    staleness.record(connection, asset, part, staleness.database_time(connection), dates)
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def stale(connection: Connection, asset: str) -> list[dt.date]:
 
 
 def test_nothing_is_stale_that_was_computed_in_order(loaded: Connection) -> None:
-    assert staleness.stale(loaded) == []
+    assert staleness.find_stale(loaded) == []
 
 
 def test_a_corrected_bar_makes_every_session_stale_that_looks_back_on_it(loaded: Connection) -> None:
     compute(loaded, "price_bars", part_of(100, 100))
     assert stale(loaded, "features") == SESSIONS[100 : 101 + LOOKBACK]
     assert stale(loaded, "recommendations") == [SESSIONS[100]]
-    assert [str(one) for one in staleness.stale(loaded)] == [
+    assert [str(one) for one in staleness.find_stale(loaded)] == [
         f"features US {SESSIONS[100]} .. {SESSIONS[100 + LOOKBACK]} (314 sessions)",
         f"recommendations US {SESSIONS[100]} .. {SESSIONS[100]} (1 sessions)",
         f"track_record US {SESSIONS[100]} .. {SESSIONS[100 + LONGEST_HORIZON]} (61 sessions)",
@@ -84,7 +84,7 @@ def test_what_is_computed_again_for_nothing_is_not_written(loaded: Connection) -
 def test_the_other_market_is_not_concerned(loaded: Connection) -> None:
     (paris,) = slices_of(MARKETS["EURONEXT"], [SESSIONS[100]])
     compute(loaded, "price_bars", paris)
-    assert staleness.stale(loaded) == []
+    assert staleness.find_stale(loaded) == []
 
 
 def test_advice_is_stale_from_the_session_on_whose_speaker_was_decided_later(loaded: Connection) -> None:
@@ -161,9 +161,9 @@ def test_a_computation_beside_a_writer_of_its_inputs_began_when_that_one_did(
     """What the writer commits is timed before it can be seen, so it must count as later."""
     with migrated.connect() as writer, migrated.connect() as reader:
         advisory_lock(writer, written)
-        changed = staleness.clock(writer)
-        assert (staleness.begin(reader, "features", WHOLE) < changed) is waits
-        assert staleness.begin(reader, "price_bars", WHOLE) > changed, "which is computed from nothing here"
+        changed = staleness.database_time(writer)
+        assert (staleness.start_time(reader, "features", WHOLE) < changed) is waits
+        assert staleness.start_time(reader, "price_bars", WHOLE) > changed, "which is computed from nothing here"
 
 
 HORIZONS = {profile.horizon for profile in PROFILES}
@@ -177,7 +177,9 @@ def superseded(engine: Engine, session: dt.date) -> list[dt.date]:
             " WHERE asset = 'recommendations' AND market = 'US' AND session = :session"
         )
         connection.execute(text(changed), {"session": session})
-        return next((list(one.sessions) for one in staleness.stale(connection) if one.asset == "track_record"), [])
+        return next(
+            (list(one.sessions) for one in staleness.find_stale(connection) if one.asset == "track_record"), []
+        )
 
 
 def test_superseded_advice_makes_those_sessions_stale_on_which_it_is_due(filled: Engine) -> None:

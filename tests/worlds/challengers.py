@@ -52,5 +52,6 @@ def blind(recipe: str = "a") -> Trained:
 def admit(*challengers: Trained, due: list[dt.date] = DUE) -> list[Version]:
     """Let the gate decide about challengers, on one due date after the other."""
     return [
-        registry.admit(date, challenger, Parameters()) for date, challenger in zip(due, challengers, strict=False)
+        registry.admit_challenger(date, challenger, Parameters())
+        for date, challenger in zip(due, challengers, strict=False)
     ]

@@ -86,7 +86,7 @@ def fill(folder: Path, instance: dg.DagsterInstance) -> None:
     """Take the whole universe through all assets, and keep a copy of its model files beside its bars."""
     deliver(folder)
     bring_up_to_date(instance=instance)
-    shutil.copytree(registry.store().folder, models_of(folder))
+    shutil.copytree(registry.model_store().folder, models_of(folder))
 
 
 def models_of(folder: Path) -> Path:
@@ -102,7 +102,7 @@ def bring_up_to_date(
     instance: dg.DagsterInstance | None = None,
     *,
     strict: bool = True,
-) -> list[launching.Outcome]:
+) -> list[launching.RunResult]:
     """Carry out the runs over a range; all of them must succeed, and pass all checks if `strict`."""
     outcomes = outcomes_of(start, end, assets, markets, instance)
     problems = [problem for outcome in outcomes for problem in outcome.problems]
@@ -117,9 +117,9 @@ def outcomes_of(
     assets: tuple[str, ...] = launching.ASSETS,
     markets: tuple[str, ...] = tuple(MARKETS),
     instance: dg.DagsterInstance | None = None,
-) -> list[launching.Outcome]:
+) -> list[launching.RunResult]:
     """Carry out the runs over a range, however they end."""
-    planned = launching.plan(assets, list(markets), partition_dates(start, end))
+    planned = launching.plan_backfill(assets, list(markets), partition_dates(start, end))
     if instance:
         return [launching.execute(run, instance) for run in planned]
     with dg.DagsterInstance.ephemeral() as ephemeral:

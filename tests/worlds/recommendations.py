@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import COLUMNS, PROFILES, advise
+from boursomatic_assets.advice.signals import COLUMNS, PROFILES, recommend
 
 Chance = tuple[float, float, float]
 
@@ -100,4 +100,4 @@ def advice(
     """The advice of the three profiles on instruments of one session: three rows for each."""
     rows = len(chances)
     said, seen = predictions(chances, shares), features(rows, **values)
-    return advise(said, seen, closes(rows, close), "v1", silence, language)
+    return recommend(said, seen, closes(rows, close), "v1", silence, language)

@@ -15,10 +15,10 @@ import polars.selectors as cs
 from boursomatic_assets import database
 from boursomatic_assets.cli.views.views import as_text_table
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.search import Found, searched
+from boursomatic_assets.learning.search import SearchResult, search_space
 from boursomatic_assets.registry import decisions
-from boursomatic_assets.registry.decisions import Book, Decided
-from boursomatic_assets.tables.staleness import clock
+from boursomatic_assets.registry.decisions import Decision, DecisionLog
+from boursomatic_assets.tables.staleness import database_time
 
 BAR = 40
 """Characters of a share of 1 in a reliability curve."""
@@ -36,12 +36,12 @@ def versions() -> pl.DataFrame:
     book, now = _book()
     if not book.versions:
         raise ValueError("there is no model version yet: `boursomatic backfill` trains those that are due")
-    speaker = book.speaker(now)
+    speaker = book.champion_at(now)
     rows = [
         {
             "version": version.version,
             "as_of": version.as_of,
-            "decision": decided[-1].kind if (decided := book.about(version)) else None,
+            "decision": decided[-1].kind if (decided := book.decisions_about(version)) else None,
             "decided_by": decided[-1].decided_by if decided else None,
             "rank_ic": version.metrics.get("rank_ic"),
             "rank_ic_t": version.metrics.get("rank_ic_t"),
@@ -77,9 +77,9 @@ def one(name: str) -> str:
         ValueError: there is no such version.
     """
     book, _ = _book()
-    version = book.named(name)
+    version = book.version_named(name)
     lines = [f"{version.version}, due {version.as_of:%Y-%m-%d %H:%M} UTC, parameters {version.params_hash}"]
-    lines += [f"\n{decision(decided)}" for decided in book.about(version)]
+    lines += [f"\n{decision(decided)}" for decided in book.decisions_about(version)]
     curve = version.metrics.get("reliability")
     lines += [
         "\nmetrics",
@@ -95,20 +95,20 @@ def one_as_json(name: str) -> str:
         ValueError: there is no such version.
     """
     book, _ = _book()
-    version = book.named(name)
+    version = book.version_named(name)
     told = {
         "version": version.version,
         "as_of": version.as_of.isoformat(),
         "params_hash": version.params_hash,
         "metrics": version.metrics,
-        "decisions": [_as_dict(decided) for decided in book.about(version)],
+        "decisions": [_as_dict(decided) for decided in book.decisions_about(version)],
     }
     return json.dumps(told, indent=2)
 
 
-def decision(decided: Decided) -> str:
+def decision(decided: Decision) -> str:
     """A decision in words, with the numbers that were compared."""
-    speaks = f"{decided.speaker.version} speaks" if decided.speaker else "no version speaks"
+    speaks = f"{decided.champion.version} speaks" if decided.champion else "no version speaks"
     lines = [
         f"{decided.kind} by {decided.decided_by}: from {decided.effective_at:%Y-%m-%d %H:%M:%S} UTC on {speaks}",
         f"  {decided.reason}",
@@ -119,19 +119,19 @@ def decision(decided: Decided) -> str:
 def live(at: dt.datetime | None = None) -> str:
     """Which version speaks at a moment, now by default, or why none does."""
     book, now = _book()
-    decided, moment = book.in_force(at or now), f"{at or now:%Y-%m-%d %H:%M:%S} UTC"
+    decided, moment = book.decision_at(at or now), f"{at or now:%Y-%m-%d %H:%M:%S} UTC"
     if decided is None:
         return f"no version spoke at {moment}: there was none yet"
-    if decided.speaker is None:
+    if decided.champion is None:
         return f"no version spoke at {moment}, and HOLD was published\n{_word(decided)}"
-    return f"{decided.speaker.version} spoke at {moment}\n{_word(decided)}"
+    return f"{decided.champion.version} spoke at {moment}\n{_word(decided)}"
 
 
 def live_as_json(at: dt.datetime | None = None) -> str:
     """The same as a JSON object: at, version (null: none) and the decision in force (null: none yet)."""
     book, now = _book()
-    decided = book.in_force(at or now)
-    speaker = decided.speaker if decided else None
+    decided = book.decision_at(at or now)
+    speaker = decided.champion if decided else None
     told = {
         "at": (at or now).isoformat(),
         "version": speaker.version if speaker else None,
@@ -150,9 +150,9 @@ def reliability(curve: list[list[float]]) -> list[str]:
     return [f"  {'confidence':>10}  {'right':>6}  {'rows':>9}", *bins]
 
 
-def search(found: Found, present: Parameters) -> str:
+def search(found: SearchResult, present: Parameters) -> str:
     """The trials of a search, the present and the found parameters, and what to write into the code for these."""
-    old, new = searched(present), searched(found.parameters)
+    old, new = search_space(present), search_space(found.parameters)
     lines = [f"    {name}: {type(new[name]).__name__} = {new[name]}" for name in new if new[name] != old[name]]
     told = (
         "to use what was found, write into boursomatic_assets/learning/parameters.py:"
@@ -164,23 +164,23 @@ def search(found: Found, present: Parameters) -> str:
     return "\n".join([*tables, told, *lines])
 
 
-def _book() -> tuple[Book, dt.datetime]:
+def _book() -> tuple[DecisionLog, dt.datetime]:
     """All versions and decisions, and what time it is for the database."""
     with database.engine().connect() as connection:
-        return decisions.read(connection), clock(connection)
+        return decisions.read(connection), database_time(connection)
 
 
-def _word(decided: Decided) -> str:
+def _word(decided: Decision) -> str:
     """What the decision in force was, in a line or two."""
     of = f"about {decided.version.version} by {decided.decided_by}, from {decided.effective_at:%Y-%m-%d %H:%M:%S}"
     return f"  {decided.kind}: decision {of} UTC on\n  {decided.reason}"
 
 
-def _as_dict(decided: Decided) -> dict[str, Any]:
+def _as_dict(decided: Decision) -> dict[str, Any]:
     return {
         "version": decided.version.version,
         "kind": decided.kind,
-        "speaker": decided.speaker.version if decided.speaker else None,
+        "speaker": decided.champion.version if decided.champion else None,
         "effective_at": decided.effective_at.isoformat(),
         "reason": decided.reason,
         "numbers": decided.numbers,

@@ -195,12 +195,12 @@ def status() -> str:
         lines.append(f"{'model:':<18}{_speaking(connection)}")
         reasons = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
         lines += [f"{'rejected:':<18}{market} {n:,} x {why}" for market, why, n in connection.execute(reasons)]
-        files = rejected_rows.named(connection, "reason = :why", {"why": FILE_UNKNOWN})
+        files = rejected_rows.describe(connection, "reason = :why", {"why": FILE_UNKNOWN})
         lines += [f"{'rejected file:':<18}{name}" for name in files]
         provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
         lines += [f"{'provisional:':<18}{market} {session}" for market, session in connection.execute(provisional)]
         stale = [
-            *map(str, staleness.stale(connection)),
+            *map(str, staleness.find_stale(connection)),
             *map("version {}".format, staleness.stale_versions(connection)),
         ]
         lines += [f"{'stale:':<18}{one}" for one in stale]
@@ -242,7 +242,9 @@ def _newest_session(connection: Connection, market: Market, interval: str) -> dt
 
 def _speaking(connection: Connection) -> str:
     """The version that speaks now, or why none does."""
-    decision = decisions.read(connection).in_force(staleness.clock(connection))
+    decision = decisions.read(connection).decision_at(staleness.database_time(connection))
     if decision is None:
         return "none is promoted yet"
-    return decision.speaker.version if decision.speaker else f"none. {decision.version.version}: {decision.reason}"
+    return (
+        decision.champion.version if decision.champion else f"none. {decision.version.version}: {decision.reason}"
+    )

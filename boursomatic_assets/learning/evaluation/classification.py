@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.learning.evaluation.ranking import added
-from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.evaluation.ranking import sum_by
+from boursomatic_assets.learning.labels import CLASSES
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[Any]
@@ -36,21 +36,21 @@ def tally(session: Ints, actual: Ints, chance: Floats, size: int) -> pl.DataFram
         pairs (counts of happened x chosen label), log_loss and brier (sums over the rows), and by bin of the
         confidence: bin_rows, bin_right (how often the chosen label happened) and bin_confidence (its sum).
     """
-    labels, rows = len(LABELS), np.arange(len(actual))
+    labels, rows = len(CLASSES), np.arange(len(actual))
     chosen = chance.argmax(axis=1)
     confidence = chance[rows, chosen]
     bins = np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
     missed = [(chance[:, k] - (actual == k)) ** 2 for k in range(labels)]
 
     def summed(place: Ints, width: int, amounts: Floats) -> Floats:
-        return added(session * width + place, amounts, size * width).reshape(size, width)
+        return sum_by(session * width + place, amounts, size * width).reshape(size, width)
 
     one = np.ones(len(actual))
     return pl.DataFrame(
         {
             "pairs": summed(actual.astype(np.intp) * labels + chosen, labels**2, one),
-            "log_loss": added(session, surprise(chance[rows, actual]), size),
-            "brier": added(session, missed[0] + missed[1] + missed[2], size),
+            "log_loss": sum_by(session, surprise(chance[rows, actual]), size),
+            "brier": sum_by(session, missed[0] + missed[1] + missed[2], size),
             "bin_rows": summed(bins, BINS, one),
             "bin_right": summed(bins, BINS, (chosen == actual) * one),
             "bin_confidence": summed(bins, BINS, confidence),
@@ -67,7 +67,7 @@ def no_skill(counts: Ints, known: Ints) -> pl.DataFrame:
         counts: How often each label happened in the rows that are judged: sessions x labels.
         known: How often each label had happened in all rows known before that session: sessions x labels.
     """
-    share = (known + 1) / (known.sum(axis=1, keepdims=True) + len(LABELS))
+    share = (known + 1) / (known.sum(axis=1, keepdims=True) + len(CLASSES))
     rows = counts.sum(axis=1)
     # A row of label k misses by 1 - 2 x its share + the sum of the squares of all shares.
     brier = rows * (1 + (share**2).sum(axis=1)) - 2 * (counts * share).sum(axis=1)
@@ -88,7 +88,7 @@ def outcome_metrics(sessions: pl.DataFrame) -> dict[str, Any]:
     Args:
         sessions: The columns of `tally` and `no_skill`, and rows, the number of all rows.
     """
-    pairs = total(sessions, "pairs").reshape(len(LABELS), len(LABELS))
+    pairs = total(sessions, "pairs").reshape(len(CLASSES), len(CLASSES))
     rows = int(sessions["rows"].sum())
     return {
         **classification(pairs),
@@ -130,17 +130,17 @@ def classification(pairs: Ints) -> dict[str, Any]:
     return {
         "accuracy": int(right.sum()) / rows,
         **{name: float(values.mean()) for name, values in scores.items()},
-        "by_label": {x: {name: float(v[k]) for name, v in scores.items()} for k, x in enumerate(LABELS)},
-        "label_share": dict(zip(LABELS, (happened / rows).tolist(), strict=True)),
-        "predicted_share": dict(zip(LABELS, (chosen / rows).tolist(), strict=True)),
+        "by_label": {x: {name: float(v[k]) for name, v in scores.items()} for k, x in enumerate(CLASSES)},
+        "label_share": dict(zip(CLASSES, (happened / rows).tolist(), strict=True)),
+        "predicted_share": dict(zip(CLASSES, (chosen / rows).tolist(), strict=True)),
     }
 
 
 def always_hold(sessions: pl.DataFrame) -> dict[str, float | None]:
     """Return accuracy and f1 of always choosing HOLD, and the Brier score of the shares of the labels so far."""
-    happened = total(sessions, "pairs").reshape(len(LABELS), len(LABELS)).sum(axis=1)
-    hold = np.zeros((len(LABELS), len(LABELS)), np.intp)
-    hold[:, LABELS.index("HOLD")] = happened
+    happened = total(sessions, "pairs").reshape(len(CLASSES), len(CLASSES)).sum(axis=1)
+    hold = np.zeros((len(CLASSES), len(CLASSES)), np.intp)
+    hold[:, CLASSES.index("HOLD")] = happened
     metrics = classification(hold)
     return {**{x: metrics[x] for x in ("accuracy", "f1")}, "brier": mean_loss(sessions, "brier_no_skill")}
 

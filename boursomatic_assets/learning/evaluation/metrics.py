@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from boursomatic_assets.learning.evaluation import bootstrap, classification, portfolio, ranking
-from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.labels import CLASSES
 from boursomatic_assets.learning.parameters import Parameters
 
 Floats = npt.NDArray[np.float64]
@@ -154,7 +154,7 @@ def _in_order(record: pl.DataFrame) -> pl.DataFrame:
     numbers = pl.col(*CONTESTANTS, *CHANCES).cast(pl.Float64).fill_nan(None)
     return (
         record.with_columns(numbers, pl.col("market", "instrument_id").cast(pl.String))
-        .with_columns(pl.col("label").cast(pl.Enum(LABELS)))
+        .with_columns(pl.col("label").cast(pl.Enum(CLASSES)))
         .drop_nulls(["known_at", "forward_return"])
         .sort("ts", "market", "instrument_id")
         .with_columns(session=pl.struct("ts", "market").rle_id().cast(pl.Int64))
@@ -170,7 +170,7 @@ def _outcomes(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     )
     happened = _label_counts(labelled, keys.height)
     by_knowledge = keys["known_at"].arg_sort()
-    so_far = np.concatenate([np.zeros((1, len(LABELS)), np.int64), happened[by_knowledge].cumsum(axis=0)])
+    so_far = np.concatenate([np.zeros((1, len(CLASSES)), np.int64), happened[by_knowledge].cumsum(axis=0)])
     # Strictly earlier: what New York knows at the end of a day, Paris does not know at its close.
     known = keys["known_at"].gather(by_knowledge).search_sorted(keys["ts"], side="left").to_numpy()
     return pl.concat(
@@ -180,8 +180,8 @@ def _outcomes(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
 
 def _label_counts(rows: pl.DataFrame, size: int) -> npt.NDArray[np.int64]:
     """Return how often each label happened: sessions x labels."""
-    place = rows["session"].to_numpy() * len(LABELS) + class_numbers(rows)
-    return np.bincount(place, minlength=size * len(LABELS)).reshape(size, len(LABELS))
+    place = rows["session"].to_numpy() * len(CLASSES) + class_numbers(rows)
+    return np.bincount(place, minlength=size * len(CLASSES)).reshape(size, len(CLASSES))
 
 
 def _days(
@@ -205,7 +205,7 @@ def _by_date(sessions: pl.DataFrame, column: str) -> Floats:
     figure, ts = sessions[column].to_numpy(), sessions["ts"].to_numpy()
     present = ~np.isnan(figure)
     dates, place = np.unique(ts[present], return_inverse=True)
-    return ranking.added(place, figure[present], len(dates)) / np.bincount(place, minlength=len(dates))
+    return ranking.sum_by(place, figure[present], len(dates)) / np.bincount(place, minlength=len(dates))
 
 
 def _groups(sessions: pl.DataFrame, key: pl.Expr, figures: Callable[[pl.DataFrame], Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.learning.evaluation.ranking import SESSIONS_PER_YEAR, added
+from boursomatic_assets.learning.evaluation.ranking import SESSIONS_PER_YEAR, sum_by
 from boursomatic_assets.learning.labels import KEY
 
 Floats = npt.NDArray[np.float64]
@@ -104,7 +104,7 @@ def gains(openings: Openings, panel: Panel) -> Floats:
         still = (day <= openings.end) & (day < len(earned))
         day, instrument = day[still], openings.instrument[still]
         step = panel.close[day, instrument] - panel.close[day - 1, instrument]
-        earned += added(day, openings.units[still] * step, len(earned))
+        earned += sum_by(day, openings.units[still] * step, len(earned))
     return earned
 
 
@@ -115,8 +115,8 @@ def traded(openings: Openings, panel: Panel) -> Floats:
     instrument = np.concatenate([openings.instrument, openings.instrument[closed]])
     units = np.concatenate([openings.units, -openings.units[closed]])
     both, place = np.unique(day * len(panel.instruments) + instrument, return_inverse=True)
-    amount = np.abs(added(place, units * panel.close[day, instrument], len(both)))
-    return added(both // len(panel.instruments), amount, len(panel.sessions))
+    amount = np.abs(sum_by(place, units * panel.close[day, instrument], len(both)))
+    return sum_by(both // len(panel.instruments), amount, len(panel.sessions))
 
 
 def together(days: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
@@ -138,7 +138,7 @@ def together(days: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     opened = np.searchsorted(spans["first"].sort().to_numpy(), used["ts"].to_numpy(), side="right")
     dates, place = np.unique(used["ts"].to_numpy(), return_inverse=True)
     columns = [name for name in days.columns if name.startswith(("earned_", "traded_"))]
-    sums = {name: added(place, used[name].to_numpy() / opened, len(dates)) for name in columns}
+    sums = {name: sum_by(place, used[name].to_numpy() / opened, len(dates)) for name in columns}
     return pl.DataFrame({"ts": dates, **sums})
 
 

@@ -21,7 +21,7 @@ MINIMUM_RANKED = 10
 SESSIONS_PER_YEAR = 252
 
 
-def added(place: npt.NDArray[np.integer[Any]], amounts: Floats, size: int) -> Floats:
+def sum_by(place: npt.NDArray[np.integer[Any]], amounts: Floats, size: int) -> Floats:
     """Return the sum of the amounts of each place, added in their order: the last bit depends on it."""
     return np.bincount(place, amounts, size).astype(np.float64)  # whole numbers if there is nothing to add
 
@@ -97,8 +97,8 @@ def decile_spreads(picked: pl.DataFrame, size: int, cost: float) -> tuple[Floats
     """
     session, share = picked["session"].to_numpy(), picked["share"].to_numpy()
     earned = share * picked["forward_return"].to_numpy()
-    gross = added(session, picked["side"].to_numpy() * earned, size)
-    traded = added(session, 2 * share + earned, size)
+    gross = sum_by(session, picked["side"].to_numpy() * earned, size)
+    traded = sum_by(session, 2 * share + earned, size)
     gross[np.bincount(session, minlength=size) == 0] = np.nan
     return gross, gross - cost * traded
 

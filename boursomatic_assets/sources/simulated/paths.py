@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from boursomatic_assets.sources.simulated.draws import Floats, stream
 
-Ints = npt.NDArray[np.int32]
+Cents = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
 YEAR = 252
@@ -70,7 +70,7 @@ class Walk:
         restless: Floats = 0.009 + 0.007 * self._traits("traits", names)[2]
         return restless
 
-    def closes(self, names: list[str], sectors: list[str]) -> Ints:
+    def closes(self, names: list[str], sectors: list[str]) -> Cents:
         """Closing prices in cents, sessions x names, for shares as they were in the first session."""
         groups, sector = np.unique(sectors, return_inverse=True)
         market, shared = self._moves([self.market]), self._moves(groups.tolist())
@@ -125,7 +125,7 @@ class Walk:
         return stream(f"{self.seed} {self.market} {part} {name}")
 
 
-def shares(closes: Ints) -> Ints:
+def shares(closes: Cents) -> Cents:
     """What one share of the first session has become by each session, sessions x names."""
     highest = np.maximum.accumulate(closes, axis=0)
     before = np.concatenate([highest[:1], highest[:-1]])

@@ -21,7 +21,7 @@ from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS
 from boursomatic_assets.sources.simulated.candles import Candles, days, quarters
 from boursomatic_assets.sources.simulated.draws import Floats, Keys, Places, draws, keys
-from boursomatic_assets.sources.simulated.paths import Flags, Ints, Walk, shares
+from boursomatic_assets.sources.simulated.paths import Cents, Flags, Walk, shares
 
 OPENING = np.datetime64("2000-01-01")
 """No bar is older. Every path starts here, whatever range is asked for."""
@@ -116,9 +116,9 @@ class _World:
     keys: Keys
     sigma: Floats
     usual: Floats
-    closes: Ints
+    closes: Cents
     trading: Flags
-    shares: Ints | None
+    shares: Cents | None
 
     def candles(self, session: Places, place: Places, date: Places) -> Candles:
         """The daily bars at these rows and columns of the paths; `date` numbers a session in any calendar."""

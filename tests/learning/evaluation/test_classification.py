@@ -17,7 +17,7 @@ from boursomatic_assets.learning.evaluation.classification import (
     reliability,
     tally,
 )
-from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.labels import CLASSES
 
 ALL = [0, 1, 2]
 
@@ -54,7 +54,7 @@ def test_the_metrics_are_those_of_scikit_learn(seed: int, present: list[int]) ->
         macro = score(actual, chosen, labels=ALL, average="macro", zero_division=0)
         each = score(actual, chosen, labels=ALL, average=None, zero_division=0)
         assert metrics[name] == pytest.approx(macro)
-        assert [metrics["by_label"][label][name] for label in LABELS] == pytest.approx(each)
+        assert [metrics["by_label"][label][name] for label in CLASSES] == pytest.approx(each)
 
 
 def test_a_certain_and_wrong_model_has_a_finite_loss() -> None:

@@ -18,7 +18,7 @@ from boursomatic_assets.learning.evaluation.metrics import (
     Scoreboard,
     dates_per_horizon,
 )
-from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.labels import CLASSES
 
 HORIZON, STRIDE = 20, 5
 SESSIONS = np.busday_offset("2020-06-01", np.arange(200), roll="forward").astype("datetime64[us]")
@@ -43,13 +43,13 @@ def market(name: str, instruments: int, seed: int, skill: float = 0.0) -> tuple[
         "ts": np.tile(SESSIONS[start], instruments),
         "known_at": np.tile(SESSIONS[start + HORIZON], instruments),
         "forward_return": outcome.ravel(),
-        "label": np.array(LABELS)[np.digitize(outcome / 0.09, [-0.43, 0.43])].ravel(),
+        "label": np.array(CLASSES)[np.digitize(outcome / 0.09, [-0.43, 0.43])].ravel(),
         **{x: scores[k].ravel() for k, x in enumerate(CONTESTANTS)},
         **{x: chance[:, :, k].ravel() for k, x in enumerate(CHANCES)},
     }
     calibrated = pl.col("ts") >= NOT_YET_CALIBRATED
     record = pl.DataFrame({"market": name, **columns}).with_columns(
-        pl.col("label").cast(pl.Enum(LABELS)), *(pl.when(calibrated).then(x).alias(x) for x in CHANCES)
+        pl.col("label").cast(pl.Enum(CLASSES)), *(pl.when(calibrated).then(x).alias(x) for x in CHANCES)
     )
     shape = {"instrument_id": np.repeat(ids, len(SESSIONS)), "ts": np.tile(SESSIONS, instruments)}
     return record, pl.DataFrame({**shape, "c": close.ravel()})
@@ -169,7 +169,7 @@ def test_nothing_from_the_cutoff_on_changes_a_metric(
     later, numbers = pl.col("known_at") >= cutoff, ("forward_return", *CONTESTANTS, *CHANCES)
     altered = record.with_columns(
         *(pl.when(later).then(1 - 3 * pl.col(name)).otherwise(name).alias(name) for name in numbers),
-        label=pl.when(later).then(pl.lit("BUY", pl.Enum(LABELS))).otherwise("label"),
+        label=pl.when(later).then(pl.lit("BUY", pl.Enum(CLASSES))).otherwise("label"),
     )
     wild = closes.with_columns(c=pl.when(pl.col("ts") >= cutoff).then(pl.col("c") * 7).otherwise("c"))
     expected = board.metrics(cutoff)
