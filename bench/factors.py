@@ -31,10 +31,10 @@ import polars as pl
 from helpers.harness import Line, environment, interleaved, ratio, server, times
 from sqlalchemy import text
 
+from boursomatic_assets.arrays import Floats
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.features.indicators import Formula, table
-from boursomatic_assets.features.lookback_blocks import Floats
 from boursomatic_assets.features.panel import Panel
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources.simulated.source import Simulated

@@ -17,8 +17,9 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
+from boursomatic_assets.arrays import Floats
 from boursomatic_assets.features.indicators import FEATURES
-from boursomatic_assets.learning.prediction import Floats, matrix
+from boursomatic_assets.learning.prediction import matrix
 
 NAMES = [feature.__name__ for feature in FEATURES]
 AHEAD = 20

@@ -15,16 +15,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from boursomatic_assets.advice.profiles import Profile, probability
+from boursomatic_assets.arrays import Floats, Positions
 from boursomatic_assets.language.sentences import Sentences
 from boursomatic_assets.language.words import ITS_MARKET, OF_ITS_MARKET, RANK, number, share, told
 from boursomatic_assets.learning.labels import CLASSES
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 
 PLACES = {"up": (-1, 1), "up_next": (-2, 1), "down": (0, -1), "down_next": (1, -1)}
 """What a sentence may name: where it is among the features, from the one that takes most from a score to the one
@@ -143,7 +140,7 @@ def _named(rows: pl.DataFrame, language: str) -> pl.DataFrame:
     return pl.DataFrame({name: said.slice(i * rows.height, rows.height) for i, name in enumerate(PLACES)})
 
 
-def _chosen(shares: Floats) -> Ints:
+def _chosen(shares: Floats) -> Positions:
     """Return which feature is in which of PLACES, rows x places; -1 where none is."""
     order, rows = shares.argsort(axis=1, kind="stable"), np.arange(len(shares))
     chosen = np.full((len(shares), len(PLACES)), -1)

@@ -8,7 +8,7 @@ Kept elsewhere: which advice stands (`recommendations`), figures over all that w
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.calendars.markets import Sessions
+from boursomatic_assets.arrays import Times
 from boursomatic_assets.learning.labels import breaks
 from boursomatic_assets.learning.parameters import Parameters
 
@@ -31,7 +31,7 @@ BAR_COLUMNS = ("instrument_id", "ts", "h", "l", "c")
 """Columns of the daily bars that score it."""
 
 
-def select_due(advice: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+def select_due(advice: pl.DataFrame, sessions: Times) -> pl.DataFrame:
     """Return the advice that is ever due, with its own session and the one on which its horizon ends.
 
     Args:

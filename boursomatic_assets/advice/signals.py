@@ -24,16 +24,15 @@ from boursomatic_assets.advice.profiles import (
     stop_loss,
     take_profit,
 )
+from boursomatic_assets.arrays import KEY, SESSIONS_PER_YEAR
 from boursomatic_assets.language.sentences import sentences
 from boursomatic_assets.language.words import RANK
-from boursomatic_assets.learning.labels import CLASSES, KEY
+from boursomatic_assets.learning.labels import CLASSES
 
 __all__ = ["PROFILES", "Profile", "Snapshot", "parse_snapshot", "recommend"]
 
 COLUMNS = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
 """The columns of `features` that are numbers: each is in the evidence of an advice, seen by the model or not."""
-
-SESSIONS_PER_YEAR = 252
 
 
 @dataclass(frozen=True)

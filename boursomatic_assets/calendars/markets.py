@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import exchange_calendars
 import numpy as np
-import numpy.typing as npt
 
+from boursomatic_assets.arrays import Times
 from boursomatic_assets.settings import EPOCH as EPOCH
 
 YEARS_AHEAD = 5
@@ -23,8 +23,6 @@ YEARS_AHEAD = 5
 
 SETTLING = dt.timedelta(hours=1)
 """After the close, until when vendors still change a session's bars: auctions, late trades, their own delay."""
-
-Sessions = npt.NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Market:
     extended: tuple[dt.time, dt.time] | None = None
     """From when to when is traded before the open and after the close, on the exchange's clock."""
 
-    def sessions(self) -> Sessions:
+    def sessions(self) -> Times:
         """All sessions from EPOCH to at least YEARS_AHEAD years from now, as sorted datetime64[D]."""
         return _sessions(self.calendar)
 
@@ -93,9 +91,9 @@ def market_named(name: str) -> Market:
 
 
 @cache
-def all_sessions() -> Sessions:
+def all_sessions() -> Times:
     """Dates on which at least one market trades, sorted datetime64[D]."""
-    sessions: Sessions = np.unique(np.concatenate([market.sessions() for market in MARKETS.values()]))
+    sessions: Times = np.unique(np.concatenate([market.sessions() for market in MARKETS.values()]))
     sessions.setflags(write=False)
     return sessions
 
@@ -119,8 +117,8 @@ def _session_dates(name: str) -> frozenset[dt.date]:
 
 
 @cache
-def _sessions(name: str) -> Sessions:
-    sessions: Sessions = _calendar(name).sessions.values.astype("datetime64[D]")
+def _sessions(name: str) -> Times:
+    sessions: Times = _calendar(name).sessions.values.astype("datetime64[D]")
     sessions.setflags(write=False)
     return sessions
 

@@ -19,7 +19,7 @@ from boursomatic_assets.cli.options import DATE, MARKETS, SEED, one_line_errors
 if TYPE_CHECKING:
     import polars as pl
 
-    from boursomatic_assets.features.self_tests import Sessions
+    from boursomatic_assets.arrays import Times
 
 MOST = 50
 """Instruments that are read; which, the seed decides. A wrong formula is wrong for all of them."""
@@ -88,7 +88,7 @@ def _cell(off: float) -> str:
     return "null" if math.isinf(off) else f"{off:.1e}" if off else "0"
 
 
-def _stored(market: str, start: dt.date | None, end: dt.date | None, seed: int) -> tuple[pl.DataFrame, Sessions]:
+def _stored(market: str, start: dt.date | None, end: dt.date | None, seed: int) -> tuple[pl.DataFrame, Times]:
     """Stored daily bars of some instruments of a market, and all of its sessions."""
     import polars as pl
 

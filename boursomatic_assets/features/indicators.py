@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.arrays import MICROSECONDS_PER_DAY, Floats, Ints
 from boursomatic_assets.features.additional_features import pack
-from boursomatic_assets.features.lookback_blocks import BLOCK, LOOKBACK, WARM_UP, Floats, Ints, Runs
+from boursomatic_assets.features.lookback_blocks import BLOCK, LOOKBACK, WARM_UP, Runs
 from boursomatic_assets.features.market_context import context, mean_returns
 from boursomatic_assets.features.more_indicators import MORE_FEATURES
 from boursomatic_assets.features.panel import Formula, Panel
@@ -34,7 +35,6 @@ THREADS = 2
 COLUMNS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 """Where a panel's prices are in a frame of bars."""
 
-DAY = 86_400_000_000
 """Microseconds."""
 
 
@@ -194,10 +194,10 @@ def _ordinals(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> Ints:
     ordinal_of = np.full(day[-1] - before + 2, -1)
     ordinal_of[day - before] = np.arange(day.size)
     ts = bars["ts"].cast(pl.Datetime("us")).to_physical().to_numpy()
-    days = ts // DAY
+    days = ts // MICROSECONDS_PER_DAY
     ordinal: Ints = ordinal_of.take(days - before, mode="clip")
-    if ordinal.min(initial=0) < 0 or (days * DAY != ts).any():
-        strays = np.flatnonzero((ordinal < 0) | (days * DAY != ts))
+    if ordinal.min(initial=0) < 0 or (days * MICROSECONDS_PER_DAY != ts).any():
+        strays = np.flatnonzero((ordinal < 0) | (days * MICROSECONDS_PER_DAY != ts))
         bar = bars.row(int(strays[0]), named=True)
         raise ValueError(
             f"bar of instrument {bar['instrument_id']} at {bar['ts']} is on no session of its"

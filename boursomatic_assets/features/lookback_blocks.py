@@ -15,7 +15,8 @@ from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
+
+from boursomatic_assets.arrays import Floats, Ints
 
 BLOCK = 64
 """Sessions that share one anchor."""
@@ -29,8 +30,6 @@ LOOKBACK = WARM_UP + BLOCK - 1
 SEED = 14
 """Values in Wilder's mean, and in the plain mean that it starts from."""
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Numbers = TypeVar("Numbers", Floats, Ints)
 
 _BITS = BLOCK.bit_length() - 1  # a power of two: shifts are faster than divisions

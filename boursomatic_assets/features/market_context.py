@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.features.lookback_blocks import Floats, Ints
+from boursomatic_assets.arrays import Floats, Ints
 from boursomatic_assets.features.rolling_windows import folded, moments
 
 CONTEXT = ("market_ret_20d", "market_vol_20d", "market_breadth_120d", "session_of_month")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from boursomatic_assets.features.lookback_blocks import Floats
+from boursomatic_assets.arrays import Floats
 from boursomatic_assets.features.panel import Formula, Panel
 
 PER_MILLION = 1e6

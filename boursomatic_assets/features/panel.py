@@ -17,7 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
-from boursomatic_assets.features.lookback_blocks import Floats, Runs
+from boursomatic_assets.arrays import Floats
+from boursomatic_assets.features.lookback_blocks import Runs
 from boursomatic_assets.features.rolling_windows import cubes, folded, moments, products
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from boursomatic_assets.features.lookback_blocks import Floats
+from boursomatic_assets.arrays import Floats
 
 Parts = tuple[Floats, ...]
 Join = Callable[[Parts, Parts, int, int], Parts]

@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.arrays import Floats, Times
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.features.indicators import features
-from boursomatic_assets.features.lookback_blocks import LOOKBACK, Floats
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 
-Sessions = npt.NDArray[np.datetime64]
-Compute = Callable[[pl.DataFrame, Sessions], pl.DataFrame]
+Compute = Callable[[pl.DataFrame, Times], pl.DataFrame]
 """Bars and sessions of a market, as `indicators.features` takes them, to instrument_id, ts and numbers."""
 
 KEY = ["instrument_id", "ts"]
@@ -51,13 +50,13 @@ class Leak:
         )
 
 
-def numbers(bars: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+def numbers(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
     """All features of all bars, those in `additional_features` too, a column each."""
     return unpack(features(bars, sessions))
 
 
 def find_leaks(
-    bars: pl.DataFrame, sessions: Sessions, cuts: int, seed: int, compute: Compute = numbers
+    bars: pl.DataFrame, sessions: Times, cuts: int, seed: int, compute: Compute = numbers
 ) -> list[Leak]:
     """The features that look ahead: those of which a row differs, in any bit, without the bars after a cut.
 
@@ -78,7 +77,7 @@ def find_leaks(
 
 
 def startup(
-    bars: pl.DataFrame, sessions: Sessions, cuts: int, seed: int, compute: Compute = numbers
+    bars: pl.DataFrame, sessions: Times, cuts: int, seed: int, compute: Compute = numbers
 ) -> dict[str, list[float]]:
     """How far each feature is off when its history starts later.
 

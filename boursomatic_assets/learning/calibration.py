@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from boursomatic_assets.arrays import Floats, Ints
 from boursomatic_assets.learning.labels import CLASSES
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 STANDINGS, STATES = 50, 21
 """Cells by standing, and by state: -1 to 1 in steps of 0.1, what lies outside counted at the ends."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from boursomatic_assets.learning.labels import KEY, label_rows, sample_sessions
+from boursomatic_assets.arrays import KEY
+from boursomatic_assets.learning.labels import label_rows, sample_sessions
 from boursomatic_assets.learning.parameters import Parameters
 
 

@@ -11,15 +11,13 @@ from typing import cast
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.learning.calibration import Calibration, Ints, cells
+from boursomatic_assets.arrays import KEY, Floats, Ints
+from boursomatic_assets.learning.calibration import Calibration, cells
 from boursomatic_assets.learning.contributions import contributions
-from boursomatic_assets.learning.labels import CLASSES, KEY
+from boursomatic_assets.learning.labels import CLASSES
 from boursomatic_assets.learning.model import Model
-
-Floats = npt.NDArray[np.float64]
 
 
 def matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:

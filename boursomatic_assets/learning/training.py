@@ -15,7 +15,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.learning.calibration import Calibration, Ints, calibrate, cells
+from boursomatic_assets.arrays import Ints
+from boursomatic_assets.learning.calibration import Calibration, calibrate, cells
 from boursomatic_assets.learning.drift import Sorted
 from boursomatic_assets.learning.evaluation.metrics import Metrics, Scoreboard
 from boursomatic_assets.learning.history import History

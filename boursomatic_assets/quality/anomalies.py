@@ -14,7 +14,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.calendars.markets import Sessions
+from boursomatic_assets.arrays import Times
 from boursomatic_assets.quality.price_jumps import FEWEST_PEERS, REACH, WINDOW, beside_earlier, find_jumps
 
 KINDS = {
@@ -46,7 +46,7 @@ LOOKBACK = WINDOW + REACH
 """Sessions before its own that a finding may depend on."""
 
 
-def find_anomalies(bars: pl.DataFrame, sessions: Sessions, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
+def find_anomalies(bars: pl.DataFrame, sessions: Times, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
     """What is strange about the bars of one market with `ts` in [start, end).
 
     Args:
@@ -81,7 +81,7 @@ def count_by_kind(findings: pl.DataFrame) -> dict[str, int]:
     return {kind: found.get(kind, 0) for kind in KINDS}
 
 
-def outages(rows: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+def outages(rows: pl.DataFrame, sessions: Times) -> pl.DataFrame:
     """Every session, and whether it is out: fewer than OUTAGE of the usual number of instruments traded.
 
     Fillers are no trading, so a session of fillers is out, too. Below FEWEST_PEERS nothing is usual.

@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.calendars.markets import Sessions
+from boursomatic_assets.arrays import Times
 
 WINDOW = 60
 """Sessions before its own whose returns say what is usual for an instrument."""
@@ -45,7 +45,7 @@ SPLITS = sorted(float(ratio) for whole in _WHOLE for ratio in (whole, 1 / whole)
 """Price after a split as a multiple of the price before: two for one is 0.5; 100 are also cents for units."""
 
 
-def beside_earlier(bars: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+def beside_earlier(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
     """Each bar with its session's ordinal, and the bar of its instrument before it.
 
     Args:

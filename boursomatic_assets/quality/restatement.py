@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from boursomatic_assets.calendars.markets import Sessions
+from boursomatic_assets.arrays import Times
 from boursomatic_assets.quality.price_jumps import beside_earlier, find_jumps
 
 FEWEST_SESSIONS = 3
@@ -64,7 +64,7 @@ def find_restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame
     return stretches.filter(~pl.col("same")).drop("stretch", "same")
 
 
-def find_unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+def find_unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Times) -> pl.DataFrame:
     """Instruments whose new bars stand on another basis than what is stored: they begin with a split's jump.
 
     Whether the instrument was split, or its past adjusted, shows in the past when it is loaded again. A bar

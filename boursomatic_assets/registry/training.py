@@ -16,12 +16,13 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import database
+from boursomatic_assets.arrays import KEY
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.learning.gate import compare, decide
 from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.labels import KEY, sample_sessions
+from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.model_files import ModelStore
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger, challengers

@@ -17,6 +17,7 @@ import polars as pl
 from sqlalchemy import Connection, Table, text
 
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
+from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features.indicators import LOOKBACK
@@ -34,8 +35,6 @@ INPUTS = {
 """What an asset's session is computed from, and how many sessions of it before its own."""
 
 NEVER = np.datetime64(0, "us")
-
-Times = npt.NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 from test_cli import boursomatic, refusal
 from worlds.frames import IDS, list_instruments
 
+from boursomatic_assets.arrays import Floats
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.cli.main import main
 from boursomatic_assets.features import indicators
 from boursomatic_assets.features.indicators import FEATURES
-from boursomatic_assets.features.lookback_blocks import Floats
 from boursomatic_assets.features.panel import Panel
 from boursomatic_assets.orchestration.partitions import partition_dates
 from boursomatic_assets.sources.simulated.source import Simulated

@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.features.self_tests import Sessions, find_leaks, numbers
+from boursomatic_assets.features.self_tests import find_leaks, numbers
 from boursomatic_assets.learning.gate import decide
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
@@ -119,7 +120,7 @@ def test_a_feature_that_reads_one_later_bar_has_a_rank_ic_that_no_honest_one_has
 
 
 def test_a_feature_that_reads_one_later_bar_is_named_by_the_check_of_look_ahead() -> None:
-    def compute(given: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+    def compute(given: pl.DataFrame, sessions: Times) -> pl.DataFrame:
         marked = given.with_columns(market=pl.lit("US"))
         return knowing(numbers(given, sessions).with_columns(market=pl.lit("US")), marked).drop("market")
 

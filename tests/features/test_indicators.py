@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.markets import SESSIONS, a_market, between
 
+from boursomatic_assets.arrays import Floats
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.features import indicators
 from boursomatic_assets.features.indicators import BLOCK, FEATURES, LOOKBACK, WARM_UP, Formula, features, table
-from boursomatic_assets.features.lookback_blocks import Floats
 from boursomatic_assets.features.panel import Panel
 from boursomatic_assets.sources.simulated.source import Simulated
 

@@ -7,12 +7,13 @@ import polars as pl
 import pytest
 from worlds.markets import SESSIONS, a_market
 
+from boursomatic_assets.arrays import Floats, Times
 from boursomatic_assets.features import indicators
 from boursomatic_assets.features.additional_features import NAMES
 from boursomatic_assets.features.indicators import FEATURES, ret_1d, table, vol_20d
-from boursomatic_assets.features.lookback_blocks import LOOKBACK, Floats
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.features.panel import Formula, Panel
-from boursomatic_assets.features.self_tests import LENGTHS, Compute, Sessions, find_leaks, startup
+from boursomatic_assets.features.self_tests import LENGTHS, Compute, find_leaks, startup
 
 EVERYTHING = (*(feature.__name__ for feature in FEATURES), *NAMES)
 
@@ -35,7 +36,7 @@ def on_balance_volume(panel: Panel) -> Floats:
 def of(*formulas: Formula) -> Compute:
     """Computes these formulas instead of the platform's."""
 
-    def compute(bars: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+    def compute(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
         return table(bars, sessions, formulas)
 
     return compute
@@ -70,7 +71,7 @@ def test_a_formula_added_to_the_platform_is_tested_with_the_rest(monkeypatch: py
 def test_a_look_ahead_across_instruments_is_caught() -> None:
     """Ranked over all rows instead of within a session, a number tells of later ones."""
 
-    def ranked(bars: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+    def ranked(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
         found = table(bars, sessions, [ret_1d])
         return found.with_columns(ret_1d_rank=pl.col("ret_1d").rank() / pl.col("ret_1d").count())
 

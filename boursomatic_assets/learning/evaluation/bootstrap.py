@@ -8,11 +8,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from boursomatic_assets.learning.evaluation.ranking import SESSIONS_PER_YEAR
-
-Floats = npt.NDArray[np.float64]
+from boursomatic_assets.arrays import SESSIONS_PER_YEAR, Floats
 
 RESAMPLES = 1000
 SEED = 20

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.arrays import Floats
 from boursomatic_assets.learning.evaluation.ranking import sum_by
 from boursomatic_assets.learning.labels import CLASSES
 
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[Any]
 """Whole numbers of any width."""
 

@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.arrays import Floats
 from boursomatic_assets.learning.evaluation import bootstrap, classification, portfolio, ranking
 from boursomatic_assets.learning.labels import CLASSES
 from boursomatic_assets.learning.parameters import Parameters
-
-Floats = npt.NDArray[np.float64]
 
 Classes = npt.NDArray[np.uint8]
 """Positions in LABELS, one for each row."""

@@ -18,11 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.learning.evaluation.ranking import SESSIONS_PER_YEAR, sum_by
-from boursomatic_assets.learning.labels import KEY
-
-Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.intp]
+from boursomatic_assets.arrays import KEY, SESSIONS_PER_YEAR, Floats, Positions
+from boursomatic_assets.learning.evaluation.ranking import sum_by
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,9 @@ class Panel:
 class Openings:
     """Picks as places in a panel: bought (or sold short, if units are negative) at `start`, closed at `end`."""
 
-    start: Places
-    end: Places
-    instrument: Places
+    start: Positions
+    end: Positions
+    instrument: Positions
     units: Floats
 
     @classmethod

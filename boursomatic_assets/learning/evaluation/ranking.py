@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Floats = npt.NDArray[np.float64]
+from boursomatic_assets.arrays import SESSIONS_PER_YEAR, Floats
 
 MINIMUM_RANKED = 10
 """A session with fewer rows has no rank correlation."""
-
-SESSIONS_PER_YEAR = 252
 
 
 def sum_by(place: npt.NDArray[np.integer[Any]], amounts: Floats, size: int) -> Floats:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from boursomatic_assets.sources.simulated.draws import Floats
+from boursomatic_assets.arrays import Floats
 
 Drawn = tuple[Floats, Floats, Floats, Floats]
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from boursomatic_assets.arrays import Floats, Ints
+
 Keys = npt.NDArray[np.uint64]
-Places = npt.NDArray[np.int64]
 
 
 def stream(name: str) -> np.random.Generator:
@@ -27,10 +27,10 @@ def keys(names: Iterable[str]) -> Keys:
     return np.array([int.from_bytes(digest) for digest in digests], np.uint64)
 
 
-def draws(key: Keys, place: Places) -> tuple[Floats, Floats, Floats, Floats]:
+def draws(key: Keys, place: Ints) -> tuple[Floats, Floats, Floats, Floats]:
     """Four uniform numbers in [0, 1) for each key and place, which broadcast: an output of SplitMix64, quartered.
 
-    Places are whole numbers, and numbers of neighbours have nothing in common (Steele, Lea and Flood 2014). Each
+    Ints are whole numbers, and numbers of neighbours have nothing in common (Steele, Lea and Flood 2014). Each
     has 16 bits, which is plenty for a price in cents.
     """
     bits = key + place.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)

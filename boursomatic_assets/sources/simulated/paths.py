@@ -15,12 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from boursomatic_assets.sources.simulated.draws import Floats, stream
+from boursomatic_assets.arrays import SESSIONS_PER_YEAR, Floats, Masks
+from boursomatic_assets.sources.simulated.draws import stream
 
 Cents = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
 
-YEAR = 252
 """Sessions."""
 
 OVERSHOOT = 0.02
@@ -29,7 +28,7 @@ OVERSHOOT = 0.02
 KEPT = 0.9
 """Share of an overshoot that is left one session later; half of it after 6.6 sessions."""
 
-JUMPS = 2 / YEAR
+JUMPS = 2 / SESSIONS_PER_YEAR
 """Chance of a jump in a session, as after a company's news: up to JUMP up or down, in log price."""
 JUMP = 0.15
 
@@ -38,12 +37,12 @@ SPLIT_ABOVE = 200_00
 
 LATE = 1 / 4
 """Share of instruments whose bars begin late, at any time in LATEST sessions."""
-LATEST = 25 * YEAR
+LATEST = 25 * SESSIONS_PER_YEAR
 
-LIFE = 200 * YEAR
+LIFE = 200 * SESSIONS_PER_YEAR
 """Mean sessions until an instrument is delisted: five of a thousand in a year."""
 
-HALTS = 1 / (20 * YEAR)
+HALTS = 1 / (20 * SESSIONS_PER_YEAR)
 """Chance that an instrument is halted before a session, for 1 to HALTED sessions without a bar."""
 HALTED = 5
 
@@ -85,7 +84,7 @@ class Walk:
             found[:, part] = np.clip(np.rint(100 * np.exp(value)), 1, 2e9)
         return found
 
-    def trading(self, names: list[str]) -> Flags:
+    def trading(self, names: list[str]) -> Masks:
         """In which sessions each name has a bar, sessions x names."""
         if not self.events:
             return np.ones((self.sessions, len(names)), bool)
@@ -93,7 +92,7 @@ class Walk:
         first = np.where(late < LATE, begin * LATEST, 0)
         last = first - np.log1p(-life) * LIFE
         session = np.arange(self.sessions)[:, None]
-        trading: Flags = (session >= first) & (session <= last)
+        trading: Masks = (session >= first) & (session <= last)
         for column, name in enumerate(names):
             chance = self._stream("halt", name).random(self.sessions)
             for row in np.flatnonzero(chance < HALTS):

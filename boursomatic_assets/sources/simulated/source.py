@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.arrays import Floats, Ints, Masks, Times
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS
 from boursomatic_assets.sources.simulated.candles import Candles, days, quarters
-from boursomatic_assets.sources.simulated.draws import Floats, Keys, Places, draws, keys
-from boursomatic_assets.sources.simulated.paths import Cents, Flags, Walk, shares
+from boursomatic_assets.sources.simulated.draws import Keys, draws, keys
+from boursomatic_assets.sources.simulated.paths import Cents, Walk, shares
 
 OPENING = np.datetime64("2000-01-01")
 """No bar is older. Every path starts here, whatever range is asked for."""
@@ -50,8 +50,6 @@ PLACES = 100
 
 TOGETHER = 100_000
 """Bars computed at once, few enough for a processor's cache."""
-
-Times = npt.NDArray[np.datetime64]
 
 
 class Simulated:
@@ -117,10 +115,10 @@ class _World:
     sigma: Floats
     usual: Floats
     closes: Cents
-    trading: Flags
+    trading: Masks
     shares: Cents | None
 
-    def candles(self, session: Places, place: Places, date: Places) -> Candles:
+    def candles(self, session: Ints, place: Ints, date: Ints) -> Candles:
         """The daily bars at these rows and columns of the paths; `date` numbers a session in any calendar."""
         return days(
             before=self.closes[np.maximum(session - 1, 0), place].astype(float),
@@ -169,14 +167,14 @@ def _world(market: Market, count: int, seed: int, events: bool, adjusted: bool, 
     )
 
 
-def _days(world: _World, sessions: Times, rows: Places) -> Iterator[pl.DataFrame]:
+def _days(world: _World, sessions: Times, rows: Ints) -> Iterator[pl.DataFrame]:
     """Daily bars of these sessions."""
     for part in _parts(rows, TOGETHER // len(world.listed)):
         session, place, date = _traded(world, sessions, part)
         yield _frame(world.listed[place], sessions[session], world.candles(session, place, date))
 
 
-def _quarters(world: _World, market: Market, sessions: Times, rows: Places) -> Iterator[pl.DataFrame]:
+def _quarters(world: _World, market: Market, sessions: Times, rows: Ints) -> Iterator[pl.DataFrame]:
     """Bars of a quarter of an hour, as many as fit between a session's open and its close."""
     dates = sessions[rows].astype("datetime64[D]").tolist()
     opens = np.array([market.opens(date) for date in dates], sessions.dtype)
@@ -193,13 +191,13 @@ def _quarters(world: _World, market: Market, sessions: Times, rows: Places) -> I
             yield _frame(world.listed[np.repeat(place, slot.size)], times, bars)
 
 
-def _parts(rows: Places, at_once: int) -> Iterator[Places]:
+def _parts(rows: Ints, at_once: int) -> Iterator[Ints]:
     """These rows, a few at a time."""
     at_once = max(at_once, 1)
     return (rows[first : first + at_once] for first in range(0, rows.size, at_once))
 
 
-def _traded(world: _World, sessions: Times, rows: Places) -> tuple[Places, Places, Places]:
+def _traded(world: _World, sessions: Times, rows: Ints) -> tuple[Ints, Ints, Ints]:
     """Row, column and date, in days since 1970, of each instrument that trades in these consecutive sessions."""
     session, place = np.nonzero(world.trading[rows[0] : rows[-1] + 1])
     session += rows[0]

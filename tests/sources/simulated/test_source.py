@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from boursomatic_assets.calendars.markets import MARKETS, Market, Sessions
+from boursomatic_assets.arrays import Times
+from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS
 from boursomatic_assets.sources.simulated.source import OPENING, Simulated
 
@@ -61,7 +62,7 @@ def test_a_symbol_has_the_same_bars_in_any_company(market: Market) -> None:
 @pytest.mark.parametrize("adjusted", [True, False], ids=["adjusted", "as paid"])
 def test_a_longer_calendar_changes_no_older_bar(adjusted: bool) -> None:
     class Longer(Market):
-        def sessions(self) -> Sessions:
+        def sessions(self) -> Times:
             known = super().sessions()
             return np.append(known, known[-1] + np.arange(1, 253))
 
