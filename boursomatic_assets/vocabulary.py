@@ -1,7 +1,8 @@
 """The closed sets of values that the specification names: profiles, labels, intervals, buckets, decisions.
 
 What belongs here: values that several rooms and the tables agree on, as text.
-Kept elsewhere: what a profile asks for (`advice/`), what a market is (`calendars/`), wording for people (`language/`).
+Kept elsewhere: what a profile asks for (`advice/`), what a market is (`calendars/`), wording for people
+(`language/`).
 """
 
 from typing import Final

@@ -1,1 +1,1 @@
-"""What benchmarks share: a throw-away server, interleaved timing, a real daemon, simulated bars, other sides of a comparison."""
+"""What benchmarks share: a throw-away server, timing, a real daemon, simulated bars, other sides."""

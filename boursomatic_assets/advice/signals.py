@@ -63,7 +63,7 @@ def recommend(
             same rows.
         closes: instrument_id, ts, c of the same rows; without a close there are no stops.
         version: The version of the model.
-        silence: The justification of every advice while no model may speak: all of them are then HOLD.
+        abstention: The justification of every advice while no model may speak: all of them are then HOLD.
         language: One of `words.LANGUAGES`.
 
     Returns:

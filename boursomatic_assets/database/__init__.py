@@ -1,7 +1,7 @@
 """The database: which PostgreSQL it is, how it is reached, and its schema's revision.
 
-What belongs here: addresses and connections (this face), why a database cannot be reached (`errors.py`), migrations
-(`migrate.py`), and the embedded server (`embedded/`).
+What belongs here: addresses and connections (this face), why a database cannot be reached (`errors.py`),
+migrations (`migrate.py`), and the embedded server (`embedded/`).
 Kept elsewhere: what the tables look like (`schema/`), rows into and out of them (`tables/`).
 """
 

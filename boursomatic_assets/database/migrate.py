@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from boursomatic_assets import database, settings
 from boursomatic_assets.database import DatabaseError
 
-CONFIG = Path(__file__).resolve().parent.parent / "alembic.ini"
+CONFIG = settings.PROJECT / "alembic.ini"
 OPTIONAL = CONFIG.parent / "migrations" / "optional"
 
 

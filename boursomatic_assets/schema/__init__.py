@@ -1,7 +1,7 @@
 """The tables: one class each, every column described once.
 
-What belongs here: names, types, keys, indexes, the values that a column may hold, what a row and a column mean; one
-file a subject, and how rows are named (`identifiers.py`) and sorted into classes (`buckets.py`).
+What belongs here: names, types, keys, indexes, the values that a column may hold, what a row and a column mean;
+one file a subject, and how rows are named (`identifiers.py`) and sorted into classes (`buckets.py`).
 Kept elsewhere: how a database gets this shape (`migrations/`), how it is reached (`database/`), and what makes a
 delivered row good (`quality/`). Nothing here needs a driver or an orchestrator.
 

@@ -81,7 +81,7 @@ def record(connection: Connection, asset: str, part: Slice, started_at: dt.datet
         connection: that transaction.
         asset: what was computed; of one without INPUTS only the sessions that changed are of interest.
         part: the slice.
-        begun: when its inputs were about to be read.
+        started_at: when its inputs were about to be read.
         touched: the dates whose rows this transaction changes.
     """
     wanted = set(touched.dt.date())

@@ -82,7 +82,7 @@ def test_a_feature_is_what_pandas_makes_of_the_bars_it_sees(name: str, gaps: flo
 
 
 def test_every_feature_is_documented_with_the_bars_it_needs() -> None:
-    lines = (Path(__file__).parents[1] / "docs" / "features.md").read_text().splitlines()
+    lines = (Path(__file__).parents[2] / "docs" / "features.md").read_text().splitlines()
     documented = {line.split("`")[1]: line.rstrip(" |").split()[-1] for line in lines if line.startswith("| `")}
     assert [feature.__name__ for feature in MORE_FEATURES] == list(BARS_BEFORE)
     assert {name: documented[name] for name in BARS_BEFORE} == {name: f"{n}" for name, n in BARS_BEFORE.items()}

@@ -22,6 +22,6 @@ from boursomatic_assets.sources import INSTRUMENTS
 
 def listed() -> pl.DataFrame:
     """The instruments of the universe, with the columns of `INSTRUMENTS`; buckets, which change, are null."""
-    text = files("boursomatic_assets.sources").joinpath("universe.csv").read_bytes()
+    text = files("boursomatic_assets.sources.simulated").joinpath("universe.csv").read_bytes()
     empty = pl.DataFrame(schema=INSTRUMENTS)
     return pl.concat([empty, pl.read_csv(text, infer_schema=False)], how="diagonal")
