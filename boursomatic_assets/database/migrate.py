@@ -8,7 +8,6 @@ Kept elsewhere: the migrations and how they run (`migrations/`), the server (`da
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Never
 
 from alembic import command
