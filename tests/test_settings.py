@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from test_cli import SECRET, boursomatic, refusal
+from worlds.commands import SECRET, boursomatic, refusal
 
 import boursomatic_assets
 from boursomatic_assets import database, settings

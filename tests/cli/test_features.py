@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine
-from test_cli import boursomatic, refusal
+from worlds.commands import boursomatic, refusal
 from worlds.frames import IDS, list_instruments
 
 from boursomatic_assets.arrays import Floats

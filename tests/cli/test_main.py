@@ -11,34 +11,17 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import Engine, make_url
+from worlds.commands import SECRET, boursomatic, refusal
 from worlds.platform import INSTRUMENTS, contents, execute, rows
 
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars import slices
 from boursomatic_assets.cli import diagnosis, launching
-from boursomatic_assets.cli.main import main
 from boursomatic_assets.cli.views import views
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 
-SECRET = "s3cret-p4ss"
 DAY = "2024-02-28"
-
-
-def boursomatic(*words: str) -> Result:
-    return CliRunner().invoke(main, list(words))
-
-
-def refusal(result: Result) -> str:
-    """The one line on stderr of a command that refused."""
-    assert result.exit_code != 0
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    lines = [line for line in result.stderr.splitlines() if not line.startswith(("Usage:", "Try ")) and line]
-    assert len(lines) == 1, result.stderr
-    assert lines[0].lower().startswith("error: ")
-    assert "Traceback" not in result.output
-    return lines[0]
 
 
 @pytest.fixture
@@ -458,13 +441,13 @@ def test_status_tells_the_runs_that_absorbed_errors_the_newest_first(
     def absorbing() -> None:
         absorbed.record(ValueError("no answer"), "asked again")
 
-    launching = [
+    runs = [
         dg.materialize([absorbing], resources={"io_manager": PostgresIOManager()}, instance=dagster_instance)
         for _ in range(views.RUNS + 1)
     ]
     said = [line for line in boursomatic("status").output.splitlines() if line.startswith("absorbed:")]
     summary = "1 error, the first: asked again, after ValueError: no answer"
-    assert said[0] == f"absorbed:         run {launching[-1].run_id[:8]}: {summary}"
+    assert said[0] == f"absorbed:         run {runs[-1].run_id[:8]}: {summary}"
     assert len(said) == views.RUNS + 1
     assert said[-1] == (
         "absorbed:         and 1 older runs: look for the tag boursomatic/absorbed_errors in the list of runs"

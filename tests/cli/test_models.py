@@ -4,8 +4,8 @@ import json
 
 import pytest
 from sqlalchemy import Engine
-from test_cli import boursomatic, refusal
 from worlds.challengers import DUE, NAMES, RECORD, SKILL, admit, blind, good
+from worlds.commands import boursomatic, refusal
 from worlds.platform import rows
 
 from boursomatic_assets.calendars.markets import first_open

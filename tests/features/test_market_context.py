@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from test_more_indicators import market_returns
-from worlds.markets import SESSIONS, a_market
+from worlds.markets import SESSIONS, a_market, market_returns
 
 from boursomatic_assets.features.indicators import market_ret_1d, table
 from boursomatic_assets.features.market_context import context

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from worlds.markets import SESSIONS, a_market, between
+from worlds.markets import SESSIONS, a_market, between, market_returns
 
 from boursomatic_assets.features.indicators import LOOKBACK, table
 from boursomatic_assets.features.market_context import CONTEXT
@@ -54,13 +54,6 @@ def reference(bars: pd.DataFrame, market: pd.Series) -> dict[str, pd.Series]:
         "beta_120d": beta,
         "idiosyncratic_vol_120d": np.sqrt((r.rolling(120).var() - explained) * 119 / 118),
     }
-
-
-def market_returns(bars: pl.DataFrame) -> pd.Series:
-    """The mean return of each session over the instruments that have a bar in it and in the one before."""
-    dates = pd.DatetimeIndex(SESSIONS.astype("datetime64[us]"))
-    closes = bars.pivot("instrument_id", index="ts", values="c").to_pandas().set_index("ts").reindex(dates)
-    return closes.pct_change(fill_method=None).mean(axis=1)
 
 
 @pytest.mark.parametrize("gaps", [0, 0.1])

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 import polars as pl
 import pytest
-from test_cli import boursomatic, refusal
+from worlds.commands import boursomatic, refusal
 from worlds.learnable import Frames, markets, scrambled
 
 from boursomatic_assets.cli.views import models

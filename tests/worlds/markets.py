@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import polars as pl
 
 SESSIONS = np.arange("1990-01-02", "1994-06-01", dtype="datetime64[D]")
@@ -32,3 +33,10 @@ def _walk(instrument: str, ordinals: npt.NDArray[np.int64], gaps: float, seed: i
 def between(frame: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
     """The rows of the sessions of ordinal first to last."""
     return frame.filter(pl.col("ts").dt.date().is_between(SESSIONS[max(first, 0)].item(), SESSIONS[last].item()))
+
+
+def market_returns(bars: pl.DataFrame) -> pd.Series:
+    """The mean return of each session over the instruments that have a bar in it and in the one before."""
+    dates = pd.DatetimeIndex(SESSIONS.astype("datetime64[us]"))
+    closes = bars.pivot("instrument_id", index="ts", values="c").to_pandas().set_index("ts").reindex(dates)
+    return closes.pct_change(fill_method=None).mean(axis=1)
