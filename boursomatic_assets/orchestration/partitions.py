@@ -68,8 +68,14 @@ SAME_MARKET_LOOKBACK = _same_market(LOOKBACK)
 HORIZON_LOOKBACK = _same_market(LONGEST_HORIZON)
 """A session and all before it whose advice may end with it, of its own market."""
 
+PARTITION_DATES = int((all_sessions() >= np.datetime64(START)).sum())
+"""Partition dates that there are or will be until the calendars end: no look-back is longer. Stock Dagster walks
+through as many dates as an offset says, whether they exist or not."""
+
 EVERYTHING_BEFORE = _mapping(
-    dg.TimeWindowPartitionMapping(start_offset=-20_000, end_offset=-1, allow_nonexistent_upstream_partitions=True),
+    dg.TimeWindowPartitionMapping(
+        start_offset=-PARTITION_DATES, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    ),
     dg.AllPartitionMapping(),
 )
 """Every earlier session of every market. The session itself is waited for as well (`lookback.py`), never read."""

@@ -45,7 +45,7 @@ PATCHES = (
         "batched events",
         "events of a range are written with one statement for each kind and asset",
         "a backfill writes its events one by one",
-        "test_stock_dagster.py::test_both_ways_store_the_same_events",
+        "test_stock_dagster.py::test_both_ways_give_the_same_answer",
         STORAGE,
     ),
     Patch(
@@ -73,7 +73,7 @@ PATCHES = (
         "partition keys",
         "keys of a definition of dates are looked up in an array",
         "each page and each look of the daemon walks through the calendar",
-        "test_partitions.py::test_the_keys_are_those_that_dagster_finds",
+        "test_partitions.py::test_the_dates_of_any_day_are_those_that_dagster_walks_through",
         CORE,
     ),
     Patch(
@@ -94,14 +94,14 @@ PATCHES = (
         "stages",
         "a backfill policy names its stage, so that assets of different stages have runs of their own",
         "the limits that assets' pages show differ by one",
-        "test_stock_dagster.py::test_both_ways_group_assets_alike",
+        "test_stock_dagster.py::test_both_ways_give_the_same_answer",
         CORE,
     ),
     Patch(
         "partition metadata",
         "metadata of a run's partitions is attached at once",
         "attaching it takes 50 ms for each partition of a range",
-        "test_stock_dagster.py::test_both_ways_report_the_same_of_each_partition",
+        "test_stock_dagster.py::test_both_ways_give_the_same_answer",
         CORE,
     ),
 )
