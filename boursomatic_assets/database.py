@@ -6,10 +6,11 @@ the embedded server's life is `embedded.py`; Dagster's storage on the same serve
 """
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -109,9 +110,17 @@ def engine() -> Engine:
 
 @lru_cache
 def _engine(url: URL) -> Engine:
-    """Whoever waits for a lock must see what was committed meanwhile, whatever isolation the server prefers."""
-    isolation = "READ COMMITTED"
-    return create_engine(url, creator=lambda: connect(url), pool_pre_ping=True, isolation_level=isolation)
+    """Whoever waits for a lock must see what was committed meanwhile, whatever isolation the server prefers.
+
+    A number that JSON has no word for, as NaN, is refused before it is sent.
+    """
+    return create_engine(
+        url,
+        creator=lambda: connect(url),
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        json_serializer=partial(json.dumps, allow_nan=False),
+    )
 
 
 def connect(url: URL) -> psycopg.Connection:

@@ -9,16 +9,15 @@ speaker before it. A version is trained once, under a lock; whoever comes later 
 """
 
 import datetime as dt
-import json
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, exists, func, insert, select
 
 from boursomatic_assets import database, decisions
 from boursomatic_assets.additional import unpacked
 from boursomatic_assets.computed import clock
-from boursomatic_assets.decisions import GATE, Decided, Version
+from boursomatic_assets.decisions import GATE, VERSIONS, Decided, Version
 from boursomatic_assets.decisions import Moment as Moment
 from boursomatic_assets.decisions import timeline as timeline
 from boursomatic_assets.learning.gate import compared, decide
@@ -32,6 +31,8 @@ from boursomatic_assets.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.slices import slices_of
 from boursomatic_assets.staging import advisory_lock, transaction
 from boursomatic_assets.tables import GRAINS, read
+
+FEATURES = GRAINS["features"].table
 
 SESSIONS_AT_ONCE = 260
 """Sessions of a market whose features are read at once; what is kept of them is a fifth."""
@@ -68,7 +69,7 @@ def _missing(last: dt.date, parameters: Parameters) -> list[dt.date]:
     Without the last one, what is loaded ends before the due date: a version is trained once, so it waits.
     """
     with database.engine().connect() as connection:
-        begin = connection.scalar(text("SELECT min(ts) FROM features"))
+        begin = connection.scalar(select(func.min(FEATURES.c.ts)))
         if begin is None:
             return []
         done = {version.as_of.date() for version in decisions.read(connection).versions}
@@ -82,8 +83,7 @@ def _missing(last: dt.date, parameters: Parameters) -> list[dt.date]:
 
 
 def _has_features(connection: Connection, session: dt.date) -> bool:
-    there = text("SELECT EXISTS (SELECT FROM features WHERE ts = :session)")
-    return bool(connection.scalar(there, {"session": session}))
+    return bool(connection.scalar(select(exists().where(FEATURES.c.ts == session))))
 
 
 def history(last: dt.date, parameters: Parameters) -> History:
@@ -179,12 +179,13 @@ def _store(connection: Connection, due: dt.date, challenger: Challenger, paramet
         "features": list(parameters.features),
         "horizon_days": parameters.horizon,
     }
-    row = {"version": version, "params_hash": challenger.params_hash, "path": path, "as_of": as_of}
-    identifier = connection.scalar(
-        text(
-            "INSERT INTO model_versions (id, version, params_hash, metrics_json, model_path, as_of)"
-            " VALUES (gen_random_uuid(), :version, :params_hash, :metrics, :path, :as_of) RETURNING id::text"
-        ),
-        row | {"metrics": json.dumps(metrics, allow_nan=False)},
+    row = insert(VERSIONS).values(
+        id=func.gen_random_uuid(),
+        version=version,
+        params_hash=challenger.params_hash,
+        metrics_json=metrics,
+        model_path=path,
+        as_of=as_of,
     )
+    identifier = connection.scalar(row.returning(VERSIONS.c.id))
     return Version(str(identifier), version, as_of, path, challenger.params_hash, metrics)
