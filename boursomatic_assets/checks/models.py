@@ -4,13 +4,13 @@ What belongs here: what is counted as a breach in what was learned and decided.
 Kept elsewhere: how Dagster runs and shows a promise (`promises.py`), what is decided (`registry.py`).
 """
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, false, func, select
 
 from boursomatic_assets import registry
 from boursomatic_assets.checks.check import Finding, count, guarded, invariant, unique
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.registry.decisions import ACTIVE, GATE
+from boursomatic_assets.registry.decisions import ACTIVE, GATE, VERSIONS
 from boursomatic_assets.tables import staleness
 
 
@@ -26,9 +26,11 @@ def exactly_one_model_is_active(connection: Connection) -> Finding:
 
     That is the version that speaks now, or the last that did when nobody does. A unique index guards it.
     """
-    active = connection.scalar(text("SELECT count(*) FROM model_versions WHERE is_active"))
-    wrong = count(connection, f"model_versions WHERE is_active <> coalesce(id = {ACTIVE}, false)", {})
-    return wrong + guarded(connection, "uq_model_versions_active") + Finding(figures={"active": active})
+    v, versions = VERSIONS.c, select(func.count()).select_from(VERSIONS)
+    active = connection.scalar(versions.where(v.is_active))
+    wrong = connection.scalar(versions.where(v.is_active != func.coalesce(v.id == ACTIVE, false()))) or 0
+    at_work = guarded(connection, "uq_model_versions_active")
+    return Finding(errors=wrong) + at_work + Finding(figures={"active": active})
 
 
 @invariant("model_versions")
@@ -53,7 +55,7 @@ def metrics_are_complete(connection: Connection) -> Finding:
 @invariant("model_versions")
 def active_model_file_is_intact(connection: Connection) -> Finding:
     """The active version's file is there, and its SHA-256 is the one that it was stored under."""
-    for path in connection.scalars(text("SELECT model_path FROM model_versions WHERE is_active")):
+    for path in connection.scalars(select(VERSIONS.c.model_path).where(VERSIONS.c.is_active)):
         try:
             registry.model_store().load(path)
         except ModelFileError as error:
@@ -67,8 +69,8 @@ def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
 
     A warning for each that differs: a new recipe was trained, or will be on the next due date.
     """
-    query = text("SELECT version, params_hash FROM model_versions ORDER BY as_of DESC LIMIT 2")
-    rows = connection.execute(query).all()
+    v = VERSIONS.c
+    rows = connection.execute(select(v.version, v.params_hash).order_by(v.as_of.desc()).limit(2)).all()
     if not rows:
         return Finding()
     newest, code = rows[0], Parameters().params_hash()

@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import func, select
 
 from boursomatic_assets import database, settings
 from boursomatic_assets.database import migrate
 from boursomatic_assets.database.embedded import place as embedded_place
+from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
 
 ENOUGH_DISK = 1 << 30
@@ -48,7 +49,7 @@ def _settings() -> str:
 
 def _server() -> str:
     with database.engine().connect() as connection:
-        version, zone = connection.execute(text("SELECT version(), current_setting('TimeZone')")).one()
+        version, zone = connection.execute(select(func.version(), func.current_setting("TimeZone"))).one()
     if zone != "UTC":
         raise RuntimeError(f"connections speak {zone}: they must speak UTC")
     return f"{version.split(' on ')[0]} at {database.redacted(database.database_url())}"
@@ -77,8 +78,9 @@ def _source() -> str:
 def _model() -> str:
     from boursomatic_assets import registry
 
+    v = ModelVersion.__table__.c
     with database.engine().connect() as connection:
-        row = connection.execute(text("SELECT version, model_path FROM model_versions WHERE is_active")).first()
+        row = connection.execute(select(v.version, v.model_path).where(v.is_active)).first()
     if row is None:
         return "none is promoted yet"
     registry.model_store().load(row.model_path)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
-from sqlalchemy import text
+from sqlalchemy import func, select
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS
@@ -20,6 +20,9 @@ from boursomatic_assets.definitions import defs
 from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS
+
+PRICE_BARS = GRAINS["price_bars"].table
 
 STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recommendations", "track_record"))
 """Assets that share a run. A model learns from both markets, so both end the first stage before the second."""
@@ -91,15 +94,12 @@ def single_market_warning(assets: tuple[str, ...], markets: list[str], dates: li
     """What it means that models are to learn while the other market is not loaded; None where that is not so."""
     if not {"model_versions", "recommendations"} & set(assets):
         return None
-    query = text(
-        "SELECT count(*) FROM computed_sessions WHERE asset = 'features' AND market = :market"
-        " AND session BETWEEN :first AND :last"
-    )
+    c = staleness.COMPUTED_SESSIONS.c
+    there_are = select(func.count()).where(c.asset == "features", c.session.between(dates[0], dates[-1]))
     with database.engine().connect() as connection:
         for name in MARKETS.keys() - set(markets):
             wanted = sum(MARKETS[name].is_session(date) for date in dates)
-            given = {"market": name, "first": dates[0], "last": dates[-1]}
-            if (there := connection.scalar(query, given) or 0) < wanted:
+            if (there := connection.scalar(there_are.where(c.market == name)) or 0) < wanted:
                 return (
                     f"{name} has features on {there} of its {wanted} sessions in this range, and versions that are"
                     f" trained now learn without the others, for good: first `boursomatic backfill --market {name}"
@@ -122,13 +122,15 @@ def plan_reload(symbol: str) -> list[Run]:
     Raises:
         ValueError: there is no such instrument, or it has no bars.
     """
+    i, b = INSTRUMENTS.c, PRICE_BARS.c
+    query = (
+        select(i.exchange, func.min(b.ts), func.max(b.ts))
+        .join_from(INSTRUMENTS, PRICE_BARS, b.instrument_id == i.id)
+        .where(i.symbol == symbol, b.interval == "daily")
+        .group_by(i.exchange)
+    )
     with database.engine().connect() as connection:
-        query = text(
-            "SELECT i.exchange, min(b.ts), max(b.ts) FROM instruments i"
-            " JOIN price_bars b ON b.instrument_id = i.id"
-            " WHERE i.symbol = :symbol AND b.interval = 'daily' GROUP BY i.exchange"
-        )
-        lives = connection.execute(query, {"symbol": symbol}).all()
+        lives = connection.execute(query).all()
     if not lives:
         raise ValueError(f"{symbol!r} has no bars: `boursomatic backfill` loads the first ones")
     return [

@@ -6,9 +6,10 @@ the embedded server's life is `embedded.py`; Dagster's storage on the same serve
 """
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -102,10 +103,16 @@ def engine() -> Engine:
 def _engine(url: URL) -> Engine:
     """Whoever waits for a lock must see what was committed meanwhile, whatever isolation the server prefers.
 
-    A pooled connection that was lost while it was idle is replaced (`pool_pre_ping`): nothing was under way on it.
+    A number that JSON has no word for, as NaN, is refused before it is sent. A pooled connection that was lost
+    while it was idle is replaced (`pool_pre_ping`): nothing was under way on it.
     """
-    isolation = "READ COMMITTED"
-    return create_engine(url, creator=lambda: connect(url), pool_pre_ping=True, isolation_level=isolation)
+    return create_engine(
+        url,
+        creator=lambda: connect(url),
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        json_serializer=partial(json.dumps, allow_nan=False),
+    )
 
 
 def connect(url: URL) -> psycopg.Connection:

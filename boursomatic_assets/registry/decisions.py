@@ -9,27 +9,34 @@ due date that is trained late changes nothing that was decided for later dates.
 """
 
 import datetime as dt
-import json
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, Text, cast, func, insert, select, update
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.schema import ModelDecision, ModelVersion
 from boursomatic_assets.tables.staging import advisory_lock, transaction
+from boursomatic_assets.tables.staleness import database_time
+
+VERSIONS: Table = ModelVersion.__table__
+DECISIONS: Table = ModelDecision.__table__
 
 GATE = "gate"
 """Who decides about a challenger when it is trained."""
 
 ACTIVE = (
-    "(SELECT speaker_id FROM model_decisions WHERE speaker_id IS NOT NULL"
-    " ORDER BY effective_at DESC, decided_at DESC LIMIT 1)"
+    select(DECISIONS.c.speaker_id)
+    .where(DECISIONS.c.speaker_id.is_not(None))
+    .order_by(DECISIONS.c.effective_at.desc(), DECISIONS.c.decided_at.desc())
+    .limit(1)
+    .scalar_subquery()
 )
-"""The one version that is active: that of the latest decision in time that names one."""
+"""The id of the one version that is active: that of the latest decision in time that names one."""
 
 
 @dataclass(frozen=True)
@@ -143,22 +150,17 @@ class DecisionLog:
 
 def read(connection: Connection) -> DecisionLog:
     """All versions and decisions."""
-    versions = [
-        Version(*row)
-        for row in connection.execute(
-            text(
-                "SELECT id::text, version, as_of, model_path, params_hash, metrics_json"
-                " FROM model_versions ORDER BY as_of"
-            )
-        )
-    ]
-    by_id = {version.id: version for version in versions}
-    rows = connection.execute(
-        text(
-            "SELECT version_id::text, effective_at, kind, speaker_id::text, reason, numbers, decided_by,"
-            " decided_at FROM model_decisions ORDER BY effective_at, decided_at"
-        )
+    v, d = VERSIONS.c, DECISIONS.c
+    listed = select(cast(v.id, Text), v.version, v.as_of, v.model_path, v.params_hash, v.metrics_json).order_by(
+        v.as_of
     )
+    decided = select(
+        cast(d.version_id, Text), d.effective_at, d.kind, cast(d.speaker_id, Text), d.reason, d.numbers,
+        d.decided_by, d.decided_at,
+    ).order_by(d.effective_at, d.decided_at)  # fmt: skip
+    versions = [Version(*row) for row in connection.execute(listed)]
+    by_id = {version.id: version for version in versions}
+    rows = connection.execute(decided)
     decisions = [Decision(by_id[about], at, kind, by_id.get(who), *rest) for about, at, kind, who, *rest in rows]
     return DecisionLog(tuple(versions), tuple(decisions))
 
@@ -198,35 +200,27 @@ def record(
 
     Without `effective_at` it holds from now on, by the database's clock.
     """
-    times = connection.execute(
-        text(
-            "INSERT INTO model_decisions"
-            " (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by, decided_at)"
-            " SELECT gen_random_uuid(), :version, coalesce(CAST(:effective_at AS timestamp), time), :kind,"
-            " :speaker, :reason, CAST(:numbers AS json), :by, time"
-            " FROM (SELECT clock_timestamp()::timestamp AS time OFFSET 0) AS clock"
-            " RETURNING effective_at, decided_at"
-        ),
-        {
-            "version": version.id,
-            "effective_at": effective_at,
-            "kind": kind,
-            "speaker": champion and champion.id,
-            "reason": reason,
-            "numbers": json.dumps(numbers, allow_nan=False),
-            "by": by,
-        },
-    ).one()
+    now = database_time(connection)
+    decided = Decision(version, effective_at or now, kind, champion, reason, numbers, by, now)
+    connection.execute(
+        insert(DECISIONS).values(
+            id=func.gen_random_uuid(),
+            version_id=version.id,
+            effective_at=decided.effective_at,
+            kind=kind,
+            speaker_id=champion and champion.id,
+            reason=reason,
+            numbers=numbers,
+            decided_by=by,
+            decided_at=now,
+        )
+    )
     _activate(connection)
-    return Decision(version, times.effective_at, kind, champion, reason, numbers, by, times.decided_at)
+    return decided
 
 
 def _activate(connection: Connection) -> None:
     """Make the version of the latest decision that names one the active one: first none, then that one."""
-    for state, relation in (("false", "<>"), ("true", "=")):
-        connection.execute(
-            text(
-                f"UPDATE model_versions SET is_active = {state}"
-                f" WHERE is_active <> {state} AND id {relation} {ACTIVE}"
-            )
-        )
+    v = VERSIONS.c
+    for state, whose in ((False, v.id != ACTIVE), (True, v.id == ACTIVE)):
+        connection.execute(update(VERSIONS).where(v.is_active != state, whose).values(is_active=state))

@@ -9,11 +9,10 @@ speaker before it. A version is trained once, under a lock; whoever comes later 
 """
 
 import datetime as dt
-import json
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, exists, func, insert, select
 
 from boursomatic_assets import database
 from boursomatic_assets.arrays import KEY
@@ -28,12 +27,14 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger, challengers
 from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.registry import decisions
-from boursomatic_assets.registry.decisions import GATE, Decision, Version
+from boursomatic_assets.registry.decisions import GATE, VERSIONS, Decision, Version
 from boursomatic_assets.registry.decisions import ChampionAsOf as ChampionAsOf
 from boursomatic_assets.registry.decisions import timeline as timeline
 from boursomatic_assets.tables.reading import GRAINS, read
 from boursomatic_assets.tables.staging import advisory_lock, transaction
 from boursomatic_assets.tables.staleness import database_time
+
+FEATURES = GRAINS["features"].table
 
 SESSIONS_AT_ONCE = 260
 """Sessions of a market whose features are read at once; what is kept of them is a fifth."""
@@ -70,7 +71,7 @@ def _untrained_due_dates(last: dt.date, parameters: Parameters) -> list[dt.date]
     Without the last one, what is loaded ends before the due date: a version is trained once, so it waits.
     """
     with database.engine().connect() as connection:
-        begin = connection.scalar(text("SELECT min(ts) FROM features"))
+        begin = connection.scalar(select(func.min(FEATURES.c.ts)))
         if begin is None:
             return []
         done = {version.as_of.date() for version in decisions.read(connection).versions}
@@ -84,8 +85,7 @@ def _untrained_due_dates(last: dt.date, parameters: Parameters) -> list[dt.date]
 
 
 def _has_features(connection: Connection, session: dt.date) -> bool:
-    there = text("SELECT EXISTS (SELECT FROM features WHERE ts = :session)")
-    return bool(connection.scalar(there, {"session": session}))
+    return bool(connection.scalar(select(exists().where(FEATURES.c.ts == session))))
 
 
 def load_history(last: dt.date, parameters: Parameters) -> History:
@@ -183,12 +183,13 @@ def _store_version(
         "features": list(parameters.features),
         "horizon_days": parameters.horizon,
     }
-    row = {"version": version, "params_hash": challenger.params_hash, "path": path, "as_of": as_of}
-    identifier = connection.scalar(
-        text(
-            "INSERT INTO model_versions (id, version, params_hash, metrics_json, model_path, as_of)"
-            " VALUES (gen_random_uuid(), :version, :params_hash, :metrics, :path, :as_of) RETURNING id::text"
-        ),
-        row | {"metrics": json.dumps(metrics, allow_nan=False)},
+    row = insert(VERSIONS).values(
+        id=func.gen_random_uuid(),
+        version=version,
+        params_hash=challenger.params_hash,
+        metrics_json=metrics,
+        model_path=path,
+        as_of=as_of,
     )
+    identifier = connection.scalar(row.returning(VERSIONS.c.id))
     return Version(str(identifier), version, as_of, path, challenger.params_hash, metrics)

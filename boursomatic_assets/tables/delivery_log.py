@@ -7,7 +7,7 @@ what is kept, merged or refused (`contracts.py`), the check that proves the sum 
 import datetime as dt
 
 import polars as pl
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, delete, select
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.quality.delivery import Delivery
@@ -18,8 +18,6 @@ from boursomatic_assets.tables.staging import quote, stage
 from boursomatic_assets.tables.staleness import database_time
 
 DELIVERED_SESSIONS: Table = DeliveredSession.__table__
-
-_TIMELESS = "market = :market AND interval = :interval AND session IS NULL"
 
 
 def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> None:
@@ -51,7 +49,8 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
         stored["session"].null_count() > rows["session"].null_count()
     )  # what had no readable time, or it is gone
     if mended:
-        connection.execute(text(f"DELETE FROM delivered_sessions WHERE {_TIMELESS}"), mine)
+        timeless = delete(DELIVERED_SESSIONS).where(DELIVERED_SESSIONS.c.session.is_(None))
+        connection.execute(timeless.filter_by(**mine))
 
 
 def _provisional(sessions: pl.Series, part: Slice, now: dt.datetime) -> list[bool]:

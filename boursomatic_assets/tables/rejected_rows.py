@@ -21,8 +21,6 @@ from boursomatic_assets.tables.staging import quote, stage
 
 REJECTED_BARS: Table = RejectedBar.__table__
 
-_THERE = "market = :market AND interval = :interval AND (session IS NULL OR session = ANY(:sessions))"
-
 
 def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> int:
     """Make the refusals of the sessions that were delivered equal to `rejected`; returns how many there are.
@@ -43,7 +41,11 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
         return 0
     rejected = delivery.rejected.unique("id", maintain_order=True)
     mine = {"market": part.market.name, "interval": interval, "sessions": sessions.to_list()}
-    known = set(connection.scalars(text(f"SELECT id::text FROM rejected_bars WHERE {_THERE}"), mine))
+    there = text(
+        "SELECT id::text FROM rejected_bars WHERE market = :market AND interval = :interval"
+        " AND (session IS NULL OR session = ANY(:sessions))"
+    )
+    known = set(connection.scalars(there, mine))
     if cleared := known - set(rejected["id"]):
         connection.execute(text("DELETE FROM rejected_bars WHERE id = ANY(:ids)"), {"ids": [*map(UUID, cleared)]})
     new = rejected.filter(~pl.col("id").is_in(known)).with_columns(run_id=pl.lit(run_id))

@@ -14,18 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, DateTime, Table, cast, func, select, text
 
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features.indicators import LOOKBACK
-from boursomatic_assets.schema import ComputedSession
+from boursomatic_assets.schema import ComputedSession, ModelDecision
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.staging import quote, stage
 
 COMPUTED_SESSIONS: Table = ComputedSession.__table__
+DECISIONS: Table = ModelDecision.__table__
 
 INPUTS = {
     "features": {"price_bars": LOOKBACK},
@@ -52,7 +53,7 @@ class Stale:
 
 def database_time(connection: Connection) -> dt.datetime:
     """What time it is for the database, naive UTC."""
-    now: dt.datetime = connection.execute(text("SELECT clock_timestamp()::timestamp")).scalar_one()
+    now: dt.datetime = connection.execute(select(cast(func.clock_timestamp(), DateTime))).scalar_one()
     return now
 
 
@@ -165,13 +166,15 @@ def find_stale(connection: Connection) -> list[Stale]:
 
 
 def _times(connection: Connection, asset: str, part: Slice) -> pl.DataFrame:
-    query = text(
-        "SELECT session, computed_at, changed_at FROM computed_sessions WHERE asset = :asset AND market = :market"
-        " AND session >= :start AND session <= :last ORDER BY session"
+    c = COMPUTED_SESSIONS.c
+    query = (
+        select(c.session, c.computed_at, c.changed_at)
+        .where(c.asset == asset, c.market == part.market.name)
+        .where(c.session.between(part.dates[0], part.dates[-1]))
+        .order_by(c.session)
     )
-    given = {"asset": asset, "market": part.market.name, "start": part.dates[0], "last": part.dates[-1]}
     schema = dict.fromkeys(("session", "computed_at", "changed_at"), pl.Datetime("us"))
-    return pl.DataFrame(connection.execute(query, given).all(), schema=schema, orient="row")
+    return pl.DataFrame(connection.execute(query).all(), schema=schema, orient="row")
 
 
 def _by_session(times: pl.DataFrame, column: str, sessions: npt.NDArray[np.datetime64]) -> Times:
@@ -219,9 +222,10 @@ def _decided(connection: Connection, market: Market, sessions: npt.NDArray[np.da
 
     A decision that leaves the champion where it was changes no advice; one that leaves nobody changes the reason.
     """
-    query = "SELECT effective_at, decided_at, speaker_id FROM model_decisions ORDER BY effective_at, decided_at"
+    d = DECISIONS.c
+    query = select(d.effective_at, d.decided_at, d.speaker_id).order_by(d.effective_at, d.decided_at)
     decided, before = np.full(len(sessions), NEVER), None
-    for effective_at, decided_at, speaker in connection.execute(text(query)):
+    for effective_at, decided_at, speaker in connection.execute(query):
         if speaker is None or speaker != before:
             decided[_first_close(market, sessions, effective_at) :] = np.datetime64(decided_at, "us")
         before = speaker

@@ -17,7 +17,7 @@ from boursomatic_assets.calendars.markets import MARKETS, Market, market_named
 from boursomatic_assets.database import migrate
 from boursomatic_assets.quality.contract import FILE_UNKNOWN
 from boursomatic_assets.registry import decisions
-from boursomatic_assets.schema import Instrument, ModelVersion, Recommendation
+from boursomatic_assets.schema import Instrument, ModelVersion, PriceBar, Recommendation
 from boursomatic_assets.tables import performance, rejected_rows, staleness
 from boursomatic_assets.tables.frames import polars_type
 from boursomatic_assets.tables.performance import Figures, readable
@@ -27,6 +27,7 @@ RUNS = 5
 
 _ADVICE: Table = Recommendation.__table__
 _INSTRUMENTS: Table = Instrument.__table__
+_BARS: Table = PriceBar.__table__
 _VERSIONS: Table = ModelVersion.__table__
 
 
@@ -228,13 +229,13 @@ def _absorbed() -> Iterator[str]:
 
 def _newest_session(connection: Connection, market: Market, interval: str) -> dt.date | None:
     """The newest session with bars of an interval; an evening's 15m bars may be dated after midnight in UTC."""
-    query = text(
-        "SELECT max(b.ts) FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
-        " WHERE i.exchange = ANY(:exchanges) AND b.interval = :interval"
+    b, i = _BARS.c, _INSTRUMENTS.c
+    query = (
+        select(func.max(b.ts))
+        .join_from(_BARS, _INSTRUMENTS, i.id == b.instrument_id)
+        .where(i.exchange.in_(market.exchanges), b.interval == interval)
     )
-    newest: dt.datetime | None = connection.scalar(
-        query, {"exchanges": list(market.exchanges), "interval": interval}
-    )
+    newest: dt.datetime | None = connection.scalar(query)
     if newest is not None and interval != "daily":
         newest = newest.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(market.timezone))
     return newest.date() if newest else None
