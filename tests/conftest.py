@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL, Engine, make_url
 
+from boursomatic_assets import settings
 from boursomatic_assets import absorbed
 from boursomatic_assets import database as db
 from boursomatic_assets.database import embedded
@@ -79,7 +80,7 @@ class Admin:
 
     def address(self, name: str) -> str:
         """The DATABASE_URL of one of the server's databases."""
-        return self.url.set(drivername=db.DRIVER, database=name).render_as_string(hide_password=False)
+        return self.url.set(drivername=settings.DRIVER, database=name).render_as_string(hide_password=False)
 
     @contextmanager
     def connected(self) -> Iterator[psycopg.Connection]:
@@ -131,7 +132,7 @@ def embedded_url(home: Path) -> URL:
     """A superuser's address of the embedded server kept under `home`, started if need be."""
     server = embedded.ensure_running(home)
     query = {"host": str(server.host), "passfile": str(server.passfile)}
-    return URL.create(db.DRIVER, username=server.user, database="postgres", query=query)
+    return URL.create(settings.DRIVER, username=server.user, database="postgres", query=query)
 
 
 class Heard(logging.Handler):

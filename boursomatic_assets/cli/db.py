@@ -86,7 +86,8 @@ def unpartition() -> None:
 @one_line_errors
 def url() -> None:
     """Print the database's address, without its password."""
-    from boursomatic_assets.database import database_url, redacted
+    from boursomatic_assets.database import database_url
+    from boursomatic_assets.settings import redacted
 
     click.echo(redacted(database_url()))
 
@@ -111,7 +112,8 @@ def psql(arguments: tuple[str, ...]) -> None:
 @one_line_errors
 def stop() -> None:
     """Stop the embedded server; the next command starts it again."""
-    from boursomatic_assets.database import embedded, home
+    from boursomatic_assets.database import embedded
+    from boursomatic_assets.settings import home
 
     click.echo("stopped" if embedded.stop(home()) else "no embedded server is running here")
 

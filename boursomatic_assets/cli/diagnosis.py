@@ -52,7 +52,7 @@ def _server() -> str:
         version, zone = connection.execute(select(func.version(), func.current_setting("TimeZone"))).one()
     if zone != "UTC":
         raise RuntimeError(f"connections speak {zone}: they must speak UTC")
-    return f"{version.split(' on ')[0]} at {database.redacted(database.database_url())}"
+    return f"{version.split(' on ')[0]} at {settings.redacted(database.database_url())}"
 
 
 def _schema() -> str:
@@ -89,7 +89,7 @@ def _model() -> str:
 
 def _disk() -> str:
     """Of the home folder, and of the embedded database where that lies elsewhere, as root's does."""
-    home = database.home()
+    home = settings.home()
     cluster = embedded_place.find(home).folder
     elsewhere = cluster.exists() and not cluster.is_relative_to(home.resolve())
     places = (home, cluster) if elsewhere and "DATABASE_URL" not in settings.given() else (home,)

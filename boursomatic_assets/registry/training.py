@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection, exists, func, insert, select
 
-from boursomatic_assets import database
+from boursomatic_assets import database, settings
 from boursomatic_assets.arrays import KEY
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.calendars.slices import slices_of
@@ -42,7 +42,7 @@ SESSIONS_AT_ONCE = 260
 
 def model_store() -> ModelStore:
     """The one small store of model files."""
-    return ModelStore(database.home() / "models")
+    return ModelStore(settings.home() / "models")
 
 
 def train_due_versions(last: dt.date, parameters: Parameters) -> list[Version]:

@@ -10,6 +10,7 @@ import pytest
 from conftest import Admin
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
+from boursomatic_assets import settings
 from boursomatic_assets import database as db
 
 NOW = "SELECT now()::timestamp"
@@ -59,8 +60,8 @@ def test_without_an_address_the_embedded_server_is_used(home: Path) -> None:
 
 def test_the_home_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSOMATIC_HOME", str(tmp_path / "a" / "home"))
-    assert db.home() == tmp_path / "a" / "home"
-    assert db.home().stat().st_mode & 0o777 == 0o700
+    assert settings.home() == tmp_path / "a" / "home"
+    assert settings.home().stat().st_mode & 0o777 == 0o700
 
 
 # how it is reached

@@ -13,6 +13,7 @@ from conftest import Admin
 from sqlalchemy import Engine
 from worlds.platform import FIRST, LAST, execute, midnight, outcomes_of, rows, slice_of
 
+from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets import database, registry
 from boursomatic_assets.assets.recommendations import champion_sessions
 from boursomatic_assets.calendars.markets import MARKETS
@@ -41,7 +42,7 @@ def names(engine: Engine) -> list[str]:
 
 
 def test_a_model_is_due_on_the_first_session_of_a_month_of_either_market() -> None:
-    due = registry.due_dates(dt.date(2023, 12, 2), dt.date(2024, 6, 30))
+    due = due_dates(dt.date(2023, 12, 2), dt.date(2024, 6, 30))
     assert [str(date) for date in due] == [
         "2024-01-02", "2024-02-01", "2024-03-01", "2024-04-01", "2024-05-01", "2024-06-03",
     ]  # fmt: skip
@@ -51,7 +52,7 @@ def test_a_model_is_due_on_the_first_session_of_a_month_of_either_market() -> No
 
 def test_both_bounds_of_due_dates_belong_to_them() -> None:
     first, last = dt.date(2024, 1, 2), dt.date(2024, 2, 1)
-    assert registry.due_dates(first, last) == [first, last]
+    assert due_dates(first, last) == [first, last]
 
 
 def test_a_version_speaks_from_the_first_open_of_its_due_date(filled: Engine) -> None:

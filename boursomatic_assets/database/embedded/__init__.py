@@ -4,4 +4,6 @@ What belongs here: its programs, its place on the disk, and its life. Kept elsew
 (`database/connections.py`).
 """
 
-from boursomatic_assets.database.embedded.server import *  # noqa
+from boursomatic_assets.database.embedded.server import DATABASES, Server, ensure_running, status, stop
+
+__all__ = ["DATABASES", "Server", "ensure_running", "status", "stop"]

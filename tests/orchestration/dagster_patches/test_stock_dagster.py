@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Admin, _fill_dagster
-from small_backfill import BAD, KEYS
 from sqlalchemy import Engine
 from worlds.patched import only_patched
+from worlds.small_backfill import BAD, KEYS
 from worlds.webserver import DONE, FAILED, write_settings
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[2]
 FIRST_SESSION = "2023-01-03"
 """Of the small platform: stock Dagster walks through all sessions since the first one for each partition."""
 
@@ -33,7 +33,7 @@ def report_of(admin: Admin, folder: Path, stock: bool) -> dict[str, Any]:
         "DAGSTER_HOME": str(folder),
         "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
     }
-    command = [sys.executable, "-W", "ignore", "small_backfill.py"]
+    command = [sys.executable, "-W", "ignore", "-m", "worlds.small_backfill"]
     done = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     admin.drop(name)

@@ -15,14 +15,14 @@ import pytest
 import yaml
 from conftest import Admin
 from dagster._core.storage import tags as theirs
-from patched import only_patched
+from worlds.patched import only_patched
 
 import boursomatic_assets
 from boursomatic_assets.orchestration.dagster_patches import backfill_policies, guard, tags
 from boursomatic_assets.orchestration.instance import CONFIG, ensure_dagster_home
 
 PACKAGE = Path(boursomatic_assets.__file__).parent
-CHECKOUT, TESTS = PACKAGE.parent, Path(__file__).parent
+CHECKOUT, TESTS = PACKAGE.parent, Path(__file__).parents[2]
 ROOM = PACKAGE / "orchestration" / "dagster_patches"
 PRIVATE = re.compile(r"dagster\._|dagster_(graphql|postgres|shared)\b")
 PAGE = (CHECKOUT / "docs" / "dagster-patches.md").read_text()

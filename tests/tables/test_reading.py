@@ -4,11 +4,11 @@ import datetime as dt
 
 import polars as pl
 import pytest
-from frames_of import IDS, bars, instruments, list_instruments, midnight, slice_of
 from sqlalchemy import Engine, cast, func, literal, select, text
+from worlds.frames import IDS, bars, instruments, list_instruments, midnight, slice_of
 
-from boursomatic_assets import merging
-from boursomatic_assets.tables import GRAINS, INSTRUMENTS, fetch
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, fetch
 
 HOSTILE = [
     "O'BRIEN",

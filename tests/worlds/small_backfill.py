@@ -14,11 +14,11 @@ from collections import Counter
 from typing import Any
 
 import dagster as dg
-from boursomatic_assets.partitions import MARKET_SESSIONS
-from webserver import ASSETS, Dagster, forget, opened, written
 
 from boursomatic_assets import database
 from boursomatic_assets.orchestration.dagster_patches import guard
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
+from worlds.webserver import ASSETS, Dagster, forget, opened, written
 
 KEYS = {f"{date}|{market}" for date in ("2024-02-01", "2024-02-02") for market in ("US", "EURONEXT")}
 BAD = "2024-02-02|US"
