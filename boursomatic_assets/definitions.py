@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from boursomatic_assets import automation, settings
+from boursomatic_assets import automation, checks, settings
 from boursomatic_assets.assets import (
     archive_15m,
     features,
@@ -14,9 +14,6 @@ from boursomatic_assets.assets import (
     track_record,
 )
 from boursomatic_assets.assets.common import OWNERS, about
-from boursomatic_assets.checks import bars, bars_15m, drift, models, published, series
-from boursomatic_assets.checks import recommendations as checks
-from boursomatic_assets.checks import track_record as checks_of_track_record
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.schema import User
@@ -47,18 +44,7 @@ defs = dg.Definitions(
             for asset in dg.load_assets_from_modules(modules, group_name=group)
         ),
     ],
-    asset_checks=dg.load_asset_checks_from_modules(
-        [
-            checks,
-            published,
-            bars,
-            drift,
-            models,
-            series,
-            bars_15m,
-            checks_of_track_record,
-        ]
-    ),
+    asset_checks=dg.load_asset_checks_from_package_module(checks),
     jobs=automation.jobs,
     schedules=automation.schedules,
     resources={

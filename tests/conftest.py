@@ -19,8 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL, Engine, make_url
 
-from boursomatic_assets import settings
-from boursomatic_assets import absorbed
+from boursomatic_assets import absorbed, settings
 from boursomatic_assets import database as db
 from boursomatic_assets.database import embedded
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.check import Finding, invariant
-from boursomatic_assets.checks.recommendations import ADVICE, FEATURES
+from boursomatic_assets.checks.features import FEATURES
+from boursomatic_assets.checks.recommendations import ADVICE
 from boursomatic_assets.language.words import RANK
 from boursomatic_assets.schema.identifiers import PUBLISHED, digests, holds_digest
 from boursomatic_assets.tables import staleness

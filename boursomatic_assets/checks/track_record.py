@@ -13,7 +13,7 @@ from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.bars import INSTRUMENT, MINE
 from boursomatic_assets.checks.check import Finding, count, invariant, unique
-from boursomatic_assets.checks.recommendations import stale
+from boursomatic_assets.checks.features import stale
 from boursomatic_assets.learning.labels import BREAK
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.staging import bounds

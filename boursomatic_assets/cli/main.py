@@ -70,12 +70,13 @@ def recommendations(
     profile: str | None, market: str | None, symbol: str | None, date: dt.date | None, as_json: bool
 ) -> None:
     """Show the current recommendations, or those of a past session."""
-    from boursomatic_assets.cli.views import views
+    from boursomatic_assets.cli.views import recommendations as view
+    from boursomatic_assets.cli.views import text
     from boursomatic_assets.database import engine, migrate
 
     migrate.require_current(engine())
-    advice = views.recommendations(profile, market, symbol, date)
-    click.echo(views.as_json(advice) if as_json else views.as_table(advice))
+    found = view.recommendations(profile, market, symbol, date)
+    click.echo(text.as_json(found) if as_json else view.as_table(found))
 
 
 @main.command("track-record")
@@ -85,12 +86,12 @@ def recommendations(
 @one_line_errors
 def track_record(profile: str | None, market: str | None, as_json: bool) -> None:
     """Show how past recommendations turned out, and how often a confidence was right."""
-    from boursomatic_assets.cli.views import views
+    from boursomatic_assets.cli.views import track_record as view
     from boursomatic_assets.database import engine, migrate
 
     migrate.require_current(engine())
-    found = views.track_record(profile, market)
-    click.echo(views.track_record_as_json(found) if as_json else views.track_record_as_table(found))
+    found = view.track_record(profile, market)
+    click.echo(view.as_json(found) if as_json else view.as_table(found))
 
 
 @main.command()
@@ -105,15 +106,15 @@ def bars(
     symbol: str, start: dt.date, end: dt.date | None, interval: str, known_at: dt.datetime | None, as_json: bool
 ) -> None:
     """Show an instrument's bars, as they are known now or were known at a past time."""
-    from boursomatic_assets.cli.views import bars as views_bars
-    from boursomatic_assets.cli.views import views
+    from boursomatic_assets.cli.views import bars as view
+    from boursomatic_assets.cli.views import text
     from boursomatic_assets.database import engine, migrate
     from boursomatic_assets.orchestration.partitions import newest_closed_date, partition_dates
 
     migrate.require_current(engine())
     dates = partition_dates(start, end or newest_closed_date())
-    found = views_bars.bars(symbol, dates, interval, known_at)
-    click.echo(views.as_json(found) if as_json else views_bars.as_table(found))
+    found = view.bars(symbol, dates, interval, known_at)
+    click.echo(text.as_json(found) if as_json else view.as_table(found))
 
 
 @main.command()
@@ -159,11 +160,11 @@ def restore(start: dt.date, end: dt.date, market: str) -> None:
 @one_line_errors
 def status() -> None:
     """Show what is there: revision, rows, newest sessions, the champion, what is rejected or stale."""
-    from boursomatic_assets.cli.views import views
+    from boursomatic_assets.cli.views import status as view
     from boursomatic_assets.database import engine, migrate
 
     migrate.require_current(engine())
-    click.echo(views.status())
+    click.echo(view.status())
 
 
 @main.command()

@@ -1,7 +1,7 @@
 """`boursomatic models`: the versions, the decisions about them, and a person's own decision.
 
 What belongs here: these commands' words and options. Kept elsewhere: what they do (`registry.py`), how it is
-shown (`views_models.py`).
+shown (`views/models.py`).
 """
 
 import datetime as dt
@@ -27,11 +27,11 @@ def models() -> None:
 def models_list(as_json: bool) -> None:
     """Show every version with its decision, skill and loss, and which one is active."""
     _ready()
-    from boursomatic_assets.cli.views import models as views_models
-    from boursomatic_assets.cli.views import views
+    from boursomatic_assets.cli.views import models as view
+    from boursomatic_assets.cli.views import text
 
-    found = views_models.versions()
-    click.echo(views.as_json(found) if as_json else views_models.versions_as_table(found))
+    found = view.versions()
+    click.echo(text.as_json(found) if as_json else view.versions_as_table(found))
 
 
 @models.command()
@@ -41,9 +41,9 @@ def models_list(as_json: bool) -> None:
 def show(version: str, as_json: bool) -> None:
     """Show a version: its decisions with both sides' numbers, its metrics, its reliability curve."""
     _ready()
-    from boursomatic_assets.cli.views import models as views_models
+    from boursomatic_assets.cli.views import models as view
 
-    click.echo(views_models.one_as_json(version) if as_json else views_models.one(version))
+    click.echo(view.one_as_json(version) if as_json else view.one(version))
 
 
 @models.command()
@@ -55,9 +55,9 @@ def promote(version: str, because: str, by: str | None) -> None:
     """Make a version champion from now on, whatever the gate decided; the next due date's gate decides again."""
     _ready()
     from boursomatic_assets import registry
-    from boursomatic_assets.cli.views import models as views_models
+    from boursomatic_assets.cli.views import models as view
 
-    click.echo(views_models.decision(registry.promote(version, because, by or _user())))
+    click.echo(view.decision(registry.promote(version, because, by or _user())))
 
 
 @models.command()
@@ -68,9 +68,9 @@ def rollback(because: str, by: str | None) -> None:
     """Make the champion before the present one champion again, from now on."""
     _ready()
     from boursomatic_assets import registry
-    from boursomatic_assets.cli.views import models as views_models
+    from boursomatic_assets.cli.views import models as view
 
-    click.echo(views_models.decision(registry.roll_back(because, by or _user())))
+    click.echo(view.decision(registry.roll_back(because, by or _user())))
 
 
 @models.command()
@@ -80,9 +80,9 @@ def rollback(because: str, by: str | None) -> None:
 def live(at: dt.datetime | None, as_json: bool) -> None:
     """Show the champion, now or as of a past time, or why there is none."""
     _ready()
-    from boursomatic_assets.cli.views import models as views_models
+    from boursomatic_assets.cli.views import models as view
 
-    click.echo(views_models.live_as_json(at) if as_json else views_models.live(at))
+    click.echo(view.live_as_json(at) if as_json else view.live(at))
 
 
 @models.command()
@@ -96,7 +96,7 @@ def search(until: dt.date, trials: int, seed: int) -> None:
     The best of many trials is optimistic: judge it by what it did after the date.
     """
     from boursomatic_assets import registry
-    from boursomatic_assets.cli.views import models as views_models
+    from boursomatic_assets.cli.views import models as view
     from boursomatic_assets.learning import search as searching
     from boursomatic_assets.learning.parameters import Parameters
 
@@ -104,7 +104,7 @@ def search(until: dt.date, trials: int, seed: int) -> None:
     _ready()
     history = registry.load_history(dt.datetime.now(dt.UTC).date(), Parameters())
     found = searching.search(history, until, Parameters(), trials, seed)
-    click.echo(views_models.search(found, Parameters()))
+    click.echo(view.search(found, Parameters()))
 
 
 def _ready() -> None:

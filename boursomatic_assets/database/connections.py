@@ -24,11 +24,7 @@ from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.programs import ServerError
 from boursomatic_assets.database.errors import DatabaseError as DatabaseError
 from boursomatic_assets.database.errors import connection_error, version_error
-from boursomatic_assets.settings import DAGSTER_DRIVER
-from boursomatic_assets.settings import DRIVER
-from boursomatic_assets.settings import SettingError
-from boursomatic_assets.settings import home
-from boursomatic_assets.settings import redacted
+from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, home
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection

@@ -19,7 +19,7 @@ from boursomatic_assets.arrays import KEY
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.features.additional_features import unpack
-from boursomatic_assets.learning.gate import compare, decide
+from boursomatic_assets.learning.gate import decide
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.model_files import ModelStore
@@ -27,12 +27,11 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger, challengers
 from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.registry import decisions
-from boursomatic_assets.registry.decisions import GATE, VERSIONS, Decision, Version
+from boursomatic_assets.registry.decisions import GATE, VERSIONS, Version
 from boursomatic_assets.registry.decisions import ChampionAsOf as ChampionAsOf
 from boursomatic_assets.registry.decisions import timeline as timeline
 from boursomatic_assets.tables.reading import GRAINS, read
 from boursomatic_assets.tables.staging import advisory_lock, transaction
-from boursomatic_assets.tables.staleness import database_time
 
 FEATURES = GRAINS["features"].table
 
@@ -114,56 +113,6 @@ def admit_challenger(due: dt.date, challenger: Challenger, parameters: Parameter
         numbers = _version_names(version, champion) | decision.numbers
         decisions.record(connection, version, decision.kind, speaker, decision.reason, numbers, GATE, as_of)
     return version
-
-
-def promote(name: str, because: str, by: str) -> Decision:
-    """Let a version speak from now on, because a person says so; the next due date's gate decides again.
-
-    Raises:
-        ValueError: there is no such version, it speaks already, or no reason or name is given.
-        ModelFileError: its file is missing or damaged.
-    """
-    with decisions.decision_transaction() as connection:
-        book, now = decisions.read(connection), database_time(connection)
-        version, speaker = book.version_named(name), book.champion_at(now)
-        if version == speaker:
-            raise ValueError(f"{name} speaks already: `boursomatic models live` says since when")
-        return _record_manual_decision(connection, "forced", version, speaker, version, because, by)
-
-
-def roll_back(because: str, by: str) -> Decision:
-    """Let the version speak again, from now on, that spoke before the present one; twice is there and back.
-
-    Raises:
-        ValueError: no other version spoke before, or no reason or name is given.
-        ModelFileError: its file is missing or damaged.
-    """
-    with decisions.decision_transaction() as connection:
-        book, now = decisions.read(connection), database_time(connection)
-        former, present = book.champion_before(now), book.decision_at(now)
-        if former is None or present is None:
-            raise ValueError("no other version spoke before: `boursomatic models promote` lets one speak")
-        about = present.champion or present.version
-        return _record_manual_decision(connection, "rolled back", about, present.champion, former, because, by)
-
-
-def _record_manual_decision(
-    connection: Connection,
-    kind: str,
-    about: Version,
-    left: Version | None,
-    speaker: Version,
-    because: str,
-    by: str,
-) -> Decision:
-    """Add a person's decision: from now on `speaker` speaks instead of `left`."""
-    if not because.strip():
-        raise ValueError("a decision needs a reason: say --because")
-    if not by.strip() or by == GATE:
-        raise ValueError(f"a decision needs the name of a person, not {by!r}: say --by")
-    model_store().load(speaker.model_path)
-    numbers = _version_names(speaker, left) | compare(speaker.metrics, left.metrics if left else None)
-    return decisions.record(connection, about, kind, speaker, because, numbers, by)
 
 
 def _version_names(challenger: Version, champion: Version | None) -> dict[str, dict[str, str | None]]:

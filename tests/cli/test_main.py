@@ -18,7 +18,7 @@ from worlds.platform import INSTRUMENTS, contents, execute, rows
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars import slices
 from boursomatic_assets.cli import diagnosis, launching
-from boursomatic_assets.cli.views import views
+from boursomatic_assets.cli.views import status
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 
 DAY = "2024-02-28"
@@ -443,12 +443,12 @@ def test_status_tells_the_runs_that_absorbed_errors_the_newest_first(
 
     runs = [
         dg.materialize([absorbing], resources={"io_manager": PostgresIOManager()}, instance=dagster_instance)
-        for _ in range(views.RUNS + 1)
+        for _ in range(status.RUNS + 1)
     ]
     said = [line for line in boursomatic("status").output.splitlines() if line.startswith("absorbed:")]
     summary = "1 error, the first: asked again, after ValueError: no answer"
     assert said[0] == f"absorbed:         run {runs[-1].run_id[:8]}: {summary}"
-    assert len(said) == views.RUNS + 1
+    assert len(said) == status.RUNS + 1
     assert said[-1] == (
         "absorbed:         and 1 older runs: look for the tag boursomatic/absorbed_errors in the list of runs"
     )

@@ -10,8 +10,8 @@ import pytest
 from conftest import Admin
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
-from boursomatic_assets import settings
 from boursomatic_assets import database as db
+from boursomatic_assets import settings
 
 NOW = "SELECT now()::timestamp"
 

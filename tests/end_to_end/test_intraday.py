@@ -14,7 +14,7 @@ from worlds.platform import check, execute, platform, rows
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.cli.views import bars as views_bars
+from boursomatic_assets.cli.views import bars as view
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.tables import archive, staleness
@@ -320,10 +320,10 @@ def errors(name: str) -> Any:
 
 def test_archived_bars_are_shown_where_they_lie(materialize: Materialize, migrated: Engine) -> None:
     materialize(MONDAY, quarters(MONDAY))
-    shown = views_bars.bars("ACME", [MONDAY], "15m", None)
+    shown = view.bars("ACME", [MONDAY], "15m", None)
     retire()
     assert rows(migrated, HELD) == []
-    assert views_bars.bars("ACME", [MONDAY], "15m", None).equals(shown)
+    assert view.bars("ACME", [MONDAY], "15m", None).equals(shown)
 
 
 def test_a_damaged_file_of_the_archive_is_named(materialize: Materialize, home: Path) -> None:

@@ -13,11 +13,11 @@ from conftest import Admin
 from sqlalchemy import Engine
 from worlds.platform import FIRST, LAST, execute, midnight, outcomes_of, rows, slice_of
 
-from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets import database, registry
 from boursomatic_assets.assets.recommendations import champion_sessions
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.walk import due_dates
 
 DUE = [
     "v2023.08.01", "v2023.09.01", "v2023.10.02", "v2023.11.01", "v2023.12.01", "v2024.01.02", "v2024.02.01",

@@ -10,7 +10,7 @@ import polars as pl
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import slices_of
-from boursomatic_assets.cli.views.views import as_text_table
+from boursomatic_assets.cli.views.text import as_text_table
 from boursomatic_assets.tables import archive
 
 LOADED_BY = {"daily": "`boursomatic backfill`", "15m": "`boursomatic backfill --assets price_bars_15m`"}

@@ -13,7 +13,7 @@ import polars as pl
 import polars.selectors as cs
 
 from boursomatic_assets import database
-from boursomatic_assets.cli.views.views import as_text_table
+from boursomatic_assets.cli.views.text import as_text_table
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.search import SearchResult, search_space
 from boursomatic_assets.registry import decisions
