@@ -1,12 +1,13 @@
 # install: the environment in .venv    demo: simulated bars through to recommendations
 # test: everything that CI runs         dev: the Dagster UI on 127.0.0.1:3000
+# test-on: the tests on another day, e.g. make test-on DAY="2026-11-29 12:00" (in UTC)
 # bench: ratios into bench/RESULTS.md    lock: the pinned requirements, anew
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install demo test dev bench lock
+.PHONY: install demo test test-on dev bench lock
 
 install: .venv/.installed
 
@@ -33,7 +34,12 @@ test: .venv/.tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive boursomatic_assets migrations --configfile pyproject.toml
+	@scripts/require_compiler.sh
 	$(BIN)/pytest -n 2
+
+test-on: .venv/.tested
+	@scripts/require_compiler.sh
+	$(BIN)/python tests/clock "$(DAY)" $(BIN)/pytest -n 2
 
 dev: install
 	$(BIN)/boursomatic dev

@@ -81,7 +81,7 @@ def contents() -> tuple[list[str], str]:
             for table, words in {
                 "price_bars": "bars",
                 "model_versions": "models",
-                "recommendations": "advice",
+                "recommendations": "recommendations",
             }.items()
         ]
     return digests, ", ".join(counts)

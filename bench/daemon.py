@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from boursomatic_assets.dagster_storage import CONFIG, ensure_dagster_home
+from boursomatic_assets.orchestration.instance import CONFIG, ensure_dagster_home
 
 ASSETS = ("instruments", "price_bars", "features", "model_versions", "recommendations", "track_record")
 LAUNCH = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {

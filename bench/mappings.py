@@ -50,11 +50,11 @@ def _evaluations(keys: list[str]) -> Iterator[tuple[str, Callable[[], object]]]:
             edge, arguments = graph.get_partition_mapping(child, parent), (some, everything, everything)
             up, down = parent.to_user_string(), child.to_user_string()
             yield (
-                f"what {down} needs of {up}",
+                f"partitions of {up} that {down} needs",
                 _bound(edge.get_upstream_mapped_partitions_result_for_partitions, *arguments),
             )
             yield (
-                f"what {up} is needed for in {down}",
+                f"partitions of {down} that need {up}",
                 _bound(edge.get_downstream_partitions_for_partitions, *arguments),
             )
 
@@ -74,7 +74,7 @@ def _workspace() -> Iterator[Any]:
     from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
     from dagster._core.workspace.context import WorkspaceProcessContext
 
-    from boursomatic_assets.dagster_storage import ensure_dagster_home
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
 
     os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())
     origin = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="boursomatic_assets.definitions"))

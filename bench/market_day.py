@@ -21,7 +21,7 @@ SESSION = dt.date(2024, 2, 29)
 NOTHING = """
 import dagster as dg
 from boursomatic_assets.definitions import defs
-from boursomatic_assets.dagster_storage import ensure_dagster_home
+from boursomatic_assets.orchestration.instance import ensure_dagster_home
 import os
 os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())
 steps = len(list(defs.resolve_job_def("market_session").graph.node_dict))
@@ -42,7 +42,7 @@ with dg.DagsterInstance.get() as instance:
 DAY = """
 import datetime as dt, os, sys
 from boursomatic_assets import runs
-from boursomatic_assets.dagster_storage import ensure_dagster_home
+from boursomatic_assets.orchestration.instance import ensure_dagster_home
 import dagster as dg
 os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())
 day = dt.date.fromisoformat(sys.argv[1])

@@ -61,6 +61,6 @@ def lines() -> Iterator[Line]:
         command = [python, HERE / "pages_browser.py", browser, json.dumps(visits)]
         told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     for name, found in json.loads(told).items():
-        question = f"its slowest question, {found['question']}: {found['slowest']:.1f} s"
+        question = f"its slowest query, {found['question']}: {found['slowest']:.1f} s"
         note = f"in a new tab {found['in_a_new_tab']:.1f} s; {question}"
         yield Line(name, f"{len(dates):,} sessions of both markets", f"{found['clicked']:.1f} s", "< 2 s", note)

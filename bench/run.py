@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = {
-    "reading": "Files are read",
-    "writes": "The IO manager writes",
-    "reads": "The IO manager reads",
+    "reading": "Reading files",
+    "writes": "Writing with the IO manager",
+    "reads": "Reading with the IO manager",
     "features": "Features",
     "factors": "Factors out of the database",
     "growth": "Growing tables",
@@ -23,10 +23,10 @@ BENCHMARKS = {
     "market_day": "One session of one market",
     "bookkeeping": "Dagster's bookkeeping",
     "backfill": "Whole backfills",
-    "ranges": "How much a run should hold",
+    "ranges": "Sessions per run",
     "partitioning": "Partitioning by time",
-    "mappings": "What the daemon and the webserver think about ten years",
-    "pages": "Pages with ten years",
+    "mappings": "Partition mappings of ten years",
+    "pages": "Pages of the UI with ten years",
 }
 """Each benchmark is the file of its name, with a function `lines`; in the order of RESULTS.md."""
 
@@ -45,7 +45,7 @@ def main(names: list[str]) -> None:
         sections[BENCHMARKS[name]] = f"{_machine()}\n\n{HEAD}\n{told}"
         print(f"## {BENCHMARKS[name]}\n\n{told}", flush=True)
         parts = [f"## {title}\n\n{sections[title]}" for title in BENCHMARKS.values()]
-        RESULTS.write_text("\n".join(["# Measured side by side\n", *parts]))
+        RESULTS.write_text("\n".join(["# Benchmarks: ratios measured side by side\n", *parts]))
 
 
 def _sections() -> dict[str, str]:

@@ -60,8 +60,8 @@ UNIVERSES = (
         "64 US and 40 Euronext instruments",
         ("us_daily_yahoo_2016_2026", "eu_daily_yahoo_cac40_2016_2026"),
         caution="One series has prices on two bases: ATO.PA closes at 4187 on 2024-11-12, after 48.53, and at 26"
-        " on 2024-12-06, after 1778. Returns across such breaks are left out of labels and of all that is judged"
-        " here; before that rule they decided every spread.",
+        " on 2024-12-06, after 1778. Labels and all figures here exclude returns across such breaks; before"
+        " that rule they dominated every spread.",
     ),
     Universe("194 US instruments", ("us_daily_stooq_2017_2025_A",), ranked=True),
 )

@@ -13,15 +13,16 @@ from boursomatic_assets.learning.evaluation import Metrics
 RANK_IC, RATIO, ECE = 0.04, 1.0, 0.03
 
 PUBLISHED = (
-    "Published, on other stocks and features, so for scale only: microsoft/qlib, Alpha158 with LightGBM on Chinese"
-    " stocks, IC 0.045 and rank IC 0.047; retrained every 20 days on 20-day labels rank IC 0.091, linear 0.107."
+    "For scale only, published figures on other stocks and features: microsoft/qlib, Alpha158 with LightGBM on"
+    " Chinese stocks, IC 0.045 and rank IC 0.047; retrained every 20 days on 20-day labels rank IC 0.091,"
+    " linear 0.107."
 )
 RIVALS = {
     "ridge": "ridge regression on the same ranks",
-    "reversal": "reversal: less `ret_20d`",
+    "reversal": "reversal: minus `ret_20d`",
     "momentum": "momentum: `ret_120d`",
-    "naive": "the naive recipe, whose labels see 20 sessions ahead",
-    "naive_purged": "the naive recipe, purged of these",
+    "naive": "the naive recipe, whose labels look 20 sessions ahead",
+    "naive_purged": "the naive recipe, purged",
 }
 
 
@@ -85,7 +86,7 @@ def tables(contest: Contest) -> Iterator[str]:
     yield from _against_no_skill(model)
     yield ""
     shown = ([f"{said:.3f}", f"{right:.3f}", f"{rows:,}"] for said, right, rows in model["reliability"])
-    yield from _table(["mean confidence", "share that was right", "rows"], shown)
+    yield from _table(["mean confidence", "share correct", "rows"], shown)
     yield ""
     yield from _years(contest)
 
@@ -93,7 +94,7 @@ def tables(contest: Contest) -> Iterator[str]:
 def _contestants(contest: Contest) -> Iterator[str]:
     head = "contestant, mean rank IC, ratio, t, decile spread, net, Sharpe, max drawdown, turnover a year"
     rows = {"the model": contest.model} | {RIVALS[name]: rival for name, rival in contest.rivals.items()}
-    hold = ["always HOLD", "no order", "-", "-", "0", "0", "no trades", "0", "0"]
+    hold = ["always HOLD", "no ranking", "-", "-", "0", "0", "no trades", "0", "0"]
     yield from _table(head.split(", "), [*(_contestant(name, one) for name, one in rows.items()), hold])
 
 
@@ -120,7 +121,7 @@ def _against_no_skill(model: Metrics) -> Iterator[str]:
     }
     rows = ([name, f"{ours:.4f}", f"{theirs:.4f}", what] for name, (ours, theirs, what) in figures.items())
     ece = ["expected calibration error", f"{model['ece']:.4f}", "-", "-"]
-    yield from _table(["probabilities", "the model", "no skill", "which is"], [*rows, ece])
+    yield from _table(["probabilities", "the model", "no skill", "baseline"], [*rows, ece])
 
 
 def _years(contest: Contest) -> Iterator[str]:

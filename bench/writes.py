@@ -64,8 +64,8 @@ def lines() -> Iterator[Line]:
         "COPY into a table without keys, then all indexes",
         times(ratio(new, bare)),
         "at most 1.5 x, or why not",
-        f"COPY into the table as it is: {times(ratio(straight, bare))}; row by row into five indexes and past a "
-        "foreign key, which only DDL could drop before and build after",
+        f"COPY into the table as it is: {times(ratio(straight, bare))}; each row goes through five indexes and a "
+        "foreign key, which only DDL could drop and rebuild",
     )
     yield Line("the same slice again, unchanged", "its own first write", times(ratio(again, new)), "at most 0.2 x",
                "no row version written, table not grown")  # fmt: skip

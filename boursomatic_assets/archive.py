@@ -27,6 +27,10 @@ from boursomatic_assets.staging import bounds, lock, transaction
 from boursomatic_assets.tables import GRAINS, INSTRUMENTS, read, read_table
 
 RETENTION = dt.timedelta(days=30)
+
+HOUR = dt.time(3, 30)
+"""When bars that have become too old are moved each day, in UTC."""
+
 GRAIN = GRAINS["price_bars_15m"]
 
 
@@ -41,6 +45,11 @@ class Moved:
 def due(today: dt.date) -> dt.date:
     """The first date whose bars stay in the table."""
     return today - RETENTION
+
+
+def overdue(now: dt.datetime) -> dt.date:
+    """The first date whose bars may be in the table at some instant, in UTC: each day's are moved at HOUR."""
+    return due((now - dt.timedelta(hours=HOUR.hour, minutes=HOUR.minute)).date())
 
 
 def retire(today: dt.date) -> list[Moved]:

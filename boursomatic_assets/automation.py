@@ -8,13 +8,14 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from boursomatic_assets import archive
 from boursomatic_assets.markets import MARKETS, Market
 from boursomatic_assets.partitions import partition_key
 
 AFTER_CLOSE = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
 """When each market's session is fetched, on the exchange's own clock: 90 minutes after a regular close."""
 
-ARCHIVING = "30 3 * * *"
+ARCHIVING = f"{archive.HOUR.minute} {archive.HOUR.hour} * * *"
 """When 15m bars that are too old are moved, in UTC."""
 
 NIGHTLY = "0 4 * * *"

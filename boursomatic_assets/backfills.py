@@ -10,18 +10,21 @@ or which the daemon has not even asked for.
 
 import time
 from collections.abc import Set
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-from dagster._core.execution.asset_backfill import AssetBackfillData
-from dagster._core.execution.context.system import StepExecutionContext
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, DagsterRun
-from dagster._core.storage.tags import BACKFILL_ID_TAG, WILL_RETRY_TAG
+
+from boursomatic_assets.orchestration.dagster_patches import tags
+from boursomatic_assets.orchestration.dagster_patches.backfill_progress import progress
+from boursomatic_assets.orchestration.dagster_patches.steps import partitions_read
+
+if TYPE_CHECKING:
+    from boursomatic_assets.orchestration.dagster_patches.steps import Step
 
 PATIENCE_SECONDS = 3600
 
 
-def await_upstream(step: StepExecutionContext, asset: str) -> None:
+def await_upstream(step: "Step", asset: str) -> None:
     """Wait until this backfill has materialised every partition of an asset that a step looks back on.
 
     Nothing to wait for if there is no backfill, if it leaves the asset alone, or if this run computes it.
@@ -30,11 +33,11 @@ def await_upstream(step: StepExecutionContext, asset: str) -> None:
         dagster.Failure: naming a partition that failed, or that is not there after an hour.
     """
     key, mine = dg.AssetKey(asset), step.dagster_run
-    backfill = mine.tags.get(BACKFILL_ID_TAG)
+    backfill = mine.tags.get(tags.BACKFILL)
     if backfill is None or _computes(mine, key):
         return
     deadline = time.monotonic() + PATIENCE_SECONDS
-    needed = set(step.asset_partitions_subset_for_input(asset).get_partition_keys())
+    needed = partitions_read(step, asset)
     while missing := _missing(step.instance, backfill, key, needed):
         if time.monotonic() > deadline:
             raise dg.Failure(f"{_named(asset, missing)} not there after an hour: see what holds it")
@@ -50,16 +53,13 @@ def _missing(instance: dg.DagsterInstance, backfill: str, asset: dg.AssetKey, ne
         dagster.Failure: naming one that no run will materialise any more.
     """
     unfinished = any(_computes(run, asset) for run in _unfinished(instance, backfill))
-    data = _data(instance, backfill)
-    if data is None:
+    found = progress(instance, backfill, asset)
+    if found is None:
         return set()
-    missing = needed & _keys(data.target_subset, asset) - _keys(data.materialized_subset, asset)
+    missing = needed & found.target - found.materialized
     if missing:
-        missing -= instance.event_log_storage.get_materialized_partitions(
-            asset, after_cursor=data.latest_storage_id
-        )
-    settled = _keys(data.requested_subset, asset) | _keys(data.failed_and_downstream_subset, asset)
-    if missing and not unfinished and missing <= settled:
+        missing -= instance.get_materialized_partitions(asset, after_cursor=found.cursor)
+    if missing and not unfinished and missing <= found.settled:
         raise dg.Failure(
             f"{_named(asset.path[-1], missing)} missing: mend that, and run this again"
             " (a backfill that leaves the missing ones out does not wait for them, and sees a gap there)"
@@ -67,30 +67,18 @@ def _missing(instance: dg.DagsterInstance, backfill: str, asset: dg.AssetKey, ne
     return missing
 
 
-def _data(instance: dg.DagsterInstance, backfill: str) -> AssetBackfillData | None:
-    found = instance.get_backfill(backfill)
-    return found.asset_backfill_data if found else None
-
-
-def _keys(subset: AssetGraphSubset, asset: dg.AssetKey) -> Set[str]:
-    """An asset's partitions in a subset of the graph."""
-    partitions = subset.partitions_subsets_by_asset_key.get(asset)
-    return set(partitions.get_partition_keys()) if partitions else set()
-
-
-def _unfinished(instance: dg.DagsterInstance, backfill: str) -> list[DagsterRun]:
+def _unfinished(instance: dg.DagsterInstance, backfill: str) -> list[dg.DagsterRun]:
     """Runs of a backfill that have not ended, or that the daemon will start again."""
-    runs = instance.get_runs(dg.RunsFilter(tags={BACKFILL_ID_TAG: backfill}))
+    runs = instance.get_runs(dg.RunsFilter(tags={tags.BACKFILL: backfill}))
     retried = {run.parent_run_id for run in runs}
     return [
         run
         for run in runs
-        if run.status in NOT_FINISHED_STATUSES
-        or (run.tags.get(WILL_RETRY_TAG) == "true" and run.run_id not in retried)
+        if not run.is_finished or (run.tags.get(tags.WILL_RETRY) == "true" and run.run_id not in retried)
     ]
 
 
-def _computes(run: DagsterRun, asset: dg.AssetKey) -> bool:
+def _computes(run: dg.DagsterRun, asset: dg.AssetKey) -> bool:
     """Whether a run computes an asset; a run without a selection computes all of its job's."""
     return run.asset_selection is None or asset in run.asset_selection
 

@@ -141,7 +141,7 @@ def _snapshot(row: Any) -> str:
         complete = set(row.seen or ()) <= snapshot.features.keys()
         if not named or not complete or not all(math.isfinite(number) for number in numbers):
             return "broken"
-    except (ValueError, TypeError):
+    except (ValueError, TypeError):  # counted by the check
         return "broken"
     if all(row.features.get(name, math.nan) == value for name, value in snapshot.features.items()):
         return "sound"

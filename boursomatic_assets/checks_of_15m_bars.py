@@ -112,8 +112,8 @@ def daily_and_15m_bars_agree(connection: Connection, part: Slice) -> Finding:
 
 @promise("archive_15m")
 def nothing_is_kept_longer(connection: Connection) -> Finding:
-    """No 15m bar is left in the table that should have been archived."""
-    until = archive.due(dt.datetime.now(dt.UTC).date())
+    """No 15m bar is left in the table that should have been archived by now."""
+    until = archive.overdue(dt.datetime.now(dt.UTC))
     return count(connection, "price_bars WHERE interval = '15m' AND ts < :until", {"until": until})
 
 

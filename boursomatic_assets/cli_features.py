@@ -33,8 +33,10 @@ def features() -> None:
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that both commands share."""
     for option in (
-        click.option("--seed", type=SEED, default=0, show_default=True, help="Draws instruments and dates."),
-        click.option("--cuts", type=click.IntRange(1), default=10, show_default=True, help="How many dates."),
+        click.option(
+            "--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of instruments and dates."
+        ),
+        click.option("--cuts", type=click.IntRange(1), default=10, show_default=True, help="Number of dates."),
         click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default."),
         click.option("--from", "start", type=DATE, help="First date; two years before the last by default."),
         click.option("--market", type=click.Choice(MARKETS), default="US", show_default=True),
@@ -47,7 +49,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @_options
 @one_line_errors
 def check_lookahead(cuts: int, seed: int, **asked: Any) -> None:
-    """Compute the features again from bars cut off at random dates, and name each that then differs."""
+    """Compute the features again from bars that end at random dates, and name each feature that differs."""
     from boursomatic_assets import self_tests
 
     bars, sessions = _stored(seed=seed, **asked)
@@ -64,7 +66,7 @@ def check_lookahead(cuts: int, seed: int, **asked: Any) -> None:
 def check_startup(cuts: int, seed: int, **asked: Any) -> None:
     """Compute the features again from later starts, and show how far they are off, by sessions of history.
 
-    A feature that is off with all the history that the platform loads is not the same in every range: exit 1.
+    A feature that is off with all the history that the platform loads differs from range to range: exit code 1.
     """
     from boursomatic_assets import self_tests
 

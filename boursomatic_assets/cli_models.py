@@ -18,7 +18,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of tex
 
 @click.group()
 def models() -> None:
-    """The model versions: who speaks, since when, and why."""
+    """The model versions: which one is champion, since when, and why."""
 
 
 @models.command(name="list")
@@ -51,7 +51,7 @@ def show(version: str, as_json: bool) -> None:
 @BY
 @one_line_errors
 def promote(version: str, because: str, by: str | None) -> None:
-    """Let a version speak from now on, whatever the gate said; the next due date's gate decides again."""
+    """Make a version champion from now on, whatever the gate decided; the next due date's gate decides again."""
     _ready()
     from boursomatic_assets import registry, views_models
 
@@ -63,7 +63,7 @@ def promote(version: str, because: str, by: str | None) -> None:
 @BY
 @one_line_errors
 def rollback(because: str, by: str | None) -> None:
-    """Let the version speak again, from now on, that spoke before the present one."""
+    """Make the champion before the present one champion again, from now on."""
     _ready()
     from boursomatic_assets import registry, views_models
 
@@ -71,11 +71,11 @@ def rollback(because: str, by: str | None) -> None:
 
 
 @models.command()
-@click.option("--at", type=MOMENT, help="A past moment, in UTC; now by default.")
+@click.option("--at", type=MOMENT, help="A past time, in UTC; now by default.")
 @JSON
 @one_line_errors
 def live(at: dt.datetime | None, as_json: bool) -> None:
-    """Say which version speaks, or spoke at a past moment, or why none does."""
+    """Show the champion, now or as of a past time, or why there is none."""
     _ready()
     from boursomatic_assets import views_models
 
@@ -83,14 +83,14 @@ def live(at: dt.datetime | None, as_json: bool) -> None:
 
 
 @models.command()
-@click.option("--until", type=DATE, required=True, help="Trials see nothing later.")
-@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="How many are tried.")
-@click.option("--seed", type=SEED, default=1, show_default=True, help="Of the choice of trials.")
+@click.option("--until", type=DATE, required=True, help="Trials use nothing later.")
+@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Number of trials.")
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Seed of the choice of trials.")
 @one_line_errors
 def search(until: dt.date, trials: int, seed: int) -> None:
     """Try other parameters of the booster on the record before a date; changes nothing. Needs optuna.
 
-    The best of many trials is optimistic: what it did after the date is what to judge it by.
+    The best of many trials is optimistic: judge it by what it did after the date.
     """
     from boursomatic_assets import registry, views_models
     from boursomatic_assets.learning import search as searching

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.pool import QueuePool
 
-from boursomatic_assets import embedded, settings
+from boursomatic_assets import absorbed, embedded, settings
 from boursomatic_assets.embedded_programs import ServerError
 from boursomatic_assets.refusals import DatabaseError as DatabaseError
 from boursomatic_assets.refusals import refused, too_old
@@ -99,7 +99,10 @@ def engine() -> Engine:
 
 @lru_cache
 def _engine(url: URL) -> Engine:
-    """Whoever waits for a lock must see what was committed meanwhile, whatever isolation the server prefers."""
+    """Whoever waits for a lock must see what was committed meanwhile, whatever isolation the server prefers.
+
+    A pooled connection that was lost while it was idle is replaced (`pool_pre_ping`): nothing was under way on it.
+    """
     isolation = "READ COMMITTED"
     return create_engine(url, creator=lambda: connect(url), pool_pre_ping=True, isolation_level=isolation)
 
@@ -164,13 +167,19 @@ def _options(url: URL) -> str:
 def _patiently(url: URL, connect: Callable[[], Opened], *refusals: type[Exception]) -> Opened:
     """Connect, waiting a little for a server that is starting up."""
     deadline = time.monotonic() + PATIENCE_SECONDS
+    waited_for: DatabaseError | None = None
     while True:
         try:
-            return connect()
+            opened = connect()
         except refusals as error:
             if "the database system is" not in str(error) or time.monotonic() > deadline:
                 raise refused(url, error) from None
+            waited_for = refused(url, error)  # a message without a password
             time.sleep(0.2)
+        else:
+            if waited_for:
+                absorbed.record(waited_for, "connected later")
+            return opened
 
 
 # How it is made
@@ -191,7 +200,7 @@ def create_databases() -> None:
 def _create_if_missing(url: URL) -> None:
     try:
         connect(url).close()
-    except DatabaseError:
+    except DatabaseError:  # unless the database is missing, the caller's next connection raises it again
         with connect(url.set(database="postgres")) as connection:
             connection.autocommit = True
             found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
@@ -216,6 +225,7 @@ def _create(connection: psycopg.Connection, name: str) -> None:
 def _set_to_utc(connection: psycopg.Connection) -> None:
     """Set the database's own time zone, so that SQL by hand agrees; its owner may, others need not."""
     name = sql.Identifier(connection.info.dbname)
+    # Whoever may not: nothing is lost, since each connection of ours sets its own time zone.
     with contextlib.suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('set to utc'))")
         connection.execute(sql.SQL("ALTER DATABASE {} SET timezone = 'UTC'").format(name))

@@ -10,7 +10,7 @@ from typing import Self
 
 import polars as pl
 
-from boursomatic_assets.slices import Slice
+from boursomatic_assets.slices import Slice, outside
 
 OUTCOMES = ("delivered", "kept", "merged", "rejected", "repaired")
 
@@ -49,16 +49,11 @@ class Delivery:
 
     def without(self, parts: Sequence[Slice]) -> "Delivery":
         """What falls to none of some sessions of its market; rows without a readable time stay."""
-
-        def elsewhere(time: str) -> pl.Expr:
-            inside = (pl.col(time).is_between(one.start, one.end, closed="left") for one in parts)
-            return ~pl.any_horizontal(pl.lit(False), *inside).fill_null(False)
-
         return replace(
             self,
-            kept=self.kept.filter(elsewhere("ts")),
-            rejected=self.rejected.filter(elsewhere("session")),
-            counts=self.counts.filter(elsewhere("session")),
+            kept=outside(self.kept, "ts", parts),
+            rejected=outside(self.rejected, "session", parts),
+            counts=outside(self.counts, "session", parts),
         )
 
     def total(self, outcome: str) -> int:

@@ -60,7 +60,7 @@ def _schema() -> str:
 def _dagster() -> str:
     from dagster import DagsterInstance
 
-    from boursomatic_assets.dagster_storage import ensure_dagster_home
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
 
     os.environ["DAGSTER_HOME"] = str(ensure_dagster_home())
     with DagsterInstance.get() as instance:

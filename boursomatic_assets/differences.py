@@ -46,7 +46,7 @@ def difference(frame: pl.DataFrame, stored: pl.DataFrame, key: list[str]) -> Dif
     content = [name for name in stored.columns if name not in key]
     pairs = frame.join(stored.with_columns(_stored=True), on=key, how="left", suffix="_", maintain_order="left")
     known = pl.col("_stored").is_not_null()
-    differs = pl.any_horizontal(pl.lit(False), *(pl.col(name).ne_missing(pl.col(f"{name}_")) for name in content))
+    differs = pl.any_horizontal(~known, *(pl.col(name).ne_missing(pl.col(f"{name}_")) for name in content))
     new = pairs.filter(~known).select(frame.columns)
     changed = pairs.filter(known & differs).select(frame.columns)
     vanished = stored.select(key).join(frame, on=key, how="anti")

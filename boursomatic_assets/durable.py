@@ -41,7 +41,7 @@ def _remove_abandoned(folder: Path) -> None:
         try:
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                 path.unlink()
-        except FileNotFoundError:
+        except FileNotFoundError:  # another one was quicker to remove it
             continue
 
 

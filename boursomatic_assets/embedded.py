@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from boursomatic_assets import embedded_place
+from boursomatic_assets import absorbed, embedded_place
 from boursomatic_assets.embedded_place import PORT, Place
 from boursomatic_assets.embedded_programs import ServerError, locked, run
 
@@ -70,7 +70,7 @@ def ensure_running(home: Path) -> Server:
         if not place.data.exists():
             _create(place)
         for unfinished in place.folder.glob("init-*"):
-            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)  # what stays costs room, and is tried again next time
         return _start(place)
 
 
@@ -166,8 +166,11 @@ def _try_start(place: Place) -> None:
     except ServerError as error:
         said = _log_since(place, size)
         if "shared memory block" in said:
+            absorbed.record(error, "the embedded server is started again")
             time.sleep(0.5)  # the last processes of a killed server are still leaving
-        elif not _lives(place):
+        elif _lives(place):
+            absorbed.record(error, "the embedded server is waited for")
+        else:
             reason = " ".join(said.rpartition("FATAL:")[2].split())[:400] or error
             raise ServerError(f"the embedded server does not start: {reason}; see {place.log}") from None
 
@@ -193,7 +196,7 @@ def _refusal(server: Server) -> str:
             passfile=str(server.passfile), connect_timeout=10,
         ) as connection:  # fmt: skip
             connection.execute("SELECT 1")
-    except psycopg.OperationalError as error:
+    except psycopg.OperationalError as error:  # the answer itself: whoever waits for another quotes it at the end
         return " ".join(str(error).split())
     return ""
 
@@ -208,7 +211,7 @@ def _lives(place: Place) -> bool:
     try:
         process = Path("/proc") / (place.data / "postmaster.pid").read_text().split()[0]
         return (process / "comm").read_text() == "postgres\n" and (process / "cwd").readlink() == place.data
-    except (OSError, IndexError):
+    except (OSError, IndexError):  # no such file, or no such process: that is the answer
         return False
 
 

@@ -69,7 +69,7 @@ class Place:
         """Tell whether the socket's folder is the server's own, and closed to all others."""
         try:
             found, wanted = self.socket.stat(), self.data.stat()
-        except OSError:
+        except OSError:  # one of the folders is not there: that is the answer
             return False
         return found.st_uid == wanted.st_uid and found.st_mode & 0o077 == 0
 

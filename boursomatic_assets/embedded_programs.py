@@ -54,7 +54,7 @@ def system_ids() -> tuple[int, int]:
         ServerError: There is none, and none could be made.
     """
     command = f"useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {OS_USER}"
-    with contextlib.suppress(KeyError):
+    with contextlib.suppress(KeyError):  # there is no such user yet: it is made below, or that is raised
         return _ids(OS_USER)
     try:
         with locked(base()):
@@ -107,7 +107,7 @@ def _copied(packages: Path) -> Path:
     with locked(BASE):
         if not copy.exists():
             unfinished = copy.with_name(f"{copy.name}.part")
-            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)  # where it stays, the copy below raises
             unused = shutil.ignore_patterns("include", "*.a", "*.py", "__pycache__")
             for part in filter(Path.exists, map(packages.joinpath, PARTS)):
                 shutil.copytree(part, unfinished / part.name, ignore=unused)

@@ -10,6 +10,7 @@ frame, or for a `Reader`. `instruments` has no sessions: it is loaded whole, and
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,6 +20,7 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import (
+    absorbed,
     activity,
     archive,
     archived,
@@ -48,7 +50,19 @@ Output = Frame | Delivery | Piecewise
 class PostgresIOManager(dg.ConfigurableIOManager):
     """Stores an asset in the table of its name, and loads it by partition or range with its look-back."""
 
-    def handle_output(self, context: dg.OutputContext, obj: Output) -> Iterator[dg.DagsterEvent]:  # type: ignore[override]
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> "Iterator[PostgresIOManager]":
+        """While a run goes on; one that absorbed errors then gets a tag that says how many, and the first."""
+        with absorbed.collected() as reasons:
+            try:
+                yield self
+            finally:
+                if reasons and context.instance and context.run:
+                    context.instance.add_run_tags(context.run.run_id, {absorbed.TAG: absorbed.summary(reasons)})
+
+    def handle_output(  # type: ignore[override]
+        self, context: dg.OutputContext, obj: Output
+    ) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
         """Write every piece of the run in a transaction of its own.
 
         Raises:
@@ -70,7 +84,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             merge, overtaken = _write(Written(name, grain, piece, context.run_id, begun), rows)
             report.add(piece, _frame(rows)[grain.time], merge, rows, overtaken)
 
-        failed = failures(store, work.pieces(cache(_instruments)))
+        with absorbed.collected() as report.absorbed:
+            failed = failures(store, work.pieces(cache(_instruments)))
         if failed:
             yield from report.of_what_was_done(context)
             raise report.failure(failed, work.parts)

@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from boursomatic_assets.settings import EPOCH as EPOCH
 
+YEARS_AHEAD = 5
+"""Calendars reach at least so far beyond this year, so that no process that lives on runs out of one."""
+
 SETTLING = dt.timedelta(hours=1)
 """After the close, until when vendors still change a session's bars: auctions, late trades, their own delay."""
 
@@ -37,7 +40,7 @@ class Market:
     """From when to when is traded before the open and after the close, on the exchange's clock."""
 
     def sessions(self) -> Sessions:
-        """All sessions from EPOCH to the end of next year, as sorted datetime64[D]."""
+        """All sessions from EPOCH to at least YEARS_AHEAD years from now, as sorted datetime64[D]."""
         return _sessions(self.calendar)
 
     def is_session(self, date: dt.date) -> bool:
@@ -104,8 +107,9 @@ def first_open(date: dt.date) -> dt.datetime:
 
 @cache
 def _calendar(name: str) -> Any:
-    """The exchange's calendar; fixed bounds within a year, so that all processes see the same dates."""
-    end = dt.date(dt.datetime.now(dt.UTC).year + 1, 12, 31)
+    """The exchange's calendar; its end stays the same for YEARS_AHEAD years, so processes see the same dates."""
+    year = dt.datetime.now(dt.UTC).year
+    end = dt.date(year - year % YEARS_AHEAD + 2 * YEARS_AHEAD - 1, 12, 31)
     return exchange_calendars.get_calendar(name, start=EPOCH.isoformat(), end=end.isoformat())
 
 

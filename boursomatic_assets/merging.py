@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Table, text
 from boursomatic_assets import frames, identifiers
 from boursomatic_assets.differences import Difference, difference
 from boursomatic_assets.models import PROFILES
-from boursomatic_assets.slices import Slice
+from boursomatic_assets.slices import Slice, outside
 from boursomatic_assets.staging import advisory_lock, bounds, copy, lock, quote, require_inside, same_key, stage
 from boursomatic_assets.tables import Grain, read, read_table
 
@@ -73,8 +73,7 @@ def replace(
         frames.FrameError: the frame does not fit the table or the slice.
     """
     found = _difference(connection, grain, part, frame)
-    stays = (pl.col(grain.time).is_between(one.start, one.end, closed="left") for one in staying)
-    found = dataclasses.replace(found, vanished=found.vanished.filter(~pl.any_horizontal(pl.lit(False), *stays)))
+    found = dataclasses.replace(found, vanished=outside(found.vanished, grain.time, staying))
     told(connection, found)
     if found.vanished.height:
         name = stage(connection, grain.table, found.vanished)

@@ -208,7 +208,7 @@ def _script(revision: str) -> Script | None:
     """The migration of that name; None when this code has none."""
     try:
         return _scripts().get_revision(revision)
-    except CommandError:
+    except CommandError:  # this code has no such revision: that is the answer
         return None
 
 

@@ -10,32 +10,32 @@ from collections.abc import Iterable
 
 import dagster as dg
 import numpy as np
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, MULTIDIMENSIONAL_PARTITION_PREFIX
 
 from boursomatic_assets import settings
 from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.lookback import LookBack
 from boursomatic_assets.markets import MARKETS, all_sessions, market_named
+from boursomatic_assets.orchestration.dagster_patches import partition_keys, tags
+from boursomatic_assets.orchestration.dagster_patches.lookback import LookBack
 from boursomatic_assets.outcomes import LONGEST_HORIZON
+from boursomatic_assets.session_dates import session_dates
 from boursomatic_assets.slices import Slice, slices_of
+
+partition_keys.install()
 
 START = settings.start()
 """The first partition's date."""
 
 
-WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
-
-
-def _holidays() -> list[dt.datetime]:
-    """Weekdays from START on which neither market trades: they are no partitions."""
+def _closed() -> list[dt.date]:
+    """Weekdays from START on which neither market trades, as far as the calendars know: they are no partitions."""
     sessions = all_sessions()
     dates = np.arange(np.datetime64(START), sessions[-1] + 1)
-    weekdays = dates[np.is_busday(dates)]
-    return [dt.datetime.combine(date, dt.time()) for date in np.setdiff1d(weekdays, sessions).tolist()]
+    closed: list[dt.date] = np.setdiff1d(dates[np.is_busday(dates)], sessions).tolist()
+    return closed
 
 
-# end_offset=1: a session's partition exists on its own date, so that a schedule can fill it after the close.
-SESSION_DATES = dg.DailyPartitionsDefinition(START.isoformat(), exclusions=[*WEEKENDS, *_holidays()], end_offset=1)
+# A session's partition exists on its own date, so that a schedule can fill it after the close.
+SESSION_DATES = session_dates(START, _closed())
 MARKET_SESSIONS = dg.MultiPartitionsDefinition(
     {"date": SESSION_DATES, "market": dg.StaticPartitionsDefinition(list(MARKETS))}
 )
@@ -99,10 +99,8 @@ def slices_of_run(context: dg.AssetExecutionContext) -> list[Slice]:
         dagster.Failure: for a run of a job's ranges, which `run_storage.py` could not prevent: Dagster leaves
             the first partition's tags on it, and would compute that partition under the names of all others.
     """
-    tags = context.run.tags
-    if ASSET_PARTITION_RANGE_START_TAG in tags and any(
-        tag.startswith(MULTIDIMENSIONAL_PARTITION_PREFIX) for tag in tags
-    ):
+    found = context.run.tags
+    if tags.RANGE_START in found and any(tag.startswith(tags.DIMENSION_PREFIX) for tag in found):
         raise dg.Failure(
             "a backfill of single steps of a job names the wrong partitions in this version of Dagster:"
             " choose assets instead, or use `boursomatic backfill`"

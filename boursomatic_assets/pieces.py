@@ -1,6 +1,7 @@
 """A run's work in pieces: what is computed, written and reported at once.
 
-What belongs here: how large a piece is, and which single dates fail when a piece does.
+What belongs here: how large a piece is, which errors a smaller one can cure, and which single dates fail when a
+piece does.
 Kept elsewhere: what is computed (`assets/`), how it is written (`io_manager.py`).
 
 A run may hold a day or ten years; a piece fits into memory. A row is the same whichever range it was computed
@@ -14,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from boursomatic_assets import absorbed, refusals
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.frames import FrameError
 from boursomatic_assets.slices import Slice
@@ -22,6 +24,20 @@ Rows = pl.DataFrame | Delivery
 
 MOST_FAILURES = 10
 """Dates that may fail before a run gives up on the rest: then it is not the dates that are bad."""
+
+
+NARROWED = (
+    MemoryError,
+    ValueError,  # a date's own rows: FrameError, SourceError, a session that is not closed
+    ArithmeticError,
+    OSError,  # a file of some dates: archived bars, a model
+    pl.exceptions.ComputeError,
+    pl.exceptions.InvalidOperationError,  # a value that a strict cast cannot take
+)
+"""Errors that a smaller piece can cure, or that one date can cause; with some of the database's (`refusals.py`).
+
+All others are faults of the code: a piece that raises one fails as a whole, and is not tried again.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,22 +87,38 @@ class Piecewise:
 
 
 def failures(work: Callable[[Slice], None], pieces: Iterator[Slice]) -> list[tuple[Slice, Exception]]:
-    """Do a work for each piece; the single dates that fail, MOST_FAILURES at most, each with its reason.
+    """Do a work for each piece; what fails, MOST_FAILURES at most, each with its reason.
 
     What a failing piece has in good dates is done all the same: the piece is halved until only bad dates are
-    left. After the last failure that is allowed nothing more is tried.
+    left. Only a piece with a fault of the code fails as a whole. After the last failure that is allowed nothing
+    more is tried.
     """
     return list(islice(chain.from_iterable(_narrowed(work, piece) for piece in pieces), MOST_FAILURES))
 
 
 def _narrowed(work: Callable[[Slice], None], piece: Slice) -> Iterator[tuple[Slice, Exception]]:
+    error = _error(work, piece)
+    if error is None:
+        return
+    if len(piece.dates) == 1 or not _can_be_narrowed(error):
+        yield piece, error
+        return
+    explained = False
+    for half in piece.pieces(-(-len(piece.dates) // 2)):
+        for part, reason in _narrowed(work, half):
+            explained |= type(reason) is type(error)
+            yield part, reason
+    if not explained:
+        absorbed.record(error, f"{piece} is done in halves")
+
+
+def _error(work: Callable[[Slice], None], piece: Slice) -> Exception | None:
     try:
         work(piece)
-    except Exception as error:
-        if len(piece.dates) == 1:
-            yield piece, error
-            return
-    else:
-        return
-    for half in piece.pieces(-(-len(piece.dates) // 2)):
-        yield from _narrowed(work, half)
+    except Exception as error:  # either yielded as a failure, or recorded as absorbed
+        return error
+    return None
+
+
+def _can_be_narrowed(error: Exception) -> bool:
+    return isinstance(error, NARROWED) or refusals.may_be_of_some_rows(error)

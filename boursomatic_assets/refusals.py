@@ -69,6 +69,20 @@ def said(error: Exception) -> str | None:
     return f"the database says: {reason}: {remedy or 'see with `boursomatic doctor` what is wrong with it'}"
 
 
+def may_be_of_some_rows(error: Exception) -> bool:
+    """Whether the database may accept a part of the rows, or has the time and memory for a part of the work.
+
+    Not so if the statement is wrong (SQLSTATE 42...), or if the driver finds the fault: then no row matters. A
+    lost connection has no SQLSTATE; the server may have run out of memory.
+    """
+    from adbc_driver_manager import OperationalError as ArrowOperationalError
+
+    cause = getattr(error, "orig", None) or error
+    if state := getattr(cause, "sqlstate", None):
+        return not state.startswith("42")
+    return isinstance(cause, psycopg.OperationalError | ArrowOperationalError)
+
+
 def _address(url: URL) -> str:
     return f"{url.host or url.query.get('host', 'localhost')}:{url.port or url.query.get('port', 5432)}"
 

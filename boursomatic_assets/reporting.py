@@ -9,17 +9,14 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from uuid import uuid4
 
 import dagster as dg
 import polars as pl
-from dagster._core.events import DagsterEventBatchMetadata
-from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
-from dagster._core.execution.context.system import StepExecutionContext
 
 from boursomatic_assets import database
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.merging import Merge
+from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata, materializations
 from boursomatic_assets.partitions import partition_key, slices
 from boursomatic_assets.pieces import MOST_FAILURES, Rows
 from boursomatic_assets.slices import Slice
@@ -28,6 +25,10 @@ JUDGED = ("delivered", "merged", "rejected", "repaired")
 """What is shown of the rows that came; what was kept is what is there."""
 
 OVERTAKEN = "left as it is: a delivery that was asked for later stands"
+
+
+MOST_REASONS = 10
+"""Reasons of absorbed errors that are shown; all of them are counted, and logged."""
 
 
 @dataclass
@@ -39,6 +40,8 @@ class Report:
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     judged: dict[tuple[str, dt.date | None], dict[str, int]] = field(default_factory=dict)
     """What became of the rows that came, by market and session; None: those without a readable time."""
+    absorbed: Sequence[str] = ()
+    """The reasons of the errors that were absorbed."""
 
     def add(
         self, piece: Slice, times: pl.Series, merge: Merge, rows: Rows, overtaken: Sequence[Slice] = ()
@@ -71,32 +74,31 @@ class Report:
     def of_all(self, context: dg.OutputContext) -> None:
         """Attach what was gathered to the materialisations that Dagster makes of a step that succeeds."""
         context.add_output_metadata(self._of_the_run())
-        report_partitions(context.step_context, context.asset_key, self.partitions)
+        add_partition_metadata(context.step_context, context.asset_key, self.partitions)
 
-    def of_what_was_done(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent]:
+    def of_what_was_done(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
         """Materialisations of the partitions that were written, for a step that is about to fail."""
-        batch, left, of_the_run = str(uuid4()), len(self.partitions), self._of_the_run()
-        for key, metadata in self.partitions.items():
-            left -= 1
-            made = dg.AssetMaterialization(context.asset_key, partition=key, metadata=of_the_run | metadata)
-            yield dg.DagsterEvent.asset_materialization(
-                context.step_context, made, DagsterEventBatchMetadata(batch, left == 0)
-            )
+        of_the_run = self._of_the_run()
+        each = {key: of_the_run | metadata for key, metadata in self.partitions.items()}
+        return materializations(context.step_context, context.asset_key, each)
 
     def failure(self, failed: Sequence[tuple[Slice, Exception]], parts: Sequence[Slice]) -> Exception:
         """What to raise when some dates failed: a single partition's own error, else one that names them."""
         asked = sum(len(part.dates) for part in parts)
         if asked == 1:
             return failed[0][1]
+        missed = sum(len(part.dates) for part, _ in failed)
         reasons = "; ".join(f"{part}: {_first_line(error)}" for part, error in failed)
         given_up = (
             f", and nothing was tried after {MOST_FAILURES} failures" if len(failed) == MOST_FAILURES else ""
         )
-        return dg.Failure(
-            f"{self.table}: {len(failed)} of {asked} partitions failed, {len(self.partitions)} are written"
+        failure = dg.Failure(
+            f"{self.table}: {missed} of {asked} partitions failed, {len(self.partitions)} are written"
             f"{given_up}: {reasons}{self._left_undone()}",
             metadata={str(part): _first_line(error) for part, error in failed},
         )
+        failure.__cause__ = failed[0][1]  # with its traceback
+        return failure
 
     def _left_undone(self) -> str:
         """What a step that fails keeps from the partitions that it wrote, and how they get it."""
@@ -114,26 +116,15 @@ class Report:
         rows = self.merge.inserted + self.merge.changed + self.merge.unchanged
         came = [*self.judged.values()]
         judged = {outcome: sum(found[outcome] for found in came) for outcome in JUDGED} if came else {}
-        return {"dagster/table_name": name, **of_run(asdict(self.merge) | {"rows": rows} | judged)}
+        absorbed: dict[str, Any] = {"absorbed_errors": len(self.absorbed)}
+        if self.absorbed:
+            absorbed["absorbed_reasons"] = "; ".join(self.absorbed[:MOST_REASONS])
+        return {"dagster/table_name": name, **of_run(asdict(self.merge) | {"rows": rows} | judged | absorbed)}
 
 
 def of_run(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures of a run as a whole, named so that nobody takes them for those of a partition."""
     return {f"run/{name}": figure for name, figure in figures.items()}
-
-
-def report_partitions(
-    step: StepExecutionContext, asset_key: dg.AssetKey, metadata: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Attach metadata to the partitions of a run, by partition key.
-
-    Dagster's own `add_asset_metadata` takes one key at a time, and lists every partition there is to check it:
-    50 ms for each key of a range.
-    """
-    known: dict[Any, Mapping[str, Any]] = dict(step._metadata_accumulator.per_output_metadata)
-    for key, value in metadata.items():
-        known[AssetMetadataHandle(asset_key=asset_key, partition_key=key)] = value
-    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=known)
 
 
 def _judged(counts: pl.DataFrame) -> dict[tuple[str, dt.date | None], dict[str, int]]:

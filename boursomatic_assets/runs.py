@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from sqlalchemy import text
 
 from boursomatic_assets import computed, database
 from boursomatic_assets.definitions import defs
 from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.partitions import partition_key
 from boursomatic_assets.slices import require_closed, slices_of
 
@@ -51,8 +51,8 @@ class Run:
     def tags(self) -> dict[str, str]:
         """The range as Dagster's tags, which the UI hides in its list of runs, and as one that it shows."""
         return {
-            ASSET_PARTITION_RANGE_START_TAG: partition_key(self.start, self.market),
-            ASSET_PARTITION_RANGE_END_TAG: partition_key(self.end, self.market),
+            tags.RANGE_START: partition_key(self.start, self.market),
+            tags.RANGE_END: partition_key(self.end, self.market),
             SESSIONS_TAG: f"{self.market} {self.start} .. {self.end}",
         }
 
@@ -155,7 +155,7 @@ def execute(run: Run, instance: dg.DagsterInstance) -> Outcome:
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in result.all_events:
         if event.is_step_failure and (error := event.step_failure_data.error):
-            while error.cause:
+            while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
                 error = error.cause
             yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
 

@@ -154,6 +154,7 @@ class Settings(BaseSettings):
     DAGSTER_HOME: Path | None = _variable(
         None, "folder of Dagster's instance, with its dagster.yaml", unset="dagster in the home folder"
     )
+    BOURSOMATIC_STOCK_DAGSTER: Flag = _variable("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _variable("0", "1 lets commands drop rows without --yes")
 
 
@@ -197,6 +198,11 @@ def simulated_instruments() -> int:
 def extended_hours() -> bool:
     """Return whether 15m bars outside of a session are wanted, `BOURSOMATIC_EXTENDED_HOURS`."""
     return _with("BOURSOMATIC_EXTENDED_HOURS").BOURSOMATIC_EXTENDED_HOURS
+
+
+def stock_dagster() -> bool:
+    """Return whether Dagster is to run without the platform's patches, `BOURSOMATIC_STOCK_DAGSTER`."""
+    return _with("BOURSOMATIC_STOCK_DAGSTER").BOURSOMATIC_STOCK_DAGSTER
 
 
 def source() -> str:

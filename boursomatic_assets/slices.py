@@ -1,14 +1,15 @@
 """A slice: the part of a table that one market and some consecutive session dates own.
 
-What belongs here: the value that assets, sources, the IO manager and checks agree on.
+What belongs here: the value that assets, sources, the IO manager and checks agree on, and rows outside of some.
 Kept elsewhere: how Dagster's partition keys become slices (`partitions.py`), SQL (`tables.py`).
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from boursomatic_assets.markets import Market, all_sessions
 
@@ -30,11 +31,12 @@ class Slice:
         """First instant after the slice: the midnight that begins the next partition date.
 
         A row on a date that is no session (a holiday in a vendor's file) so falls to the session before
-        it, where it is refused by name instead of being lost between two partitions.
+        it, where it is refused by name instead of being lost between two partitions. After the last date that the
+        calendars know, it is the next midnight.
         """
-        dates = all_sessions()
-        following = dates[np.searchsorted(dates, np.datetime64(self.dates[-1]), side="right")]
-        return dt.datetime.combine(following.item(), dt.time())
+        dates, last = all_sessions(), np.datetime64(self.dates[-1])
+        following = dates[np.searchsorted(dates, last, side="right") :]
+        return dt.datetime.combine(next(iter(following), last + 1).item(), dt.time())
 
     @property
     def sessions(self) -> tuple[dt.date, ...]:
@@ -71,6 +73,18 @@ def slices_of(market: Market, dates: Iterable[dt.date]) -> list[Slice]:
     ordinals = np.searchsorted(all_sessions(), ordered)
     parts = np.split(ordered, np.flatnonzero(np.diff(ordinals) != 1) + 1)
     return [Slice(market, tuple(part.tolist())) for part in parts if part.size]
+
+
+def outside(rows: pl.DataFrame, time: str, parts: Sequence[Slice]) -> pl.DataFrame:
+    """The rows whose time lies in none of some slices of their market; rows without a time stay.
+
+    Without slices nothing is filtered: polars 2.1 cuts a large frame for its threads, and computes a predicate
+    that reads no column once for each part (`ShapeError: filter predicate length of 2 ...`).
+    """
+    if not parts:
+        return rows
+    inside = pl.any_horizontal(pl.col(time).is_between(one.start, one.end, closed="left") for one in parts)
+    return rows.filter(~inside.fill_null(False))
 
 
 def require_closed(part: Slice) -> Slice:

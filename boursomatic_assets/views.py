@@ -5,18 +5,22 @@ What belongs here: questions in SQL, answers as text. Kept elsewhere: options an
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, text
 
-from boursomatic_assets import computed, database, decisions, migrate, performance, rejections, settings
+from boursomatic_assets import absorbed, computed, database, decisions, migrate, performance, rejections, settings
 from boursomatic_assets.contracts import FILE_UNKNOWN
 from boursomatic_assets.frames import polars_type
 from boursomatic_assets.markets import MARKETS, Market, market_named
 from boursomatic_assets.models import Instrument, ModelVersion, Recommendation
 from boursomatic_assets.performance import Figures, readable
+
+RUNS = 5
+"""Runs with absorbed errors that are shown."""
 
 _ADVICE: Table = Recommendation.__table__
 _INSTRUMENTS: Table = Instrument.__table__
@@ -197,7 +201,26 @@ def status() -> str:
             *map("version {}".format, computed.stale_versions(connection)),
         ]
         lines += [f"{'stale:':<18}{one}" for one in stale]
+    lines += [f"{'absorbed:':<18}{one}" for one in _absorbed()]
     return "\n".join(lines)
+
+
+def _absorbed() -> Iterator[str]:
+    """The newest runs that absorbed errors, with how many and the first reason, and how many such runs there are.
+
+    Dagster's tables are read as they are: to import it takes seconds.
+    """
+    query = (
+        "SELECT t.run_id, t.value, count(*) OVER () FROM run_tags t JOIN runs r USING (run_id)"
+        " WHERE t.key = %s ORDER BY r.id DESC LIMIT %s"
+    )
+    with database.connect(database.dagster_url()) as connection:
+        if connection.execute("SELECT FROM pg_class WHERE oid = to_regclass('run_tags')").rowcount == 0:
+            return  # no run has been started yet
+        found = connection.execute(query, [absorbed.TAG, RUNS]).fetchall()
+    yield from (f"run {run[:8]}: {summary}" for run, summary, _ in found)
+    if found and (older := found[0][2] - len(found)):
+        yield f"and {older:,} older runs: look for the tag {absorbed.TAG} in the list of runs"
 
 
 def _newest_session(connection: Connection, market: Market, interval: str) -> dt.date | None:

@@ -4,6 +4,7 @@ The server is the embedded one, in a folder made for the run and removed after i
 pytest-xdist. With `BOURSOMATIC_TEST_DATABASE_URL` (a superuser's address) that server is used instead.
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -18,8 +19,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL, Engine, make_url
 
+from boursomatic_assets import absorbed, embedded
 from boursomatic_assets import database as db
-from boursomatic_assets import embedded
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -132,6 +133,40 @@ def embedded_url(home: Path) -> URL:
     return URL.create(db.DRIVER, username=server.user, database="postgres", query=query)
 
 
+class Heard(logging.Handler):
+    """The errors that the product absorbs during a test, each as its one line."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+        self.expected = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
+        self.lines.append(record.getMessage())
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[Heard]:
+    """Fails a test in which an error was absorbed, unless it asks for `absorbed_errors`.
+
+    Heard are the test's own process, and the runs of other processes in its `dagster_instance`.
+    """
+    heard, logger = Heard(), logging.getLogger(absorbed.__name__)
+    logger.addHandler(heard)
+    yield heard
+    logger.removeHandler(heard)
+    if heard.lines and not heard.expected:
+        pytest.fail("errors were absorbed that the test does not ask for:\n" + "\n".join(heard.lines))
+
+
+@pytest.fixture
+def absorbed_errors(heard: Heard) -> list[str]:
+    """The errors that the product has absorbed so far in a test that expects some."""
+    heard.expected = True
+    return heard.lines
+
+
 @pytest.fixture(scope="session")
 def admin() -> Admin:
     """The run's server; its own embedded one need not survive a power cut."""
@@ -189,24 +224,27 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
-def dagster_instance(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[DagsterInstance]":
+def dagster_instance(
+    admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard
+) -> "Iterator[DagsterInstance]":
     """A Dagster instance as the project's dagster.yaml makes it, on a database of its own.
 
     Named by DAGSTER_HOME and DAGSTER_DATABASE_URL, for the processes that a test starts.
     """
     with _instance_of(admin, monkeypatch) as instance:
         yield instance
+        heard.lines += [value for _, values in instance.get_run_tags([absorbed.TAG]) for value in values]
 
 
 @contextmanager
 def _instance_of(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> "Iterator[DagsterInstance]":
     from dagster import DagsterInstance
 
-    from boursomatic_assets import dagster_storage
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
 
     name = admin.create(admin.template("dagster", _fill_dagster))
     monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(name))
-    monkeypatch.setenv("DAGSTER_HOME", str(dagster_storage.ensure_dagster_home()))
+    monkeypatch.setenv("DAGSTER_HOME", str(ensure_dagster_home()))
     with DagsterInstance.get() as instance:
         yield instance
     admin.drop(name)
@@ -247,8 +285,8 @@ def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
 
 
 def _fill_dagster(address: str) -> None:
-    from boursomatic_assets import dagster_storage
+    from boursomatic_assets.orchestration.dagster_patches.storage import BoursomaticStorage
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DAGSTER_DATABASE_URL", address)
-        dagster_storage.BoursomaticStorage.from_config_value(None, {})
+        BoursomaticStorage.from_config_value(None, {})

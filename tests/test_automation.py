@@ -4,6 +4,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import numpy as np
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._utils.schedules import cron_string_iterator
@@ -156,6 +157,20 @@ def test_the_partition_asked_for_exists_when_it_is_asked_for(
             dates = MARKET_SESSIONS.get_partitions_def_for_dimension("date").get_partition_keys()
             assert (session.isoformat() in dates) is there
             assert (request.partition_key in MARKET_SESSIONS.get_partition_keys()) is there
+
+
+@pytest.mark.calendar
+@each_market
+def test_the_newest_session_can_be_asked_for_on_its_own_evening(
+    market: Market, schedule: dg.ScheduleDefinition
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    session: dt.date = market.sessions()[market.sessions() <= np.datetime64(now.date())][-1].item()
+    request = evaluated(schedule, at(session.year, session.month, session.day, market))
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key is not None
+    with partition_loading_context(effective_dt=now):
+        assert MARKET_SESSIONS.has_partition_key(request.partition_key)
 
 
 def test_each_job_has_its_schedules() -> None:

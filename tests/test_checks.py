@@ -146,13 +146,14 @@ def corrected(asset: str, session: str) -> str:
 
 ONES_BARS = "instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001') AND interval = 'daily'"
 TIMES = "o = o * {0}, h = h * {0}, l = l * {0}, c = c * {0}"
+LATER_ON = "created_at + interval '1 day'"
 KEPT_AS_REVISIONS = (
     "INSERT INTO price_bar_revisions (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until)"
-    " SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, '2030-01-01'"
+    f" SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, {LATER_ON}"
     " FROM price_bars WHERE {}"
 )
 LATER = f"{ONES_BARS} AND ts >= '2024-02-20'"
-RESTATED = f"UPDATE price_bars SET {TIMES.format(0.5)}, created_at = '2030-01-01' WHERE {{}}"
+RESTATED = f"UPDATE price_bars SET {TIMES.format(0.5)}, created_at = {LATER_ON} WHERE {{}}"
 REFUSED = (
     "INSERT INTO rejected_bars (id, market, session, source, file, line, raw, reason)"
     " SELECT gen_random_uuid(), market, session, 'files', 'a.csv', 3, '{}', 'price is missing' FROM (VALUES"

@@ -3,18 +3,21 @@
 import datetime as dt
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 from platform_of import INSTRUMENTS, contents, execute, rows
 from sqlalchemy import Engine, make_url
 
-from boursomatic_assets import diagnosis, runs, slices
+from boursomatic_assets import absorbed, diagnosis, runs, slices, views
 from boursomatic_assets.cli import main
+from boursomatic_assets.io_manager import PostgresIOManager
 
 SECRET = "s3cret-p4ss"
 DAY = "2024-02-28"
@@ -445,6 +448,30 @@ def test_a_reload_delivers_the_whole_past_of_an_instrument(filled: Engine) -> No
     assert str(run).split() == ["instruments,", "price_bars", "US", "2023-01-03", "..", "2024-02-29"]
 
 
+def test_status_tells_the_runs_that_absorbed_errors_the_newest_first(
+    dagster_home: Engine, dagster_instance: dg.DagsterInstance, absorbed_errors: list[str]
+) -> None:
+    @dg.asset
+    def absorbing() -> None:
+        absorbed.record(ValueError("no answer"), "asked again")
+
+    runs = [
+        dg.materialize([absorbing], resources={"io_manager": PostgresIOManager()}, instance=dagster_instance)
+        for _ in range(views.RUNS + 1)
+    ]
+    said = [line for line in boursomatic("status").output.splitlines() if line.startswith("absorbed:")]
+    summary = "1 error, the first: asked again, after ValueError: no answer"
+    assert said[0] == f"absorbed:         run {runs[-1].run_id[:8]}: {summary}"
+    assert len(said) == views.RUNS + 1
+    assert said[-1] == (
+        "absorbed:         and 1 older runs: look for the tag boursomatic/absorbed_errors in the list of runs"
+    )
+
+
+def test_status_is_silent_about_runs_that_absorbed_nothing(dagster_home: Engine) -> None:
+    assert "absorbed" not in boursomatic("status").output
+
+
 def test_status_of_an_empty_platform_is_no_error(migrated: Engine) -> None:
     result = boursomatic("status")
     assert result.exit_code == 0
@@ -498,6 +525,67 @@ def test_the_address_is_shown_without_its_password(home: Path, monkeypatch: pyte
     assert result.exit_code == 0
     assert make_url(result.stdout.strip()).host == "host"
     assert SECRET not in result.output
+
+
+def test_settings_are_listed_with_value_origin_default_and_meaning(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_LANGUAGE", "fr")
+    monkeypatch.setenv("BOURSOMATIC_START", "")
+    listed = {row.pop("variable"): row for row in json.loads(boursomatic("settings", "--json").stdout)}
+    meaning = "language of justifications: en or fr"
+    assert listed["BOURSOMATIC_LANGUAGE"] == {
+        "value": "fr",
+        "origin": "environment",
+        "default": "en",
+        "meaning": meaning,
+    }
+    assert (listed["BOURSOMATIC_START"]["value"], listed["BOURSOMATIC_START"]["origin"]) == (
+        "2000-01-03",
+        "default",
+    )
+    assert (listed["BOURSOMATIC_HOME"]["value"], listed["BOURSOMATIC_HOME"]["origin"]) == (
+        str(home),
+        "environment",
+    )
+    assert all(row["default"] and row["meaning"] for row in listed.values())
+    (line,) = [
+        row for row in boursomatic("settings").stdout.splitlines() if row.startswith("BOURSOMATIC_LANGUAGE")
+    ]
+    assert re.split("  +", line) == ["BOURSOMATIC_LANGUAGE", "fr", "environment", "en", meaning]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--markdown",)], ids=str)
+def test_settings_are_listed_without_secrets(
+    home: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_STOOQ_KEY", SECRET)
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ann:{SECRET}@host/prices?sslpassword={SECRET}")
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", f"mysql://ann:{SECRET}@host/db")  # a wrong one is masked too
+    result = boursomatic("settings", *words)
+    assert SECRET not in result.output
+    assert ("postgresql://ann:***@host/prices" in result.stdout) == (words != ("--markdown",))
+
+
+def test_settings_that_are_wrong_are_named_and_the_rest_is_listed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_LANGUAGE", "de")
+    monkeypatch.setenv("DATABASE_URL", "prices")
+    monkeypatch.setenv("BOURSOMATIC_SESSIONS_PER_RUN", "250")
+    result = boursomatic("settings", "--json")
+    assert result.exit_code == 1
+    language, address = result.stderr.splitlines()
+    assert language == "error: 'de' is not known: set BOURSOMATIC_LANGUAGE to en or fr"
+    assert address.startswith("error: DATABASE_URL is not an address like postgresql+psycopg://")
+    values = {row["variable"]: row["value"] for row in json.loads(result.stdout)}
+    assert (values["BOURSOMATIC_LANGUAGE"], values["DATABASE_URL"]) == ("de", "***")
+    assert values["BOURSOMATIC_SESSIONS_PER_RUN"] == "250"
+
+
+def test_settings_that_are_sound_exit_with_0(home: Path) -> None:
+    result = boursomatic("settings")
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_db_status_names_the_revision(migrated: Engine) -> None:

@@ -11,9 +11,10 @@ from conftest import Admin
 from dagster._core.instance.ref import InstanceRef
 
 from boursomatic_assets import database as db
-from boursomatic_assets.dagster_storage import CONFIG, BoursomaticStorage, ensure_dagster_home
+from boursomatic_assets.orchestration.dagster_patches.run_storage import COMPUTES_TAG
+from boursomatic_assets.orchestration.dagster_patches.storage import BoursomaticStorage
+from boursomatic_assets.orchestration.instance import CONFIG, ensure_dagster_home
 from boursomatic_assets.partitions import MARKET_SESSIONS
-from boursomatic_assets.run_storage import COMPUTES_TAG
 
 
 @dg.op

@@ -89,6 +89,7 @@ def in_paris(admin: Admin, database: Engine) -> Engine:
     return database
 
 
+@pytest.mark.calendar
 def test_engines_speak_utc_to_a_server_in_paris(in_paris: Engine) -> None:
     with in_paris.connect() as connection:
         assert near_utc_now(connection.scalar(text(NOW)))
@@ -100,6 +101,7 @@ def test_plain_connections_speak_utc_to_a_server_in_paris(in_paris: Engine) -> N
         assert near_utc_now(now)
 
 
+@pytest.mark.calendar
 def test_arrow_connections_speak_utc_to_a_server_in_paris(in_paris: Engine) -> None:
     with db.arrow_connection() as connection, connection.cursor() as cursor:
         cursor.execute(f"{NOW} AS now")

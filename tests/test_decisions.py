@@ -130,6 +130,7 @@ def test_a_decision_is_only_ever_added(migrated: Engine) -> None:
 # --- a person's decisions
 
 
+@pytest.mark.calendar
 def test_a_forced_version_speaks_from_now_on_and_changes_no_past(migrated: Engine) -> None:
     admit(good("a"), blind("b"))
     then = registry.timeline(slice_of("US"))
@@ -143,10 +144,11 @@ def test_a_forced_version_speaks_from_now_on_and_changes_no_past(migrated: Engin
     assert book(migrated).decisions[-1] == decided
 
 
+@pytest.mark.calendar
 def test_the_next_due_date_decides_against_the_forced_champion(migrated: Engine) -> None:
     admit(good("a"), good("b"))
     registry.promote(NAMES[0], "trusted", "ann")
-    coming = [date for date in all_sessions().tolist() if date > dt.date.today() + dt.timedelta(1)]
+    coming = [date for date in all_sessions().tolist() if date > dt.datetime.now(dt.UTC).date() + dt.timedelta(1)]
     admit(good("b"), due=coming)
     assert book(migrated).decisions[-1].numbers["versions"]["champion"] == NAMES[0]
 

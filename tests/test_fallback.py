@@ -60,13 +60,14 @@ def errors(bars: pl.DataFrame) -> dict[str, str]:
     return {symbol: json.loads(raw)["error"] for symbol, raw in bars.filter(NOT_DELIVERED)["symbol", "raw"].rows()}
 
 
-def test_the_next_is_asked_only_for_what_the_first_could_not_deliver() -> None:
+def test_the_next_is_asked_only_for_what_the_first_could_not_deliver(absorbed_errors: list[str]) -> None:
     first, second = Shelf("first", {"ACME": 1.0}), Shelf("second", {"ACME": 2.0, "BOLT": 2.0})
     bars = Fallback((first, second)).bars(US, START, END)
     assert prices(bars) == {"ACME": 1.0, "BOLT": 2.0}
     assert (first.asked, second.asked) == (["ACME", "BOLT"], ["BOLT"])
     assert bars["file"].to_list() == ["first", "second"]
     assert errors(bars) == {}
+    assert absorbed_errors == ["1 instruments are asked of second, after SourceError: first: no BOLT here"]
     assert bars.schema == pl.Schema(RAW_BARS)
 
 
@@ -77,6 +78,7 @@ def test_the_next_is_not_asked_when_nothing_is_missing() -> None:
     assert second.asked == []
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 @pytest.mark.parametrize(
     "first", [Shelf("first", {}), Shelf("first", {}, closed="go away")], ids=["empty", "closed"]
 )
@@ -85,6 +87,7 @@ def test_the_next_stands_in_for_a_source_that_has_nothing(first: Shelf) -> None:
     assert prices(bars) == {"ACME": 2.0, "BOLT": 2.0}
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_what_nobody_has_is_told_with_what_each_of_them_said() -> None:
     sources = Shelf("first", {"ACME": 1.0}), Shelf("second", {}, closed="go away")
     bars = Fallback(sources).bars(US, START, END)
@@ -98,6 +101,7 @@ def test_what_nobody_has_is_told_with_what_each_of_them_said() -> None:
     assert json.loads(delivery.rejected["raw"].item()) == {"symbol": "BOLT", "error": said}
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_nothing_from_anybody_is_an_error_that_quotes_all() -> None:
     sources = Shelf("first", {}), Shelf("second", {}, closed="go away")
     with pytest.raises(SourceError, match=r"first: no ACME here .*; second: go away"):
@@ -117,6 +121,7 @@ def test_it_is_called_after_all_of_its_sources() -> None:
     assert both.instruments().equals(LISTED)
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_a_service_that_closed_once_is_not_asked_again_behind_another() -> None:
     with serving(in_turn(Answer("Exceeded the daily hits limit"))) as service:
         both = Fallback((Shelf("first", {"ACME": 1.0}), Stooq(LISTED, None, quick(), service.address)))
@@ -125,6 +130,7 @@ def test_a_service_that_closed_once_is_not_asked_again_behind_another() -> None:
     assert len(service.asked) == 1
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_a_market_that_the_next_lacks_is_told_for_its_symbols() -> None:
     both = Fallback(
         (Shelf("first", {"VINS": 1.0}, listed=listed(VINS="EURONEXT", LUXE="EURONEXT")), Stooq(LISTED))

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from frames_of import list_instruments
 from platform_of import check, execute, platform, rows
 from sqlalchemy import Engine
 
@@ -367,3 +368,29 @@ def test_the_archiving_job_leaves_nothing_that_is_due(materialize: Materialize, 
     key = dg.AssetCheckKey(dg.AssetKey("archive_15m"), "nothing_is_kept_longer")
     only = job.get_subset(asset_selection=set(), asset_check_selection={key})
     assert figures(only.execute_in_process(raise_on_error=False), "nothing_is_kept_longer")["errors"] == 26
+
+
+@pytest.mark.parametrize(
+    ("now", "first"),
+    [
+        ("2024-07-12 00:00", "2024-06-11"),
+        ("2024-07-12 03:29", "2024-06-11"),
+        ("2024-07-12 03:30", "2024-06-12"),
+    ],
+)
+def test_what_became_too_old_at_midnight_is_not_missed_before_it_is_moved(now: str, first: str) -> None:
+    assert archive.overdue(dt.datetime.fromisoformat(now)) == dt.date.fromisoformat(first)
+
+
+@pytest.mark.calendar
+@pytest.mark.parametrize(("days", "passed"), [(30, True), (32, False)])
+def test_a_bar_is_missed_by_its_age_alone(migrated: Engine, days: int, passed: bool) -> None:
+    """Between midnight and the hour of the archive, and after it."""
+    date = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=days)
+    list_instruments(migrated)
+    execute(
+        migrated,
+        "INSERT INTO price_bars (id, instrument_id, ts, interval, o, h, l, c, v)"
+        f" SELECT gen_random_uuid(), id, '{date}', '15m', 1, 1, 1, 1, 1 FROM instruments WHERE symbol = 'ACME'",
+    )
+    assert check("nothing_is_kept_longer").passed is passed

@@ -23,7 +23,7 @@ from frames_of import (
 )
 from sqlalchemy import Engine
 
-from boursomatic_assets import frames, merging
+from boursomatic_assets import absorbed, frames, merging
 from boursomatic_assets.contracts import judge
 from boursomatic_assets.delivered import Delivery
 from boursomatic_assets.indicators import LOOKBACK
@@ -114,6 +114,7 @@ def test_one_partition_is_one_slice(listed: Engine, label: Callable[[pl.DataFram
             "dagster/table_name": f"{listed.url.database}.public.price_bars",
             "dagster/partition_row_count": 1,
             **{"run/rows": 1, "run/inserted": 1, "run/changed": 0, "run/unchanged": 0, "run/removed": 0},
+            "run/absorbed_errors": 0,
         }
     }
 
@@ -386,6 +387,67 @@ def test_a_bad_date_is_named_and_all_others_are_done(listed: Engine, dagster_ins
     )
     assert latest.records[0].asset_materialization
     assert latest.records[0].asset_materialization.metadata["dagster/partition_row_count"].value == 2
+
+
+def only_up_to(dates: int) -> dg.AssetsDefinition:
+    """A toy `price_bars` that has memory for so many dates."""
+
+    def compute(part: Slice) -> pl.DataFrame:
+        if len(part.dates) > dates:
+            raise MemoryError
+        return bars("ACME", *(date.isoformat() for date in part.sessions))
+
+    @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
+    def asset(context: dg.AssetExecutionContext) -> Piecewise:
+        return Piecewise(slices(context.partition_keys), compute)
+
+    return asset
+
+
+def test_a_run_that_absorbed_errors_shows_them(
+    listed: Engine, dagster_instance: dg.DagsterInstance, absorbed_errors: list[str]
+) -> None:
+    result = materialize(
+        only_up_to(2), tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US"), instance=dagster_instance
+    )
+    reason = f"US {MONDAY} .. {WEDNESDAY} is done in halves, after MemoryError: no message"
+    assert absorbed_errors == [reason]
+    for metadata in shown(result).values():
+        assert (metadata["run/absorbed_errors"], metadata["run/absorbed_reasons"]) == (1, reason)
+    run = dagster_instance.get_run_by_id(result.run_id)
+    assert run
+    assert run.tags[absorbed.TAG] == f"1 error, the first: {reason}"
+
+
+def test_a_run_that_absorbed_nothing_has_no_tag(listed: Engine, dagster_instance: dg.DagsterInstance) -> None:
+    result = materialize(only_up_to(2), f"{MONDAY}|US", instance=dagster_instance)
+    assert shown(result)[f"{MONDAY}|US"]["run/absorbed_errors"] == 0
+    assert dagster_instance.get_run_tags([absorbed.TAG]) == []
+
+
+def test_a_fault_of_the_code_fails_all_dates_of_its_piece_at_once(
+    listed: Engine, dagster_instance: dg.DagsterInstance
+) -> None:
+    """It is tried once, and its own traceback is below the failure that names the dates."""
+    tried = []
+
+    def compute(part: Slice) -> pl.DataFrame:
+        tried.append(part)
+        return bars("ACME", MONDAY).select(pl.col("no such column"))
+
+    @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=SINGLE_RUN)
+    def asset(context: dg.AssetExecutionContext) -> Piecewise:
+        return Piecewise(slices(context.partition_keys), compute)
+
+    week = in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US")
+    result = materialize(asset, tags=week, instance=dagster_instance, raise_on_error=False)
+    assert len(tried) == 1
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    assert error
+    assert f"3 of 3 partitions failed, 0 are written: US {MONDAY} .. {WEDNESDAY}: " in error.message
+    assert error.cause
+    assert error.cause.cls_name == "ColumnNotFoundError"
 
 
 def test_after_many_failures_the_rest_is_not_tried(listed: Engine) -> None:

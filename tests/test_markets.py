@@ -117,6 +117,16 @@ def test_sessions_are_the_same_whatever_was_loaded_before(market: markets.Market
     assert (after.astype("datetime64[Y]") == np.datetime64("2024")).sum() == in_2024
 
 
+@pytest.mark.calendar
+def test_a_process_that_lives_on_does_not_run_out_of_sessions() -> None:
+    """Calendars are made once in a process."""
+    now = dt.datetime.now(dt.UTC)
+    for market in MARKETS.values():
+        newest: dt.date = market.sessions()[-1].item()
+        assert newest >= dt.date(now.year + markets.YEARS_AHEAD, 12, 29)
+        assert market.opens(newest) < market.closes(newest)
+
+
 def test_sessions_cannot_be_changed_by_accident() -> None:
     with pytest.raises(ValueError, match="read-only"):
         US.sessions()[0] = np.datetime64("2000-01-01")

@@ -11,7 +11,7 @@ import dagster_graphql.schema  # noqa: F401 - before its parts, which import eac
 import pytest
 from dagster_graphql.implementation import fetch_asset_checks, fetch_assets, partition_status_utils
 
-from boursomatic_assets.partition_ranges import REPLACED, install, ranges
+from boursomatic_assets.orchestration.dagster_patches.partition_ranges import REPLACED, install, ranges
 from boursomatic_assets.partitions import MARKET_SESSIONS, partition_dates, partition_key
 
 MAY = dt.date(2024, 4, 25), dt.date(2024, 6, 6)

@@ -10,15 +10,17 @@ import dagster as dg
 import numpy as np
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.definitions.partitions.snap import PartitionsSnap
 from dagster._serdes import deserialize_value, serialize_value
 from frames_of import day
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boursomatic_assets import partition_keys, partitions
+from boursomatic_assets import partitions
 from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.lookback import LookBack
-from boursomatic_assets.markets import MARKETS, Market, all_sessions
+from boursomatic_assets.markets import MARKETS, YEARS_AHEAD, Market, all_sessions
+from boursomatic_assets.orchestration.dagster_patches import partition_keys
+from boursomatic_assets.orchestration.dagster_patches.lookback import LookBack
 from boursomatic_assets.partitions import (
     CLOSED_DATES_IN_LOOKBACK,
     EVERYTHING_BEFORE,
@@ -30,11 +32,10 @@ from boursomatic_assets.partitions import (
     partition_key,
     slices,
 )
+from boursomatic_assets.session_dates import closed_dates, is_of_session_dates, session_dates
 
 NOW = dt.datetime(2024, 6, 12, tzinfo=dt.UTC)
-TOY_DATES = dg.DailyPartitionsDefinition(
-    "2024-05-20", exclusions=["0 0 * * 6", "0 0 * * 0", dt.datetime(2024, 5, 27)], end_offset=1
-)
+TOY_DATES = session_dates(day("2024-05-20"), [day("2024-05-27")])
 TOY = dg.MultiPartitionsDefinition(
     {"date": TOY_DATES, "market": dg.StaticPartitionsDefinition(["US", "EURONEXT"])}
 )
@@ -70,19 +71,85 @@ def test_a_date_is_a_partition_when_either_market_trades() -> None:
     assert not {"2019-12-25", "2025-04-18", "2024-06-08", "2024-06-09"} & set(dates)
 
 
-def test_partition_dates_are_the_sessions_up_to_today() -> None:
+def rebuilt(definition: dg.PartitionsDefinition) -> dg.PartitionsDefinition:
+    """A definition as the daemon and the webserver have it: made from its description."""
+    description = deserialize_value(serialize_value(PartitionsSnap.from_def(definition)), PartitionsSnap)
+    return description.get_partitions_definition()
+
+
+def lately(now: dt.datetime) -> dg.TimeWindowPartitionsDefinition:
+    """The definition that is used, of the last weeks alone: Dagster takes seconds to walk through all years."""
+    return session_dates(now.date() - dt.timedelta(weeks=9), closed_dates(SESSION_DATES))
+
+
+@pytest.mark.calendar
+def test_partitions_are_the_sessions_up_to_today() -> None:
+    now = dt.datetime.now(dt.UTC)
     sessions = all_sessions()
-    today = np.datetime64(dt.datetime.now(dt.UTC).date())
-    past = sessions[(sessions >= np.datetime64(START)) & (sessions <= today)]
-    assert SESSION_DATES.get_partition_keys() == [str(date) for date in past]
+    past = sessions[(sessions >= np.datetime64(START)) & (sessions <= np.datetime64(now.date()))]
+    assert SESSION_DATES.get_partition_keys(now) == [str(date) for date in past]
+    assert rebuilt(SESSION_DATES).get_partition_keys(now) == [str(date) for date in past]
 
 
-@pytest.mark.parametrize("hour", [0, 12, 23])
-def test_the_dates_of_any_day_are_those_that_dagster_walks_through(hour: int) -> None:
+@pytest.mark.calendar
+def test_the_last_partition_is_the_newest_date_that_is_not_to_come() -> None:
+    """Whatever Dagster is asked: its list by pages and its windows are not looked up, but walked through."""
+    now = dt.datetime.now(dt.UTC)
+    newest = str(all_sessions()[all_sessions() <= np.datetime64(now.date())][-1])
+    for dates in (SESSION_DATES, rebuilt(SESSION_DATES)):
+        assert isinstance(dates, dg.TimeWindowPartitionsDefinition)
+        with partition_loading_context(now) as context:
+            assert dates.get_last_partition_key() == newest
+            assert dates.get_next_partition_key(newest) is None
+            assert dates.get_paginated_partition_keys(context, limit=1, ascending=False).results == [newest]
+
+
+@pytest.mark.calendar
+def test_todays_keys_are_those_that_dagster_walks_through() -> None:
+    now = dt.datetime.now(dt.UTC)
+    assert lately(now).get_partition_keys(now) == partition_keys._walked(lately(now), now)
+
+
+def test_every_key_is_one_that_dagster_walks_through() -> None:
+    assert is_of_session_dates(SESSION_DATES)
+    assert SESSION_DATES.get_partition_keys(NOW) == partition_keys._walked(SESSION_DATES, NOW)
+
+
+@pytest.mark.parametrize("time", ["00:00:00", "00:00:59", "12:00:00", "23:59:59"])
+def test_the_dates_of_any_day_are_those_that_dagster_walks_through(time: str) -> None:
     """These three weeks hold weekends, Christmas and the turn of a year."""
     for later in range(21):
-        now = dt.datetime(2024, 12, 15, hour, 59, tzinfo=dt.UTC) + dt.timedelta(days=later)
-        assert SESSION_DATES.get_partition_keys(now) == partition_keys._walked(SESSION_DATES, now)
+        now = dt.datetime.fromisoformat(f"2024-12-15T{time}+00:00") + dt.timedelta(days=later)
+        assert lately(now).get_partition_keys(now) == partition_keys._walked(lately(now), now)
+
+
+def test_a_process_that_lives_on_finds_the_new_date_at_midnight_and_no_holiday_of_the_years_to_come() -> None:
+    """The definition is made once, and neither the webserver nor a code server is started anew each day."""
+    for year in range(dt.datetime.now(dt.UTC).year, dt.datetime.now(dt.UTC).year + YEARS_AHEAD):
+        new_year, christmas = dt.date(year + 1, 1, 1), dt.date(year, 12, 25)
+        before = dt.datetime(year, 12, 24, 23, 59, 59, tzinfo=dt.UTC)
+        known = set(SESSION_DATES.get_partition_keys(before + dt.timedelta(days=14)))
+        assert not {str(new_year), str(christmas)} & known
+        for date in (dt.date(year, 12, 25) + dt.timedelta(days=n) for n in range(14)):
+            begins = dt.datetime.combine(date, dt.time(), dt.UTC)
+            last = [SESSION_DATES.get_partition_keys(begins + dt.timedelta(seconds=n))[-1] for n in (-1, 0)]
+            assert last[0] < str(date)
+            assert (last[1] == str(date)) is any(market.is_session(date) for market in MARKETS.values())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dg.DailyPartitionsDefinition(
+            "2024-05-20", exclusions=["0 0 * * 6", dt.datetime(2024, 5, 27)], end_offset=1
+        ),
+        dg.DailyPartitionsDefinition("2024-05-20", end_date="2024-06-01"),
+        dg.HourlyPartitionsDefinition("2024-06-10-00:00"),
+    ],
+)
+def test_any_other_definition_is_left_to_dagster(other: dg.TimeWindowPartitionsDefinition) -> None:
+    assert not is_of_session_dates(other)
+    assert other.get_partition_keys(NOW) == partition_keys._walked(other, NOW)
 
 
 def test_each_date_has_a_partition_of_each_market() -> None:
@@ -172,6 +239,7 @@ def test_partition_dates_include_both_ends() -> None:
     assert found == [day("2024-12-24"), day("2024-12-26"), day("2024-12-27")]
 
 
+@pytest.mark.calendar
 @pytest.mark.parametrize(
     ("start", "end", "why"),
     [
@@ -186,6 +254,7 @@ def test_a_range_that_cannot_be_asked_for_is_explained(start: str, end: str, why
         partition_dates(day(start), day(end))
 
 
+@pytest.mark.calendar
 def test_the_newest_closed_date_is_not_one_that_still_trades() -> None:
     newest = partitions.newest_closed_date()
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
@@ -213,6 +282,7 @@ def test_a_range_that_still_names_its_first_partition_is_refused() -> None:
 DATES = {"2024-06-10", "2024-06-08", "2019-12-25", "1999-12-31", "2999-01-04", "2024-6-10", "tomorrow"}
 
 
+@pytest.mark.calendar
 def test_only_sessions_until_today_are_known_keys() -> None:
     assert SESSION_DATES.filter_valid_partition_keys(DATES) == {"2024-06-10"}
     assert {date for date in DATES if SESSION_DATES.has_partition_key(date)} == {"2024-06-10"}

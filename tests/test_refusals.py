@@ -112,11 +112,14 @@ def test_an_old_server_is_refused(server_saying: StandIn, refusal: Callable[[str
     assert "is PostgreSQL 14, and 15 or later is needed" in refusal(server_saying(welcome("14.12")))
 
 
-def test_a_server_that_starts_up_is_waited_for(server_saying: StandIn) -> None:
+def test_a_server_that_starts_up_is_waited_for(server_saying: StandIn, absorbed_errors: list[str]) -> None:
     starting = message(b"E", "SFATAL", "C57P03", "Mthe database system is starting up", b"\0")
     address = server_saying(starting, starting, welcome("15.0"))
     with db.connect(make_url(address)) as connection:
         assert connection.info.server_version == 150000
+    (line,) = absorbed_errors
+    assert line.startswith("connected later, after DatabaseError: the server at ")
+    assert line.endswith(" refused the connection: the database system is starting up")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def test_a_question_is_asked_again_after_trouble_and_the_pause_that_is_asked_for
     assert type(pause(error)) is type(pauses)
 
 
+@pytest.mark.calendar
 def test_an_http_status_says_whether_to_wait() -> None:
     def seconds(code: int, after: str | None = None) -> float | None:
         error = _explained(code, after)
@@ -63,6 +64,7 @@ def test_an_http_status_says_whether_to_wait() -> None:
     assert isinstance(_explained(404, None), RefusedError)
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_a_service_that_fails_for_some_in_a_row_is_left_alone() -> None:
     line, asked = quick(), []
 
@@ -78,6 +80,7 @@ def test_a_service_that_fails_for_some_in_a_row_is_left_alone() -> None:
     assert len(asked) == MOST_FAILURES * line.attempts
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 @pytest.mark.parametrize("answers", [True, False], ids=["bars", "no bars"])
 def test_an_answer_in_between_says_that_it_is_there(answers: bool) -> None:
     line = quick()

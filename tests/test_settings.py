@@ -1,15 +1,22 @@
 """Settings: what cannot be meant is refused by name, with what may be set, before any work is done."""
 
+import ast
 import datetime as dt
 import logging
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from test_cli import boursomatic, refusal
+from test_cli import SECRET, boursomatic, refusal
 
-from boursomatic_assets import settings
+import boursomatic_assets
+from boursomatic_assets import database, settings, words
+
+PACKAGE = Path(boursomatic_assets.__file__).parent
 
 WRONG = {
     "BOURSOMATIC_LANGUAGE": ("de", "'de' is not known: set BOURSOMATIC_LANGUAGE to en or fr"),
@@ -20,6 +27,7 @@ WRONG = {
     ),
     "BOURSOMATIC_SIMULATED_INSTRUMENTS": ("-1", "set BOURSOMATIC_SIMULATED_INSTRUMENTS to a number from 1 on"),
     "BOURSOMATIC_START": ("2024-02-30", "'2024-02-30' is no date: set BOURSOMATIC_START to YYYY-MM-DD"),
+    "BOURSOMATIC_YES": ("yes", "'yes' is not known: set BOURSOMATIC_YES to 0 or 1"),
 }
 
 
@@ -40,6 +48,16 @@ def test_a_first_date_that_no_calendar_has_is_refused(monkeypatch: pytest.Monkey
     with pytest.raises(
         settings.SettingError, match=f"^{date} is no first date: set BOURSOMATIC_START to one from 1990-"
     ):
+        settings.start()
+
+
+@pytest.mark.calendar
+def test_the_first_date_may_be_today_and_not_one_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    monkeypatch.setenv("BOURSOMATIC_START", f"{today}")
+    assert settings.start() == today
+    monkeypatch.setenv("BOURSOMATIC_START", f"{today + dt.timedelta(days=2)}")
+    with pytest.raises(settings.SettingError, match=r"set BOURSOMATIC_START to one from 1990-01-02 to "):
         settings.start()
 
 
@@ -72,6 +90,116 @@ def test_what_is_not_set_or_empty_has_its_default(monkeypatch: pytest.MonkeyPatc
     settings.require_sound()
 
 
+def test_all_that_is_wrong_is_said_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BOURSOMATIC_LANGUAGE", "BOURSOMATIC_YES"):
+        monkeypatch.setenv(name, WRONG[name][0])
+    with pytest.raises(settings.SettingError) as raised:
+        settings.require_sound()
+    assert str(raised.value) == "; ".join(WRONG[name][1] for name in ("BOURSOMATIC_LANGUAGE", "BOURSOMATIC_YES"))
+
+
+def test_a_wrong_variable_stops_only_those_who_need_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_SESSIONS_PER_RUN", "none")
+    monkeypatch.setenv("BOURSOMATIC_SIMULATED_INSTRUMENTS", "7")
+    assert (settings.home(), settings.simulated_instruments()) == (home, 7)
+    with pytest.raises(settings.SettingError, match=r"^'none' is no count"):
+        settings.sessions_per_run()
+
+
+def test_a_variable_is_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for language in ("fr", "en"):
+        monkeypatch.setenv("BOURSOMATIC_LANGUAGE", language)
+        assert settings.language() == language
+
+
+def test_names_of_variables_are_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("boursomatic_language", "fr")
+    assert settings.language() == "en"
+
+
+def test_an_at_sign_of_a_password_that_is_not_encoded_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of such a password would be shown as the host."""
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ann:pass@{SECRET}@host/prices")
+    with pytest.raises(database.DatabaseError, match="percent-encode what is special in its password") as raised:
+        database.database_url()
+    assert SECRET not in str(raised.value)
+
+
+def test_a_settings_object_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL"):
+        monkeypatch.setenv(name, f"postgresql://ann:{SECRET}@host/prices")
+    monkeypatch.setenv("BOURSOMATIC_STOOQ_KEY", SECRET)
+    assert SECRET not in repr(settings.Settings())
+    assert settings.stooq_key() == SECRET
+
+
+def test_each_language_has_words() -> None:
+    assert settings.Settings.model_fields["BOURSOMATIC_LANGUAGE"].annotation == settings.Language
+    assert words.LANGUAGES == ("en", "fr") == settings.Language.__args__
+
+
+def test_the_documented_table_is_that_of_the_command() -> None:
+    document = (PACKAGE.parent / "docs" / "settings.md").read_text()
+    table = [line for line in document.splitlines() if line.startswith("|")]
+    assert table == boursomatic("settings", "--markdown").stdout.splitlines()
+
+
+READ_BY_HAND = {"getenv", "environ", "environb", "EnvVar"}
+SOURCES = sorted({path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")} - {Path("settings.py")})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_only_the_settings_read_the_environment(path: Path) -> None:
+    """Others may set variables for their children and for libraries, and hand the whole environment on."""
+    tree = ast.parse((PACKAGE / path).read_text())
+    assert [ast.unparse(node) for node in read_by_hand(tree)] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "by_hand"),
+    [
+        ("os.environ['A'] = 'b'", False),
+        ("os.environ.setdefault('A', 'b')", False),
+        ("run(env=os.environ | secret)", False),
+        ("os.environ['A']", True),
+        ("os.environ.get('A')", True),
+        ("'A' in os.environ", True),
+        ("os.getenv('A')", True),
+        ("from os import environ", True),
+        ("dg.EnvVar('A')", True),
+    ],
+)
+def test_what_counts_as_reading_by_hand(code: str, by_hand: bool) -> None:
+    assert bool(list(read_by_hand(ast.parse(code)))) == by_hand
+
+
+def read_by_hand(tree: ast.AST) -> Iterator[ast.AST]:
+    """Each mention of the environment but those that write a variable or hand all of them on."""
+    allowed = {
+        id(part) for node in ast.walk(tree) for part in ast.iter_child_nodes(node) if hands_on_or_writes(node)
+    }
+    for node in ast.walk(tree):
+        names = {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
+        name = getattr(node, "attr", getattr(node, "id", None))
+        if id(node) not in allowed and READ_BY_HAND & {name, *names}:
+            yield node
+
+
+def hands_on_or_writes(node: ast.AST) -> bool:
+    match node:
+        case ast.Subscript(ctx=ast.Store()) | ast.Attribute(attr="setdefault") | ast.BinOp(op=ast.BitOr()):
+            return True
+    return False
+
+
+def test_the_settings_import_nothing_of_the_package() -> None:
+    loaded = "import sys, boursomatic_assets.settings; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    ours = {name for name in done.stdout.split() if name.startswith("boursomatic_assets")}
+    assert ours == {"boursomatic_assets", "boursomatic_assets.settings"}
+    assert not {"sqlalchemy", "polars", "dagster"} & set(done.stdout.split())
+
+
 def test_folders_that_are_set_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSOMATIC_FILES", "bars")
     monkeypatch.setenv("BOURSOMATIC_ARCHIVE", "~/archive")
@@ -97,7 +225,7 @@ def test_the_ui_is_started_where_nothing_is_to_be_warned_of(
 
 
 def test_the_daemons_first_start_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    from boursomatic_assets import dagster_storage  # noqa: F401 - as the daemon has it
+    from boursomatic_assets.orchestration.dagster_patches import storage  # noqa: F401 - as the daemon has it
 
     logger = logging.getLogger("dagster.daemon.EventLogConsumerDaemon")
     logger.warning("No cursor for event type RUN_FAILURE, ignoring older events")

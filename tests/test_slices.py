@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 
+import polars as pl
 import pytest
 from frames_of import day, midnight, slice_of
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from boursomatic_assets import slices
 from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.slices import Slice, require_closed, slices_of
+from boursomatic_assets.slices import Slice, outside, require_closed, slices_of
 
 US = MARKETS["US"]
 IN_2024 = [date for date in all_sessions().tolist() if date.year == 2024]
@@ -48,6 +49,13 @@ def test_a_slice_owns_the_holiday_after_it() -> None:
     """2025-04-18 and 21: Good Friday is nobody's session, Easter Monday is one in New York only."""
     assert slice_of("US", "2025-04-17").end == midnight("2025-04-21")
     assert slice_of("US", "2024-12-24").end == midnight("2024-12-26")
+
+
+@pytest.mark.calendar
+def test_the_last_date_that_the_calendars_know_ends_with_its_own_midnight() -> None:
+    last: dt.date = all_sessions()[-1].item()
+    assert Slice(US, (last,)).end == dt.datetime.combine(last + dt.timedelta(days=1), dt.time())
+    assert Slice(US, (all_sessions()[-2].item(), last)).looking_ahead(9).dates[-1] == last
 
 
 def test_a_date_on_which_its_market_is_closed_has_no_session() -> None:
@@ -96,3 +104,16 @@ def test_no_slice_looks_back_beyond_the_calendar() -> None:
     first = MARKETS["US"].sessions()[0].item()
     (part,) = slices_of(MARKETS["US"], [first])
     assert part.looking_back(10).sessions[0] == first
+
+
+def test_rows_outside_of_some_slices_are_those_of_none_of_them_and_those_without_a_time() -> None:
+    times = [midnight("2024-06-10"), midnight("2024-06-11"), midnight("2024-06-12"), None]
+    rows = pl.DataFrame({"ts": times}, schema={"ts": pl.Datetime("us")})
+    parts = [slice_of("US", "2024-06-10"), slice_of("US", "2024-06-12")]
+    assert outside(rows, "ts", parts)["ts"].to_list() == [times[1], None]
+
+
+def test_a_large_frame_lies_outside_of_no_slices() -> None:
+    """Cut for several threads, it was refused by polars: `ShapeError: filter predicate length of 2`."""
+    rows = pl.DataFrame({"ts": [midnight("2024-06-10")] * 20_000})
+    assert outside(rows, "ts", []).equals(rows)

@@ -84,11 +84,13 @@ def test_a_symbol_without_data_is_told_and_the_others_go_on() -> None:
     ],
     ids=["429", "500 and 503", "cut", "cut, and not announced", "no date", "unknown"],
 )
-def test_after_trouble_it_is_asked_again(troubles: list[Answer]) -> None:
+def test_after_trouble_it_is_asked_again(troubles: list[Answer], absorbed_errors: list[str]) -> None:
     with serving(in_turn(*troubles, Answer(AAPL))) as service:
         bars = stooq(service.address, instruments=listed(AAPL="NASDAQ")).bars(US, START, END)
     assert bars["c"].to_list() == [193.12, 207.15, 213.07]
     assert len(service.asked) == len(troubles) + 1
+    assert len(absorbed_errors) == len(troubles)
+    assert all("asked again in " in line for line in absorbed_errors)
 
 
 @pytest.mark.parametrize(

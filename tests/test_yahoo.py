@@ -156,6 +156,7 @@ def recent_session() -> dt.date:
     return day
 
 
+@pytest.mark.calendar
 def test_a_15m_bar_is_named_by_its_start_in_utc() -> None:
     session = recent_session()
     bars = {f"{session} 09:{minute}": (1.0, 2.0, 1.0, 2.0, 9.0) for minute in (30, 45)}
@@ -168,6 +169,7 @@ def test_a_15m_bar_is_named_by_its_start_in_utc() -> None:
     assert (asked["interval"], int(asked["period1"])) == ("15m", start.replace(tzinfo=dt.UTC).timestamp())
 
 
+@pytest.mark.calendar
 def test_15m_bars_from_long_ago_are_refused_without_asking() -> None:
     long_ago = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=INTRADAY_DAYS + 1)
     with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(DAILY)) as (source, service):
@@ -209,6 +211,7 @@ def test_no_bars_at_all_are_an_error() -> None:
         source.bars(US, START, END)
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -224,6 +227,7 @@ def test_after_trouble_it_is_asked_again_and_not_its_cache(trouble: Answer) -> N
         assert source.bars(US, START, END)["c"].to_list() == [193.12, 207.15, None]
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_after_too_many_questions_it_waits_and_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REFUSED_SECONDS", 0.0)
     many = Answer("Too Many Requests\r\n", 429)
@@ -231,6 +235,7 @@ def test_after_too_many_questions_it_waits_and_asks_again(monkeypatch: pytest.Mo
         assert source.bars(US, START, END)["c"].to_list() == [193.12, 207.15, None]
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_what_came_before_it_refuses_is_kept_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REFUSED_SECONDS", 0.0)
     instruments = listed(AAPL="NASDAQ", MSFT="NASDAQ", NVDA="NASDAQ")

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets import settings
 from boursomatic_assets.models import Table
+from boursomatic_assets.orchestration.dagster_patches.backfill_policies import NO_LIMIT, stage_policies
 
 OWNERS = ["team:data-engineering"]
 
@@ -19,12 +20,12 @@ SESSIONS_PER_RUN = settings.sessions_per_run()
 bounded by pieces, a bad date costs that date alone, what is repeated unchanged is not written, and the two markets
 keep two cores busy. Shorter runs pay a process, its checks and a wait for the daemon each."""
 
-BARS_POLICY, FEATURES_POLICY, ADVICE_POLICY, TRACK_RECORD_POLICY = (
-    dg.BackfillPolicy.multi_run(max_partitions_per_run=SESSIONS_PER_RUN + stage) for stage in range(4)
+BARS_POLICY, FEATURES_POLICY, ADVICE_POLICY, TRACK_RECORD_POLICY = stage_policies(
+    ("bars", "features", "advice", "track record"), SESSIONS_PER_RUN if SESSIONS_PER_RUN < NO_LIMIT else None
 )
-"""They differ on purpose: assets of one policy share a run, but features and the track record look back on
-sessions, and models on a market, that other runs may be writing. `single_run` knows no such difference: it would
-make one run of all assets, which could only wait for a run that may not have begun."""
+"""One for each stage: assets of one policy share a run, but features and the track record look back on sessions,
+and models on a market, that other runs may be writing. One policy for all would make one run of all assets, which
+could only wait for a run that may not have begun."""
 
 
 def about(model: type[Table]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
 from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.models import ModelVersion
+from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata
 from boursomatic_assets.partitions import EVERYTHING_BEFORE, MARKET_SESSIONS, partition_key, slices_of_run
 from boursomatic_assets.registry import Moment
-from boursomatic_assets.reporting import of_run, report_partitions
+from boursomatic_assets.reporting import of_run
 
 
 @dg.asset(
@@ -39,7 +40,7 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
         described = {
             partition_key(moment.date, part.market.name): _describe(moment) for moment in registry.timeline(part)
         }
-        report_partitions(context.get_step_execution_context(), context.asset_key, described)
+        add_partition_metadata(context.get_step_execution_context(), context.asset_key, described)
     return dg.MaterializeResult(metadata=of_run({"trained": len(trained)}))
 
 

@@ -16,7 +16,7 @@ from boursomatic_assets.learning.model import Model
 SUFFIX = ".json"
 
 
-class ModelFileError(RuntimeError):
+class ModelFileError(OSError):
     """A model file is missing, damaged, or not one of the store's."""
 
 

@@ -71,7 +71,7 @@ def unpacked(file: File) -> Iterator[File]:
                     yield replace(file, name=f"{file.name}/{member}", content=_utf_8(archive.read(member)))
         else:
             yield replace(file, content=_utf_8(file.path.read_bytes())) if start.startswith(UTF_16) else file
-    except DAMAGED as error:
+    except DAMAGED as error:  # raised by whoever reads the file
         yield replace(file, damage=str(error))
 
 
@@ -88,5 +88,5 @@ def text(head: bytes) -> str:
     """The first lines of a text: UTF-8, or what Windows writes in western Europe."""
     try:
         return head.decode("utf-8-sig")
-    except UnicodeDecodeError:
+    except UnicodeDecodeError:  # every byte is a character in this one; the cells are judged like others
         return head.decode("cp1252", "replace")

@@ -6,9 +6,11 @@ Kept elsewhere: each service (`yahoo.py`, `stooq.py`). Which of them a row comes
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import polars as pl
 
+from boursomatic_assets import absorbed
 from boursomatic_assets.markets import Market
 from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError
 from boursomatic_assets.sources.services import Listed, not_delivered
@@ -40,17 +42,20 @@ class Fallback:
         wanted = self.instruments().filter(pl.col("exchange").is_in(market.exchanges))
         reasons = wanted.select(*KEYS, why=pl.lit(None, pl.String))
         frames: list[pl.DataFrame] = []
-        for source in self.sources:
+        for source, following in zip_longest(self.sources, self.sources[1:]):
             try:
                 delivered = source.only(wanted).bars(market, start, end, interval)
                 frames.append(delivered.filter(~NOT_DELIVERED))
                 said = pl.col("raw").str.json_path_match("$.error")
                 missing = delivered.filter(NOT_DELIVERED).select(*KEYS, said=said)
-            except SourceError as error:
+            except SourceError as error:  # recorded below, or quoted in the rows that are refused
                 missing = wanted.select(*KEYS, said=pl.lit(str(error)))
             why = pl.concat_str("why", "said", separator="; ", ignore_nulls=True)
             reasons = reasons.join(missing, on=KEYS).select(*KEYS, why=why)
             wanted = wanted.join(missing, on=KEYS, how="semi")
+            if following and wanted.height:
+                asked = f"{wanted.height} instruments are asked of {following.name}"
+                absorbed.record(SourceError(missing["said"][0]), asked)
         if not frames:
             raise SourceError(reasons["why"][0])
         return pl.concat([*frames, not_delivered(reasons.rows(), start)]).select(*RAW_BARS)

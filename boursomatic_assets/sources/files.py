@@ -41,7 +41,7 @@ class Files:
 
     def instruments(self) -> pl.DataFrame:
         """One row per symbol and exchange of the bars, described by the instruments file, or the universe."""
-        pairs = [frame.unique() for frame in self._read(pl.lit(True), "symbol", "exchange")]
+        pairs = [frame.unique() for frame in self._read(pl.col("symbol").is_not_null(), "symbol", "exchange")]
         named = pl.concat(pairs).unique().drop_nulls()
         described = [descriptions(path) for path in self._paths() if path.stem == "instruments"]
         about = pl.concat([*described, listed()]).unique(["symbol", "exchange"], keep="first", maintain_order=True)
@@ -92,7 +92,7 @@ class Files:
         for file in self._files():
             try:
                 frames.append(_collected(tidy(file, self._stated(file.name), names).filter(wanted), file))
-            except SourceError as error:
+            except SourceError as error:  # becomes a row that is refused with this reason
                 errors.append((file.name, str(error)))
         if not frames:
             raise SourceError(errors[0][1] if errors else f"{self.folder} holds no file with bars")

@@ -19,6 +19,7 @@ import polars as pl
 import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
+from boursomatic_assets import absorbed
 from boursomatic_assets.markets import Market
 from boursomatic_assets.sources import RAW_BARS, Source, SourceError
 
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 def _tell(details: RetryDetails) -> None:
-    _log.warning("asked again in %.1f s, after: %s", details.wait_for, details.caused_by)
+    absorbed.record(details.caused_by, f"asked again in {details.wait_for:.1f} s")
 
 
 set_on_retry_hooks([_tell])  # else stamina writes to the standard output, which belongs to the command line
@@ -154,7 +155,7 @@ def wanted(listed: pl.DataFrame, market: Market, start: dt.datetime, end: dt.dat
     """The listed instruments that a market trades in [start, end): none if it has no session then."""
     sessions = market.sessions()
     open_days = (sessions >= np.datetime64(start.date())) & (sessions < np.datetime64(end))
-    return listed.filter(pl.col("exchange").is_in(market.exchanges), pl.lit(bool(open_days.any())))
+    return listed.filter(pl.col("exchange").is_in(market.exchanges)) if open_days.any() else listed.clear()
 
 
 def deliver(
@@ -177,7 +178,11 @@ def deliver(
         try:
             bars = line.ask(partial(ask, symbol))
             frames.append(bars.with_columns(symbol=pl.lit(symbol), exchange=pl.lit(exchange)))
-        except (NoBarsError, TransientError, RefusedError) as error:
+        except (
+            NoBarsError,
+            TransientError,
+            RefusedError,
+        ) as error:  # becomes a refused row
             reasons.append((symbol, exchange, f"{name}: {error}"))
     if reasons and not frames:
         raise SourceError(f"{reasons[0][2]} (none of {len(reasons)} instruments was delivered)")

@@ -173,6 +173,6 @@ def _seconds(retry_after: str | None) -> float | None:
         return float(retry_after)
     try:
         then = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
+    except ValueError:  # as if it asked for nothing: the answer's code is raised all the same
         return None
     return max((then - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)

@@ -2,7 +2,7 @@
 
 What belongs here: where Dagster's own Postgres event log writes row by row what it is handed in batches, and
 where it loses sight of the partitions that a range's check was about.
-Kept elsewhere: which server it lies on (`dagster_storage.py`).
+Kept elsewhere: which server it lies on (`storage.py`).
 """
 
 import datetime as dt
@@ -26,7 +26,7 @@ from dagster._serdes import deserialize_values, serialize_value
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy.dialects import postgresql
 
-from boursomatic_assets.check_states import Key, check_states
+from boursomatic_assets.orchestration.dagster_patches.check_states import Key, check_states
 
 PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 TOGETHER = (PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -44,7 +44,7 @@ class BatchedEventLog(PostgresEventLogStorage):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._seen_columns: set[str] = set()
+        self._known_columns: set[str] = set()
         super().__init__(*args, **kwargs)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
@@ -68,9 +68,9 @@ class BatchedEventLog(PostgresEventLogStorage):
 
     def _has_asset_key_col_on_connection(self, conn: sa.Connection, column_name: str) -> bool:
         """Whether Dagster's table of assets has a column: asked for each event, and true for ever once it is."""
-        if column_name not in self._seen_columns and super()._has_asset_key_col_on_connection(conn, column_name):
-            self._seen_columns.add(column_name)
-        return column_name in self._seen_columns
+        if column_name not in self._known_columns and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._known_columns.add(column_name)
+        return column_name in self._known_columns
 
     def get_step_stats_for_run(
         self, run_id: str, step_keys: Sequence[str] | None = None
@@ -83,11 +83,11 @@ class BatchedEventLog(PostgresEventLogStorage):
         made = dg.DagsterEventType.ASSET_MATERIALIZATION
         kinds = [kind.value for kind in STEP_STATS_EVENT_TYPES if kind != made]
         few = of_steps.where(events.dagster_event_type == made.value).order_by(events.id)
-        told = sa.union_all(
+        chosen = sa.union_all(
             of_steps.where(events.dagster_event_type.in_(kinds)), few.limit(MATERIALIZATIONS_OF_STATS)
         ).subquery()
         with self.run_connection(run_id) as connection:
-            rows = connection.scalars(sa.select(told.c.event).order_by(told.c.id)).all()
+            rows = connection.scalars(sa.select(chosen.c.event).order_by(chosen.c.id)).all()
         return build_run_step_stats_from_events(run_id, deserialize_values(rows, EventLogEntry))
 
     def get_asset_check_state(self, keys: Sequence[Key]) -> Mapping[dg.AssetCheckKey, AssetCheckState]:

@@ -43,34 +43,36 @@ def ranges(
 
     The arguments and what is returned are those of Dagster's function of the name REPLACED.
     """
-    held = tuple((status, frozenset(subset.get_partition_keys())) for status, subset in subsets.items() if subset)
+    partitions = tuple(
+        (status, frozenset(subset.get_partition_keys())) for status, subset in subsets.items() if subset
+    )
     swapped = definition.primary_dimension.name > definition.secondary_dimension.name
-    alone = definition.secondary_dimension.partitions_def
+    other_dimension = definition.secondary_dimension.partitions_def
 
     def drawn(pattern: Pattern) -> Any:
         parts = {status: {key for other, key in pattern if other == status} for status in subsets}
         return build_secondary_dim(
-            {status: alone.subset_with_partition_keys(keys) for status, keys in parts.items() if keys}
+            {status: other_dimension.subset_with_partition_keys(keys) for status, keys in parts.items() if keys}
         )
 
     with partition_loading_context(dynamic_partitions_store=dynamic_partitions_store):
         primary = definition.primary_dimension.partitions_def
-        runs = _runs(held, swapped, tuple(primary.get_partition_keys()))
+        runs = _runs(partitions, swapped, tuple(primary.get_partition_keys()))
         return [_range(primary, first, last, drawn(pattern)) for pattern, first, last in runs]
 
 
 @lru_cache(maxsize=64)
 def _runs(
-    held: tuple[tuple[Any, frozenset[str]], ...], swapped: bool, keys: tuple[str, ...]
+    partitions: tuple[tuple[Any, frozenset[str]], ...], swapped: bool, keys: tuple[str, ...]
 ) -> list[tuple[Pattern, str, str]]:
     """What neighbouring primary keys have, with the first and the last of them; most checks have the same.
 
     A key names its dimensions in the order of their names, so the primary one may come second: `swapped`.
     """
     found = defaultdict(set)
-    for status, partitions in held:
-        for partition in partitions:
-            first, _, second = partition.partition("|")
+    for status, keys_of_status in partitions:
+        for key in keys_of_status:
+            first, _, second = key.partition("|")
             primary, secondary = (second, first) if swapped else (first, second)
             found[primary].add((status, secondary))
     has = {key: frozenset(pattern) for key, pattern in found.items()}

@@ -1,8 +1,10 @@
 """Dagster's run storage: what is asked for over many partitions becomes runs that are right and never starve.
 
 What belongs here: where a backfill or a run is changed as it is stored.
-Kept elsewhere: what a run waits for (`backfills.py`), which server it all lies on (`dagster_storage.py`).
+Kept elsewhere: what a run waits for (`backfills.py`), which server it all lies on (`storage.py`).
 """
+
+from collections.abc import Callable
 
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
@@ -16,16 +18,19 @@ COMPUTES_TAG = "boursomatic/computes"
 class StagedRunStorage(PostgresRunStorage):
     """Takes a backfill of a job as one of its assets, and says of each run what it computes."""
 
+    definitions: Callable[[], dg.Definitions] = staticmethod(dg.Definitions)
+    """The platform's definitions, loaded at the first backfill of a job: heavy, and few processes need them."""
+
     def add_backfill(self, partition_backfill: PartitionBackfill) -> None:
         """Store a backfill that the daemon is to carry out."""
-        super().add_backfill(by_assets(partition_backfill))
+        super().add_backfill(by_assets(partition_backfill, self.definitions))
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         """Store a run; returns it as it was stored."""
         return super().add_run(dagster_run.with_tags({**dagster_run.tags, COMPUTES_TAG: _computes(dagster_run)}))
 
 
-def by_assets(backfill: PartitionBackfill) -> PartitionBackfill:
+def by_assets(backfill: PartitionBackfill, definitions: Callable[[], dg.Definitions]) -> PartitionBackfill:
     """A backfill of one of our jobs, chosen on the job's page, as the assets' page would ask for it.
 
     Dagster puts the first partition's tags on the runs of a job's ranges, and so computes that partition under
@@ -33,8 +38,7 @@ def by_assets(backfill: PartitionBackfill) -> PartitionBackfill:
     """
     if backfill.job_name is None or backfill.status != BulkActionStatus.REQUESTED or backfill.reexecution_steps:
         return backfill
-    from boursomatic_assets.definitions import defs  # heavy; a process needs it for this alone
-
+    defs = definitions()
     if not defs.get_repository_def().has_job(backfill.job_name):
         return backfill
     layer = defs.resolve_job_def(backfill.job_name).asset_layer

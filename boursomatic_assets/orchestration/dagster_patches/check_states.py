@@ -4,7 +4,7 @@ What belongs here: how stored results become colours. Kept elsewhere: storing th
 
 Dagster fetches a row for each partition of each check that a page shows, at each refresh, and adds one after the
 other to a set that it copies each time: seconds. Here the server collects the partitions of each colour, and a
-list of them that was seen before is not read again. And Dagster leaves the partitions of a range grey, since the
+list of them that was read before is not read again. And Dagster leaves the partitions of a range grey, since the
 result of a range names no single materialisation.
 """
 
@@ -25,7 +25,7 @@ from dagster._core.storage.asset_check_state import AssetCheckState, bulk_update
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log import SqlEventLogStorage
 
-from boursomatic_assets import partition_keys
+from boursomatic_assets.orchestration.dagster_patches import partition_keys
 
 Colour = AssetCheckExecutionResolvedStatus
 Key = tuple[dg.AssetCheckKey, dg.PartitionsDefinition | None]
@@ -39,7 +39,7 @@ COLOURS = {
 
 # A result counts if no newer materialisation overtook it; a range's names none, but came after its own.
 BY_COLOUR = sa.text("""
-WITH told AS (
+WITH results AS (
     SELECT DISTINCT ON (asset_key, check_name, partition) asset_key, check_name, partition, run_id,
         execution_status AS status, evaluation_event_storage_id AS id, materialization_event_storage_id AS about
     FROM asset_check_executions
@@ -52,9 +52,9 @@ WITH told AS (
     GROUP BY asset_key, partition
 )
 SELECT asset_key, check_name, status, CASE status WHEN 'PLANNED' THEN run_id END AS run_id,
-    max(told.id) AS newest, string_agg(partition, E'\\n' ORDER BY partition) AS partitions
-FROM told LEFT JOIN made USING (asset_key, partition)
-WHERE status = 'PLANNED' OR made.id IS NULL OR coalesce(about = made.id, told.id > made.id)
+    max(results.id) AS newest, string_agg(partition, E'\\n' ORDER BY partition) AS partitions
+FROM results LEFT JOIN made USING (asset_key, partition)
+WHERE status = 'PLANNED' OR made.id IS NULL OR coalesce(about = made.id, results.id > made.id)
 GROUP BY 1, 2, 3, 4
 """)
 

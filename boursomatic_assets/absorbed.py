@@ -1,0 +1,52 @@
+"""Absorbed errors: what is tried again, narrowed or fallen back from, so that no caller sees the exception.
+
+What belongs here: logging and counting such an error. An `except` that neither raises nor calls `record` says in
+a comment why nothing is lost.
+Kept elsewhere: where the counts are shown: the metadata of an asset (`reporting.py`), the tag of a run
+(`io_manager.py`), `boursomatic status` (`views.py`).
+"""
+
+import logging
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+TAG = "boursomatic/absorbed_errors"
+"""The tag of a run that absorbed errors; a run without it absorbed none."""
+
+LONGEST = 300
+"""Characters of a reason that are kept; the log has the traceback, at the level DEBUG."""
+
+_log = logging.getLogger(__name__)
+_open: list[list[str]] = []
+
+
+def record(error: BaseException, what: str) -> None:
+    """Log and count an error that is not raised.
+
+    Args:
+        error: the exception.
+        what: what is done instead of raising it, as the beginning of a sentence.
+    """
+    message = (str(error).strip() or "no message").splitlines()[0]
+    reason = textwrap.shorten(f"{what}, after {type(error).__name__}: {message}", LONGEST)
+    _log.warning("%s", reason)
+    _log.debug("where the error came from", exc_info=error)
+    for reasons in _open:
+        reasons.append(reason)
+
+
+@contextmanager
+def collected() -> Iterator[Sequence[str]]:
+    """The reasons of all errors that this process absorbs inside of the block; blocks may be nested."""
+    reasons: list[str] = []
+    _open.append(reasons)
+    try:
+        yield reasons
+    finally:
+        _open[:] = [other for other in _open if other is not reasons]
+
+
+def summary(reasons: Sequence[str]) -> str:
+    """How many errors were absorbed and the first reason, in one line."""
+    return f"{len(reasons)} {'error' if len(reasons) == 1 else 'errors'}, the first: {reasons[0]}"

@@ -1,0 +1,22 @@
+"""What the platform changes in Dagster, and what it reads that Dagster keeps private: all of it, and nothing else.
+
+What belongs here: every import of `dagster._*`, `dagster_graphql`, `dagster_postgres` and `dagster_shared`, every
+access to a private attribute of a Dagster object, each behind a small function or class with a name of its own.
+Kept elsewhere: whatever can be done with Dagster's public interface. Nothing here imports `definitions`: the
+storage is handed the name of the module (`dagster.yaml`).
+
+The public face, by module:
+
+- `guard`: the patches as data, `enabled()`, and the one warning on a version that nobody proved;
+- `storage`: `BoursomaticStorage`, which `dagster.yaml` names; it installs the other patches in a process;
+- `partition_keys`: `install()`, for processes that use partitions without a storage;
+- `lookback`: `LookBack`, the mapping of the graph's edges;
+- `backfill_policies`: `stage_policies`, which assets share a run;
+- `backfill_progress`: `progress`, what a backfill has materialised;
+- `steps`: what a step reads, and what it reports of each of its partitions;
+- `tags`: the tags that mark runs.
+
+`event_log`, `check_states`, `run_storage` and `partition_ranges` are used by `storage` alone. On another version
+of Dagster, or with `BOURSOMATIC_STOCK_DAGSTER=1`, none of it is in force and Dagster does the work in its own way;
+what it keeps private is then not even imported. `docs/dagster-patches.md` lists each patch with its proof.
+"""

@@ -1,0 +1,20 @@
+"""The tags by which Dagster marks runs, as its documentation and its pages spell them.
+
+What belongs here: names of tags that Dagster exports from private modules alone; a test holds them to those.
+Kept elsewhere: tags of the platform's own, beside what they mark.
+"""
+
+RANGE_START = "dagster/asset_partition_range_start"
+"""The first partition of a run over a range."""
+
+RANGE_END = "dagster/asset_partition_range_end"
+"""The last partition of a run over a range."""
+
+DIMENSION_PREFIX = "dagster/partition/"
+"""Before the name of a dimension: the key of a single partition in it."""
+
+BACKFILL = "dagster/backfill"
+"""The backfill that a run belongs to."""
+
+WILL_RETRY = "dagster/will_retry"
+"""Whether the daemon starts a failed run again: `true` or `false`."""

@@ -1,0 +1,27 @@
+"""The Dagster instance: its folder and its settings file.
+
+What belongs here: where `DAGSTER_HOME` is, and which `dagster.yaml` lies in it.
+Kept elsewhere: the settings themselves (`dagster.yaml`), the storage named there (`dagster_patches/storage.py`).
+"""
+
+import os
+from pathlib import Path
+
+from boursomatic_assets import settings
+
+CONFIG = Path(__file__).resolve().parent.parent.parent / "dagster.yaml"
+
+
+def ensure_dagster_home() -> Path:
+    """Return Dagster's folder, made if need be, with the project's `dagster.yaml` in it.
+
+    `DAGSTER_HOME`, else `dagster` in the home folder. A `dagster.yaml` that somebody put there is kept.
+    """
+    folder = settings.dagster_home()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = folder / "dagster.yaml"
+    if config.is_symlink() or not config.exists():
+        fresh = folder / f"dagster.yaml.{os.getpid()}"
+        fresh.symlink_to(CONFIG)
+        fresh.replace(config)
+    return folder

@@ -1,0 +1,68 @@
+"""Another day for a whole run of tests: for the product, its server, and the tests alike.
+
+    python tests/clock "2026-11-29 12:00" pytest -n 2
+
+The clock is real time plus an offset, in a process and in all that it starts: it goes on, and waits last as long
+as ever.
+
+What belongs here: how a command gets that clock. Kept elsewhere: which days are tried (`test_other_days.py`).
+"""
+
+import datetime as dt
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+MOMENT = "BOURSOMATIC_TEST_MOMENT"
+"""Where a run on another day finds when it began."""
+
+OTHER_SERVER = "BOURSOMATIC_TEST_DATABASE_URL"
+"""A server that runs already keeps its own time: on another day the embedded one is used."""
+
+
+def run(moment: str, *command: str, **named: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a command on another day.
+
+    Args:
+        moment: When it begins, in UTC, e.g. `2026-11-29 12:00`.
+        command: A program and its arguments.
+        named: What else `subprocess.run` takes.
+
+    Raises:
+        ValueError: the moment is none.
+        RuntimeError: there is no C compiler, or it fails.
+    """
+    begin = dt.datetime.fromisoformat(moment).replace(tzinfo=dt.UTC)
+    with tempfile.TemporaryDirectory(prefix="boursomatic-clock-") as folder:
+        Path(folder).chmod(0o755)  # the embedded server may be another user's
+        environment = _environment(begin, _compiled(Path(folder)))
+        return subprocess.run(command, env=environment, check=False, text=True, **named)
+
+
+def _environment(begin: dt.datetime, library: Path) -> dict[str, str]:
+    ours = int(os.environ.get("CLOCK_OFFSET", "0"))  # this may be another day already
+    paths = [str(HERE / "site"), os.environ.get("PYTHONPATH", "")]
+    kept = {name: value for name, value in os.environ.items() if name != OTHER_SERVER}
+    return kept | {
+        "LD_PRELOAD": str(library),
+        "CLOCK_OFFSET": str(round(begin.timestamp() - time.time()) + ours),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        MOMENT: begin.isoformat(),
+    }
+
+
+def _compiled(folder: Path) -> Path:
+    if not shutil.which("cc"):
+        raise RuntimeError("there is no C compiler `cc`: run scripts/require_compiler.sh")
+    library = folder / "clock.so"
+    command = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(HERE / "clock.c"), "-ldl", "-lpthread"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{HERE / 'clock.c'} cannot be compiled: {done.stderr}")
+    return library
