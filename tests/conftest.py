@@ -32,6 +32,8 @@ hypothesis.settings.load_profile("untimed")
 HOME = "BOURSOMATIC_HOME"
 RUN_PREFIX = "boursomatic-tests-"
 GIVEN_SERVER = "BOURSOMATIC_TEST_DATABASE_URL"
+SERVERS = {"admin", "home"}
+"""What a test asks for, itself or through its fixtures, that has a server or is a home where one may start."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,6 +52,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         if GIVEN_SERVER in os.environ:
             Admin(run).drop_all()
         remove_home(run)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a database, for `make check` to leave it out."""
+    for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.database)
 
 
 def remove_home(home: Path) -> None:

@@ -27,12 +27,11 @@ SETTLING = dt.timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Market:
-    """One market: a set of exchanges that share a calendar, a clock and a currency."""
+    """One market: a set of exchanges that share a calendar and a clock."""
 
     name: str
     calendar: str
     timezone: str
-    currency: str
     exchanges: tuple[str, ...]
     extended: tuple[dt.time, dt.time] | None = None
     """From when to when is traded before the open and after the close, on the exchange's clock."""
@@ -71,10 +70,8 @@ class Market:
 MARKETS = {
     market.name: market
     for market in (
-        Market(
-            "US", "XNYS", "America/New_York", "USD", ("NYSE", "NASDAQ", "NYSEMKT", "US"), (dt.time(4), dt.time(20))
-        ),
-        Market("EURONEXT", "XPAR", "Europe/Paris", "EUR", ("EURONEXT",)),
+        Market("US", "XNYS", "America/New_York", ("NYSE", "NASDAQ", "NYSEMKT", "US"), (dt.time(4), dt.time(20))),
+        Market("EURONEXT", "XPAR", "Europe/Paris", ("EURONEXT",)),
     )
 }
 

@@ -53,7 +53,7 @@ def chart(bars: dict[str, tuple[float | None, ...]], market: Market = US, interv
     }
     result: dict[str, Any] = {
         "meta": {
-            "currency": market.currency,
+            "currency": "USD" if market is US else "EUR",
             "instrumentType": "EQUITY",
             "exchangeTimezoneName": opens,
             "regularMarketTime": times[-1],

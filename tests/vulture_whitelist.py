@@ -1,0 +1,61 @@
+"""Names that vulture finds no use of, since a framework, a string or a user's own code uses them.
+
+What belongs here: one name a line, under who uses it. What is dead goes out of the package instead; what is called
+through its decorator is named in `pyproject.toml`.
+"""
+
+# SQLModel: columns that the schema holds, and that the platform writes by their names or leaves to others
+_.changed_at
+_.computed_at
+_.delivered_at
+_.features_snapshot
+_.first_touched
+_.hit
+_.is_admin
+_.is_deleted
+_.market_cap_bucket
+_.merged
+_.metrics_json
+_.password_hash
+_.pe_bucket
+_.preferred_profile
+_.realised_return_pct
+_.recommendation_id
+_.rejected_at
+_.risk_consent_accepted
+_.risk_consent_accepted_at
+_.speaker_id
+_.trained_at
+_.updated_at
+_.user_id
+_.version_id
+
+# Dagster: methods of what is subclassed, and what is put in their place
+_.config_type
+_.get_asset_check_state
+_.get_step_stats_for_run
+_.handle_output
+_.has_partition_key
+_.load_input
+_.yield_for_execution
+_._store_asset_check_evaluation_planned
+
+# Other libraries and Python itself
+_.autocommit  # psycopg
+_.convert  # click
+_.hide_exceptions  # yfinance
+_.model_config  # pydantic
+_.__cause__
+
+# By a name in a string: languages, the digest of all parameters
+_.en
+_.fr
+_.recipe
+
+# For readers: the test that proves a patch
+_.proof
+
+# Imports in strings of types, and imported so that classes are known by name (ruff finds the unused ones)
+ArrowConnection
+ConfigurableClassData
+backfill_policies
