@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
-from daemon import daemon
-from harness import Line, server, timed, times
+from helpers.daemon import daemon
+from helpers.harness import Line, server, timed, times
 from sqlalchemy import text
 
 from boursomatic_assets import database
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.slices import slices_of
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.slices import slices_of
 
 CONTENTS = {
     "price_bars": "instrument_id, ts, o, h, l, c, v",
@@ -51,7 +51,7 @@ def _lines(what: str, source: dict[str, str], first: dt.date, last: dt.date) -> 
     os.environ |= source
     dates = [date for date in all_sessions().tolist() if first <= date <= last]
     with server():
-        from bare import bare
+        from helpers.bare import bare
 
         parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
         alone = timed(lambda: bare(parts))

@@ -14,12 +14,12 @@ from itertools import product
 from pathlib import Path
 
 import polars as pl
-from daemon import ASSETS, daemon
-from harness import Line, server, timed
-from universe import FIRST, slice_of
+from helpers.daemon import ASSETS, daemon
+from helpers.harness import Line, server, timed
+from helpers.universe import FIRST, slice_of
 
 from boursomatic_assets import database
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 
 DATES = 1_000
 COUNT = "SELECT count(*) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION'"
@@ -30,7 +30,7 @@ def lines() -> Iterator[Line]:
     """The cost of a partition of an asset, inside of the runs and from click to end."""
     with server() as home:
         os.environ |= {"BOURSOMATIC_SOURCE": "files", "BOURSOMATIC_FILES": str(_folder(home))}
-        from bare import bare
+        from helpers.bare import bare
 
         parts = [slice_of(market, DATES) for market in MARKETS.values()]
         keys = [f"{date}|{market}" for date, market in product(parts[0].dates, MARKETS)]

@@ -28,16 +28,16 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from harness import Line, environment, interleaved, ratio, server, times
+from helpers.harness import Line, environment, interleaved, ratio, server, times
 from sqlalchemy import text
 
-from boursomatic_assets import identifiers
-from boursomatic_assets.anchors import Floats
-from boursomatic_assets.indicators import Formula, table
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.panel import Panel
-from boursomatic_assets.slices import Slice, slices_of
-from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.arrays import Floats
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.features.indicators import Formula, table
+from boursomatic_assets.features.panel import Panel
+from boursomatic_assets.schema import identifiers
+from boursomatic_assets.sources.simulated.source import Simulated
 
 US = MARKETS["US"]
 INSTRUMENTS, SESSIONS = 800, 3_000
@@ -132,14 +132,15 @@ def lines() -> Iterator[Line]:
 
 def _ours(part: Slice) -> pl.DataFrame:
     """Bars out of the database, and their factors."""
-    from boursomatic_assets.tables import GRAINS, read
+    from boursomatic_assets.tables.reading import GRAINS, read
 
     return table(read(GRAINS["price_bars"], part), US.sessions(), FACTORS)
 
 
 def _fill(folder: Path) -> tuple[Slice, pl.DataFrame]:
     """The same bars into the database and into qlib's files; the slice they make, and their instruments."""
-    from boursomatic_assets import database, merging, tables
+    from boursomatic_assets import database
+    from boursomatic_assets.tables import merging, reading
 
     source, dates = Simulated(instruments=INSTRUMENTS, events=False), all_sessions()
     first = US.sessions()[US.sessions() >= FROM][:SESSIONS]
@@ -152,11 +153,11 @@ def _fill(folder: Path) -> tuple[Slice, pl.DataFrame]:
     _write_files(folder, bars)
     rows = bars.select("instrument_id", "ts", *FIELDS.values(), "interval")
     with database.engine().begin() as connection:
-        merging.upsert(connection, tables.INSTRUMENTS, listed)
+        merging.upsert(connection, reading.INSTRUMENTS, listed)
     for year in _years(part):
         with database.engine().begin() as connection:
             inside = pl.col("ts").is_between(year.start, year.end, closed="left")
-            merging.replace(connection, tables.GRAINS["price_bars"], year, rows.filter(inside))
+            merging.replace(connection, reading.GRAINS["price_bars"], year, rows.filter(inside))
     with database.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
     return part, names

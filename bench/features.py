@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import talib
-from harness import Line, interleaved, ratio, times
+from helpers.harness import Line, interleaved, ratio, times
 
-from boursomatic_assets.indicators import FEATURES, LOOKBACK, table
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.features.indicators import FEATURES, LOOKBACK, table
+from boursomatic_assets.sources.simulated.source import Simulated
 
 US = MARKETS["US"]
 INSTRUMENTS, SESSIONS = 300, 2_000

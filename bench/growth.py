@@ -9,15 +9,17 @@ import statistics
 from collections.abc import Iterator
 
 import polars as pl
-from harness import Line, server, timed
+from helpers.harness import Line, server, timed
+from helpers.universe import US, execute, judged, list_instruments, slice_of
 from sqlalchemy import text
-from universe import US, execute, judged, list_instruments, slice_of
 
-from boursomatic_assets import database, indicators, merging
-from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.sources.simulated import Simulated
-from boursomatic_assets.tables import GRAINS, read
+from boursomatic_assets import database
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.sources.simulated.source import Simulated
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.reading import GRAINS, read
 
 GRAIN = GRAINS["price_bars"]
 INSTRUMENTS, SIZES, ROUNDS = 300, (600_000, 2_400_000, 9_600_000), 3

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness import ROUNDS, Line, server, timed
+from helpers.harness import ROUNDS, Line, server, timed
 
 YEARS = 10
 AIM = "< 1 s"
@@ -19,7 +19,7 @@ AIM = "< 1 s"
 
 def lines() -> Iterator[Line]:
     """One line per evaluation that the daemon or a page repeats."""
-    from boursomatic_assets.partitions import MARKET_SESSIONS
+    from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
     keys = [str(key) for key in MARKET_SESSIONS.get_partition_keys()][-YEARS * 260 * 2 :]
     size = f"{len(keys)} partitions"
@@ -38,7 +38,7 @@ def _line(work: str, size: str, evaluate: Callable[[], object]) -> Line:
 def _evaluations(keys: list[str]) -> Iterator[tuple[str, Callable[[], object]]]:
     """What pages and iterations are made of, and each edge of the graph in both directions."""
     from boursomatic_assets.definitions import defs
-    from boursomatic_assets.partitions import MARKET_SESSIONS, START
+    from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, START
 
     everything, some = MARKET_SESSIONS, MARKET_SESSIONS.subset_with_partition_keys(keys)
     yield f"all keys since {START.year}", lambda: everything.get_partition_keys(dt.datetime.now(dt.UTC))

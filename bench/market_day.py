@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import Line, interleaved, server
+from helpers.harness import Line, interleaved, server
 
-from boursomatic_assets.runs import ASSETS
+from boursomatic_assets.cli.launching import ASSETS
 
 SESSION = dt.date(2024, 2, 29)
 
@@ -56,7 +56,7 @@ def lines() -> Iterator[Line]:
     """The difference in seconds, for a session that is new and for one that is there."""
     with server():
         os.environ |= {"BOURSOMATIC_SOURCE": "simulated"}
-        from universe import execute
+        from helpers.universe import execute
 
         program = str(Path(sys.executable).with_name("boursomatic"))
         backfill = [program, "backfill", "--from", "2023-01-03"]

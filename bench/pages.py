@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from daemon import daemon
-from harness import Line, environment, server
+from helpers.daemon import daemon
+from helpers.harness import Line, environment, server
 
-from boursomatic_assets.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 
 HERE = Path(__file__).parent
 FIRST, LAST = dt.date(2016, 1, 4), dt.date(2025, 12, 31)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from harness import Line, interleaved, ratio, server, timed, times
+from helpers.harness import Line, interleaved, ratio, server, timed, times
 from sqlalchemy import URL
 
 SESSIONS = 5_000
@@ -126,7 +126,7 @@ def _works(instruments: int) -> dict[str, tuple[Work, int]]:
 
 
 def _read(form: Form, sessions: np.ndarray) -> pl.DataFrame:
-    from boursomatic_assets.tables import GRAINS, read
+    from boursomatic_assets.tables.reading import GRAINS, read
 
     form.use()
     return read(GRAINS["price_bars"], _slice(sessions))
@@ -143,8 +143,9 @@ def _fetch(form: Form, query: str) -> pl.DataFrame:
 
 def _write(form: Form, instruments: int, sessions: np.ndarray) -> Any:
     """What the merge did, of bars that are made up from their instrument and session alone."""
-    from boursomatic_assets import database, merging
-    from boursomatic_assets.tables import GRAINS
+    from boursomatic_assets import database
+    from boursomatic_assets.tables import merging
+    from boursomatic_assets.tables.reading import GRAINS
 
     form.use()
     with database.engine().begin() as connection:
@@ -172,7 +173,7 @@ def _remove(form: Form, year: int) -> list[Any]:
 
 def _switches(form: Form) -> Iterator[Line]:
     """Yield what the migration itself takes, back and there."""
-    from boursomatic_assets import migrate
+    from boursomatic_assets.database import migrate
 
     form.use()
     rows = form.run("SELECT count(*) FROM price_bars")[0]
@@ -188,7 +189,7 @@ def _switches(form: Form) -> Iterator[Line]:
 
 def _sessions() -> np.ndarray:
     """The sessions of the US from 1990 on; the table is filled with the first 5,000, until late in 2009."""
-    from boursomatic_assets.markets import MARKETS
+    from boursomatic_assets.calendars.markets import MARKETS
 
     return MARKETS["US"].sessions()
 
@@ -208,8 +209,8 @@ def _intraday(turn: int) -> Any:
 
 
 def _slice(sessions: np.ndarray) -> Any:
-    from boursomatic_assets.markets import MARKETS, all_sessions
-    from boursomatic_assets.slices import Slice
+    from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+    from boursomatic_assets.calendars.slices import Slice
 
     dates = all_sessions()
     return Slice(MARKETS["US"], tuple(dates[(dates >= sessions[0]) & (dates <= sessions[-1])].tolist()))
@@ -236,7 +237,8 @@ def _bars(instruments: int, sessions: np.ndarray) -> pl.DataFrame:
 
 def _form(name: str, instruments: int) -> Form:
     """An empty database in a form, with partitions for all years that will be asked for."""
-    from boursomatic_assets import database, migrate
+    from boursomatic_assets import database
+    from boursomatic_assets.database import migrate
 
     os.environ.pop("DATABASE_URL", None)
     form = Form(name, database.database_url().set(database=f"{name}_{instruments}"))

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from itertools import product
 
 from backfill import contents, watched
-from daemon import daemon
-from harness import Line, server, times
-from universe import slice_of
+from helpers.daemon import daemon
+from helpers.harness import Line, server, times
+from helpers.universe import slice_of
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS
 
 DATES, INSTRUMENTS = 1_000, 60
 WHOLE = 100_000

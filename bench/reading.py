@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
-from harness import Line, interleaved, ratio, times
-from universe import US, slice_of
+from helpers.harness import Line, interleaved, ratio, times
+from helpers.universe import US, slice_of
 
-from boursomatic_assets import identifiers
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.sources.files import Files
-from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.schema import identifiers
+from boursomatic_assets.sources.files.source import Files
+from boursomatic_assets.sources.simulated.source import Simulated
 
 INSTRUMENTS, DATES = 500, 2_035
 COLUMNS = {

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 import polars as pl
-from harness import Line, interleaved, ratio, server, times
+from helpers.harness import Line, interleaved, ratio, server, times
+from helpers.universe import US, judged, list_instruments, slice_of
 from sqlalchemy import text
-from universe import US, judged, list_instruments, slice_of
 
-from boursomatic_assets import database, merging
-from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.markets import MARKETS
-from boursomatic_assets.sources.simulated import Simulated
-from boursomatic_assets.tables import GRAINS, read
+from boursomatic_assets import database
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.sources.simulated.source import Simulated
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.reading import GRAINS, read
 
 GRAIN = GRAINS["price_bars"]
 COLUMNS = "t.instrument_id, t.ts, t.o, t.h, t.l, t.c, t.v, t.interval"

@@ -18,25 +18,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import signals_naive
-import signals_tables
-from harness import Line
-from signals_tables import Contest
+from helpers import signals_naive, signals_tables
+from helpers.harness import Line
+from helpers.signals_tables import Contest
 
-from boursomatic_assets import identifiers, indicators
-from boursomatic_assets.additional import unpacked
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.learning.evaluation import CHANCES, Metrics, Scoreboard
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.calendars.slices import slices_of
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.additional_features import unpack
+from boursomatic_assets.learning.evaluation.metrics import CHANCES, Metrics, Scoreboard
 from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.labels import sampled
+from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import challengers
 from boursomatic_assets.learning.walk import due_dates, walk
-from boursomatic_assets.markets import MARKETS, all_sessions
-from boursomatic_assets.slices import slices_of
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import Source
-from boursomatic_assets.sources.files import Files
-from boursomatic_assets.sources.simulated import Simulated
+from boursomatic_assets.sources.files.source import Files
+from boursomatic_assets.sources.simulated.source import Simulated
 
 FIRST, LAST = dt.date(2016, 1, 4), dt.date(2026, 5, 6)
 DEFAULTS = Parameters()
@@ -119,7 +119,7 @@ def prepared(source: Source, last: dt.date = LAST) -> Prepared:
         features = indicators.features(bars, part.market.sessions()).with_columns(market=pl.lit(part.market.name))
         kept.append(bars)
         eight.append(features.drop("additional_features"))
-        rows.append(unpacked(sampled(features, DEFAULTS.stride)))
+        rows.append(unpack(sample_sessions(features, DEFAULTS.stride)))
     return Prepared(pl.concat(kept), pl.concat(eight), pl.concat(rows))
 
 

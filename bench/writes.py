@@ -11,17 +11,19 @@ from collections.abc import Iterator
 from functools import partial
 
 import polars as pl
-from harness import Line, interleaved, ratio, server, times
+from helpers.harness import Line, interleaved, ratio, server, times
+from helpers.universe import US, execute, judged, list_instruments, slice_of
 from sqlalchemy import text
-from universe import US, execute, judged, list_instruments, slice_of
 
-from boursomatic_assets import database, identifiers, merging
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.merging import Merge
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.sources.simulated import Simulated
-from boursomatic_assets.staging import copy
-from boursomatic_assets.tables import GRAINS, read
+from boursomatic_assets import database
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.schema import identifiers
+from boursomatic_assets.sources.simulated.source import Simulated
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.merging import Merge
+from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.tables.staging import copy
 
 GRAIN = GRAINS["price_bars"]
 SESSIONS, INSTRUMENTS = 2_035, 300

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from boursomatic_assets import archive
-from boursomatic_assets.markets import MARKETS, Market
-from boursomatic_assets.partitions import partition_key
+from boursomatic_assets.calendars.markets import MARKETS, Market
+from boursomatic_assets.orchestration.partitions import partition_key
+from boursomatic_assets.tables import archive
 
 AFTER_CLOSE = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
 """When each market's session is fetched, on the exchange's own clock: 90 minutes after a regular close."""

@@ -2,18 +2,7 @@
 
 import dagster as dg
 
-from boursomatic_assets import (
-    automation,
-    checks,
-    checks_of_15m_bars,
-    checks_of_advice,
-    checks_of_bars,
-    checks_of_drift,
-    checks_of_models,
-    checks_of_series,
-    checks_of_track_record,
-    settings,
-)
+from boursomatic_assets import automation, checks, settings
 from boursomatic_assets.assets import (
     archive_15m,
     features,
@@ -25,9 +14,9 @@ from boursomatic_assets.assets import (
     track_record,
 )
 from boursomatic_assets.assets.common import OWNERS, about
-from boursomatic_assets.io_manager import PostgresIOManager
-from boursomatic_assets.models import User
-from boursomatic_assets.resources import BarSource
+from boursomatic_assets.orchestration.io_manager import PostgresIOManager
+from boursomatic_assets.orchestration.resources import BarSource
+from boursomatic_assets.schema import User
 
 GROUPS = {
     "market_data": [instruments, price_bars],
@@ -55,18 +44,7 @@ defs = dg.Definitions(
             for asset in dg.load_assets_from_modules(modules, group_name=group)
         ),
     ],
-    asset_checks=dg.load_asset_checks_from_modules(
-        [
-            checks,
-            checks_of_advice,
-            checks_of_bars,
-            checks_of_drift,
-            checks_of_models,
-            checks_of_series,
-            checks_of_15m_bars,
-            checks_of_track_record,
-        ]
-    ),
+    asset_checks=dg.load_asset_checks_from_package_module(checks),
     jobs=automation.jobs,
     schedules=automation.schedules,
     resources={

@@ -20,6 +20,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+PROJECT = Path(__file__).resolve().parent.parent
+"""The checkout, with `alembic.ini`, `dagster.yaml` and `workspace.yaml`."""
+
 EPOCH = dt.date(1990, 1, 2)
 """Session ordinals count from here. Moving it moves every anchor of `indicators.py`, so every feature."""
 
@@ -163,8 +166,7 @@ def home() -> Path:
 
     `BOURSOMATIC_HOME`, else `.boursomatic` in the project.
     """
-    project = Path(__file__).resolve().parent.parent
-    folder = (_with("BOURSOMATIC_HOME").BOURSOMATIC_HOME or project / ".boursomatic").expanduser().absolute()
+    folder = (_with("BOURSOMATIC_HOME").BOURSOMATIC_HOME or PROJECT / ".boursomatic").expanduser().absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         reason = None if os.access(folder, os.W_OK | os.X_OK) else "permission denied"

@@ -1,7 +1,7 @@
 """How Alembic works on the database: one run at a time, one transaction per migration.
 
 What belongs here: what every Alembic command needs, whoever calls it. Kept elsewhere: the commands for people
-(`boursomatic_assets/migrate.py`), the address of the database (`boursomatic_assets/database.py`).
+(`boursomatic_assets/database/migrate.py`), the address of the database (`boursomatic_assets/database/`).
 A caller may hand over an engine or a connection as `config.attributes["connection"]`.
 """
 
@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from boursomatic_assets import database
-from boursomatic_assets.models import Table
+from boursomatic_assets.schema import Table
 
 LOCK = text("SELECT pg_try_advisory_lock(hashtext('alembic_version'))")
 

@@ -11,8 +11,8 @@ import click
 from sqlalchemy import Column, Dialect
 from sqlalchemy.dialects import postgresql
 
-from boursomatic_assets.cli import main as boursomatic
-from boursomatic_assets.models import Table
+from boursomatic_assets.cli.main import main as boursomatic
+from boursomatic_assets.schema import Table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 WIDTH = 110

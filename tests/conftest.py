@@ -19,8 +19,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL, Engine, make_url
 
-from boursomatic_assets import absorbed, embedded
+from boursomatic_assets import absorbed, settings
 from boursomatic_assets import database as db
+from boursomatic_assets.database import embedded
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -87,7 +88,7 @@ class Admin:
 
     def address(self, name: str) -> str:
         """The DATABASE_URL of one of the server's databases."""
-        return self.url.set(drivername=db.DRIVER, database=name).render_as_string(hide_password=False)
+        return self.url.set(drivername=settings.DRIVER, database=name).render_as_string(hide_password=False)
 
     @contextmanager
     def connected(self) -> Iterator[psycopg.Connection]:
@@ -139,7 +140,7 @@ def embedded_url(home: Path) -> URL:
     """A superuser's address of the embedded server kept under `home`, started if need be."""
     server = embedded.ensure_running(home)
     query = {"host": str(server.host), "passfile": str(server.passfile)}
-    return URL.create(db.DRIVER, username=server.user, database="postgres", query=query)
+    return URL.create(settings.DRIVER, username=server.user, database="postgres", query=query)
 
 
 class Heard(logging.Handler):
@@ -218,12 +219,12 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     Runs of the test take their bars from the platform's folder, named by BOURSOMATIC_FILES.
     """
-    import platform_of
+    from worlds import platform as platform_of
 
-    from boursomatic_assets import runs
+    from boursomatic_assets.cli import launching
 
     bars = admin.run / "bars of the platform"
-    monkeypatch.setattr(runs, "defs", platform_of.platform)
+    monkeypatch.setattr(launching, "defs", platform_of.platform)
     template = admin.template("filled", lambda address: _fill_platform(admin, address, bars))
     monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
     shutil.copytree(platform_of.models_of(bars), home / "models")
@@ -270,7 +271,7 @@ def _engine_of(admin: Admin, name: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def _migrate(address: str) -> None:
-    from boursomatic_assets import migrate
+    from boursomatic_assets.database import migrate
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DATABASE_URL", address)
@@ -281,7 +282,7 @@ def _migrate(address: str) -> None:
 
 def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
     """In the project's own kind of Dagster instance, which writes a range's events at once."""
-    import platform_of
+    from worlds import platform as platform_of
 
     _migrate(address)
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -11,9 +11,9 @@ from dagster._utils.schedules import cron_string_iterator
 from sqlalchemy import Engine
 
 from boursomatic_assets.automation import schedules
+from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.definitions import defs
-from boursomatic_assets.markets import MARKETS, Market
-from boursomatic_assets.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 PAIRS = list(zip((*MARKETS.values(), *MARKETS.values()), schedules[:4], strict=True))
 each_market = pytest.mark.parametrize(("market", "schedule"), PAIRS, ids=[schedule.name for _, schedule in PAIRS])

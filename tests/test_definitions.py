@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets.definitions import defs
-from boursomatic_assets.models import Table
+from boursomatic_assets.schema import Table
 
 GROUPS = {
     "users": "accounts",

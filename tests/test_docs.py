@@ -17,9 +17,9 @@ import click
 import pytest
 import yaml
 
-from boursomatic_assets.cli import main as boursomatic
-from boursomatic_assets.sources.files import Files
-from boursomatic_assets.sources.layouts import FIELDS
+from boursomatic_assets.cli.main import main as boursomatic
+from boursomatic_assets.sources.files.layouts import FIELDS
+from boursomatic_assets.sources.files.source import Files
 
 ROOT = Path(__file__).parents[1]
 TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]

@@ -40,7 +40,7 @@ LONGEST = dt.timedelta(hours=2)
 @pytest.mark.skipif(sys.platform != "linux", reason="the clock is set by the loader of Linux")
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
 def test_what_asks_a_clock_or_a_calendar_holds_on_another_day(moment: str) -> None:
-    files = [str(path) for path in sorted(TESTS.glob("test_*.py")) if MARK in path.read_text()]
+    files = [str(path) for path in sorted(TESTS.rglob("test_*.py")) if MARK in path.read_text()]
     alone = ["-p", "no:xdist", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *alone, "-m", "calendar", *files]
     done = clock.run(moment, *command, cwd=TESTS.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

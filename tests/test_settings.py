@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from test_cli import SECRET, boursomatic, refusal
+from worlds.commands import SECRET, boursomatic, refusal
 
 import boursomatic_assets
-from boursomatic_assets import database, settings, words
+from boursomatic_assets import database, settings
+from boursomatic_assets.language import words
 
 PACKAGE = Path(boursomatic_assets.__file__).parent
 
@@ -87,6 +88,7 @@ def test_what_is_not_set_or_empty_has_its_default(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, "")
     assert (settings.language(), settings.start()) == ("en", dt.date(2000, 1, 3))
     assert (settings.simulated_instruments(), settings.extended_hours()) == (24, False)
+    assert str(settings.Settings().BOURSOMATIC_START) == "2000-01-03"
     settings.require_sound()
 
 
@@ -114,7 +116,7 @@ def test_a_variable_is_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_names_of_variables_are_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("boursomatic_language", "fr")
-    assert settings.language() == "en"
+    assert settings.Settings().BOURSOMATIC_LANGUAGE == "en"
 
 
 def test_an_at_sign_of_a_password_that_is_not_encoded_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

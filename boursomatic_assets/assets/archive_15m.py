@@ -4,8 +4,9 @@ import datetime as dt
 
 import dagster as dg
 
-from boursomatic_assets import archive, settings
+from boursomatic_assets import settings
 from boursomatic_assets.assets.common import OWNERS
+from boursomatic_assets.tables import archive
 
 
 @dg.asset(deps=["price_bars_15m"], kinds={"postgres", "parquet"}, owners=OWNERS)

@@ -10,8 +10,8 @@ import dagster as dg
 from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets import settings
-from boursomatic_assets.models import Table
 from boursomatic_assets.orchestration.dagster_patches.backfill_policies import NO_LIMIT, stage_policies
+from boursomatic_assets.schema import Table
 
 OWNERS = ["team:data-engineering"]
 

@@ -3,16 +3,16 @@
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets import indicators
 from boursomatic_assets.assets.common import FEATURES_POLICY, OWNERS, about
-from boursomatic_assets.indicators import LOOKBACK
-from boursomatic_assets.models import Feature
-from boursomatic_assets.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices_of_run
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import Reader
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.orchestration.chunks import ChunkedRows
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices_of_run
+from boursomatic_assets.schema import Feature
+from boursomatic_assets.tables.reading import Reader
 
-BARS_OF_A_PIECE = 300_000
+BARS_PER_CHUNK = 300_000
 """A row's text has some 900 bytes, and takes 1.5 kB while it is made."""
 
 
@@ -25,7 +25,7 @@ BARS_OF_A_PIECE = 300_000
     backfill_policy=FEATURES_POLICY,
     code_version="3",
 )
-def features(context: dg.AssetExecutionContext, price_bars: Reader) -> Piecewise:
+def features(context: dg.AssetExecutionContext, price_bars: Reader) -> ChunkedRows:
     """One row of technical indicators per daily bar; `ts` is that bar's, formulas in docs/features.md.
 
     A row sees its market's bars of the last 313 sessions at most, and is the same, to the last bit, whichever
@@ -37,4 +37,4 @@ def features(context: dg.AssetExecutionContext, price_bars: Reader) -> Piecewise
         seen = price_bars(part.looking_back(LOOKBACK))
         return indicators.features(seen, part.market.sessions(), part.start)
 
-    return Piecewise(slices_of_run(context), computed, bars=BARS_OF_A_PIECE, lookback=LOOKBACK)
+    return ChunkedRows(slices_of_run(context), computed, bars=BARS_PER_CHUNK, lookback=LOOKBACK)

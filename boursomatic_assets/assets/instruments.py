@@ -3,11 +3,10 @@
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets import identifiers
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
-from boursomatic_assets.models import Instrument
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
-from boursomatic_assets.resources import BarSource
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.orchestration.resources import BarSource
+from boursomatic_assets.schema import Instrument, identifiers
 
 
 @dg.asset(

@@ -6,13 +6,18 @@ import dagster as dg
 
 from boursomatic_assets import registry
 from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
-from boursomatic_assets.backfills import await_upstream
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.models import ModelVersion
+from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata
-from boursomatic_assets.partitions import EVERYTHING_BEFORE, MARKET_SESSIONS, partition_key, slices_of_run
-from boursomatic_assets.registry import Moment
-from boursomatic_assets.reporting import of_run
+from boursomatic_assets.orchestration.partitions import (
+    EVERYTHING_BEFORE,
+    MARKET_SESSIONS,
+    partition_key,
+    slices_of_run,
+)
+from boursomatic_assets.orchestration.reporting import run_figures
+from boursomatic_assets.registry import ChampionAsOf
+from boursomatic_assets.schema import ModelVersion
 
 
 @dg.asset(
@@ -35,20 +40,20 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     """
     parts = slices_of_run(context)
     await_upstream(context.get_step_execution_context(), "features")
-    trained = registry.train_due(max(part.dates[-1] for part in parts), Parameters())
+    trained = registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
     for part in parts:
         described = {
             partition_key(moment.date, part.market.name): _describe(moment) for moment in registry.timeline(part)
         }
         add_partition_metadata(context.get_step_execution_context(), context.asset_key, described)
-    return dg.MaterializeResult(metadata=of_run({"trained": len(trained)}))
+    return dg.MaterializeResult(metadata=run_figures({"trained": len(trained)}))
 
 
-def _describe(moment: Moment) -> dict[str, Any]:
+def _describe(moment: ChampionAsOf) -> dict[str, Any]:
     """What the UI shows of a partition: who speaks, and on a due date what was decided about its challenger."""
-    challenger, decision, silence = moment.challenger, moment.decision, moment.silence
-    if moment.speaker:
-        spoken = {"speaker": moment.speaker.version}
+    challenger, decision, silence = moment.challenger, moment.decision, moment.abstention
+    if moment.champion:
+        spoken = {"speaker": moment.champion.version}
     elif silence:
         spoken = {"speaker": "none: HOLD is published", "because": f"{silence.version.version}: {silence.reason}"}
     else:

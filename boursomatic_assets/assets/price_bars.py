@@ -4,13 +4,13 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.delivered import Delivery
-from boursomatic_assets.models import PriceBar
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.resources import BarSource
-from boursomatic_assets.slices import Slice, require_closed
+from boursomatic_assets.calendars.slices import Slice, require_closed
+from boursomatic_assets.orchestration.chunks import ChunkedRows
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.orchestration.resources import BarSource
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.schema import PriceBar
 
 
 @dg.asset(
@@ -20,7 +20,7 @@ from boursomatic_assets.slices import Slice, require_closed
     partitions_def=MARKET_SESSIONS,
     backfill_policy=BARS_POLICY,
 )
-def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> Piecewise:
+def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> ChunkedRows:
     """One daily bar per instrument and session; `ts` is the session's date at 00:00 UTC.
 
     Bars that break a rule go to `rejected_bars` with the reason; the good rows of the same delivery go on.
@@ -32,4 +32,4 @@ def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments
         rows = bars.bars(part.market, part.start, part.end)
         return judge(rows, part, instruments, bars.name, with_raw=bars.with_raw)
 
-    return Piecewise(slices_of_run(context), delivered)
+    return ChunkedRows(slices_of_run(context), delivered)

@@ -4,15 +4,15 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
-from boursomatic_assets.contracts import judge
-from boursomatic_assets.delivered import Delivery
-from boursomatic_assets.models import PriceBar
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.resources import BarSource
-from boursomatic_assets.slices import Slice, require_closed
+from boursomatic_assets.calendars.slices import Slice, require_closed
+from boursomatic_assets.orchestration.chunks import ChunkedRows
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.orchestration.resources import BarSource
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.schema import PriceBar
 
-BARS_OF_A_PIECE = 20_000
+BARS_PER_CHUNK = 20_000
 """Instruments x sessions; each has 26 to 34 bars, and up to 64 with extended hours."""
 
 
@@ -23,7 +23,7 @@ BARS_OF_A_PIECE = 20_000
     partitions_def=MARKET_SESSIONS,
     backfill_policy=BARS_POLICY,
 )
-def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> Piecewise:
+def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> ChunkedRows:
     """One bar per instrument and quarter of an hour of a session; `ts` is its start, naive UTC.
 
     What is older than 30 days is moved to `archive_15m`. Bars before the open and after the close are refused,
@@ -37,4 +37,4 @@ def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instrum
         extended = source.extended_hours
         return judge(raw, part, instruments, bars.name, "15m", extended=extended, with_raw=bars.with_raw)
 
-    return Piecewise(slices_of_run(context), delivered, bars=BARS_OF_A_PIECE)
+    return ChunkedRows(slices_of_run(context), delivered, bars=BARS_PER_CHUNK)

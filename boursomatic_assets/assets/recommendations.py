@@ -8,23 +8,23 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets import registry, settings
-from boursomatic_assets.additional import unpacked
+from boursomatic_assets.advice.justification import explain_abstention
+from boursomatic_assets.advice.signals import recommend
 from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
-from boursomatic_assets.decisions import Decided, Version
-from boursomatic_assets.frames import given
-from boursomatic_assets.justification import silent
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.features.additional_features import unpack
+from boursomatic_assets.language.sentences import sentences
 from boursomatic_assets.learning.prediction import predict
-from boursomatic_assets.models import Recommendation
-from boursomatic_assets.partitions import MARKET_SESSIONS, slices_of_run
-from boursomatic_assets.pieces import Piecewise
-from boursomatic_assets.sentences import sentences
-from boursomatic_assets.signals import advise
-from boursomatic_assets.slices import Slice
-from boursomatic_assets.tables import GRAINS, Reader
+from boursomatic_assets.orchestration.chunks import ChunkedRows
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.registry.decisions import Decision, Version
+from boursomatic_assets.schema import Recommendation
+from boursomatic_assets.tables.frames import given
+from boursomatic_assets.tables.reading import GRAINS, Reader
 
 SCHEMA = given(GRAINS["recommendations"].table)
 
-BARS_OF_A_PIECE = 60_000
+BARS_PER_CHUNK = 60_000
 """A bar has three pieces of advice, each with its evidence in words: some 4 kB."""
 
 
@@ -37,7 +37,7 @@ BARS_OF_A_PIECE = 60_000
     backfill_policy=ADVICE_POLICY,
     code_version="3",
 )
-def recommendations(context: dg.AssetExecutionContext, features: Reader, price_bars: Reader) -> Piecewise:
+def recommendations(context: dg.AssetExecutionContext, features: Reader, price_bars: Reader) -> ChunkedRows:
     """One advice per instrument, session and risk profile, by the model that spoke at that session's close.
 
     `as_of` is that close in UTC. Rows are never overwritten: a changed one supersedes the old one, which
@@ -47,37 +47,39 @@ def recommendations(context: dg.AssetExecutionContext, features: Reader, price_b
     language = settings.language()
 
     def advised(part: Slice) -> pl.DataFrame:
-        rows, bars = unpacked(features(part)), price_bars(part)
-        advice = [publish(part, one, rows, bars, language) for one in spoken(part)]
+        rows, bars = unpack(features(part)), price_bars(part)
+        advice = [publish(part, one, rows, bars, language) for one in champion_sessions(part)]
         return pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
 
-    return Piecewise(slices_of_run(context), advised, bars=BARS_OF_A_PIECE)
+    return ChunkedRows(slices_of_run(context), advised, bars=BARS_PER_CHUNK)
 
 
 @dataclass(frozen=True)
-class Spoken:
+class ChampionSessions:
     """A version that is asked for some sessions, and by which decision it may only say HOLD (None: it speaks)."""
 
     version: Version
     sessions: list[dt.date]
-    silence: Decided | None
+    abstention: Decision | None
 
 
-def spoken(part: Slice) -> list[Spoken]:
+def champion_sessions(part: Slice) -> list[ChampionSessions]:
     """Who is asked for a slice, in order of time.
 
     Where none speaks the newest version is asked; before the first version there is none to ask.
     """
     moments = [moment for moment in registry.timeline(part) if part.market.is_session(moment.date)]
-    grouped = groupby(moments, key=lambda moment: (moment.speaker or moment.newest, moment.silence))
+    grouped = groupby(moments, key=lambda moment: (moment.champion or moment.newest, moment.abstention))
     return [
-        Spoken(version, [moment.date for moment in group], silence)
+        ChampionSessions(version, [moment.date for moment in group], silence)
         for (version, silence), group in grouped
         if version
     ]
 
 
-def publish(part: Slice, asked: Spoken, features: pl.DataFrame, bars: pl.DataFrame, language: str) -> pl.DataFrame:
+def publish(
+    part: Slice, asked: ChampionSessions, features: pl.DataFrame, bars: pl.DataFrame, language: str
+) -> pl.DataFrame:
     """What a version advises for some sessions, with the columns of `recommendations`.
 
     Args:
@@ -89,9 +91,9 @@ def publish(part: Slice, asked: Spoken, features: pl.DataFrame, bars: pl.DataFra
     """
     own = pl.col("ts").dt.date().is_in(asked.sessions)
     rows, version = features.filter(own), asked.version
-    predictions = predict(registry.store().load(version.model_path), rows)
-    silence = _in_words(asked.silence, language) if asked.silence else None
-    advice = advise(predictions, rows, bars.filter(own), version.version, silence, language)
+    predictions = predict(registry.model_store().load(version.model_path), rows)
+    silence = _abstention_text(asked.abstention, language) if asked.abstention else None
+    advice = recommend(predictions, rows, bars.filter(own), version.version, silence, language)
     closes = pl.DataFrame(
         {"ts": asked.sessions, "as_of": [part.market.closes(session) for session in asked.sessions]},
         schema={"ts": pl.Datetime("us"), "as_of": pl.Datetime("us")},
@@ -99,7 +101,7 @@ def publish(part: Slice, asked: Spoken, features: pl.DataFrame, bars: pl.DataFra
     return advice.join(closes, on="ts").with_columns(model_version_id=pl.lit(version.id)).select(*SCHEMA)
 
 
-def _in_words(decided: Decided, language: str) -> str:
+def _abstention_text(decided: Decision, language: str) -> str:
     """The justification of every advice while no version speaks."""
     date = decided.effective_at.date()
-    return silent(decided.kind, date, decided.reason, decided.numbers, sentences(language))
+    return explain_abstention(decided.kind, date, decided.reason, decided.numbers, sentences(language))

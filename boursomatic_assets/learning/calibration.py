@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from boursomatic_assets.learning.labels import LABELS
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from boursomatic_assets.arrays import Floats, Ints
+from boursomatic_assets.learning.labels import CLASSES
 
 STANDINGS, STATES = 50, 21
 """Cells by standing, and by state: -1 to 1 in steps of 0.1, what lies outside counted at the ends."""
@@ -90,7 +87,7 @@ def calibrate(cell: Ints, label: Ints, z: Floats, prior: float, penalty: float) 
         prior: Rows that the prior counts for; more than 0.
         penalty: L2 penalty of each weight.
     """
-    size = len(LABELS)
+    size = len(CLASSES)
     counts = np.bincount(cell * size + label, minlength=CELLS * size).reshape(CELLS, size)
     weights = _fitted(np.vstack([DESIGN, PRIOR]), np.vstack([counts, np.full((1, size), prior / size)]), penalty)
     sums = np.bincount(label, weights=np.clip(z, -FARTHEST, FARTHEST), minlength=size)

@@ -18,10 +18,9 @@ from typing import Any, cast
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
+from boursomatic_assets.arrays import Floats, Positions
+
 Node = dict[str, Any]
 """A node as `lightgbm.Booster.dump_model` describes it."""
 
@@ -74,7 +73,7 @@ class _Axis:
         below = (2 << self.thresholds.index(node["threshold"])) - 1
         return below | (node["default_left"] and self.missing) << (self.size - 1)
 
-    def sides(self, points: Floats) -> Ints:
+    def sides(self, points: Floats) -> Positions:
         """The side of each value."""
         if self.missing:
             return np.where(np.isnan(points), self.size - 1, np.searchsorted(self.thresholds, points))
@@ -108,7 +107,7 @@ class _Tree:
         axes = {f: _Axis(sorted(nodes), any(nodes.values())) for f, nodes in found.items()}
         return cls(axes, list(_leaves(root, axes, {}, {})))
 
-    def places(self, points: list[Floats]) -> dict[int, Ints]:
+    def places(self, points: list[Floats]) -> dict[int, Positions]:
         """By feature, what each of its points adds to the number of a cell."""
         step, places = 1, {}
         for f, axis in self.axes.items():
@@ -116,7 +115,7 @@ class _Tree:
             step *= axis.size
         return places
 
-    def states(self, depth: int) -> Ints:
+    def states(self, depth: int) -> Positions:
         """Which features of each leaf's path let a cell's rows pass, as bits: leaves x cells."""
         states = np.array([[(1 << depth) - (1 << len(leaf.sides))] for leaf in self.leaves])
         for f, axis in self.axes.items():

@@ -15,15 +15,12 @@ from itertools import pairwise
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.additional import DIGITS, RANKED
-from boursomatic_assets.learning.calibration import Ints
-from boursomatic_assets.learning.prediction import Floats, matrix
-from boursomatic_assets.market_context import CONTEXT
-
-Mask = npt.NDArray[np.bool_]
+from boursomatic_assets.arrays import Floats, Ints, Masks
+from boursomatic_assets.features.additional_features import DIGITS, RANKED
+from boursomatic_assets.features.market_context import CONTEXT
+from boursomatic_assets.learning.prediction import matrix
 
 Deciles = Mapping[str, Sequence[float]]
 """By feature, the nine numbers that cut what a model learned from into tenths."""
@@ -66,7 +63,7 @@ class Sorted:
             values[name], places[name] = column[place], place
         return cls(values, places)
 
-    def deciles(self, among: Mask) -> dict[str, list[float]]:
+    def deciles(self, among: Masks) -> dict[str, list[float]]:
         """Return the `deciles` of each feature among some rows; a feature that has none is left out."""
         found = {name: _edges(values[among[self.rows[name]]]) for name, values in self.values.items()}
         return {name: edges for name, edges in found.items() if edges}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import lightgbm as lgb
 import numpy as np
 
+from boursomatic_assets.arrays import Floats
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.prediction import Floats
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from boursomatic_assets.language.sentences import ENGLISH
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.sentences import ENGLISH
 
 Metrics = Mapping[str, Any]
 """rank_ic, rank_ic_t, log_loss, log_loss_no_skill, sessions, and by_month: {"2021-03": [rank_ic, log_loss,
@@ -28,7 +28,7 @@ Kind = Literal["promoted", "refused", "withdrawn"]
 
 
 @dataclass(frozen=True)
-class Decision:
+class Verdict:
     """What follows for the challenger, why in English, and the numbers of both sides with the flaw, if any."""
 
     kind: Kind
@@ -36,7 +36,7 @@ class Decision:
     numbers: dict[str, Any]
 
 
-def decide(challenger: Metrics, champion: Metrics | None, limits: Parameters, *, same_recipe: bool) -> Decision:
+def decide(challenger: Metrics, champion: Metrics | None, limits: Parameters, *, same_recipe: bool) -> Verdict:
     """Hold a challenger against no skill, and then against the champion on the months that both have.
 
     Args:
@@ -49,22 +49,22 @@ def decide(challenger: Metrics, champion: Metrics | None, limits: Parameters, *,
         `promoted`: the challenger speaks. `refused`: the champion goes on, or still none speaks.
         `withdrawn`: none speaks any more.
     """
-    numbers = compared(challenger, champion)
+    numbers = compare(challenger, champion)
     if flaw := _flaw(challenger, limits):
         kind, reason = _without_skill(ENGLISH.flaw(flaw), champion is not None, same_recipe)
-        return Decision(kind, reason, numbers | {"flaw": flaw})
+        return Verdict(kind, reason, numbers | {"flaw": flaw})
     if worse := _worse(numbers["on_common_months"], limits):
-        return Decision("refused", f"Refused: {worse}. The version that spoke before goes on.", numbers)
+        return Verdict("refused", f"Refused: {worse}. The version that spoke before goes on.", numbers)
     skill = (
         f"mean rank IC {challenger['rank_ic']:.4f} (t {challenger['rank_ic_t']:.2f}) over"
         f" {challenger['sessions']} sampled sessions"
     )
-    return Decision(
+    return Verdict(
         "promoted", f"Promoted: {skill}, {_comparison(champion, numbers['on_common_months'])}.", numbers
     )
 
 
-def compared(challenger: Metrics, champion: Metrics | None) -> dict[str, Any]:
+def compare(challenger: Metrics, champion: Metrics | None) -> dict[str, Any]:
     """Return both sides' figures as JSON, and their means over the months that both have.
 
     `on_common_months` has, for rank_ic and log_loss, the challenger's mean, the champion's and the number of

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from boursomatic_assets.learning.labels import KEY, outcomes, sampled
+from boursomatic_assets.arrays import KEY
+from boursomatic_assets.learning.labels import label_rows, sample_sessions
 from boursomatic_assets.learning.parameters import Parameters
 
 
@@ -37,6 +38,6 @@ class History:
         names = pl.Enum(pl.concat([features["instrument_id"], bars["instrument_id"]]).unique().sort())
         numbered = pl.col("instrument_id").cast(names)
         closes = bars.select("market", numbered, "ts", "c").sort(KEY)
-        rows = sampled(features, parameters.stride).with_columns(numbered).sort("ts", "instrument_id")
+        rows = sample_sessions(features, parameters.stride).with_columns(numbered).sort("ts", "instrument_id")
         threshold = parameters.label_threshold
-        return cls(rows, {h: outcomes(rows, closes, h, threshold) for h in parameters.horizons}, closes)
+        return cls(rows, {h: label_rows(rows, closes, h, threshold) for h in parameters.horizons}, closes)

@@ -7,17 +7,15 @@ last session, keeps its last price. Which labels may be used for what is decided
 import math
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.markets import MARKETS
+from boursomatic_assets.arrays import MICROSECONDS_PER_DAY, Ints
+from boursomatic_assets.calendars.markets import MARKETS
 
-LABELS = ("SELL", "HOLD", "BUY")
+CLASSES = ("SELL", "HOLD", "BUY")
 """The three labels, in the order of probabilities."""
 
-KEY = ("instrument_id", "ts")
 
-DAY = 86_400_000_000
 """Microseconds."""
 
 BREAK = 50.0
@@ -25,10 +23,8 @@ BREAK = 50.0
 split, an error), and a return across them is none. In the bars that this was tried on, genuine moves were 22-fold
 at most (a warrant), and errors 68-fold at least."""
 
-Ints = npt.NDArray[np.int64]
 
-
-def sampled(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
+def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
     """Return the rows of every stride-th session of each market, counted from the calendar's first one.
 
     Args:
@@ -43,7 +39,7 @@ def sampled(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
     return rows.filter(pl.any_horizontal(own))
 
 
-def outcomes(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: float) -> pl.DataFrame:
+def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: float) -> pl.DataFrame:
     """Return what each row was followed by, in the order of the rows.
 
     BUY is a forward return above threshold x vol_20d x sqrt(horizon), SELL one below its negative, HOLD the rest.
@@ -73,10 +69,10 @@ def outcomes(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: 
         pl.DataFrame({"known": known, "forward_return": prices[last] / prices[start] - 1, "edge": edge})
         .with_columns(
             z=pl.when(pl.col("edge") > 0).then(pl.col("forward_return") / pl.col("edge")),
-            known_at=pl.Series(end * DAY).cast(pl.Datetime("us")),
+            known_at=pl.Series(end * MICROSECONDS_PER_DAY).cast(pl.Datetime("us")),
         )
         .select(pl.when("known").then(name).alias(name) for name in ("forward_return", "z", "known_at"))
-        .with_columns(label=pl.when(z.is_not_null()).then(label.otherwise(pl.lit("HOLD"))).cast(pl.Enum(LABELS)))
+        .with_columns(label=pl.when(z.is_not_null()).then(label.otherwise(pl.lit("HOLD"))).cast(pl.Enum(CLASSES)))
     )
 
 
@@ -107,7 +103,7 @@ def breaks(closes: pl.DataFrame) -> Ints:
 
 
 def _days(rows: pl.DataFrame) -> Ints:
-    days: Ints = rows["ts"].to_physical().to_numpy() // DAY
+    days: Ints = rows["ts"].to_physical().to_numpy() // MICROSECONDS_PER_DAY
     return days
 
 

@@ -10,8 +10,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from boursomatic_assets import durable
 from boursomatic_assets.learning.model import Model
+from boursomatic_assets.stores import atomic_files
 
 SUFFIX = ".json"
 
@@ -36,7 +36,7 @@ class ModelStore:
         path = self.folder / name
         if not path.exists() or _sha256(path.read_bytes()) + SUFFIX != name:
             self.folder.mkdir(parents=True, exist_ok=True)
-            durable.write(path, content)
+            atomic_files.write(path, content)
         return name
 
     def load(self, path: str | None) -> Model:

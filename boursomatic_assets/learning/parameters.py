@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from boursomatic_assets.additional import MODEL_FEATURES, RANKED
+from boursomatic_assets.features.additional_features import MODEL_FEATURES, RANKED
 
 NOT_SHAPING = (
     "num_threads",

@@ -11,15 +11,13 @@ from typing import cast
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from boursomatic_assets.learning.calibration import Calibration, Ints, cells
+from boursomatic_assets.arrays import KEY, Floats, Ints
+from boursomatic_assets.learning.calibration import Calibration, cells
 from boursomatic_assets.learning.contributions import contributions
-from boursomatic_assets.learning.labels import KEY, LABELS
+from boursomatic_assets.learning.labels import CLASSES
 from boursomatic_assets.learning.model import Model
-
-Floats = npt.NDArray[np.float64]
 
 
 def matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:
@@ -74,5 +72,5 @@ def _said(horizon: int, calibration: Calibration, cell: Ints, volatility: Floats
     chance = calibration.probabilities(cell)
     expected = sum((chance[:, i] * mean for i, mean in enumerate(calibration.means)), start=np.zeros(len(cell)))
     percent = pl.Series(f"expected_return_pct_{horizon}", expected * volatility * math.sqrt(horizon) * 100)
-    columns = [pl.Series(f"p_{label.lower()}_{horizon}", chance[:, i]) for i, label in enumerate(LABELS)]
+    columns = [pl.Series(f"p_{label.lower()}_{horizon}", chance[:, i]) for i, label in enumerate(CLASSES)]
     return [*columns, percent.fill_nan(None)]

@@ -14,9 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from boursomatic_assets.learning.evaluation import CHANCES, Scoreboard
+from boursomatic_assets.learning.evaluation.metrics import CHANCES, Scoreboard
 from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.labels import outcomes
+from boursomatic_assets.learning.labels import label_rows
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.walk import midnight, walk
 
@@ -35,7 +35,7 @@ DIGITS = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Attributes:
@@ -50,7 +50,9 @@ class Found:
     judged: pl.DataFrame
 
 
-def search(history: History, cutoff: date, parameters: Parameters, trials: int = 20, seed: int = 1) -> Found:
+def search(
+    history: History, cutoff: date, parameters: Parameters, trials: int = 20, seed: int = 1
+) -> SearchResult:
     """Look for parameters with a higher mean rank IC in the record of what was known before a cutoff.
 
     The trials are chosen by tree-structured Parzen estimators (Bergstra et al. 2011, "Algorithms for
@@ -82,18 +84,20 @@ def search(history: History, cutoff: date, parameters: Parameters, trials: int =
         return ic
 
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.enqueue_trial(searched(parameters))
+    study.enqueue_trial(search_space(parameters))
     study.optimize(worth, n_trials=trials)
     best, found = max(tried, key=lambda pair: pair[0])  # of equal ones the first
-    rows = [{"trial": n, "rank_ic": ic, **searched(one)} for n, (ic, one) in enumerate(tried)]
+    rows = [{"trial": n, "rank_ic": ic, **search_space(one)} for n, (ic, one) in enumerate(tried)]
     judged = [
         {"parameters": name, "rank_ic_before": ic, "rank_ic_after": rank_ic(history, one, cutoff)}
         for name, ic, one in (("present", present, parameters), ("found", best, found))
     ]
-    return Found(found, pl.DataFrame(rows), pl.DataFrame(judged, schema_overrides={"rank_ic_after": pl.Float64}))
+    return SearchResult(
+        found, pl.DataFrame(rows), pl.DataFrame(judged, schema_overrides={"rank_ic_after": pl.Float64})
+    )
 
 
-def searched(parameters: Parameters) -> dict[str, int | float]:
+def search_space(parameters: Parameters) -> dict[str, int | float]:
     """Return the parameters that are searched."""
     return {name: getattr(parameters, name) for name in SEARCHED}
 
@@ -112,7 +116,7 @@ def before(history: History, cutoff: date, parameters: Parameters) -> History:
     early = pl.col("ts") < midnight(cutoff)
     rows, closes = history.rows.filter(early), history.closes.filter(early)
     threshold = parameters.label_threshold
-    return History(rows, {h: outcomes(rows, closes, h, threshold) for h in history.outcomes}, closes)
+    return History(rows, {h: label_rows(rows, closes, h, threshold) for h in history.outcomes}, closes)
 
 
 def rank_ic(history: History, parameters: Parameters, since: date = date.min) -> float | None:
@@ -135,7 +139,7 @@ def rank_ic(history: History, parameters: Parameters, since: date = date.min) ->
 def _suggested(trial: Any, parameters: Parameters) -> Parameters:
     """The parameters of a trial."""
     values: dict[str, Any] = {}
-    for name, now in searched(parameters).items():
+    for name, now in search_space(parameters).items():
         least, most = SEARCHED[name]
         if isinstance(now, int):
             values[name] = trial.suggest_int(name, least, most)

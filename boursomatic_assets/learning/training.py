@@ -15,11 +15,12 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.learning.calibration import Calibration, Ints, calibrate, cells
+from boursomatic_assets.arrays import Ints
+from boursomatic_assets.learning.calibration import Calibration, calibrate, cells
 from boursomatic_assets.learning.drift import Sorted
-from boursomatic_assets.learning.evaluation import Metrics, Scoreboard
+from boursomatic_assets.learning.evaluation.metrics import Metrics, Scoreboard
 from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.labels import LABELS
+from boursomatic_assets.learning.labels import CLASSES
 from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.prediction import matrix
@@ -105,7 +106,7 @@ class _Calibrations:
 def _record(history: History, walked: Walk, calibrations: _Calibrations, parameters: Parameters) -> pl.DataFrame:
     """The record: what each step said in its month, and what followed."""
     outcome = calibrations.outcomes[parameters.horizon]
-    chance = np.empty((len(walked.place), len(LABELS)))
+    chance = np.empty((len(walked.place), len(CLASSES)))
     starts = np.searchsorted(calibrations.ts, [np.datetime64(step.start) for step in walked.steps])
     for step, first, end in zip(walked.steps, starts, [*starts[1:], len(chance)], strict=False):
         calibration = calibrations.at(step, parameters.horizon)
@@ -114,5 +115,5 @@ def _record(history: History, walked: Walk, calibrations: _Calibrations, paramet
         outcome["known_at"],
         outcome["forward_return"],
         outcome["label"],
-        *(pl.Series(f"p_{label.lower()}", chance[:, i]) for i, label in enumerate(LABELS)),
+        *(pl.Series(f"p_{label.lower()}", chance[:, i]) for i, label in enumerate(CLASSES)),
     )

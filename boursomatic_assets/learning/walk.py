@@ -18,16 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from boursomatic_assets.arrays import Floats, Masks
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.learning.fitting import Fit, fit
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.prediction import Floats, matrix, scores, standings
-from boursomatic_assets.markets import MARKETS, all_sessions
+from boursomatic_assets.learning.prediction import matrix, scores, standings
 
 AT_ONCE = 2
 """Boosters fitted side by side, each by one thread: what is fitted is the same, and memory stays bounded."""
-
-Mask = npt.NDArray[np.bool_]
 
 
 def due_dates(first: date, last: date) -> list[date]:
@@ -56,7 +55,7 @@ class Step:
 
     due: date
     fit: Fit
-    learned: Mask
+    learned: Masks
 
     @property
     def start(self) -> datetime:

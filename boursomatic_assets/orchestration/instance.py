@@ -9,7 +9,7 @@ from pathlib import Path
 
 from boursomatic_assets import settings
 
-CONFIG = Path(__file__).resolve().parent.parent.parent / "dagster.yaml"
+CONFIG = settings.PROJECT / "dagster.yaml"
 
 
 def ensure_dagster_home() -> Path:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import polars as pl
 
-from boursomatic_assets.markets import Market
+from boursomatic_assets.calendars.markets import Market
 
 RAW_BARS = {
     "symbol": pl.String(),
@@ -83,11 +83,11 @@ def open_source(
         SourceError: for an unknown kind, or a folder that is missing.
     """
     if kind == "simulated":
-        from boursomatic_assets.sources.simulated import Simulated
+        from boursomatic_assets.sources.simulated.source import Simulated
 
         return Simulated(instruments)
     if kind == "files":
-        from boursomatic_assets.sources.files import Files
+        from boursomatic_assets.sources.files.source import Files
 
         if not files:
             raise SourceError("the source `files` needs a folder: set BOURSOMATIC_FILES to it")
@@ -102,11 +102,11 @@ def _services(kind: str) -> Source:
         known = "simulated, files, yahoo or stooq (an order of the last two: stooq,yahoo)"
         raise SourceError(f"there is no source {unknown[0]!r}: set BOURSOMATIC_SOURCE to {known}")
     from boursomatic_assets.settings import home, stooq_key
-    from boursomatic_assets.sources.fallback import Fallback
-    from boursomatic_assets.sources.services import Listed
-    from boursomatic_assets.sources.stooq import Stooq
-    from boursomatic_assets.sources.universe import listed
-    from boursomatic_assets.sources.yahoo import Yahoo
+    from boursomatic_assets.sources.network.fallback import Fallback
+    from boursomatic_assets.sources.network.services import Listed
+    from boursomatic_assets.sources.network.stooq import Stooq
+    from boursomatic_assets.sources.network.yahoo import Yahoo
+    from boursomatic_assets.sources.simulated.universe import listed
 
     instruments = listed()
     services: dict[str, Listed] = {

@@ -221,14 +221,14 @@ def _parsed(day: str | None) -> dt.date | None:
 
 
 def _close(exchange: str, session: dt.date) -> dt.datetime | None:
-    from boursomatic_assets.markets import MARKETS  # which loads calendars: not before there is a row
+    from boursomatic_assets.calendars.markets import MARKETS  # which loads calendars: not before there is a row
 
     market = MARKETS["EURONEXT" if exchange == "EURONEXT" else "US"]
     return market.closes(session) if market.is_session(session) else None
 
 
 def _first_open(_version: str, due: dt.date) -> dt.datetime | None:
-    from boursomatic_assets.markets import all_sessions, first_open
+    from boursomatic_assets.calendars.markets import all_sessions, first_open
 
     return first_open(due) if due in all_sessions().tolist() else None
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boursomatic_assets.orchestration.dagster_patches import guard
-from boursomatic_assets.session_dates import closed_dates, is_of_session_dates
+from boursomatic_assets.orchestration.session_dates import closed_dates, is_of_session_dates
 
 KEPT = "_boursomatic_keys"
 """Where a definition keeps the minute and its keys at that minute; no schedule is finer than that."""

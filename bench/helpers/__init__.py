@@ -1,0 +1,1 @@
+"""What benchmarks share: a throw-away server, timing, a real daemon, simulated bars, other sides."""

@@ -1,0 +1,66 @@
+"""The platform without an orchestrator: the same pure functions and the same SQL, called bare in one process.
+
+What belongs here: what each asset does to a slice, one after the other, without checks, events or runs.
+Kept elsewhere: the assets themselves.
+"""
+
+import os
+from collections.abc import Sequence
+
+import polars as pl
+
+from boursomatic_assets import database, registry
+from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
+from boursomatic_assets.assets.recommendations import BARS_PER_CHUNK, SCHEMA, champion_sessions, publish
+from boursomatic_assets.assets.track_record import scored
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.features import indicators
+from boursomatic_assets.features.additional_features import unpack
+from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.schema import identifiers
+from boursomatic_assets.sources import open_source
+from boursomatic_assets.tables import delivery_log, merging, rejected_rows
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, Reader, read
+
+
+def bare(parts: Sequence[Slice]) -> None:
+    """Bring slices up to date, stage by stage."""
+    source = open_source(
+        os.environ["BOURSOMATIC_SOURCE"],
+        os.environ.get("BOURSOMATIC_FILES"),
+        int(os.environ.get("BOURSOMATIC_SIMULATED_INSTRUMENTS", "24")),
+    )
+    listed = source.instruments()
+    listed = listed.with_columns(identifiers.of_instruments(listed))
+    with database.engine().begin() as connection:
+        merging.upsert(connection, INSTRUMENTS, listed)
+    for part in parts:
+        delivery = judge(source.bars(part.market, part.start, part.end), part, listed, source.name)
+        with database.engine().begin() as connection:
+            merging.replace(connection, GRAINS["price_bars"], part, delivery.kept.drop("market", "file"))
+            rejected_rows.record(connection, part, delivery, "bare")
+            delivery_log.record(connection, part, delivery, "bare")
+    for part in parts:
+        seen = read(GRAINS["price_bars"], part.looking_back(LOOKBACK))
+        own = indicators.features(seen, part.market.sessions(), part.start)
+        with database.engine().begin() as connection:
+            merging.replace(connection, GRAINS["features"], part, own)
+    registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
+    for part in parts:
+        count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
+        for piece in part.chunks(max(BARS_PER_CHUNK // max(count, 1), 1)):
+            features, bars = (read(GRAINS[name], piece) for name in ("features", "price_bars"))
+            advice = [publish(piece, one, unpack(features), bars, "en") for one in champion_sessions(piece)]
+            with database.engine().begin() as connection:
+                merging.supersede(
+                    connection, GRAINS["recommendations"], piece, pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
+                )
+    advised, bars = (Reader(GRAINS[name]) for name in ("recommendations", "price_bars"))
+    for part in parts:
+        count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
+        for piece in part.chunks(max(BARS_PER_CHUNK // max(count, 1), LONGEST_HORIZON)):
+            scores = scored(piece, advised, bars)
+            with database.engine().begin() as connection:
+                merging.replace(connection, GRAINS["track_record"], piece, scores)

@@ -1,0 +1,125 @@
+"""The two markets and their clocks.
+
+What belongs here: which exchanges a market has, when its sessions are, when they open and close.
+Kept elsewhere: Dagster's view of the same dates (`partitions.py`).
+
+All instants are naive UTC; a session is named by its date.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import exchange_calendars
+import numpy as np
+
+from boursomatic_assets.arrays import Times
+from boursomatic_assets.settings import EPOCH as EPOCH
+
+YEARS_AHEAD = 5
+"""Calendars reach at least so far beyond this year, so that no process that lives on runs out of one."""
+
+SETTLING = dt.timedelta(hours=1)
+"""After the close, until when vendors still change a session's bars: auctions, late trades, their own delay."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """One market: a set of exchanges that share a calendar and a clock."""
+
+    name: str
+    calendar: str
+    timezone: str
+    exchanges: tuple[str, ...]
+    extended: tuple[dt.time, dt.time] | None = None
+    """From when to when is traded before the open and after the close, on the exchange's clock."""
+
+    def sessions(self) -> Times:
+        """All sessions from EPOCH to at least YEARS_AHEAD years from now, as sorted datetime64[D]."""
+        return _sessions(self.calendar)
+
+    def is_session(self, date: dt.date) -> bool:
+        """Whether the market trades on this date."""
+        return date in _session_dates(self.calendar)
+
+    def opens(self, session: dt.date) -> dt.datetime:
+        """When the session opens, naive UTC."""
+        return _naive(_calendar(self.calendar).session_open(session.isoformat()))
+
+    def closes(self, session: dt.date) -> dt.datetime:
+        """When the session closes, naive UTC; early closes included."""
+        return _naive(_calendar(self.calendar).session_close(session.isoformat()))
+
+    def settles(self, session: dt.date) -> dt.datetime:
+        """When the session's bars are final, naive UTC."""
+        return self.closes(session) + SETTLING
+
+    def hours(self, session: dt.date, *, extended: bool = False) -> tuple[dt.datetime, dt.datetime]:
+        """When trading begins and ends, naive UTC; with what is before the open and after the close, if asked."""
+        if not (extended and self.extended):
+            return self.opens(session), self.closes(session)
+        begin, end = (
+            dt.datetime.combine(session, time, ZoneInfo(self.timezone)).astimezone(dt.UTC).replace(tzinfo=None)
+            for time in self.extended
+        )
+        return begin, end
+
+
+MARKETS = {
+    market.name: market
+    for market in (
+        Market("US", "XNYS", "America/New_York", ("NYSE", "NASDAQ", "NYSEMKT", "US"), (dt.time(4), dt.time(20))),
+        Market("EURONEXT", "XPAR", "Europe/Paris", ("EURONEXT",)),
+    )
+}
+
+
+def market_named(name: str) -> Market:
+    """The market of this name.
+
+    Raises:
+        ValueError: naming the markets that exist.
+    """
+    if name not in MARKETS:
+        raise ValueError(f"there is no market {name!r}: choose one of {', '.join(MARKETS)}")
+    return MARKETS[name]
+
+
+@cache
+def all_sessions() -> Times:
+    """Dates on which at least one market trades, sorted datetime64[D]."""
+    sessions: Times = np.unique(np.concatenate([market.sessions() for market in MARKETS.values()]))
+    sessions.setflags(write=False)
+    return sessions
+
+
+def first_open(date: dt.date) -> dt.datetime:
+    """The earliest open of any market on this date, naive UTC; the date must be a session of one."""
+    return min(market.opens(date) for market in MARKETS.values() if market.is_session(date))
+
+
+@cache
+def _calendar(name: str) -> Any:
+    """The exchange's calendar; its end stays the same for YEARS_AHEAD years, so processes see the same dates."""
+    year = dt.datetime.now(dt.UTC).year
+    end = dt.date(year - year % YEARS_AHEAD + 2 * YEARS_AHEAD - 1, 12, 31)
+    return exchange_calendars.get_calendar(name, start=EPOCH.isoformat(), end=end.isoformat())
+
+
+@cache
+def _session_dates(name: str) -> frozenset[dt.date]:
+    return frozenset(_sessions(name).tolist())
+
+
+@cache
+def _sessions(name: str) -> Times:
+    sessions: Times = _calendar(name).sessions.values.astype("datetime64[D]")
+    sessions.setflags(write=False)
+    return sessions
+
+
+def _naive(instant: Any) -> dt.datetime:
+    naive: dt.datetime = instant.tz_convert("UTC").tz_localize(None).to_pydatetime()
+    return naive

@@ -1,0 +1,124 @@
+"""Asset checks: one function per promise about a table, and by how much it is kept.
+
+What belongs here: what is counted as a breach in what was computed. Kept elsewhere: promises about what was
+delivered (`checks_of_bars.py`), about models (`checks_of_models.py`) and about advice as a record
+(`checks_of_advice.py`), how Dagster runs and shows a promise (`promises.py`), and what stops a bad frame before it
+is written (`frames.py`, the tables' constraints).
+
+A check looks at what is in the table, however it got there, so it also guards against rows written by hand.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from boursomatic_assets.advice.signals import parse_snapshot
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.checks.bars import INSTRUMENT, MINE
+from boursomatic_assets.checks.check import Finding, count, invariant, unique
+from boursomatic_assets.checks.features import stale
+from boursomatic_assets.tables.staging import bounds
+from boursomatic_assets.vocabulary import LABELS, PROFILES
+
+ADVICE = f"recommendations t {INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < :end AND {MINE}"
+
+
+# --- features
+
+
+# --- recommendations
+
+
+@invariant("recommendations")
+def one_current_row_per_session_and_profile(connection: Connection, part: Slice) -> Finding:
+    """Of each instrument, profile and session one row stands, and a unique index guards it."""
+    columns = "t.instrument_id, t.profile, t.as_of"
+    current = f"{ADVICE} AND t.superseded_at IS NULL"
+    return unique(connection, "uq_recommendations_current", current, columns, bounds(part))
+
+
+@invariant("recommendations")
+def advice_is_valid(connection: Connection, part: Slice) -> Finding:
+    """Profile, label and confidence are valid; a BUY's stop lies below its target, a SELL's above."""
+    valid = (
+        "t.profile = ANY(:profiles) AND t.label = ANY(:labels) AND t.confidence BETWEEN 0 AND 1"
+        " AND CASE t.label WHEN 'BUY' THEN coalesce(t.stop_loss < t.take_profit, true)"
+        " WHEN 'SELL' THEN coalesce(t.stop_loss > t.take_profit, true) ELSE true END"
+    )
+    given = {**bounds(part), "profiles": list(PROFILES), "labels": list(LABELS)}
+    return count(connection, f"{ADVICE} AND NOT ({valid})", given)
+
+
+@invariant("recommendations")
+def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> Finding:
+    """Every row belongs to an instrument and a model version that exist."""
+    model = "SELECT FROM model_versions m WHERE m.id = t.model_version_id"
+    return count(connection, f"{ADVICE} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
+
+
+@invariant("recommendations")
+def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
+    """Of each instrument and profile the current row of the newest session is active, and no other."""
+    # Asked once per instrument and profile: row by row it took minutes on a table without fresh statistics.
+    newest = (
+        "(SELECT w.id, p.profile, (SELECT max(x.as_of) FROM recommendations x WHERE x.instrument_id = w.id"
+        " AND x.profile = p.profile AND x.superseded_at IS NULL) AS as_of FROM instruments w"
+        " CROSS JOIN unnest(CAST(:profiles AS text[])) AS p(profile) WHERE w.exchange = ANY(:exchanges) OFFSET 0)"
+    )
+    named = f"LEFT JOIN {newest} n ON n.id = t.instrument_id AND n.profile = t.profile"
+    active = "t.superseded_at IS NULL AND t.as_of = n.as_of"
+    rows = ADVICE.replace(INSTRUMENT, f"{INSTRUMENT} {named}")
+    given = {**bounds(part), "profiles": list(PROFILES)}
+    return count(connection, f"{rows} AND t.is_active IS DISTINCT FROM ({active})", given)
+
+
+@invariant("recommendations")
+def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
+    """Every active row's snapshot equals the features row that it names and holds all that its model saw.
+
+    A features row that was corrected after the advice was published makes the advice stale: a warning.
+    """
+    rows = connection.execute(
+        text(
+            "SELECT t.features_snapshot::text AS snapshot, t.generated_at, m.version,"
+            " m.metrics_json->'features' AS seen, f.ts, f.created_at AS known_at, to_jsonb(f)"
+            " || coalesce(f.additional_features::jsonb, '{}') AS features"
+            " FROM recommendations t JOIN instruments i ON i.id = t.instrument_id"
+            " LEFT JOIN model_versions m ON m.id = t.model_version_id"
+            " LEFT JOIN features f ON f.instrument_id = t.instrument_id AND f.ts = date_trunc('day', t.as_of)"
+            " WHERE t.is_active AND i.exchange = ANY(:exchanges)"
+        ),
+        bounds(part),
+    )
+    verdicts = [_snapshot(row) for row in rows]
+    return Finding(verdicts.count("broken"), verdicts.count("stale"), {"active": len(verdicts)})
+
+
+def _snapshot(row: Any) -> str:
+    """Whether one active row's snapshot is `sound`, `stale` or `broken`."""
+    try:
+        snapshot = parse_snapshot(row.snapshot)
+        numbers = [value for value in snapshot.features.values() if value is not None]
+        named = (snapshot.ts, snapshot.model_version) == (row.ts, row.version)
+        complete = set(row.seen or ()) <= snapshot.features.keys()
+        if not named or not complete or not all(math.isfinite(number) for number in numbers):
+            return "broken"
+    except (ValueError, TypeError):  # counted by the check
+        return "broken"
+    if all(row.features.get(name, math.nan) == value for name, value in snapshot.features.items()):
+        return "sound"
+    return "stale" if row.known_at > row.generated_at else "broken"
+
+
+@invariant("recommendations", blocking=False)
+def advice_follows_its_features(connection: Connection, parts: Sequence[Slice]) -> Finding:
+    """No feature, bar or model changed after the advice of its session was published.
+
+    What was published stays; computed anew, it is superseded.
+    """
+    return stale(connection, "recommendations", parts)
+
+
+# --- users

@@ -1,0 +1,98 @@
+"""Asset checks of the track record: past advice is scored, once, and as the bars say.
+
+What belongs here: what is counted as a breach there, worked out in SQL apart from `outcomes.py`.
+Kept elsewhere: how Dagster runs and shows a promise (`promises.py`).
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.checks.bars import INSTRUMENT, MINE
+from boursomatic_assets.checks.check import Finding, count, invariant, unique
+from boursomatic_assets.checks.features import stale
+from boursomatic_assets.learning.labels import BREAK
+from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.staging import bounds
+
+OF_SLICE = f"t.ts >= :start AND t.ts < :end AND {MINE}"
+SCORES = f"track_record t {INSTRUMENT} WHERE {OF_SLICE}"
+
+
+@invariant("track_record")
+def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Finding:
+    """Every advice that stands has one row on the session that ends its horizon, and no other advice has one.
+
+    Sessions whose advice or bars changed since, by a run beside this one perhaps, are left to
+    `scores_follow_their_advice`.
+    """
+    sessions = "unnest(CAST(:sessions AS timestamp[])) WITH ORDINALITY"
+    due = (
+        f"recommendations r JOIN instruments i ON i.id = r.instrument_id AND i.exchange = ANY(:exchanges)"
+        f" JOIN {sessions} AS b(session, place) ON b.session = date_trunc('day', r.as_of)"
+        f" JOIN {sessions} AS e(session, place) ON e.place = b.place + r.horizon_days"
+        " WHERE r.superseded_at IS NULL AND r.as_of >= :first AND e.session >= :start"
+        " AND e.session <> ALL(:stale)"
+    )
+    seen = list(part.looking_back(LONGEST_HORIZON).sessions)
+    given = {**bounds(part), "sessions": seen, "first": seen[0], "stale": _stale(connection, part)}
+    of_advice = "t.recommendation_id = r.id AND t.ts = e.session"
+    unscored = f"{due} AND NOT EXISTS (SELECT FROM track_record t WHERE {of_advice})"
+    other = f"{SCORES} AND t.ts <> ALL(:stale) AND NOT EXISTS (SELECT FROM {due} AND {of_advice})"
+    return (
+        count(connection, unscored, given)
+        + count(connection, other, given)
+        + unique(connection, "pk_track_record", SCORES, "t.recommendation_id", bounds(part))
+    )
+
+
+@invariant("track_record")
+def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
+    """The realised return runs from the close advised on to the last close within the horizon, if none breaks.
+
+    Sessions whose advice or bars changed since are left to `scores_follow_their_advice`.
+    """
+    bar = "LEFT JOIN price_bars {0} ON {0}.instrument_id = t.instrument_id AND {0}.interval = 'daily' AND {0}.ts"
+    joined = f"{bar.format('began')} = date_trunc('day', t.as_of) {bar.format('ended')} = t.ts"
+    before = "x.instrument_id = t.instrument_id AND x.interval = 'daily' AND x.ts < t.ts"
+    last = f"coalesce(ended.c, (SELECT x.c FROM price_bars x WHERE {before} ORDER BY x.ts DESC LIMIT 1))"
+    differs = f"abs(t.realised_return_pct - ({last} / began.c - 1) * 100) > 1e-9"
+    ratios = (
+        "SELECT instrument_id, ts, c / lag(c) OVER (PARTITION BY instrument_id ORDER BY ts) AS ratio"
+        " FROM price_bars WHERE interval = 'daily' AND ts >= :first AND ts < :end"
+    )
+    broken = (
+        f"LEFT JOIN (SELECT instrument_id, array_agg(ts) AS at FROM ({ratios}) r"
+        " WHERE ratio >= :break OR ratio <= 1 / :break GROUP BY instrument_id) broken"
+        " ON broken.instrument_id = t.instrument_id"
+    )
+    breaks = "EXISTS (SELECT FROM unnest(broken.at) AS at WHERE at > t.as_of AND at <= t.ts)"
+    one_sided = f"(t.realised_return_pct IS NULL) <> (began.c IS NULL OR {breaks})"
+    scores = f"track_record t {INSTRUMENT} {joined} {broken} WHERE {OF_SLICE}"
+    first = part.looking_back(LONGEST_HORIZON).start
+    given = {**bounds(part), "first": first, "break": BREAK, "stale": _stale(connection, part)}
+    return count(connection, f"{scores} AND t.ts <> ALL(:stale) AND ({differs} OR {one_sided})", given)
+
+
+@invariant("track_record")
+def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
+    """A hit is a label that happened; a stop or target is touched after the advice and within its horizon."""
+    wrong = (
+        "t.hit IS DISTINCT FROM (t.label = t.outcome) OR t.label = 'HOLD' AND t.first_touched IS NOT NULL"
+        " OR NOT (t.touched_on > t.as_of AND t.touched_on <= t.ts)"
+    )
+    return count(connection, f"{SCORES} AND ({wrong})", bounds(part))
+
+
+@invariant("track_record", blocking=False)
+def scores_follow_their_advice(connection: Connection, parts: Sequence[Slice]) -> Finding:
+    """No advice or bar changed after the sessions that it is scored on, or may be, were computed."""
+    return stale(connection, "track_record", parts)
+
+
+def _stale(connection: Connection, part: Slice) -> list[dt.date]:
+    """The sessions of a slice that do not follow what they were scored from."""
+    return staleness.stale_sessions(connection, "track_record", part)

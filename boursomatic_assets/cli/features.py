@@ -1,0 +1,119 @@
+"""`boursomatic features`: tests of features, the shipped ones and a user's own, on the stored bars.
+
+What belongs here: these commands' words and options, which bars they read, how findings are shown.
+Kept elsewhere: the tests (`self_tests.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from boursomatic_assets.cli.options import DATE, MARKETS, SEED, one_line_errors
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from boursomatic_assets.arrays import Times
+
+MOST = 50
+"""Instruments that are read; which, the seed decides. A wrong formula is wrong for all of them."""
+
+
+@click.group()
+def features() -> None:
+    """Features: do they look ahead, and how much history do they need?"""
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that both commands share."""
+    for option in (
+        click.option(
+            "--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of instruments and dates."
+        ),
+        click.option("--cuts", type=click.IntRange(1), default=10, show_default=True, help="Number of dates."),
+        click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default."),
+        click.option("--from", "start", type=DATE, help="First date; two years before the last by default."),
+        click.option("--market", type=click.Choice(MARKETS), default="US", show_default=True),
+    ):
+        command = option(command)
+    return command
+
+
+@features.command()
+@_options
+@one_line_errors
+def check_lookahead(cuts: int, seed: int, **asked: Any) -> None:
+    """Compute the features again from bars that end at random dates, and name each feature that differs."""
+    from boursomatic_assets.features import self_tests
+
+    bars, sessions = _stored(seed=seed, **asked)
+    leaks = self_tests.find_leaks(bars, sessions, cuts, seed)
+    for leak in leaks:
+        click.echo(f"LOOKS AHEAD  {leak}")
+    click.echo(f"{len(leaks)} features look ahead, in {cuts} cuts of {_extent(bars)}")
+    sys.exit(1 if leaks else 0)
+
+
+@features.command()
+@_options
+@one_line_errors
+def check_startup(cuts: int, seed: int, **asked: Any) -> None:
+    """Compute the features again from later starts, and show how far they are off, by sessions of history.
+
+    A feature that is off with all the history that the platform loads differs from range to range: exit code 1.
+    """
+    from boursomatic_assets.features import self_tests
+
+    bars, sessions = _stored(seed=seed, **asked)
+    found = self_tests.startup(bars, sessions, cuts, seed)
+    lengths = self_tests.LENGTHS
+    click.echo(f"{'largest relative difference with':<34}" + "".join(f"{length:>10}" for length in lengths))
+    for name, off in found.items():
+        click.echo(f"{name:<34}" + "".join(f"{_cell(number):>10}" for number in off))
+    wrong = [name for name, off in found.items() if off[-1] > 0]
+    click.echo(f"{len(wrong)} features need more than {lengths[-1]} sessions before theirs, in {_extent(bars)}")
+    sys.exit(1 if wrong else 0)
+
+
+def _cell(off: float) -> str:
+    """A relative difference; `null` where too little history leaves a feature undefined."""
+    if math.isnan(off):
+        return "-"
+    return "null" if math.isinf(off) else f"{off:.1e}" if off else "0"
+
+
+def _stored(market: str, start: dt.date | None, end: dt.date | None, seed: int) -> tuple[pl.DataFrame, Times]:
+    """Stored daily bars of some instruments of a market, and all of its sessions."""
+    import polars as pl
+
+    from boursomatic_assets.calendars.markets import market_named
+    from boursomatic_assets.calendars.slices import slices_of
+    from boursomatic_assets.database import engine, migrate
+    from boursomatic_assets.orchestration.partitions import newest_closed_date, partition_dates
+    from boursomatic_assets.tables.revisions import read_bars
+
+    migrate.require_current(engine())
+    last = end or newest_closed_date()
+    first = start or last - dt.timedelta(days=730)
+    parts = slices_of(market_named(market), partition_dates(first, last))
+    bars = pl.concat(map(read_bars, parts)).with_columns(
+        instrument_id=pl.concat_str("symbol", "exchange", separator=" ")
+    )
+    if bars.is_empty():
+        raise ValueError(
+            f"no daily bars of {market} are stored from {first} to {last}: `boursomatic backfill` loads bars"
+        )
+    there = bars["instrument_id"].unique().sort()
+    drawn = there.sample(min(MOST, len(there)), seed=seed)
+    return bars.filter(pl.col("instrument_id").is_in(drawn.implode())), market_named(market).sessions()
+
+
+def _extent(bars: pl.DataFrame) -> str:
+    dates = bars["ts"].dt.date().unique().sort()
+    return f"{bars['instrument_id'].n_unique()} instruments, {dates[0]} .. {dates[-1]}"

@@ -1,0 +1,175 @@
+"""Runs without the UI: the same job, the same instance, in this process.
+
+What belongs here: which runs a range of sessions takes, in which order, and carrying them out.
+Kept elsewhere: words and exit codes (`cli.py`).
+"""
+
+import datetime as dt
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+from sqlalchemy import func, select
+
+from boursomatic_assets import database
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.slices import require_closed, slices_of
+from boursomatic_assets.definitions import defs
+from boursomatic_assets.orchestration.dagster_patches import tags
+from boursomatic_assets.orchestration.partitions import partition_key
+from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS
+
+PRICE_BARS = GRAINS["price_bars"].table
+
+STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recommendations", "track_record"))
+"""Assets that share a run. A model learns from both markets, so both end the first stage before the second."""
+
+ASSETS = tuple(asset for stage in STAGES for asset in stage)
+
+SESSIONS_TAG = "boursomatic/sessions"
+"""Tells runs apart in the UI's list of runs."""
+
+MAX_FIGURE_LENGTH = 300
+"""Characters that a figure of a failed check may have in one line; the UI shows all of them."""
+
+INTRADAY = ("instruments", "price_bars_15m")
+"""What has a job of its own, and is computed when `price_bars_15m` is asked for by name."""
+
+KNOWN_ASSETS = (*ASSETS, "price_bars_15m")
+"""The assets that can be asked for."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some assets over a range of sessions of one market."""
+
+    assets: tuple[str, ...]
+    market: str
+    start: dt.date
+    end: dt.date
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The range as Dagster's tags, which the UI hides in its list of runs, and as one that it shows."""
+        return {
+            tags.RANGE_START: partition_key(self.start, self.market),
+            tags.RANGE_END: partition_key(self.end, self.market),
+            SESSIONS_TAG: f"{self.market} {self.start} .. {self.end}",
+        }
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.assets):<34} {self.market:<8} {self.start} .. {self.end}"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended; `problems` are one-line sentences, failed checks among them."""
+
+    success: bool
+    seconds: float
+    problems: tuple[str, ...]
+
+
+def plan_backfill(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> list[Run]:
+    """The runs that bring some assets up to date over some dates, in order.
+
+    Bars bring their instruments along: a bar of an instrument that no table knows is refused.
+
+    Raises:
+        ValueError: naming a session whose market has not closed yet.
+    """
+    for market in markets:
+        for part in slices_of(MARKETS[market], dates):
+            require_closed(part)
+    asked = {*assets, "instruments"} if "price_bars" in assets else {*assets}
+    stages = [tuple(asset for asset in stage if asset in asked) for stage in STAGES]
+    stages.append(INTRADAY if "price_bars_15m" in assets else ())
+    return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
+
+
+def single_market_warning(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> str | None:
+    """What it means that models are to learn while the other market is not loaded; None where that is not so."""
+    if not {"model_versions", "recommendations"} & set(assets):
+        return None
+    c = staleness.COMPUTED_SESSIONS.c
+    there_are = select(func.count()).where(c.asset == "features", c.session.between(dates[0], dates[-1]))
+    with database.engine().connect() as connection:
+        for name in MARKETS.keys() - set(markets):
+            wanted = sum(MARKETS[name].is_session(date) for date in dates)
+            if (there := connection.scalar(there_are.where(c.market == name)) or 0) < wanted:
+                return (
+                    f"{name} has features on {there} of its {wanted} sessions in this range, and versions that are"
+                    f" trained now learn without the others, for good: first `boursomatic backfill --market {name}"
+                    f" --assets instruments,price_bars,features --from {dates[0]} --to {dates[-1]}`, or leave out"
+                    " --market"
+                )
+    return None
+
+
+def plan_refresh() -> list[Run]:
+    """The runs that let features follow their bars again, and scores their advice; advice stays as published."""
+    with database.engine().connect() as connection:
+        stale = [one for one in staleness.find_stale(connection) if one.asset != "recommendations"]
+    return [Run((one.asset,), one.market.name, one.sessions[0], one.sessions[-1]) for one in stale]
+
+
+def plan_reload(symbol: str) -> list[Run]:
+    """The run that delivers an instrument's whole past again, with its market's: what is unchanged stays.
+
+    Raises:
+        ValueError: there is no such instrument, or it has no bars.
+    """
+    i, b = INSTRUMENTS.c, PRICE_BARS.c
+    query = (
+        select(i.exchange, func.min(b.ts), func.max(b.ts))
+        .join_from(INSTRUMENTS, PRICE_BARS, b.instrument_id == i.id)
+        .where(i.symbol == symbol, b.interval == "daily")
+        .group_by(i.exchange)
+    )
+    with database.engine().connect() as connection:
+        lives = connection.execute(query).all()
+    if not lives:
+        raise ValueError(f"{symbol!r} has no bars: `boursomatic backfill` loads the first ones")
+    return [
+        Run(("instruments", "price_bars"), market.name, first.date(), last.date())
+        for exchange, first, last in lives
+        for market in MARKETS.values()
+        if exchange in market.exchanges
+    ]
+
+
+def execute(run: Run, instance: dg.DagsterInstance) -> RunResult:
+    """Carry out a run, with its assets' checks, and wait for it."""
+    began = time.monotonic()
+    job = defs.resolve_job_def("market_session_15m" if "price_bars_15m" in run.assets else "market_session")
+    result = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in run.assets}).execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        instance=instance,
+        tags=run.tags,
+        raise_on_error=False,
+    )
+    problems = (*_failures(result), *_failed_checks(result))
+    return RunResult(result.success, time.monotonic() - began, problems)
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.all_events:
+        if event.is_step_failure and (error := event.step_failure_data.error):
+            while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
+                error = error.cause
+            yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+
+
+def _failed_checks(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            told = {
+                name: textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)
+                for name, value in check.metadata.items()
+            }
+            figures = ", ".join(f"{name} {value}" for name, value in told.items())
+            name = f"{check.asset_key.to_user_string()}.{check.check_name}"
+            yield f"{check.severity.value.lower()}: {name} ({figures})"

@@ -1,0 +1,121 @@
+"""`boursomatic models`: the versions, the decisions about them, and a person's own decision.
+
+What belongs here: these commands' words and options. Kept elsewhere: what they do (`registry.py`), how it is
+shown (`views/models.py`).
+"""
+
+import datetime as dt
+import getpass
+
+import click
+
+from boursomatic_assets.cli.options import DATE, MOMENT, SEED, one_line_errors
+
+BECAUSE = click.option("--because", required=True, help="Why, in a sentence; it is kept with the decision.")
+BY = click.option("--by", help="Who decides; this system's user by default.")
+JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+
+
+@click.group()
+def models() -> None:
+    """The model versions: which one is champion, since when, and why."""
+
+
+@models.command(name="list")
+@JSON
+@one_line_errors
+def models_list(as_json: bool) -> None:
+    """Show every version with its decision, skill and loss, and which one is active."""
+    _ready()
+    from boursomatic_assets.cli.views import models as view
+    from boursomatic_assets.cli.views import text
+
+    found = view.versions()
+    click.echo(text.as_json(found) if as_json else view.versions_as_table(found))
+
+
+@models.command()
+@click.argument("version")
+@JSON
+@one_line_errors
+def show(version: str, as_json: bool) -> None:
+    """Show a version: its decisions with both sides' numbers, its metrics, its reliability curve."""
+    _ready()
+    from boursomatic_assets.cli.views import models as view
+
+    click.echo(view.one_as_json(version) if as_json else view.one(version))
+
+
+@models.command()
+@click.argument("version")
+@BECAUSE
+@BY
+@one_line_errors
+def promote(version: str, because: str, by: str | None) -> None:
+    """Make a version champion from now on, whatever the gate decided; the next due date's gate decides again."""
+    _ready()
+    from boursomatic_assets import registry
+    from boursomatic_assets.cli.views import models as view
+
+    click.echo(view.decision(registry.promote(version, because, by or _user())))
+
+
+@models.command()
+@BECAUSE
+@BY
+@one_line_errors
+def rollback(because: str, by: str | None) -> None:
+    """Make the champion before the present one champion again, from now on."""
+    _ready()
+    from boursomatic_assets import registry
+    from boursomatic_assets.cli.views import models as view
+
+    click.echo(view.decision(registry.roll_back(because, by or _user())))
+
+
+@models.command()
+@click.option("--at", type=MOMENT, help="A past time, in UTC; now by default.")
+@JSON
+@one_line_errors
+def live(at: dt.datetime | None, as_json: bool) -> None:
+    """Show the champion, now or as of a past time, or why there is none."""
+    _ready()
+    from boursomatic_assets.cli.views import models as view
+
+    click.echo(view.live_as_json(at) if as_json else view.live(at))
+
+
+@models.command()
+@click.option("--until", type=DATE, required=True, help="Trials use nothing later.")
+@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Number of trials.")
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Seed of the choice of trials.")
+@one_line_errors
+def search(until: dt.date, trials: int, seed: int) -> None:
+    """Try other parameters of the booster on the record before a date; changes nothing. Needs optuna.
+
+    The best of many trials is optimistic: judge it by what it did after the date.
+    """
+    from boursomatic_assets import registry
+    from boursomatic_assets.cli.views import models as view
+    from boursomatic_assets.learning import search as searching
+    from boursomatic_assets.learning.parameters import Parameters
+
+    searching.tuner()
+    _ready()
+    history = registry.load_history(dt.datetime.now(dt.UTC).date(), Parameters())
+    found = searching.search(history, until, Parameters(), trials, seed)
+    click.echo(view.search(found, Parameters()))
+
+
+def _ready() -> None:
+    """Refuse to read or decide on a schema that is not this code's."""
+    from boursomatic_assets.database import engine, migrate
+
+    migrate.require_current(engine())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # which of both depends on the version of Python
+        raise ValueError("this system does not say who you are: say --by") from error

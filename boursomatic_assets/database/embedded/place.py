@@ -1,0 +1,147 @@
+"""The place of an embedded cluster: its folders, their owners and permissions.
+
+What belongs here: which folder holds what, and that nobody else can enter. Below the home folder::
+
+    postgres/        or, for root, a link to a folder under /var/lib/boursomatic
+        data/        the cluster, of the server's user
+        socket/      of the server's user; or a link to a shorter folder, since a socket's path is limited
+        passfile     the only copy of the password, of the client
+
+The server's user is the client itself, unless the client is root (`embedded_programs.py`). Starting and
+stopping is `embedded.py`.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from boursomatic_assets.database.embedded.programs import BASE, ServerError, base, system_ids
+
+PORT = 5432  # names the socket file only: nothing listens on the network
+LONGEST_SOCKET = 103  # bytes of a path, on the strictest system
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder of one cluster."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """The cluster."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """What the server has to say."""
+        return self.data / "server.log"
+
+    @property
+    def passfile(self) -> Path:
+        """The password, in libpq's format."""
+        return self.folder / "passfile"
+
+    @property
+    def socket(self) -> Path:
+        """The folder of the socket."""
+        return (self.folder / "socket").resolve()
+
+    def server_ids(self) -> tuple[int, int]:
+        """Return the uid and gid that the server runs as."""
+        client = self.folder.stat()
+        return (client.st_uid, client.st_gid) if client.st_uid else system_ids()
+
+    def give_to_server(self, path: Path) -> None:
+        """Make the server's user the owner of a path."""
+        os.chown(path, *self.server_ids(), follow_symlinks=False)
+
+    def give_to_client(self, path: Path) -> None:
+        """Make the client the owner of a path."""
+        client = self.folder.stat()
+        os.chown(path, client.st_uid, client.st_gid, follow_symlinks=False)
+
+    def has_private_socket(self) -> bool:
+        """Tell whether the socket's folder is the server's own, and closed to all others."""
+        try:
+            found, wanted = self.socket.stat(), self.data.stat()
+        except OSError:  # one of the folders is not there: that is the answer
+            return False
+        return found.st_uid == wanted.st_uid and found.st_mode & 0o077 == 0
+
+    def make_socket_folder(self) -> None:
+        """Make a private folder whose path is short and plain enough for a socket.
+
+        Raises:
+            ServerError: Even the folder for temporary files has too long a path.
+        """
+        link = self.folder / "socket"
+        if link.is_dir() and not link.is_symlink():
+            shutil.rmtree(link)  # others may have put a socket of theirs into it
+        link.unlink(missing_ok=True)
+        if _fits_a_socket(link):
+            link.mkdir(mode=0o700)
+        else:
+            link.symlink_to(tempfile.mkdtemp(prefix="boursomatic-"))
+        self.give_to_server(self.socket)
+        if not _fits_a_socket(self.socket):
+            raise ServerError(f"{self.socket} is too long for a socket: set TMPDIR to a shorter folder")
+
+
+def find(home: Path) -> Place:
+    """Return the place of a home's cluster, whether or not there is one."""
+    return Place((home / "postgres").resolve())
+
+
+def make(home: Path) -> Place:
+    """Return the place of a home's cluster, made if need be.
+
+    Raises:
+        ServerError: The home links to a place that is gone.
+    """
+    link = home / "postgres"
+    if link.is_symlink() and not link.exists():
+        raise ServerError(f"{link.readlink()} is gone: mount it again, or remove {link} to start with no data")
+    if not link.exists():
+        if os.geteuid() == 0 and not _is_open_to_all(home):
+            link.symlink_to(_make_under_base(home))
+        else:
+            link.mkdir(mode=0o700)
+            _let_server_pass(link)
+    return find(home)
+
+
+def places_of_removed_homes(home: Path) -> list[Place]:
+    """Return the places under `BASE` that earlier homes of the same path have left."""
+    return [Place(folder) for folder in BASE.glob(f"{_key(home)}-*") if folder != find(home).folder]
+
+
+def _fits_a_socket(folder: Path) -> bool:
+    plain = re.fullmatch(r"[\w./-]+", str(folder), re.ASCII)  # a comma would separate two folders
+    return bool(plain) and len(f"{folder}/.s.PGSQL.{PORT}") <= LONGEST_SOCKET
+
+
+def _is_open_to_all(home: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in (home, *home.resolve().parents))
+
+
+def _make_under_base(home: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"{_key(home)}-", dir=base()))
+    (folder / "home").write_text(f"{home.resolve()}\n")
+    _let_server_pass(folder)
+    return folder
+
+
+def _key(home: Path) -> str:
+    return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:8]
+
+
+def _let_server_pass(folder: Path) -> None:
+    """Let root's server, and nobody else, walk through a folder that stays root's."""
+    if os.geteuid() == 0:
+        os.chown(folder, 0, system_ids()[1])
+        folder.chmod(0o710)

@@ -1,0 +1,94 @@
+"""Refusals: why a database cannot be used, in one line that says what to do, and never holds a password.
+
+What belongs here: the error that callers catch, and the words for what a PostgreSQL server or its client
+library says when a connection or a statement fails. Connecting is `database.py`.
+"""
+
+from urllib.parse import quote
+
+import psycopg
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from boursomatic_assets.settings import SECRETS
+
+BAD_PASSWORD = ("password authentication failed", "no password supplied")
+
+LOST = "see with `boursomatic doctor` whether the server is there, then run the command again"
+REMEDIES = {
+    "08": LOST,
+    "25006": "let DATABASE_URL name a server that can be written to",
+    "3D000": "run `boursomatic db upgrade`",
+    "42501": "have an administrator grant it to the user of DATABASE_URL",
+    "42": "see with `boursomatic db status` whether the schema is this code's",
+    "53": "give the server what it lacks, then run the command again",
+    "55P03": "run the command again when the other session is done",
+    "57014": "run the command again, or raise the server's statement_timeout",
+    "57P": LOST,
+}
+"""What to do about an error of a running statement, by how its SQLSTATE begins; the first that fits counts."""
+
+
+class DatabaseError(RuntimeError):
+    """The database cannot be reached or used: one line that says why and what to do, without a password."""
+
+
+def connection_error(url: URL, error: Exception) -> DatabaseError:
+    """Return the error for a connection that failed."""
+    reason = " ".join(_without_secrets(url, str(error)).split())
+    if any(words in reason for words in BAD_PASSWORD):
+        said = f"refused the password of user {url.username}: correct DATABASE_URL, and unset PGPASSWORD"
+    elif f'database "{url.database}" does not exist' in reason:
+        said = f"has no database {url.database}: run `boursomatic db upgrade`"
+    elif "FATAL:" in reason:
+        said = f"refused the connection: {reason.rpartition('FATAL:')[2].strip()}"
+    else:
+        why = reason.rpartition("failed: ")[2].partition(" Is the server running")[0]
+        said = f"does not answer ({why}): start it, or correct DATABASE_URL"
+    return DatabaseError(f"the server at {_address(url)} {said}")
+
+
+def version_error(url: URL, found: int, oldest: int) -> DatabaseError:
+    """Return the error for a server of an old major version."""
+    return DatabaseError(
+        f"the server at {_address(url)} is PostgreSQL {found}, and {oldest} or later is needed: "
+        "upgrade it, or unset DATABASE_URL to use the embedded one"
+    )
+
+
+def explain(error: Exception) -> str | None:
+    """What the database said when a statement failed, in one line, and what to do; None for any other error."""
+    from adbc_driver_manager import Error as ArrowError
+
+    if not isinstance(error, SQLAlchemyError | psycopg.Error | ArrowError):
+        return None
+    cause = getattr(error, "orig", None) or error
+    state, reason = getattr(cause, "sqlstate", None), (str(cause) or type(cause).__name__).splitlines()[0]
+    lost = LOST if isinstance(cause, psycopg.OperationalError) and not state else None
+    remedy = next((words for code, words in REMEDIES.items() if (state or "").startswith(code)), lost)
+    return f"the database says: {reason}: {remedy or 'see with `boursomatic doctor` what is wrong with it'}"
+
+
+def may_be_of_some_rows(error: Exception) -> bool:
+    """Whether the database may accept a part of the rows, or has the time and memory for a part of the work.
+
+    Not so if the statement is wrong (SQLSTATE 42...), or if the driver finds the fault: then no row matters. A
+    lost connection has no SQLSTATE; the server may have run out of memory.
+    """
+    from adbc_driver_manager import OperationalError as ArrowOperationalError
+
+    cause = getattr(error, "orig", None) or error
+    if state := getattr(cause, "sqlstate", None):
+        return not state.startswith("42")
+    return isinstance(cause, psycopg.OperationalError | ArrowOperationalError)
+
+
+def _address(url: URL) -> str:
+    return f"{url.host or url.query.get('host', 'localhost')}:{url.port or url.query.get('port', 5432)}"
+
+
+def _without_secrets(url: URL, text: str) -> str:
+    for secret in (url.password, *(url.query.get(name) for name in SECRETS)):
+        if secret:
+            text = text.replace(str(secret), "***").replace(quote(str(secret), safe=""), "***")
+    return text

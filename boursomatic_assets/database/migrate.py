@@ -1,0 +1,230 @@
+"""Bringing a database to the schema of this code, and back.
+
+What belongs here: moving a database between revisions, and asking which one it has and what it would lose.
+Kept elsewhere: the migrations and how they run (`migrations/`), the server (`database.py`).
+`scripts/db_migration.sh` is a door to `main`.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Never
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError, load_python_file
+from sqlalchemy import Engine, func, inspect, select, text
+from sqlalchemy.exc import DBAPIError
+
+from boursomatic_assets import database, settings
+from boursomatic_assets.database import DatabaseError
+
+CONFIG = settings.PROJECT / "alembic.ini"
+OPTIONAL = CONFIG.parent / "migrations" / "optional"
+
+
+def upgrade(revision: str = "head") -> None:
+    """Create missing databases and bring the schema up to a revision.
+
+    Raises:
+        DatabaseError: the server is out of reach, the database or `revision` is unknown to this code, or a
+            migration failed; that one is undone, those before it stay.
+    """
+    database.create_databases()
+    _move(command.upgrade, revision)
+
+
+def downgrade(revision: str) -> None:
+    """Take the schema down to a revision, with all rows above it; `base` drops every table.
+
+    Raises:
+        DatabaseError: as for `upgrade`.
+    """
+    _move(command.downgrade, revision)
+
+
+def recreate() -> None:
+    """Drop every table with its rows, and create them empty."""
+    database.create_databases()
+    downgrade("base")
+    upgrade()
+
+
+def partition() -> None:
+    """Partition `price_bars` and `features` by year; if they are, make the years that are missing by now.
+
+    Raises:
+        DatabaseError: the schema is not this code's, or the change failed, which is then undone.
+    """
+    _reshape("upgrade")
+
+
+def unpartition() -> None:
+    """Make `price_bars` and `features` plain tables again.
+
+    Raises:
+        DatabaseError: as for `partition`.
+    """
+    _reshape("downgrade")
+
+
+def forms() -> str:
+    """A line for each of the two tables: plain, or how many partitions it has."""
+    children = "(SELECT count(*) FROM pg_inherits WHERE inhparent = relid)"
+    form = f"CASE relkind WHEN 'p' THEN 'partitioned, ' || {children} || ' partitions' ELSE 'plain' END"
+    tables = "(VALUES ('price_bars'::regclass), ('features')) AS t(relid) JOIN pg_class ON oid = relid"
+    with database.engine().connect() as connection:
+        rows = connection.execute(text(f"SELECT relname || ': ' || {form} FROM {tables}"))
+        return "\n".join(rows.scalars())
+
+
+def status() -> str:
+    """Three lines: the revision of the database, the revision of this code, and what is pending."""
+    at = current(database.engine())
+    if at and not _script(at):
+        pending = "unknown"
+    else:
+        steps = list(_scripts().iterate_revisions("head", at or "base"))
+        pending = ", ".join(step.revision for step in reversed(steps)) or "nothing"
+    return f"current: {_label(at)}\nhead:    {_label(head())}\npending: {pending}"
+
+
+def current(engine: Engine) -> str | None:
+    """The revision of a database; None before the first migration."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def head() -> str:
+    """The revision that this code needs."""
+    return _scripts().get_revision("head").revision
+
+
+def require_current(engine: Engine) -> None:
+    """Refuse to work on any schema but the one of this code.
+
+    Raises:
+        DatabaseError: the database is behind, or its revision is unknown to this code.
+    """
+    at = current(engine)
+    _require_known(at)
+    if at != head():
+        raise DatabaseError(
+            f"the database is at revision {at or 'base'} but this code needs {head()}: "
+            "run `boursomatic db upgrade`"
+        )
+
+
+def require_consent(yes: bool) -> None:
+    """Let rows be dropped only when somebody said so; empty tables need no word.
+
+    Raises:
+        DatabaseError: there are rows, and neither `yes` nor BOURSOMATIC_YES=1.
+    """
+    rows = ", ".join(f"{count} in {table}" for table, count in row_counts(database.engine()).items() if count)
+    if rows and not yes and not settings.consent():
+        raise DatabaseError(f"this drops rows for good ({rows}): say --yes, or set BOURSOMATIC_YES=1, to go ahead")
+
+
+def row_counts(engine: Engine) -> dict[str, int]:
+    """How many rows each table holds, of those that exist."""
+    from boursomatic_assets.schema import Table  # the models take longer to load than a status takes
+
+    existing = inspect(engine).get_table_names()
+    tables = [table for table in Table.metadata.sorted_tables if table.name in existing]
+    with engine.connect() as connection:
+        return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables}
+
+
+def main() -> None:
+    """What `scripts/db_migration.sh` calls."""
+    parser = argparse.ArgumentParser(prog="db_migration.sh")
+    parser.add_argument("action", choices=("create", "migrate", "status", "rollback", "recreate"))
+    parser.add_argument("--yes", action="store_true", help="drop rows without asking")
+    given = parser.parse_args()
+    try:
+        _do(given.action, given.yes)
+        sys.stdout.write(f"{status()}\n")
+    except (DatabaseError, settings.SettingError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _do(action: str, yes: bool) -> None:
+    match action:
+        case "create":
+            database.create_databases()
+        case "migrate":
+            upgrade()
+        case "rollback":
+            require_consent(yes)
+            downgrade("base")
+        case "recreate":
+            require_consent(yes)
+            recreate()
+
+
+def _move(move: Callable[[Config, str], None], revision: str) -> None:
+    _require_known(current(database.engine()))
+    try:
+        move(Config(CONFIG), revision)
+    except CommandError as error:
+        raise DatabaseError(f"cannot {move.__name__} to {revision}: {error}") from error
+    except DBAPIError as error:
+        reason, at = str(error.orig).partition("\n")[0], current(database.engine())
+        raise DatabaseError(
+            f"cannot {move.__name__} to {revision}: {reason}; "
+            f"that migration was undone, so the database is at {_label(at)}"
+        ) from error
+
+
+def _reshape(way: str) -> None:
+    """Run one way of the optional change as Alembic runs a migration: alone, in time, in one transaction."""
+    require_current(database.engine())
+    config, scripts = Config(CONFIG), _scripts()
+    change = load_python_file(str(OPTIONAL), "partitioned.py")
+
+    def run(_heads: object, context: MigrationContext) -> list[Never]:
+        with context.begin_transaction(_per_migration=True):
+            getattr(change, way)()
+        return []  # no revision to note
+
+    try:
+        with EnvironmentContext(config, scripts, fn=run):
+            scripts.run_env()
+    except (DBAPIError, CommandError) as error:
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        raise DatabaseError(f"the tables stay as they are: {reason}") from error
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(Config(CONFIG))
+
+
+def _script(revision: str) -> Script | None:
+    """The migration of that name; None when this code has none."""
+    try:
+        return _scripts().get_revision(revision)
+    except CommandError:  # this code has no such revision: that is the answer
+        return None
+
+
+def _require_known(revision: str | None) -> None:
+    if revision and not _script(revision):
+        raise DatabaseError(
+            f"the database is at revision {revision}, which this code does not know (it needs {head()}): "
+            "newer code migrated it, so update this checkout"
+        )
+
+
+def _label(revision: str | None) -> str:
+    if revision is None:
+        return "base (no migration applied)"
+    script = _script(revision)
+    return f"{revision} ({script.doc if script else 'unknown to this code: update this checkout'})"
+
+
+if __name__ == "__main__":
+    main()

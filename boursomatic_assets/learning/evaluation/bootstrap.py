@@ -1,0 +1,68 @@
+"""Bootstrap: how far a figure might have come out otherwise, from the series that it is the figure of.
+
+The moving block bootstrap of Kunsch (1989), "The jackknife and the bootstrap for general stationary observations":
+a resample is put together from blocks of neighbours, so that what hangs together in time stays together.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from boursomatic_assets.arrays import SESSIONS_PER_YEAR, Floats
+
+RESAMPLES = 1000
+SEED = 20
+LEVEL = 0.9
+"""Share of the resamples that an interval holds."""
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """The mean and the standard deviation of each resample of a series."""
+
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, series: Floats, block: int) -> "Resamples | None":
+        """Draw RESAMPLES of whole blocks, together at least as long as the series, or None if two do not fit in.
+
+        The same series gives the same resamples.
+        """
+        if len(series) < 2 * block:
+            return None
+        count = math.ceil(len(series) / block)
+        centre = series.mean()
+        sums, squares = (_block_sums((series - centre) ** power, block) for power in (1, 2))
+        drawn = np.random.default_rng(SEED).integers(0, len(sums), (RESAMPLES, count))
+        n = count * block
+        mean = sums[drawn].sum(axis=1) / n
+        variance = (squares[drawn].sum(axis=1) - n * mean**2) / (n - 1)
+        return cls(centre + mean, np.sqrt(np.maximum(variance, 0)))
+
+
+def mean_interval(series: Floats, block: int) -> list[float] | None:
+    """Return the 90 % confidence interval of the mean, with blocks of this many neighbours."""
+    drawn = Resamples.of(series, block)
+    return _interval(drawn.mean) if drawn else None
+
+
+def sharpe_interval(returns: Floats, block: int) -> list[float] | None:
+    """Return the 90 % confidence interval of the Sharpe ratio of daily returns, or None if some never move."""
+    drawn = Resamples.of(returns, block)
+    if drawn is None or not drawn.deviation.all():
+        return None
+    return _interval(drawn.mean / drawn.deviation * math.sqrt(SESSIONS_PER_YEAR))
+
+
+def _interval(figures: Floats) -> list[float]:
+    """Return the quantiles between which LEVEL of the resampled figures lie."""
+    edge = (1 - LEVEL) / 2
+    return [float(x) for x in np.quantile(figures, [edge, 1 - edge])]
+
+
+def _block_sums(values: Floats, block: int) -> Floats:
+    """Return the sum of each block, by its first place."""
+    upto = np.concatenate(([0.0], np.cumsum(values)))
+    return upto[block:] - upto[:-block]

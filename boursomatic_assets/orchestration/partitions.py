@@ -1,0 +1,144 @@
+"""Dagster's partitions: date x market, and the look-backs between assets.
+
+What belongs here: the partitions definition, the partition mappings, and the way from partition keys to
+slices. Kept elsewhere: the sessions themselves (`markets.py`), what a slice is (`slices.py`).
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+
+import dagster as dg
+import numpy as np
+
+from boursomatic_assets import settings
+from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions, market_named
+from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.orchestration.dagster_patches import partition_keys, tags
+from boursomatic_assets.orchestration.dagster_patches.lookback import LookBack
+from boursomatic_assets.orchestration.session_dates import session_dates
+
+partition_keys.install()
+
+START = settings.start()
+"""The first partition's date."""
+
+
+def _closed() -> list[dt.date]:
+    """Weekdays from START on which neither market trades, as far as the calendars know: they are no partitions."""
+    sessions = all_sessions()
+    dates = np.arange(np.datetime64(START), sessions[-1] + 1)
+    closed: list[dt.date] = np.setdiff1d(dates[np.is_busday(dates)], sessions).tolist()
+    return closed
+
+
+# A session's partition exists on its own date, so that a schedule can fill it after the close.
+SESSION_DATES = session_dates(START, _closed())
+MARKET_SESSIONS = dg.MultiPartitionsDefinition(
+    {"date": SESSION_DATES, "market": dg.StaticPartitionsDefinition(list(MARKETS))}
+)
+
+# A partition date on which this market is closed counts in the offset, but not in the look-back.
+CLOSED_DATES_IN_LOOKBACK = 16
+
+
+def _mapping(date: dg.PartitionMapping, market: dg.PartitionMapping) -> LookBack:
+    return LookBack(
+        {
+            "date": dg.DimensionPartitionMapping("date", date),
+            "market": dg.DimensionPartitionMapping("market", market),
+        }
+    )
+
+
+def _same_market(sessions: int) -> LookBack:
+    return _mapping(
+        dg.TimeWindowPartitionMapping(
+            start_offset=-(sessions + CLOSED_DATES_IN_LOOKBACK), allow_nonexistent_upstream_partitions=True
+        ),
+        dg.IdentityPartitionMapping(),
+    )
+
+
+SAME_MARKET_LOOKBACK = _same_market(LOOKBACK)
+"""A session and the LOOKBACK sessions before it, of its own market."""
+
+HORIZON_LOOKBACK = _same_market(LONGEST_HORIZON)
+"""A session and all before it whose advice may end with it, of its own market."""
+
+PARTITION_DATES = int((all_sessions() >= np.datetime64(START)).sum())
+"""Partition dates that there are or will be until the calendars end: no look-back is longer. Stock Dagster walks
+through as many dates as an offset says, whether they exist or not."""
+
+EVERYTHING_BEFORE = _mapping(
+    dg.TimeWindowPartitionMapping(
+        start_offset=-PARTITION_DATES, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    ),
+    dg.AllPartitionMapping(),
+)
+"""Every earlier session of every market. The session itself is waited for as well (`lookback.py`), never read."""
+
+
+def partition_key(date: dt.date, market: str) -> str:
+    """The partition key of one market's session, e.g. `2024-06-10|US`."""
+    return dg.MultiPartitionKey({"date": date.isoformat(), "market": market})
+
+
+def slices_of_keys(keys: Iterable[str]) -> list[Slice]:
+    """The slices that partition keys name, market by market, in order of time.
+
+    A run over a range hands its keys out unordered, and may hold one market or both.
+    """
+    dates = defaultdict(list)
+    for key in keys:
+        date, market = key.split("|")
+        dates[market].append(dt.date.fromisoformat(date))
+    return [part for market in sorted(dates) for part in slices_of(market_named(market), dates[market])]
+
+
+def slices_of_run(context: dg.AssetExecutionContext) -> list[Slice]:
+    """The slices that a run is to compute.
+
+    Raises:
+        dagster.Failure: for a run of a job's ranges, which `run_storage.py` could not prevent: Dagster leaves
+            the first partition's tags on it, and would compute that partition under the names of all others.
+    """
+    found = context.run.tags
+    if tags.RANGE_START in found and any(tag.startswith(tags.DIMENSION_PREFIX) for tag in found):
+        raise dg.Failure(
+            "a backfill of single steps of a job names the wrong partitions in this version of Dagster:"
+            " choose assets instead, or use `boursomatic backfill`"
+        )
+    return slices_of_keys(context.partition_keys)
+
+
+def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:
+    """Partition dates from start to end, both included.
+
+    Raises:
+        ValueError: naming the bound that lies outside of what can be asked for.
+    """
+    if start > end:
+        raise ValueError(f"the range is empty: {start} is after {end}")
+    if start < START:
+        raise ValueError(f"{start} is before the first partition, {START} (BOURSOMATIC_START moves it)")
+    if end > (today := dt.datetime.now(dt.UTC).date()):
+        raise ValueError(f"{end} is in the future: the last date that can be asked for is {today}")
+    sessions = all_sessions()
+    dates: list[dt.date] = sessions[(sessions >= np.datetime64(start)) & (sessions <= np.datetime64(end))].tolist()
+    if not dates:
+        raise ValueError(f"no market trades between {start} and {end}")
+    return dates
+
+
+def newest_closed_date() -> dt.date:
+    """The newest partition date on which every market that trades has closed."""
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    past: list[dt.date] = all_sessions()[all_sessions() <= np.datetime64(now, "D")].tolist()
+    return next(
+        date
+        for date in reversed(past)
+        if all(market.closes(date) <= now for market in MARKETS.values() if market.is_session(date))
+    )

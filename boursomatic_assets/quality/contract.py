@@ -1,0 +1,206 @@
+"""What a good row is: every delivered bar is kept, merged with its twin, or rejected with a reason.
+
+What belongs here: the rules, in the order in which a row is held against them, and the judgement.
+Kept elsewhere: where rows come from (`sources/`), where they go (`io_manager.py`), bars that are only strange
+(`oddities.py`).
+"""
+
+import datetime as dt
+import math
+import uuid
+from collections.abc import Callable
+
+import polars as pl
+
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.quality.delivery import Delivery, count_rows, with_session
+from boursomatic_assets.sources import NOT_DELIVERED, NOT_UNDERSTOOD
+
+NOISE = 1e-6
+"""Relative excess of open or close over high, or below low, that is float noise: it is repaired."""
+
+TEST_SYMBOLS = r"^(Z[A-Z]ZZT|[A-Z]TEST)(\.[A-Z])?$"
+"""Symbols with which Nasdaq (ZVZZT and its sisters) and NYSE (ATEST, ...) try out their own systems."""
+
+QUARTER = dt.timedelta(minutes=15)
+
+FILE_UNKNOWN = "file cannot be understood"
+
+INCOMPLETE = ("source did not deliver it", FILE_UNKNOWN)
+"""Reasons that stand for bars that did not come."""
+
+CONTRADICTION = {
+    "daily": "two different bars for one session",
+    "15m": "two different bars for one time",
+}
+"""Why neither of two bars is kept that say different things."""
+
+_PRICES = tuple("ohlc")
+_CONTENT = (*_PRICES, "v")
+_TOP, _BOTTOM = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rejected_bars.boursomatic")
+
+
+def judge(
+    raw: pl.DataFrame,
+    part: Slice,
+    instruments: pl.DataFrame,
+    source: str,
+    interval: str = "daily",
+    *,
+    extended: bool = False,
+    with_raw: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows,
+) -> Delivery:
+    """Hold every row of a delivery against the rules.
+
+    Args:
+        raw: delivered bars with the columns of `sources.RAW_BARS`.
+        part: the slice they were delivered for.
+        instruments: id, symbol and exchange of the known instruments.
+        source: the name of the source.
+        interval: what was asked for, `daily` or `15m`.
+        extended: whether 15m bars before the open and after the close are wanted too.
+        with_raw: the source's own, which says how refused rows stood there.
+    """
+    times, of_times = _daily_times(part) if interval == "daily" else _quarter_times(part, extended)
+    known, market = _traded(part, instruments), pl.lit(part.market.name)
+    rows = raw.with_columns(nth=_place(known), sound=_sound(part, interval, times))
+    sound = pl.col("sound") & pl.col("nth").is_not_null()
+    doubtful = rows.filter(~sound).with_columns(reason=_reason(_rules(part, interval, of_times)))
+    noisy = doubtful.filter(pl.col("reason").is_null()).drop("reason").with_columns(h=_TOP, l=_BOTTOM)
+    kept, repeats, clashing = _without_twins(pl.concat([rows.filter(sound), noisy]))
+    contradicting = clashing.with_columns(reason=pl.lit(CONTRADICTION[interval]))
+    rejected = pl.concat([doubtful.drop_nulls("reason"), contradicting])
+    repaired = kept.filter(~pl.col("sound"))
+    outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": repaired}
+    return Delivery(
+        kept.select(_id(known), "ts", *_CONTENT, "interval", "file", market=market),
+        _rejections(with_session(with_raw(rejected), part), part, source, interval),
+        count_rows(outcomes, part).with_columns(market=market),
+        source,
+        complete=rejected.filter(pl.col("reason").is_in(INCOMPLETE)).is_empty(),
+    )
+
+
+def _traded(part: Slice, instruments: pl.DataFrame) -> pl.DataFrame:
+    """The known instruments that the market trades, in order of symbol and exchange."""
+    traded = pl.col("exchange").is_in(part.market.exchanges) & ~pl.col("symbol").str.contains(TEST_SYMBOLS)
+    return instruments.filter(traded).select("symbol", "exchange", "id").sort("symbol", "exchange")
+
+
+def _place(known: pl.DataFrame) -> pl.Expr:
+    """A row's instrument as its place among the known ones; null if it is none of them."""
+    named = pl.struct("symbol", "exchange")
+    places = pl.int_range(known.height, dtype=pl.UInt32, eager=True)
+    return named.replace_strict(known.select(named).to_series(), places, default=None, return_dtype=pl.UInt32)
+
+
+def _id(known: pl.DataFrame) -> pl.Expr:
+    return pl.lit(known["id"]).gather("nth").alias("instrument_id")
+
+
+def _sound(part: Slice, interval: str, times: pl.Series) -> pl.Expr:
+    """Whether a row of a known instrument surely breaks no rule: nearly all do not, and few comparisons tell.
+
+    NaN is above infinity here. What is not sound is held against each rule, and may be found to break none: its
+    high or low is off by noise.
+    """
+    o, h, l, c, v = map(pl.col, _CONTENT)  # noqa: E741
+    prices = (l > 0) & (l <= o) & (l <= c) & (o <= h) & (c <= h) & (h < math.inf)
+    volume = (v >= 0) & (v < math.inf)
+    on_time = pl.col("ts").is_in(times.implode()) & pl.col("ts").is_between(part.start, _now())
+    return (prices & volume & on_time & (pl.col("interval") == interval)).fill_null(False)
+
+
+def _reason(rules: dict[str, pl.Expr]) -> pl.Expr:
+    return pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
+
+
+def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, pl.Expr]:
+    """Each rule's name and the rows that break it; the first that a row breaks is its reason."""
+    price = [pl.col(name) for name in _PRICES]
+    volume = pl.col("v")
+    return {
+        "source did not deliver it": NOT_DELIVERED,
+        FILE_UNKNOWN: NOT_UNDERSTOOD,
+        "symbol is missing": pl.col("symbol").is_null(),
+        "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
+        "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
+        "instrument is unknown": pl.col("nth").is_null(),
+        "interval is not known": pl.col("interval").ne_missing(interval),
+        "time is missing or unreadable": pl.col("ts").is_null(),
+        "date is before the first partition": pl.col("ts") < part.start,
+        "bar is in the future": pl.col("ts") > _now(),
+        **times,
+        "price is missing": pl.any_horizontal(p.is_null() for p in price),
+        "price is not finite": pl.any_horizontal(~p.is_finite() for p in price),
+        "price is not positive": pl.any_horizontal(p <= 0 for p in price),
+        "volume is missing": volume.is_null(),
+        "volume is negative or not finite": ~volume.is_finite() | (volume < 0),
+        "high is not the highest price": pl.col("h") * (1 + NOISE) < _TOP,
+        "low is not the lowest price": pl.col("l") * (1 - NOISE) > _BOTTOM,
+    }
+
+
+def _daily_times(part: Slice) -> tuple[pl.Series, dict[str, pl.Expr]]:
+    """When a daily bar may be, and the rule: on a session."""
+    sessions = pl.Series(part.sessions, dtype=pl.Date).cast(pl.Datetime("us"))
+    return sessions, {"date is not a session of the market": ~pl.col("ts").is_in(sessions.implode())}
+
+
+def _quarter_times(part: Slice, extended: bool) -> tuple[pl.Series, dict[str, pl.Expr]]:
+    """When a 15m bar may start, and the rules: on the quarter of an hour, of a session, while it is open."""
+    market, sessions = part.market, part.looking_back(1).sessions  # a late bar may fall to the next date in UTC
+    hours = [market.hours(session, extended=extended) for session in sessions]
+    quarters = [pl.datetime_range(opens, closes, QUARTER, closed="left", eager=True) for opens, closes in hours]
+    traded = pl.concat([pl.Series(dtype=pl.Datetime("us")), *quarters])
+    local = pl.col("ts").dt.replace_time_zone("UTC").dt.convert_time_zone(market.timezone).dt.date()
+    return traded, {
+        "time is not a quarter of an hour": pl.col("ts").dt.truncate("15m") != pl.col("ts"),
+        "date is not a session of the market": ~local.is_in(pl.Series(sessions, dtype=pl.Date).implode()),
+        "time is outside of the session": ~pl.col("ts").is_in(traded.implode()),
+    }
+
+
+def _without_twins(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Each bar once; those that repeat one; and apart from both those that contradict each other, each once."""
+    if _surely_distinct(good):
+        return good, good.clear(), good.clear()
+    first = good.select(pl.struct("nth", "ts", *_CONTENT).is_first_distinct()).to_series()
+    distinct = good.filter(first)
+    clash = distinct.select("nth", "ts").is_duplicated()
+    return distinct.filter(~clash), good.filter(~first), distinct.filter(clash)
+
+
+def _surely_distinct(good: pl.DataFrame) -> bool:
+    """Whether no bar is there twice, as nearly always: seen from the order of rows, or else from hashes."""
+
+    def in_order(first: pl.Expr, second: pl.Expr) -> pl.Expr:
+        same = first == first.shift()
+        return ((first > first.shift()) | (same & (second > second.shift()))).all()
+
+    ts, nth = pl.col("ts"), pl.col("nth")
+    if good.select(in_order(ts, nth) | in_order(nth, ts)).item():
+        return True
+    hashes = good.select(nth.hash() + ts.hash(1)).to_series()
+    return hashes.n_unique() == good.height
+
+
+def _rejections(rejected: pl.DataFrame, part: Slice, source: str, interval: str) -> pl.DataFrame:
+    """Refused rows with the columns of `rejected_bars`; the id is derived, so that the same row is the same."""
+    as_delivered = pl.struct("symbol", "exchange", pl.col("ts").cast(pl.String), *_CONTENT, "interval")
+    rows = rejected.with_columns(raw=pl.coalesce("raw", as_delivered.struct.json_encode())).select(
+        "session", "file", "line", "raw", "reason", market=pl.lit(part.market.name), source=pl.lit(source)
+    )
+    named = rows if interval == "daily" else rows.with_columns(interval=pl.lit(interval))
+    return rows.with_columns(id=_ids(named), interval=pl.lit(interval))
+
+
+def _ids(rows: pl.DataFrame) -> pl.Series:
+    nth = pl.int_range(pl.len()).over(rows.columns)
+    named = rows.select(pl.concat_str(pl.all().cast(pl.String), nth, separator="|", ignore_nulls=True))
+    return pl.Series([str(uuid.uuid5(_NAMESPACE, name)) for name in named.to_series()], dtype=pl.String)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -1,0 +1,120 @@
+"""Prices that leave their instrument's past behind, while the market does not.
+
+What belongs here: each bar beside the one before it, how far its price jumped, and the split that explains it.
+Kept elsewhere: what else is strange about a bar (`oddities.py`), what a vendor restated (`restatement.py`).
+
+A jump is a candidate for a split or an error, never a verdict: crashes look the same. A row sees only what was
+there by its own session.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+
+from boursomatic_assets.arrays import Times
+
+WINDOW = 60
+"""Sessions before its own whose returns say what is usual for an instrument."""
+
+REACH = 60
+"""Sessions between a bar and the one before it; where there are more, it is an instrument's first."""
+
+FEWEST_RETURNS = 20
+"""Returns in a window that say what is usual; with fewer, a bar is not judged."""
+
+FEWEST_PEERS = 5
+"""Instruments that make a market: with fewer, each is judged by itself."""
+
+DEVIATIONS = 10.0
+"""Robust deviations beyond which a move is a jump."""
+
+FLOOR = 0.03
+"""The least robust deviation, in log price: quiet instruments move by less, and then by more."""
+
+CLOSE_TO = 0.03
+"""How far, in log price, a price may be from a split's and still be likely to come from it: a day's usual move."""
+
+NORMAL = 1.4826
+"""The standard deviation of a normal distribution, in median absolute deviations."""
+
+_WHOLE = [*map(Fraction, (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)), Fraction(3, 2)]
+SPLITS = sorted(float(ratio) for whole in _WHOLE for ratio in (whole, 1 / whole))
+"""Price after a split as a multiple of the price before: two for one is 0.5; 100 are also cents for units."""
+
+
+def beside_earlier(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+    """Each bar with its session's ordinal, and the bar of its instrument before it.
+
+    Args:
+        bars: instrument_id, ts, o, h, l, c, v of one market, in any order, other columns ignored.
+        sessions: the sessions of the market, sorted datetime64[D]; bars of other dates are left out.
+
+    Returns:
+        instrument_id, ts, o, h, l, c, v and n; o_, h_, l_, c_, v_ and n_ of the bar before, null where there is
+        none in REACH; sorted by instrument_id and ts.
+    """
+    numbered = pl.DataFrame({"ts": sessions.astype("datetime64[us]"), "n": np.arange(sessions.size)})
+    rows = bars.select("instrument_id", "ts", *"ohlcv").join(numbered, on="ts").sort("instrument_id", "ts")
+    earlier = pl.col(*"ohlcvn").shift(1)
+    near = (pl.col("n") - pl.col("n").shift(1)) <= REACH
+    same = pl.col("instrument_id") == pl.col("instrument_id").shift(1)
+    return rows.with_columns(pl.when(same & near).then(earlier).name.suffix("_"))
+
+
+def find_jumps(rows: pl.DataFrame) -> pl.DataFrame:
+    """The bars whose open or close is beyond DEVIATIONS of the close before, and of the market's move.
+
+    A deviation is the instrument's own, over its last WINDOW sessions, grown with the square root of the
+    sessions since the bar before; or that of the session's moves over the market, if it is greater, so that
+    a crash that all share is nobody's jump; or FLOOR.
+
+    Args:
+        rows: as `beside_earlier` makes them.
+
+    Returns:
+        instrument_id, ts, n; figure: the price that jumped (open or close) over the close before; ratio: the
+        likeliest of SPLITS, null where none is close.
+    """
+    moves = rows.filter(pl.col("c_").is_not_null()).select(
+        "instrument_id",
+        "ts",
+        "n",
+        elapsed=pl.col("n") - pl.col("n_"),
+        opened=(pl.col("o") / pl.col("c_")).log(),
+        closed=(pl.col("c") / pl.col("c_")).log(),
+    )
+    judged = moves.with_columns(
+        at_open=pl.col("opened") - _of_market("opened"), at_close=pl.col("closed") - _of_market("closed")
+    ).with_columns(deviation=_deviation())
+    at_open = pl.col("at_open").abs() > pl.col("at_close").abs()
+    further = judged.with_columns(
+        move=pl.when(at_open).then("opened").otherwise("closed"),
+        own=pl.when(at_open).then("at_open").otherwise("at_close"),
+    )
+    found = further.filter(pl.col("own").abs() > DEVIATIONS * pl.col("deviation"))
+    return found.select("instrument_id", "ts", "n", figure=pl.col("move").exp(), ratio=_likeliest_split())
+
+
+def _of_market(move: str) -> pl.Expr:
+    """The median move of the session; 0 where too few instruments make it."""
+    enough = pl.col(move).len().over("n") >= FEWEST_PEERS
+    return pl.when(enough).then(pl.col(move).median().over("n")).otherwise(0.0)
+
+
+def _deviation() -> pl.Expr:
+    """The robust deviation that a row is held against; null where the past is too short to say."""
+    size = pl.col("at_close").abs()
+    usual = size.rolling_median_by("n", f"{WINDOW}i", min_samples=FEWEST_RETURNS, closed="left")
+    own = NORMAL * usual.over("instrument_id") * pl.col("elapsed").sqrt()
+    enough = pl.len().over("n") >= FEWEST_PEERS
+    shared = pl.when(enough).then(NORMAL * size.median().over("n")).otherwise(0.0)
+    return pl.when(own.is_not_null()).then(pl.max_horizontal(own, shared, pl.lit(FLOOR)))
+
+
+def _likeliest_split() -> pl.Expr:
+    """The one of SPLITS that a move, or what it is over the market's, is CLOSE_TO; null where none is."""
+    near = {split: pl.min_horizontal((pl.col("move", "own") - np.log(split)).abs()) for split in SPLITS}
+    return pl.coalesce(pl.when(apart <= CLOSE_TO).then(split) for split, apart in near.items())

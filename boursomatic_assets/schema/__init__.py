@@ -1,0 +1,35 @@
+"""The tables: one class each, every column described once.
+
+What belongs here: names, types, keys, indexes, the values that a column may hold, what a row and a column mean;
+one file a subject, and how rows are named (`identifiers.py`) and sorted into classes (`buckets.py`).
+Kept elsewhere: how a database gets this shape (`migrations/`), how it is reached (`database/`), and what makes a
+delivered row good (`quality/`). Nothing here needs a driver or an orchestrator.
+
+All times are naive UTC. `Model.__table__.info["key"]` names the columns that identify a row of that table.
+Columns, keys and rules marked *extension* are added to the schema's specification, each with its reason.
+"""
+
+from boursomatic_assets.schema._columns import Table
+from boursomatic_assets.schema.accounts import User, UserSettings
+from boursomatic_assets.schema.features import Feature
+from boursomatic_assets.schema.market_data import Instrument, PriceBar, PriceBarRevision
+from boursomatic_assets.schema.models import ModelDecision, ModelVersion
+from boursomatic_assets.schema.provenance import ComputedSession, DeliveredSession, RejectedBar
+from boursomatic_assets.schema.recommendations import Recommendation, TrackRecord
+
+__all__ = [
+    "ComputedSession",
+    "DeliveredSession",
+    "Feature",
+    "Instrument",
+    "ModelDecision",
+    "ModelVersion",
+    "PriceBar",
+    "PriceBarRevision",
+    "Recommendation",
+    "RejectedBar",
+    "Table",
+    "TrackRecord",
+    "User",
+    "UserSettings",
+]

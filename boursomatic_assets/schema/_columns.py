@@ -1,0 +1,58 @@
+"""What the tables share: the base class with the names of constraints, and kinds of columns and rules."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+from uuid import uuid4
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    MetaData,
+    func,
+    text,
+)
+from sqlalchemy import Table as SqlTable
+from sqlmodel import Field, SQLModel
+
+# A missing value is SQL's NULL, never the JSON word null.
+_JSON: Final = JSON(none_as_null=True)
+
+
+_TRUE: Final = {"server_default": text("true")}
+
+
+_FALSE: Final = {"server_default": text("false")}
+
+
+def _id(description: str) -> Any:
+    return Field(default_factory=uuid4, primary_key=True, description=description)
+
+
+def _now(description: str, *, index: bool = False) -> Any:
+    """A time that the database's clock fills in."""
+    return Field(index=index, description=description, sa_column_kwargs={"server_default": func.now()})
+
+
+def _one_of(column: str, values: Sequence[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _positive(column: str) -> CheckConstraint:
+    """Above zero and finite; PostgreSQL sorts NaN above Infinity, so one bound refuses both."""
+    return CheckConstraint(f"{column} > 0 AND {column} < 'Infinity'", name=column)
+
+
+class Table(SQLModel):
+    """What all tables share: the names of their constraints."""
+
+    __table__: ClassVar[SqlTable]
+    metadata: ClassVar[MetaData] = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )

@@ -1,0 +1,105 @@
+"""How rows are named: ids that follow from what a row is, so that the same row has the same id everywhere.
+
+What belongs here: ids derived from natural keys, as text. Kept elsewhere: the keys (`models.py`).
+
+A bar that goes and comes back, or that another database holds, keeps its id. Ids of one instrument lie
+together and in order of time, as its rows do in their unique index: a primary key of random ids costs a third
+more to fill, and more with every row that the table has (docs/architecture.md).
+"""
+
+import hashlib
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+from boursomatic_assets.vocabulary import INTERVALS
+
+WORDS = ("instrument_id", "model_version_id", "profile", "label", "justification", "features_snapshot")
+NUMBERS = ("confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit", "as_of")
+PUBLISHED = (*WORDS, *NUMBERS)
+"""Columns of `recommendations` that never change once they are written: all but its place among others."""
+
+_INSTRUMENTS = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
+
+
+def of_instruments(listed: pl.DataFrame) -> pl.Series:
+    """The ids of instruments: UUIDs of version 5 of symbol and exchange."""
+    names = listed.select(pl.concat_str("symbol", "exchange", separator="|")).to_series()
+    return pl.Series("id", [str(uuid.uuid5(_INSTRUMENTS, name)) for name in names], dtype=pl.String)
+
+
+def of_rows(frame: pl.DataFrame) -> pl.Series:
+    """The ids of rows of an instrument at a time, and of an interval if the frame has one.
+
+    UUIDs of version 8 (RFC 9562): 60 bits of the instrument's own id, the interval, and `ts` in milliseconds
+    since 1970. Two rows of different instruments share an id as rarely as two instruments share those 60 bits.
+
+    Args:
+        frame: instrument_id (text), ts (naive UTC, not before 1970), and maybe interval; or recommendation_id
+            (text): what is said of one advice has the advice's own id.
+    """
+    if "recommendation_id" in frame.columns:
+        return frame["recommendation_id"].alias("id")
+    instrument = _in_words(frame["instrument_id"], _instrument_part)
+    time = _in_words(frame["ts"].dt.epoch("ms"), "{:012x}".format)
+    interval = (
+        _in_words(frame["interval"], lambda name: f"{INTERVALS.index(name):x}00-")
+        if "interval" in frame.columns
+        else pl.repeat("000-", frame.height, eager=True)
+    )
+    return pl.select(pl.concat_str(instrument, interval, time)).to_series().alias("id")
+
+
+def _instrument_part(identifier: str) -> str:
+    """The random end of an id, as the start of another: `........-....-....-.abc-def012345678`."""
+    return f"{identifier[24:32]}-{identifier[32:36]}-8{identifier[20:23]}-8"
+
+
+def of_advice(rows: pl.DataFrame) -> pl.Series:
+    """Ids of advice, of which a key has several over time: in order of writing, with a digest of what it says.
+
+    UUIDs of version 8: this millisecond, 24 bits that count up from a random number, and 48 bits of the digest.
+
+    Args:
+        rows: PUBLISHED, and any other columns.
+    """
+    now, first = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(23)
+    places = (f"{place:06x}" for place in range(first, first + rows.height))
+    ids = [
+        f"{now[:8]}-{now[8:]}-8{place[:3]}-8{place[3:]}-{digest}"
+        for place, digest in zip(places, digests(rows), strict=True)
+    ]
+    return pl.Series("id", ids, dtype=pl.String)
+
+
+def digests(rows: pl.DataFrame) -> pl.Series:
+    """The last 12 digits of the ids of advice, from its PUBLISHED columns: the same for rows that are read back.
+
+    BLAKE2b over the words, divided by a byte that none of them holds, and the numbers as doubles.
+    """
+    words = rows.select(pl.concat_str(pl.col(WORDS).fill_null("\0"), separator="\x1f")).to_series()
+    time = pl.col("as_of").dt.epoch("us")
+    numbers = rows.with_columns(time).select(pl.col(NUMBERS).cast(pl.Float64).fill_null(float("nan")))
+    packed = numbers.to_numpy(order="c").astype("<f8").tobytes()
+    width = 8 * len(NUMBERS)
+    found = [
+        hashlib.blake2b(said.encode() + packed[place * width : (place + 1) * width], digest_size=6).hexdigest()
+        for place, said in enumerate(words)
+    ]
+    return pl.Series("digest", found, dtype=pl.String)
+
+
+def holds_digest(ids: pl.Series) -> pl.Series:
+    """Whether each advice's id says what was published; ids of old, and of rows written by hand, do not."""
+    return ids.str.slice(14, 1) == "8"
+
+
+def _in_words(values: pl.Series, word: Callable[[Any], str]) -> pl.Series:
+    """Each value as text; the few distinct ones are written once."""
+    distinct = values.unique()
+    words = pl.Series([word(value) for value in distinct.to_list()], dtype=pl.String)
+    return values.replace_strict(distinct, words, return_dtype=pl.String)

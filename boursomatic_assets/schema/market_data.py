@@ -1,0 +1,113 @@
+"""The tables of market data: instruments, their bars, and the bars as they were known before."""
+
+from uuid import UUID
+
+from pydantic import NaiveDatetime
+from sqlalchemy import (
+    CheckConstraint,
+    Index,
+    String,
+    UniqueConstraint,
+)
+from sqlmodel import Field
+
+from boursomatic_assets.schema._columns import _TRUE, Table, _id, _now, _one_of, _positive
+from boursomatic_assets.vocabulary import INTERVALS, MARKET_CAP_BUCKETS, PE_BUCKETS
+
+
+class Instrument(Table, table=True):
+    """One stock or ETF per symbol and exchange.
+
+    Extension: (symbol, exchange) is unique, because deliveries name an instrument by that pair only.
+    """
+
+    __tablename__ = "instruments"
+    __table_args__ = (
+        UniqueConstraint("symbol", "exchange"),
+        _one_of("market_cap_bucket", MARKET_CAP_BUCKETS),
+        _one_of("pe_bucket", PE_BUCKETS),
+        {"info": {"key": ("symbol", "exchange")}},
+    )
+
+    id: UUID = _id("Unique instrument identifier")
+    symbol: str = Field(sa_type=String(50), index=True, description="Stock ticker symbol")
+    exchange: str = Field(
+        sa_type=String(50), index=True, description="Exchange code (NYSE, NASDAQ, EURONEXT, etc.)"
+    )
+    name: str | None = Field(default=None, sa_type=String(255), description="Company/instrument name")
+    sector: str | None = Field(default=None, sa_type=String(100), description="Business sector")
+    market_cap_bucket: str | None = Field(default=None, sa_type=String(50), description="Market cap category")
+    pe_bucket: str | None = Field(default=None, sa_type=String(50), description="P/E ratio category")
+    is_active: bool = Field(
+        default=True, index=True, sa_column_kwargs=_TRUE, description="Whether instrument is actively tracked"
+    )
+    created_at: NaiveDatetime = _now("Record creation")
+    updated_at: NaiveDatetime = _now("Last update")
+
+
+class PriceBar(Table, table=True):
+    """One bar per instrument, time and interval; a daily bar's `ts` is its session date at 00:00 UTC.
+
+    Extension: prices are positive, finite and in order, and the volume is finite, because a NaN that gets in
+    passes every later comparison silently.
+    """
+
+    __tablename__ = "price_bars"
+    __table_args__ = (
+        Index("idx_price_bars_instrument_ts_interval", "instrument_id", "ts", "interval", unique=True),
+        *(_positive(column) for column in "ohlc"),
+        CheckConstraint("v >= 0 AND v < 'Infinity'", name="v"),
+        CheckConstraint("h >= greatest(o, c, l)", name="high_is_highest"),
+        CheckConstraint("l <= least(o, c, h)", name="low_is_lowest"),
+        _one_of("interval", INTERVALS),
+        {"info": {"key": ("instrument_id", "ts", "interval")}},
+    )
+
+    id: UUID = _id("Unique bar identifier")
+    instrument_id: UUID = Field(foreign_key="instruments.id", index=True, description="Associated instrument")
+    ts: NaiveDatetime = Field(index=True, description="Bar timestamp")
+    o: float = Field(description="Open price")
+    h: float = Field(description="High price")
+    l: float = Field(description="Low price")  # noqa: E741 - the specification's name
+    c: float = Field(description="Close price")
+    v: float = Field(description="Volume")
+    interval: str = Field(sa_type=String(10), index=True, description="Time interval ('daily', '15m', etc.)")
+    created_at: NaiveDatetime = _now("Record creation")
+
+
+class PriceBarRevision(Table, table=True):
+    """A bar as it was known for some time, before another delivery changed it or no longer had it.
+
+    Extension: the whole table, because "what did we know when we said BUY" must have an answer. A bar is known
+    since its `price_bars.created_at`; what was known before is here.
+    """
+
+    __tablename__ = "price_bar_revisions"
+    __table_args__ = (
+        Index(
+            "idx_price_bar_revisions_instrument_ts_interval",
+            "instrument_id",
+            "ts",
+            "interval",
+            "known_until",
+            unique=True,
+        ),
+        {"info": {"key": ("instrument_id", "ts", "interval", "known_until")}},
+    )
+
+    id: UUID = _id("Unique revision identifier")
+    instrument_id: UUID = Field(foreign_key="instruments.id", description="Associated instrument")
+    ts: NaiveDatetime = Field(index=True, description="Bar timestamp")
+    interval: str = Field(sa_type=String(10), description="Time interval")
+    o: float = Field(description="Open price that was known")
+    h: float = Field(description="High price that was known")
+    l: float = Field(description="Low price that was known")  # noqa: E741 - the specification's name
+    c: float = Field(description="Close price that was known")
+    v: float = Field(description="Volume that was known")
+    known_from: NaiveDatetime = Field(description="When it was first known so")
+    known_until: NaiveDatetime = Field(description="When it was replaced, or was gone")
+    source: str | None = Field(default=None, sa_type=String(50), description="Source that replaced it")
+    file: str | None = Field(
+        default=None, sa_type=String(500), description="File with the bar that replaced it; null: it is gone"
+    )
+    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that replaced it")

@@ -1,0 +1,107 @@
+"""The tables of provenance: what was delivered, refused and computed, and when."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import NaiveDatetime
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    String,
+    UniqueConstraint,
+)
+from sqlmodel import Field
+
+from boursomatic_assets.schema._columns import _JSON, Table, _id, _now
+
+
+class RejectedBar(Table, table=True):
+    """One refused row of a delivery, as it came, with the reason.
+
+    Extension: the whole table, because a bad row must neither stop the good ones nor be lost.
+    """
+
+    __tablename__ = "rejected_bars"
+    __table_args__ = (
+        Index("ix_rejected_bars_market_session", "market", "session"),
+        {"info": {"key": ("id",)}},
+    )
+
+    id: UUID = _id("Unique rejection identifier")
+    market: str = Field(sa_type=String(50), description="Market it was delivered for")
+    session: NaiveDatetime | None = Field(
+        default=None, description="Partition that delivered it; null when the row has no readable time"
+    )
+    source: str = Field(sa_type=String(50), description="Source that delivered it")
+    file: str | None = Field(default=None, sa_type=String(500), description="File it stood in")
+    line: int | None = Field(default=None, sa_type=BigInteger, description="Line of that file, from 1")
+    raw: dict[str, Any] = Field(sa_type=_JSON, description="The row as delivered")
+    interval: str = Field(
+        default="daily",
+        sa_type=String(10),
+        sa_column_kwargs={"server_default": "daily"},
+        description="Interval it was delivered for",
+    )
+    reason: str = Field(sa_type=String(100), index=True, description="The rule it broke")
+    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that refused it")
+    rejected_at: NaiveDatetime = _now("When it was refused")
+
+
+class DeliveredSession(Table, table=True):
+    """What the newest delivery of a market's session held: every row is kept, merged or rejected.
+
+    Extension: the whole table, because that nothing was dropped silently must be provable afterwards.
+    """
+
+    __tablename__ = "delivered_sessions"
+    __table_args__ = (
+        Index(
+            "uq_delivered_sessions",
+            "market",
+            "session",
+            "interval",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint("delivered = kept + merged + rejected", name="accounted"),
+        {"info": {"key": ("market", "session", "interval")}},
+    )
+
+    id: UUID = _id("Unique delivery identifier")
+    market: str = Field(sa_type=String(50), description="Market it was delivered for")
+    session: NaiveDatetime | None = Field(
+        default=None, description="Session; null for rows without a readable time"
+    )
+    interval: str = Field(sa_type=String(10), description="Time interval")
+    source: str = Field(sa_type=String(50), description="Source that delivered it")
+    delivered: int = Field(description="Rows that came")
+    kept: int = Field(description="Rows that became bars")
+    merged: int = Field(description="Rows that repeated a kept one")
+    rejected: int = Field(description="Rows that were refused, see `rejected_bars`")
+    repaired: int = Field(description="Kept rows whose high or low was off by float noise")
+    provisional: bool = Field(
+        description="Whether it came before the session had settled, and was not confirmed since"
+    )
+    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that first found it so")
+    delivered_at: NaiveDatetime = _now("When it was first found so")
+
+
+class ComputedSession(Table, table=True):
+    """When an asset's rows of a market's session were computed, and when they last changed.
+
+    Extension: the whole table, because a correction must be followed through look-backs of any length.
+    """
+
+    __tablename__ = "computed_sessions"
+    __table_args__ = (
+        UniqueConstraint("asset", "market", "session"),
+        {"info": {"key": ("asset", "market", "session")}},
+    )
+
+    id: UUID = _id("Unique computation identifier")
+    asset: str = Field(sa_type=String(50), description="Asset that was computed")
+    market: str = Field(sa_type=String(50), description="Market it was computed for")
+    session: NaiveDatetime = Field(description="Session it was computed for")
+    computed_at: NaiveDatetime = Field(description="When its inputs were about to be read")
+    changed_at: NaiveDatetime = Field(description="When its rows last changed")

@@ -1,0 +1,49 @@
+"""What an `instruments.parquet` or `instruments.csv` beside the bars says of their symbols.
+
+What belongs here: its columns. Kept elsewhere: which instruments there are (`files.py`), what a bucket is
+(`buckets.py`).
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from boursomatic_assets.schema import buckets
+from boursomatic_assets.sources import INSTRUMENTS, SourceError
+
+
+def descriptions(path: Path) -> pl.DataFrame:
+    """The file with the columns of `INSTRUMENTS`; those that it lacks are null.
+
+    Buckets come from their own column, or else from the numbers of `market_cap` and `pe`.
+
+    Raises:
+        SourceError: naming the file, and what it lacks or which bucket is none.
+    """
+    try:
+        rows = (
+            pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
+        )
+    except pl.exceptions.PolarsError as error:
+        raise SourceError(f"{path.name}: cannot be read: {str(error).splitlines()[0]}") from None
+    if missing := {"symbol", "exchange"} - set(rows.columns):
+        raise SourceError(f"{path.name}: the columns {sorted(missing)} are missing; found {rows.columns}")
+    for bucket in set(buckets.FLOORS) & set(rows.columns):
+        unknown = rows.filter(pl.col(bucket).is_not_null() & buckets.of_words(pl.col(bucket), bucket).is_null())
+        if unknown.height:
+            raise SourceError(
+                f"{path.name}: {bucket} is {unknown[bucket][0]!r} for {unknown['symbol'][0]}:"
+                f" wanted {', '.join(buckets.FLOORS[bucket])}, or nothing"
+            )
+    return rows.select(_told(rows.columns, name).alias(name) for name in INSTRUMENTS)
+
+
+def _told(columns: list[str], name: str) -> pl.Expr:
+    """What a file with these columns says of a column of `INSTRUMENTS`."""
+    told = [pl.lit(None, pl.String)]
+    if name in columns:
+        cells = pl.col(name)
+        told.append(buckets.of_words(cells, name) if name in buckets.FLOORS else cells.cast(pl.String))
+    if (number := buckets.NUMBERS.get(name)) in columns:
+        told.append(buckets.of_numbers(pl.col(number), name))
+    return pl.coalesce(told)

@@ -1,0 +1,154 @@
+"""Bars from Yahoo Finance, through yfinance.
+
+What belongs here: Yahoo's names of our symbols, the question for one of them, and its answer as raw bars.
+Kept elsewhere: how often it is asked (`services.py`), which symbols there are (`universe.py`).
+
+Prices are as traded, but for splits: dividends are not taken out (`auto_adjust=False`). Otherwise every dividend
+would rewrite all bars before it, and what is fetched today would not join what was stored yesterday. What Yahoo
+calls `Adj Close` stays in `raw`, with the rest of the row. Rows that Yahoo leaves empty are delivered, and
+refused by the contract.
+
+Yahoo answers for one symbol at a time, whatever the range. `yf.download` asks the same questions, but only logs
+why a symbol failed, and fills all symbols up to the same dates with rows that nobody delivered; so each symbol's
+history is asked for by itself, on the market's own clock, which spares a question for its time zone.
+"""
+
+import datetime as dt
+import warnings
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import yfinance
+from yfinance.data import YfData
+from yfinance.exceptions import YFRateLimitError, YFTickerMissingError
+from yfinance.scrapers.history import PriceHistory
+
+from boursomatic_assets.calendars.markets import Market
+from boursomatic_assets.sources import SourceError
+from boursomatic_assets.sources.network.services import Line, Listed, NoBarsError, TransientError, deliver, wanted
+
+INTERVALS = {"daily": "1d", "15m": "15m"}
+"""Our intervals, and Yahoo's names of them."""
+
+INTRADAY_DAYS = 60
+"""How far back Yahoo has 15m bars."""
+
+REFUSED_SECONDS = 60.0
+"""How long to wait after a 429; Yahoo counts questions a minute, and does not say when it listens again."""
+
+TIMEOUT = 30.0
+
+PRICES = {"o": "Open", "h": "High", "l": "Low", "c": "Close", "v": "Volume"}
+
+
+@dataclass(frozen=True)
+class Yahoo(Listed):
+    """Daily and 15m bars of listed instruments.
+
+    Attributes:
+        listed: the instruments, with the columns of `sources.INSTRUMENTS`.
+        cookies: the folder in which yfinance keeps Yahoo's cookies.
+        session: a session of curl_cffi or requests, else one that yfinance makes.
+    """
+
+    listed: pl.DataFrame
+    cookies: Path
+    line: Line = field(default_factory=Line)
+    session: Any = None
+    name: str = "yahoo"
+
+    def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
+        """Bars of one market with `ts` in [start, end), as `RAW_BARS`; a row with the reason for symbols without.
+
+        Raises:
+            SourceError: there is not one bar, or the interval or the time is one that Yahoo has no bars of.
+        """
+        _require(interval, start)
+        _settle(self.cookies)
+        ask = partial(self._history, market=market, start=start, end=end, interval=interval)
+        return deliver(self.name, self.line, wanted(self.listed, market, start, end), start, ask)
+
+    def _history(
+        self, symbol: str, market: Market, start: dt.datetime, end: dt.datetime, interval: str
+    ) -> pl.DataFrame:
+        """The bars of one symbol."""
+        theirs = symbol if market.name == "EURONEXT" else symbol.replace(".", "-")
+        data = YfData(session=self.session)
+        data.cache_get.cache_clear()  # it also keeps broken answers, which a second attempt would be given again
+        history = PriceHistory(data, theirs, market.timezone, session=self.session)
+        bars = _fetched(history, start, end, interval).filter(pl.col("ts").is_between(start, end, closed="left"))
+        if bars["c"].drop_nulls().is_empty():
+            raise NoBarsError(f"no prices of {theirs} from {start} to {end}, and {bars.height} empty rows")
+        return bars
+
+
+def _fetched(history: PriceHistory, start: dt.datetime, end: dt.datetime, interval: str) -> pl.DataFrame:
+    """One question, and what came of it."""
+    daily = interval == "daily"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of how yfinance 1.7 uses pandas 3.1
+            frame = history.history(
+                interval=INTERVALS[interval],
+                start=start.date() if daily else start.replace(tzinfo=dt.UTC),
+                end=_next_midnight(end).date() if daily else end.replace(tzinfo=dt.UTC),
+                auto_adjust=False,
+                actions=False,
+                keepna=True,
+                timeout=TIMEOUT,
+            )
+        return raw_bars(frame, history.ticker, interval)
+    except YFRateLimitError:
+        raise TransientError("too many questions (429)", REFUSED_SECONDS) from None
+    except YFTickerMissingError as error:
+        raise NoBarsError(error.rationale) from None
+    except Exception as error:  # whatever yfinance stumbles over in an answer that is cut or of another form
+        raise TransientError(f"{type(error).__name__}: {error}") from error
+
+
+def raw_bars(frame: pd.DataFrame, theirs: str, interval: str) -> pl.DataFrame:
+    """What yfinance returns of one symbol, as `deliver` wants it.
+
+    Args:
+        frame: Open, High, Low, Close, Volume and more; the index is the start of a bar on the exchange's clock.
+        theirs: Yahoo's name of the symbol, for `file`.
+        interval: of the bars.
+    """
+    index = pd.DatetimeIndex(frame.index)
+    naive = index.tz_localize(None) if interval == "daily" else index.tz_convert("UTC").tz_localize(None)
+    cells = {name: pl.Series(frame[name].to_numpy("float64"), nan_to_null=True) for name in frame.columns}
+    told = pl.DataFrame({"ts": naive.to_numpy().astype("datetime64[us]"), **cells})
+    return told.select(
+        "ts",
+        *(pl.col(name).alias(ours) for ours, name in PRICES.items()),
+        interval=pl.lit(interval),
+        file=pl.lit(f"yahoo:{theirs}"),
+        raw=pl.struct(pl.col("ts").cast(pl.String), *cells).struct.json_encode(),
+    )
+
+
+def _require(interval: str, start: dt.datetime) -> None:
+    if interval not in INTERVALS:
+        raise SourceError(f"yahoo: there are no bars of {interval!r}: ask for {' or '.join(INTERVALS)}")
+    first = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=INTRADAY_DAYS)
+    if interval == "15m" and start < first:
+        raise SourceError(
+            f"yahoo: 15m bars reach back {INTRADAY_DAYS} days, and {start:%Y-%m-%d} is before that:"
+            f" ask from {_next_midnight(first):%Y-%m-%d} on"
+        )
+
+
+def _next_midnight(time: dt.datetime) -> dt.datetime:
+    midnight = dt.datetime.combine(time.date(), dt.time())
+    return midnight if midnight == time else midnight + dt.timedelta(days=1)
+
+
+@cache
+def _settle(cookies: Path) -> None:
+    """Have yfinance write into this folder only, and raise its errors instead of logging them."""
+    yfinance.set_tz_cache_location(str(cookies))
+    yfinance.config.debug.hide_exceptions = False

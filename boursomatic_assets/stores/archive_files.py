@@ -1,0 +1,65 @@
+"""The archive's files: 15m bars as Parquet, one file per date and market.
+
+What belongs here: where they lie, writing and reading them, and which there are.
+Kept elsewhere: when bars go there and come back (`archive.py`).
+
+Files lie at `date=2024-06-10/market=US/bars.parquet` under the archive's folder, and name instruments by symbol
+and exchange, so that any tool can read them.
+"""
+
+import datetime as dt
+import io
+from pathlib import Path
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from boursomatic_assets import settings
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.stores import atomic_files
+
+COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at")
+
+
+def sessions(part: Slice) -> list[Slice]:
+    """The sessions of a slice that have a file, each as a slice of its own."""
+    return [one for one in part.chunks(1) if _file(one).exists()]
+
+
+def counts(part: Slice) -> dict[dt.date, int]:
+    """How many bars are archived of each session of a slice that has a file."""
+    return {one.dates[0]: read(one, ("ts",)).height for one in sessions(part)}
+
+
+def read(part: Slice, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
+    """The archived bars of a session that has a file.
+
+    Raises:
+        ValueError: its file cannot be understood.
+    """
+    path = _file(part)
+    try:
+        return pl.read_parquet(path, columns=list(columns), hive_partitioning=False)
+    except PolarsError as error:
+        raise ValueError(f"{path} cannot be read: bring it back from a backup ({error})") from error
+
+
+def write(part: Slice, bars: pl.DataFrame) -> None:
+    """Write a session's file, and the folders it lies in, so that they outlive any crash.
+
+    Raises:
+        OSError: it cannot be written, or would not read back as it is; the file that was there stays then.
+    """
+    path, bars = _file(part), bars.select(COLUMNS).sort("exchange", "symbol", "ts")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    bars.write_parquet(content)
+    if not pl.read_parquet(io.BytesIO(content.getvalue()), hive_partitioning=False).equals(bars):
+        raise OSError(f"{path}: the bars do not survive being written as Parquet")
+    atomic_files.write(path, content.getvalue())
+    for place in (path.parent.parent, settings.archive(), settings.archive().parent):
+        atomic_files.sync(place)
+
+
+def _file(part: Slice) -> Path:
+    return settings.archive() / f"date={part.dates[0]}" / f"market={part.market.name}" / "bars.parquet"

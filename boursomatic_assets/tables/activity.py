@@ -1,0 +1,41 @@
+"""Which instruments still trade: one without bars for a month of sessions is inactive, and never deleted.
+
+What belongs here: `instruments.is_active`, as the bars tell it. Kept elsewhere: everything else of an instrument,
+which its source says (`assets/instruments.py`).
+"""
+
+from sqlalchemy import Connection, text
+
+from boursomatic_assets.calendars.markets import Market
+from boursomatic_assets.tables.staging import advisory_lock
+
+SILENT = 20
+"""Sessions of its market without a bar after which an instrument is inactive."""
+
+CHANGED = text(
+    "WITH sessions AS (SELECT session FROM computed_sessions WHERE asset = 'price_bars' AND market = :market"
+    "   ORDER BY session DESC LIMIT :silent),"
+    " lives AS (SELECT i.id, i.is_active, last.ts >= (SELECT min(session) FROM sessions) AS trades"
+    "   FROM instruments i CROSS JOIN LATERAL (SELECT b.ts FROM price_bars b"
+    "     WHERE b.instrument_id = i.id AND b.interval = 'daily' ORDER BY b.ts DESC LIMIT 1) last"
+    "   WHERE i.exchange = ANY(:exchanges) AND (SELECT count(*) FROM sessions) = :silent)"
+    " SELECT id FROM lives WHERE is_active <> trades"
+)
+
+
+def follow_bars(connection: Connection, market: Market) -> int:
+    """Let a market's instruments be active if they have a bar in its last SILENT loaded sessions.
+
+    In the transaction that writes bars. An instrument that never had a bar stays as it is. Returns how many
+    changed.
+    """
+    given = {"market": market.name, "silent": SILENT, "exchanges": list(market.exchanges)}
+    if not connection.scalars(CHANGED, given).all():
+        return 0
+    advisory_lock(connection, f"instruments|{market.name}|active")
+    changed = connection.scalars(CHANGED, given).all()
+    connection.execute(
+        text("UPDATE instruments SET is_active = NOT is_active, updated_at = now() WHERE id = ANY(:ids)"),
+        {"ids": changed},
+    )
+    return len(changed)

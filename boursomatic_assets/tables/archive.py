@@ -1,0 +1,168 @@
+"""15m bars that are older than the table keeps: moved to the archive, brought back, and read where they lie.
+
+What belongs here: which sessions are due, the move itself, and the way back. Daily bars are never touched.
+Kept elsewhere: when it is done (`assets/archive_15m.py`, `automation.py`), the files (`archived.py`).
+
+A file is complete before a row goes: a crash leaves bars in both places, never in none. Nothing that was archived
+is lost afterwards:
+
+- A session that is delivered again is brought back first, so the delivery is held against what is known, and what
+  it changes goes to `price_bar_revisions` as with any other bar. What it lacks stays: a source often has only a
+  part of a session so old.
+- Bars that got into the table without that (the archive's folder was not there) are newer than those in the
+  archive: the older ones go to `price_bar_revisions`, known until the newer ones, when the session is archived
+  again or restored.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import polars as pl
+from sqlalchemy import Connection, text
+
+from boursomatic_assets import database, settings
+from boursomatic_assets.calendars.markets import MARKETS, market_named
+from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.stores import archive_files
+from boursomatic_assets.tables import merging, revisions
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, read, read_table
+from boursomatic_assets.tables.staging import bounds, lock, transaction
+
+RETENTION = dt.timedelta(days=30)
+
+HOUR = dt.time(3, 30)
+"""When bars that have become too old are moved each day, in UTC."""
+
+GRAIN = GRAINS["price_bars_15m"]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A session whose bars went from one place to the other."""
+
+    part: Slice
+    bars: int
+
+
+def due(today: dt.date) -> dt.date:
+    """The first date whose bars stay in the table."""
+    return today - RETENTION
+
+
+def overdue(now: dt.datetime) -> dt.date:
+    """The first date whose bars may be in the table at some instant, in UTC: each day's are moved at HOUR."""
+    return due((now - dt.timedelta(hours=HOUR.hour, minutes=HOUR.minute)).date())
+
+
+def retire(today: dt.date) -> list[Moved]:
+    """Archive the bars of every session that is older than RETENTION, and take them out of the table."""
+    with database.engine().connect() as connection:
+        parts = _sessions_before(connection, due(today))
+    return [moved for moved in map(_retire, parts) if moved.bars]
+
+
+def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
+    """Put archived bars back into the table where it has none; they stay in the archive.
+
+    A bar that is in the table is newer, and stays as it is. Returns how many bars of each session came back.
+
+    Raises:
+        ValueError: the range is empty, or nothing is archived for these dates.
+    """
+    if start > end:
+        raise ValueError(f"the range is empty: {start} is after {end}")
+    dates = (start + dt.timedelta(days=n) for n in range((end - start).days + 1))
+    parts = [one for date in dates for one in archive_files.sessions(Slice(market_named(market), (date,)))]
+    if not parts:
+        raise ValueError(f"nothing of {market} is archived from {start} to {end} in {settings.archive()}")
+    return [_restore(part) for part in parts]
+
+
+def bring_back(part: Slice, times: pl.Series) -> None:
+    """Restore the archived sessions of a slice that have a bar at one of these times."""
+    for one in archive_files.sessions(part):
+        if times.is_between(one.start, one.end, "left").any():
+            _restore(one)
+
+
+def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
+    """Bars of a slice as `revisions.read_bars` gives them, with those that are in the archive."""
+    found = [revisions.read_bars(part, interval, known_at)]
+    if interval == GRAIN.interval:
+        found += [_as_known(_beside_the_tables(one), known_at) for one in archive_files.sessions(part)]
+    return pl.concat(found).sort("exchange", "symbol", "ts")
+
+
+def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
+    query = text(
+        "SELECT DISTINCT i.exchange, b.ts::date AS session FROM price_bars b"
+        " JOIN instruments i ON i.id = b.instrument_id WHERE b.interval = '15m' AND b.ts < :date"
+    )
+    rows = connection.execute(query, {"date": date}).all()
+    return [
+        part
+        for market in MARKETS.values()
+        for session in sorted({row.session for row in rows if row.exchange in market.exchanges})
+        for part in slices_of(market, [session])
+    ]
+
+
+def _retire(part: Slice) -> Moved:
+    with transaction() as connection:
+        lock(connection, GRAIN.table.name, part)
+        names = ("instrument_id", *archive_files.COLUMNS[2:])
+        bars = _named(read(GRAIN, part, names)).select(archive_files.COLUMNS)
+        if bars.is_empty():  # an evening's bars, dated after midnight, went with their session
+            return Moved(part, 0)
+        known = [_missing(connection, one) for one in archive_files.sessions(part)]
+        archive_files.write(part, pl.concat([bars, *known]))
+        gone = connection.execute(
+            text(
+                "DELETE FROM price_bars b USING instruments i WHERE i.id = b.instrument_id AND b.interval = '15m'"
+                " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges)"
+            ),
+            bounds(part),
+        )
+        return Moved(part, gone.rowcount)
+
+
+def _restore(part: Slice) -> Moved:
+    with transaction() as connection:
+        lock(connection, GRAIN.table.name, part)
+        bars = _identified(_missing(connection, part))
+        return Moved(part, merging.add(connection, GRAIN, part, bars).inserted)
+
+
+def _missing(connection: Connection, part: Slice) -> pl.DataFrame:
+    """The archived bars of a session that the table lacks; those that newer ones replaced become revisions."""
+    bars = _beside_the_tables(part).rename({"known_from": "created_at"})
+    replaced = pl.col("known_until").is_not_null()
+    revisions.keep_older(connection, _identified(bars.filter(replaced)).rename({"created_at": "known_from"}))
+    return bars.filter(~replaced).select(archive_files.COLUMNS)
+
+
+def _beside_the_tables(part: Slice) -> pl.DataFrame:
+    """The archived bars of a session that no table has, with `known_from` and `known_until`."""
+    bars = archive_files.read(part).rename({"created_at": "known_from"})
+    return revisions.unrevised(bars, part, GRAIN.interval)
+
+
+def _as_known(bars: pl.DataFrame, at: dt.datetime | None) -> pl.DataFrame:
+    """Bars that are known now, or were known at a past moment, with the columns of `revisions.read_bars`."""
+    until = pl.col("known_until")
+    known = until.is_null() if at is None else (pl.col("known_from") <= at) & (until.is_null() | (until > at))
+    return bars.filter(known).drop("interval", "known_until")
+
+
+def _identified(bars: pl.DataFrame) -> pl.DataFrame:
+    """Bars with `instrument_id` instead of symbol and exchange."""
+    return bars.join(_instruments(), on=["symbol", "exchange"]).drop("symbol", "exchange")
+
+
+def _named(bars: pl.DataFrame) -> pl.DataFrame:
+    """Bars with symbol and exchange instead of `instrument_id`."""
+    return bars.join(_instruments(), on="instrument_id").drop("instrument_id")
+
+
+def _instruments() -> pl.DataFrame:
+    return read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")

@@ -1,0 +1,85 @@
+"""Refused rows: kept as they came, cleared when they are delivered again in order.
+
+What belongs here: writing `rejected_bars`, and what a row there is called. Kept elsewhere: why a row is refused
+(`contracts.py`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+from sqlalchemy import Connection, Table, text
+
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.quality.contract import INCOMPLETE
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.schema import RejectedBar
+from boursomatic_assets.tables import frames
+from boursomatic_assets.tables.staging import quote, stage
+
+REJECTED_BARS: Table = RejectedBar.__table__
+
+
+def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> int:
+    """Make the refusals of the sessions that were delivered equal to `rejected`; returns how many there are.
+
+    A row that was refused before stays with its first run and time. Rows without a readable time belong to
+    no session, and are replaced with every delivery.
+
+    Args:
+        connection: the transaction that also writes the kept rows.
+        part: the slice that was delivered; refused rows of others are left alone.
+        delivery: what was delivered; of its kept rows only their sessions matter.
+        run_id: the run that refused them.
+        interval: what was delivered, `daily` or `15m`.
+    """
+    delivery = delivery.for_slice(part)
+    sessions = delivery.counts["session"].drop_nulls().unique()
+    if delivery.counts.is_empty():
+        return 0
+    rejected = delivery.rejected.unique("id", maintain_order=True)
+    mine = {"market": part.market.name, "interval": interval, "sessions": sessions.to_list()}
+    there = text(
+        "SELECT id::text FROM rejected_bars WHERE market = :market AND interval = :interval"
+        " AND (session IS NULL OR session = ANY(:sessions))"
+    )
+    known = set(connection.scalars(there, mine))
+    if cleared := known - set(rejected["id"]):
+        connection.execute(text("DELETE FROM rejected_bars WHERE id = ANY(:ids)"), {"ids": [*map(UUID, cleared)]})
+    new = rejected.filter(~pl.col("id").is_in(known)).with_columns(run_id=pl.lit(run_id))
+    if new.height:
+        rows = frames.check(REJECTED_BARS, new)
+        columns = ", ".join(map(quote, rows.columns))
+        staged = stage(connection, REJECTED_BARS, rows)
+        connection.exec_driver_sql(
+            f"INSERT INTO rejected_bars ({columns}) SELECT {columns} FROM {staged} ON CONFLICT DO NOTHING"
+        )
+    return rejected.height
+
+
+def describe(connection: Connection, wanted: str, given: Mapping[str, object], most: int = 20) -> list[str]:
+    """What the first of some refused rows are called: where they stood, and why they were refused.
+
+    What did not come at all is named first. A file that cannot be understood is told to every market: it has one
+    name.
+    """
+    rows = connection.execute(
+        text(
+            f"SELECT file, line, raw, session::date, reason FROM rejected_bars r WHERE {wanted}"
+            " ORDER BY reason <> ALL(:incomplete), file, line, session, id LIMIT :rows"
+        ),
+        {**given, "incomplete": list(INCOMPLETE), "rows": most * len(MARKETS)},
+    )
+    return [*dict.fromkeys(_name(*row) for row in rows)][:most]
+
+
+def _name(file: str | None, line: int | None, raw: dict[str, Any], session: object, reason: str) -> str:
+    """A file's error, else file and line, symbol, time and reason, as far as they are known."""
+    why = str(raw.get("error", reason))
+    place = f"{file}:{line}" if file and line else file
+    if file and why.startswith(f"{file}:"):
+        return why
+    time = str(raw.get("ts") or session or "").removesuffix(".000000").removesuffix(" 00:00:00")
+    return " ".join(filter(None, (place, raw.get("symbol"), time))) + f": {why}"

@@ -1,0 +1,114 @@
+"""What was known when: bars as they were before another delivery changed them.
+
+What belongs here: keeping a bar that is about to change or to go, and reading bars as known at a past moment.
+Kept elsewhere: what a delivery changes (`differences.py`), the bars of today (`tables.py`), bars that are in no
+table (`archive.py`).
+
+A bar is known since its `created_at`, which a change moves; what it was before is in `price_bar_revisions`, from
+when to when it was known.
+"""
+
+import datetime as dt
+
+import polars as pl
+from sqlalchemy import Connection, Select, Table, select
+
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.schema import PriceBarRevision
+from boursomatic_assets.tables.differences import Difference
+from boursomatic_assets.tables.frames import key
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, fetch
+from boursomatic_assets.tables.staging import quote, same_key, stage
+
+REVISIONS: Table = PriceBarRevision.__table__
+BARS: Table = GRAINS["price_bars"].table
+
+
+def keep(connection: Connection, found: Difference, delivery: Delivery | None, run_id: str) -> None:
+    """Keep the bars that a delivery is about to change or to remove, in the transaction that does so.
+
+    Args:
+        connection: that transaction, before it has written.
+        found: what the delivery changes.
+        delivery: tells which file a bar came from, and which source; None for a frame that somebody computed.
+        run_id: the run that replaces them.
+    """
+    keys = key(BARS)
+    gone = pl.concat([found.changed.select(keys), found.vanished.select(keys)])
+    if gone.is_empty():
+        return
+    files = delivery.kept.select(*keys, "file") if delivery else gone.with_columns(file=pl.lit(None, pl.String))
+    told = gone.join(files, on=keys, how="left").with_columns(
+        source=pl.lit(delivery.source if delivery else None, pl.String), run_id=pl.lit(run_id)
+    )
+    staged = stage(connection, REVISIONS, told)
+    same = (*keys, *"ohlcv")
+    columns = ", ".join(map(quote, (*same, "known_from", "known_until", "source", "file", "run_id")))
+    known = ", ".join(f"t.{quote(name)}" for name in same)
+    connection.exec_driver_sql(
+        f"INSERT INTO price_bar_revisions (id, {columns})"
+        f" SELECT gen_random_uuid(), {known}, t.created_at, now(), s.source, s.file, s.run_id"
+        f" FROM price_bars t JOIN {staged} s ON {same_key(BARS)}"
+    )
+
+
+def keep_older(connection: Connection, bars: pl.DataFrame) -> None:
+    """Keep bars of which something newer is known, as `unknown` found them."""
+    if bars.is_empty():
+        return
+    staged = stage(connection, REVISIONS, bars)
+    columns = ", ".join(map(quote, bars.columns))
+    connection.exec_driver_sql(
+        f"INSERT INTO price_bar_revisions (id, {columns}) SELECT gen_random_uuid(), {columns} FROM {staged}"
+    )
+
+
+def unrevised(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFrame:
+    """Of a slice's bars from elsewhere, with `known_from`, those that neither table has.
+
+    `known_until` says since when something newer was known of each; null: nothing is.
+    """
+    same, since = ["symbol", "exchange", "ts"], pl.col("since")
+    tables = [_bars(BARS, "created_at", part, interval), _bars(REVISIONS, "known_from", part, interval)]
+    known = pl.concat(map(fetch, tables)).select(*same, since="known_from")
+    about = (
+        bars.join(known, on=same)
+        .group_by(*same)
+        .agg(
+            there=(since == pl.col("known_from")).any(),
+            known_until=since.filter(since > pl.col("known_from")).min(),
+        )
+    )
+    return bars.join(about, on=same, how="left").filter(pl.col("there").fill_null(False).not_()).drop("there")
+
+
+def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
+    """Bars of a slice, sorted by instrument and time, as they are known now, or were known at a past moment.
+
+    The columns are symbol, exchange, ts, o, h, l, c, v, known_from (naive UTC).
+    """
+    now = _bars(BARS, "created_at", part, interval)
+    if known_at is None:
+        return fetch(now).sort("exchange", "symbol", "ts")
+    before = _bars(REVISIONS, "known_from", part, interval)
+    rows = [
+        fetch(now.where(BARS.c.created_at <= known_at)),
+        fetch(before.where(REVISIONS.c.known_from <= known_at, REVISIONS.c.known_until > known_at)),
+    ]
+    return pl.concat(rows).sort("exchange", "symbol", "ts")
+
+
+def _bars(table: Table, since: str, part: Slice, interval: str) -> Select[tuple[object, ...]]:
+    return (
+        select(
+            INSTRUMENTS.c.symbol,
+            INSTRUMENTS.c.exchange,
+            table.c.ts,
+            *(table.c[name] for name in "ohlcv"),
+            table.c[since].label("known_from"),
+        )
+        .join_from(table, INSTRUMENTS, table.c.instrument_id == INSTRUMENTS.c.id)
+        .where(INSTRUMENTS.c.exchange.in_(part.market.exchanges), table.c.interval == interval)
+        .where(table.c.ts >= part.start, table.c.ts < part.end)
+    )

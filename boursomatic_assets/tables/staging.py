@@ -1,0 +1,108 @@
+"""The way into a table: lock the slice, hold its new rows against the old ones, copy what is new.
+
+What belongs here: transactions that write and their limits, advisory locks, COPY into a table or beside it.
+Kept elsewhere: what is done about a difference (`merging.py`), what a difference is (`differences.py`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import polars as pl
+import psycopg
+from sqlalchemy import Connection, Table, text
+from sqlalchemy.dialects import postgresql
+
+from boursomatic_assets import database
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.tables import frames
+
+quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
+
+LIMITS = {
+    "work_mem": "64MB",
+    **dict.fromkeys(
+        ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"), "0"
+    ),
+}
+"""Settings of a transaction that writes, whatever the server's own: no sort spills to disk, waiting for another
+run takes as long as that takes, and so does training in between."""
+
+LONGEST_STATEMENT = "30min"
+"""For how long a statement may hold a slice; waiting for it does not count."""
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """A transaction that writes, with LIMITS; those that an older server does not know do not matter there."""
+    known = text(
+        "SELECT set_config(name, ours.value, true) FROM pg_settings"
+        " JOIN unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS ours(name, value) USING (name)"
+    )
+    with database.engine().begin() as connection:
+        connection.execute(known, {"names": list(LIMITS), "values": list(LIMITS.values())})
+        yield connection
+
+
+def copy(connection: Connection, table: str, frame: pl.DataFrame) -> None:
+    """Append a frame's rows to a table, times in microseconds and numbers to the last bit."""
+    if frame.is_empty():
+        return
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    columns = ", ".join(map(quote, frame.columns))
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as rows:
+        rows.write(frame.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f").encode())
+
+
+def stage(connection: Connection, table: Table, frame: pl.DataFrame) -> str:
+    """Copy a frame into a temporary table like this one, which goes with the transaction; returns its name."""
+    name = f"stage_{table.name}"
+    columns = ", ".join(map(quote, frame.columns))
+    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {columns} FROM {table.name} WITH NO DATA"
+    )
+    copy(connection, name, frame)
+    connection.exec_driver_sql(f"ANALYZE {name}")
+    return name
+
+
+def same_key(table: Table) -> str:
+    """The rows of the table `t` and the stage `s` that mean the same thing."""
+    return " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in frames.key(table))
+
+
+def require_inside(connection: Connection, table: Table, time: str, part: Slice, frame: pl.DataFrame) -> None:
+    """Refuse rows that another slice owns.
+
+    Raises:
+        frames.FrameError: saying how many there are.
+    """
+    listed = text("SELECT id::text FROM instruments WHERE exchange = ANY(:exchanges)")
+    mine = connection.scalars(listed, bounds(part)).all()
+    within = pl.col(time).is_between(part.start, part.end, closed="left")
+    inside = frame.filter(within & pl.col("instrument_id").is_in(mine))
+    if outside := frame.height - inside.height:
+        raise frames.FrameError(f"{table.name}: {outside} rows of the frame lie outside of the slice {part}")
+
+
+def bounds(part: Slice) -> dict[str, object]:
+    """A slice as bound parameters: start, end, exchanges."""
+    return {"start": part.start, "end": part.end, "exchanges": list(part.market.exchanges)}
+
+
+def lock(connection: Connection, name: str, part: Slice) -> None:
+    """Hold a slice until the transaction ends: one session locks itself, a range its whole market."""
+    market = f"{name}|{part.market.name}"
+    if len(part.dates) > 1:
+        advisory_lock(connection, market)
+    else:
+        advisory_lock(connection, market, shared=True)
+        advisory_lock(connection, f"{market}|{part.dates[0]}")
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST_STATEMENT}'")
+
+
+def advisory_lock(connection: Connection, name: str, *, shared: bool = False) -> None:
+    """Wait for the lock of this name; it ends with the transaction."""
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    connection.execute(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": name})

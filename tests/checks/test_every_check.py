@@ -1,0 +1,586 @@
+"""Every check passes on a sound platform, and fails, by the right amount, when its table is broken by hand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine
+from worlds.platform import ALL_HIGH, LAST, check, evaluate, execute, outcomes_of, platform, rows
+
+from boursomatic_assets.checks.check import UNPARTITIONED
+from boursomatic_assets.features.indicators import FEATURES
+from boursomatic_assets.quality.anomalies import KINDS
+
+INTRADAY = {"price_bars_15m", "archive_15m"}  # see test_intraday.py
+CHECK_KEYS = {
+    key for key in platform.resolve_asset_graph().asset_check_keys if key.asset_key.path[-1] not in INTRADAY
+}
+NUMBERS = tuple(feature.__name__ for feature in FEATURES)
+
+OF_US = "(SELECT id FROM instruments WHERE exchange <> 'EURONEXT')"
+
+
+def some(table: str, count: int = 1, where: str = "true") -> str:
+    """The ids of some rows of US instruments, the newest first."""
+    time = "as_of" if table == "recommendations" else "ts"
+    of_us = f"instrument_id IN {OF_US} AND {where}"
+    return f"(SELECT id FROM {table} WHERE {of_us} ORDER BY {time} DESC, id LIMIT {count})"
+
+
+def change(table: str, change: str, count: int = 1, where: str = "true") -> str:
+    return f"UPDATE {table} SET {change} WHERE id IN {some(table, count, where)}"
+
+
+def remove(table: str, count: int, where: str = "true") -> str:
+    return f"DELETE FROM {table} WHERE id IN {some(table, count, where)}"
+
+
+def without(table: str, *constraints: str) -> str:
+    return f"ALTER TABLE {table} " + ", ".join(f"DROP CONSTRAINT {name}" for name in constraints)
+
+
+def snapshot(what: str, instead: str) -> str:
+    """Rewrite a piece of one active row's snapshot; the text is JSON, not JSONB, so numbers stay as written."""
+    rewritten = f"regexp_replace(features_snapshot::text, '{what}', '{instead}')::json"
+    return change("recommendations", f"features_snapshot = {rewritten}", where="is_active")
+
+
+COPY_OF_BARS = (
+    "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval)"
+    " SELECT gen_random_uuid(), {instrument}, {ts}, o, h, l, c, v, interval FROM price_bars WHERE id IN {bars}"
+)
+MORE_BARS = COPY_OF_BARS.format(instrument="instrument_id", ts="ts", bars=some("price_bars", 3))
+NOBODYS_BARS = COPY_OF_BARS.format(instrument="gen_random_uuid()", ts="ts", bars=some("price_bars", 2))
+EARLY_BAR = COPY_OF_BARS.format(
+    instrument="instrument_id", ts="ts + interval '9 hours 30 minutes'", bars=some("price_bars")
+)
+NOBODYS_FEATURES = (
+    "INSERT INTO features (id, instrument_id, ts)"
+    f" SELECT gen_random_uuid(), gen_random_uuid(), ts FROM features WHERE id IN {some('features')}"
+)
+MORE_FEATURES = (
+    "INSERT INTO features (id, instrument_id, ts)"
+    f" SELECT gen_random_uuid(), instrument_id, ts FROM features WHERE id IN {some('features', 2)}"
+)
+MORE_ADVICE = (
+    "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
+    " features_snapshot, is_active, as_of) SELECT gen_random_uuid(), instrument_id, model_version_id, profile,"
+    f" label, confidence, features_snapshot, false, as_of FROM recommendations WHERE id IN"
+    f" {some('recommendations', 2)}"
+)
+ADVICE_ON_NOTHING = (
+    "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
+    "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
+    " features_snapshot, as_of) SELECT gen_random_uuid(), n.id, model_version_id, profile, label, confidence,"
+    " features_snapshot, as_of FROM recommendations r JOIN instruments i ON i.id = r.instrument_id,"
+    " instruments n WHERE i.symbol = 'SIMU001' AND n.symbol = 'NEW' AND r.is_active",
+)
+PRICE_CHECKS = ("o", "h", "l", "c", "v", "high_is_highest", "low_is_lowest")
+IMPOSSIBLE_PRICES = (
+    *(f"{column} = {value}" for column in "ohlcv" for value in ("'NaN'", "'Infinity'", "-1")),
+    *(f"{column} = 0" for column in "ohlc"),
+    "h = least(o, l) / 2",
+    "l = h * 2",
+)
+IMPOSSIBLE_FEATURES = (
+    *(f"{name} = {value}" for name in NUMBERS for value in ("'NaN'", "'Infinity'", "'-Infinity'")),
+    "rsi_14 = 100.1",
+    "rsi_14 = -0.1",
+    "vol_20d = -0.1",
+    "atr_14 = -0.1",
+)
+METRICS = ("accuracy", "precision", "recall", "f1", "sharpe", "max_drawdown")
+WITHOUT_ONE_METRIC_EACH = tuple(
+    f"UPDATE model_versions SET metrics_json = (metrics_json::jsonb - '{metric}')::json"
+    f" WHERE id = (SELECT id FROM model_versions ORDER BY as_of LIMIT 1 OFFSET {n})"
+    for n, metric in enumerate(METRICS)
+)
+DELETE_OLD_DECISION = (
+    "DELETE FROM model_decisions d USING model_versions v WHERE v.id = d.version_id AND v.version = 'v2023.09.01'"
+)
+SPEAKS_TOO_EARLY = (
+    "INSERT INTO model_decisions (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by)"
+    " SELECT gen_random_uuid(), id, '2020-01-02', 'forced', id, '', '{}', 'ann'"
+    " FROM model_versions WHERE version = 'v2023.09.01'"
+)
+OLD_MODEL, NEW_MODEL = "version = 'v2023.09.01'", "version = 'v2024.02.01'"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is done to a table, and what its check counts then."""
+
+    check: str
+    statements: tuple[str, ...]
+    errors: int = 0
+    warnings: int = 0
+
+    def __str__(self) -> str:
+        return self.check
+
+
+def damage(check: str, *statements: str, errors: int = 0, warnings: int = 0) -> Damage:
+    return Damage(check, statements, errors, warnings)
+
+
+def changes(table: str, *wanted: str) -> tuple[str, ...]:
+    """Changes of one row each, each of another row."""
+    nth = some(table).replace("LIMIT 1", "LIMIT 1 OFFSET {}")
+    return tuple(f"UPDATE {table} SET {change} WHERE id = {nth.format(n)}" for n, change in enumerate(wanted))
+
+
+def of_advice(change_: str, *constraints: str, where: str = "true") -> Damage:
+    free = [without("recommendations", *(f"ck_recommendations_{name}" for name in constraints))] * bool(
+        constraints
+    )
+    return damage("advice_is_valid", *free, change("recommendations", change_, 2, where), errors=2)
+
+
+def corrected(asset: str, session: str) -> str:
+    return (
+        "UPDATE computed_sessions SET changed_at = clock_timestamp()"
+        f" WHERE asset = '{asset}' AND market = 'US' AND session = '{session}'"
+    )
+
+
+ONES_BARS = "instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001') AND interval = 'daily'"
+TIMES = "o = o * {0}, h = h * {0}, l = l * {0}, c = c * {0}"
+LATER_ON = "created_at + interval '1 day'"
+KEPT_AS_REVISIONS = (
+    "INSERT INTO price_bar_revisions (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until)"
+    f" SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, {LATER_ON}"
+    " FROM price_bars WHERE {}"
+)
+LATER = f"{ONES_BARS} AND ts >= '2024-02-20'"
+RESTATED = f"UPDATE price_bars SET {TIMES.format(0.5)}, created_at = {LATER_ON} WHERE {{}}"
+REFUSED = (
+    "INSERT INTO rejected_bars (id, market, session, source, file, line, raw, reason)"
+    " SELECT gen_random_uuid(), market, session, 'files', 'a.csv', 3, '{}', 'price is missing' FROM (VALUES"
+    " ('US', '2024-02-28'::date), ('US', '2023-02-28'), ('US', NULL), ('US', '2022-02-28'), ('EURONEXT', NULL))"
+    " AS r(market, session)"
+)
+ONE_BAR_MORE = (
+    "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
+    COPY_OF_BARS.format(
+        instrument="(SELECT id FROM instruments WHERE symbol = 'NEW')", ts="ts", bars=some("price_bars")
+    ),
+)
+NOT_DELIVERED = (
+    "INSERT INTO rejected_bars (id, market, session, source, raw, reason) VALUES (gen_random_uuid(), 'US',"
+    """ '2024-02-28', 'yahoo', '{"symbol": "SIMU001"}', 'source did not deliver it')""",
+    "UPDATE delivered_sessions SET kept = kept - 1, rejected = 1 WHERE market = 'US' AND session = '2024-02-28'",
+    "UPDATE delivered_sessions SET kept = kept - 1, delivered = delivered - 1"
+    " WHERE market = 'US' AND session = '2024-02-29'",
+)
+
+
+DAMAGES = [
+    damage(
+        "bars_are_usual",
+        f"UPDATE price_bars SET v = 0 WHERE {LATER}",
+        f"UPDATE price_bars SET o = c, h = c, l = c WHERE {LATER} AND ts >= '2024-02-28'",
+        warnings=8,
+    ),
+    damage("bars_are_usual", f"UPDATE price_bars SET {TIMES.format(0.5)} WHERE {LATER}", warnings=1),
+    damage("bars_are_usual", "DELETE FROM price_bars WHERE ts = '2024-02-28'", warnings=1),
+    damage("series_stand_on_one_basis", KEPT_AS_REVISIONS.format(LATER), RESTATED.format(LATER), warnings=1),
+    damage(
+        "no_symbol_was_reused",
+        f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts BETWEEN '2023-09-01' AND '2024-02-19'",
+        f"UPDATE price_bars SET {TIMES.format(20)} WHERE {LATER}",
+        warnings=1,
+    ),
+    damage("every_delivered_row_is_accounted_for", remove("price_bars", 2), errors=1),
+    damage(
+        "every_delivered_row_is_accounted_for",
+        "UPDATE delivered_sessions SET delivered = delivered + 1, rejected = rejected + 1"
+        " WHERE market = 'US' AND session >= '2024-02-28'",
+        errors=2,
+    ),
+    damage("every_delivered_row_is_accounted_for", *ONE_BAR_MORE, errors=1),
+    damage("every_delivered_row_is_accounted_for", *NOT_DELIVERED, *ONE_BAR_MORE, errors=1),
+    damage(
+        "every_delivered_row_is_accounted_for",
+        "DELETE FROM delivered_sessions WHERE market = 'US' AND session >= '2024-02-28'",
+        errors=2,
+    ),
+    damage("every_delivered_row_is_accounted_for", REFUSED, errors=3),
+    damage("no_row_was_refused", REFUSED, warnings=3),
+    damage("features_follow_their_bars", corrected("price_bars", "2024-02-28"), warnings=2),
+    damage("advice_follows_its_features", corrected("features", "2024-02-28"), warnings=1),
+    damage("versions_follow_what_they_learned_from", corrected("price_bars", "2023-12-29"), warnings=2),
+    damage(
+        "one_row_per_symbol_and_exchange",
+        without("instruments", "uq_instruments_symbol_exchange"),
+        "INSERT INTO instruments (id, symbol, exchange)"
+        " SELECT gen_random_uuid(), symbol, exchange FROM instruments ORDER BY symbol LIMIT 2",
+        errors=3,
+    ),
+    damage(
+        "one_row_per_symbol_and_exchange",
+        without("instruments", "uq_instruments_symbol_exchange"),
+        "CREATE INDEX uq_instruments_symbol_exchange ON instruments (symbol, exchange)",
+        errors=1,
+    ),
+    damage(
+        "exchanges_are_known",
+        "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'VOD', 'LSE')",
+        errors=1,
+    ),
+    damage(
+        "one_bar_per_instrument_and_session",
+        "DROP INDEX idx_price_bars_instrument_ts_interval",
+        MORE_BARS,
+        errors=4,
+    ),
+    damage(
+        "prices_are_sane",
+        without("price_bars", *(f"ck_price_bars_{name}" for name in PRICE_CHECKS)),
+        *changes("price_bars", *IMPOSSIBLE_PRICES),
+        errors=len(IMPOSSIBLE_PRICES),
+    ),
+    damage(
+        "bars_have_their_instrument",
+        without("price_bars", "fk_price_bars_instrument_id"),
+        NOBODYS_BARS,
+        errors=2,
+    ),
+    damage("bars_are_on_sessions", EARLY_BAR, errors=1),
+    damage(
+        "bars_are_on_sessions",
+        change("price_bars", "ts = '2023-07-04'", where="ts = '2023-07-05'"),
+        errors=1,
+    ),
+    damage("bars_are_on_sessions", change("price_bars", "ts = '2024-02-24'"), errors=1),
+    damage("every_tracked_instrument_has_its_bar", remove("price_bars", 3, "ts > '2024-01-01'"), warnings=3),
+    damage(
+        "one_feature_row_per_instrument_and_session",
+        "DROP INDEX idx_features_instrument_ts",
+        MORE_FEATURES,
+        errors=3,
+    ),
+    damage("features_are_possible", *changes("features", *IMPOSSIBLE_FEATURES), errors=len(IMPOSSIBLE_FEATURES)),
+    damage("features_and_bars_match", remove("features", 2), errors=2),
+    damage("features_and_bars_match", remove("price_bars", 2), errors=2),
+    damage(
+        "features_and_bars_match",
+        without("features", "fk_features_instrument_id"),
+        NOBODYS_FEATURES,
+        errors=1,
+    ),
+    damage(
+        "features_resemble_what_the_model_learned",
+        f"UPDATE features SET {ALL_HIGH} WHERE ts >= '2024-02-14' AND instrument_id IN {OF_US}",
+        warnings=3,
+    ),
+    damage(
+        "one_row_per_version",
+        without("model_versions", "uq_model_versions_version"),
+        f"UPDATE model_versions SET {OLD_MODEL} WHERE {NEW_MODEL}",
+        errors=2,
+    ),
+    damage("exactly_one_model_is_active", "UPDATE model_versions SET is_active = false", errors=1),
+    damage(
+        "exactly_one_model_is_active",
+        "DROP INDEX uq_model_versions_active",
+        f"UPDATE model_versions SET is_active = true WHERE {OLD_MODEL}",
+        errors=2,
+    ),
+    damage(
+        "exactly_one_model_is_active",
+        f"UPDATE model_versions SET is_active = false WHERE {NEW_MODEL}",
+        f"UPDATE model_versions SET is_active = true WHERE {OLD_MODEL}",
+        errors=2,
+    ),
+    damage("every_version_has_its_decision", DELETE_OLD_DECISION, errors=1),
+    damage("every_version_has_its_decision", SPEAKS_TOO_EARLY, errors=1),
+    damage(
+        "parameters_are_those_of_the_active_model",
+        f"UPDATE model_versions SET params_hash = repeat('0', 64) WHERE {NEW_MODEL}",
+        warnings=2,
+    ),
+    damage(
+        "parameters_are_those_of_the_active_model",
+        "UPDATE model_versions SET params_hash = repeat('0', 64)",
+        warnings=1,
+    ),
+    damage("metrics_are_complete", *WITHOUT_ONE_METRIC_EACH, errors=6),
+    damage("metrics_are_complete", "UPDATE model_versions SET params_hash = 'none'", errors=7),
+    *(
+        damage("active_model_file_is_intact", f"UPDATE model_versions SET model_path = {path}", errors=1)
+        for path in (f"'{'0' * 64}.txt'", "'../../model.txt'", "NULL")
+    ),
+    damage(
+        "one_current_row_per_session_and_profile",
+        "DROP INDEX uq_recommendations_current",
+        MORE_ADVICE,
+        errors=3,
+    ),
+    of_advice("label = 'MAYBE'", "label"),
+    of_advice("profile = 'reckless'", "profile", where="profile = 'moderate'"),
+    of_advice("confidence = 1.01", "confidence"),
+    of_advice("confidence = 'NaN'", "confidence"),
+    of_advice("stop_loss = take_profit", where="label = 'BUY'"),
+    of_advice("label = 'SELL', stop_loss = take_profit", where="label = 'BUY'"),
+    of_advice("stop_loss = take_profit, take_profit = stop_loss", where="label = 'BUY'"),
+    damage(
+        "advice_has_its_instrument_and_model",
+        without("recommendations", "fk_recommendations_model_version_id"),
+        change("recommendations", "model_version_id = gen_random_uuid()", 2),
+        errors=2,
+    ),
+    damage(
+        "advice_has_its_instrument_and_model",
+        without("recommendations", "fk_recommendations_instrument_id"),
+        change("recommendations", "instrument_id = gen_random_uuid()", 2, "NOT is_active"),
+        errors=2,
+    ),
+    damage("newest_advice_is_active", change("recommendations", "is_active = false", 2, "is_active"), errors=2),
+    damage("newest_advice_is_active", change("recommendations", "is_active = true", 2, "NOT is_active"), errors=2),
+    damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":0.5'), errors=1),
+    damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":1e999'), errors=1),
+    damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":"0.5"'), errors=1),
+    damage("snapshots_are_valid", snapshot('"rsi_14_rank":[^,]*,', ""), errors=1),
+    damage("snapshots_are_valid", snapshot("v2024.02.01", "v2024.01.02"), errors=1),
+    damage("snapshots_are_valid", snapshot("2024-02-29", "2024-03-29"), errors=1),
+    damage("snapshots_are_valid", snapshot(".*", "[]"), errors=1),
+    damage("snapshots_are_valid", snapshot(".*", "null"), errors=1),
+    damage("snapshots_are_valid", remove("features", 1), errors=3),
+    damage(
+        "snapshots_are_valid",
+        change("features", "ret_1d = 0.5, created_at = now() + interval '1 second'"),
+        warnings=3,
+    ),
+    *(
+        damage("advice_is_as_it_was_published", change("recommendations", change_, 2), errors=2)
+        for change_ in (
+            "label = 'SELL', confidence = 0.9",
+            "justification = justification || '.'",
+            "stop_loss = 1",
+        )
+    ),
+    damage(
+        "advice_is_as_it_was_published",
+        change("recommendations", "justification = 'because', is_active = false, superseded_at = now()", 2),
+        warnings=2,
+    ),
+    damage("every_computed_session_has_its_advice", remove("recommendations", 2), errors=2),
+    damage(
+        "every_computed_session_has_its_advice",
+        f"DELETE FROM recommendations WHERE as_of >= '2024-02-29' AND instrument_id IN {OF_US}",
+        errors=36,
+    ),
+    damage(
+        "every_computed_session_has_its_advice",
+        "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
+        f" {some('recommendations', 2)}",
+        errors=2,
+    ),
+    damage(
+        "every_computed_session_has_its_advice",
+        "DELETE FROM computed_sessions WHERE asset = 'recommendations' AND session = '2024-02-29'",
+        errors=36,
+    ),
+    damage("every_computed_session_has_its_advice", *ADVICE_ON_NOTHING, errors=3),
+    damage("all_due_advice_is_scored_once", remove("track_record", 2), errors=2),
+    damage("all_due_advice_is_scored_once", change("track_record", "ts = ts - interval '1 day'"), errors=2),
+    damage(
+        "all_due_advice_is_scored_once",
+        "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
+        f" (SELECT recommendation_id FROM track_record WHERE id IN {some('track_record', 2)})",
+        errors=2,
+    ),
+    damage(
+        "all_due_advice_is_scored_once",
+        without("track_record", "pk_track_record"),
+        "DROP INDEX uq_track_record_ts_recommendation",
+        f"INSERT INTO track_record SELECT * FROM track_record WHERE id IN {some('track_record', 2)}",
+        errors=3,
+    ),
+    *(
+        damage("scores_agree_with_the_bars", change("track_record", f"realised_return_pct = {wrong}", 2), errors=2)
+        for wrong in ("realised_return_pct + 0.001", "NULL", "'NaN'")
+    ),
+    *(
+        damage("hits_are_what_was_advised", change("track_record", change_, 2, "label = 'BUY'"), errors=2)
+        for change_ in (
+            "hit = NOT hit",
+            "hit = NULL",
+            "first_touched = 'stop', touched_on = ts + interval '1 day'",
+        )
+    ),
+    damage(
+        "hits_are_what_was_advised",
+        change("track_record", "first_touched = 'stop', touched_on = ts", 2, "label = 'HOLD'"),
+        errors=2,
+    ),
+    damage(
+        "scores_follow_their_advice",
+        # What was advised on that session is due after 10 and 20 sessions.
+        "UPDATE computed_sessions SET changed_at = clock_timestamp() WHERE asset = 'recommendations'"
+        " AND market = 'US' AND session = '2024-01-31'",
+        warnings=2,
+    ),
+    damage(
+        "one_account_per_email",
+        without("users", "uq_users_email"),
+        "INSERT INTO users (id, email, password_hash)"
+        " SELECT gen_random_uuid(), 'ann@example.org', '' FROM generate_series(1, 2)",
+        errors=2,
+    ),
+]
+
+
+def counted(evaluation: dg.AssetCheckEvaluation) -> tuple[object, object]:
+    return evaluation.metadata["errors"].value, evaluation.metadata["warnings"].value
+
+
+def test_every_check_is_broken_by_something_here() -> None:
+    assert {damage.check for damage in DAMAGES} == {key.name for key in CHECK_KEYS}
+
+
+def test_a_series_that_was_restated_as_a_whole_stands_on_one_basis(filled: Engine) -> None:
+    execute(filled, KEPT_AS_REVISIONS.format(ONES_BARS), RESTATED.format(ONES_BARS))
+    assert check("series_stand_on_one_basis").passed
+
+
+@pytest.mark.parametrize("market", ["US", "EURONEXT"])
+def test_a_sound_platform_passes_every_check(filled: Engine, market: str) -> None:
+    names = {damage.check for damage in DAMAGES}
+    undated = {key.name for key in CHECK_KEYS if key.asset_key.path[-1] in UNPARTITIONED}
+    evaluations = evaluate(names - undated, market) + evaluate(undated, market)
+    assert {evaluation.check_name for evaluation in evaluations} == names
+    for evaluation in evaluations:
+        assert evaluation.passed, evaluation.check_name
+        assert counted(evaluation) == (0, 0), evaluation.check_name
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
+def test_a_broken_table_fails_its_check_by_how_much_is_broken(filled: Engine, damage: Damage) -> None:
+    assert execute(filled, *damage.statements) != 0, "nothing was broken"
+    evaluation = check(damage.check)
+    assert not evaluation.passed
+    assert counted(evaluation) == (damage.errors, damage.warnings)
+    wanted = dg.AssetCheckSeverity.ERROR if damage.errors else dg.AssetCheckSeverity.WARN
+    assert evaluation.severity == wanted
+
+
+def figures(name: str) -> dict[str, object]:
+    return {key: value.value for key, value in check(name).metadata.items()}
+
+
+def test_what_is_strange_is_named_by_instrument_and_session(filled: Engine) -> None:
+    assert figures("bars_are_usual") == {"errors": 0, "warnings": 0, **dict.fromkeys(KINDS, 0)}
+    execute(
+        filled,
+        f"UPDATE price_bars SET v = 0 WHERE {ONES_BARS} AND ts >= '2024-01-03'",
+        f"UPDATE price_bars SET o = c, h = c, l = c WHERE {ONES_BARS} AND ts >= '2024-02-28'",
+        f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts = '2023-12-28'",
+        "DELETE FROM price_bars WHERE ts = '2023-06-15'",
+    )
+    found = figures("bars_are_usual")
+    assert found["filler at"] == "SIMU001 2024-02-28; SIMU001 2024-02-29"
+    assert (found["gap at"], found["outage at"]) == ("SIMU001 2023-12-29", "2023-06-15")
+    assert found["zero volume"] == 38
+    assert str(found["zero volume at"]).split("; ")[:2] == ["SIMU001 2024-01-03", "SIMU001 2024-01-04"]
+    assert len(str(found["zero volume at"]).split("; ")) == 20, "the first ones"
+    assert "stale at" not in found
+
+
+def test_missing_bars_are_named(filled: Engine) -> None:
+    assert "missing" not in figures("every_tracked_instrument_has_its_bar")
+    execute(filled, f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts BETWEEN '2024-01-02' AND '2024-02-28'")
+    found = figures("every_tracked_instrument_has_its_bar")
+    names = str(found["missing"]).split("; ")
+    assert (found["warnings"], len(names), names[0]) == (40, 20, "SIMU001 2024-01-02")
+
+
+def test_bars_of_an_instrument_that_did_not_come_stay_and_are_not_held_against_a_delivery(filled: Engine) -> None:
+    execute(filled, *NOT_DELIVERED)
+    assert check("every_delivered_row_is_accounted_for").passed
+
+
+def test_bars_of_before_deliveries_were_counted_need_no_count(filled: Engine) -> None:
+    execute(
+        filled,
+        "DELETE FROM delivered_sessions",
+        "UPDATE computed_sessions SET computed_at = changed_at WHERE asset = 'price_bars'",
+    )
+    assert check("every_delivered_row_is_accounted_for").passed
+
+
+def test_what_is_broken_in_one_market_is_not_held_against_the_other(filled: Engine) -> None:
+    execute(filled, EARLY_BAR)
+    assert not check("bars_are_on_sessions", "US").passed
+    assert check("bars_are_on_sessions", "EURONEXT").passed
+
+
+def test_a_snapshot_of_another_session_is_no_evidence(filled: Engine) -> None:
+    older = (
+        "(SELECT o.features_snapshot FROM recommendations o WHERE o.instrument_id = r.instrument_id"
+        " AND o.profile = r.profile AND NOT o.is_active ORDER BY o.as_of DESC LIMIT 1)"
+    )
+    execute(
+        filled, f"UPDATE recommendations r SET features_snapshot = {older} WHERE id IN {some('recommendations')}"
+    )
+    assert counted(check("snapshots_are_valid")) == (1, 0)
+
+
+def test_a_damaged_model_file_is_named(filled: Engine, home: Path) -> None:
+    (active,) = rows(filled, "SELECT model_path FROM model_versions WHERE is_active")
+    path = home / "models" / active["model_path"]
+    path.write_bytes(path.read_bytes()[:-1])
+    evaluation = check("active_model_file_is_intact")
+    assert counted(evaluation) == (1, 0)
+    assert str(path.name) in str(evaluation.metadata["problem"].value)
+
+
+def test_an_instrument_that_is_no_longer_tracked_may_end(filled: Engine) -> None:
+    execute(
+        filled,
+        "DELETE FROM price_bars WHERE ts > '2024-01-01'"
+        " AND instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001')",
+    )
+    assert counted(check("every_tracked_instrument_has_its_bar")) == (0, 41)
+    execute(filled, "UPDATE instruments SET is_active = false")
+    assert check("every_tracked_instrument_has_its_bar").passed
+
+
+def test_before_the_first_promotion_no_active_model_is_fine(migrated: Engine) -> None:
+    assert check("exactly_one_model_is_active").passed
+    execute(
+        migrated,
+        "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of)"
+        """ VALUES (gen_random_uuid(), 'v1', '', '{}', now())""",
+    )
+    assert check("exactly_one_model_is_active").passed
+    assert check("active_model_file_is_intact").passed
+
+
+def test_a_failed_check_stops_what_is_downstream_in_its_run(filled: Engine) -> None:
+    execute(filled, EARLY_BAR, "DELETE FROM features WHERE ts = '2024-02-29'")
+    (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
+    assert not outcome.success
+    assert any("bars_are_on_sessions (errors 1, warnings 0)" in problem for problem in outcome.problems)
+    assert not rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")
+
+
+def test_a_warning_stops_nothing(filled: Engine) -> None:
+    execute(filled, "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')")
+    execute(
+        filled,
+        COPY_OF_BARS.format(
+            instrument="(SELECT id FROM instruments WHERE symbol = 'NEW')",
+            ts="'2024-02-28'",
+            bars=some("price_bars"),
+        ),
+        "DELETE FROM features WHERE ts = '2024-02-29'",
+    )
+    (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
+    assert outcome.success
+    assert outcome.problems == (
+        "warn: price_bars.every_tracked_instrument_has_its_bar (errors 0, warnings 1, expected 13, present 12,"
+        " missing NEW 2024-02-29)",
+    )
+    assert len(rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")) == 12

@@ -1,0 +1,77 @@
+"""What promises rest on: one moment, and indexes that do what the models declare, whatever their names."""
+
+import pytest
+from sqlalchemy import Engine, text
+from worlds.platform import execute
+
+from boursomatic_assets.checks import check
+from boursomatic_assets.checks.check import guarded
+
+CURRENT, ONE_ACTIVE = "uq_recommendations_current", "uq_model_versions_active"
+COLUMNS = "instrument_id, profile, as_of"
+STANDING = "WHERE superseded_at IS NULL"
+
+OTHERS = {
+    "on other columns": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}, id) {STANDING}"),
+    "on columns in another order": (
+        CURRENT,
+        f"UNIQUE INDEX {{}} ON recommendations (as_of, profile, id) {STANDING}",
+    ),
+    "on another table": (CURRENT, "UNIQUE INDEX {} ON features (instrument_id, ts)"),
+    "on fewer rows": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}) {STANDING} AND is_active"),
+    "on all rows": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS})"),
+    "not unique": (CURRENT, f"INDEX {{}} ON recommendations ({COLUMNS}) {STANDING}"),
+    "on an expression": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}, (label || '')) {STANDING}"),
+    "on the inactive": (ONE_ACTIVE, "UNIQUE INDEX {} ON model_versions (is_active) WHERE NOT is_active"),
+    "on some rows of what is unique in all": (
+        "idx_features_instrument_ts",
+        "UNIQUE INDEX {} ON features (instrument_id, ts) WHERE ts > '2024-01-01'",
+    ),
+}
+DECLARED = (
+    CURRENT,
+    ONE_ACTIVE,
+    "idx_features_instrument_ts",
+    "idx_price_bars_instrument_ts_interval",
+    "uq_instruments_symbol_exchange",
+    "uq_model_versions_version",
+    "uq_users_email",
+    "pk_track_record",
+)
+
+
+def errors(engine: Engine, index: str) -> int:
+    with engine.connect() as connection:
+        return guarded(connection, index).errors
+
+
+@pytest.mark.parametrize("index", DECLARED)
+def test_an_index_as_the_models_declare_it_is_at_work(migrated: Engine, index: str) -> None:
+    assert errors(migrated, index) == 0
+
+
+@pytest.mark.parametrize(("index", "other"), OTHERS.values(), ids=list(OTHERS))
+def test_another_index_of_its_name_does_not_guard(migrated: Engine, index: str, other: str) -> None:
+    execute(migrated, f"DROP INDEX {index}", f"CREATE {other.format(index)}")
+    assert errors(migrated, index) == 1
+
+
+def test_an_index_whose_build_failed_does_not_guard(migrated: Engine) -> None:
+    execute(
+        migrated,
+        f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{CURRENT}'::regclass",
+    )
+    assert errors(migrated, CURRENT) == 1
+
+
+def test_a_name_that_no_model_declares_is_named(migrated: Engine) -> None:
+    with pytest.raises(ValueError, match="no model declares 'uq_nothing'"):
+        errors(migrated, "uq_nothing")
+
+
+def test_a_check_sees_its_tables_as_of_one_moment(migrated: Engine) -> None:
+    listed = text("SELECT count(*) FROM instruments")
+    with check._snapshot() as connection:
+        before = connection.scalar(listed)
+        execute(migrated, "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'A', 'NYSE')")
+        assert connection.scalar(listed) == before == 0

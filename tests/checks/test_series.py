@@ -1,0 +1,74 @@
+"""A past on two bases is told when a vendor restates it by half, and no more once it is delivered as a whole."""
+
+import numpy as np
+import polars as pl
+import pytest
+from sqlalchemy import Engine
+from worlds.frames import IDS, delivered, instruments, list_instruments, slice_of
+
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.checks.series import _not_joined, _restated_by_half
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.reading import GRAINS
+
+US = MARKETS["US"]
+SPRING = all_sessions()[
+    (all_sessions() >= np.datetime64("2024-01-02")) & (all_sessions() <= np.datetime64("2024-03-28"))
+]
+DATES = [str(date) for date in SPRING]
+SESSIONS = [date for date in DATES if US.is_session(np.datetime64(date).item())]
+WHOLE, LATER = slice_of("US", *DATES), slice_of("US", *DATES[-10:])
+
+
+def walk(*dates: str, times: float = 1.0) -> pl.DataFrame:
+    """Bars of two instruments that move a little; ACME's prices are multiplied."""
+    place = pl.col("ts").rank("dense").cast(pl.Int64) % 7
+    bars = delivered("ACME BOLT", *SESSIONS).with_columns(pl.col("o", "h", "l", "c") + 0.05 * place)
+    factor = pl.when(pl.col("symbol") == "ACME").then(times).otherwise(1.0)
+    wanted = pl.col("ts").dt.to_string("%Y-%m-%d").is_in(list(dates))
+    return bars.with_columns(pl.col("o", "h", "l", "c") * factor).filter(wanted)
+
+
+def deliver(engine: Engine, bars: pl.DataFrame) -> None:
+    with engine.connect() as connection:
+        begun = staleness.database_time(connection)
+    _write(
+        ChunkWrite("price_bars", GRAINS["price_bars"], WHOLE, "run", begun),
+        judge(bars, WHOLE, instruments(), "toy"),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _listed(migrated: Engine) -> None:
+    list_instruments(migrated)
+
+
+def restated(engine: Engine) -> list[tuple[str, float, str]]:
+    with engine.connect() as connection:
+        found = _restated_by_half(connection, WHOLE)
+    return [(name, round(factor, 6), f"{first:%Y-%m-%d}") for name, factor, first in found.iter_rows()]
+
+
+def test_a_past_that_is_restated_by_half_is_told_until_all_of_it_is(migrated: Engine) -> None:
+    deliver(migrated, walk(*SESSIONS))
+    assert restated(migrated) == []
+    deliver(migrated, walk(*SESSIONS[-8:], times=0.25))
+    assert restated(migrated) == [(IDS["ACME"], 0.25, SESSIONS[-8])]
+    deliver(migrated, walk(*SESSIONS, times=0.25))
+    assert restated(migrated) == []
+
+
+def test_a_corrected_bar_is_no_restatement(migrated: Engine) -> None:
+    deliver(migrated, walk(*SESSIONS))
+    deliver(migrated, walk(SESSIONS[-3], times=1.01))
+    assert restated(migrated) == []
+
+
+def test_new_bars_that_begin_with_a_split_do_not_join(migrated: Engine) -> None:
+    deliver(migrated, walk(*SESSIONS))
+    assert _not_joined(LATER).is_empty()
+    deliver(migrated, walk(*[date for date in SESSIONS if date in DATES[-10:]], times=0.5))
+    assert _not_joined(LATER).select("instrument_id", "factor").rows() == [(IDS["ACME"], 0.5)]
+    assert _not_joined(WHOLE).is_empty()

@@ -1,0 +1,139 @@
+"""Promises about the commands that move a database: where it is, what they refuse, and what they say."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, make_url, text
+from sqlmodel import Session
+
+from boursomatic_assets.database import DatabaseError, migrate
+from boursomatic_assets.schema import Instrument
+
+CHECKOUT = migrate.CONFIG.parent
+SCRIPT = CHECKOUT / "scripts" / "db_migration.sh"
+
+
+def run(*words: str | Path, folder: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def alembic(*words: str) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, "-m", "alembic", *words)
+
+
+# --- what a person is told
+
+
+def test_status_tells_where_the_database_is_and_what_is_pending(database: Engine) -> None:
+    head = "0005 (What became of past advice.)"
+    assert (
+        migrate.status()
+        == f"current: base (no migration applied)\nhead:    {head}\npending: 0001, 0002, 0003, 0004, 0005"
+    )
+    migrate.upgrade("0001")
+    first = "0001 (The seven tables of the specification.)"
+    assert migrate.status() == f"current: {first}\nhead:    {head}\npending: 0002, 0003, 0004, 0005"
+    migrate.upgrade()
+    assert migrate.status() == f"current: {head}\nhead:    {head}\npending: nothing"
+
+
+def test_code_refuses_a_database_that_is_behind(database: Engine) -> None:
+    with pytest.raises(
+        DatabaseError, match=r"revision base but this code needs 0005: run `boursomatic db upgrade`"
+    ):
+        migrate.require_current(database)
+    migrate.upgrade("0001")
+    with pytest.raises(
+        DatabaseError, match=r"revision 0001 but this code needs 0005: run `boursomatic db upgrade`"
+    ):
+        migrate.require_current(database)
+    migrate.upgrade()
+    migrate.require_current(database)
+
+
+def test_code_refuses_a_database_that_newer_code_has_migrated(migrated: Engine) -> None:
+    with migrated.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    refusal = r"revision 9999, which this code does not know.*update this checkout"
+    with pytest.raises(DatabaseError, match=refusal):
+        migrate.require_current(migrated)
+    with pytest.raises(DatabaseError, match=refusal):
+        migrate.upgrade()
+    with pytest.raises(DatabaseError, match=refusal):
+        migrate.downgrade("base")
+    assert "9999 (unknown to this code" in migrate.status()
+    assert "pending: unknown" in migrate.status()
+
+
+def test_an_unknown_target_is_named(migrated: Engine) -> None:
+    with pytest.raises(DatabaseError, match=r"cannot upgrade to 7777: .*'7777'"):
+        migrate.upgrade("7777")
+
+
+def test_plain_alembic_works_and_shows_no_password(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = make_url(os.environ["DATABASE_URL"])
+    password = url.password or Path(str(url.query["passfile"])).read_text().strip().rpartition(":")[2]
+    with_password = url.set(password=password).render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", with_password)
+    for words in ("history", "upgrade head", "current -v", "check", "downgrade -1", "upgrade head --sql"):
+        ran = alembic(*words.split())
+        assert ran.returncode == 0, ran.stderr
+        assert password not in ran.stdout + ran.stderr
+    assert migrate.current(database) == "0004"
+
+
+def test_plain_alembic_says_in_one_line_that_no_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ada:s3cret@127.0.0.1:1/boursomatic")
+    ran = alembic("current")
+    assert ran.returncode != 0
+    assert ran.stdout.startswith("FAILED: ") and "127.0.0.1:1" in ran.stdout and ran.stdout.count("\n") == 1
+    assert "Traceback" not in ran.stderr and "s3cret" not in ran.stdout + ran.stderr
+
+
+# --- scripts/db_migration.sh
+
+
+def test_the_script_works_from_any_folder_on_an_empty_database(database: Engine, tmp_path: Path) -> None:
+    expected = {"create": None, "migrate": "0005", "status": "0005", "rollback": None, "recreate": "0005"}
+    for action, revision in expected.items():
+        ran = run(SCRIPT, action, folder=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.startswith(f"current: {revision or 'base'}")
+        assert migrate.current(database) == revision
+
+
+@pytest.fixture
+def with_a_row(migrated: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.delenv("BOURSOMATIC_YES", raising=False)
+    with Session(migrated) as session:
+        session.add(Instrument(symbol="AAPL", exchange="NASDAQ"))
+        session.commit()
+    return migrated
+
+
+@pytest.mark.parametrize("action", ["rollback", "recreate"])
+def test_the_script_drops_rows_only_when_told_to(with_a_row: Engine, action: str) -> None:
+    ran = run(SCRIPT, action)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: this drops rows for good (1 in instruments): say --yes")
+    assert migrate.row_counts(with_a_row)["instruments"] == 1
+    assert run(SCRIPT, action, "--yes").returncode == 0
+    assert sum(migrate.row_counts(with_a_row).values()) == 0
+
+
+def test_the_environment_can_say_yes(with_a_row: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DatabaseError):
+        migrate.require_consent(yes=False)
+    monkeypatch.setenv("BOURSOMATIC_YES", "1")
+    migrate.require_consent(yes=False)
+
+
+@pytest.mark.parametrize("words", [[], ["destroy"], ["migrate", "now"]], ids=str)
+def test_the_script_explains_itself_when_it_is_not_understood(words: list[str]) -> None:
+    ran = run(SCRIPT, *words)
+    assert ran.returncode != 0
+    assert ran.stderr.startswith("usage: db_migration.sh")
+    assert "{create,migrate,status,rollback,recreate}" in ran.stderr

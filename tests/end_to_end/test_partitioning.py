@@ -1,0 +1,352 @@
+"""The optional partitioned form: nothing is lost on the way there and back, and the platform works on it."""
+
+import datetime as dt
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from click.testing import CliRunner
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+from worlds import catalogue
+from worlds.frames import bars, list_instruments, rows_of, slice_of
+
+from boursomatic_assets.cli.main import main
+from boursomatic_assets.database import DatabaseError, migrate
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.merging import Merge
+from boursomatic_assets.tables.reading import GRAINS, read
+
+TABLES = ("price_bars", "features")
+MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
+
+PLACES = "SELECT tableoid::regclass::text, ts FROM price_bars ORDER BY ts"
+PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{}'::regclass ORDER BY 1"
+COLUMNS = """
+    SELECT table_name, column_name,
+        concat_ws(' ', data_type, character_maximum_length, is_nullable, column_default)
+    FROM information_schema.columns WHERE table_schema = 'public'
+"""
+CANCEL_WAITING = """
+    SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'LOCK TABLE%'
+"""
+PRIVILEGES = """
+    SELECT attname, grantee::regrole::text, privilege_type, is_grantable FROM (
+        SELECT '' AS attname, (aclexplode(coalesce(relacl, acldefault('r', relowner)))).*
+            FROM pg_class WHERE oid = 'price_bars'::regclass
+        UNION ALL SELECT attname, (aclexplode(attacl)).* FROM pg_attribute WHERE attrelid = 'price_bars'::regclass
+    ) AS granted ORDER BY 1, 2, 3
+"""
+
+
+def execute(engine: Engine, *statements: str) -> None:
+    """Run statements, each a transaction."""
+    for statement in statements:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+
+def contents(engine: Engine) -> dict[str, list[Any]]:
+    """Every row of the two tables, to the last bit; ids and times of creation included."""
+    return {table: rows_of(engine, f"SELECT t.*::text FROM {table} t ORDER BY id") for table in TABLES}
+
+
+def this_year() -> int:
+    return dt.datetime.now(dt.UTC).year
+
+
+def fingerprint(engine: Engine) -> set[tuple[object, ...]]:
+    with engine.connect() as connection:
+        return catalogue.fingerprint(connection)
+
+
+def write(engine: Engine, date: str, **changed: Any) -> Merge:
+    """Write a session of two bars, and see that it can be read again."""
+    part, frame = slice_of("US", date), bars("ACME BOLT", date, **changed).sort("instrument_id")
+    with engine.begin() as connection:
+        merge = merging.replace(connection, GRAINS["price_bars"], part, frame)
+    assert read(GRAINS["price_bars"], part).drop("market").equals(frame)
+    return merge
+
+
+def insert(engine: Engine, ts: str, table: str = "price_bars") -> None:
+    """Add a row by hand, at any time."""
+    more = {"price_bars": ("o, h, l, c, v, interval", "1, 1, 1, 1, 1, 'daily'"), "features": ("rsi_14", "50")}
+    names, values = more[table]
+    execute(
+        engine,
+        f"INSERT INTO {table} (id, instrument_id, ts, {names})"
+        f" SELECT gen_random_uuid(), id, '{ts}', {values} FROM instruments WHERE symbol = 'ACME'",
+    )
+
+
+@pytest.fixture
+def with_bars(migrated: Engine) -> Engine:
+    """A few rows of three years, in plain tables."""
+    list_instruments(migrated)
+    for ts in ("2022-12-31 23:59:59.999999", "2023-01-01", "2024-06-10"):
+        for table in TABLES:
+            insert(migrated, ts, table)
+    return migrated
+
+
+@pytest.fixture
+def partitioned(with_bars: Engine) -> Engine:
+    migrate.partition()
+    return with_bars
+
+
+@pytest.fixture
+def reader(with_bars: Engine) -> Iterator[str]:
+    """A role that may do some things with bars, and one by a default privilege that it has lost since."""
+    role = f'"{with_bars.url.database}_reader"'
+    execute(
+        with_bars,
+        f"CREATE ROLE {role}",
+        f"GRANT SELECT ON price_bars TO {role} WITH GRANT OPTION; GRANT UPDATE (c) ON price_bars TO {role}",
+        f"ALTER DEFAULT PRIVILEGES GRANT DELETE ON TABLES TO {role}",
+        "REVOKE INSERT ON price_bars FROM CURRENT_USER",
+    )
+    yield role
+    execute(with_bars, f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+# --- there and back
+
+
+def test_every_row_is_kept_and_lies_in_its_year(with_bars: Engine) -> None:
+    before = contents(with_bars)
+    migrate.partition()
+    assert contents(with_bars) == before
+    assert [place for place, _ in rows_of(with_bars, PLACES)] == [
+        f"partitions.price_bars_{year}" for year in (2022, 2023, 2024)
+    ]
+    migrate.unpartition()
+    assert contents(with_bars) == before
+
+
+@pytest.mark.calendar
+def test_there_is_a_partition_for_each_year_until_the_next_and_one_for_the_rest(with_bars: Engine) -> None:
+    before = this_year()
+    migrate.partition()
+    for table in TABLES:
+        either = [  # midnight of New Year may have passed
+            [*(f"partitions.{table}_{year}" for year in range(2022, now + 2)), f"partitions.{table}_default"]
+            for now in (before, this_year())
+        ]
+        assert [name for (name,) in rows_of(with_bars, PARTITIONS.format(table))] in either
+
+
+def test_only_the_key_differs_from_the_schema_of_the_models(with_bars: Engine) -> None:
+    def schema() -> set[tuple[str, ...]]:
+        with with_bars.connect() as connection:
+            known = catalogue.fingerprint(connection) | set(map(tuple, connection.execute(text(COLUMNS))))
+        return {tuple(str(part).replace(" ON ONLY ", " ON ") for part in row) for row in known if len(row) < 5}
+
+    plain = schema()
+    migrate.partition()
+    assert {name for _, name, *_ in schema() ^ plain} == {"pk_price_bars", "pk_features"}
+    assert ("price_bars", "pk_price_bars", "True", "PRIMARY KEY (id, ts)") in schema()
+
+
+def test_the_way_back_leaves_no_trace(with_bars: Engine) -> None:
+    before = fingerprint(with_bars)
+    migrate.partition()
+    migrate.unpartition()
+    assert fingerprint(with_bars) == before
+    assert rows_of(with_bars, "SELECT to_regnamespace('partitions')") == [(None,)]
+
+
+def test_each_way_twice_is_once(with_bars: Engine) -> None:
+    oids = "SELECT oid FROM pg_class WHERE relname LIKE 'price_bars%' OR relname LIKE 'features%' ORDER BY 1"
+    migrate.partition()
+    once = rows_of(with_bars, oids)
+    migrate.partition()
+    assert rows_of(with_bars, oids) == once
+    migrate.unpartition()
+    once = rows_of(with_bars, oids)
+    migrate.unpartition()
+    assert rows_of(with_bars, oids) == once
+
+
+def test_privileges_stay_to_the_letter(with_bars: Engine, reader: str) -> None:
+    before = rows_of(with_bars, PRIVILEGES)
+    migrate.partition()
+    assert rows_of(with_bars, PRIVILEGES) == before
+    migrate.unpartition()
+    assert rows_of(with_bars, PRIVILEGES) == before
+
+
+def test_the_owner_stays_the_owner_of_every_part(with_bars: Engine, reader: str) -> None:
+    execute(with_bars, *(f"ALTER TABLE {table} OWNER TO {reader}" for table in TABLES))
+    migrate.partition()
+    owners = "SELECT pg_get_userbyid(relowner) FROM pg_class, pg_partition_tree('price_bars') WHERE oid = relid"
+    assert set(rows_of(with_bars, owners)) == {(reader.strip('"'),)}
+
+
+def test_triggers_and_comments_come_along(with_bars: Engine) -> None:
+    execute(
+        with_bars,
+        "COMMENT ON TABLE price_bars IS 'bars: all'; COMMENT ON COLUMN price_bars.c IS 'Close'",
+        "CREATE FUNCTION louder() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.v = 99; RETURN NEW; END'",
+        "CREATE TRIGGER louder BEFORE INSERT ON price_bars FOR EACH ROW EXECUTE FUNCTION louder()",
+    )
+    before = contents(with_bars)
+    comment = "SELECT obj_description('price_bars'::regclass, 'pg_class')"
+    for switch in (migrate.partition, migrate.unpartition):
+        switch()
+        assert contents(with_bars) == before
+        assert rows_of(with_bars, comment) == [("bars: all",)]
+    insert(with_bars, "2024-06-11")
+    assert rows_of(with_bars, "SELECT v FROM price_bars ORDER BY ts DESC LIMIT 1") == [(99.0,)]
+
+
+NOT_CARRIED = {
+    "CREATE VIEW closes AS SELECT c FROM price_bars": "the view closes",
+    "CREATE MATERIALIZED VIEW years AS SELECT count(*) FROM features": "the view years",
+    "CREATE POLICY mine ON price_bars USING (true)": "the policy mine",
+    "ALTER TABLE features ENABLE ROW LEVEL SECURITY": "row-level security",
+    "CREATE PUBLICATION copies FOR TABLE price_bars": "the publication copies",
+    "CREATE TABLE notes (bar uuid CONSTRAINT bar REFERENCES price_bars)": "the foreign key bar of notes",
+}
+
+
+@pytest.mark.parametrize("made", NOT_CARRIED)
+@pytest.mark.filterwarnings("ignore:.*wal_level")
+def test_what_would_be_lost_stops_it_and_nothing_is_changed(with_bars: Engine, made: str) -> None:
+    execute(with_bars, made)
+    before = fingerprint(with_bars)
+    with pytest.raises(RuntimeError, match=f"has {NOT_CARRIED[made]}, which would be lost"):
+        migrate.partition()
+    assert fingerprint(with_bars) == before
+
+
+def test_a_change_that_is_broken_off_leaves_everything_as_it_was(with_bars: Engine) -> None:
+    before = fingerprint(with_bars)
+    with with_bars.connect() as busy, ThreadPoolExecutor() as pool:
+        busy.execute(text("SELECT FROM features"))
+        change = pool.submit(migrate.partition)
+        while not rows_of(with_bars, CANCEL_WAITING):
+            assert not change.done()
+        with pytest.raises(DatabaseError, match="stay as they are: canceling statement"):
+            change.result()
+    assert fingerprint(with_bars) == before
+
+
+def test_two_rows_of_one_id_stop_the_way_back(partitioned: Engine) -> None:
+    execute(partitioned, "UPDATE price_bars SET id = '00000000-0000-0000-0000-000000000001'")
+    with pytest.raises(DatabaseError, match="pk_price_bars"):
+        migrate.unpartition()
+    assert len(rows_of(partitioned, PLACES)) == 3
+
+
+def test_an_older_schema_is_refused(database: Engine) -> None:
+    migrate.upgrade("0001")
+    with pytest.raises(DatabaseError, match="run `boursomatic db upgrade`"):
+        migrate.partition()
+
+
+# --- years that come
+
+
+@pytest.mark.calendar
+def test_no_row_is_refused_for_want_of_a_partition_and_a_second_run_gives_it_one(partitioned: Engine) -> None:
+    year = this_year()
+    for ts in (f"{year + 2}-01-01", f"{year + 3}-12-31 23:00", "2019-05-01"):
+        insert(partitioned, ts)
+    before = contents(partitioned)
+    late = [place for place, _ in rows_of(partitioned, PLACES)]
+    assert late.count("partitions.price_bars_default") == 3
+    migrate.partition()
+    assert contents(partitioned) == before
+    assert rows_of(partitioned, PLACES) == [
+        (f"partitions.price_bars_{ts.year}", ts) for _, ts in rows_of(partitioned, PLACES)
+    ]
+    assert ("partitions.price_bars_2020",) in rows_of(partitioned, PARTITIONS.format("price_bars"))
+
+
+@pytest.mark.parametrize("ts", ["0001-01-01", "9999-12-31", "infinity", "-infinity"])
+def test_an_impossible_year_gets_no_partition(partitioned: Engine, ts: str) -> None:
+    insert(partitioned, ts)
+    migrate.partition()
+    place = f"SELECT tableoid::regclass::text FROM price_bars WHERE ts = '{ts}'"
+    assert rows_of(partitioned, place) == [("partitions.price_bars_default",)]
+    assert len(rows_of(partitioned, PARTITIONS.format("price_bars"))) < 75
+
+
+def test_a_year_can_be_dropped_or_kept_aside(partitioned: Engine) -> None:
+    execute(
+        partitioned,
+        "DROP TABLE partitions.price_bars_2022",
+        "ALTER TABLE price_bars DETACH PARTITION partitions.price_bars_2023",
+    )
+    assert [place for place, _ in rows_of(partitioned, PLACES)] == ["partitions.price_bars_2024"]
+    migrate.partition()
+    migrate.unpartition()
+    assert rows_of(partitioned, "SELECT count(*) FROM partitions.price_bars_2023") == [(1,)]
+
+
+# --- the platform on it
+
+
+def test_slices_are_written_read_corrected_and_left_alone(partitioned: Engine) -> None:
+    assert write(partitioned, TUESDAY) == Merge(inserted=2)
+    versions = "SELECT ctid, xmin, id, created_at FROM price_bars ORDER BY id"
+    before = rows_of(partitioned, versions)
+    assert write(partitioned, TUESDAY) == Merge(unchanged=2)
+    assert rows_of(partitioned, versions) == before
+    assert write(partitioned, TUESDAY, close=20.0) == Merge(changed=2)
+    assert write(partitioned, MONDAY) == Merge(inserted=1, changed=1)
+    assert write(partitioned, "2021-06-10") == Merge(inserted=2)
+
+
+def test_a_bar_that_is_there_cannot_be_inserted_again(partitioned: Engine) -> None:
+    with pytest.raises(IntegrityError, match="instrument_id_ts_interval"):
+        insert(partitioned, MONDAY)
+
+
+def test_a_run_through_all_assets_finds_nothing_to_change(filled: Engine) -> None:
+    from worlds import platform as platform_of
+
+    before = platform_of.contents(filled)
+    migrate.partition()
+    poured = platform_of.contents(filled)
+    platform_of.bring_up_to_date(start=platform_of.LAST, markets=("US",))
+    assert platform_of.contents(filled) == poured
+    assert {table: len(rows) for table, rows in poured.items()} == {t: len(rows) for t, rows in before.items()}
+    checked = platform_of.check("one_bar_per_instrument_and_session")
+    assert checked.passed and checked.metadata["index_at_work"].value is True
+
+
+def test_the_commands_answer(partitioned: Engine, dagster_instance: object) -> None:
+    def told(*words: str) -> str:
+        result = CliRunner().invoke(main, list(words))
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    before = this_year()
+    assert told("db", "partition").startswith(
+        tuple(f"price_bars: partitioned, {year - 2022 + 3} partitions\n" for year in (before, this_year()))
+    )
+    assert "price_bars" in told("status")
+    assert "at revision" in told("doctor")
+    assert told("db", "unpartition") == "price_bars: plain\nfeatures: plain\n"
+
+
+def test_alembic_finds_nothing_to_migrate(partitioned: Engine) -> None:
+    command.check(Config(migrate.CONFIG))
+
+
+def test_the_main_line_goes_down_and_up_through_it(partitioned: Engine) -> None:
+    before = contents(partitioned)
+    migrate.downgrade("0001")
+    migrate.upgrade()
+    assert contents(partitioned) == before
+    migrate.downgrade("base")
+    migrate.upgrade()
+    assert migrate.forms() == "price_bars: plain\nfeatures: plain"
+    migrate.partition()

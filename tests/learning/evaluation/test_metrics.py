@@ -1,0 +1,227 @@
+"""The metrics of a record at a cutoff: what they are of, and that nothing later reaches them."""
+
+import json
+import math
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+
+from boursomatic_assets.learning.evaluation.metrics import (
+    BASELINES,
+    CHANCES,
+    CONTESTANTS,
+    Metrics,
+    Scoreboard,
+    dates_per_horizon,
+)
+from boursomatic_assets.learning.labels import CLASSES
+
+HORIZON, STRIDE = 20, 5
+SESSIONS = np.busday_offset("2020-06-01", np.arange(200), roll="forward").astype("datetime64[us]")
+CUTOFF: datetime = SESSIONS[150].item()
+NOT_YET_CALIBRATED = SESSIONS[40]
+
+KNOWN = pl.col("known_at") < CUTOFF
+
+
+def market(name: str, instruments: int, seed: int, skill: float = 0.0) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Record and closes of random walks; with skill, the score is that share of the return to come."""
+    random = np.random.default_rng(seed)
+    close = 50 * np.exp(random.normal(0, 0.02, (instruments, len(SESSIONS))).cumsum(axis=1))
+    ids = [f"{name}-{n:03d}" for n in range(instruments)]
+    start = np.arange(seed % STRIDE, len(SESSIONS) - HORIZON, STRIDE)
+    outcome = close[:, start + HORIZON] / close[:, start] - 1
+    scores = random.normal(size=(len(CONTESTANTS), *outcome.shape))
+    scores[0] += skill * outcome / outcome.std()
+    chance = random.dirichlet([2, 2, 2], outcome.shape)
+    columns = {
+        "instrument_id": np.repeat(ids, len(start)),
+        "ts": np.tile(SESSIONS[start], instruments),
+        "known_at": np.tile(SESSIONS[start + HORIZON], instruments),
+        "forward_return": outcome.ravel(),
+        "label": np.array(CLASSES)[np.digitize(outcome / 0.09, [-0.43, 0.43])].ravel(),
+        **{x: scores[k].ravel() for k, x in enumerate(CONTESTANTS)},
+        **{x: chance[:, :, k].ravel() for k, x in enumerate(CHANCES)},
+    }
+    calibrated = pl.col("ts") >= NOT_YET_CALIBRATED
+    record = pl.DataFrame({"market": name, **columns}).with_columns(
+        pl.col("label").cast(pl.Enum(CLASSES)), *(pl.when(calibrated).then(x).alias(x) for x in CHANCES)
+    )
+    shape = {"instrument_id": np.repeat(ids, len(SESSIONS)), "ts": np.tile(SESSIONS, instruments)}
+    return record, pl.DataFrame({**shape, "c": close.ravel()})
+
+
+@pytest.fixture(scope="module")
+def frames() -> tuple[pl.DataFrame, pl.DataFrame]:
+    us, euronext = market("US", 30, seed=1, skill=0.5), market("EURONEXT", 12, seed=2, skill=0.5)
+    return pl.concat([us[0], euronext[0]]), pl.concat([us[1], euronext[1]])
+
+
+@pytest.fixture(scope="module")
+def board(frames: tuple[pl.DataFrame, pl.DataFrame]) -> Scoreboard:
+    return Scoreboard.of(*frames, HORIZON, STRIDE)
+
+
+@pytest.fixture(scope="module")
+def metrics(board: Scoreboard) -> Metrics:
+    return board.metrics(CUTOFF)
+
+
+@pytest.fixture(scope="module")
+def known(frames: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
+    return frames[0].filter(KNOWN)
+
+
+# What they are of
+
+
+def test_the_rows_whose_outcome_was_known_count(metrics: Metrics, known: pl.DataFrame) -> None:
+    assert metrics["rows"] == known.height
+    assert metrics["sessions"] == known.select("market", "ts").n_unique()
+    assert [metrics["start"], metrics["end"]] == [known["ts"].min().isoformat(), known["ts"].max().isoformat()]
+
+
+def test_rows_without_probabilities_count_for_ranks_only(metrics: Metrics, known: pl.DataFrame) -> None:
+    judged = known.drop_nulls(CHANCES)
+    chance, actual = judged.select(CHANCES).to_numpy(), judged["label"].to_physical().to_numpy()
+    assert 0 < judged.height < known.height
+    assert metrics["coverage"] == judged.height / known.height
+    assert metrics["log_loss"] == pytest.approx(sklearn_metrics.log_loss(actual, chance))
+    assert metrics["accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(actual, chance.argmax(axis=1)))
+    assert sum(rows for *_, rows in metrics["reliability"]) == judged.height
+
+
+def test_the_rank_ic_is_the_mean_over_the_sessions_of_a_market(metrics: Metrics, known: pl.DataFrame) -> None:
+    for name, figures in metrics["by_market"].items():
+        sessions = known.filter(pl.col("market") == name).partition_by("ts")
+        ics = [stats.spearmanr(s["score"], s["forward_return"]).statistic for s in sessions]
+        assert figures["rank_ic"] == pytest.approx(np.mean(ics))
+    assert set(metrics["by_market"]) == {"US", "EURONEXT"}
+
+
+def test_a_date_of_two_markets_counts_once(frames: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    record, closes = frames
+    us = record.filter(pl.col("market") == "US")
+    twin = us.with_columns(market=pl.lit("TWIN"), instrument_id="T" + pl.col("instrument_id"))
+    twice = Scoreboard.of(
+        pl.concat([us, twin]),
+        pl.concat([closes, closes.with_columns(instrument_id="T" + pl.col("instrument_id"))]),
+        HORIZON,
+        STRIDE,
+    )
+    one, two = Scoreboard.of(us, closes, HORIZON, STRIDE).metrics(CUTOFF), twice.metrics(CUTOFF)
+    for name in ("rank_ic", "rank_ic_ir", "rank_ic_t", "decile_spread_net", "sharpe", "turnover", "max_drawdown"):
+        assert two[name] == pytest.approx(one[name])
+
+
+def test_no_skill_has_only_the_labels_of_earlier_sessions(known: pl.DataFrame, metrics: Metrics) -> None:
+    judged = known.drop_nulls(CHANCES)
+    loss = 0.0
+    for ts, label in judged.select("ts", "label").iter_rows():
+        before = known.filter(pl.col("known_at") < ts)["label"]
+        loss -= math.log(((before == label).sum() + 1) / (len(before) + 3))
+    assert metrics["log_loss_no_skill"] == pytest.approx(loss / judged.height)
+
+
+def test_years_and_months_share_out_the_sessions(metrics: Metrics, known: pl.DataFrame) -> None:
+    assert list(metrics["by_year"]) == ["2020"]
+    assert metrics["by_year"]["2020"]["rank_ic"] == pytest.approx(metrics["rank_ic"])
+    assert list(metrics["by_month"]) == sorted(known["ts"].dt.strftime("%Y-%m").unique())
+    assert sum(n for *_, n in metrics["by_month"].values()) == metrics["sessions"]
+    assert metrics["by_month"]["2020-09"][2] == known.filter(pl.col("ts").dt.month() == 9)["ts"].n_unique()
+    assert metrics["by_month"]["2020-06"][1] is None
+    september = known.filter(pl.col("ts").dt.month() == 9)
+    loss = sklearn_metrics.log_loss(
+        september["label"].to_physical().to_numpy(), september.select(CHANCES).to_numpy()
+    )
+    assert metrics["by_month"]["2020-09"][1] == pytest.approx(loss)
+
+
+def test_skill_is_found_and_noise_is_not(metrics: Metrics) -> None:
+    low, high = metrics["intervals"]["rank_ic"]
+    assert 0.3 < low < metrics["rank_ic"] < high
+    assert metrics["rank_ic_t"] > 4
+    assert metrics["decile_spread"] > metrics["decile_spread_net"] > 0.03
+    assert metrics["sharpe"] > 1
+    for name in BASELINES:
+        assert abs(metrics["baselines"][name]["rank_ic_t"]) < 3
+
+
+def test_a_horizon_spans_more_dates_if_the_markets_are_sampled_on_different_ones(board: Scoreboard) -> None:
+    us = board.sessions.filter(pl.col("market") == "US")
+    assert dates_per_horizon(us, HORIZON, STRIDE) == 4
+    assert dates_per_horizon(us, 12, STRIDE) == 3
+    assert dates_per_horizon(board.sessions, HORIZON, STRIDE) == 8
+
+
+# That nothing later, and no order, reaches them
+
+
+@pytest.mark.parametrize("cutoff", [CUTOFF, SESSIONS[90].item()])
+def test_nothing_from_the_cutoff_on_changes_a_metric(
+    frames: tuple[pl.DataFrame, pl.DataFrame], board: Scoreboard, cutoff: datetime
+) -> None:
+    record, closes = frames
+    later, numbers = pl.col("known_at") >= cutoff, ("forward_return", *CONTESTANTS, *CHANCES)
+    altered = record.with_columns(
+        *(pl.when(later).then(1 - 3 * pl.col(name)).otherwise(name).alias(name) for name in numbers),
+        label=pl.when(later).then(pl.lit("BUY", pl.Enum(CLASSES))).otherwise("label"),
+    )
+    wild = closes.with_columns(c=pl.when(pl.col("ts") >= cutoff).then(pl.col("c") * 7).otherwise("c"))
+    expected = board.metrics(cutoff)
+    assert Scoreboard.of(altered, wild, HORIZON, STRIDE).metrics(cutoff) == expected
+    past = Scoreboard.of(record.filter(~later), closes.filter(pl.col("ts") < cutoff), HORIZON, STRIDE)
+    assert past.metrics(cutoff) == expected
+    assert board.metrics(SESSIONS[-1].item()) != expected
+
+
+def test_the_session_before_the_cutoff_is_used(
+    frames: tuple[pl.DataFrame, pl.DataFrame], metrics: Metrics
+) -> None:
+    record, closes = frames
+    last = pl.col("known_at") == record.filter(KNOWN)["known_at"].max()
+    altered = record.with_columns(score=pl.when(last).then(-pl.col("score")).otherwise("score"))
+    assert Scoreboard.of(altered, closes, HORIZON, STRIDE).metrics(CUTOFF)["rank_ic"] != metrics["rank_ic"]
+
+
+def test_row_order_and_kind_of_names_change_no_bit(
+    frames: tuple[pl.DataFrame, pl.DataFrame], metrics: Metrics
+) -> None:
+    names = pl.Enum(frames[1]["instrument_id"].unique().sort(descending=True))
+    shuffled = [frame.sample(fraction=1, shuffle=True, seed=4) for frame in frames]
+    numbered = [frame.with_columns(pl.col("instrument_id").cast(names)) for frame in shuffled]
+    assert Scoreboard.of(*numbered, HORIZON, STRIDE).metrics(CUTOFF) == metrics
+
+
+# Edges
+
+
+def test_the_metrics_are_json(metrics: Metrics) -> None:
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+
+
+@pytest.mark.parametrize("rows", [0, None])
+def test_without_a_known_outcome_every_metric_is_null(
+    frames: tuple[pl.DataFrame, pl.DataFrame], metrics: Metrics, rows: int | None
+) -> None:
+    record, closes = frames
+    cutoff = CUTOFF if rows == 0 else SESSIONS[5].item()
+    nothing = Scoreboard.of(record.head(rows) if rows == 0 else record, closes, HORIZON, STRIDE).metrics(cutoff)
+    assert nothing.keys() == metrics.keys()
+    assert nothing.pop("rows") == nothing.pop("sessions") == 0
+    assert all(value is None for x in nothing.pop("baselines").values() for value in x.values())
+    assert all(value is None for value in nothing.pop("intervals").values())
+    assert not any(nothing.values())
+
+
+def test_a_record_without_any_probabilities_still_has_ranks(frames: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    record, closes = frames
+    ranks = record.with_columns(pl.lit(None, pl.Float64).alias(name) for name in CHANCES)
+    metrics = Scoreboard.of(ranks, closes, HORIZON, STRIDE).metrics(CUTOFF)
+    assert metrics["coverage"] == 0
+    assert metrics["log_loss"] is None and metrics["ece"] is None and metrics["reliability"] == []
+    assert metrics["rank_ic"] > 0.3

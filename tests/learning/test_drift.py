@@ -1,0 +1,104 @@
+"""Drift: deciles of what was learned from, and how far a session's numbers are from them."""
+
+import datetime as dt
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from worlds.learnable import markets, scrambled
+
+from boursomatic_assets.learning.drift import WATCHED, Sorted, by_chance, deciles, extremes, of_session, psi
+from boursomatic_assets.learning.history import History
+from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.training import challengers
+from boursomatic_assets.learning.walk import cutoff
+
+NORMAL = np.random.default_rng(1).normal(size=100_000)
+EDGES = deciles(NORMAL)
+
+
+def drawn(count: int, mean: float = 0.0, spread: float = 1.0, times: int = 2_000) -> list[float]:
+    """The PSI of samples against a standard normal distribution."""
+    samples = np.random.default_rng(2).normal(mean, spread, (times, count))
+    return [psi(EDGES, sample) for sample in samples]
+
+
+def test_deciles_cut_values_into_tenths() -> None:
+    assert deciles(np.arange(1.0, 101)) == [10, 20, 30, 40, 50, 60, 70, 80, 90]
+    assert pytest.approx([-1.2816, -0.5244, 0, 0.5244, 1.2816], abs=0.02) == EDGES[::2]
+
+
+def test_deciles_do_not_depend_on_order_or_on_missing_values() -> None:
+    values = np.append(NORMAL[:999], [math.nan] * 50)
+    assert deciles(np.random.default_rng(3).permutation(values)) == deciles(NORMAL[:999])
+
+
+def test_deciles_have_six_significant_digits() -> None:
+    assert deciles(np.arange(1, 11) / 3_000_000)[0] == 3.33333e-7
+
+
+@pytest.mark.parametrize("values", [np.arange(9.0), np.zeros(100), np.repeat([1.0, 2.0], 50), np.empty(0)])
+def test_few_or_equal_values_have_no_deciles(values: np.ndarray) -> None:
+    assert deciles(values) == []
+
+
+def test_sorted_once_rows_have_the_deciles_that_they_have_alone() -> None:
+    rows = markets(sessions=30)[0].with_columns(rsi_14=pl.when(pl.col("ret_1d") > 0).then("rsi_14"))
+    among = np.random.default_rng(4).random(rows.height) < 0.4
+    found = Sorted.of(rows).deciles(among)
+    assert found.keys() == {*WATCHED} - {"vol_20d"}, "all these markets are equally volatile"
+    for name, edges in found.items():
+        assert edges == deciles(rows.filter(among)[name].fill_null(math.nan).to_numpy()), name
+
+
+@pytest.mark.parametrize("count", [3, 10, 50, 400])
+def test_without_drift_the_psi_is_zero_on_average(count: int) -> None:
+    found = drawn(count)
+    assert np.mean(found) == pytest.approx(0, abs=4 * np.std(found) / math.sqrt(len(found)))
+
+
+def test_chance_alone_gives_nine_by_n() -> None:
+    assert by_chance(2_000) == pytest.approx(9 / 2_000, rel=0.01)
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(1.0, 1.0), (0.0, 2.5), (0.0, 0.3)])
+def test_a_shift_and_another_spread_are_far_above_chance(mean: float, spread: float) -> None:
+    assert np.quantile(drawn(50, mean, spread), 0.05) > np.quantile(drawn(50), 0.95)
+
+
+def test_the_psi_is_the_textbook_s_for_many_values() -> None:
+    """Moved by half a standard deviation: the sum over the tenths of (actual - 0.1) x ln(actual / 0.1)."""
+    moved = NORMAL + 0.5
+    actual = np.histogram(moved, [-np.inf, *EDGES, np.inf])[0] / len(moved)
+    assert psi(EDGES, moved) == pytest.approx(((actual - 0.1) * np.log(actual / 0.1)).sum(), abs=1e-3)
+
+
+def test_no_values_have_no_psi() -> None:
+    assert math.isnan(psi(EDGES, np.array([math.nan])))
+
+
+def test_a_session_is_measured_in_features_with_deciles_and_numbers() -> None:
+    rows = pl.DataFrame({"ret_1d": [0.5, None, -0.2], "ret_5d": [None] * 3, "ret_20d": [1.0, 2.0, 3.0]})
+    found = of_session({"ret_1d": EDGES, "ret_5d": EDGES}, rows)
+    assert found == {"ret_1d": psi(EDGES, np.array([0.5, -0.2]))}
+
+
+def test_context_is_named_where_it_lies_below_or_above_nine_tenths() -> None:
+    known = {"market_ret_20d": EDGES, "market_vol_20d": EDGES, "market_breadth_120d": EDGES}
+    found = extremes(known, {"market_ret_20d": -1.5, "market_vol_20d": 0.1, "market_breadth_120d": None})
+    assert found == ["market_ret_20d -1.5 below nine tenths"]
+
+
+def test_a_challenger_keeps_the_deciles_of_the_rows_that_it_learned_from() -> None:
+    due, quick = dt.date(2021, 3, 1), replace(Parameters(), rounds=5)
+    frames = markets(signal=1.0)
+    history = History.of(*frames, quick)
+    learned = history.rows.filter(history.outcomes[quick.horizon]["known_at"] < cutoff(due, quick))
+    kept = {name: deciles(learned[name].to_numpy()) for name in WATCHED if name != "vol_20d"}
+    changed = [scrambled(frame.sample(fraction=1, shuffle=True, seed=1), due) for frame in frames]
+    for one in (history, History.of(changed[0], changed[1], quick)):
+        ((_, found),) = challengers(one, [due], quick)
+        assert found
+        assert found.metrics["deciles"] == kept

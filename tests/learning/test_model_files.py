@@ -1,0 +1,124 @@
+"""The model store: what is saved comes back, and what is damaged never reaches LightGBM."""
+
+import hashlib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from boursomatic_assets.learning.model import Model
+from boursomatic_assets.learning.model_files import ModelFileError, ModelStore
+from boursomatic_assets.stores import atomic_files
+
+ROWS = np.arange(100.0).reshape(-1, 1)
+
+
+@pytest.fixture(scope="module")
+def model_text() -> str:
+    parameters = {"objective": "regression", "verbosity": -1, "num_threads": 1}
+    booster = lgb.train(parameters, lgb.Dataset(ROWS, label=ROWS[:, 0]), 3)
+    return Model(booster.model_to_string(), {}).text()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "models")
+
+
+def kept(store: ModelStore) -> list[str]:
+    return [path.name for path in store.folder.iterdir()]
+
+
+def test_a_saved_model_predicts_as_before(store: ModelStore, model_text: str) -> None:
+    loaded = store.load(store.save(model_text))
+    assert loaded.text() == model_text
+    assert np.array_equal(loaded.booster.predict(ROWS), Model.read(model_text).booster.predict(ROWS))
+
+
+def test_a_file_is_named_after_its_content_and_readable_by_all(store: ModelStore, model_text: str) -> None:
+    path = store.folder / store.save(model_text)
+    assert path.name == hashlib.sha256(path.read_bytes()).hexdigest() + ".json"
+    assert path.read_bytes() == model_text.encode()
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_line_ends_are_kept_as_they_are(store: ModelStore) -> None:
+    path = store.save("one\r\ntwo\nthree\r")
+    assert (store.folder / path).read_bytes() == b"one\r\ntwo\nthree\r"
+
+
+def test_saving_again_leaves_an_intact_file_alone(store: ModelStore, model_text: str) -> None:
+    path = store.save(model_text)
+    before = (store.folder / path).stat()
+    assert store.save(model_text) == path
+    after = (store.folder / path).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert kept(store) == [path]
+
+
+@pytest.mark.parametrize("at", [0.0, 0.3, 0.6, 0.99])
+def test_a_changed_byte_is_found_and_repaired_by_saving_again(
+    store: ModelStore, model_text: str, at: float
+) -> None:
+    path = store.save(model_text)
+    content = bytearray((store.folder / path).read_bytes())
+    content[int(at * len(content))] ^= 1
+    (store.folder / path).write_bytes(content)
+    with pytest.raises(ModelFileError, match=rf"^model file {path} in .* is damaged.*: restore it.*$"):
+        store.load(path)
+    store.load(store.save(model_text))
+
+
+@pytest.mark.parametrize("length", [0, 1, 500])
+def test_a_truncated_file_is_found(store: ModelStore, model_text: str, length: int) -> None:
+    path = store.save(model_text)
+    (store.folder / path).write_bytes(model_text.encode()[:length])
+    with pytest.raises(ModelFileError, match="is damaged"):
+        store.load(path)
+
+
+def test_a_missing_file_says_what_to_do(store: ModelStore) -> None:
+    with pytest.raises(ModelFileError, match=r"is missing from .*: restore it from a backup, or train"):
+        store.load("0" * 64 + ".json")
+
+
+@pytest.mark.parametrize("prefix", ["../", "/", "folder/", "./", "\n"])
+def test_a_path_that_leaves_the_store_is_refused(store: ModelStore, model_text: str, prefix: str) -> None:
+    name = store.save(model_text)
+    (store.folder.parent / name).write_text(model_text)
+    with pytest.raises(ModelFileError, match="is not named after a SHA-256"):
+        store.load(prefix + name)
+
+
+@pytest.mark.parametrize("path", ["", "model.txt", "0" * 64, "0" * 64 + ".txt\n", "A" * 64 + ".json"])
+def test_a_name_that_save_never_gave_is_refused(store: ModelStore, path: str) -> None:
+    with pytest.raises(ModelFileError, match="is not named after a SHA-256"):
+        store.load(path)
+
+
+def test_what_a_crash_left_behind_is_in_nobodys_way(store: ModelStore, model_text: str) -> None:
+    store.folder.mkdir()
+    (store.folder / ".saving-abc").write_text("half a mod")
+    store.load(store.save(model_text))
+    assert (store.folder / ".saving-abc").exists(), "somebody may be writing it"
+
+
+def test_what_a_crash_left_behind_is_removed_after_an_hour(store: ModelStore, model_text: str) -> None:
+    store.folder.mkdir()
+    left = store.folder / ".saving-abc"
+    left.write_text("half a mod")
+    before = time.time() - atomic_files.ABANDONED_SECONDS - 1
+    os.utime(left, (before, before))
+    name = store.save(model_text)
+    assert [path.name for path in store.folder.iterdir()] == [name]
+
+
+def test_saving_at_the_same_time_is_saving_once(store: ModelStore, model_text: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(store.save, [model_text] * 16))
+    assert kept(store) == list(paths)
+    store.load(paths.pop())

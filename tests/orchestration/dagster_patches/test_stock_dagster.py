@@ -1,0 +1,53 @@
+"""Without the patches of Dagster the platform gives the same answers: on request, and on a version nobody proved.
+
+`small_backfill.py` runs in two processes over one filled platform, one of them with BOURSOMATIC_STOCK_DAGSTER=1.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from conftest import Admin, _fill_dagster
+from sqlalchemy import Engine
+from worlds.patched import only_patched
+from worlds.small_backfill import BAD, KEYS
+from worlds.webserver import DONE, FAILED, write_settings
+
+TESTS = Path(__file__).parents[2]
+FIRST_SESSION = "2023-01-03"
+"""Of the small platform: stock Dagster walks through all sessions since the first one for each partition."""
+
+
+def report_of(admin: Admin, folder: Path, stock: bool) -> dict[str, Any]:
+    """What the small backfill reports, on an instance of its own."""
+    folder.mkdir()
+    write_settings(folder)
+    name = admin.create(admin.template("dagster", _fill_dagster))
+    environment = os.environ | {
+        "BOURSOMATIC_STOCK_DAGSTER": str(int(stock)),
+        "BOURSOMATIC_START": FIRST_SESSION,
+        "DAGSTER_DATABASE_URL": admin.address(name),
+        "DAGSTER_HOME": str(folder),
+        "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+    }
+    command = [sys.executable, "-W", "ignore", "-m", "worlds.small_backfill"]
+    done = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-5000:]
+    admin.drop(name)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert found["patched"] is not stock
+    return found
+
+
+@only_patched
+def test_both_ways_give_the_same_answer(admin: Admin, filled: Engine, tmp_path: Path) -> None:
+    """Partitions, colours, rows, events, what shares a run, and what is reported of each partition."""
+    theirs, ours = (report_of(admin, tmp_path / name, stock=name == "stock") for name in ("stock", "patched"))
+    assert ours["status"] == theirs["status"] == ["COMPLETED_SUCCESS", "COMPLETED_FAILED"]
+    for subject in ("keys", "groups", "colours", "toys", "metadata", "events", "digests"):
+        assert ours[subject] == theirs[subject], subject
+    assert ours["colours"]["features"] == {DONE.value: sorted(KEYS)}
+    assert ours["toys"]["bars"] == {DONE.value: sorted(KEYS - {BAD}), FAILED.value: [BAD]}

@@ -1,0 +1,81 @@
+"""Buckets: which sizes and prices are called what."""
+
+import polars as pl
+import pytest
+
+from boursomatic_assets.schema.buckets import FLOORS, NUMBERS, of_numbers, of_words
+from boursomatic_assets.vocabulary import MARKET_CAP_BUCKETS, PE_BUCKETS
+
+
+def bucket_of(cell: float | str | None, bucket: str) -> str | None:
+    found: str | None = pl.DataFrame({"cell": [cell]}).select(of_numbers(pl.col("cell"), bucket)).item()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cap", "bucket"),
+    [
+        (1.0, "small"),
+        (1_999_999_999.0, "small"),
+        (2e9, "mid"),
+        (9_999_999_999.0, "mid"),
+        (10e9, "large"),
+        (5.2e12, "large"),
+        (3_000_000_000, "mid"),
+        ("3000000000", "mid"),
+        ("850M", "small"),
+        (" 2.5b ", "mid"),
+        ("1.2T", "large"),
+        ("2e9", "mid"),
+        (0.0, None),
+        (-5e9, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        ("n/a", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_sizes_are_bounded_by_two_and_ten_billion(cap: float | str | None, bucket: str | None) -> None:
+    assert bucket_of(cap, "market_cap_bucket") == bucket
+
+
+@pytest.mark.parametrize(
+    ("pe", "bucket"),
+    [
+        (14.99, "low"),
+        (15.0, "medium"),
+        (24.99, "medium"),
+        (25.0, "high"),
+        (1251.8, "high"),
+        (-3.0, None),
+        (0.0, None),
+    ],
+)
+def test_prices_are_bounded_by_15_and_25_times_the_earnings(pe: float, bucket: str | None) -> None:
+    assert bucket_of(pe, "pe_bucket") == bucket
+
+
+@pytest.mark.parametrize(
+    ("word", "bucket"),
+    {
+        "Large Cap": "large",
+        "MID": "mid",
+        "nano-cap": "small",
+        "Micro Cap": "small",
+        "mega": "large",
+        "cap": None,
+    }.items(),
+)
+def test_vendors_words_are_understood(word: str, bucket: str | None) -> None:
+    assert pl.select(of_words(pl.lit(word), "market_cap_bucket")).item() == bucket
+
+
+def test_a_size_is_no_price() -> None:
+    assert pl.select(of_words(pl.lit("mega"), "pe_bucket")).item() is None
+
+
+def test_the_words_are_those_that_the_table_takes() -> None:
+    assert tuple(FLOORS["market_cap_bucket"]) == MARKET_CAP_BUCKETS
+    assert tuple(FLOORS["pe_bucket"]) == PE_BUCKETS
+    assert FLOORS.keys() == NUMBERS.keys()

@@ -1,0 +1,81 @@
+"""Ids follow from what a row is, are unique, and lie in the order in which rows are written."""
+
+import datetime as dt
+import uuid
+
+import polars as pl
+import pytest
+from worlds.frames import IDS, advice, bars
+
+from boursomatic_assets.schema import Recommendation, identifiers
+
+DATES = [str(dt.date(2000, 1, 3) + dt.timedelta(days=number)) for number in range(0, 9000, 7)]
+
+
+def test_a_row_has_the_same_id_whatever_it_stands_beside() -> None:
+    frame = bars("ACME BOLT", *DATES[:50])
+    whole = frame.with_columns(identifiers.of_rows(frame))
+    alone = frame.reverse().tail(3)
+    assert alone.with_columns(identifiers.of_rows(alone)).equals(whole.reverse().tail(3))
+
+
+def test_rows_of_different_instruments_times_and_intervals_have_different_ids() -> None:
+    symbols = [str(uuid.uuid4()) for _ in range(300)]
+    frame = (
+        bars("ACME", *DATES[:100])
+        .drop("instrument_id")
+        .join(pl.DataFrame({"instrument_id": symbols}), how="cross")
+    )
+    both = pl.concat([frame, frame.with_columns(interval=pl.lit("15m"))])
+    assert identifiers.of_rows(both).n_unique() == 2 * 300 * 100
+
+
+def test_an_id_is_a_uuid_of_version_8_that_holds_instrument_and_time() -> None:
+    frame = bars("ACME", "2024-06-10")
+    found = uuid.UUID(identifiers.of_rows(frame)[0])
+    assert (found.version, found.variant) == (8, uuid.RFC_4122)
+    assert found.hex[:12] == IDS["ACME"][24:]
+    assert int(found.hex[20:], 16) == dt.datetime(2024, 6, 10, tzinfo=dt.UTC).timestamp() * 1000
+
+
+def test_ids_of_an_instrument_lie_in_order_of_time() -> None:
+    frame = bars("ACME", *DATES)
+    assert identifiers.of_rows(frame).is_sorted()
+
+
+def test_features_have_ids_without_an_interval() -> None:
+    frame = bars("ACME", *DATES[:2])
+    assert identifiers.of_rows(frame.drop("interval")).to_list() == identifiers.of_rows(frame).to_list()
+
+
+def test_what_is_said_of_an_advice_has_its_id() -> None:
+    frame = bars("ACME", *DATES[:2]).with_columns(recommendation_id=pl.Series(["first", "second"]))
+    assert identifiers.of_rows(frame).to_list() == ["first", "second"]
+
+
+def test_ids_of_advice_are_in_order_of_writing_and_hold_what_is_published() -> None:
+    written = advice("ACME BOLT LUXE", "US", "2024-06-10", "2024-06-11", "2024-06-12")
+    first, second = identifiers.of_advice(written), identifiers.of_advice(written)
+    assert first.is_sorted() and first.n_unique() == written.height
+    assert {uuid.UUID(value).version for value in first} == {8}
+    assert first.str.tail(12).equals(second.str.tail(12))
+
+
+@pytest.mark.parametrize("name", identifiers.PUBLISHED)
+def test_a_change_of_any_published_column_is_another_digest(name: str) -> None:
+    written = advice("ACME", "US", "2024-06-10")
+    changed = written.with_columns(pl.lit(None).alias(name))
+    assert identifiers.of_advice(written)[0][24:] != identifiers.of_advice(changed)[0][24:]
+
+
+def test_all_of_an_advice_is_published_but_its_place_among_others() -> None:
+    others = {"id", "generated_at", "is_active", "superseded_at"}
+    assert set(Recommendation.model_fields) == {*identifiers.PUBLISHED} | others
+
+
+def test_an_instrument_has_one_id_in_every_database() -> None:
+    listed = pl.DataFrame({"symbol": ["ACME", "ACME"], "exchange": ["NYSE", "EURONEXT"]})
+    assert identifiers.of_instruments(listed).to_list() == [
+        "204df9a9-9148-5330-9b39-e26ca5a51109",
+        "bc0e1c95-cea9-5cf9-b2d0-a76b79300b77",
+    ]

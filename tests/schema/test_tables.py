@@ -1,0 +1,319 @@
+"""Promises about the newest schema: it is the specification plus its extensions, and it refuses bad rows."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, UniqueConstraint, insert, text
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, SQLModel
+from worlds import catalogue, specification
+
+from boursomatic_assets.schema import (
+    ComputedSession,
+    DeliveredSession,
+    Feature,
+    Instrument,
+    ModelDecision,
+    ModelVersion,
+    PriceBar,
+    PriceBarRevision,
+    Recommendation,
+    RejectedBar,
+    Table,
+    TrackRecord,
+    User,
+    UserSettings,
+)
+
+FRIDAY = datetime(2024, 1, 5)
+MODELS = (
+    User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
+    DeliveredSession, ComputedSession, ModelDecision, TrackRecord,
+)  # fmt: skip
+TABLES = Table.metadata.sorted_tables
+
+BAD_VALUES = [
+    ("user_settings", "preferred_profile = 'reckless'", "ck_user_settings_preferred_profile"),
+    ("instruments", "market_cap_bucket = 'giant'", "ck_instruments_market_cap_bucket"),
+    ("instruments", "pe_bucket = 'absurd'", "ck_instruments_pe_bucket"),
+    *(
+        ("price_bars", f"{price} = {bad}", f"ck_price_bars_{price}")
+        for price in "ohlc"
+        for bad in ("0", "-1", "'NaN'", "'Infinity'", "'-Infinity'")
+    ),
+    *(("price_bars", f"v = {bad}", "ck_price_bars_v") for bad in ("-1", "'NaN'", "'Infinity'")),
+    ("price_bars", "h = 10.5", "ck_price_bars_high_is_highest"),
+    ("price_bars", "l = 10.5", "ck_price_bars_low_is_lowest"),
+    ("price_bars", "interval = '1h'", "ck_price_bars_interval"),
+    ("recommendations", "profile = 'reckless'", "ck_recommendations_profile"),
+    ("recommendations", "label = 'buy'", "ck_recommendations_label"),
+    *(
+        ("recommendations", f"confidence = {bad}", "ck_recommendations_confidence")
+        for bad in ("-0.01", "1.01", "'NaN'")
+    ),
+    *(
+        ("recommendations", f"{price} = {bad}", f"ck_recommendations_{price}")
+        for price in ("stop_loss", "take_profit")
+        for bad in ("0", "'NaN'", "'Infinity'")
+    ),
+    ("recommendations", "horizon_days = 0", "ck_recommendations_horizon_days"),
+    ("recommendations", "superseded_at = now()", "ck_recommendations_superseded_is_inactive"),
+    ("delivered_sessions", "merged = 1", "ck_delivered_sessions_accounted"),
+    ("model_decisions", "kind = 'liked'", "ck_model_decisions_kind"),
+    ("model_decisions", "kind = 'withdrawn'", "ck_model_decisions_speaker"),
+    ("model_decisions", "speaker_id = NULL", "ck_model_decisions_speaker"),
+    ("track_record", "profile = 'reckless'", "ck_track_record_profile"),
+    ("track_record", "label = 'buy'", "ck_track_record_label"),
+    ("track_record", "outcome = 'buy'", "ck_track_record_outcome"),
+    ("track_record", "first_touched = 'floor'", "ck_track_record_first_touched"),
+    ("track_record", "touched_on = NULL", "ck_track_record_touched_on"),
+]
+
+
+def one_of_each() -> list[SQLModel]:
+    user = User(email="ada@example.com", password_hash="$argon2id$...")
+    apple = Instrument(symbol="AAPL", exchange="NASDAQ")
+    model = ModelVersion(
+        version="2024-01", params_hash="0", metrics_json={"auc": 0.5}, is_active=True, as_of=FRIDAY
+    )
+    advice = Recommendation(
+        instrument_id=apple.id,
+        model_version_id=model.id,
+        profile="moderate",
+        label="HOLD",
+        confidence=1.0,
+        features_snapshot={"rsi_14": 50.0},
+        as_of=FRIDAY,
+    )
+    return [
+        user,
+        UserSettings(user_id=user.id),
+        apple,
+        PriceBar(instrument_id=apple.id, ts=FRIDAY, o=10, h=12, l=9, c=11, v=0, interval="daily"),
+        Feature(instrument_id=apple.id, ts=FRIDAY, rsi_14=50.0),
+        model,
+        advice,
+        TrackRecord(
+            recommendation_id=advice.id,
+            instrument_id=apple.id,
+            ts=FRIDAY,
+            profile="moderate",
+            label="BUY",
+            as_of=FRIDAY,
+            horizon_days=20,
+            confidence=1.0,
+            outcome="BUY",
+            first_touched="stop",
+            touched_on=FRIDAY,
+        ),
+        RejectedBar(market="US", source="files", raw={"close": "n/a"}, reason="close_is_a_number"),
+        PriceBarRevision(
+            instrument_id=apple.id,
+            ts=FRIDAY,
+            o=10,
+            h=12,
+            l=9,
+            c=10,
+            v=0,
+            interval="daily",
+            known_from=FRIDAY,
+            known_until=FRIDAY,
+        ),
+        DeliveredSession(
+            market="US",
+            session=FRIDAY,
+            interval="daily",
+            source="files",
+            provisional=False,
+            delivered=2,
+            kept=1,
+            merged=0,
+            rejected=1,
+            repaired=0,
+        ),
+        ComputedSession(asset="features", market="US", session=FRIDAY, computed_at=FRIDAY, changed_at=FRIDAY),
+        ModelDecision(
+            version_id=model.id,
+            effective_at=FRIDAY,
+            kind="promoted",
+            speaker_id=model.id,
+            reason="the first",
+            numbers={"challenger": {"rank_ic": 0.04}},
+            decided_by="gate",
+        ),
+    ]
+
+
+@pytest.fixture
+def filled(migrated: Engine) -> Iterator[Connection]:
+    """A connection to a database with one good row in every table."""
+    with Session(migrated) as session:
+        for row in one_of_each():
+            session.add(row)
+            session.flush()
+        session.commit()
+    with migrated.connect() as connection:
+        yield connection
+
+
+def refused_by(connection: Connection, statement: str) -> str | None:
+    """Return the name of the constraint that refuses a statement."""
+    with pytest.raises(IntegrityError) as refusal:
+        connection.execute(text(statement))
+    assert isinstance(refusal.value.orig, psycopg.Error)
+    return refusal.value.orig.diag.constraint_name
+
+
+def only_check(connection: Connection, table: str, check: str) -> None:
+    """Drop all other checks of a table, so that none of them can answer in this one's place."""
+    for other in {name for of, _, name in BAD_VALUES if of == table} - {check}:
+        connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {other}"))
+
+
+def test_every_column_is_the_specifications_or_a_named_extension(migrated: Engine) -> None:
+    expected = specification.columns(specification.TABLES) | specification.columns(specification.EXTENSIONS)
+    with migrated.connect() as connection:
+        assert catalogue.columns(connection) == expected
+
+
+def test_every_index_is_the_specifications_or_a_named_extension(migrated: Engine) -> None:
+    base, added = specification.indexes(specification.TABLES), specification.indexes(specification.EXTENSIONS)
+    expected = {table: base.get(table, set()) | added.get(table, set()) for table in base | added}
+    with migrated.connect() as connection:
+        assert catalogue.indexes(connection) == expected
+
+
+def test_the_migrated_database_is_the_models_to_the_last_detail(migrated: Engine) -> None:
+    with migrated.begin() as connection:
+        by_migrations = catalogue.fingerprint(connection)
+        Table.metadata.drop_all(connection)
+        Table.metadata.create_all(connection)
+        assert by_migrations == catalogue.fingerprint(connection)
+        assert len(by_migrations) > 150
+
+
+def test_the_specifications_sample_statements_work_as_they_stand(filled: Connection) -> None:
+    filled.exec_driver_sql("DELETE FROM price_bars; DELETE FROM features")
+    filled.exec_driver_sql("UPDATE instruments SET symbol = 'MSFT'")  # makes room for the sample
+    filled.exec_driver_sql(specification.SAMPLE_USER)
+    filled.exec_driver_sql(specification.SAMPLE_INSTRUMENT)
+    found = filled.exec_driver_sql(specification.SAMPLE_QUERY).one()
+    assert (found.symbol, found.exchange, found.profile, found.label) == (
+        "MSFT",
+        "NASDAQ",
+        "moderate",
+        "HOLD",
+    )
+    assert filled.exec_driver_sql("SELECT count(*) FROM users WHERE email = 'test@example.com'").scalar() == 1
+
+
+def test_every_bad_value_is_refused(filled: Connection, subtests: pytest.Subtests) -> None:
+    for table, change, check in BAD_VALUES:
+        with subtests.test(f"{table}: {change}"), filled.begin_nested() as attempt:
+            only_check(filled, table, check)
+            assert refused_by(filled, f"UPDATE {table} SET {change}") == check
+            attempt.rollback()
+
+
+def test_every_check_has_a_bad_value_in_these_tests(migrated: Engine) -> None:
+    checks = "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0"
+    with migrated.connect() as connection:
+        assert set(connection.scalars(text(checks))) == {check for _, _, check in BAD_VALUES}
+
+
+def test_values_that_may_be_missing_may_be_null(filled: Connection) -> None:
+    filled.execute(text("UPDATE user_settings SET preferred_profile = NULL"))
+    filled.execute(text("UPDATE instruments SET market_cap_bucket = NULL, pe_bucket = NULL"))
+    filled.execute(text("UPDATE recommendations SET stop_loss = NULL, take_profit = NULL, horizon_days = NULL"))
+
+
+def test_only_one_model_version_is_ever_active(filled: Connection) -> None:
+    second = """
+        INSERT INTO model_versions (id, version, params_hash, metrics_json, is_active, as_of)
+        VALUES (gen_random_uuid(), '2024-02', '0', '{}', true, '2024-02-01')
+    """
+    assert refused_by(filled, second) == "uq_model_versions_active"
+
+
+def test_a_due_date_has_one_model_version(filled: Connection) -> None:
+    second = """
+        INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of)
+        SELECT gen_random_uuid(), '2024-01-again', '0', '{}', as_of FROM model_versions
+    """
+    assert refused_by(filled, second) == "ix_model_versions_as_of"
+
+
+def test_the_gate_decides_once_about_a_version_and_persons_as_often_as_they_want(filled: Connection) -> None:
+    again = """
+        INSERT INTO model_decisions (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by)
+        SELECT gen_random_uuid(), id, now(), '{}', id, 'again', '{{}}', '{}' FROM model_versions
+    """
+    for _ in range(2):
+        filled.execute(text(again.format("forced", "ann")))
+    assert refused_by(filled, again.format("promoted", "gate")) == "uq_model_decisions_gate"
+
+
+def test_one_recommendation_of_a_session_stands_and_any_number_are_kept(filled: Connection) -> None:
+    again = """
+        INSERT INTO recommendations
+            (id, instrument_id, model_version_id, profile, label, confidence, features_snapshot, as_of)
+        SELECT gen_random_uuid(), instrument_id, model_version_id, profile, 'SELL', 1, '{}', as_of
+        FROM recommendations LIMIT 1
+    """
+    replace = "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE superseded_at IS NULL"
+    for _ in range(3):
+        filled.execute(text(replace))
+        filled.execute(text(again))
+    assert filled.scalar(text("SELECT count(*) FROM recommendations")) == 4
+    assert refused_by(filled, again) == "uq_recommendations_current"
+
+
+def test_an_instrument_is_one_symbol_on_one_exchange(filled: Connection) -> None:
+    again = "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'AAPL', 'NASDAQ')"
+    assert refused_by(filled, again) == "uq_instruments_symbol_exchange"
+
+
+def test_the_database_fills_in_times_in_utc(filled: Connection) -> None:
+    created = filled.scalars(text("SELECT created_at FROM features")).one()
+    assert abs(created - datetime.now(UTC).replace(tzinfo=None)).total_seconds() < 60
+
+
+def test_missing_json_is_null_and_refused_where_it_is_required(migrated: Engine) -> None:
+    apple = Instrument(symbol="AAPL", exchange="NASDAQ")
+    with Session(migrated) as session:
+        session.add(apple)
+        session.flush()
+        session.execute(insert(Feature).values(instrument_id=apple.id, ts=FRIDAY, additional_features=None))
+        assert session.scalar(text("SELECT additional_features IS NULL FROM features")) is True
+        unmeasured = insert(ModelVersion).values(version="v1", params_hash="0", metrics_json=None, as_of=FRIDAY)
+        with pytest.raises(IntegrityError, match="metrics_json"):
+            session.execute(unmeasured)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_the_key_of_a_table_is_unique_in_the_database(table: SqlTable) -> None:
+    keys = [index.columns.keys() for index in table.indexes if index.unique]
+    keys += [rule.columns.keys() for rule in table.constraints if isinstance(rule, UniqueConstraint)]
+    keys += [table.primary_key.columns.keys()]
+    assert list(table.info["key"]) in keys
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__tablename__)
+def test_every_table_and_column_says_what_it_means(model: type[SQLModel]) -> None:
+    assert model.__doc__ and model.__doc__.strip()
+    assert all(field.description for field in model.model_fields.values())
+
+
+def test_no_table_is_left_out_of_these_tests() -> None:
+    assert {model.__tablename__ for model in MODELS} == {table.name for table in TABLES}
+
+
+def test_the_models_need_neither_a_driver_nor_an_orchestrator() -> None:
+    loaded = "import sys, boursomatic_assets.schema; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
+    assert {"dagster", "psycopg", "psycopg2", "polars"}.isdisjoint(output.split())

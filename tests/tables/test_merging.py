@@ -1,0 +1,538 @@
+"""Merging: a slice becomes the frame, identical rows are not touched, and nobody sees half."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import psycopg
+import pytest
+from conftest import Admin
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event
+from worlds.frames import IDS, add_model, advice, bars, instruments, list_instruments, midnight, rows_of, slice_of
+
+from boursomatic_assets import database
+from boursomatic_assets.calendars.markets import all_sessions
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.tables import merging, staging
+from boursomatic_assets.tables.frames import FrameError
+from boursomatic_assets.tables.merging import Merge
+from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, read
+
+MONDAY, TUESDAY, WEDNESDAY = "2024-06-10", "2024-06-11", "2024-06-12"
+WEEK = slice_of("US", MONDAY, TUESDAY, WEDNESDAY)
+VERSIONS = "SELECT instrument_id, ts, interval, ctid, xmin, id, created_at FROM {} ORDER BY 1, 2, 3"
+STANDING = (
+    "SELECT i.symbol, date(r.as_of)::text, r.label"
+    " FROM recommendations r JOIN instruments i ON i.id = instrument_id WHERE {} ORDER BY 1, 2, 3"
+)
+
+
+@pytest.fixture
+def market(migrated: Engine) -> Engine:
+    """A database with instruments and a model."""
+    list_instruments(migrated)
+    add_model(migrated)
+    return migrated
+
+
+def write(engine: Engine, part: Slice, frame: pl.DataFrame, table: str = "price_bars") -> Merge:
+    grain = GRAINS[table]
+    with engine.begin() as connection:
+        return (merging.supersede if grain.supersedes else merging.replace)(connection, grain, part, frame)
+
+
+def stored(part: Slice = WEEK, table: str = "price_bars") -> pl.DataFrame:
+    return read(GRAINS[table], part).drop("market")
+
+
+def versions(engine: Engine) -> list[Any]:
+    """Each bar with the place and the transaction of its row version."""
+    return rows_of(engine, VERSIONS.format("price_bars"))
+
+
+def in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.sort("instrument_id", "ts")
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    """Carry out some works in threads that start together; the first failure is raised."""
+    barrier, failures = threading.Barrier(len(works)), []
+
+    def run(work: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            work()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+# A slice becomes the frame
+
+
+def test_new_bars_are_inserted_to_the_last_bit(market: Engine) -> None:
+    frame = bars("ACME BOLT", MONDAY, TUESDAY).with_columns(
+        o=0.1 + 0.2, l=5e-324, h=1.7976931348623157e308, c=1 / 3, v=1e22
+    )
+    assert write(market, WEEK, frame) == Merge(inserted=4)
+    assert stored().equals(in_order(frame))
+
+
+def test_what_changed_is_counted(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY, TUESDAY))
+    corrected = pl.concat(
+        [bars("ACME", MONDAY), bars("BOLT", MONDAY, close=20.0), bars("ACME", TUESDAY), bars("ACME", WEDNESDAY)]
+    )
+    assert write(market, WEEK, corrected) == Merge(inserted=1, changed=1, unchanged=2, removed=1)
+    assert stored().equals(in_order(corrected))
+
+
+def test_identical_data_write_no_row_version(market: Engine) -> None:
+    frame = bars("ACME BOLT", MONDAY, TUESDAY)
+    write(market, WEEK, frame)
+    before = versions(market)
+    assert write(market, WEEK, frame.reverse()) == Merge(unchanged=4)
+    assert versions(market) == before
+
+
+def test_a_changed_bar_keeps_its_id_and_says_since_when(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY))
+    before = {row[0]: row for row in versions(market)}
+    write(market, WEEK, pl.concat([bars("ACME", MONDAY, close=20.0), bars("BOLT", MONDAY)]))
+    (acme, bolt) = (
+        next(row for row in versions(market) if str(row[0]) == IDS[symbol]) for symbol in ("ACME", "BOLT")
+    )
+    assert bolt == before[bolt[0]]
+    assert acme[5] == before[acme[0]][5]
+    assert acme[6] > before[acme[0]][6]
+
+
+def test_a_changed_bar_is_stamped_by_the_database_whatever_the_frame_says(market: Engine) -> None:
+    write(market, WEEK, bars("ACME", MONDAY))
+    written = versions(market)[0][6]
+    long_ago = pl.lit(midnight("2020-01-02")).cast(pl.Datetime("us"))
+    corrected = bars("ACME", MONDAY, close=20.0).with_columns(created_at=long_ago)
+    assert write(market, WEEK, corrected) == Merge(changed=1)
+    assert versions(market)[0][6] > written
+
+
+def test_adding_changes_and_removes_nothing(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY))
+    before = versions(market)
+    with market.begin() as connection:
+        found = merging.add(connection, GRAINS["price_bars"], WEEK, bars("ACME", MONDAY, TUESDAY, close=20.0))
+    assert found == Merge(inserted=1, unchanged=1)
+    assert versions(market)[:1] + versions(market)[2:] == before
+    assert stored(slice_of("US", TUESDAY)).equals(bars("ACME", TUESDAY, close=20.0))
+
+
+def test_an_empty_frame_wipes_nothing(market: Engine) -> None:
+    write(market, WEEK, bars("ACME", MONDAY))
+    before = versions(market)
+    assert write(market, WEEK, bars("ACME", MONDAY).clear()) == Merge()
+    assert versions(market) == before
+
+
+def test_a_session_that_was_not_delivered_stays(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY, TUESDAY))
+    assert write(market, WEEK, bars("ACME", TUESDAY)) == Merge(unchanged=1, removed=1)
+    assert stored().equals(in_order(pl.concat([bars("ACME BOLT", MONDAY), bars("ACME", TUESDAY)])))
+
+
+def test_a_then_b_then_a_again_leaves_b_intact(market: Engine) -> None:
+    monday, tuesday = slice_of("US", MONDAY), slice_of("US", TUESDAY)
+    write(market, monday, bars("ACME BOLT", MONDAY))
+    write(market, tuesday, bars("ACME BOLT", TUESDAY))
+    before = [row for row in versions(market) if f"{row[1]:%Y-%m-%d}" == TUESDAY]
+    write(market, monday, bars("ACME", MONDAY, close=20.0))
+    assert [row for row in versions(market) if f"{row[1]:%Y-%m-%d}" == TUESDAY] == before
+    assert stored(monday).equals(bars("ACME", MONDAY, close=20.0))
+
+
+def test_the_other_market_is_not_touched(market: Engine) -> None:
+    paris = slice_of("EURONEXT", MONDAY)
+    write(market, paris, bars("LUXE VINS", MONDAY))
+    write(market, slice_of("US", MONDAY), bars("ACME", MONDAY))
+    write(market, paris, bars("LUXE", MONDAY))
+    assert stored(paris).equals(bars("LUXE", MONDAY))
+    assert stored().equals(bars("ACME", MONDAY))
+
+
+def test_intraday_bars_of_the_same_session_are_not_touched(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY))
+    with market.begin() as connection:
+        connection.exec_driver_sql("UPDATE price_bars SET interval = '15m', id = gen_random_uuid()")
+    before = versions(market)
+    write(market, WEEK, bars("ACME", MONDAY, close=20.0))
+    assert [row for row in versions(market) if row[2] == "15m"] == before
+    assert stored().equals(bars("ACME", MONDAY, close=20.0))
+
+
+def test_features_are_replaced_with_their_json_and_nulls(market: Engine) -> None:
+    names = ["ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore"]
+    frame = bars("ACME", MONDAY).select(
+        "instrument_id",
+        "ts",
+        *(pl.lit(None, pl.Float64).alias(name) for name in names[1:]),
+        ret_1d=pl.lit(-1e-17),
+        additional_features=pl.lit('{"note": "a \\"word\\", and 1"}'),
+    )
+    assert write(market, WEEK, frame, "features") == Merge(inserted=1)
+    assert write(market, WEEK, frame, "features") == Merge(unchanged=1)
+    assert stored(table="features").select(frame.columns).equals(frame)
+    assert write(market, WEEK, frame.with_columns(ret_1d=pl.lit(None, pl.Float64)), "features") == Merge(changed=1)
+
+
+# Instruments
+
+
+def test_instruments_are_added_and_changed_but_never_go(market: Engine) -> None:
+    renamed = instruments().head(2).with_columns(name=pl.Series(['Acme, Inc. "A"', ""]))
+    before = rows_of(market, "SELECT symbol, id, created_at, updated_at, ctid FROM instruments ORDER BY 1")
+    with market.begin() as connection:
+        assert merging.upsert(connection, INSTRUMENTS, renamed) == Merge(changed=2)
+    after = rows_of(market, "SELECT symbol, id, created_at, updated_at, ctid FROM instruments ORDER BY 1")
+    assert after[2:] == before[2:]
+    assert [row[:3] for row in after] == [row[:3] for row in before]
+    assert all(new[3] > old[3] for new, old in zip(after[:2], before[:2], strict=True))
+    assert rows_of(market, "SELECT name FROM instruments ORDER BY symbol LIMIT 2") == [('Acme, Inc. "A"',), ("",)]
+
+
+def test_a_known_instrument_keeps_its_id_whatever_the_frame_says(market: Engine) -> None:
+    strange = instruments().with_columns(id=pl.col("id").reverse())
+    with market.begin() as connection:
+        assert merging.upsert(connection, INSTRUMENTS, strange) == Merge(unchanged=4)
+    assert dict(rows_of(market, "SELECT symbol, id::text FROM instruments")) == IDS
+
+
+# What a slice refuses
+
+
+@pytest.mark.parametrize(
+    ("frame", "count"),
+    [
+        (bars("ACME", MONDAY, "2024-06-13"), 1),
+        (bars("ACME", "2024-06-07", MONDAY, "2024-06-13"), 2),
+        (bars("ACME LUXE", MONDAY), 1),
+        (bars("ACME", MONDAY).with_columns(instrument_id=pl.lit("00000000-0000-4000-8000-000000000000")), 1),
+    ],
+    ids=["too late", "too early", "another market", "no instrument"],
+)
+def test_rows_of_another_slice_are_refused_and_nothing_is_written(
+    market: Engine, frame: pl.DataFrame, count: int
+) -> None:
+    write(market, WEEK, bars("BOLT", MONDAY))
+    with pytest.raises(
+        FrameError, match=rf"price_bars: {count} rows .* outside of the slice US {MONDAY} .. {WEDNESDAY}"
+    ):
+        write(market, WEEK, frame)
+    assert stored().equals(bars("BOLT", MONDAY))
+
+
+def test_a_failure_half_way_leaves_the_old_slice_whole(market: Engine) -> None:
+    """The vanished row is deleted before the bad one meets its CHECK."""
+    write(market, WEEK, bars("ACME BOLT", MONDAY))
+    before = versions(market)
+    impossible = pl.concat([bars("ACME", MONDAY, close=20.0), bars("ACME", TUESDAY, h=1.0)])
+    with pytest.raises(psycopg.errors.CheckViolation, match="high_is_highest"):
+        write(market, WEEK, impossible)
+    assert versions(market) == before
+
+
+def test_advice_of_an_unknown_model_leaves_the_old_advice_standing(market: Engine) -> None:
+    part = slice_of("US", MONDAY)
+    write(market, part, advice("ACME BOLT", "US", MONDAY), "recommendations")
+    stranger = pl.lit("00000000-0000-4000-8000-000000000000")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match="fk_recommendations_model_version_id"):
+        write(
+            market, part, advice("ACME", "US", MONDAY).with_columns(model_version_id=stranger), "recommendations"
+        )
+    assert standing(market) == [("ACME", MONDAY, "HOLD"), ("BOLT", MONDAY, "HOLD")]
+
+
+# Many at once
+
+
+def test_a_reader_never_sees_half_of_a_slice(market: Engine) -> None:
+    """Every other writing has half of the bars, at another price: a reader finds one of two truths."""
+    many, few = bars("ACME BOLT", MONDAY, TUESDAY), bars("ACME", MONDAY, TUESDAY, close=20.0)
+    write(market, WEEK, many)
+    seen, done = set(), threading.Event()
+
+    def rewrite() -> None:
+        for frame in [few, many] * 15:
+            write(market, WEEK, frame)
+        done.set()
+
+    def watch() -> None:
+        with market.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not done.is_set():
+                found = connection.exec_driver_sql("SELECT count(*), min(c), max(c) FROM price_bars").one()
+                seen.add(tuple(found))
+
+    at_once(rewrite, watch)
+    assert seen == {(4, 10.0, 10.0), (2, 20.0, 20.0)}
+
+
+@pytest.mark.parametrize("part", [slice_of("US", MONDAY), WEEK], ids=str)
+def test_writers_of_one_slice_at_once_leave_one_truth(market: Engine, part: Slice) -> None:
+    frames = [bars("ACME BOLT", MONDAY, close=close) for close in (10.0, 20.0, 30.0)]
+    at_once(*(lambda frame=frame: write(market, part, frame) for frame in frames))
+    assert any(stored().equals(in_order(frame)) for frame in frames)
+
+
+def test_a_range_and_one_of_its_sessions_wait_for_each_other(market: Engine) -> None:
+    """The session's writer holds its slice open; the range cannot get in before it commits."""
+    with market.begin() as connection:
+        merging.replace(connection, GRAINS["price_bars"], slice_of("US", MONDAY), bars("ACME", MONDAY))
+        assert waits(market, WEEK)
+        assert waits(market, slice_of("US", MONDAY))
+        assert not waits(market, slice_of("US", TUESDAY))
+        assert not waits(market, slice_of("EURONEXT", MONDAY))
+
+
+def waits(engine: Engine, part: Slice) -> bool:
+    """Whether the slice is locked by somebody else."""
+    frame = bars("ACME", MONDAY).clear()
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET lock_timeout = '100ms'")
+        try:
+            merging.replace(connection, GRAINS["price_bars"], part, frame)
+        except Exception as error:
+            assert isinstance(error.__cause__, psycopg.errors.LockNotAvailable)
+            return True
+    return False
+
+
+# Advice is archived, never lost
+
+
+def standing(engine: Engine, which: str = "superseded_at IS NULL") -> list[Any]:
+    return rows_of(engine, STANDING.format(which))
+
+
+def active(engine: Engine) -> list[Any]:
+    return standing(engine, "r.is_active")
+
+
+def advise(engine: Engine, date: str, symbols: str = "ACME", label: str = "HOLD") -> Merge:
+    return write(engine, slice_of("US", date), advice(symbols, "US", date, label=label), "recommendations")
+
+
+def test_advice_comes_back_as_it_was_given(market: Engine) -> None:
+    frame = pl.concat([advice("ACME", "US", MONDAY, profile=profile) for profile in ("aggressive", "moderate")])
+    assert write(market, WEEK, frame, "recommendations") == Merge(inserted=2)
+    assert stored(table="recommendations").select(frame.columns).sort("profile").equals(frame)
+
+
+def test_the_same_advice_writes_no_row_version(market: Engine) -> None:
+    advise(market, MONDAY, "ACME BOLT")
+    before = rows_of(market, "SELECT id, ctid, xmin, generated_at, is_active FROM recommendations ORDER BY 1")
+    assert advise(market, MONDAY, "ACME BOLT") == Merge(unchanged=2)
+    after = rows_of(market, "SELECT id, ctid, xmin, generated_at, is_active FROM recommendations ORDER BY 1")
+    assert after == before
+
+
+def test_changed_advice_archives_the_old_row_and_keeps_it(market: Engine) -> None:
+    advise(market, MONDAY, "ACME BOLT")
+    assert write(
+        market,
+        slice_of("US", MONDAY),
+        pl.concat([advice("ACME", "US", MONDAY, label="BUY"), advice("BOLT", "US", MONDAY)]),
+        "recommendations",
+    ) == Merge(changed=1, unchanged=1)
+    assert standing(market) == active(market) == [("ACME", MONDAY, "BUY"), ("BOLT", MONDAY, "HOLD")]
+    assert standing(market, "superseded_at >= generated_at AND NOT r.is_active") == [("ACME", MONDAY, "HOLD")]
+
+
+def test_advice_that_changes_back_leaves_three_rows(market: Engine) -> None:
+    for label in ("HOLD", "BUY", "HOLD"):
+        advise(market, MONDAY, label=label)
+    assert standing(market, "true") == [("ACME", MONDAY, label) for label in ("BUY", "HOLD", "HOLD")]
+    assert active(market) == standing(market) == [("ACME", MONDAY, "HOLD")]
+
+
+def test_vanished_advice_is_archived_and_the_session_before_speaks_again(market: Engine) -> None:
+    advise(market, MONDAY, "ACME BOLT", "BUY")
+    advise(market, TUESDAY, "ACME BOLT", "SELL")
+    assert advise(market, TUESDAY, "BOLT", "SELL") == Merge(unchanged=1, removed=1)
+    assert active(market) == [("ACME", MONDAY, "BUY"), ("BOLT", TUESDAY, "SELL")]
+    assert standing(market, "superseded_at IS NOT NULL") == [("ACME", TUESDAY, "SELL")]
+
+
+def test_no_advice_leaves_the_old_one_standing(market: Engine) -> None:
+    advise(market, MONDAY)
+    empty = advice("ACME", "US", MONDAY).clear()
+    assert write(market, slice_of("US", MONDAY), empty, "recommendations") == Merge()
+    assert active(market) == [("ACME", MONDAY, "HOLD")]
+
+
+def test_a_correction_of_the_past_does_not_become_active(market: Engine) -> None:
+    advise(market, TUESDAY)
+    advise(market, MONDAY)
+    assert advise(market, MONDAY, label="BUY") == Merge(changed=1)
+    assert standing(market) == [("ACME", MONDAY, "BUY"), ("ACME", TUESDAY, "HOLD")]
+    assert active(market) == [("ACME", TUESDAY, "HOLD")]
+
+
+def test_each_profile_and_market_has_its_own_active_row(market: Engine) -> None:
+    advise(market, TUESDAY)
+    risky = advice("ACME", "US", MONDAY, label="BUY", profile="aggressive")
+    write(market, slice_of("US", MONDAY), risky, "recommendations")
+    write(market, slice_of("EURONEXT", MONDAY), advice("LUXE", "EURONEXT", MONDAY), "recommendations")
+    assert active(market) == [("ACME", MONDAY, "BUY"), ("ACME", TUESDAY, "HOLD"), ("LUXE", MONDAY, "HOLD")]
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    order=st.permutations([MONDAY, TUESDAY, WEDNESDAY, "2024-06-13"]),
+    again=st.sampled_from([MONDAY, "2024-06-13"]),
+)
+def test_the_newest_session_is_active_whatever_order_they_are_written_in(
+    market: Engine, order: list[str], again: str
+) -> None:
+    with market.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE recommendations CASCADE")
+    for done, date in enumerate(order, 1):
+        advise(market, date, "ACME BOLT")
+        newest = max(order[:done])
+        assert active(market) == [("ACME", newest, "HOLD"), ("BOLT", newest, "HOLD")]
+    advise(market, again, "ACME", "SELL")
+    left = {"2024-06-13": ("SELL", WEDNESDAY), MONDAY: ("HOLD", "2024-06-13")}[again]
+    assert active(market) == [("ACME", "2024-06-13", left[0]), ("BOLT", left[1], "HOLD")]
+    assert rows_of(market, "SELECT count(*) FROM recommendations") == [(9,)]
+
+
+def test_sessions_written_at_once_leave_one_active_row(market: Engine) -> None:
+    dates = [MONDAY, TUESDAY, WEDNESDAY]
+    for _ in range(3):
+        for label in ("BUY", "SELL"):
+            at_once(*(lambda date=date, label=label: advise(market, date, label=label) for date in dates))
+            assert active(market) == [("ACME", WEDNESDAY, label)]
+
+
+@pytest.mark.parametrize("preferred", ["read committed", "repeatable read"])
+def test_a_session_is_not_activated_beside_one_that_is_being_written(
+    market: Engine, admin: Admin, preferred: str
+) -> None:
+    """Monday's writer cannot see Tuesday's rows yet: it waits for their commit before it chooses.
+
+    Whatever isolation the server prefers: with a snapshot from before it waited, it would not see them after.
+    """
+    set_for_all(admin, market, f"default_transaction_isolation = '{preferred}'")
+    monday = threading.Thread(target=advise, args=(market, MONDAY))
+    with market.begin() as connection:
+        grain, part = GRAINS["recommendations"], slice_of("US", TUESDAY)
+        merging.supersede(connection, grain, part, advice("ACME", "US", TUESDAY))
+        monday.start()
+        monday.join(timeout=0.5)
+    monday.join()
+    assert active(market) == [("ACME", TUESDAY, "HOLD")]
+
+
+def test_a_run_waits_for_another_however_impatient_the_server_is(market: Engine, admin: Admin) -> None:
+    set_for_all(admin, market, *(f"{name} = '100ms'" for name in IMPATIENCE))
+    monday, held = slice_of("US", MONDAY), threading.Event()
+
+    def hold() -> None:
+        with staging.transaction() as connection:
+            staging.lock(connection, "price_bars", monday)
+            held.set()
+            time.sleep(0.4)
+
+    def wait() -> None:
+        held.wait()
+        with staging.transaction() as connection:
+            merging.replace(connection, GRAINS["price_bars"], monday, bars("ACME", MONDAY))
+
+    at_once(hold, wait)
+    assert stored(monday).height == 1
+
+
+def test_no_statement_holds_a_slice_for_ever(market: Engine) -> None:
+    with staging.transaction() as connection:
+        staging.lock(connection, "price_bars", WEEK)
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == staging.LONGEST_STATEMENT
+        assert connection.exec_driver_sql("SHOW work_mem").scalar() == staging.LIMITS["work_mem"]
+
+
+IMPATIENCE = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+
+def set_for_all(admin: Admin, engine: Engine, *settings: str) -> None:
+    """Set a database's own defaults, for every connection from now on."""
+    admin.execute(*(f'ALTER DATABASE "{engine.url.database}" SET {setting}' for setting in settings))
+    database.disconnect()
+
+
+def test_the_same_session_written_at_once_leaves_one_current_row(market: Engine) -> None:
+    for _ in range(3):
+        at_once(*(lambda label=label: advise(market, MONDAY, label=label) for label in ("BUY", "HOLD", "SELL")))
+        assert len(standing(market)) == 1
+        assert active(market) == standing(market)
+
+
+# What it costs
+
+
+def long_slice(first: str, dates: int) -> Slice:
+    """So many partition dates of the US market."""
+    return slice_of("US", *[str(date) for date in all_sessions().tolist() if str(date) >= first][:dates])
+
+
+def test_identical_data_never_begin_to_write(market: Engine) -> None:
+    """PostgreSQL gives a transaction its number when it first writes: none, so not a byte of the table's log."""
+    frame = bars("ACME BOLT", MONDAY, TUESDAY)
+    write(market, WEEK, frame)
+    with market.begin() as connection:
+        assert merging.replace(connection, GRAINS["price_bars"], WEEK, frame) == Merge(unchanged=4)
+        assert connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()").scalar() is None
+
+
+@pytest.mark.parametrize("sessions", [1, 60])
+def test_a_slice_of_any_length_takes_the_same_statements(market: Engine, sessions: int) -> None:
+    part, told = long_slice("2024-01-02", sessions), []
+    event.listen(market, "before_cursor_execute", lambda *given: told.append(given[2].split()[0]))
+    frame = bars("ACME BOLT", *map(str, part.sessions))
+    write(market, part, frame)
+    reads_and_settings = {"SELECT", "SET"}
+    assert set(told) <= reads_and_settings, "COPY is all that writes a new slice"
+    assert len(told) <= 8
+    told.clear()
+    write(market, part, frame.with_columns(pl.col("c") + 0.5))
+    assert [word for word in told if word not in reads_and_settings] == ["DROP", "CREATE", "ANALYZE", "UPDATE"]
+
+
+def test_only_the_rows_that_changed_are_touched(market: Engine) -> None:
+    write(market, WEEK, bars("ACME BOLT", MONDAY, TUESDAY, WEDNESDAY))
+    before = {row[3] for row in versions(market)}
+    corrected = pl.concat([bars("ACME BOLT", MONDAY, TUESDAY), bars("ACME", WEDNESDAY, close=20.0)])
+    write(market, WEEK, corrected)
+    assert len({row[3] for row in versions(market)} - before) == 1
+
+
+def test_what_comes_back_has_the_id_that_it_had(market: Engine) -> None:
+    frame = bars("ACME BOLT", MONDAY)
+    write(market, WEEK, frame)
+    before = {row[0]: row[5] for row in versions(market)}
+    write(market, WEEK, bars("ACME", MONDAY))
+    write(market, WEEK, frame)
+    assert {row[0]: row[5] for row in versions(market)} == before
+
+
+def test_a_table_that_more_than_doubles_is_analysed(market: Engine) -> None:
+    part = long_slice("2000-01-03", 5300)
+    known = "SELECT reltuples FROM pg_class WHERE relname = 'price_bars'"
+    write(market, part, bars("ACME BOLT", *map(str, part.sessions)))
+    assert rows_of(market, known) == [(2 * len(part.sessions),)]

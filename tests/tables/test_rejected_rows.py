@@ -1,0 +1,185 @@
+"""Rejections: refused rows are kept as they came, and cleared when they are delivered again in order."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine
+from worlds.frames import delivered, instruments, midnight, rows_of, slice_of
+
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.checks.bars import refused
+from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.sources.network.services import not_delivered
+from boursomatic_assets.tables import rejected_rows
+
+MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
+BOTH = slice_of("US", MONDAY, TUESDAY)
+
+
+def record(engine: Engine, raw: pl.DataFrame, part: Slice = BOTH, run: str = "first") -> int:
+    delivery = judge(raw, part, instruments(), "toy")
+    with engine.begin() as connection:
+        return rejected_rows.record(connection, part, delivery, run)
+
+
+def bad(*dates: str, **changed: Any) -> pl.DataFrame:
+    return delivered("ACME", *dates, **({"c": None} | changed))
+
+
+def good(*dates: str) -> pl.DataFrame:
+    return delivered("ACME", *dates)
+
+
+def recorded(engine: Engine) -> list[Any]:
+    return rows_of(
+        engine,
+        "SELECT date(session)::text, reason, run_id, market FROM rejected_bars ORDER BY session, reason, run_id",
+    )
+
+
+PRICE, TIME = "price is missing", "time is missing or unreadable"
+
+
+def test_a_refused_row_is_kept_raw_with_its_place_reason_and_run(migrated: Engine) -> None:
+    raw = '{"symbol": "ACME", "c": "t\\u00e9n, \\"x\\"\\n"}'
+    assert record(migrated, bad(MONDAY, raw=raw, file="a, b.csv", line=3)) == 1
+    query = "SELECT market, session::text, source, file, line, raw, reason, run_id FROM rejected_bars"
+    assert rows_of(migrated, query) == [
+        ("US", f"{MONDAY} 00:00:00", "toy", "a, b.csv", 3, json.loads(raw), PRICE, "first")
+    ]
+
+
+def test_a_row_refused_again_stays_with_its_first_run(migrated: Engine) -> None:
+    record(migrated, bad(MONDAY))
+    before = rows_of(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars")
+    assert record(migrated, bad(MONDAY), run="second") == 1
+    assert recorded(migrated) == [(MONDAY, PRICE, "first", "US")]
+    assert rows_of(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars") == before
+
+
+def test_a_row_delivered_in_order_is_refused_no_more(migrated: Engine) -> None:
+    record(migrated, bad(MONDAY, TUESDAY))
+    assert record(migrated, good(MONDAY), run="second") == 0
+    assert recorded(migrated) == [(TUESDAY, PRICE, "first", "US")]
+
+
+def test_a_row_refused_for_another_reason_replaces_the_first(migrated: Engine) -> None:
+    record(migrated, bad(MONDAY))
+    record(migrated, bad(MONDAY, c=10.0, v=-1.0), run="second")
+    assert recorded(migrated) == [(MONDAY, "volume is negative or not finite", "second", "US")]
+
+
+def test_an_empty_delivery_clears_nothing(migrated: Engine) -> None:
+    record(migrated, pl.concat([bad(MONDAY), bad(TUESDAY, ts=None)]))
+    assert record(migrated, good(MONDAY).clear(), run="second") == 0
+    assert len(recorded(migrated)) == 2
+
+
+def test_a_slice_records_its_own_rows_only(migrated: Engine) -> None:
+    monday = slice_of("US", MONDAY)
+    delivery = judge(bad(MONDAY, TUESDAY), BOTH, instruments(), "toy")
+    paris = delivery.rejected.with_columns(market=pl.lit("EURONEXT"))
+    both = replace(delivery, rejected=pl.concat([delivery.rejected, paris]))
+    with migrated.begin() as connection:
+        rejected_rows.record(connection, monday, both, "first")
+    assert recorded(migrated) == [(MONDAY, PRICE, "first", "US")]
+
+
+def test_the_other_markets_refusals_are_not_touched(migrated: Engine) -> None:
+    record(migrated, delivered("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
+    record(migrated, good(MONDAY))
+    assert recorded(migrated) == [(MONDAY, PRICE, "first", "EURONEXT")]
+
+
+def test_a_row_without_a_time_is_replaced_with_the_next_delivery(migrated: Engine) -> None:
+    record(migrated, pl.concat([good(MONDAY), bad(MONDAY, ts=None)]))
+    assert recorded(migrated) == [(None, TIME, "first", "US")]
+    record(migrated, good(TUESDAY), run="second")
+    assert recorded(migrated) == []
+
+
+def test_a_delivery_without_one_readable_time_is_not_lost(migrated: Engine) -> None:
+    """A file whose dates are all in a foreign format: nothing is kept, everything is refused."""
+    assert record(migrated, bad(MONDAY, TUESDAY, ts=None)) == 2
+    assert [row[1] for row in recorded(migrated)] == [TIME, TIME]
+
+
+def test_a_row_without_a_time_that_two_slices_deliver_is_one_refusal(migrated: Engine) -> None:
+    """Scattered dates are several slices of one run, and a source hands such a row to each."""
+    parts = [slice_of("US", MONDAY), slice_of("US", "2024-06-13")]
+    raw = [pl.concat([good(str(part.dates[0])), bad(MONDAY, ts=None, file="a.csv", line=2)]) for part in parts]
+    one, other = (judge(rows, part, instruments(), "toy") for rows, part in zip(raw, parts, strict=True))
+    delivery = one + other
+    for part in parts:
+        with migrated.begin() as connection:
+            rejected_rows.record(connection, part, delivery, "first")
+    assert recorded(migrated) == [(None, TIME, "first", "US")]
+
+
+@pytest.mark.parametrize("cell", ["\\.", "", "a,b", 'say "hi"', "two\nlines", "NUL\x00"])
+def test_any_text_survives_as_raw(migrated: Engine, cell: str) -> None:
+    record(migrated, bad(MONDAY, raw=json.dumps({"symbol": cell})))
+    (raw,) = rows_of(migrated, "SELECT raw::text FROM rejected_bars")[0]
+    assert json.loads(raw) == {"symbol": cell}
+
+
+# What is told of them
+
+
+def told(engine: Engine, *parts: Slice) -> dict[str, Any]:
+    with engine.connect() as connection:
+        finding = refused(connection, "daily", parts)
+    assert finding.errors == 0
+    return {"warnings": finding.warnings, **finding.figures}
+
+
+UNREAD = dict.fromkeys(("symbol", "exchange", "ts"), None)
+WHY = json.dumps({"error": "notes.txt: the columns ['ts'] are missing"})
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        (bad(MONDAY, file="a.csv", line=3, raw='{"symbol": "ACME"}'), "a.csv:3 ACME 2024-06-10: price is missing"),
+        (bad(MONDAY, file="a.csv", line=3, raw='{"Ticker": "ACME"}'), "a.csv:3 2024-06-10: price is missing"),
+        (bad(MONDAY, file="a.csv", line=3, ts=None, raw="{}"), "a.csv:3: time is missing or unreadable"),
+        (bad(MONDAY), "ACME 2024-06-10: price is missing"),
+        (
+            bad(MONDAY, ts=datetime(2024, 6, 11, 9, 30)),
+            "ACME 2024-06-11 09:30:00: date is not a session of the market",
+        ),
+        (bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY), "notes.txt: the columns ['ts'] are missing"),
+        (not_delivered([("ACME", "NYSE", "yahoo: no data")], midnight(MONDAY)), "ACME 2024-06-10: yahoo: no data"),
+    ],
+    ids=["row", "row of a vendor", "row without a time", "row of no file", "time", "file", "instrument"],
+)
+def test_what_was_refused_is_named(migrated: Engine, row: pl.DataFrame, name: str) -> None:
+    record(migrated, row)
+    assert told(migrated, BOTH)["refused"] == [name]
+
+
+def test_of_many_refused_rows_a_few_are_named_and_those_that_did_not_come_first(migrated: Engine) -> None:
+    many = pl.concat([bad(MONDAY, file="a.csv", line=line) for line in range(1, 101)])
+    record(
+        migrated, pl.concat([many, bad(TUESDAY, v=-1.0, c=10.0), bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY)])
+    )
+    found = told(migrated, slice_of("US", MONDAY), slice_of("US", TUESDAY))
+    names = found.pop("refused")
+    assert found == {
+        "warnings": 102,
+        PRICE: 100,
+        "file cannot be understood": 1,
+        "volume is negative or not finite": 1,
+    }
+    assert len(names) == 20
+    assert names[:2] == ["notes.txt: the columns ['ts'] are missing", "a.csv:1 ACME 2024-06-10: price is missing"]
+
+
+def test_refused_rows_of_other_sessions_and_markets_are_not_told(migrated: Engine) -> None:
+    record(migrated, delivered("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
+    record(migrated, bad(MONDAY))
+    assert told(migrated, slice_of("US", TUESDAY)) == {"warnings": 0, "refused": []}

@@ -1,0 +1,1 @@
+"""Toy worlds that tests share: small markets, frames, models and platforms."""

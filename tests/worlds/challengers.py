@@ -1,0 +1,57 @@
+"""Challengers for tests: a tiny real model with the metrics that a test wants, admitted on real due dates."""
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+
+from boursomatic_assets import registry
+from boursomatic_assets.learning.model import Model
+from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.walk import due_dates
+from boursomatic_assets.registry.decisions import Version
+
+DUE = due_dates(dt.date(2023, 9, 1), dt.date(2024, 2, 1))
+NAMES = [f"v{due:%Y.%m.%d}" for due in DUE]
+SKILL = {"rank_ic": 0.04, "rank_ic_t": 2.5}
+NO_SKILL = {"rank_ic": 0.001, "rank_ic_t": 0.1}
+RECORD = {"log_loss": 1.09, "log_loss_no_skill": 1.098, "sessions": 24}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training hands over."""
+
+    model_text: str
+    metrics: dict[str, Any]
+    params_hash: str
+
+
+@cache
+def model_text() -> str:
+    """A model that can be loaded: two leaves on one feature."""
+    values = np.arange(40.0)
+    parameters = {"objective": "regression", "num_leaves": 2, "min_data_in_leaf": 1, "verbosity": -1}
+    booster = lgb.train(parameters, lgb.Dataset(values[:, None], values), num_boost_round=1)
+    return Model(booster.model_to_string(), {}).text()
+
+
+def good(recipe: str = "a", **metrics: Any) -> Trained:
+    """A challenger with skill."""
+    return Trained(model_text(), {**RECORD, **SKILL, **metrics}, recipe * 64)
+
+
+def blind(recipe: str = "a") -> Trained:
+    """A challenger without skill."""
+    return good(recipe, **NO_SKILL)
+
+
+def admit(*challengers: Trained, due: list[dt.date] = DUE) -> list[Version]:
+    """Let the gate decide about challengers, on one due date after the other."""
+    return [
+        registry.admit_challenger(date, challenger, Parameters())
+        for date, challenger in zip(due, challengers, strict=False)
+    ]
