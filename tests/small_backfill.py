@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 
 import dagster as dg
-from webserver import ASSETS, Dagster, forget, opened, written
+from webserver import ASSETS, STAGES, Dagster, forget, opened, written
 
 from boursomatic_assets import database
 from boursomatic_assets.orchestration.dagster_patches import guard
@@ -75,7 +75,7 @@ def report() -> dict[str, Any]:
     """Carry out both backfills; what came of them."""
     forget(database.engine(), KEYS)
     with opened("platform_of", "platform") as dagster:
-        status = dagster.finish(dagster.backfill(ASSETS, KEYS))
+        statuses = [dagster.finish(dagster.backfill(stage, KEYS)) for stage in STAGES]
         stored = dagster.instance.get_runs()
         groups = {",".join(sorted(key.path[-1] for key in run.asset_selection or ())) for run in stored}
         found = {"colours": colours(dagster, ASSETS), "metadata": reported(dagster), "digests": digests()}
@@ -85,7 +85,7 @@ def report() -> dict[str, Any]:
         found["toys"] = colours(dagster, TOYS)
     return found | {
         "patched": guard.enabled(),
-        "status": [status, toy],
+        "statuses": [*statuses, toy],
         "groups": sorted(groups),
         "keys": [len(keys), min(keys), max(keys)],
         "events": events(),
