@@ -80,7 +80,7 @@ EVERYTHING_BEFORE = _mapping(
     ),
     dg.AllPartitionMapping(),
 )
-"""Every earlier session of every market. The session itself is waited for as well (`dagster_patches/lookback.py`), never read."""
+"""Every earlier session of every market. The session itself is waited for as well (`lookback.py`), never read."""
 
 
 def partition_key(date: dt.date, market: str) -> str:
