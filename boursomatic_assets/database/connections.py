@@ -2,7 +2,7 @@
 
 What belongs here: the address (`DATABASE_URL`, else the embedded server), engines, Arrow connections, and the
 making of empty databases. Why a connection fails is said in `refusals.py`; tables are made by `migrate.py`;
-the embedded server's life is `embedded.py`; Dagster's storage on the same server is `dagster_storage.py`.
+the embedded server's life is `embedded.py`; Dagster's storage on the same server is `orchestration/`.
 """
 
 import contextlib

@@ -18,7 +18,7 @@ import dagster as dg
 from boursomatic_assets import database
 from boursomatic_assets.orchestration.dagster_patches import guard
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
-from worlds.webserver import ASSETS, Dagster, forget, opened, written
+from worlds.webserver import ASSETS, STAGES, Dagster, forget, opened, written
 
 KEYS = {f"{date}|{market}" for date in ("2024-02-01", "2024-02-02") for market in ("US", "EURONEXT")}
 BAD = "2024-02-02|US"
@@ -75,7 +75,7 @@ def report() -> dict[str, Any]:
     """Carry out both backfills; what came of them."""
     forget(database.engine(), KEYS)
     with opened("platform_of", "platform") as dagster:
-        status = dagster.finish(dagster.backfill(ASSETS, KEYS))
+        statuses = [dagster.finish(dagster.backfill(stage, KEYS)) for stage in STAGES]
         stored = dagster.instance.get_runs()
         groups = {",".join(sorted(key.path[-1] for key in run.asset_selection or ())) for run in stored}
         found = {"colours": colours(dagster, ASSETS), "metadata": reported(dagster), "digests": digests()}
@@ -85,7 +85,7 @@ def report() -> dict[str, Any]:
         found["toys"] = colours(dagster, TOYS)
     return found | {
         "patched": guard.enabled(),
-        "status": [status, toy],
+        "statuses": [*statuses, toy],
         "groups": sorted(groups),
         "keys": [len(keys), min(keys), max(keys)],
         "events": events(),

@@ -28,7 +28,10 @@ from boursomatic_assets.orchestration.instance import CONFIG
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 from worlds.platform import rows
 
-ASSETS = ("instruments", "price_bars", "features", "model_versions", "recommendations", "track_record")
+STAGES = (("instruments", "price_bars"), ("features",), ("model_versions", "recommendations"), ("track_record",))
+"""Assets that share a run, in order. Stock Dagster widens a backfill of several stages to all later sessions."""
+
+ASSETS = tuple(asset for stage in STAGES for asset in stage)
 DONE, FAILED = AssetPartitionStatus.MATERIALIZED, AssetPartitionStatus.FAILED
 
 BACKFILL = """mutation ($params: LaunchBackfillParams!) {

@@ -100,7 +100,7 @@ PATCHES = (
     Patch(
         "partition metadata",
         "metadata of a run's partitions is attached at once",
-        "attaching it takes 50 ms for each partition of a range",
+        "attaching it takes 10 ms or more for each partition of a range",
         "orchestration/dagster_patches/test_stock_dagster.py::test_both_ways_give_the_same_answer",
         CORE,
     ),
