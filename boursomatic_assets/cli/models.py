@@ -9,7 +9,7 @@ import getpass
 
 import click
 
-from boursomatic_assets.cli.options import DATE, MOMENT, SEED, one_line_errors
+from boursomatic_assets.cli.common import DATE, MOMENT, SEED, one_line_errors, require_current_schema
 
 BECAUSE = click.option("--because", required=True, help="Why, in a sentence; it is kept with the decision.")
 BY = click.option("--by", help="Who decides; this system's user by default.")
@@ -26,7 +26,7 @@ def models() -> None:
 @one_line_errors
 def models_list(as_json: bool) -> None:
     """Show every version with its decision, skill and loss, and which one is active."""
-    _ready()
+    require_current_schema()
     from boursomatic_assets.cli.views import models as view
     from boursomatic_assets.cli.views import text
 
@@ -40,7 +40,7 @@ def models_list(as_json: bool) -> None:
 @one_line_errors
 def show(version: str, as_json: bool) -> None:
     """Show a version: its decisions with both sides' numbers, its metrics, its reliability curve."""
-    _ready()
+    require_current_schema()
     from boursomatic_assets.cli.views import models as view
 
     click.echo(view.one_as_json(version) if as_json else view.one(version))
@@ -53,7 +53,7 @@ def show(version: str, as_json: bool) -> None:
 @one_line_errors
 def promote(version: str, because: str, by: str | None) -> None:
     """Make a version champion from now on, whatever the gate decided; the next due date's gate decides again."""
-    _ready()
+    require_current_schema()
     from boursomatic_assets import registry
     from boursomatic_assets.cli.views import models as view
 
@@ -66,7 +66,7 @@ def promote(version: str, because: str, by: str | None) -> None:
 @one_line_errors
 def rollback(because: str, by: str | None) -> None:
     """Make the champion before the present one champion again, from now on."""
-    _ready()
+    require_current_schema()
     from boursomatic_assets import registry
     from boursomatic_assets.cli.views import models as view
 
@@ -79,7 +79,7 @@ def rollback(because: str, by: str | None) -> None:
 @one_line_errors
 def live(at: dt.datetime | None, as_json: bool) -> None:
     """Show the champion, now or as of a past time, or why there is none."""
-    _ready()
+    require_current_schema()
     from boursomatic_assets.cli.views import models as view
 
     click.echo(view.live_as_json(at) if as_json else view.live(at))
@@ -101,17 +101,10 @@ def search(until: dt.date, trials: int, seed: int) -> None:
     from boursomatic_assets.learning.parameters import Parameters
 
     searching.tuner()
-    _ready()
+    require_current_schema()
     history = registry.load_history(dt.datetime.now(dt.UTC).date(), Parameters())
     found = searching.search(history, until, Parameters(), trials, seed)
     click.echo(view.search(found, Parameters()))
-
-
-def _ready() -> None:
-    """Refuse to read or decide on a schema that is not this code's."""
-    from boursomatic_assets.database import engine, migrate
-
-    migrate.require_current(engine())
 
 
 def _user() -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from boursomatic_assets.cli.options import one_line_errors
+from boursomatic_assets.cli.common import one_line_errors
 
 if TYPE_CHECKING:
     from boursomatic_assets.settings import Setting

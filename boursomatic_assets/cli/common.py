@@ -1,0 +1,106 @@
+"""What the commands share.
+
+What belongs here: types of options (dates, times, seeds), errors as one line, and what must hold before a command
+starts: the schema, the settings, Dagster's home. Kept elsewhere: the commands (the other files of `cli/`), closed
+sets of values (`vocabulary.py`).
+"""
+
+import datetime as dt
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Date(click.ParamType[dt.date]):
+    """An ISO date."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        """Read YYYY-MM-DD and nothing else."""
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.datetime.strptime(value, "%Y-%m-%d").date()
+        except ValueError:
+            self.fail(f"{value!r} is no date: write YYYY-MM-DD", param, ctx)
+
+
+DATE = Date()
+
+MOMENT = click.DateTime(
+    [
+        f"%Y-%m-%d{clock}"
+        for clock in ("", "T%H:%M", " %H:%M", "T%H:%M:%S", " %H:%M:%S", "T%H:%M:%S.%f", " %H:%M:%S.%f")
+    ]
+)
+"""A past time, in UTC, to the microsecond."""
+
+SEED = click.IntRange(0, 2**32 - 1)
+"""The seeds that every random number generator takes."""
+
+
+def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Report an error that a user can fix as one line on stderr, with exit code 1."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except Exception as error:
+            message = _message(error)
+            if message is None:
+                raise
+            click.echo(f"error: {message}", err=True)
+            sys.exit(1)
+
+    return wrapped
+
+
+def _message(error: Exception) -> str | None:
+    """Why a command failed, in one line; None if the error is a fault of the code."""
+    from boursomatic_assets.database import errors
+
+    explanation = errors.explain(error)
+    if explanation is None and isinstance(error, (ValueError, RuntimeError, OSError)):
+        return (str(error) or type(error).__name__).splitlines()[0]
+    return explanation
+
+
+def require_current_schema() -> None:
+    """Check that the database's schema is that of this code.
+
+    Raises:
+        DatabaseError: It is not; the message names the command that mends it.
+    """
+    from boursomatic_assets.database import engine, migrate
+
+    migrate.require_current(engine())
+
+
+def require_ready() -> None:
+    """Check what a run needs, settings and schema, and let it find Dagster's home.
+
+    Raises:
+        SettingError: A setting is wrong.
+        DatabaseError: The schema is not that of this code.
+    """
+    from boursomatic_assets import settings
+
+    settings.require_sound()
+    require_current_schema()
+    make_dagster_home()
+
+
+def make_dagster_home() -> Path:
+    """Make Dagster's home, let this process and its children find it, and return it."""
+    from boursomatic_assets.orchestration.instance import ensure_dagster_home
+
+    folder = ensure_dagster_home()
+    os.environ["DAGSTER_HOME"] = str(folder)
+    return folder

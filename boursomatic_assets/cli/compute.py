@@ -1,0 +1,115 @@
+"""Commands that compute: backfill, materialize, refresh, reload, restore.
+
+What belongs here: their words, options and exit codes. Kept elsewhere: which runs they start (`launching.py`),
+archived bars (`tables/archive.py`).
+"""
+
+import datetime as dt
+from typing import Any
+
+import click
+
+from boursomatic_assets.cli.common import DATE, one_line_errors, require_current_schema, require_ready
+from boursomatic_assets.vocabulary import MARKET_NAMES
+
+
+@click.command()
+@click.option("--from", "start", type=DATE, help="First date; two years before the last by default.")
+@click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default.")
+@click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
+@click.option("--assets", help="Comma-separated asset names instead of all but price_bars_15m.")
+@one_line_errors
+def backfill(start: dt.date | None, end: dt.date | None, market: str | None, assets: str | None) -> None:
+    """Bring a range of sessions up to date, through all assets."""
+    require_ready()
+    from boursomatic_assets.cli import launching
+    from boursomatic_assets.orchestration.partitions import newest_closed_date, partition_dates
+
+    end = end or newest_closed_date()
+    start = start or end - dt.timedelta(days=730)
+    names = _known([name.strip() for name in assets.split(",")]) if assets else launching.ASSETS
+    markets, dates = [market] if market else list(MARKET_NAMES), partition_dates(start, end)
+    planned = launching.plan_backfill(names, markets, dates)
+    if warning := launching.single_market_warning(names, markets, dates):
+        click.echo(f"warning: {warning}", err=True)
+    _carry_out(planned)
+
+
+@click.command()
+@click.argument("asset")
+@click.argument("date", type=DATE)
+@click.argument("market", type=click.Choice(MARKET_NAMES))
+@one_line_errors
+def materialize(asset: str, date: dt.date, market: str) -> None:
+    """Compute one partition of one asset; bars bring their instruments along."""
+    require_ready()
+    from boursomatic_assets.cli import launching
+    from boursomatic_assets.orchestration.partitions import partition_dates
+
+    _carry_out(launching.plan_backfill(_known([asset]), [market], partition_dates(date, date)))
+
+
+@click.command()
+@one_line_errors
+def refresh() -> None:
+    """Compute stale features and scores again; published recommendations stay as they are."""
+    require_ready()
+    from boursomatic_assets.cli import launching
+
+    planned = launching.plan_refresh()
+    if not planned:
+        click.echo("no features or scores are stale")
+    _carry_out(planned)
+
+
+@click.command()
+@click.argument("symbol")
+@one_line_errors
+def reload(symbol: str) -> None:
+    """Load an instrument's whole past again, with its market's, after a vendor has restated it."""
+    require_ready()
+    from boursomatic_assets.cli import launching
+
+    _carry_out(launching.plan_reload(symbol))
+
+
+@click.command()
+@click.option("--from", "start", type=DATE, required=True, help="First date.")
+@click.option("--to", "end", type=DATE, required=True, help="Last date.")
+@click.option("--market", type=click.Choice(MARKET_NAMES), required=True)
+@one_line_errors
+def restore(start: dt.date, end: dt.date, market: str) -> None:
+    """Put archived 15m bars back into the table, until they are archived again."""
+    from boursomatic_assets.tables import archive
+
+    require_current_schema()
+    for moved in archive.restore(market, start, end):
+        click.echo(f"{moved.part}  {moved.bars:,} bars restored")
+
+
+def _known(assets: list[str]) -> tuple[str, ...]:
+    """These assets, if there are assets of such names."""
+    from boursomatic_assets.cli import launching
+
+    if unknown := [repr(asset) for asset in assets if asset not in launching.KNOWN_ASSETS]:
+        raise ValueError(
+            f"there is no asset {' or '.join(unknown)}: choose from {', '.join(launching.KNOWN_ASSETS)}"
+        )
+    return tuple(assets)
+
+
+def _carry_out(planned: list[Any]) -> None:
+    """Carry out runs in order; stop with exit code 1 at the first that fails."""
+    from dagster import DagsterInstance
+
+    from boursomatic_assets.cli.launching import execute
+
+    with DagsterInstance.get() as instance:
+        for number, run in enumerate(planned, start=1):
+            click.echo(f"[{number}/{len(planned)}] {run}", nl=False)
+            outcome = execute(run, instance)
+            click.echo(f"  {outcome.seconds:.1f} s")
+            for problem in outcome.problems:
+                click.echo(f"        {problem}", err=not outcome.success)
+            if not outcome.success:
+                raise RuntimeError(f"the run failed: {run}")

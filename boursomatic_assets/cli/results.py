@@ -1,0 +1,77 @@
+"""Commands that show results: recommendations, track-record, bars, status.
+
+What belongs here: their words, options and exit codes. Kept elsewhere: the queries and how their rows are shown
+(`views/`).
+"""
+
+import datetime as dt
+
+import click
+
+from boursomatic_assets.cli.common import DATE, MOMENT, one_line_errors, require_current_schema
+from boursomatic_assets.vocabulary import INTERVALS, MARKET_NAMES, PROFILES
+
+
+@click.command()
+@click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
+@click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
+@click.option("--symbol", help="One instrument instead of all.")
+@click.option("--date", type=DATE, help="A past session instead of the newest.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+@one_line_errors
+def recommendations(
+    profile: str | None, market: str | None, symbol: str | None, date: dt.date | None, as_json: bool
+) -> None:
+    """Show the current recommendations, or those of a past session."""
+    from boursomatic_assets.cli.views import recommendations as view
+    from boursomatic_assets.cli.views import text
+
+    require_current_schema()
+    found = view.recommendations(profile, market, symbol, date)
+    click.echo(text.as_json(found) if as_json else view.as_table(found))
+
+
+@click.command("track-record")
+@click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
+@click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+@one_line_errors
+def track_record(profile: str | None, market: str | None, as_json: bool) -> None:
+    """Show how past recommendations turned out, and how often a confidence was right."""
+    from boursomatic_assets.cli.views import track_record as view
+
+    require_current_schema()
+    found = view.track_record(profile, market)
+    click.echo(view.as_json(found) if as_json else view.as_table(found))
+
+
+@click.command()
+@click.argument("symbol")
+@click.option("--from", "start", type=DATE, required=True, help="First date.")
+@click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default.")
+@click.option("--interval", type=click.Choice(INTERVALS), default="daily", show_default=True)
+@click.option("--known-at", type=MOMENT, help="A past time, in UTC: the bars as they were known then.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+@one_line_errors
+def bars(
+    symbol: str, start: dt.date, end: dt.date | None, interval: str, known_at: dt.datetime | None, as_json: bool
+) -> None:
+    """Show an instrument's bars, as they are known now or were known at a past time."""
+    from boursomatic_assets.cli.views import bars as view
+    from boursomatic_assets.cli.views import text
+    from boursomatic_assets.orchestration.partitions import newest_closed_date, partition_dates
+
+    require_current_schema()
+    dates = partition_dates(start, end or newest_closed_date())
+    found = view.bars(symbol, dates, interval, known_at)
+    click.echo(text.as_json(found) if as_json else view.as_table(found))
+
+
+@click.command()
+@one_line_errors
+def status() -> None:
+    """Show what is there: revision, rows, newest sessions, the champion, what is rejected or stale."""
+    from boursomatic_assets.cli.views import status as view
+
+    require_current_schema()
+    click.echo(view.status())
