@@ -1,4 +1,4 @@
-"""Settings: what cannot be meant is refused by name, with what may be set, before any work is done."""
+"""Settings: an invalid value is refused with the name of its variable and what may be set, before any work."""
 
 import ast
 import datetime as dt
@@ -34,12 +34,12 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("command", ["backfill", "materialize features 2024-02-28 US", "refresh", "dev"])
-def test_what_cannot_be_meant_is_refused_before_any_work(
+def test_an_invalid_value_is_refused_before_any_work(
     home: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str
 ) -> None:
-    value, said = WRONG[name]
+    value, message = WRONG[name]
     monkeypatch.setenv(name, value)
-    assert said in refusal(boursomatic(*command.split()))
+    assert message in refusal(boursomatic(*command.split()))
     assert list(home.iterdir()) == []
 
 
@@ -53,7 +53,7 @@ def test_a_first_date_that_no_calendar_has_is_refused(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.calendar
-def test_the_first_date_may_be_today_and_not_one_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_date_may_be_today_and_not_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
     today = dt.datetime.now(dt.UTC).date()
     monkeypatch.setenv("BOURSOMATIC_START", f"{today}")
     assert settings.start() == today
@@ -66,11 +66,11 @@ def test_the_first_date_may_be_today_and_not_one_to_come(monkeypatch: pytest.Mon
 def test_a_home_that_is_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     (tmp_path / "home").write_text("in the way")
     monkeypatch.setenv("BOURSOMATIC_HOME", str(tmp_path / "home"))
-    said = f"{tmp_path}/home is no folder to write in (it is a file): set BOURSOMATIC_HOME to one of yours"
-    assert said in refusal(boursomatic(*command.split()))
+    message = f"{tmp_path}/home is no folder to write in (it is a file): set BOURSOMATIC_HOME to one of yours"
+    assert message in refusal(boursomatic(*command.split()))
 
 
-def test_a_home_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_without_write_permission_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSOMATIC_HOME", "/proc/home")
     assert "/proc/home is no folder to write in (no such file" in refusal(boursomatic("status"))
 
@@ -80,27 +80,27 @@ def test_doctor_names_every_setting_that_is_wrong(home: Path, monkeypatch: pytes
     for name, (value, _) in WRONG.items():
         monkeypatch.setenv(name, value)
     (line,) = [line for line in boursomatic("doctor").output.splitlines() if line.startswith("FAIL  settings")]
-    assert all(said in line for _, said in WRONG.values())
+    assert all(message in line for _, message in WRONG.values())
 
 
-def test_what_is_not_set_or_empty_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unset_or_empty_variable_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in WRONG:
         monkeypatch.setenv(name, "")
     assert (settings.language(), settings.start()) == ("en", dt.date(2000, 1, 3))
     assert (settings.simulated_instruments(), settings.extended_hours()) == (24, False)
     assert str(settings.Settings().BOURSOMATIC_START) == "2000-01-03"
-    settings.require_sound()
+    settings.require_valid()
 
 
-def test_all_that_is_wrong_is_said_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("BOURSOMATIC_LANGUAGE", "BOURSOMATIC_YES"):
         monkeypatch.setenv(name, WRONG[name][0])
     with pytest.raises(settings.SettingError) as raised:
-        settings.require_sound()
+        settings.require_valid()
     assert str(raised.value) == "; ".join(WRONG[name][1] for name in ("BOURSOMATIC_LANGUAGE", "BOURSOMATIC_YES"))
 
 
-def test_a_wrong_variable_stops_only_those_who_need_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_variable_stops_only_its_readers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSOMATIC_SESSIONS_PER_RUN", "none")
     monkeypatch.setenv("BOURSOMATIC_SIMULATED_INSTRUMENTS", "7")
     assert (settings.home(), settings.simulated_instruments()) == (home, 7)
@@ -108,18 +108,18 @@ def test_a_wrong_variable_stops_only_those_who_need_it(home: Path, monkeypatch: 
         settings.sessions_per_run()
 
 
-def test_a_variable_is_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
     for language in ("fr", "en"):
         monkeypatch.setenv("BOURSOMATIC_LANGUAGE", language)
         assert settings.language() == language
 
 
-def test_names_of_variables_are_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_variables_are_case_sensitive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("boursomatic_language", "fr")
     assert settings.Settings().BOURSOMATIC_LANGUAGE == "en"
 
 
-def test_an_at_sign_of_a_password_that_is_not_encoded_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_at_sign_in_a_password_must_be_percent_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of such a password would be shown as the host."""
     monkeypatch.setenv("DATABASE_URL", f"postgresql://ann:pass@{SECRET}@host/prices")
     with pytest.raises(database.DatabaseError, match="percent-encode what is special in its password") as raised:
@@ -127,7 +127,7 @@ def test_an_at_sign_of_a_password_that_is_not_encoded_is_refused(monkeypatch: py
     assert SECRET not in str(raised.value)
 
 
-def test_a_settings_object_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_repr_of_settings_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL"):
         monkeypatch.setenv(name, f"postgresql://ann:{SECRET}@host/prices")
     monkeypatch.setenv("BOURSOMATIC_STOOQ_KEY", SECRET)
@@ -135,30 +135,31 @@ def test_a_settings_object_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.stooq_key() == SECRET
 
 
-def test_each_language_has_words() -> None:
+def test_each_language_has_its_wording() -> None:
     assert settings.Settings.model_fields["BOURSOMATIC_LANGUAGE"].annotation == settings.Language
     assert words.LANGUAGES == ("en", "fr") == settings.Language.__args__
 
 
-def test_the_documented_table_is_that_of_the_command() -> None:
+def test_the_documented_table_is_the_commands_output() -> None:
     document = (PACKAGE.parent / "docs" / "settings.md").read_text()
     table = [line for line in document.splitlines() if line.startswith("|")]
     assert table == boursomatic("settings", "--markdown").stdout.splitlines()
 
 
-READ_BY_HAND = {"getenv", "environ", "environb", "EnvVar"}
-SOURCES = sorted({path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")} - {Path("settings.py")})
+ROOM = {Path("settings", name) for name in ("__init__.py", "variables.py")}
+ENVIRONMENT_NAMES = {"getenv", "environ", "environb", "EnvVar"}
+SOURCES = sorted({path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")} - ROOM)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_only_the_settings_read_the_environment(path: Path) -> None:
-    """Others may set variables for their children and for libraries, and hand the whole environment on."""
+    """Other rooms may set variables for their children and for libraries, and pass the whole environment on."""
     tree = ast.parse((PACKAGE / path).read_text())
-    assert [ast.unparse(node) for node in read_by_hand(tree)] == []
+    assert [ast.unparse(node) for node in environment_reads(tree)] == []
 
 
 @pytest.mark.parametrize(
-    ("code", "by_hand"),
+    ("code", "is_read"),
     [
         ("os.environ['A'] = 'b'", False),
         ("os.environ.setdefault('A', 'b')", False),
@@ -171,23 +172,23 @@ def test_only_the_settings_read_the_environment(path: Path) -> None:
         ("dg.EnvVar('A')", True),
     ],
 )
-def test_what_counts_as_reading_by_hand(code: str, by_hand: bool) -> None:
-    assert bool(list(read_by_hand(ast.parse(code)))) == by_hand
+def test_the_search_finds_reads_and_not_writes(code: str, is_read: bool) -> None:
+    assert bool(list(environment_reads(ast.parse(code)))) == is_read
 
 
-def read_by_hand(tree: ast.AST) -> Iterator[ast.AST]:
-    """Each mention of the environment but those that write a variable or hand all of them on."""
+def environment_reads(tree: ast.AST) -> Iterator[ast.AST]:
+    """Each use of the environment, without those that write a variable or pass all of them on."""
     allowed = {
-        id(part) for node in ast.walk(tree) for part in ast.iter_child_nodes(node) if hands_on_or_writes(node)
+        id(part) for node in ast.walk(tree) for part in ast.iter_child_nodes(node) if writes_or_passes_on(node)
     }
     for node in ast.walk(tree):
         names = {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
         name = getattr(node, "attr", getattr(node, "id", None))
-        if id(node) not in allowed and READ_BY_HAND & {name, *names}:
+        if id(node) not in allowed and ENVIRONMENT_NAMES & {name, *names}:
             yield node
 
 
-def hands_on_or_writes(node: ast.AST) -> bool:
+def writes_or_passes_on(node: ast.AST) -> bool:
     match node:
         case ast.Subscript(ctx=ast.Store()) | ast.Attribute(attr="setdefault") | ast.BinOp(op=ast.BitOr()):
             return True
@@ -198,11 +199,14 @@ def test_the_settings_import_nothing_of_the_package() -> None:
     loaded = "import sys, boursomatic_assets.settings; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     ours = {name for name in done.stdout.split() if name.startswith("boursomatic_assets")}
-    assert ours == {"boursomatic_assets", "boursomatic_assets.settings"}
+    assert ours - {"boursomatic_assets"} == {
+        "boursomatic_assets.settings",
+        "boursomatic_assets.settings.variables",
+    }
     assert not {"sqlalchemy", "polars", "dagster"} & set(done.stdout.split())
 
 
-def test_folders_that_are_set_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_folders_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSOMATIC_FILES", "bars")
     monkeypatch.setenv("BOURSOMATIC_ARCHIVE", "~/archive")
     monkeypatch.chdir(tmp_path)
@@ -211,7 +215,7 @@ def test_folders_that_are_set_are_found_from_any_folder(tmp_path: Path, monkeypa
     assert os.environ["BOURSOMATIC_ARCHIVE"] == str(Path.home() / "archive")
 
 
-def test_the_ui_is_started_where_nothing_is_to_be_warned_of(
+def test_the_ui_starts_without_warnings(
     migrated: Engine, dagster_instance: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster warns of every `dagster.yaml` that lies where it is started, and is not the instance's."""
@@ -226,7 +230,7 @@ def test_the_ui_is_started_where_nothing_is_to_be_warned_of(
     assert os.environ["PYTHONWARNINGS"] == "ignore:Function `dev_command` is superseded"
 
 
-def test_the_daemons_first_start_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_daemons_first_start_logs_no_needless_warning(caplog: pytest.LogCaptureFixture) -> None:
     from boursomatic_assets.orchestration.dagster_patches import storage  # noqa: F401 - as the daemon has it
 
     logger = logging.getLogger("dagster.daemon.EventLogConsumerDaemon")

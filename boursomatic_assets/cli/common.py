@@ -92,7 +92,7 @@ def require_ready() -> None:
     """
     from boursomatic_assets import settings
 
-    settings.require_sound()
+    settings.require_valid()
     require_current_schema()
     make_dagster_home()
 

@@ -43,7 +43,7 @@ def _python() -> str:
 
 
 def _settings() -> str:
-    settings.require_sound()
+    settings.require_valid()
     return "each can be meant"
 
 
@@ -92,7 +92,7 @@ def _disk() -> str:
     home = settings.home()
     cluster = embedded_place.find(home).folder
     elsewhere = cluster.exists() and not cluster.is_relative_to(home.resolve())
-    places = (home, cluster) if elsewhere and "DATABASE_URL" not in settings.given() else (home,)
+    places = (home, cluster) if elsewhere and "DATABASE_URL" not in settings.environment_values() else (home,)
     for place in places:
         if (free := shutil.disk_usage(place).free) < ENOUGH_DISK:
             raise RuntimeError(f"only {free >> 20} MiB are free in {place}: make room")

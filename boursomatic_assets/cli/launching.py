@@ -20,7 +20,8 @@ from boursomatic_assets.definitions import defs
 from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import staleness
-from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.grains import INSTRUMENTS
 
 PRICE_BARS = GRAINS["price_bars"].table
 

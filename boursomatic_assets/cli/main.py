@@ -45,7 +45,7 @@ def dev(port: int) -> None:
     from boursomatic_assets.database import migrate
     from boursomatic_assets.orchestration.instance import CONFIG
 
-    settings.require_sound()
+    settings.require_valid()
     migrate.upgrade()
     folder = make_dagster_home()
     settings.make_paths_absolute()

@@ -100,10 +100,10 @@ def search(until: dt.date, trials: int, seed: int) -> None:
     from boursomatic_assets.learning import search as searching
     from boursomatic_assets.learning.parameters import Parameters
 
-    searching.tuner()
+    searching.import_optuna()
     require_current_schema()
     history = registry.load_history(dt.datetime.now(dt.UTC).date(), Parameters())
-    found = searching.search(history, until, Parameters(), trials, seed)
+    found = searching.search_parameters(history, until, Parameters(), trials, seed)
     click.echo(view.search(found, Parameters()))
 
 

@@ -15,10 +15,10 @@ import polars.selectors as cs
 from boursomatic_assets import database
 from boursomatic_assets.cli.views.text import as_text_table
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.search import SearchResult, search_space
+from boursomatic_assets.learning.search import SearchResult, searched_values
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.registry.decisions import Decision, DecisionLog
-from boursomatic_assets.tables.staleness import database_time
+from boursomatic_assets.database.server_time import database_time
 
 BAR = 40
 """Characters of a share of 1 in a reliability curve."""
@@ -48,7 +48,7 @@ def versions() -> pl.DataFrame:
             "log_loss": version.metrics.get("log_loss"),
             "log_loss_no_skill": version.metrics.get("log_loss_no_skill"),
             "speaks": version == speaker,
-            "active": version == book.active,
+            "active": version == book.active_version,
             "params_hash": version.params_hash,
         }
         for version in book.versions
@@ -77,7 +77,7 @@ def one(name: str) -> str:
         ValueError: there is no such version.
     """
     book, _ = _book()
-    version = book.version_named(name)
+    version = book.find_version(name)
     lines = [f"{version.version}, due {version.as_of:%Y-%m-%d %H:%M} UTC, parameters {version.params_hash}"]
     lines += [f"\n{decision(decided)}" for decided in book.decisions_about(version)]
     curve = version.metrics.get("reliability")
@@ -95,7 +95,7 @@ def one_as_json(name: str) -> str:
         ValueError: there is no such version.
     """
     book, _ = _book()
-    version = book.version_named(name)
+    version = book.find_version(name)
     told = {
         "version": version.version,
         "as_of": version.as_of.isoformat(),
@@ -152,7 +152,7 @@ def reliability(curve: list[list[float]]) -> list[str]:
 
 def search(found: SearchResult, present: Parameters) -> str:
     """The trials of a search, the present and the found parameters, and what to write into the code for these."""
-    old, new = search_space(present), search_space(found.parameters)
+    old, new = searched_values(present), searched_values(found.parameters)
     lines = [f"    {name}: {type(new[name]).__name__} = {new[name]}" for name in new if new[name] != old[name]]
     told = (
         "to use what was found, write into boursomatic_assets/learning/parameters.py:"
@@ -160,14 +160,14 @@ def search(found: SearchResult, present: Parameters) -> str:
         else "no trial was better than the present parameters"
     )
     rounded = cs.starts_with("rank_ic").round(4)
-    tables = [as_text_table(frame.with_columns(rounded)) for frame in (found.trials, found.judged)]
+    tables = [as_text_table(frame.with_columns(rounded)) for frame in (found.trials, found.comparison)]
     return "\n".join([*tables, told, *lines])
 
 
 def _book() -> tuple[DecisionLog, dt.datetime]:
     """All versions and decisions, and what time it is for the database."""
     with database.engine().connect() as connection:
-        return decisions.read(connection), database_time(connection)
+        return decisions.read_log(connection), database_time(connection)
 
 
 def _word(decided: Decision) -> str:

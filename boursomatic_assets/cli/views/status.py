@@ -13,6 +13,7 @@ from boursomatic_assets.quality.contract import FILE_UNKNOWN
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.schema import Instrument, PriceBar
 from boursomatic_assets.tables import rejected_rows, staleness
+from boursomatic_assets.database import server_time
 
 _BARS: Table = PriceBar.__table__
 _INSTRUMENTS: Table = Instrument.__table__
@@ -82,7 +83,7 @@ def _newest_session(connection: Connection, market: Market, interval: str) -> dt
 
 def _speaking(connection: Connection) -> str:
     """The version that speaks now, or why none does."""
-    decision = decisions.read(connection).decision_at(staleness.database_time(connection))
+    decision = decisions.read_log(connection).decision_at(server_time.database_time(connection))
     if decision is None:
         return "none is promoted yet"
     return (

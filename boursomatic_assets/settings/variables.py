@@ -1,0 +1,145 @@
+"""The variables: each with its type, its default and its meaning, and how a value is checked.
+
+What belongs here: the model `Settings`. Kept elsewhere: how it is read, and one function for each variable
+(`settings/__init__.py`).
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EPOCH = dt.date(1990, 1, 2)
+"""Session ordinals count from here. Another date moves the look-back blocks of the features, so every feature."""
+
+Language = Literal["en", "fr"]
+
+DRIVER, DAGSTER_DRIVER = "postgresql+psycopg", "postgresql+psycopg2"
+DRIVERS = {
+    "DATABASE_URL": ("postgresql", DRIVER),
+    "DAGSTER_DATABASE_URL": ("postgresql", DRIVER, DAGSTER_DRIVER),
+}
+"""The drivers that an address may name, by variable."""
+
+EXAMPLE = "postgresql+psycopg://user:password@host:5432/boursomatic"
+
+
+# How a value is checked: each function takes the text of a variable, and raises ValueError with the whole message
+
+
+def _one_of(*allowed: str) -> Callable[[str, ValidationInfo], str]:
+    def check(text: str, info: ValidationInfo) -> str:
+        if text not in allowed:
+            raise ValueError(f"{text!r} is not known: set {info.field_name} to {' or '.join(allowed)}")
+        return text
+
+    return check
+
+
+def _parse_count(text: str, info: ValidationInfo) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ValueError(f"{text!r} is no count: set {info.field_name} to a number from 1 on")
+    return int(text)
+
+
+def _parse_first_date(text: str, info: ValidationInfo) -> dt.date:
+    try:
+        date = dt.datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise ValueError(f"{text!r} is no date: set {info.field_name} to YYYY-MM-DD") from None
+    if not EPOCH <= date <= today():
+        raise ValueError(f"{date} is no first date: set {info.field_name} to one from {EPOCH} to {today()}")
+    return date
+
+
+def _check_address(text: str, info: ValidationInfo) -> str:
+    """Check an address; an @ in a password, unless percent-encoded, makes the rest of it look like a host."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    name = str(info.field_name)
+    try:
+        url = make_url(text)
+        if "@" in (url.host or ""):
+            raise ValueError
+    except (ArgumentError, ValueError):
+        raise ValueError(
+            f"{name} is not an address like {EXAMPLE}: percent-encode what is special in its password"
+        ) from None
+    if url.drivername not in DRIVERS[name]:
+        raise ValueError(f"{name} starts with {url.drivername}: only PostgreSQL is used, like {EXAMPLE}")
+    if not url.database:
+        raise ValueError(f"{name} names no database: write it last, like {EXAMPLE}")
+    return text
+
+
+def today() -> dt.date:
+    """Return the date in UTC."""
+    return dt.datetime.now(dt.UTC).date()
+
+
+# The variables
+
+
+Flag = Annotated[bool, BeforeValidator(_one_of("0", "1"))]
+Count = Annotated[int, BeforeValidator(_parse_count)]
+FirstDate = Annotated[dt.date, BeforeValidator(_parse_first_date)]
+Address = Annotated[str, AfterValidator(_check_address)]
+KnownLanguage = Annotated[Language, BeforeValidator(_one_of(*get_args(Language)))]
+
+
+def _field(default: str | None, meaning: str, *, unset: str = "", secret: bool = False) -> Any:
+    """A field. Its default is written as in the environment; `unset` describes the value where there is none."""
+    return Field(default, description=meaning, json_schema_extra={"unset": unset}, repr=not secret)
+
+
+class Settings(BaseSettings):
+    """The environment; each field has the name of its variable, and those without `repr` are secret."""
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    BOURSOMATIC_SOURCE: str = _field(
+        "simulated", "where bars come from: simulated, files, yahoo, stooq, or an order such as stooq,yahoo"
+    )
+    BOURSOMATIC_FILES: Path | None = _field(
+        None, "folder with a vendor's files, for the source files; searched recursively", unset="none"
+    )
+    BOURSOMATIC_STOOQ_KEY: str | None = _field(
+        None, "key that Stooq wants for downloads", unset="none", secret=True
+    )
+    BOURSOMATIC_SIMULATED_INSTRUMENTS: Count = _field("24", "instruments that a simulated market lists")
+    BOURSOMATIC_EXTENDED_HOURS: Flag = _field(
+        "0", "1 keeps 15m bars outside of the trading hours of a session, 0 rejects them"
+    )
+    BOURSOMATIC_START: FirstDate = _field("2000-01-03", "date of the first partition")
+    BOURSOMATIC_SESSIONS_PER_RUN: Count = _field(
+        "100000", "sessions of a market in one run at most; fewer need less memory"
+    )
+    BOURSOMATIC_LANGUAGE: KnownLanguage = _field("en", "language of justifications: en or fr")
+    BOURSOMATIC_HOME: Path | None = _field(
+        None,
+        "folder of the embedded server, models, archive and Dagster's files",
+        unset=".boursomatic in the project",
+    )
+    BOURSOMATIC_ARCHIVE: Path | None = _field(
+        None, "folder of archived 15m bars", unset="archive in the home folder"
+    )
+    DATABASE_URL: Address | None = _field(
+        None, f"the product's database, like {EXAMPLE}", unset="the embedded server", secret=True
+    )
+    DAGSTER_DATABASE_URL: Address | None = _field(
+        None,
+        "the database of Dagster's runs and events",
+        unset="the database dagster on the product's server",
+        secret=True,
+    )
+    DAGSTER_HOME: Path | None = _field(
+        None, "folder of Dagster's instance, with its dagster.yaml", unset="dagster in the home folder"
+    )
+    BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
+    BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes")
