@@ -14,14 +14,14 @@ from contextlib import contextmanager
 TAG = "boursomatic/absorbed_errors"
 """The tag of a run that absorbed errors; a run without it absorbed none."""
 
-LONGEST = 300
+LONGEST_REASON = 300
 """Characters of a reason that are kept; the log has the traceback, at the level DEBUG."""
 
 _log = logging.getLogger(__name__)
-_open: list[list[str]] = []
+_collectors: list[list[str]] = []
 
 
-def record(error: BaseException, what: str) -> None:
+def record(error: BaseException, fallback: str) -> None:
     """Log and count an error that is not raised.
 
     Args:
@@ -29,10 +29,10 @@ def record(error: BaseException, what: str) -> None:
         what: what is done instead of raising it, as the beginning of a sentence.
     """
     message = (str(error).strip() or "no message").splitlines()[0]
-    reason = textwrap.shorten(f"{what}, after {type(error).__name__}: {message}", LONGEST)
+    reason = textwrap.shorten(f"{fallback}, after {type(error).__name__}: {message}", LONGEST_REASON)
     _log.warning("%s", reason)
     _log.debug("where the error came from", exc_info=error)
-    for reasons in _open:
+    for reasons in _collectors:
         reasons.append(reason)
 
 
@@ -40,11 +40,11 @@ def record(error: BaseException, what: str) -> None:
 def collected() -> Iterator[Sequence[str]]:
     """The reasons of all errors that this process absorbs inside of the block; blocks may be nested."""
     reasons: list[str] = []
-    _open.append(reasons)
+    _collectors.append(reasons)
     try:
         yield reasons
     finally:
-        _open[:] = [other for other in _open if other is not reasons]
+        _collectors[:] = [other for other in _collectors if other is not reasons]
 
 
 def summary(reasons: Sequence[str]) -> str:

@@ -31,8 +31,8 @@ hypothesis.settings.load_profile("untimed")
 
 HOME = "BOURSOMATIC_HOME"
 RUN_PREFIX = "boursomatic-tests-"
-GIVEN_SERVER = "BOURSOMATIC_TEST_DATABASE_URL"
-SERVERS = {"admin", "home"}
+SERVER_VARIABLE = "BOURSOMATIC_TEST_DATABASE_URL"
+DATABASE_FIXTURES = {"admin", "home"}
 """What a test asks for, itself or through its fixtures, that has a server or is a home where one may start."""
 
 
@@ -49,7 +49,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """After the last worker: nothing of the run is left."""
     if not hasattr(config, "workerinput"):
         run = Path(os.environ[HOME])
-        if GIVEN_SERVER in os.environ:
+        if SERVER_VARIABLE in os.environ:
             Admin(run).drop_all()
         remove_home(run)
 
@@ -57,7 +57,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a database, for `make check` to leave it out."""
     for item in items:
-        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+        if DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
 
 
@@ -81,7 +81,7 @@ class Admin:
     """Makes and drops the databases of one test run."""
 
     def __init__(self, run: Path) -> None:
-        given = os.environ.get(GIVEN_SERVER)
+        given = os.environ.get(SERVER_VARIABLE)
         self.run = run
         self.url = make_url(given) if given else embedded_url(run)
         self.prefix = f"test_{run.name[-8:].lower()}_"
@@ -143,7 +143,7 @@ def embedded_url(home: Path) -> URL:
     return URL.create(settings.DRIVER, username=server.user, database="postgres", query=query)
 
 
-class Heard(logging.Handler):
+class AbsorbedErrorLog(logging.Handler):
     """The errors that the product absorbs during a test, each as its one line."""
 
     def __init__(self) -> None:
@@ -157,12 +157,12 @@ class Heard(logging.Handler):
 
 
 @pytest.fixture(autouse=True)
-def heard() -> Iterator[Heard]:
+def heard() -> Iterator[AbsorbedErrorLog]:
     """Fails a test in which an error was absorbed, unless it asks for `absorbed_errors`.
 
     Heard are the test's own process, and the runs of other processes in its `dagster_instance`.
     """
-    heard, logger = Heard(), logging.getLogger(absorbed.__name__)
+    heard, logger = AbsorbedErrorLog(), logging.getLogger(absorbed.__name__)
     logger.addHandler(heard)
     yield heard
     logger.removeHandler(heard)
@@ -171,7 +171,7 @@ def heard() -> Iterator[Heard]:
 
 
 @pytest.fixture
-def absorbed_errors(heard: Heard) -> list[str]:
+def absorbed_errors(heard: AbsorbedErrorLog) -> list[str]:
     """The errors that the product has absorbed so far in a test that expects some."""
     heard.expected = True
     return heard.lines
@@ -181,7 +181,7 @@ def absorbed_errors(heard: Heard) -> list[str]:
 def admin() -> Admin:
     """The run's server; its own embedded one need not survive a power cut."""
     admin = Admin(Path(os.environ[HOME]))
-    if GIVEN_SERVER not in os.environ:
+    if SERVER_VARIABLE not in os.environ:
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             admin.execute(f"ALTER SYSTEM SET {setting} = off")
         admin.execute("SELECT pg_reload_conf()")
@@ -235,7 +235,7 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def dagster_instance(
-    admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard
+    admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, heard: AbsorbedErrorLog
 ) -> "Iterator[DagsterInstance]":
     """A Dagster instance as the project's dagster.yaml makes it, on a database of its own.
 

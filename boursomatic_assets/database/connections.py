@@ -21,7 +21,7 @@ from sqlalchemy.pool import QueuePool
 
 from boursomatic_assets import absorbed, settings
 from boursomatic_assets.database import embedded
-from boursomatic_assets.database.embedded.programs import ServerError
+from boursomatic_assets.database.embedded.binaries import ServerError
 from boursomatic_assets.database.errors import DatabaseError as DatabaseError
 from boursomatic_assets.database.errors import connection_error, version_error
 from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, home
@@ -29,13 +29,13 @@ from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, ho
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
 
-Opened = TypeVar("Opened")
+OpenedConnection = TypeVar("Opened")
 
 DATABASE, DAGSTER_DATABASE = embedded.DATABASES
-OLDEST_SERVER = 15
-TIME_ZONE = "-c timezone=UTC"
-PATIENCE_SECONDS = 15
-LOOK_AGAIN_SECONDS = 2
+OLDEST_VERSION = 15
+UTC_OPTION = "-c timezone=UTC"
+STARTUP_SECONDS = 15
+LOOKUP_SECONDS = 2
 
 
 # Where it is
@@ -47,7 +47,7 @@ def database_url() -> URL:
     Raises:
         DatabaseError: The variable is no address of a PostgreSQL, or the embedded server cannot be started.
     """
-    return _given_url(settings.database_address, DRIVER) or _embedded_url()
+    return _configured_url(settings.database_address, DRIVER) or _embedded_url()
 
 
 def dagster_url() -> URL:
@@ -58,13 +58,13 @@ def dagster_url() -> URL:
     Raises:
         DatabaseError: As for `database_url`.
     """
-    url = _given_url(settings.dagster_address, DAGSTER_DRIVER) or database_url().set(
+    url = _configured_url(settings.dagster_address, DAGSTER_DRIVER) or database_url().set(
         drivername=DAGSTER_DRIVER, database=DAGSTER_DATABASE
     )
-    return url.update_query_dict({"options": _options(url)})
+    return url.update_query_dict({"options": _options_in_utc(url)})
 
 
-def _given_url(read: Callable[[], str | None], driver: str) -> URL | None:
+def _configured_url(read: Callable[[], str | None], driver: str) -> URL | None:
     try:
         address = read()
     except SettingError as error:
@@ -73,11 +73,11 @@ def _given_url(read: Callable[[], str | None], driver: str) -> URL | None:
 
 
 def _embedded_url() -> URL:
-    return _embedded_url_since(home(), int(time.monotonic() // LOOK_AGAIN_SECONDS))
+    return _look_up_embedded_url(home(), int(time.monotonic() // LOOKUP_SECONDS))
 
 
 @lru_cache(maxsize=4)
-def _embedded_url_since(folder: Path, moment: int) -> URL:
+def _look_up_embedded_url(folder: Path, interval: int) -> URL:
     """Where the server is, looked up once in a moment: a question to it costs as much as a session's write."""
     try:
         server = embedded.ensure_running(folder)
@@ -119,9 +119,9 @@ def connect(url: URL) -> psycopg.Connection:
     """
     connection = _connect_with_retries(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error)
     version = connection.info.server_version // 10_000
-    if version < OLDEST_SERVER:
+    if version < OLDEST_VERSION:
         connection.close()
-        raise version_error(url, version, OLDEST_SERVER)
+        raise version_error(url, version, OLDEST_VERSION)
     return connection
 
 
@@ -162,29 +162,31 @@ def _conninfo(url: URL) -> str:
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
     options: dict[str, Any] = {"application_name": "boursomatic", "connect_timeout": 10, **url.query}
     options |= {name: value for name, value in parts.items() if value is not None}
-    return make_conninfo(**options | {"dbname": url.database, "options": _options(url)})
+    return make_conninfo(**options | {"dbname": url.database, "options": _options_in_utc(url)})
 
 
-def _options(url: URL) -> str:
-    given = str(url.query.get("options", ""))
-    return given if TIME_ZONE in given else f"{given} {TIME_ZONE}".strip()
+def _options_in_utc(url: URL) -> str:
+    options = str(url.query.get("options", ""))
+    return options if UTC_OPTION in options else f"{options} {UTC_OPTION}".strip()
 
 
-def _connect_with_retries(url: URL, connect: Callable[[], Opened], *refusals: type[Exception]) -> Opened:
+def _connect_with_retries(
+    url: URL, connect: Callable[[], OpenedConnection], *error_types: type[Exception]
+) -> OpenedConnection:
     """Connect, waiting a little for a server that is starting up."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    waited_for: DatabaseError | None = None
+    deadline = time.monotonic() + STARTUP_SECONDS
+    last_error: DatabaseError | None = None
     while True:
         try:
             opened = connect()
-        except refusals as error:
+        except error_types as error:
             if "the database system is" not in str(error) or time.monotonic() > deadline:
                 raise connection_error(url, error) from None
-            waited_for = connection_error(url, error)  # a message without a password
+            last_error = connection_error(url, error)  # a message without a password
             time.sleep(0.2)
         else:
-            if waited_for:
-                absorbed.record(waited_for, "connected later")
+            if last_error:
+                absorbed.record(last_error, "connected later")
             return opened
 
 
@@ -198,23 +200,23 @@ def create_databases() -> None:
         DatabaseError: The server cannot be reached, or lets this user make no database.
     """
     for url in (database_url(), dagster_url()):
-        _create_if_missing(url)
+        _create_database_if_missing(url)
         with connect(url) as connection:
             _set_to_utc(connection)
 
 
-def _create_if_missing(url: URL) -> None:
+def _create_database_if_missing(url: URL) -> None:
     try:
         connect(url).close()
     except DatabaseError:  # unless the database is missing, the caller's next connection raises it again
         with connect(url.set(database="postgres")) as connection:
             connection.autocommit = True
-            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
-            if not found.rowcount:
-                _create(connection, str(url.database))
+            existing = connection.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
+            if not existing.rowcount:
+                _create_database(connection, str(url.database))
 
 
-def _create(connection: psycopg.Connection, name: str) -> None:
+def _create_database(connection: psycopg.Connection, name: str) -> None:
     statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
     try:
         connection.execute(statement)

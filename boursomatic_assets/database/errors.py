@@ -12,11 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from boursomatic_assets.settings import SECRETS
 
-BAD_PASSWORD = ("password authentication failed", "no password supplied")
+BAD_PASSWORD_MESSAGES = ("password authentication failed", "no password supplied")
 
-LOST = "see with `boursomatic doctor` whether the server is there, then run the command again"
+LOST_CONNECTION = "see with `boursomatic doctor` whether the server is there, then run the command again"
 REMEDIES = {
-    "08": LOST,
+    "08": LOST_CONNECTION,
     "25006": "let DATABASE_URL name a server that can be written to",
     "3D000": "run `boursomatic db upgrade`",
     "42501": "have an administrator grant it to the user of DATABASE_URL",
@@ -24,7 +24,7 @@ REMEDIES = {
     "53": "give the server what it lacks, then run the command again",
     "55P03": "run the command again when the other session is done",
     "57014": "run the command again, or raise the server's statement_timeout",
-    "57P": LOST,
+    "57P": LOST_CONNECTION,
 }
 """What to do about an error of a running statement, by how its SQLSTATE begins; the first that fits counts."""
 
@@ -36,16 +36,16 @@ class DatabaseError(RuntimeError):
 def connection_error(url: URL, error: Exception) -> DatabaseError:
     """Return the error for a connection that failed."""
     reason = " ".join(_without_secrets(url, str(error)).split())
-    if any(words in reason for words in BAD_PASSWORD):
-        said = f"refused the password of user {url.username}: correct DATABASE_URL, and unset PGPASSWORD"
+    if any(words in reason for words in BAD_PASSWORD_MESSAGES):
+        problem = f"refused the password of user {url.username}: correct DATABASE_URL, and unset PGPASSWORD"
     elif f'database "{url.database}" does not exist' in reason:
-        said = f"has no database {url.database}: run `boursomatic db upgrade`"
+        problem = f"has no database {url.database}: run `boursomatic db upgrade`"
     elif "FATAL:" in reason:
-        said = f"refused the connection: {reason.rpartition('FATAL:')[2].strip()}"
+        problem = f"refused the connection: {reason.rpartition('FATAL:')[2].strip()}"
     else:
         why = reason.rpartition("failed: ")[2].partition(" Is the server running")[0]
-        said = f"does not answer ({why}): start it, or correct DATABASE_URL"
-    return DatabaseError(f"the server at {_address(url)} {said}")
+        problem = f"does not answer ({why}): start it, or correct DATABASE_URL"
+    return DatabaseError(f"the server at {_address(url)} {problem}")
 
 
 def version_error(url: URL, found: int, oldest: int) -> DatabaseError:
@@ -64,12 +64,12 @@ def explain(error: Exception) -> str | None:
         return None
     cause = getattr(error, "orig", None) or error
     state, reason = getattr(cause, "sqlstate", None), (str(cause) or type(cause).__name__).splitlines()[0]
-    lost = LOST if isinstance(cause, psycopg.OperationalError) and not state else None
+    lost = LOST_CONNECTION if isinstance(cause, psycopg.OperationalError) and not state else None
     remedy = next((words for code, words in REMEDIES.items() if (state or "").startswith(code)), lost)
     return f"the database says: {reason}: {remedy or 'see with `boursomatic doctor` what is wrong with it'}"
 
 
-def may_be_of_some_rows(error: Exception) -> bool:
+def may_depend_on_rows(error: Exception) -> bool:
     """Whether the database may accept a part of the rows, or has the time and memory for a part of the work.
 
     Not so if the statement is wrong (SQLSTATE 42...), or if the driver finds the fault: then no row matters. A

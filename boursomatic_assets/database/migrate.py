@@ -23,7 +23,7 @@ from boursomatic_assets import database, settings
 from boursomatic_assets.database import DatabaseError
 
 CONFIG = settings.PROJECT / "alembic.ini"
-OPTIONAL = CONFIG.parent / "migrations" / "optional"
+OPTIONAL_MIGRATIONS = CONFIG.parent / "migrations" / "optional"
 
 
 def upgrade(revision: str = "head") -> None:
@@ -34,7 +34,7 @@ def upgrade(revision: str = "head") -> None:
             migration failed; that one is undone, those before it stay.
     """
     database.create_databases()
-    _move(command.upgrade, revision)
+    _run_command(command.upgrade, revision)
 
 
 def downgrade(revision: str) -> None:
@@ -43,7 +43,7 @@ def downgrade(revision: str) -> None:
     Raises:
         DatabaseError: as for `upgrade`.
     """
-    _move(command.downgrade, revision)
+    _run_command(command.downgrade, revision)
 
 
 def recreate() -> None:
@@ -59,7 +59,7 @@ def partition() -> None:
     Raises:
         DatabaseError: the schema is not this code's, or the change failed, which is then undone.
     """
-    _reshape("upgrade")
+    _run_partitioning("upgrade")
 
 
 def unpartition() -> None:
@@ -68,52 +68,52 @@ def unpartition() -> None:
     Raises:
         DatabaseError: as for `partition`.
     """
-    _reshape("downgrade")
+    _run_partitioning("downgrade")
 
 
-def forms() -> str:
+def partitioning_status() -> str:
     """A line for each of the two tables: plain, or how many partitions it has."""
     children = "(SELECT count(*) FROM pg_inherits WHERE inhparent = relid)"
-    form = f"CASE relkind WHEN 'p' THEN 'partitioned, ' || {children} || ' partitions' ELSE 'plain' END"
+    status_text = f"CASE relkind WHEN 'p' THEN 'partitioned, ' || {children} || ' partitions' ELSE 'plain' END"
     tables = "(VALUES ('price_bars'::regclass), ('features')) AS t(relid) JOIN pg_class ON oid = relid"
     with database.engine().connect() as connection:
-        rows = connection.execute(text(f"SELECT relname || ': ' || {form} FROM {tables}"))
+        rows = connection.execute(text(f"SELECT relname || ': ' || {status_text} FROM {tables}"))
         return "\n".join(rows.scalars())
 
 
 def status() -> str:
     """Three lines: the revision of the database, the revision of this code, and what is pending."""
-    at = current(database.engine())
-    if at and not _script(at):
+    revision = current_revision(database.engine())
+    if revision and not _find_migration(revision):
         pending = "unknown"
     else:
-        steps = list(_scripts().iterate_revisions("head", at or "base"))
-        pending = ", ".join(step.revision for step in reversed(steps)) or "nothing"
-    return f"current: {_label(at)}\nhead:    {_label(head())}\npending: {pending}"
+        migrations = list(_script_directory().iterate_revisions("head", revision or "base"))
+        pending = ", ".join(step.revision for step in reversed(migrations)) or "nothing"
+    return f"current: {_describe_revision(revision)}\nhead:    {_describe_revision(head_revision())}\npending: {pending}"
 
 
-def current(engine: Engine) -> str | None:
+def current_revision(engine: Engine) -> str | None:
     """The revision of a database; None before the first migration."""
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def head() -> str:
+def head_revision() -> str:
     """The revision that this code needs."""
-    return _scripts().get_revision("head").revision
+    return _script_directory().get_revision("head").revision
 
 
-def require_current(engine: Engine) -> None:
+def require_current_schema(engine: Engine) -> None:
     """Refuse to work on any schema but the one of this code.
 
     Raises:
         DatabaseError: the database is behind, or its revision is unknown to this code.
     """
-    at = current(engine)
-    _require_known(at)
-    if at != head():
+    revision = current_revision(engine)
+    _require_known(revision)
+    if revision != head_revision():
         raise DatabaseError(
-            f"the database is at revision {at or 'base'} but this code needs {head()}: "
+            f"the database is at revision {revision or 'base'} but this code needs {head_revision()}: "
             "run `boursomatic db upgrade`"
         )
 
@@ -144,15 +144,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="db_migration.sh")
     parser.add_argument("action", choices=("create", "migrate", "status", "rollback", "recreate"))
     parser.add_argument("--yes", action="store_true", help="drop rows without asking")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        _do(given.action, given.yes)
+        _run_action(arguments.action, arguments.yes)
         sys.stdout.write(f"{status()}\n")
     except (DatabaseError, settings.SettingError) as error:
         sys.exit(f"error: {error}")
 
 
-def _do(action: str, yes: bool) -> None:
+def _run_action(action: str, yes: bool) -> None:
     match action:
         case "create":
             database.create_databases()
@@ -166,29 +166,29 @@ def _do(action: str, yes: bool) -> None:
             recreate()
 
 
-def _move(move: Callable[[Config, str], None], revision: str) -> None:
-    _require_known(current(database.engine()))
+def _run_command(command: Callable[[Config, str], None], revision: str) -> None:
+    _require_known(current_revision(database.engine()))
     try:
-        move(Config(CONFIG), revision)
+        command(Config(CONFIG), revision)
     except CommandError as error:
-        raise DatabaseError(f"cannot {move.__name__} to {revision}: {error}") from error
+        raise DatabaseError(f"cannot {command.__name__} to {revision}: {error}") from error
     except DBAPIError as error:
-        reason, at = str(error.orig).partition("\n")[0], current(database.engine())
+        reason, at = str(error.orig).partition("\n")[0], current_revision(database.engine())
         raise DatabaseError(
-            f"cannot {move.__name__} to {revision}: {reason}; "
-            f"that migration was undone, so the database is at {_label(at)}"
+            f"cannot {command.__name__} to {revision}: {reason}; "
+            f"that migration was undone, so the database is at {_describe_revision(at)}"
         ) from error
 
 
-def _reshape(way: str) -> None:
+def _run_partitioning(direction: str) -> None:
     """Run one way of the optional change as Alembic runs a migration: alone, in time, in one transaction."""
-    require_current(database.engine())
-    config, scripts = Config(CONFIG), _scripts()
-    change = load_python_file(str(OPTIONAL), "partitioned.py")
+    require_current_schema(database.engine())
+    config, scripts = Config(CONFIG), _script_directory()
+    change = load_python_file(str(OPTIONAL_MIGRATIONS), "partitioned.py")
 
     def run(_heads: object, context: MigrationContext) -> list[Never]:
         with context.begin_transaction(_per_migration=True):
-            getattr(change, way)()
+            getattr(change, direction)()
         return []  # no revision to note
 
     try:
@@ -199,30 +199,30 @@ def _reshape(way: str) -> None:
         raise DatabaseError(f"the tables stay as they are: {reason}") from error
 
 
-def _scripts() -> ScriptDirectory:
+def _script_directory() -> ScriptDirectory:
     return ScriptDirectory.from_config(Config(CONFIG))
 
 
-def _script(revision: str) -> Script | None:
+def _find_migration(revision: str) -> Script | None:
     """The migration of that name; None when this code has none."""
     try:
-        return _scripts().get_revision(revision)
+        return _script_directory().get_revision(revision)
     except CommandError:  # this code has no such revision: that is the answer
         return None
 
 
 def _require_known(revision: str | None) -> None:
-    if revision and not _script(revision):
+    if revision and not _find_migration(revision):
         raise DatabaseError(
-            f"the database is at revision {revision}, which this code does not know (it needs {head()}): "
+            f"the database is at revision {revision}, which this code does not know (it needs {head_revision()}): "
             "newer code migrated it, so update this checkout"
         )
 
 
-def _label(revision: str | None) -> str:
+def _describe_revision(revision: str | None) -> str:
     if revision is None:
         return "base (no migration applied)"
-    script = _script(revision)
+    script = _find_migration(revision)
     return f"{revision} ({script.doc if script else 'unknown to this code: update this checkout'})"
 
 

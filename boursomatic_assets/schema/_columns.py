@@ -15,30 +15,30 @@ from sqlalchemy import Table as SqlTable
 from sqlmodel import Field, SQLModel
 
 # A missing value is SQL's NULL, never the JSON word null.
-_JSON: Final = JSON(none_as_null=True)
+JSON_OR_NULL: Final = JSON(none_as_null=True)
 
 
-_TRUE: Final = {"server_default": text("true")}
+DEFAULT_TRUE: Final = {"server_default": text("true")}
 
 
-_FALSE: Final = {"server_default": text("false")}
+DEFAULT_FALSE: Final = {"server_default": text("false")}
 
 
-def _id(description: str) -> Any:
+def primary_key(description: str) -> Any:
     return Field(default_factory=uuid4, primary_key=True, description=description)
 
 
-def _now(description: str, *, index: bool = False) -> Any:
+def defaulting_to_now(description: str, *, index: bool = False) -> Any:
     """A time that the database's clock fills in."""
     return Field(index=index, description=description, sa_column_kwargs={"server_default": func.now()})
 
 
-def _one_of(column: str, values: Sequence[str]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
+def one_of(column: str, values: Sequence[str]) -> CheckConstraint:
+    quoted_values = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({quoted_values})", name=column)
 
 
-def _positive(column: str) -> CheckConstraint:
+def positive(column: str) -> CheckConstraint:
     """Above zero and finite; PostgreSQL sorts NaN above Infinity, so one bound refuses both."""
     return CheckConstraint(f"{column} > 0 AND {column} < 'Infinity'", name=column)
 

@@ -9,7 +9,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import _FALSE, Table, _id, _now, _one_of
+from boursomatic_assets.schema._columns import DEFAULT_FALSE, Table, defaulting_to_now, one_of, primary_key
 from boursomatic_assets.vocabulary import PROFILES
 
 
@@ -19,12 +19,14 @@ class User(Table, table=True):
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("email"), {"info": {"key": ("email",)}})
 
-    id: UUID = _id("Unique user identifier")
+    id: UUID = primary_key("Unique user identifier")
     email: str = Field(sa_type=String(255), index=True, description="User email address")
     password_hash: str = Field(sa_type=String(255), description="Hashed password (Argon2id)")
-    is_admin: bool = Field(default=False, sa_column_kwargs=_FALSE, description="Admin privileges flag")
-    is_deleted: bool = Field(default=False, index=True, sa_column_kwargs=_FALSE, description="Soft delete flag")
-    created_at: NaiveDatetime = _now("Account creation timestamp")
+    is_admin: bool = Field(default=False, sa_column_kwargs=DEFAULT_FALSE, description="Admin privileges flag")
+    is_deleted: bool = Field(
+        default=False, index=True, sa_column_kwargs=DEFAULT_FALSE, description="Soft delete flag"
+    )
+    created_at: NaiveDatetime = defaulting_to_now("Account creation timestamp")
 
 
 class UserSettings(Table, table=True):
@@ -33,14 +35,14 @@ class UserSettings(Table, table=True):
     __tablename__ = "user_settings"
     __table_args__ = (
         UniqueConstraint("user_id"),
-        _one_of("preferred_profile", PROFILES),
+        one_of("preferred_profile", PROFILES),
         {"info": {"key": ("user_id",)}},
     )
 
-    id: UUID = _id("Unique setting identifier")
+    id: UUID = primary_key("Unique setting identifier")
     user_id: UUID = Field(foreign_key="users.id", index=True, description="Associated user")
     risk_consent_accepted: bool = Field(
-        default=False, sa_column_kwargs=_FALSE, description="Risk disclosure acceptance"
+        default=False, sa_column_kwargs=DEFAULT_FALSE, description="Risk disclosure acceptance"
     )
     risk_consent_accepted_at: NaiveDatetime | None = Field(default=None, description="When consent was accepted")
     preferred_profile: str | None = Field(
@@ -49,5 +51,5 @@ class UserSettings(Table, table=True):
         sa_column_kwargs={"server_default": "moderate"},
         description="Preferred risk profile",
     )
-    created_at: NaiveDatetime = _now("Settings creation")
-    updated_at: NaiveDatetime = _now("Last update timestamp")
+    created_at: NaiveDatetime = defaulting_to_now("Settings creation")
+    updated_at: NaiveDatetime = defaulting_to_now("Last update timestamp")

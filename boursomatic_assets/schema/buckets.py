@@ -11,31 +11,37 @@ medium, and high from there. Without a positive number there is no bucket: a los
 
 import polars as pl
 
-FLOORS = {
+LOWER_BOUNDS = {
     "market_cap_bucket": {"small": 0.0, "mid": 2e9, "large": 10e9},
     "pe_bucket": {"low": 0.0, "medium": 15.0, "high": 25.0},
 }
 """The words of each column, and the least number of each."""
 
-NUMBERS = {"market_cap_bucket": "market_cap", "pe_bucket": "pe"}
+NUMERIC_COLUMNS = {"market_cap_bucket": "market_cap", "pe_bucket": "pe"}
 """The column of numbers that each bucket comes from."""
 
-_FINER = {"nano": "small", "micro": "small", "mega": "large"}
-_POWERS = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
+_FINER_BUCKETS = {"nano": "small", "micro": "small", "mega": "large"}
+_POWERS_OF_TEN = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 
 
-def of_numbers(cells: pl.Expr, bucket: str) -> pl.Expr:
+def from_numbers(cells: pl.Expr, bucket: str) -> pl.Expr:
     """The bucket of each cell, a number or text like 1.2B; null where it is no positive number."""
     text = cells.cast(pl.String).str.strip_chars().str.to_uppercase()
-    number = text.str.replace_many(_POWERS).cast(pl.Float64, strict=False)
-    found = pl.lit(None, pl.String)
-    for word, least in FLOORS[bucket].items():
-        found = pl.when(number.is_finite() & (number > 0) & (number >= least)).then(pl.lit(word)).otherwise(found)
-    return found
+    number = text.str.replace_many(_POWERS_OF_TEN).cast(pl.Float64, strict=False)
+    bucket_name = pl.lit(None, pl.String)
+    for name, lower_bound in LOWER_BOUNDS[bucket].items():
+        bucket_name = (
+            pl.when(number.is_finite() & (number > 0) & (number >= lower_bound))
+            .then(pl.lit(name))
+            .otherwise(bucket_name)
+        )
+    return bucket_name
 
 
-def of_words(cells: pl.Expr, bucket: str) -> pl.Expr:
+def from_names(cells: pl.Expr, bucket: str) -> pl.Expr:
     """The bucket that each cell names, in any case and maybe with "cap" after it; null where it names none."""
-    ours = {word: word for word in FLOORS[bucket]} | (_FINER if bucket == "market_cap_bucket" else {})
-    plain = cells.cast(pl.String).str.to_lowercase().str.replace(r"[ _-]?cap$", "").str.strip_chars()
-    return plain.replace_strict(ours, default=None, return_dtype=pl.String)
+    buckets = {word: word for word in LOWER_BOUNDS[bucket]} | (
+        _FINER_BUCKETS if bucket == "market_cap_bucket" else {}
+    )
+    names = cells.cast(pl.String).str.to_lowercase().str.replace(r"[ _-]?cap$", "").str.strip_chars()
+    return names.replace_strict(buckets, default=None, return_dtype=pl.String)

@@ -9,7 +9,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import _JSON, Table, _id, _now
+from boursomatic_assets.schema._columns import JSON_OR_NULL, Table, defaulting_to_now, primary_key
 
 
 class Feature(Table, table=True):
@@ -21,7 +21,7 @@ class Feature(Table, table=True):
         {"info": {"key": ("instrument_id", "ts")}},
     )
 
-    id: UUID = _id("Unique feature record identifier")
+    id: UUID = primary_key("Unique feature record identifier")
     instrument_id: UUID = Field(foreign_key="instruments.id", index=True, description="Associated instrument")
     ts: NaiveDatetime = Field(index=True, description="Feature timestamp")
     ret_1d: float | None = Field(default=None, description="1-day return")
@@ -33,6 +33,6 @@ class Feature(Table, table=True):
     atr_14: float | None = Field(default=None, description="14-period Average True Range")
     volume_zscore: float | None = Field(default=None, description="Volume z-score")
     additional_features: dict[str, Any] | None = Field(
-        default=None, sa_type=_JSON, description="Flexible storage for additional features"
+        default=None, sa_type=JSON_OR_NULL, description="Flexible storage for additional features"
     )
-    created_at: NaiveDatetime = _now("Record creation")
+    created_at: NaiveDatetime = defaulting_to_now("Record creation")

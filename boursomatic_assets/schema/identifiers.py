@@ -18,18 +18,20 @@ import polars as pl
 
 from boursomatic_assets.vocabulary import INTERVALS
 
-WORDS = ("instrument_id", "model_version_id", "profile", "label", "justification", "features_snapshot")
-NUMBERS = ("confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit", "as_of")
-PUBLISHED = (*WORDS, *NUMBERS)
+PUBLISHED_TEXTS = ("instrument_id", "model_version_id", "profile", "label", "justification", "features_snapshot")
+PUBLISHED_NUMBERS = ("confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit", "as_of")
+PUBLISHED_COLUMNS = (*PUBLISHED_TEXTS, *PUBLISHED_NUMBERS)
 """Columns of `recommendations` that never change once they are written: all but its place among others."""
 
-_INSTRUMENTS = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
+_INSTRUMENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
 
 
-def of_instruments(listed: pl.DataFrame) -> pl.Series:
+def of_instruments(instruments: pl.DataFrame) -> pl.Series:
     """The ids of instruments: UUIDs of version 5 of symbol and exchange."""
-    names = listed.select(pl.concat_str("symbol", "exchange", separator="|")).to_series()
-    return pl.Series("id", [str(uuid.uuid5(_INSTRUMENTS, name)) for name in names], dtype=pl.String)
+    natural_keys = instruments.select(pl.concat_str("symbol", "exchange", separator="|")).to_series()
+    return pl.Series(
+        "id", [str(uuid.uuid5(_INSTRUMENT_NAMESPACE, name)) for name in natural_keys], dtype=pl.String
+    )
 
 
 def of_rows(frame: pl.DataFrame) -> pl.Series:
@@ -44,22 +46,22 @@ def of_rows(frame: pl.DataFrame) -> pl.Series:
     """
     if "recommendation_id" in frame.columns:
         return frame["recommendation_id"].alias("id")
-    instrument = _in_words(frame["instrument_id"], _instrument_part)
-    time = _in_words(frame["ts"].dt.epoch("ms"), "{:012x}".format)
+    instrument = _map_distinct(frame["instrument_id"], _instrument_prefix)
+    time = _map_distinct(frame["ts"].dt.epoch("ms"), "{:012x}".format)
     interval = (
-        _in_words(frame["interval"], lambda name: f"{INTERVALS.index(name):x}00-")
+        _map_distinct(frame["interval"], lambda name: f"{INTERVALS.index(name):x}00-")
         if "interval" in frame.columns
         else pl.repeat("000-", frame.height, eager=True)
     )
     return pl.select(pl.concat_str(instrument, interval, time)).to_series().alias("id")
 
 
-def _instrument_part(identifier: str) -> str:
+def _instrument_prefix(identifier: str) -> str:
     """The random end of an id, as the start of another: `........-....-....-.abc-def012345678`."""
     return f"{identifier[24:32]}-{identifier[32:36]}-8{identifier[20:23]}-8"
 
 
-def of_advice(rows: pl.DataFrame) -> pl.Series:
+def of_recommendations(rows: pl.DataFrame) -> pl.Series:
     """Ids of advice, of which a key has several over time: in order of writing, with a digest of what it says.
 
     UUIDs of version 8: this millisecond, 24 bits that count up from a random number, and 48 bits of the digest.
@@ -67,11 +69,11 @@ def of_advice(rows: pl.DataFrame) -> pl.Series:
     Args:
         rows: PUBLISHED, and any other columns.
     """
-    now, first = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(23)
-    places = (f"{place:06x}" for place in range(first, first + rows.height))
+    milliseconds, first = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(23)
+    counters = (f"{place:06x}" for place in range(first, first + rows.height))
     ids = [
-        f"{now[:8]}-{now[8:]}-8{place[:3]}-8{place[3:]}-{digest}"
-        for place, digest in zip(places, digests(rows), strict=True)
+        f"{milliseconds[:8]}-{milliseconds[8:]}-8{place[:3]}-8{place[3:]}-{digest}"
+        for place, digest in zip(counters, digests(rows), strict=True)
     ]
     return pl.Series("id", ids, dtype=pl.String)
 
@@ -81,16 +83,16 @@ def digests(rows: pl.DataFrame) -> pl.Series:
 
     BLAKE2b over the words, divided by a byte that none of them holds, and the numbers as doubles.
     """
-    words = rows.select(pl.concat_str(pl.col(WORDS).fill_null("\0"), separator="\x1f")).to_series()
+    texts = rows.select(pl.concat_str(pl.col(PUBLISHED_TEXTS).fill_null("\0"), separator="\x1f")).to_series()
     time = pl.col("as_of").dt.epoch("us")
-    numbers = rows.with_columns(time).select(pl.col(NUMBERS).cast(pl.Float64).fill_null(float("nan")))
+    numbers = rows.with_columns(time).select(pl.col(PUBLISHED_NUMBERS).cast(pl.Float64).fill_null(float("nan")))
     packed = numbers.to_numpy(order="c").astype("<f8").tobytes()
-    width = 8 * len(NUMBERS)
-    found = [
+    width = 8 * len(PUBLISHED_NUMBERS)
+    digest_texts = [
         hashlib.blake2b(said.encode() + packed[place * width : (place + 1) * width], digest_size=6).hexdigest()
-        for place, said in enumerate(words)
+        for place, said in enumerate(texts)
     ]
-    return pl.Series("digest", found, dtype=pl.String)
+    return pl.Series("digest", digest_texts, dtype=pl.String)
 
 
 def holds_digest(ids: pl.Series) -> pl.Series:
@@ -98,8 +100,8 @@ def holds_digest(ids: pl.Series) -> pl.Series:
     return ids.str.slice(14, 1) == "8"
 
 
-def _in_words(values: pl.Series, word: Callable[[Any], str]) -> pl.Series:
+def _map_distinct(values: pl.Series, to_text: Callable[[Any], str]) -> pl.Series:
     """Each value as text; the few distinct ones are written once."""
     distinct = values.unique()
-    words = pl.Series([word(value) for value in distinct.to_list()], dtype=pl.String)
-    return values.replace_strict(distinct, words, return_dtype=pl.String)
+    texts = pl.Series([to_text(value) for value in distinct.to_list()], dtype=pl.String)
+    return values.replace_strict(distinct, texts, return_dtype=pl.String)

@@ -11,7 +11,14 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import _TRUE, Table, _id, _now, _one_of, _positive
+from boursomatic_assets.schema._columns import (
+    DEFAULT_TRUE,
+    Table,
+    defaulting_to_now,
+    one_of,
+    positive,
+    primary_key,
+)
 from boursomatic_assets.vocabulary import INTERVALS, MARKET_CAP_BUCKETS, PE_BUCKETS
 
 
@@ -24,12 +31,12 @@ class Instrument(Table, table=True):
     __tablename__ = "instruments"
     __table_args__ = (
         UniqueConstraint("symbol", "exchange"),
-        _one_of("market_cap_bucket", MARKET_CAP_BUCKETS),
-        _one_of("pe_bucket", PE_BUCKETS),
+        one_of("market_cap_bucket", MARKET_CAP_BUCKETS),
+        one_of("pe_bucket", PE_BUCKETS),
         {"info": {"key": ("symbol", "exchange")}},
     )
 
-    id: UUID = _id("Unique instrument identifier")
+    id: UUID = primary_key("Unique instrument identifier")
     symbol: str = Field(sa_type=String(50), index=True, description="Stock ticker symbol")
     exchange: str = Field(
         sa_type=String(50), index=True, description="Exchange code (NYSE, NASDAQ, EURONEXT, etc.)"
@@ -39,10 +46,13 @@ class Instrument(Table, table=True):
     market_cap_bucket: str | None = Field(default=None, sa_type=String(50), description="Market cap category")
     pe_bucket: str | None = Field(default=None, sa_type=String(50), description="P/E ratio category")
     is_active: bool = Field(
-        default=True, index=True, sa_column_kwargs=_TRUE, description="Whether instrument is actively tracked"
+        default=True,
+        index=True,
+        sa_column_kwargs=DEFAULT_TRUE,
+        description="Whether instrument is actively tracked",
     )
-    created_at: NaiveDatetime = _now("Record creation")
-    updated_at: NaiveDatetime = _now("Last update")
+    created_at: NaiveDatetime = defaulting_to_now("Record creation")
+    updated_at: NaiveDatetime = defaulting_to_now("Last update")
 
 
 class PriceBar(Table, table=True):
@@ -55,15 +65,15 @@ class PriceBar(Table, table=True):
     __tablename__ = "price_bars"
     __table_args__ = (
         Index("idx_price_bars_instrument_ts_interval", "instrument_id", "ts", "interval", unique=True),
-        *(_positive(column) for column in "ohlc"),
+        *(positive(column) for column in "ohlc"),
         CheckConstraint("v >= 0 AND v < 'Infinity'", name="v"),
         CheckConstraint("h >= greatest(o, c, l)", name="high_is_highest"),
         CheckConstraint("l <= least(o, c, h)", name="low_is_lowest"),
-        _one_of("interval", INTERVALS),
+        one_of("interval", INTERVALS),
         {"info": {"key": ("instrument_id", "ts", "interval")}},
     )
 
-    id: UUID = _id("Unique bar identifier")
+    id: UUID = primary_key("Unique bar identifier")
     instrument_id: UUID = Field(foreign_key="instruments.id", index=True, description="Associated instrument")
     ts: NaiveDatetime = Field(index=True, description="Bar timestamp")
     o: float = Field(description="Open price")
@@ -72,7 +82,7 @@ class PriceBar(Table, table=True):
     c: float = Field(description="Close price")
     v: float = Field(description="Volume")
     interval: str = Field(sa_type=String(10), index=True, description="Time interval ('daily', '15m', etc.)")
-    created_at: NaiveDatetime = _now("Record creation")
+    created_at: NaiveDatetime = defaulting_to_now("Record creation")
 
 
 class PriceBarRevision(Table, table=True):
@@ -95,7 +105,7 @@ class PriceBarRevision(Table, table=True):
         {"info": {"key": ("instrument_id", "ts", "interval", "known_until")}},
     )
 
-    id: UUID = _id("Unique revision identifier")
+    id: UUID = primary_key("Unique revision identifier")
     instrument_id: UUID = Field(foreign_key="instruments.id", description="Associated instrument")
     ts: NaiveDatetime = Field(index=True, description="Bar timestamp")
     interval: str = Field(sa_type=String(10), description="Time interval")

@@ -22,7 +22,14 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import _FALSE, _JSON, Table, _id, _now, _one_of
+from boursomatic_assets.schema._columns import (
+    DEFAULT_FALSE,
+    JSON_OR_NULL,
+    Table,
+    defaulting_to_now,
+    one_of,
+    primary_key,
+)
 from boursomatic_assets.vocabulary import DECISIONS
 
 
@@ -40,16 +47,16 @@ class ModelVersion(Table, table=True):
         {"info": {"key": ("version",)}},
     )
 
-    id: UUID = _id("Unique version identifier")
+    id: UUID = primary_key("Unique version identifier")
     version: str = Field(sa_type=String(100), index=True, description="Version string (e.g., 'v1.0.0')")
-    trained_at: NaiveDatetime = _now("Training completion time")
+    trained_at: NaiveDatetime = defaulting_to_now("Training completion time")
     params_hash: str = Field(sa_type=String(64), description="Hash of model parameters")
-    metrics_json: dict[str, Any] = Field(sa_type=_JSON, description="Training/validation metrics")
+    metrics_json: dict[str, Any] = Field(sa_type=JSON_OR_NULL, description="Training/validation metrics")
     model_path: str | None = Field(default=None, sa_type=String(500), description="Path to serialized model file")
     is_active: bool = Field(
-        default=False, index=True, sa_column_kwargs=_FALSE, description="Current production model flag"
+        default=False, index=True, sa_column_kwargs=DEFAULT_FALSE, description="Current production model flag"
     )
-    created_at: NaiveDatetime = _now("Record creation")
+    created_at: NaiveDatetime = defaulting_to_now("Record creation")
     as_of: NaiveDatetime = Field(
         index=True,
         unique=True,
@@ -73,7 +80,7 @@ class ModelDecision(Table, table=True):
             unique=True,
             postgresql_where=text("decided_by = 'gate'"),
         ),
-        _one_of("kind", DECISIONS),
+        one_of("kind", DECISIONS),
         CheckConstraint(
             "CASE kind WHEN 'refused' THEN true WHEN 'withdrawn' THEN speaker_id IS NULL"
             " ELSE speaker_id IS NOT NULL END",
@@ -82,7 +89,7 @@ class ModelDecision(Table, table=True):
         {"info": {"key": ("id",)}},
     )
 
-    id: UUID = _id("Unique decision identifier")
+    id: UUID = primary_key("Unique decision identifier")
     version_id: UUID = Field(foreign_key="model_versions.id", description="Version that was decided about")
     effective_at: NaiveDatetime = Field(
         description="From when it holds: the due date's first open for the gate, the moment itself for a person"
@@ -94,6 +101,6 @@ class ModelDecision(Table, table=True):
         description="Version that speaks from then on; null: nobody, advice is HOLD",
     )
     reason: str = Field(sa_type=Text, description="Why, in a sentence")
-    numbers: dict[str, Any] = Field(sa_type=_JSON, description="Metrics of both sides that were compared")
+    numbers: dict[str, Any] = Field(sa_type=JSON_OR_NULL, description="Metrics of both sides that were compared")
     decided_by: str = Field(sa_type=String(255), description="The gate, or the person's name")
-    decided_at: NaiveDatetime = _now("When it was decided")
+    decided_at: NaiveDatetime = defaulting_to_now("When it was decided")

@@ -13,7 +13,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import _JSON, Table, _id, _now
+from boursomatic_assets.schema._columns import JSON_OR_NULL, Table, defaulting_to_now, primary_key
 
 
 class RejectedBar(Table, table=True):
@@ -28,7 +28,7 @@ class RejectedBar(Table, table=True):
         {"info": {"key": ("id",)}},
     )
 
-    id: UUID = _id("Unique rejection identifier")
+    id: UUID = primary_key("Unique rejection identifier")
     market: str = Field(sa_type=String(50), description="Market it was delivered for")
     session: NaiveDatetime | None = Field(
         default=None, description="Partition that delivered it; null when the row has no readable time"
@@ -36,7 +36,7 @@ class RejectedBar(Table, table=True):
     source: str = Field(sa_type=String(50), description="Source that delivered it")
     file: str | None = Field(default=None, sa_type=String(500), description="File it stood in")
     line: int | None = Field(default=None, sa_type=BigInteger, description="Line of that file, from 1")
-    raw: dict[str, Any] = Field(sa_type=_JSON, description="The row as delivered")
+    raw: dict[str, Any] = Field(sa_type=JSON_OR_NULL, description="The row as delivered")
     interval: str = Field(
         default="daily",
         sa_type=String(10),
@@ -45,7 +45,7 @@ class RejectedBar(Table, table=True):
     )
     reason: str = Field(sa_type=String(100), index=True, description="The rule it broke")
     run_id: str | None = Field(default=None, sa_type=String(50), description="Run that refused it")
-    rejected_at: NaiveDatetime = _now("When it was refused")
+    rejected_at: NaiveDatetime = defaulting_to_now("When it was refused")
 
 
 class DeliveredSession(Table, table=True):
@@ -68,7 +68,7 @@ class DeliveredSession(Table, table=True):
         {"info": {"key": ("market", "session", "interval")}},
     )
 
-    id: UUID = _id("Unique delivery identifier")
+    id: UUID = primary_key("Unique delivery identifier")
     market: str = Field(sa_type=String(50), description="Market it was delivered for")
     session: NaiveDatetime | None = Field(
         default=None, description="Session; null for rows without a readable time"
@@ -84,7 +84,7 @@ class DeliveredSession(Table, table=True):
         description="Whether it came before the session had settled, and was not confirmed since"
     )
     run_id: str | None = Field(default=None, sa_type=String(50), description="Run that first found it so")
-    delivered_at: NaiveDatetime = _now("When it was first found so")
+    delivered_at: NaiveDatetime = defaulting_to_now("When it was first found so")
 
 
 class ComputedSession(Table, table=True):
@@ -99,7 +99,7 @@ class ComputedSession(Table, table=True):
         {"info": {"key": ("asset", "market", "session")}},
     )
 
-    id: UUID = _id("Unique computation identifier")
+    id: UUID = primary_key("Unique computation identifier")
     asset: str = Field(sa_type=String(50), description="Asset that was computed")
     market: str = Field(sa_type=String(50), description="Market it was computed for")
     session: NaiveDatetime = Field(description="Session it was computed for")

@@ -13,7 +13,15 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import _JSON, _TRUE, Table, _id, _now, _one_of, _positive
+from boursomatic_assets.schema._columns import (
+    DEFAULT_TRUE,
+    JSON_OR_NULL,
+    Table,
+    defaulting_to_now,
+    one_of,
+    positive,
+    primary_key,
+)
 from boursomatic_assets.vocabulary import LABELS, PROFILES
 
 
@@ -36,17 +44,17 @@ class Recommendation(Table, table=True):
             unique=True,
             postgresql_where=text("superseded_at IS NULL"),
         ),
-        _one_of("profile", PROFILES),
-        _one_of("label", LABELS),
+        one_of("profile", PROFILES),
+        one_of("label", LABELS),
         CheckConstraint("confidence >= 0 AND confidence <= 1", name="confidence"),
-        _positive("stop_loss"),
-        _positive("take_profit"),
+        positive("stop_loss"),
+        positive("take_profit"),
         CheckConstraint("horizon_days > 0", name="horizon_days"),
         CheckConstraint("superseded_at IS NULL OR NOT is_active", name="superseded_is_inactive"),
         {"info": {"key": ("instrument_id", "profile", "as_of")}},
     )
 
-    id: UUID = _id("Unique recommendation identifier")
+    id: UUID = primary_key("Unique recommendation identifier")
     instrument_id: UUID = Field(foreign_key="instruments.id", index=True, description="Target instrument")
     model_version_id: UUID = Field(
         foreign_key="model_versions.id", index=True, description="Model used for generation"
@@ -59,10 +67,10 @@ class Recommendation(Table, table=True):
     stop_loss: float | None = Field(default=None, description="Suggested stop loss price")
     take_profit: float | None = Field(default=None, description="Suggested take profit price")
     justification: str | None = Field(default=None, sa_type=Text, description="Human-readable explanation")
-    features_snapshot: dict[str, Any] = Field(sa_type=_JSON, description="Feature values at inference time")
-    generated_at: NaiveDatetime = _now("Generation timestamp", index=True)
+    features_snapshot: dict[str, Any] = Field(sa_type=JSON_OR_NULL, description="Feature values at inference time")
+    generated_at: NaiveDatetime = defaulting_to_now("Generation timestamp", index=True)
     is_active: bool = Field(
-        default=True, index=True, sa_column_kwargs=_TRUE, description="Active recommendation flag"
+        default=True, index=True, sa_column_kwargs=DEFAULT_TRUE, description="Active recommendation flag"
     )
     as_of: NaiveDatetime = Field(index=True, description="The session close that the row speaks for")
     superseded_at: NaiveDatetime | None = Field(
@@ -82,15 +90,15 @@ class TrackRecord(Table, table=True):
     __tablename__ = "track_record"
     __table_args__ = (
         Index("uq_track_record_ts_recommendation", "ts", "recommendation_id", unique=True),
-        _one_of("profile", PROFILES),
-        _one_of("label", LABELS),
-        _one_of("outcome", LABELS),
-        _one_of("first_touched", ("stop", "target")),
+        one_of("profile", PROFILES),
+        one_of("label", LABELS),
+        one_of("outcome", LABELS),
+        one_of("first_touched", ("stop", "target")),
         CheckConstraint("(first_touched IS NULL) = (touched_on IS NULL)", name="touched_on"),
         {"info": {"key": ("ts", "recommendation_id")}},
     )
 
-    id: UUID = _id("Unique score identifier: that of the recommendation")
+    id: UUID = primary_key("Unique score identifier: that of the recommendation")
     recommendation_id: UUID = Field(foreign_key="recommendations.id", description="Advice that is scored")
     instrument_id: UUID = Field(foreign_key="instruments.id", description="Instrument of the advice")
     ts: NaiveDatetime = Field(description="Session that scores it: the last one of its horizon")
@@ -118,4 +126,4 @@ class TrackRecord(Table, table=True):
         " neither; HOLD has none",
     )
     touched_on: NaiveDatetime | None = Field(default=None, description="Session on which it was touched")
-    created_at: NaiveDatetime = _now("Record creation")
+    created_at: NaiveDatetime = defaulting_to_now("Record creation")

@@ -21,14 +21,14 @@ from boursomatic_assets.stores import atomic_files
 COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at")
 
 
-def sessions(part: Slice) -> list[Slice]:
+def archived_sessions(part: Slice) -> list[Slice]:
     """The sessions of a slice that have a file, each as a slice of its own."""
-    return [one for one in part.chunks(1) if _file(one).exists()]
+    return [one for one in part.chunks(1) if _path(one).exists()]
 
 
-def counts(part: Slice) -> dict[dt.date, int]:
+def bar_counts(part: Slice) -> dict[dt.date, int]:
     """How many bars are archived of each session of a slice that has a file."""
-    return {one.dates[0]: read(one, ("ts",)).height for one in sessions(part)}
+    return {one.dates[0]: read(one, ("ts",)).height for one in archived_sessions(part)}
 
 
 def read(part: Slice, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
@@ -37,7 +37,7 @@ def read(part: Slice, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
     Raises:
         ValueError: its file cannot be understood.
     """
-    path = _file(part)
+    path = _path(part)
     try:
         return pl.read_parquet(path, columns=list(columns), hive_partitioning=False)
     except PolarsError as error:
@@ -50,16 +50,16 @@ def write(part: Slice, bars: pl.DataFrame) -> None:
     Raises:
         OSError: it cannot be written, or would not read back as it is; the file that was there stays then.
     """
-    path, bars = _file(part), bars.select(COLUMNS).sort("exchange", "symbol", "ts")
+    path, bars = _path(part), bars.select(COLUMNS).sort("exchange", "symbol", "ts")
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     bars.write_parquet(content)
     if not pl.read_parquet(io.BytesIO(content.getvalue()), hive_partitioning=False).equals(bars):
         raise OSError(f"{path}: the bars do not survive being written as Parquet")
     atomic_files.write(path, content.getvalue())
-    for place in (path.parent.parent, settings.archive(), settings.archive().parent):
-        atomic_files.sync(place)
+    for folder in (path.parent.parent, settings.archive(), settings.archive().parent):
+        atomic_files.sync_folder(folder)
 
 
-def _file(part: Slice) -> Path:
+def _path(part: Slice) -> Path:
     return settings.archive() / f"date={part.dates[0]}" / f"market={part.market.name}" / "bars.parquet"

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-SAVING = ".saving-"
+TEMPORARY_PREFIX = ".saving-"
 
 ABANDONED_SECONDS = 60 * 60
 """After an hour nobody is still writing a file, which takes seconds."""
@@ -21,7 +21,7 @@ ABANDONED_SECONDS = 60 * 60
 def write(path: Path, content: bytes) -> None:
     """Write a file, in a folder that is there, so that it and its name outlive a loss of power."""
     _remove_abandoned(path.parent)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=SAVING)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -32,12 +32,12 @@ def write(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what was left behind by those that were killed while they wrote; two at once may."""
-    for path in folder.glob(f"{SAVING}*"):
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         try:
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                 path.unlink()
@@ -45,7 +45,7 @@ def _remove_abandoned(folder: Path) -> None:
             continue
 
 
-def sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in a folder last through a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

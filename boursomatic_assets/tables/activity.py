@@ -9,10 +9,10 @@ from sqlalchemy import Connection, text
 from boursomatic_assets.calendars.markets import Market
 from boursomatic_assets.tables.staging import advisory_lock
 
-SILENT = 20
+SESSIONS_UNTIL_INACTIVE = 20
 """Sessions of its market without a bar after which an instrument is inactive."""
 
-CHANGED = text(
+_CHANGED_INSTRUMENTS = text(
     "WITH sessions AS (SELECT session FROM computed_sessions WHERE asset = 'price_bars' AND market = :market"
     "   ORDER BY session DESC LIMIT :silent),"
     " lives AS (SELECT i.id, i.is_active, last.ts >= (SELECT min(session) FROM sessions) AS trades"
@@ -23,17 +23,17 @@ CHANGED = text(
 )
 
 
-def follow_bars(connection: Connection, market: Market) -> int:
+def update_activity(connection: Connection, market: Market) -> int:
     """Let a market's instruments be active if they have a bar in its last SILENT loaded sessions.
 
     In the transaction that writes bars. An instrument that never had a bar stays as it is. Returns how many
     changed.
     """
-    given = {"market": market.name, "silent": SILENT, "exchanges": list(market.exchanges)}
-    if not connection.scalars(CHANGED, given).all():
+    parameters = {"market": market.name, "silent": SESSIONS_UNTIL_INACTIVE, "exchanges": list(market.exchanges)}
+    if not connection.scalars(_CHANGED_INSTRUMENTS, parameters).all():
         return 0
     advisory_lock(connection, f"instruments|{market.name}|active")
-    changed = connection.scalars(CHANGED, given).all()
+    changed = connection.scalars(_CHANGED_INSTRUMENTS, parameters).all()
     connection.execute(
         text("UPDATE instruments SET is_active = NOT is_active, updated_at = now() WHERE id = ANY(:ids)"),
         {"ids": changed},

@@ -25,43 +25,44 @@ from boursomatic_assets.calendars.markets import MARKETS, market_named
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import merging, revisions
-from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, read, read_table
-from boursomatic_assets.tables.staging import bounds, lock, transaction
+from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.reading import read_slice, read_table
+from boursomatic_assets.tables.staging import bounds, lock_slice, transaction
 
 RETENTION = dt.timedelta(days=30)
 
-HOUR = dt.time(3, 30)
+ARCHIVE_TIME = dt.time(3, 30)
 """When bars that have become too old are moved each day, in UTC."""
 
 GRAIN = GRAINS["price_bars_15m"]
 
 
 @dataclass(frozen=True)
-class Moved:
+class MovedSession:
     """A session whose bars went from one place to the other."""
 
     part: Slice
-    bars: int
+    bar_count: int
 
 
-def due(today: dt.date) -> dt.date:
+def first_kept_date(today: dt.date) -> dt.date:
     """The first date whose bars stay in the table."""
     return today - RETENTION
 
 
-def overdue(now: dt.datetime) -> dt.date:
+def first_allowed_date(now: dt.datetime) -> dt.date:
     """The first date whose bars may be in the table at some instant, in UTC: each day's are moved at HOUR."""
-    return due((now - dt.timedelta(hours=HOUR.hour, minutes=HOUR.minute)).date())
+    return first_kept_date((now - dt.timedelta(hours=ARCHIVE_TIME.hour, minutes=ARCHIVE_TIME.minute)).date())
 
 
-def retire(today: dt.date) -> list[Moved]:
+def move_to_archive(today: dt.date) -> list[MovedSession]:
     """Archive the bars of every session that is older than RETENTION, and take them out of the table."""
     with database.engine().connect() as connection:
-        parts = _sessions_before(connection, due(today))
-    return [moved for moved in map(_retire, parts) if moved.bars]
+        parts = _sessions_before(connection, first_kept_date(today))
+    return [moved for moved in map(_move_session, parts) if moved.bar_count]
 
 
-def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
+def restore(market: str, start: dt.date, end: dt.date) -> list[MovedSession]:
     """Put archived bars back into the table where it has none; they stay in the archive.
 
     A bar that is in the table is newer, and stays as it is. Returns how many bars of each session came back.
@@ -72,25 +73,27 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[Moved]:
     if start > end:
         raise ValueError(f"the range is empty: {start} is after {end}")
     dates = (start + dt.timedelta(days=n) for n in range((end - start).days + 1))
-    parts = [one for date in dates for one in archive_files.sessions(Slice(market_named(market), (date,)))]
+    parts = [
+        one for date in dates for one in archive_files.archived_sessions(Slice(market_named(market), (date,)))
+    ]
     if not parts:
         raise ValueError(f"nothing of {market} is archived from {start} to {end} in {settings.archive()}")
-    return [_restore(part) for part in parts]
+    return [_restore_session(part) for part in parts]
 
 
-def bring_back(part: Slice, times: pl.Series) -> None:
+def restore_delivered(part: Slice, times: pl.Series) -> None:
     """Restore the archived sessions of a slice that have a bar at one of these times."""
-    for one in archive_files.sessions(part):
-        if times.is_between(one.start, one.end, "left").any():
-            _restore(one)
+    for session in archive_files.archived_sessions(part):
+        if times.is_between(session.start, session.end, "left").any():
+            _restore_session(session)
 
 
 def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
     """Bars of a slice as `revisions.read_bars` gives them, with those that are in the archive."""
-    found = [revisions.read_bars(part, interval, known_at)]
+    frames = [revisions.read_bars(part, interval, known_at)]
     if interval == GRAIN.interval:
-        found += [_as_known(_beside_the_tables(one), known_at) for one in archive_files.sessions(part)]
-    return pl.concat(found).sort("exchange", "symbol", "ts")
+        frames += [_known_bars(_unstored_bars(one), known_at) for one in archive_files.archived_sessions(part)]
+    return pl.concat(frames).sort("exchange", "symbol", "ts")
 
 
 def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
@@ -107,62 +110,68 @@ def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
     ]
 
 
-def _retire(part: Slice) -> Moved:
+def _move_session(part: Slice) -> MovedSession:
     with transaction() as connection:
-        lock(connection, GRAIN.table.name, part)
+        lock_slice(connection, GRAIN.table.name, part)
         names = ("instrument_id", *archive_files.COLUMNS[2:])
-        bars = _named(read(GRAIN, part, names)).select(archive_files.COLUMNS)
+        bars = _with_symbols(read_slice(GRAIN, part, names)).select(archive_files.COLUMNS)
         if bars.is_empty():  # an evening's bars, dated after midnight, went with their session
-            return Moved(part, 0)
-        known = [_missing(connection, one) for one in archive_files.sessions(part)]
-        archive_files.write(part, pl.concat([bars, *known]))
-        gone = connection.execute(
+            return MovedSession(part, 0)
+        missing = [_reconcile_with_table(connection, one) for one in archive_files.archived_sessions(part)]
+        archive_files.write(part, pl.concat([bars, *missing]))
+        deleted = connection.execute(
             text(
                 "DELETE FROM price_bars b USING instruments i WHERE i.id = b.instrument_id AND b.interval = '15m'"
                 " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges)"
             ),
             bounds(part),
         )
-        return Moved(part, gone.rowcount)
+        return MovedSession(part, deleted.rowcount)
 
 
-def _restore(part: Slice) -> Moved:
+def _restore_session(part: Slice) -> MovedSession:
     with transaction() as connection:
-        lock(connection, GRAIN.table.name, part)
-        bars = _identified(_missing(connection, part))
-        return Moved(part, merging.add(connection, GRAIN, part, bars).inserted)
+        lock_slice(connection, GRAIN.table.name, part)
+        bars = _with_instrument_ids(_reconcile_with_table(connection, part))
+        return MovedSession(part, merging.add(connection, GRAIN, part, bars).inserted)
 
 
-def _missing(connection: Connection, part: Slice) -> pl.DataFrame:
+def _reconcile_with_table(connection: Connection, part: Slice) -> pl.DataFrame:
     """The archived bars of a session that the table lacks; those that newer ones replaced become revisions."""
-    bars = _beside_the_tables(part).rename({"known_from": "created_at"})
+    bars = _unstored_bars(part).rename({"known_from": "created_at"})
     replaced = pl.col("known_until").is_not_null()
-    revisions.keep_older(connection, _identified(bars.filter(replaced)).rename({"created_at": "known_from"}))
+    revisions.record_older_bars(
+        connection, _with_instrument_ids(bars.filter(replaced)).rename({"created_at": "known_from"})
+    )
     return bars.filter(~replaced).select(archive_files.COLUMNS)
 
 
-def _beside_the_tables(part: Slice) -> pl.DataFrame:
+def _unstored_bars(part: Slice) -> pl.DataFrame:
     """The archived bars of a session that no table has, with `known_from` and `known_until`."""
     bars = archive_files.read(part).rename({"created_at": "known_from"})
-    return revisions.unrevised(bars, part, GRAIN.interval)
+    return revisions.find_unstored(bars, part, GRAIN.interval)
 
 
-def _as_known(bars: pl.DataFrame, at: dt.datetime | None) -> pl.DataFrame:
+def _known_bars(bars: pl.DataFrame, known_at: dt.datetime | None) -> pl.DataFrame:
     """Bars that are known now, or were known at a past moment, with the columns of `revisions.read_bars`."""
     until = pl.col("known_until")
-    known = until.is_null() if at is None else (pl.col("known_from") <= at) & (until.is_null() | (until > at))
+    known = (
+        until.is_null()
+        if known_at is None
+        else (pl.col("known_from") <= known_at) & (until.is_null() | (until > known_at))
+    )
     return bars.filter(known).drop("interval", "known_until")
 
 
-def _identified(bars: pl.DataFrame) -> pl.DataFrame:
+def _with_instrument_ids(bars: pl.DataFrame) -> pl.DataFrame:
     """Bars with `instrument_id` instead of symbol and exchange."""
-    return bars.join(_instruments(), on=["symbol", "exchange"]).drop("symbol", "exchange")
+    return bars.join(_instrument_ids(), on=["symbol", "exchange"]).drop("symbol", "exchange")
 
 
-def _named(bars: pl.DataFrame) -> pl.DataFrame:
+def _with_symbols(bars: pl.DataFrame) -> pl.DataFrame:
     """Bars with symbol and exchange instead of `instrument_id`."""
-    return bars.join(_instruments(), on="instrument_id").drop("instrument_id")
+    return bars.join(_instrument_ids(), on="instrument_id").drop("instrument_id")
 
 
-def _instruments() -> pl.DataFrame:
+def _instrument_ids() -> pl.DataFrame:
     return read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")

@@ -10,12 +10,12 @@ import polars as pl
 from sqlalchemy import Connection, Table, delete, select
 
 from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import DeliveredSession
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.reading import fetch
 from boursomatic_assets.tables.staging import quote, stage
-from boursomatic_assets.tables.staleness import database_time
 
 DELIVERED_SESSIONS: Table = DeliveredSession.__table__
 
@@ -29,18 +29,18 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
     counts = delivery.for_slice(part).counts
     if counts.is_empty():
         return
-    mine = {"market": part.market.name, "interval": interval}
+    scope = {"market": part.market.name, "interval": interval}
     rows = counts.with_columns(
         interval=pl.lit(interval),
         source=pl.lit(delivery.source),
         provisional=pl.Series(_provisional(counts["session"], part, database_time(connection)), dtype=pl.Boolean),
     )
-    stored = fetch(select(*(DELIVERED_SESSIONS.c[name] for name in rows.columns)).filter_by(**mine))
-    news = rows.join(stored, on=rows.columns, how="anti", nulls_equal=True).with_columns(run_id=pl.lit(run_id))
-    if news.height:
-        staged = stage(connection, DELIVERED_SESSIONS, frames.check(DELIVERED_SESSIONS, news))
-        columns = ", ".join(map(quote, news.columns))
-        changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in news.columns)
+    stored = fetch(select(*(DELIVERED_SESSIONS.c[name] for name in rows.columns)).filter_by(**scope))
+    changed = rows.join(stored, on=rows.columns, how="anti", nulls_equal=True).with_columns(run_id=pl.lit(run_id))
+    if changed.height:
+        staged = stage(connection, DELIVERED_SESSIONS, frames.validate(DELIVERED_SESSIONS, changed))
+        columns = ", ".join(map(quote, changed.columns))
+        changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in changed.columns)
         connection.exec_driver_sql(
             f"INSERT INTO delivered_sessions (id, {columns}) SELECT gen_random_uuid(), {columns} FROM {staged}"
             f" ON CONFLICT (market, session, interval) DO UPDATE SET {changes}, delivered_at = now()"
@@ -50,7 +50,7 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
     )  # what had no readable time, or it is gone
     if mended:
         timeless = delete(DELIVERED_SESSIONS).where(DELIVERED_SESSIONS.c.session.is_(None))
-        connection.execute(timeless.filter_by(**mine))
+        connection.execute(timeless.filter_by(**scope))
 
 
 def _provisional(sessions: pl.Series, part: Slice, now: dt.datetime) -> list[bool]:

@@ -25,13 +25,13 @@ class Difference:
     vanished: pl.DataFrame
     unchanged: int
 
-    def touched(self, time: str) -> pl.Series:
+    def changed_dates(self, time: str) -> pl.Series:
         """The dates of the rows that differ, by the column of their time."""
         rows = (self.new, self.changed, self.vanished)
         return pl.concat([frame[time] for frame in rows]).dt.truncate("1d").unique().sort()
 
 
-def difference(frame: pl.DataFrame, stored: pl.DataFrame, key: list[str]) -> Difference:
+def compare(frame: pl.DataFrame, stored: pl.DataFrame, key: list[str]) -> Difference:
     """Compare two frames, each with at most one row per key; null equals null.
 
     Numbers are compared to the last bit, but for the sign of zero; JSON as its text.

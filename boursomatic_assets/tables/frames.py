@@ -32,7 +32,7 @@ def polars_type(column: ColumnElement[Any]) -> pl.DataType:
     return next(ours for theirs, ours in _TYPES if isinstance(column.type, theirs))
 
 
-def given(table: Table) -> dict[str, pl.DataType]:
+def required_columns(table: Table) -> dict[str, pl.DataType]:
     """The columns that a frame must carry: all but those that the database fills in itself."""
     return {
         column.name: polars_type(column)
@@ -46,7 +46,7 @@ def key(table: Table) -> list[str]:
     return list(table.info["key"])
 
 
-def check(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+def validate(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame in the table's column order, if the table can take it.
 
     Columns with a default (an id, a time stamp) may be left out.
@@ -61,21 +61,21 @@ def check(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _column_faults(table: Table, frame: pl.DataFrame) -> Iterator[str]:
-    if missing := given(table).keys() - set(frame.columns):
+    if missing := required_columns(table).keys() - set(frame.columns):
         yield f"missing columns {sorted(missing)}"
     if unknown := set(frame.columns) - set(table.columns.keys()):
         yield f"unknown columns {sorted(unknown)}"
     for name in sorted(set(frame.columns) & set(table.columns.keys())):
-        if frame.schema[name] != (wanted := polars_type(table.columns[name])):
-            yield f"column {name!r} is {frame.schema[name]} where {wanted} is wanted"
+        if frame.schema[name] != (expected := polars_type(table.columns[name])):
+            yield f"column {name!r} is {frame.schema[name]} where {expected} is wanted"
 
 
 def _row_faults(table: Table, frame: pl.DataFrame) -> Iterator[str]:
     for name in frame.columns:
         if not table.columns[name].nullable and (nulls := frame[name].null_count()):
             yield f"column {name!r} has {nulls} nulls"
-        if frame.schema[name].is_float() and (strange := int((~frame[name].is_finite()).sum())):
-            yield f"column {name!r} has {strange} values that are NaN or infinite"
+        if frame.schema[name].is_float() and (non_finite := int((~frame[name].is_finite()).sum())):
+            yield f"column {name!r} has {non_finite} values that are NaN or infinite"
     keys = [name for name in key(table) if name in frame.columns]
     if keys and (repeated := frame.select(keys).is_duplicated()).any():
         example = frame.filter(repeated).row(0, named=True)

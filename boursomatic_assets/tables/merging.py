@@ -23,15 +23,16 @@ from sqlalchemy import Connection, Table, text
 from boursomatic_assets.calendars.slices import Slice, outside
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.tables import frames
-from boursomatic_assets.tables.differences import Difference, difference
-from boursomatic_assets.tables.reading import Grain, read, read_table
+from boursomatic_assets.tables.differences import Difference, compare
+from boursomatic_assets.tables.grains import Grain
+from boursomatic_assets.tables.reading import read_slice, read_table
 from boursomatic_assets.tables.staging import (
     advisory_lock,
     bounds,
     copy,
-    lock,
+    lock_slice,
     quote,
-    require_inside,
+    require_within_slice,
     same_key,
     stage,
 )
@@ -41,7 +42,7 @@ _OF_MARKET = "t.instrument_id IN (SELECT id FROM instruments WHERE exchange = AN
 
 
 @dataclass(frozen=True)
-class Merge:
+class MergeCounts:
     """What writing a frame did, in rows."""
 
     inserted: int = 0
@@ -49,8 +50,8 @@ class Merge:
     unchanged: int = 0
     removed: int = 0
 
-    def __add__(self, other: Self) -> "Merge":
-        return Merge(
+    def __add__(self, other: Self) -> "MergeCounts":
+        return MergeCounts(
             self.inserted + other.inserted,
             self.changed + other.changed,
             self.unchanged + other.unchanged,
@@ -58,11 +59,11 @@ class Merge:
         )
 
 
-OnDifference = Callable[[Connection, Difference], None]
+DifferenceCallback = Callable[[Connection, Difference], None]
 """Who is told, in the transaction, what it is about to do."""
 
 
-def _ignore(connection: Connection, found: Difference) -> None:
+def _do_nothing(connection: Connection, difference: Difference) -> None:
     """Nobody needs to know."""
 
 
@@ -71,10 +72,10 @@ def replace(
     grain: Grain,
     part: Slice,
     frame: pl.DataFrame,
-    on_difference: OnDifference = _ignore,
+    on_difference: DifferenceCallback = _do_nothing,
     *,
-    kept: Sequence[Slice] = (),
-) -> Merge:
+    incomplete: Sequence[Slice] = (),
+) -> MergeCounts:
     """Make a slice equal to the frame: vanished keys go, changed rows change. `told` sees what before it is done.
 
     Of what is `staying` vanished keys stay: there the frame is known to be incomplete.
@@ -82,48 +83,54 @@ def replace(
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
-    found = _difference(connection, grain, part, frame)
-    found = dataclasses.replace(found, vanished=outside(found.vanished, grain.time, kept))
-    on_difference(connection, found)
-    if found.vanished.height:
-        name = stage(connection, grain.table, found.vanished)
+    difference = _compare_with_stored(connection, grain, part, frame)
+    difference = dataclasses.replace(
+        difference, vanished=outside(difference.vanished, grain.time_column, incomplete)
+    )
+    on_difference(connection, difference)
+    if difference.vanished.height:
+        name = stage(connection, grain.table, difference.vanished)
         connection.exec_driver_sql(
             f"DELETE FROM {grain.table.name} t USING {name} s WHERE {same_key(grain.table)}"
         )
-    _change(connection, grain.table, found.changed)
-    _insert(connection, grain.table, found.new.with_columns(identifiers.of_rows(found.new)))
-    return _counts(found)
+    _change(connection, grain.table, difference.changed)
+    _insert(connection, grain.table, difference.new.with_columns(identifiers.of_rows(difference.new)))
+    return _merge_counts(difference)
 
 
-def add(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Merge:
+def add(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> MergeCounts:
     """Insert the rows whose key a slice does not have; what is stored stays, whatever the frame says of it.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
-    new = _difference(connection, grain, part, frame).new
+    new = _compare_with_stored(connection, grain, part, frame).new
     _insert(connection, grain.table, new.with_columns(identifiers.of_rows(new)))
-    return Merge(inserted=new.height, unchanged=frame.height - new.height)
+    return MergeCounts(inserted=new.height, unchanged=frame.height - new.height)
 
 
-def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> Merge:
+def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> MergeCounts:
     """Add and change rows of an unpartitioned table; rows that the frame does not name stay.
 
     Raises:
         frames.FrameError: the frame does not fit the table.
     """
     advisory_lock(connection, table.name)
-    frame, key = frames.check(table, frame), frames.key(table)
+    frame, key = frames.validate(table, frame), frames.key(table)
     stored = read_table(table).select(name for name in frame.columns if name != "id")
-    found = difference(frame, stored.join(frame, on=key, how="semi"), key)
-    _change(connection, table, found.changed.drop("id"))
-    _insert(connection, table, found.new)
-    return _counts(found)
+    difference = compare(frame, stored.join(frame, on=key, how="semi"), key)
+    _change(connection, table, difference.changed.drop("id"))
+    _insert(connection, table, difference.new)
+    return _merge_counts(difference)
 
 
 def supersede(
-    connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame, on_difference: OnDifference = _ignore
-) -> Merge:
+    connection: Connection,
+    grain: Grain,
+    part: Slice,
+    frame: pl.DataFrame,
+    on_difference: DifferenceCallback = _do_nothing,
+) -> MergeCounts:
     """Make the current rows of a slice equal to the frame without losing one: what it replaces is archived.
 
     Of each instrument and profile the current row of the newest session is then the active one, whatever
@@ -132,32 +139,32 @@ def supersede(
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
-    found = _difference(connection, grain, part, frame)
-    on_difference(connection, found)
-    replaced = pl.concat([found.vanished, found.changed.select(found.vanished.columns)])
+    difference = _compare_with_stored(connection, grain, part, frame)
+    on_difference(connection, difference)
+    replaced = pl.concat([difference.vanished, difference.changed.select(difference.vanished.columns)])
     if replaced.height:
         name = stage(connection, grain.table, replaced)
         connection.exec_driver_sql(
             f"UPDATE {grain.table.name} t SET superseded_at = now(), is_active = false"
-            f" FROM {name} s WHERE t.{grain.own} AND {same_key(grain.table)}"
+            f" FROM {name} s WHERE t.{grain.row_condition} AND {same_key(grain.table)}"
         )
-    written = pl.concat([found.new, found.changed]).sort(grain.time, maintain_order=True)
-    ids = identifiers.of_advice(written)
+    written = pl.concat([difference.new, difference.changed]).sort(grain.time_column, maintain_order=True)
+    ids = identifiers.of_recommendations(written)
     _insert(connection, grain.table, written.with_columns(ids, is_active=pl.lit(False)))
     _activate_newest(connection, part)
-    return _counts(found)
+    return _merge_counts(difference)
 
 
-def _difference(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Difference:
+def _compare_with_stored(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Difference:
     """Lock a slice, and hold the frame against what the sessions that it delivers have."""
-    lock(connection, grain.table.name, part)
+    lock_slice(connection, grain.table.name, part)
     key = frames.key(grain.table)
-    frame = frames.check(grain.table, frame).sort(key)
-    require_inside(connection, grain.table, grain.time, part, frame)
-    stored = read(grain, part, tuple(frame.columns)).drop("market")
+    frame = frames.validate(grain.table, frame).sort(key)
+    require_within_slice(connection, grain.table, grain.time_column, part, frame)
+    stored = read_slice(grain, part, tuple(frame.columns)).drop("market")
     if not grain.derived:
-        stored = stored.join(frame, on=grain.time, how="semi", maintain_order="left")
-    return difference(frame, stored, key)
+        stored = stored.join(frame, on=grain.time_column, how="semi", maintain_order="left")
+    return compare(frame, stored, key)
 
 
 def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
@@ -182,8 +189,10 @@ def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
     connection.exec_driver_sql(f"UPDATE {table.name} t SET {assignments} FROM {name} s WHERE {same_key(table)}")
 
 
-def _counts(found: Difference) -> Merge:
-    return Merge(found.new.height, found.changed.height, found.unchanged, found.vanished.height)
+def _merge_counts(difference: Difference) -> MergeCounts:
+    return MergeCounts(
+        difference.new.height, difference.changed.height, difference.unchanged, difference.vanished.height
+    )
 
 
 def _activate_newest(connection: Connection, part: Slice) -> None:

@@ -1,7 +1,7 @@
 """Performance: the figures of the track record, over all past advice that was scored.
 
 What belongs here: questions to the table `track_record`, and their answers as frames and markdown.
-Kept elsewhere: how one piece of advice is scored (`outcomes.py`), drawing (`plots.py`), the terminal (`views.py`).
+Kept elsewhere: how one piece of advice is scored (`outcomes.py`), drawing (`reliability_diagram.py`), the terminal (`views.py`).
 """
 
 import datetime as dt
@@ -11,16 +11,16 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets.advice import plots
 from boursomatic_assets.calendars.markets import MARKETS, market_named
+from boursomatic_assets.learning.evaluation import reliability_diagram
 from boursomatic_assets.vocabulary import PROFILES
 
-_SCORED = (
+_SCORED_ROWS = (
     "WITH scored AS (SELECT t.* FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
     " WHERE t.profile = ANY(:profiles) AND i.exchange = ANY(:exchanges) AND t.ts < :until)"
 )
-_LABELS = (
-    f"{_SCORED}, happened AS (SELECT profile, outcome AS label,"
+_FIGURES_BY_LABEL = (
+    f"{_SCORED_ROWS}, happened AS (SELECT profile, outcome AS label,"
     "   count(*) / sum(count(*)) OVER (PARTITION BY profile) AS share"
     "   FROM scored WHERE outcome IS NOT NULL GROUP BY profile, outcome)"
     " SELECT profile, label, count(*), avg(hit::int)::float, coalesce(share, 0)::float, avg(realised_return_pct),"
@@ -30,14 +30,14 @@ _LABELS = (
     " FROM scored LEFT JOIN happened USING (profile, label) GROUP BY profile, label, share"
     " ORDER BY array_position(CAST(:profiles AS text[]), profile::text), label"
 )
-_BINS = (
-    f"{_SCORED} SELECT least(floor(confidence * 10), 9)::int AS bin, count(*), avg(confidence),"
+_FIGURES_BY_BIN = (
+    f"{_SCORED_ROWS} SELECT least(floor(confidence * 10), 9)::int AS bin, count(*), avg(confidence),"
     " avg(hit::int)::float FROM scored WHERE hit IS NOT NULL GROUP BY bin ORDER BY bin"
 )
 
 
 @dataclass(frozen=True)
-class Figures:
+class PerformanceFigures:
     """How past advice did; all means and shares are over rows, of which neighbouring sessions overlap.
 
     Attributes:
@@ -66,54 +66,61 @@ class Figures:
         return float(np.average(values, weights=rows)) if len(rows) else None
 
 
-def figures(
+def measure(
     connection: Connection,
     profile: str | None = None,
     market: str | None = None,
     until: dt.datetime = dt.datetime.max,
-) -> Figures:
+) -> PerformanceFigures:
     """The figures of what was scored before a moment, of all profiles and markets or of one."""
     markets = [market_named(market)] if market else list(MARKETS.values())
-    given = {
+    parameters = {
         "profiles": [profile] if profile else list(PROFILES),
         "exchanges": [exchange for one in markets for exchange in one.exchanges],
         "until": until,
     }
-    means = ("hit_rate", "base_rate", "realised_pct", "expected_pct", "stopped", "reached")
-    labels = {"profile": pl.String(), "label": pl.String(), "n": pl.Int64(), **dict.fromkeys(means, pl.Float64())}
+    mean_columns = ("hit_rate", "base_rate", "realised_pct", "expected_pct", "stopped", "reached")
+    labels = {
+        "profile": pl.String(),
+        "label": pl.String(),
+        "n": pl.Int64(),
+        **dict.fromkeys(mean_columns, pl.Float64()),
+    }
     bins = {"bin": pl.Int64(), "n": pl.Int64(), "confidence": pl.Float64(), "right": pl.Float64()}
-    return Figures(
-        pl.DataFrame(connection.execute(text(_LABELS), given).all(), labels, orient="row"),
-        pl.DataFrame(connection.execute(text(_BINS), given).all(), bins, orient="row").with_columns(
+    return PerformanceFigures(
+        pl.DataFrame(connection.execute(text(_FIGURES_BY_LABEL), parameters).all(), labels, orient="row"),
+        pl.DataFrame(connection.execute(text(_FIGURES_BY_BIN), parameters).all(), bins, orient="row").with_columns(
             bin=pl.format("{} - {} %", pl.col("bin") * 10, pl.col("bin") * 10 + 10)
         ),
     )
 
 
-def readable(found: pl.DataFrame) -> pl.DataFrame:
+def to_percent_text(table: pl.DataFrame) -> pl.DataFrame:
     """Figures as text: shares and returns in percent, and nothing for none."""
-    shares = [name for name, kind in found.schema.items() if kind.is_float() and not name.endswith("_pct")]
-    percent = found.with_columns(pl.col(shares) * 100).with_columns(pl.selectors.float().round(2))
+    shares = [name for name, kind in table.schema.items() if kind.is_float() and not name.endswith("_pct")]
+    percent = table.with_columns(pl.col(shares) * 100).with_columns(pl.selectors.float().round(2))
     return percent.with_columns(pl.col(pl.Int64, pl.Float64).cast(pl.String).fill_null("")).rename(
         {name: f"{name}_pct" for name in shares}
     )
 
 
-def as_markdown(found: pl.DataFrame) -> str:
+def to_markdown(table: pl.DataFrame) -> str:
     """Figures as a markdown table."""
-    shown = readable(found)
-    lines = [shown.columns, ["---"] * shown.width, *shown.iter_rows()]
+    texts = to_percent_text(table)
+    lines = [texts.columns, ["---"] * texts.width, *texts.iter_rows()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def reliability(found: Figures) -> str:
+def reliability_diagram(figures: PerformanceFigures) -> str:
     """How often advice of a confidence was right, as an image within markdown."""
-    points = found.bins.select("confidence", "right", "n").rows()
-    return plots.as_markdown(plots.reliability(points), "reliability: share right by confidence")
+    points = figures.bins.select("confidence", "right", "n").rows()
+    return reliability_diagram.as_markdown_image(
+        reliability_diagram.draw(points), "reliability: share right by confidence"
+    )
 
 
-def headlines(found: Figures) -> dict[str, float]:
+def headline_figures(figures: PerformanceFigures) -> dict[str, float]:
     """The numbers to follow over time: pieces of advice scored, share of hits, expected calibration error."""
-    numbers = {"hit_rate": found.hit_rate, "calibration_error": found.calibration_error}
-    known = {name: number for name, number in numbers.items() if number is not None}
-    return {"scored": sum(found.labels["n"].to_list()), **known}
+    numbers = {"hit_rate": figures.hit_rate, "calibration_error": figures.calibration_error}
+    defined = {name: number for name, number in numbers.items() if number is not None}
+    return {"scored": sum(figures.labels["n"].to_list()), **defined}

@@ -40,17 +40,17 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
     if delivery.counts.is_empty():
         return 0
     rejected = delivery.rejected.unique("id", maintain_order=True)
-    mine = {"market": part.market.name, "interval": interval, "sessions": sessions.to_list()}
-    there = text(
+    scope = {"market": part.market.name, "interval": interval, "sessions": sessions.to_list()}
+    query = text(
         "SELECT id::text FROM rejected_bars WHERE market = :market AND interval = :interval"
         " AND (session IS NULL OR session = ANY(:sessions))"
     )
-    known = set(connection.scalars(there, mine))
-    if cleared := known - set(rejected["id"]):
+    stored_ids = set(connection.scalars(query, scope))
+    if cleared := stored_ids - set(rejected["id"]):
         connection.execute(text("DELETE FROM rejected_bars WHERE id = ANY(:ids)"), {"ids": [*map(UUID, cleared)]})
-    new = rejected.filter(~pl.col("id").is_in(known)).with_columns(run_id=pl.lit(run_id))
+    new = rejected.filter(~pl.col("id").is_in(stored_ids)).with_columns(run_id=pl.lit(run_id))
     if new.height:
-        rows = frames.check(REJECTED_BARS, new)
+        rows = frames.validate(REJECTED_BARS, new)
         columns = ", ".join(map(quote, rows.columns))
         staged = stage(connection, REJECTED_BARS, rows)
         connection.exec_driver_sql(
@@ -59,7 +59,9 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
     return rejected.height
 
 
-def describe(connection: Connection, wanted: str, given: Mapping[str, object], most: int = 20) -> list[str]:
+def describe(
+    connection: Connection, condition: str, parameters: Mapping[str, object], limit: int = 20
+) -> list[str]:
     """What the first of some refused rows are called: where they stood, and why they were refused.
 
     What did not come at all is named first. A file that cannot be understood is told to every market: it has one
@@ -67,19 +69,19 @@ def describe(connection: Connection, wanted: str, given: Mapping[str, object], m
     """
     rows = connection.execute(
         text(
-            f"SELECT file, line, raw, session::date, reason FROM rejected_bars r WHERE {wanted}"
+            f"SELECT file, line, raw, session::date, reason FROM rejected_bars r WHERE {condition}"
             " ORDER BY reason <> ALL(:incomplete), file, line, session, id LIMIT :rows"
         ),
-        {**given, "incomplete": list(INCOMPLETE), "rows": most * len(MARKETS)},
+        {**parameters, "incomplete": list(INCOMPLETE), "rows": limit * len(MARKETS)},
     )
-    return [*dict.fromkeys(_name(*row) for row in rows)][:most]
+    return [*dict.fromkeys(_describe_row(*row) for row in rows)][:limit]
 
 
-def _name(file: str | None, line: int | None, raw: dict[str, Any], session: object, reason: str) -> str:
+def _describe_row(file: str | None, line: int | None, raw: dict[str, Any], session: object, reason: str) -> str:
     """A file's error, else file and line, symbol, time and reason, as far as they are known."""
-    why = str(raw.get("error", reason))
-    place = f"{file}:{line}" if file and line else file
-    if file and why.startswith(f"{file}:"):
-        return why
+    explanation = str(raw.get("error", reason))
+    location = f"{file}:{line}" if file and line else file
+    if file and explanation.startswith(f"{file}:"):
+        return explanation
     time = str(raw.get("ts") or session or "").removesuffix(".000000").removesuffix(" 00:00:00")
-    return " ".join(filter(None, (place, raw.get("symbol"), time))) + f": {why}"
+    return " ".join(filter(None, (location, raw.get("symbol"), time))) + f": {explanation}"

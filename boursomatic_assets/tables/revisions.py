@@ -18,14 +18,17 @@ from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBarRevision
 from boursomatic_assets.tables.differences import Difference
 from boursomatic_assets.tables.frames import key
-from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, fetch
+from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.reading import fetch
 from boursomatic_assets.tables.staging import quote, same_key, stage
 
 REVISIONS: Table = PriceBarRevision.__table__
-BARS: Table = GRAINS["price_bars"].table
+PRICE_BARS: Table = GRAINS["price_bars"].table
 
 
-def keep(connection: Connection, found: Difference, delivery: Delivery | None, run_id: str) -> None:
+def record_revisions(
+    connection: Connection, difference: Difference, delivery: Delivery | None, run_id: str
+) -> None:
     """Keep the bars that a delivery is about to change or to remove, in the transaction that does so.
 
     Args:
@@ -34,26 +37,28 @@ def keep(connection: Connection, found: Difference, delivery: Delivery | None, r
         delivery: tells which file a bar came from, and which source; None for a frame that somebody computed.
         run_id: the run that replaces them.
     """
-    keys = key(BARS)
-    gone = pl.concat([found.changed.select(keys), found.vanished.select(keys)])
-    if gone.is_empty():
+    keys = key(PRICE_BARS)
+    replaced = pl.concat([difference.changed.select(keys), difference.vanished.select(keys)])
+    if replaced.is_empty():
         return
-    files = delivery.kept.select(*keys, "file") if delivery else gone.with_columns(file=pl.lit(None, pl.String))
-    told = gone.join(files, on=keys, how="left").with_columns(
+    files = (
+        delivery.kept.select(*keys, "file") if delivery else replaced.with_columns(file=pl.lit(None, pl.String))
+    )
+    origins = replaced.join(files, on=keys, how="left").with_columns(
         source=pl.lit(delivery.source if delivery else None, pl.String), run_id=pl.lit(run_id)
     )
-    staged = stage(connection, REVISIONS, told)
-    same = (*keys, *"ohlcv")
-    columns = ", ".join(map(quote, (*same, "known_from", "known_until", "source", "file", "run_id")))
-    known = ", ".join(f"t.{quote(name)}" for name in same)
+    staged = stage(connection, REVISIONS, origins)
+    copied_columns = (*keys, *"ohlcv")
+    columns = ", ".join(map(quote, (*copied_columns, "known_from", "known_until", "source", "file", "run_id")))
+    copied_values = ", ".join(f"t.{quote(name)}" for name in copied_columns)
     connection.exec_driver_sql(
         f"INSERT INTO price_bar_revisions (id, {columns})"
-        f" SELECT gen_random_uuid(), {known}, t.created_at, now(), s.source, s.file, s.run_id"
-        f" FROM price_bars t JOIN {staged} s ON {same_key(BARS)}"
+        f" SELECT gen_random_uuid(), {copied_values}, t.created_at, now(), s.source, s.file, s.run_id"
+        f" FROM price_bars t JOIN {staged} s ON {same_key(PRICE_BARS)}"
     )
 
 
-def keep_older(connection: Connection, bars: pl.DataFrame) -> None:
+def record_older_bars(connection: Connection, bars: pl.DataFrame) -> None:
     """Keep bars of which something newer is known, as `unknown` found them."""
     if bars.is_empty():
         return
@@ -64,23 +69,30 @@ def keep_older(connection: Connection, bars: pl.DataFrame) -> None:
     )
 
 
-def unrevised(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFrame:
+def find_unstored(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFrame:
     """Of a slice's bars from elsewhere, with `known_from`, those that neither table has.
 
     `known_until` says since when something newer was known of each; null: nothing is.
     """
-    same, since = ["symbol", "exchange", "ts"], pl.col("since")
-    tables = [_bars(BARS, "created_at", part, interval), _bars(REVISIONS, "known_from", part, interval)]
-    known = pl.concat(map(fetch, tables)).select(*same, since="known_from")
-    about = (
-        bars.join(known, on=same)
-        .group_by(*same)
+    key_columns, since = ["symbol", "exchange", "ts"], pl.col("since")
+    queries = [
+        _bars_query(PRICE_BARS, "created_at", part, interval),
+        _bars_query(REVISIONS, "known_from", part, interval),
+    ]
+    stored = pl.concat(map(fetch, queries)).select(*key_columns, since="known_from")
+    matches = (
+        bars.join(stored, on=key_columns)
+        .group_by(*key_columns)
         .agg(
             there=(since == pl.col("known_from")).any(),
             known_until=since.filter(since > pl.col("known_from")).min(),
         )
     )
-    return bars.join(about, on=same, how="left").filter(pl.col("there").fill_null(False).not_()).drop("there")
+    return (
+        bars.join(matches, on=key_columns, how="left")
+        .filter(pl.col("there").fill_null(False).not_())
+        .drop("there")
+    )
 
 
 def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
@@ -88,18 +100,18 @@ def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None
 
     The columns are symbol, exchange, ts, o, h, l, c, v, known_from (naive UTC).
     """
-    now = _bars(BARS, "created_at", part, interval)
+    current = _bars_query(PRICE_BARS, "created_at", part, interval)
     if known_at is None:
-        return fetch(now).sort("exchange", "symbol", "ts")
-    before = _bars(REVISIONS, "known_from", part, interval)
+        return fetch(current).sort("exchange", "symbol", "ts")
+    revised = _bars_query(REVISIONS, "known_from", part, interval)
     rows = [
-        fetch(now.where(BARS.c.created_at <= known_at)),
-        fetch(before.where(REVISIONS.c.known_from <= known_at, REVISIONS.c.known_until > known_at)),
+        fetch(current.where(PRICE_BARS.c.created_at <= known_at)),
+        fetch(revised.where(REVISIONS.c.known_from <= known_at, REVISIONS.c.known_until > known_at)),
     ]
     return pl.concat(rows).sort("exchange", "symbol", "ts")
 
 
-def _bars(table: Table, since: str, part: Slice, interval: str) -> Select[tuple[object, ...]]:
+def _bars_query(table: Table, since: str, part: Slice, interval: str) -> Select[tuple[object, ...]]:
     return (
         select(
             INSTRUMENTS.c.symbol,

@@ -34,12 +34,12 @@ LONGEST_STATEMENT = "30min"
 @contextmanager
 def transaction() -> Iterator[Connection]:
     """A transaction that writes, with LIMITS; those that an older server does not know do not matter there."""
-    known = text(
+    query = text(
         "SELECT set_config(name, ours.value, true) FROM pg_settings"
         " JOIN unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS ours(name, value) USING (name)"
     )
     with database.engine().begin() as connection:
-        connection.execute(known, {"names": list(LIMITS), "values": list(LIMITS.values())})
+        connection.execute(query, {"names": list(LIMITS), "values": list(LIMITS.values())})
         yield connection
 
 
@@ -72,16 +72,18 @@ def same_key(table: Table) -> str:
     return " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in frames.key(table))
 
 
-def require_inside(connection: Connection, table: Table, time: str, part: Slice, frame: pl.DataFrame) -> None:
+def require_within_slice(
+    connection: Connection, table: Table, time: str, part: Slice, frame: pl.DataFrame
+) -> None:
     """Refuse rows that another slice owns.
 
     Raises:
         frames.FrameError: saying how many there are.
     """
-    listed = text("SELECT id::text FROM instruments WHERE exchange = ANY(:exchanges)")
-    mine = connection.scalars(listed, bounds(part)).all()
-    within = pl.col(time).is_between(part.start, part.end, closed="left")
-    inside = frame.filter(within & pl.col("instrument_id").is_in(mine))
+    query = text("SELECT id::text FROM instruments WHERE exchange = ANY(:exchanges)")
+    instrument_ids = connection.scalars(query, bounds(part)).all()
+    in_time = pl.col(time).is_between(part.start, part.end, closed="left")
+    inside = frame.filter(in_time & pl.col("instrument_id").is_in(instrument_ids))
     if outside := frame.height - inside.height:
         raise frames.FrameError(f"{table.name}: {outside} rows of the frame lie outside of the slice {part}")
 
@@ -91,7 +93,7 @@ def bounds(part: Slice) -> dict[str, object]:
     return {"start": part.start, "end": part.end, "exchanges": list(part.market.exchanges)}
 
 
-def lock(connection: Connection, name: str, part: Slice) -> None:
+def lock_slice(connection: Connection, name: str, part: Slice) -> None:
     """Hold a slice until the transaction ends: one session locks itself, a range its whole market."""
     market = f"{name}|{part.market.name}"
     if len(part.dates) > 1:

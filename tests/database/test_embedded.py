@@ -16,7 +16,7 @@ import pytest
 from conftest import remove_home
 
 from boursomatic_assets.database import embedded
-from boursomatic_assets.database.embedded.programs import ServerError
+from boursomatic_assets.database.embedded.binaries import ServerError
 
 START = """
 import pathlib, sys

@@ -44,14 +44,14 @@ def test_code_refuses_a_database_that_is_behind(database: Engine) -> None:
     with pytest.raises(
         DatabaseError, match=r"revision base but this code needs 0005: run `boursomatic db upgrade`"
     ):
-        migrate.require_current(database)
+        migrate.require_current_schema(database)
     migrate.upgrade("0001")
     with pytest.raises(
         DatabaseError, match=r"revision 0001 but this code needs 0005: run `boursomatic db upgrade`"
     ):
-        migrate.require_current(database)
+        migrate.require_current_schema(database)
     migrate.upgrade()
-    migrate.require_current(database)
+    migrate.require_current_schema(database)
 
 
 def test_code_refuses_a_database_that_newer_code_has_migrated(migrated: Engine) -> None:
@@ -59,7 +59,7 @@ def test_code_refuses_a_database_that_newer_code_has_migrated(migrated: Engine) 
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     refusal = r"revision 9999, which this code does not know.*update this checkout"
     with pytest.raises(DatabaseError, match=refusal):
-        migrate.require_current(migrated)
+        migrate.require_current_schema(migrated)
     with pytest.raises(DatabaseError, match=refusal):
         migrate.upgrade()
     with pytest.raises(DatabaseError, match=refusal):
@@ -82,7 +82,7 @@ def test_plain_alembic_works_and_shows_no_password(database: Engine, monkeypatch
         ran = alembic(*words.split())
         assert ran.returncode == 0, ran.stderr
         assert password not in ran.stdout + ran.stderr
-    assert migrate.current(database) == "0004"
+    assert migrate.current_revision(database) == "0004"
 
 
 def test_plain_alembic_says_in_one_line_that_no_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_the_script_works_from_any_folder_on_an_empty_database(database: Engine,
         ran = run(SCRIPT, action, folder=tmp_path)
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout.startswith(f"current: {revision or 'base'}")
-        assert migrate.current(database) == revision
+        assert migrate.current_revision(database) == revision
 
 
 @pytest.fixture

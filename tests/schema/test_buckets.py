@@ -3,12 +3,12 @@
 import polars as pl
 import pytest
 
-from boursomatic_assets.schema.buckets import FLOORS, NUMBERS, of_numbers, of_words
+from boursomatic_assets.schema.buckets import LOWER_BOUNDS, NUMERIC_COLUMNS, from_names, from_numbers
 from boursomatic_assets.vocabulary import MARKET_CAP_BUCKETS, PE_BUCKETS
 
 
 def bucket_of(cell: float | str | None, bucket: str) -> str | None:
-    found: str | None = pl.DataFrame({"cell": [cell]}).select(of_numbers(pl.col("cell"), bucket)).item()
+    found: str | None = pl.DataFrame({"cell": [cell]}).select(from_numbers(pl.col("cell"), bucket)).item()
     return found
 
 
@@ -68,14 +68,14 @@ def test_prices_are_bounded_by_15_and_25_times_the_earnings(pe: float, bucket: s
     }.items(),
 )
 def test_vendors_words_are_understood(word: str, bucket: str | None) -> None:
-    assert pl.select(of_words(pl.lit(word), "market_cap_bucket")).item() == bucket
+    assert pl.select(from_names(pl.lit(word), "market_cap_bucket")).item() == bucket
 
 
 def test_a_size_is_no_price() -> None:
-    assert pl.select(of_words(pl.lit("mega"), "pe_bucket")).item() is None
+    assert pl.select(from_names(pl.lit("mega"), "pe_bucket")).item() is None
 
 
 def test_the_words_are_those_that_the_table_takes() -> None:
-    assert tuple(FLOORS["market_cap_bucket"]) == MARKET_CAP_BUCKETS
-    assert tuple(FLOORS["pe_bucket"]) == PE_BUCKETS
-    assert FLOORS.keys() == NUMBERS.keys()
+    assert tuple(LOWER_BOUNDS["market_cap_bucket"]) == MARKET_CAP_BUCKETS
+    assert tuple(LOWER_BOUNDS["pe_bucket"]) == PE_BUCKETS
+    assert LOWER_BOUNDS.keys() == NUMERIC_COLUMNS.keys()

@@ -5,7 +5,7 @@ import uuid
 
 import polars as pl
 import pytest
-from worlds.frames import IDS, advice, bars
+from worlds.frames import IDS, bars, recommendation_rows
 
 from boursomatic_assets.schema import Recommendation, identifiers
 
@@ -54,23 +54,23 @@ def test_what_is_said_of_an_advice_has_its_id() -> None:
 
 
 def test_ids_of_advice_are_in_order_of_writing_and_hold_what_is_published() -> None:
-    written = advice("ACME BOLT LUXE", "US", "2024-06-10", "2024-06-11", "2024-06-12")
-    first, second = identifiers.of_advice(written), identifiers.of_advice(written)
+    written = recommendation_rows("ACME BOLT LUXE", "US", "2024-06-10", "2024-06-11", "2024-06-12")
+    first, second = identifiers.of_recommendations(written), identifiers.of_recommendations(written)
     assert first.is_sorted() and first.n_unique() == written.height
     assert {uuid.UUID(value).version for value in first} == {8}
     assert first.str.tail(12).equals(second.str.tail(12))
 
 
-@pytest.mark.parametrize("name", identifiers.PUBLISHED)
+@pytest.mark.parametrize("name", identifiers.PUBLISHED_COLUMNS)
 def test_a_change_of_any_published_column_is_another_digest(name: str) -> None:
-    written = advice("ACME", "US", "2024-06-10")
+    written = recommendation_rows("ACME", "US", "2024-06-10")
     changed = written.with_columns(pl.lit(None).alias(name))
-    assert identifiers.of_advice(written)[0][24:] != identifiers.of_advice(changed)[0][24:]
+    assert identifiers.of_recommendations(written)[0][24:] != identifiers.of_recommendations(changed)[0][24:]
 
 
 def test_all_of_an_advice_is_published_but_its_place_among_others() -> None:
     others = {"id", "generated_at", "is_active", "superseded_at"}
-    assert set(Recommendation.model_fields) == {*identifiers.PUBLISHED} | others
+    assert set(Recommendation.model_fields) == {*identifiers.PUBLISHED_COLUMNS} | others
 
 
 def test_an_instrument_has_one_id_in_every_database() -> None:

@@ -237,7 +237,7 @@ def test_a_migration_that_fails_leaves_those_before_it(database: Engine, scratch
     )
     with pytest.raises(DBAPIError, match="division by zero"):
         command.upgrade(scratch, "head")
-    assert migrate.current(database) == "0005"
+    assert migrate.current_revision(database) == "0005"
     assert "features" in migrate.row_counts(database)
 
 
@@ -285,7 +285,7 @@ def test_two_upgrades_at_once_both_succeed(database: Engine) -> None:
         assert catalogue.fingerprint(connection) == set()
         connection.execute(text(RELEASE))
         assert [upgrade.wait(timeout=60) for upgrade in upgrades] == [0, 0]
-    assert migrate.current(database) == migrate.head()
+    assert migrate.current_revision(database) == migrate.head_revision()
 
 
 def wait_for_sessions(connection: Connection, number: int) -> None:
@@ -325,7 +325,7 @@ def test_a_migration_to_be_written_by_hand_is_a_tidy_file_that_runs(
     generate(scratch, tmp_path, "By hand.", autogenerate=False)
     command.upgrade(scratch, "head")
     command.downgrade(scratch, "-1")
-    assert migrate.current(migrated) == "0005"
+    assert migrate.current_revision(migrated) == "0005"
 
 
 def test_a_generated_migration_brings_the_database_to_the_models(

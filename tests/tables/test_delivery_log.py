@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, Engine
 from worlds.arbitrary import DELIVERED
-from worlds.frames import delivered, instruments, list_instruments, rows_of, slice_of
+from worlds.frames import delivered_bars, insert_instruments, instruments, query_rows, slice_of
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.bars import accounted_for
+from boursomatic_assets.checks.deliveries import accounted_for
 from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.tables import delivery_log
-from boursomatic_assets.tables.reading import GRAINS
+from boursomatic_assets.tables.grains import GRAINS
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 BOTH = slice_of("US", MONDAY, TUESDAY)
@@ -29,42 +29,42 @@ def record(engine: Engine, *raw: pl.DataFrame, part: Slice = BOTH, run: str = "f
 
 
 def recorded(engine: Engine, columns: str = OUTCOMES) -> list[Any]:
-    return rows_of(engine, f"SELECT to_char(session, 'Dy'), {columns} FROM delivered_sessions ORDER BY session")
+    return query_rows(engine, f"SELECT to_char(session, 'Dy'), {columns} FROM delivered_sessions ORDER BY session")
 
 
 def test_a_large_delivery_of_which_no_session_is_overtaken_stays_whole() -> None:
     """Its rows were filtered by a predicate without a column, which polars refuses on a large frame."""
-    few = judge(delivered("ACME BOLT", MONDAY, TUESDAY), BOTH, instruments(), "toy")
+    few = judge(delivered_bars("ACME BOLT", MONDAY, TUESDAY), BOTH, instruments(), "toy")
     many = replace(few, kept=pl.concat([few.kept] * 5_000, rechunk=True))
     assert many.without([]).kept.equals(many.kept)
 
 
 def test_rows_that_came_are_kept_merged_or_rejected(migrated: Engine) -> None:
-    good = delivered("ACME BOLT", MONDAY, TUESDAY)
-    twin, bad = delivered("ACME", MONDAY), delivered("ACME", MONDAY, v=-1.0)
-    noisy = delivered("BOLT", TUESDAY, h=10.0 - 1e-9)
-    record(migrated, good.filter(pl.col("symbol") == "ACME"), delivered("BOLT", MONDAY), twin, bad, noisy)
+    good = delivered_bars("ACME BOLT", MONDAY, TUESDAY)
+    twin, bad = delivered_bars("ACME", MONDAY), delivered_bars("ACME", MONDAY, v=-1.0)
+    noisy = delivered_bars("BOLT", TUESDAY, h=10.0 - 1e-9)
+    record(migrated, good.filter(pl.col("symbol") == "ACME"), delivered_bars("BOLT", MONDAY), twin, bad, noisy)
     assert recorded(migrated) == [("Mon", 4, 2, 1, 1, 0), ("Tue", 2, 2, 0, 0, 1)]
 
 
 def test_the_same_outcome_stays_with_its_first_run_and_another_replaces_it(migrated: Engine) -> None:
-    record(migrated, delivered("ACME", MONDAY, TUESDAY))
-    record(migrated, delivered("ACME BOLT", MONDAY), delivered("ACME", TUESDAY), run="second")
+    record(migrated, delivered_bars("ACME", MONDAY, TUESDAY))
+    record(migrated, delivered_bars("ACME BOLT", MONDAY), delivered_bars("ACME", TUESDAY), run="second")
     assert recorded(migrated, "delivered, run_id") == [("Mon", 2, "second"), ("Tue", 1, "first")]
 
 
 def test_rows_without_a_time_are_counted_until_none_comes(migrated: Engine) -> None:
-    record(migrated, delivered("ACME", MONDAY), delivered("ACME BOLT", MONDAY, ts=None))
+    record(migrated, delivered_bars("ACME", MONDAY), delivered_bars("ACME BOLT", MONDAY, ts=None))
     assert recorded(migrated)[-1] == (None, 2, 0, 0, 2, 0)
-    record(migrated, delivered("ACME", MONDAY), delivered("ACME", MONDAY, ts=None))
+    record(migrated, delivered_bars("ACME", MONDAY), delivered_bars("ACME", MONDAY, ts=None))
     assert recorded(migrated)[-1] == (None, 1, 0, 0, 1, 0)
-    record(migrated, delivered("ACME", MONDAY))
+    record(migrated, delivered_bars("ACME", MONDAY))
     assert recorded(migrated) == [("Mon", 1, 1, 0, 0, 0)]
 
 
 def test_an_empty_delivery_says_nothing(migrated: Engine) -> None:
-    record(migrated, delivered("ACME", MONDAY))
-    record(migrated, delivered("ACME", MONDAY).clear())
+    record(migrated, delivered_bars("ACME", MONDAY))
+    record(migrated, delivered_bars("ACME", MONDAY).clear())
     assert recorded(migrated) == [("Mon", 1, 1, 0, 0, 0)]
 
 
@@ -73,7 +73,7 @@ def test_a_session_is_provisional_until_it_is_delivered_after_it_has_settled(
 ) -> None:
     clock = [BOTH.market.settles(dt.date(2024, 6, 11)) - dt.timedelta(minutes=1)]
     monkeypatch.setattr(delivery_log, "clock", lambda connection: clock[0])
-    bars = delivered("ACME", MONDAY, TUESDAY)
+    bars = delivered_bars("ACME", MONDAY, TUESDAY)
     record(migrated, bars)
     assert recorded(migrated, "provisional") == [("Mon", False), ("Tue", True)]
     clock[0] += dt.timedelta(minutes=2)
@@ -82,7 +82,7 @@ def test_a_session_is_provisional_until_it_is_delivered_after_it_has_settled(
 
 
 def test_a_count_that_does_not_add_up_is_refused_by_the_table(migrated: Engine) -> None:
-    record(migrated, delivered("ACME", MONDAY))
+    record(migrated, delivered_bars("ACME", MONDAY))
     connection: Connection
     with migrated.connect() as connection, pytest.raises(Exception, match="ck_delivered_sessions_accounted"):
         connection.exec_driver_sql("UPDATE delivered_sessions SET kept = 2")
@@ -104,15 +104,15 @@ def test_whatever_comes_the_tables_hold_no_more_and_no_less_and_nothing_bad(
     with migrated.begin() as connection:
         for table in ("price_bars", "price_bar_revisions", "rejected_bars", "delivered_sessions", "instruments"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
-    list_instruments(migrated)
+    insert_instruments(migrated)
     delivery = judge(raw, THURSDAY_OFF, instruments(), "toy")
     _write(ChunkWrite("price_bars", GRAINS["price_bars"], THURSDAY_OFF, "run", dt.datetime(2025, 1, 11)), delivery)
-    (held,) = rows_of(
+    (held,) = query_rows(
         migrated,
         "SELECT (SELECT count(*) FROM price_bars), (SELECT count(*) FROM rejected_bars),"
         " (SELECT coalesce(sum(merged), 0)::int FROM delivered_sessions)",
     )
     assert sum(held) == raw.height
-    assert rows_of(migrated, BAD) == [(0,)]
+    assert query_rows(migrated, BAD) == [(0,)]
     with migrated.connect() as connection:
         assert accounted_for(connection, "daily", THURSDAY_OFF).errors == 0

@@ -8,8 +8,8 @@ import pytest
 from worlds.frames import bars, instruments
 
 from boursomatic_assets.schema import Feature, PriceBar, Recommendation, Table
-from boursomatic_assets.tables.frames import FrameError, check, given, key, polars_type
-from boursomatic_assets.tables.reading import INSTRUMENTS
+from boursomatic_assets.tables.frames import FrameError, key, polars_type, required_columns, validate
+from boursomatic_assets.tables.grains import INSTRUMENTS
 
 PRICE_BARS = PriceBar.__table__
 GOOD = bars("ACME BOLT", "2024-06-10", "2024-06-11")
@@ -17,7 +17,7 @@ GOOD = bars("ACME BOLT", "2024-06-10", "2024-06-11")
 
 def fault(frame: pl.DataFrame) -> str:
     with pytest.raises(FrameError) as raised:
-        check(PRICE_BARS, frame)
+        validate(PRICE_BARS, frame)
     assert "\n" not in str(raised.value)
     return str(raised.value).removeprefix("price_bars cannot take this frame: ")
 
@@ -30,17 +30,19 @@ def with_first(column: str, value: Any) -> pl.DataFrame:
 
 def test_a_good_frame_comes_back_in_the_tables_order() -> None:
     shuffled = GOOD.select(reversed(GOOD.columns))
-    assert check(PRICE_BARS, shuffled).equals(GOOD)
+    assert validate(PRICE_BARS, shuffled).equals(GOOD)
 
 
 def test_an_empty_frame_fits() -> None:
-    assert check(PRICE_BARS, GOOD.clear()).is_empty()
+    assert validate(PRICE_BARS, GOOD.clear()).is_empty()
 
 
 def test_what_the_database_fills_in_may_be_left_out_or_given() -> None:
-    assert not {"id", "created_at"} & set(given(PRICE_BARS))
-    assert not {"id", "generated_at", "is_active", "superseded_at"} & set(given(Recommendation.__table__))
-    assert check(INSTRUMENTS, instruments()).columns[0] == "id"
+    assert not {"id", "created_at"} & set(required_columns(PRICE_BARS))
+    assert not {"id", "generated_at", "is_active", "superseded_at"} & set(
+        required_columns(Recommendation.__table__)
+    )
+    assert validate(INSTRUMENTS, instruments()).columns[0] == "id"
 
 
 def test_a_missing_column_is_named() -> None:
@@ -77,11 +79,13 @@ def test_a_number_that_is_none_is_counted(value: float) -> None:
 
 def test_a_nullable_column_takes_null_but_not_nan() -> None:
     table = Feature.__table__
-    numbers = {name: pl.lit(None, kind) for name, kind in given(table).items() if name not in GOOD.columns}
+    numbers = {
+        name: pl.lit(None, kind) for name, kind in required_columns(table).items() if name not in GOOD.columns
+    }
     frame = GOOD.select("instrument_id", "ts").with_columns(**numbers)
-    assert check(table, frame)["rsi_14"].null_count() == 4
+    assert validate(table, frame)["rsi_14"].null_count() == 4
     with pytest.raises(FrameError, match=r"features cannot .*column 'rsi_14' has 4 values that are NaN"):
-        check(table, frame.with_columns(rsi_14=math.nan))
+        validate(table, frame.with_columns(rsi_14=math.nan))
 
 
 def test_a_repeated_key_is_counted_with_an_example() -> None:

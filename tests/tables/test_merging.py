@@ -12,15 +12,26 @@ from conftest import Admin
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
-from worlds.frames import IDS, add_model, advice, bars, instruments, list_instruments, midnight, rows_of, slice_of
+from worlds.frames import (
+    IDS,
+    bars,
+    insert_instruments,
+    insert_model_version,
+    instruments,
+    midnight,
+    query_rows,
+    recommendation_rows,
+    slice_of,
+)
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import all_sessions
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.tables import merging, staging
 from boursomatic_assets.tables.frames import FrameError
-from boursomatic_assets.tables.merging import Merge
-from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, read
+from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.merging import MergeCounts
+from boursomatic_assets.tables.reading import read_slice
 
 MONDAY, TUESDAY, WEDNESDAY = "2024-06-10", "2024-06-11", "2024-06-12"
 WEEK = slice_of("US", MONDAY, TUESDAY, WEDNESDAY)
@@ -34,24 +45,24 @@ STANDING = (
 @pytest.fixture
 def market(migrated: Engine) -> Engine:
     """A database with instruments and a model."""
-    list_instruments(migrated)
-    add_model(migrated)
+    insert_instruments(migrated)
+    insert_model_version(migrated)
     return migrated
 
 
-def write(engine: Engine, part: Slice, frame: pl.DataFrame, table: str = "price_bars") -> Merge:
+def write(engine: Engine, part: Slice, frame: pl.DataFrame, table: str = "price_bars") -> MergeCounts:
     grain = GRAINS[table]
     with engine.begin() as connection:
         return (merging.supersede if grain.supersedes else merging.replace)(connection, grain, part, frame)
 
 
 def stored(part: Slice = WEEK, table: str = "price_bars") -> pl.DataFrame:
-    return read(GRAINS[table], part).drop("market")
+    return read_slice(GRAINS[table], part).drop("market")
 
 
 def versions(engine: Engine) -> list[Any]:
     """Each bar with the place and the transaction of its row version."""
-    return rows_of(engine, VERSIONS.format("price_bars"))
+    return query_rows(engine, VERSIONS.format("price_bars"))
 
 
 def in_order(frame: pl.DataFrame) -> pl.DataFrame:
@@ -85,7 +96,7 @@ def test_new_bars_are_inserted_to_the_last_bit(market: Engine) -> None:
     frame = bars("ACME BOLT", MONDAY, TUESDAY).with_columns(
         o=0.1 + 0.2, l=5e-324, h=1.7976931348623157e308, c=1 / 3, v=1e22
     )
-    assert write(market, WEEK, frame) == Merge(inserted=4)
+    assert write(market, WEEK, frame) == MergeCounts(inserted=4)
     assert stored().equals(in_order(frame))
 
 
@@ -94,7 +105,7 @@ def test_what_changed_is_counted(market: Engine) -> None:
     corrected = pl.concat(
         [bars("ACME", MONDAY), bars("BOLT", MONDAY, close=20.0), bars("ACME", TUESDAY), bars("ACME", WEDNESDAY)]
     )
-    assert write(market, WEEK, corrected) == Merge(inserted=1, changed=1, unchanged=2, removed=1)
+    assert write(market, WEEK, corrected) == MergeCounts(inserted=1, changed=1, unchanged=2, removed=1)
     assert stored().equals(in_order(corrected))
 
 
@@ -102,7 +113,7 @@ def test_identical_data_write_no_row_version(market: Engine) -> None:
     frame = bars("ACME BOLT", MONDAY, TUESDAY)
     write(market, WEEK, frame)
     before = versions(market)
-    assert write(market, WEEK, frame.reverse()) == Merge(unchanged=4)
+    assert write(market, WEEK, frame.reverse()) == MergeCounts(unchanged=4)
     assert versions(market) == before
 
 
@@ -123,7 +134,7 @@ def test_a_changed_bar_is_stamped_by_the_database_whatever_the_frame_says(market
     written = versions(market)[0][6]
     long_ago = pl.lit(midnight("2020-01-02")).cast(pl.Datetime("us"))
     corrected = bars("ACME", MONDAY, close=20.0).with_columns(created_at=long_ago)
-    assert write(market, WEEK, corrected) == Merge(changed=1)
+    assert write(market, WEEK, corrected) == MergeCounts(changed=1)
     assert versions(market)[0][6] > written
 
 
@@ -132,7 +143,7 @@ def test_adding_changes_and_removes_nothing(market: Engine) -> None:
     before = versions(market)
     with market.begin() as connection:
         found = merging.add(connection, GRAINS["price_bars"], WEEK, bars("ACME", MONDAY, TUESDAY, close=20.0))
-    assert found == Merge(inserted=1, unchanged=1)
+    assert found == MergeCounts(inserted=1, unchanged=1)
     assert versions(market)[:1] + versions(market)[2:] == before
     assert stored(slice_of("US", TUESDAY)).equals(bars("ACME", TUESDAY, close=20.0))
 
@@ -140,13 +151,13 @@ def test_adding_changes_and_removes_nothing(market: Engine) -> None:
 def test_an_empty_frame_wipes_nothing(market: Engine) -> None:
     write(market, WEEK, bars("ACME", MONDAY))
     before = versions(market)
-    assert write(market, WEEK, bars("ACME", MONDAY).clear()) == Merge()
+    assert write(market, WEEK, bars("ACME", MONDAY).clear()) == MergeCounts()
     assert versions(market) == before
 
 
 def test_a_session_that_was_not_delivered_stays(market: Engine) -> None:
     write(market, WEEK, bars("ACME BOLT", MONDAY, TUESDAY))
-    assert write(market, WEEK, bars("ACME", TUESDAY)) == Merge(unchanged=1, removed=1)
+    assert write(market, WEEK, bars("ACME", TUESDAY)) == MergeCounts(unchanged=1, removed=1)
     assert stored().equals(in_order(pl.concat([bars("ACME BOLT", MONDAY), bars("ACME", TUESDAY)])))
 
 
@@ -188,10 +199,12 @@ def test_features_are_replaced_with_their_json_and_nulls(market: Engine) -> None
         ret_1d=pl.lit(-1e-17),
         additional_features=pl.lit('{"note": "a \\"word\\", and 1"}'),
     )
-    assert write(market, WEEK, frame, "features") == Merge(inserted=1)
-    assert write(market, WEEK, frame, "features") == Merge(unchanged=1)
+    assert write(market, WEEK, frame, "features") == MergeCounts(inserted=1)
+    assert write(market, WEEK, frame, "features") == MergeCounts(unchanged=1)
     assert stored(table="features").select(frame.columns).equals(frame)
-    assert write(market, WEEK, frame.with_columns(ret_1d=pl.lit(None, pl.Float64)), "features") == Merge(changed=1)
+    assert write(market, WEEK, frame.with_columns(ret_1d=pl.lit(None, pl.Float64)), "features") == MergeCounts(
+        changed=1
+    )
 
 
 # Instruments
@@ -199,21 +212,24 @@ def test_features_are_replaced_with_their_json_and_nulls(market: Engine) -> None
 
 def test_instruments_are_added_and_changed_but_never_go(market: Engine) -> None:
     renamed = instruments().head(2).with_columns(name=pl.Series(['Acme, Inc. "A"', ""]))
-    before = rows_of(market, "SELECT symbol, id, created_at, updated_at, ctid FROM instruments ORDER BY 1")
+    before = query_rows(market, "SELECT symbol, id, created_at, updated_at, ctid FROM instruments ORDER BY 1")
     with market.begin() as connection:
-        assert merging.upsert(connection, INSTRUMENTS, renamed) == Merge(changed=2)
-    after = rows_of(market, "SELECT symbol, id, created_at, updated_at, ctid FROM instruments ORDER BY 1")
+        assert merging.upsert(connection, INSTRUMENTS, renamed) == MergeCounts(changed=2)
+    after = query_rows(market, "SELECT symbol, id, created_at, updated_at, ctid FROM instruments ORDER BY 1")
     assert after[2:] == before[2:]
     assert [row[:3] for row in after] == [row[:3] for row in before]
     assert all(new[3] > old[3] for new, old in zip(after[:2], before[:2], strict=True))
-    assert rows_of(market, "SELECT name FROM instruments ORDER BY symbol LIMIT 2") == [('Acme, Inc. "A"',), ("",)]
+    assert query_rows(market, "SELECT name FROM instruments ORDER BY symbol LIMIT 2") == [
+        ('Acme, Inc. "A"',),
+        ("",),
+    ]
 
 
 def test_a_known_instrument_keeps_its_id_whatever_the_frame_says(market: Engine) -> None:
     strange = instruments().with_columns(id=pl.col("id").reverse())
     with market.begin() as connection:
-        assert merging.upsert(connection, INSTRUMENTS, strange) == Merge(unchanged=4)
-    assert dict(rows_of(market, "SELECT symbol, id::text FROM instruments")) == IDS
+        assert merging.upsert(connection, INSTRUMENTS, strange) == MergeCounts(unchanged=4)
+    assert dict(query_rows(market, "SELECT symbol, id::text FROM instruments")) == IDS
 
 
 # What a slice refuses
@@ -252,11 +268,14 @@ def test_a_failure_half_way_leaves_the_old_slice_whole(market: Engine) -> None:
 
 def test_advice_of_an_unknown_model_leaves_the_old_advice_standing(market: Engine) -> None:
     part = slice_of("US", MONDAY)
-    write(market, part, advice("ACME BOLT", "US", MONDAY), "recommendations")
+    write(market, part, recommendation_rows("ACME BOLT", "US", MONDAY), "recommendations")
     stranger = pl.lit("00000000-0000-4000-8000-000000000000")
     with pytest.raises(psycopg.errors.ForeignKeyViolation, match="fk_recommendations_model_version_id"):
         write(
-            market, part, advice("ACME", "US", MONDAY).with_columns(model_version_id=stranger), "recommendations"
+            market,
+            part,
+            recommendation_rows("ACME", "US", MONDAY).with_columns(model_version_id=stranger),
+            "recommendations",
         )
     assert standing(market) == [("ACME", MONDAY, "HOLD"), ("BOLT", MONDAY, "HOLD")]
 
@@ -319,28 +338,32 @@ def waits(engine: Engine, part: Slice) -> bool:
 
 
 def standing(engine: Engine, which: str = "superseded_at IS NULL") -> list[Any]:
-    return rows_of(engine, STANDING.format(which))
+    return query_rows(engine, STANDING.format(which))
 
 
 def active(engine: Engine) -> list[Any]:
     return standing(engine, "r.is_active")
 
 
-def advise(engine: Engine, date: str, symbols: str = "ACME", label: str = "HOLD") -> Merge:
-    return write(engine, slice_of("US", date), advice(symbols, "US", date, label=label), "recommendations")
+def advise(engine: Engine, date: str, symbols: str = "ACME", label: str = "HOLD") -> MergeCounts:
+    return write(
+        engine, slice_of("US", date), recommendation_rows(symbols, "US", date, label=label), "recommendations"
+    )
 
 
 def test_advice_comes_back_as_it_was_given(market: Engine) -> None:
-    frame = pl.concat([advice("ACME", "US", MONDAY, profile=profile) for profile in ("aggressive", "moderate")])
-    assert write(market, WEEK, frame, "recommendations") == Merge(inserted=2)
+    frame = pl.concat(
+        [recommendation_rows("ACME", "US", MONDAY, profile=profile) for profile in ("aggressive", "moderate")]
+    )
+    assert write(market, WEEK, frame, "recommendations") == MergeCounts(inserted=2)
     assert stored(table="recommendations").select(frame.columns).sort("profile").equals(frame)
 
 
 def test_the_same_advice_writes_no_row_version(market: Engine) -> None:
     advise(market, MONDAY, "ACME BOLT")
-    before = rows_of(market, "SELECT id, ctid, xmin, generated_at, is_active FROM recommendations ORDER BY 1")
-    assert advise(market, MONDAY, "ACME BOLT") == Merge(unchanged=2)
-    after = rows_of(market, "SELECT id, ctid, xmin, generated_at, is_active FROM recommendations ORDER BY 1")
+    before = query_rows(market, "SELECT id, ctid, xmin, generated_at, is_active FROM recommendations ORDER BY 1")
+    assert advise(market, MONDAY, "ACME BOLT") == MergeCounts(unchanged=2)
+    after = query_rows(market, "SELECT id, ctid, xmin, generated_at, is_active FROM recommendations ORDER BY 1")
     assert after == before
 
 
@@ -349,9 +372,11 @@ def test_changed_advice_archives_the_old_row_and_keeps_it(market: Engine) -> Non
     assert write(
         market,
         slice_of("US", MONDAY),
-        pl.concat([advice("ACME", "US", MONDAY, label="BUY"), advice("BOLT", "US", MONDAY)]),
+        pl.concat(
+            [recommendation_rows("ACME", "US", MONDAY, label="BUY"), recommendation_rows("BOLT", "US", MONDAY)]
+        ),
         "recommendations",
-    ) == Merge(changed=1, unchanged=1)
+    ) == MergeCounts(changed=1, unchanged=1)
     assert standing(market) == active(market) == [("ACME", MONDAY, "BUY"), ("BOLT", MONDAY, "HOLD")]
     assert standing(market, "superseded_at >= generated_at AND NOT r.is_active") == [("ACME", MONDAY, "HOLD")]
 
@@ -366,31 +391,31 @@ def test_advice_that_changes_back_leaves_three_rows(market: Engine) -> None:
 def test_vanished_advice_is_archived_and_the_session_before_speaks_again(market: Engine) -> None:
     advise(market, MONDAY, "ACME BOLT", "BUY")
     advise(market, TUESDAY, "ACME BOLT", "SELL")
-    assert advise(market, TUESDAY, "BOLT", "SELL") == Merge(unchanged=1, removed=1)
+    assert advise(market, TUESDAY, "BOLT", "SELL") == MergeCounts(unchanged=1, removed=1)
     assert active(market) == [("ACME", MONDAY, "BUY"), ("BOLT", TUESDAY, "SELL")]
     assert standing(market, "superseded_at IS NOT NULL") == [("ACME", TUESDAY, "SELL")]
 
 
 def test_no_advice_leaves_the_old_one_standing(market: Engine) -> None:
     advise(market, MONDAY)
-    empty = advice("ACME", "US", MONDAY).clear()
-    assert write(market, slice_of("US", MONDAY), empty, "recommendations") == Merge()
+    empty = recommendation_rows("ACME", "US", MONDAY).clear()
+    assert write(market, slice_of("US", MONDAY), empty, "recommendations") == MergeCounts()
     assert active(market) == [("ACME", MONDAY, "HOLD")]
 
 
 def test_a_correction_of_the_past_does_not_become_active(market: Engine) -> None:
     advise(market, TUESDAY)
     advise(market, MONDAY)
-    assert advise(market, MONDAY, label="BUY") == Merge(changed=1)
+    assert advise(market, MONDAY, label="BUY") == MergeCounts(changed=1)
     assert standing(market) == [("ACME", MONDAY, "BUY"), ("ACME", TUESDAY, "HOLD")]
     assert active(market) == [("ACME", TUESDAY, "HOLD")]
 
 
 def test_each_profile_and_market_has_its_own_active_row(market: Engine) -> None:
     advise(market, TUESDAY)
-    risky = advice("ACME", "US", MONDAY, label="BUY", profile="aggressive")
+    risky = recommendation_rows("ACME", "US", MONDAY, label="BUY", profile="aggressive")
     write(market, slice_of("US", MONDAY), risky, "recommendations")
-    write(market, slice_of("EURONEXT", MONDAY), advice("LUXE", "EURONEXT", MONDAY), "recommendations")
+    write(market, slice_of("EURONEXT", MONDAY), recommendation_rows("LUXE", "EURONEXT", MONDAY), "recommendations")
     assert active(market) == [("ACME", MONDAY, "BUY"), ("ACME", TUESDAY, "HOLD"), ("LUXE", MONDAY, "HOLD")]
 
 
@@ -411,7 +436,7 @@ def test_the_newest_session_is_active_whatever_order_they_are_written_in(
     advise(market, again, "ACME", "SELL")
     left = {"2024-06-13": ("SELL", WEDNESDAY), MONDAY: ("HOLD", "2024-06-13")}[again]
     assert active(market) == [("ACME", "2024-06-13", left[0]), ("BOLT", left[1], "HOLD")]
-    assert rows_of(market, "SELECT count(*) FROM recommendations") == [(9,)]
+    assert query_rows(market, "SELECT count(*) FROM recommendations") == [(9,)]
 
 
 def test_sessions_written_at_once_leave_one_active_row(market: Engine) -> None:
@@ -434,7 +459,7 @@ def test_a_session_is_not_activated_beside_one_that_is_being_written(
     monday = threading.Thread(target=advise, args=(market, MONDAY))
     with market.begin() as connection:
         grain, part = GRAINS["recommendations"], slice_of("US", TUESDAY)
-        merging.supersede(connection, grain, part, advice("ACME", "US", TUESDAY))
+        merging.supersede(connection, grain, part, recommendation_rows("ACME", "US", TUESDAY))
         monday.start()
         monday.join(timeout=0.5)
     monday.join()
@@ -447,7 +472,7 @@ def test_a_run_waits_for_another_however_impatient_the_server_is(market: Engine,
 
     def hold() -> None:
         with staging.transaction() as connection:
-            staging.lock(connection, "price_bars", monday)
+            staging.lock_slice(connection, "price_bars", monday)
             held.set()
             time.sleep(0.4)
 
@@ -462,7 +487,7 @@ def test_a_run_waits_for_another_however_impatient_the_server_is(market: Engine,
 
 def test_no_statement_holds_a_slice_for_ever(market: Engine) -> None:
     with staging.transaction() as connection:
-        staging.lock(connection, "price_bars", WEEK)
+        staging.lock_slice(connection, "price_bars", WEEK)
         assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == staging.LONGEST_STATEMENT
         assert connection.exec_driver_sql("SHOW work_mem").scalar() == staging.LIMITS["work_mem"]
 
@@ -496,7 +521,7 @@ def test_identical_data_never_begin_to_write(market: Engine) -> None:
     frame = bars("ACME BOLT", MONDAY, TUESDAY)
     write(market, WEEK, frame)
     with market.begin() as connection:
-        assert merging.replace(connection, GRAINS["price_bars"], WEEK, frame) == Merge(unchanged=4)
+        assert merging.replace(connection, GRAINS["price_bars"], WEEK, frame) == MergeCounts(unchanged=4)
         assert connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()").scalar() is None
 
 
@@ -535,4 +560,4 @@ def test_a_table_that_more_than_doubles_is_analysed(market: Engine) -> None:
     part = long_slice("2000-01-03", 5300)
     known = "SELECT reltuples FROM pg_class WHERE relname = 'price_bars'"
     write(market, part, bars("ACME BOLT", *map(str, part.sessions)))
-    assert rows_of(market, known) == [(2 * len(part.sessions),)]
+    assert query_rows(market, known) == [(2 * len(part.sessions),)]

@@ -5,10 +5,11 @@ import datetime as dt
 import polars as pl
 import pytest
 from sqlalchemy import Engine, cast, func, literal, select, text
-from worlds.frames import IDS, bars, instruments, list_instruments, midnight, slice_of
+from worlds.frames import IDS, bars, insert_instruments, instruments, midnight, slice_of
 
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, fetch
+from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.reading import fetch
 
 HOSTILE = [
     "O'BRIEN",
@@ -53,7 +54,7 @@ def test_a_value_keeps_its_type(migrated: Engine) -> None:
 
 
 def test_a_slices_bounds_and_a_percent_sign_of_the_query_itself(migrated: Engine) -> None:
-    list_instruments(migrated)
+    insert_instruments(migrated)
     part = slice_of("US", "2024-06-10", "2024-06-11")
     with migrated.begin() as connection:
         merging.replace(connection, GRAINS["price_bars"], part, bars("ACME BOLT", "2024-06-10", "2024-06-11"))
@@ -64,6 +65,6 @@ def test_a_slices_bounds_and_a_percent_sign_of_the_query_itself(migrated: Engine
 
 
 def test_no_rows_and_no_values_are_no_special_case(migrated: Engine) -> None:
-    list_instruments(migrated)
+    insert_instruments(migrated)
     assert fetch(select(INSTRUMENTS.c.symbol).where(INSTRUMENTS.c.symbol.in_([]))).is_empty()
     assert fetch(select(INSTRUMENTS.c.symbol)).height == len(IDS)

@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 from sqlalchemy import Engine
-from worlds.frames import delivered, instruments, midnight, rows_of, slice_of
+from worlds.frames import delivered_bars, instruments, midnight, query_rows, slice_of
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.bars import refused
+from boursomatic_assets.checks.deliveries import refused
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.sources.network.services import not_delivered
 from boursomatic_assets.tables import rejected_rows
@@ -27,15 +27,15 @@ def record(engine: Engine, raw: pl.DataFrame, part: Slice = BOTH, run: str = "fi
 
 
 def bad(*dates: str, **changed: Any) -> pl.DataFrame:
-    return delivered("ACME", *dates, **({"c": None} | changed))
+    return delivered_bars("ACME", *dates, **({"c": None} | changed))
 
 
 def good(*dates: str) -> pl.DataFrame:
-    return delivered("ACME", *dates)
+    return delivered_bars("ACME", *dates)
 
 
 def recorded(engine: Engine) -> list[Any]:
-    return rows_of(
+    return query_rows(
         engine,
         "SELECT date(session)::text, reason, run_id, market FROM rejected_bars ORDER BY session, reason, run_id",
     )
@@ -48,17 +48,17 @@ def test_a_refused_row_is_kept_raw_with_its_place_reason_and_run(migrated: Engin
     raw = '{"symbol": "ACME", "c": "t\\u00e9n, \\"x\\"\\n"}'
     assert record(migrated, bad(MONDAY, raw=raw, file="a, b.csv", line=3)) == 1
     query = "SELECT market, session::text, source, file, line, raw, reason, run_id FROM rejected_bars"
-    assert rows_of(migrated, query) == [
+    assert query_rows(migrated, query) == [
         ("US", f"{MONDAY} 00:00:00", "toy", "a, b.csv", 3, json.loads(raw), PRICE, "first")
     ]
 
 
 def test_a_row_refused_again_stays_with_its_first_run(migrated: Engine) -> None:
     record(migrated, bad(MONDAY))
-    before = rows_of(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars")
+    before = query_rows(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars")
     assert record(migrated, bad(MONDAY), run="second") == 1
     assert recorded(migrated) == [(MONDAY, PRICE, "first", "US")]
-    assert rows_of(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars") == before
+    assert query_rows(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars") == before
 
 
 def test_a_row_delivered_in_order_is_refused_no_more(migrated: Engine) -> None:
@@ -90,7 +90,7 @@ def test_a_slice_records_its_own_rows_only(migrated: Engine) -> None:
 
 
 def test_the_other_markets_refusals_are_not_touched(migrated: Engine) -> None:
-    record(migrated, delivered("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
+    record(migrated, delivered_bars("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
     record(migrated, good(MONDAY))
     assert recorded(migrated) == [(MONDAY, PRICE, "first", "EURONEXT")]
 
@@ -123,7 +123,7 @@ def test_a_row_without_a_time_that_two_slices_deliver_is_one_refusal(migrated: E
 @pytest.mark.parametrize("cell", ["\\.", "", "a,b", 'say "hi"', "two\nlines", "NUL\x00"])
 def test_any_text_survives_as_raw(migrated: Engine, cell: str) -> None:
     record(migrated, bad(MONDAY, raw=json.dumps({"symbol": cell})))
-    (raw,) = rows_of(migrated, "SELECT raw::text FROM rejected_bars")[0]
+    (raw,) = query_rows(migrated, "SELECT raw::text FROM rejected_bars")[0]
     assert json.loads(raw) == {"symbol": cell}
 
 
@@ -180,6 +180,6 @@ def test_of_many_refused_rows_a_few_are_named_and_those_that_did_not_come_first(
 
 
 def test_refused_rows_of_other_sessions_and_markets_are_not_told(migrated: Engine) -> None:
-    record(migrated, delivered("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
+    record(migrated, delivered_bars("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
     record(migrated, bad(MONDAY))
     assert told(migrated, slice_of("US", TUESDAY)) == {"warnings": 0, "refused": []}

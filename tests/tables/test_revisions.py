@@ -6,16 +6,16 @@ from typing import Any
 import polars as pl
 import pytest
 from sqlalchemy import Connection, Engine, event
-from worlds.frames import delivered, instruments, list_instruments, rows_of, slice_of
+from worlds.frames import delivered_bars, insert_instruments, instruments, query_rows, slice_of
 
 from boursomatic_assets import database
-from boursomatic_assets.checks.bars import accounted_for
+from boursomatic_assets.checks.deliveries import accounted_for
+from boursomatic_assets.database import server_time
 from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.quality.delivery import Delivery
-from boursomatic_assets.tables import staleness
-from boursomatic_assets.tables.merging import Merge
-from boursomatic_assets.tables.reading import GRAINS
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.merging import MergeCounts
 from boursomatic_assets.tables.revisions import read_bars
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
@@ -24,7 +24,7 @@ BOTH = slice_of("US", MONDAY, TUESDAY)
 
 @pytest.fixture(autouse=True)
 def _listed(migrated: Engine) -> None:
-    list_instruments(migrated)
+    insert_instruments(migrated)
 
 
 def deliver(engine: Engine, *raw: pl.DataFrame, run: str = "first") -> dt.datetime:
@@ -32,12 +32,12 @@ def deliver(engine: Engine, *raw: pl.DataFrame, run: str = "first") -> dt.dateti
     delivery = judge(pl.concat(raw), BOTH, instruments(), "toy")
     write(engine, delivery, run)
     with engine.connect() as connection:
-        return staleness.database_time(connection)
+        return server_time.database_time(connection)
 
 
-def write(engine: Engine, rows: Delivery | pl.DataFrame, run: str) -> Merge:
+def write(engine: Engine, rows: Delivery | pl.DataFrame, run: str) -> MergeCounts:
     with engine.connect() as connection:
-        begun = staleness.database_time(connection)
+        begun = server_time.database_time(connection)
     return _write(ChunkWrite("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)[0]
 
 
@@ -47,11 +47,11 @@ def closes(known_at: dt.datetime | None = None) -> list[tuple[Any, ...]]:
 
 
 def test_bars_are_read_as_they_were_known_at_any_moment(migrated: Engine) -> None:
-    before = deliver(migrated, delivered("ACME", MONDAY).clear())
-    first = deliver(migrated, delivered("ACME BOLT", MONDAY))
-    second = deliver(migrated, delivered("ACME", MONDAY, c=10.5), delivered("BOLT", MONDAY))
-    third = deliver(migrated, delivered("BOLT", MONDAY, TUESDAY))
-    back = deliver(migrated, delivered("ACME BOLT", MONDAY), delivered("BOLT", TUESDAY))
+    before = deliver(migrated, delivered_bars("ACME", MONDAY).clear())
+    first = deliver(migrated, delivered_bars("ACME BOLT", MONDAY))
+    second = deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5), delivered_bars("BOLT", MONDAY))
+    third = deliver(migrated, delivered_bars("BOLT", MONDAY, TUESDAY))
+    back = deliver(migrated, delivered_bars("ACME BOLT", MONDAY), delivered_bars("BOLT", TUESDAY))
     assert closes(before) == []
     assert closes(first) == [("BOLT", "Mon", 10.0), ("ACME", "Mon", 10.0)]
     assert closes(second) == [("BOLT", "Mon", 10.0), ("ACME", "Mon", 10.5)]
@@ -60,30 +60,33 @@ def test_bars_are_read_as_they_were_known_at_any_moment(migrated: Engine) -> Non
 
 
 def test_a_revision_says_what_replaced_the_bar(migrated: Engine) -> None:
-    deliver(migrated, delivered("ACME BOLT", MONDAY, file="old.csv", line=2))
-    deliver(migrated, delivered("ACME", MONDAY, c=10.5, file="new.csv", line=7), run="second")
+    deliver(migrated, delivered_bars("ACME BOLT", MONDAY, file="old.csv", line=2))
+    deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5, file="new.csv", line=7), run="second")
     query = """
         SELECT symbol, c, r.source, file, run_id, known_from < known_until
         FROM price_bar_revisions r JOIN instruments i ON i.id = r.instrument_id ORDER BY symbol
     """
-    assert rows_of(migrated, query) == [
+    assert query_rows(migrated, query) == [
         ("ACME", 10.0, "toy", "new.csv", "second", True),
         ("BOLT", 10.0, "toy", None, "second", True),
     ]
 
 
 def test_what_a_bar_was_known_as_joins_what_it_is_known_as(migrated: Engine) -> None:
-    deliver(migrated, delivered("ACME", MONDAY))
-    deliver(migrated, delivered("ACME", MONDAY, c=10.5))
-    deliver(migrated, delivered("ACME", MONDAY, c=10.7))
-    times = rows_of(migrated, "SELECT known_from, known_until FROM price_bar_revisions ORDER BY known_from")
+    deliver(migrated, delivered_bars("ACME", MONDAY))
+    deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5))
+    deliver(migrated, delivered_bars("ACME", MONDAY, c=10.7))
+    times = query_rows(migrated, "SELECT known_from, known_until FROM price_bar_revisions ORDER BY known_from")
     assert times[0][1] == times[1][0]
-    assert rows_of(migrated, "SELECT created_at FROM price_bars") == [(times[1][1],)]
+    assert query_rows(migrated, "SELECT created_at FROM price_bars") == [(times[1][1],)]
 
 
 def test_an_unchanged_delivery_writes_nothing(migrated: Engine) -> None:
     """Not even a refusal, a count or a time: no transaction gets a number."""
-    raw = (delivered("ACME BOLT", MONDAY, TUESDAY), delivered("ACME", MONDAY, c=None, file="a.csv", line=3))
+    raw = (
+        delivered_bars("ACME BOLT", MONDAY, TUESDAY),
+        delivered_bars("ACME", MONDAY, c=None, file="a.csv", line=3),
+    )
     deliver(migrated, *raw)
     numbers: list[int | None] = []
 
@@ -94,29 +97,31 @@ def test_an_unchanged_delivery_writes_nothing(migrated: Engine) -> None:
     deliver(migrated, *raw, run="second")
     event.remove(database.engine(), "commit", ask)
     assert numbers == [None]
-    assert rows_of(migrated, "SELECT count(*) FROM price_bar_revisions") == [(0,)]
+    assert query_rows(migrated, "SELECT count(*) FROM price_bar_revisions") == [(0,)]
 
 
 def test_a_frame_that_somebody_computed_leaves_revisions_too(migrated: Engine) -> None:
-    deliver(migrated, delivered("ACME", MONDAY))
-    changed = judge(delivered("ACME", MONDAY, c=10.5), BOTH, instruments(), "toy").kept.drop("market", "file")
-    assert write(migrated, changed, "by hand") == Merge(changed=1)
-    assert rows_of(migrated, "SELECT c, source, run_id FROM price_bar_revisions") == [(10.0, None, "by hand")]
+    deliver(migrated, delivered_bars("ACME", MONDAY))
+    changed = judge(delivered_bars("ACME", MONDAY, c=10.5), BOTH, instruments(), "toy").kept.drop("market", "file")
+    assert write(migrated, changed, "by hand") == MergeCounts(changed=1)
+    assert query_rows(migrated, "SELECT c, source, run_id FROM price_bar_revisions") == [(10.0, None, "by hand")]
 
 
 @pytest.mark.parametrize(
     "missing",
     [
-        delivered("BOLT", MONDAY, o=None, h=None, l=None, c=None, v=None, raw='{"error": "gone"}'),
-        delivered("BOLT", MONDAY, symbol=None, exchange=None, ts=None, file="bad.csv", raw='{"error": "torn"}'),
+        delivered_bars("BOLT", MONDAY, o=None, h=None, l=None, c=None, v=None, raw='{"error": "gone"}'),
+        delivered_bars(
+            "BOLT", MONDAY, symbol=None, exchange=None, ts=None, file="bad.csv", raw='{"error": "torn"}'
+        ),
     ],
     ids=["an instrument that was not delivered", "a file that was not understood"],
 )
 def test_what_a_delivery_is_known_to_lack_stays_as_it_was(migrated: Engine, missing: pl.DataFrame) -> None:
-    deliver(migrated, delivered("ACME BOLT", MONDAY))
-    deliver(migrated, delivered("ACME", MONDAY, c=10.5), missing)
+    deliver(migrated, delivered_bars("ACME BOLT", MONDAY))
+    deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5), missing)
     assert closes() == [("BOLT", "Mon", 10.0), ("ACME", "Mon", 10.5)]
     with migrated.connect() as connection:
         assert accounted_for(connection, "daily", BOTH).errors == 0
-    deliver(migrated, delivered("ACME", MONDAY, c=10.5))
+    deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5))
     assert closes() == [("ACME", "Mon", 10.5)]

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Engine, text
 from worlds.platform import LAST
 
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
-from boursomatic_assets.advice.profiles import PROFILES
+from boursomatic_assets.advice.profiles import RISK_PROFILES
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.database import server_time
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.staging import advisory_lock
 from boursomatic_assets.tables.staleness import LOOKBACK
@@ -35,7 +36,7 @@ WHOLE = part_of(0, len(SESSIONS) - 1)
 def compute(connection: Connection, asset: str, part: Slice, touched: list[dt.date] | None = None) -> None:
     """Say that a slice was computed, and that these dates changed, or all of them."""
     dates = pl.Series(part.sessions if touched is None else touched, dtype=pl.Date).cast(pl.Datetime("us"))
-    staleness.record(connection, asset, part, staleness.database_time(connection), dates)
+    staleness.record(connection, asset, part, server_time.database_time(connection), dates)
 
 
 @pytest.fixture
@@ -52,14 +53,14 @@ def stale(connection: Connection, asset: str) -> list[dt.date]:
 
 
 def test_nothing_is_stale_that_was_computed_in_order(loaded: Connection) -> None:
-    assert staleness.find_stale(loaded) == []
+    assert staleness.find_stale_sessions(loaded) == []
 
 
 def test_a_corrected_bar_makes_every_session_stale_that_looks_back_on_it(loaded: Connection) -> None:
     compute(loaded, "price_bars", part_of(100, 100))
     assert stale(loaded, "features") == SESSIONS[100 : 101 + LOOKBACK]
     assert stale(loaded, "recommendations") == [SESSIONS[100]]
-    assert [str(one) for one in staleness.find_stale(loaded)] == [
+    assert [str(one) for one in staleness.find_stale_sessions(loaded)] == [
         f"features US {SESSIONS[100]} .. {SESSIONS[100 + LOOKBACK]} (314 sessions)",
         f"recommendations US {SESSIONS[100]} .. {SESSIONS[100]} (1 sessions)",
         f"track_record US {SESSIONS[100]} .. {SESSIONS[100 + LONGEST_HORIZON]} (61 sessions)",
@@ -84,7 +85,7 @@ def test_what_is_computed_again_for_nothing_is_not_written(loaded: Connection) -
 def test_the_other_market_is_not_concerned(loaded: Connection) -> None:
     (paris,) = slices_of(MARKETS["EURONEXT"], [SESSIONS[100]])
     compute(loaded, "price_bars", paris)
-    assert staleness.find_stale(loaded) == []
+    assert staleness.find_stale_sessions(loaded) == []
 
 
 def test_advice_is_stale_from_the_session_on_whose_speaker_was_decided_later(loaded: Connection) -> None:
@@ -161,12 +162,14 @@ def test_a_computation_beside_a_writer_of_its_inputs_began_when_that_one_did(
     """What the writer commits is timed before it can be seen, so it must count as later."""
     with migrated.connect() as writer, migrated.connect() as reader:
         advisory_lock(writer, written)
-        changed = staleness.database_time(writer)
-        assert (staleness.start_time(reader, "features", WHOLE) < changed) is waits
-        assert staleness.start_time(reader, "price_bars", WHOLE) > changed, "which is computed from nothing here"
+        changed = server_time.database_time(writer)
+        assert (staleness.input_read_time(reader, "features", WHOLE) < changed) is waits
+        assert staleness.input_read_time(reader, "price_bars", WHOLE) > changed, (
+            "which is computed from nothing here"
+        )
 
 
-HORIZONS = {profile.horizon for profile in PROFILES}
+HORIZONS = {profile.horizon for profile in RISK_PROFILES}
 
 
 def superseded(engine: Engine, session: dt.date) -> list[dt.date]:
@@ -178,7 +181,12 @@ def superseded(engine: Engine, session: dt.date) -> list[dt.date]:
         )
         connection.execute(text(changed), {"session": session})
         return next(
-            (list(one.sessions) for one in staleness.find_stale(connection) if one.asset == "track_record"), []
+            (
+                list(one.sessions)
+                for one in staleness.find_stale_sessions(connection)
+                if one.asset == "track_record"
+            ),
+            [],
         )
 
 

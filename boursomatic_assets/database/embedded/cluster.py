@@ -19,14 +19,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from boursomatic_assets.database.embedded.programs import BASE, ServerError, base, system_ids
+from boursomatic_assets.database.embedded.binaries import BASE, ServerError, ensure_base, os_user_ids
 
 PORT = 5432  # names the socket file only: nothing listens on the network
-LONGEST_SOCKET = 103  # bytes of a path, on the strictest system
+LONGEST_SOCKET_PATH = 103  # bytes of a path, on the strictest system
 
 
 @dataclass(frozen=True)
-class Place:
+class Cluster:
     """The folder of one cluster."""
 
     folder: Path
@@ -54,13 +54,13 @@ class Place:
     def server_ids(self) -> tuple[int, int]:
         """Return the uid and gid that the server runs as."""
         client = self.folder.stat()
-        return (client.st_uid, client.st_gid) if client.st_uid else system_ids()
+        return (client.st_uid, client.st_gid) if client.st_uid else os_user_ids()
 
-    def give_to_server(self, path: Path) -> None:
+    def chown_to_server(self, path: Path) -> None:
         """Make the server's user the owner of a path."""
         os.chown(path, *self.server_ids(), follow_symlinks=False)
 
-    def give_to_client(self, path: Path) -> None:
+    def chown_to_client(self, path: Path) -> None:
         """Make the client the owner of a path."""
         client = self.folder.stat()
         os.chown(path, client.st_uid, client.st_gid, follow_symlinks=False)
@@ -68,10 +68,10 @@ class Place:
     def has_private_socket(self) -> bool:
         """Tell whether the socket's folder is the server's own, and closed to all others."""
         try:
-            found, wanted = self.socket.stat(), self.data.stat()
+            socket, data = self.socket.stat(), self.data.stat()
         except OSError:  # one of the folders is not there: that is the answer
             return False
-        return found.st_uid == wanted.st_uid and found.st_mode & 0o077 == 0
+        return socket.st_uid == data.st_uid and socket.st_mode & 0o077 == 0
 
     def make_socket_folder(self) -> None:
         """Make a private folder whose path is short and plain enough for a socket.
@@ -83,21 +83,21 @@ class Place:
         if link.is_dir() and not link.is_symlink():
             shutil.rmtree(link)  # others may have put a socket of theirs into it
         link.unlink(missing_ok=True)
-        if _fits_a_socket(link):
+        if _fits_socket_path(link):
             link.mkdir(mode=0o700)
         else:
             link.symlink_to(tempfile.mkdtemp(prefix="boursomatic-"))
-        self.give_to_server(self.socket)
-        if not _fits_a_socket(self.socket):
+        self.chown_to_server(self.socket)
+        if not _fits_socket_path(self.socket):
             raise ServerError(f"{self.socket} is too long for a socket: set TMPDIR to a shorter folder")
 
 
-def find(home: Path) -> Place:
+def find_cluster(home: Path) -> Cluster:
     """Return the place of a home's cluster, whether or not there is one."""
-    return Place((home / "postgres").resolve())
+    return Cluster((home / "postgres").resolve())
 
 
-def make(home: Path) -> Place:
+def make_cluster(home: Path) -> Cluster:
     """Return the place of a home's cluster, made if need be.
 
     Raises:
@@ -107,41 +107,43 @@ def make(home: Path) -> Place:
     if link.is_symlink() and not link.exists():
         raise ServerError(f"{link.readlink()} is gone: mount it again, or remove {link} to start with no data")
     if not link.exists():
-        if os.geteuid() == 0 and not _is_open_to_all(home):
-            link.symlink_to(_make_under_base(home))
+        if os.geteuid() == 0 and not _is_open_to_others(home):
+            link.symlink_to(_make_base_folder(home))
         else:
             link.mkdir(mode=0o700)
-            _let_server_pass(link)
-    return find(home)
+            _let_server_traverse(link)
+    return find_cluster(home)
 
 
-def places_of_removed_homes(home: Path) -> list[Place]:
+def abandoned_clusters(home: Path) -> list[Cluster]:
     """Return the places under `BASE` that earlier homes of the same path have left."""
-    return [Place(folder) for folder in BASE.glob(f"{_key(home)}-*") if folder != find(home).folder]
+    return [
+        Cluster(folder) for folder in BASE.glob(f"{_home_digest(home)}-*") if folder != find_cluster(home).folder
+    ]
 
 
-def _fits_a_socket(folder: Path) -> bool:
+def _fits_socket_path(folder: Path) -> bool:
     plain = re.fullmatch(r"[\w./-]+", str(folder), re.ASCII)  # a comma would separate two folders
-    return bool(plain) and len(f"{folder}/.s.PGSQL.{PORT}") <= LONGEST_SOCKET
+    return bool(plain) and len(f"{folder}/.s.PGSQL.{PORT}") <= LONGEST_SOCKET_PATH
 
 
-def _is_open_to_all(home: Path) -> bool:
+def _is_open_to_others(home: Path) -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in (home, *home.resolve().parents))
 
 
-def _make_under_base(home: Path) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=f"{_key(home)}-", dir=base()))
+def _make_base_folder(home: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"{_home_digest(home)}-", dir=ensure_base()))
     (folder / "home").write_text(f"{home.resolve()}\n")
-    _let_server_pass(folder)
+    _let_server_traverse(folder)
     return folder
 
 
-def _key(home: Path) -> str:
+def _home_digest(home: Path) -> str:
     return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:8]
 
 
-def _let_server_pass(folder: Path) -> None:
+def _let_server_traverse(folder: Path) -> None:
     """Let root's server, and nobody else, walk through a folder that stays root's."""
     if os.geteuid() == 0:
-        os.chown(folder, 0, system_ids()[1])
+        os.chown(folder, 0, os_user_ids()[1])
         folder.chmod(0o710)
