@@ -12,13 +12,13 @@ from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import archive
 
-AFTER_CLOSE = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
+AFTER_CLOSE_CRON = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
 """When each market's session is fetched, on the exchange's own clock: 90 minutes after a regular close."""
 
-ARCHIVING = f"{archive.HOUR.minute} {archive.HOUR.hour} * * *"
+ARCHIVE_CRON = f"{archive.ARCHIVE_TIME.minute} {archive.ARCHIVE_TIME.hour} * * *"
 """When 15m bars that are too old are moved, in UTC."""
 
-NIGHTLY = "0 4 * * *"
+ACCOUNTS_CRON = "0 4 * * *"
 """When what the application writes is checked, in UTC."""
 
 INTRADAY = dg.AssetSelection.assets("price_bars_15m")
@@ -45,13 +45,13 @@ accounts = dg.define_asset_job(
 jobs = [market_session, market_session_15m, archive_15m, accounts]
 
 
-def _schedule(market: Market, job: Any, suffix: str) -> dg.ScheduleDefinition:
-    minute, hour = AFTER_CLOSE[market.name].split()[:2]
+def _schedule_after_close(market: Market, job: Any, suffix: str) -> dg.ScheduleDefinition:
+    minute, hour = AFTER_CLOSE_CRON[market.name].split()[:2]
 
     @dg.schedule(
         name=f"{market.name.lower()}_{suffix}",
         job=job,
-        cron_schedule=AFTER_CLOSE[market.name],
+        cron_schedule=AFTER_CLOSE_CRON[market.name],
         execution_timezone=market.timezone,
         description=f"Monday to Friday at {hour:0>2}:{minute:0>2}, {market.timezone}, 90 minutes after a regular"
         f" close of {market.name}; holidays are skipped. {job.description}",
@@ -67,18 +67,18 @@ def _schedule(market: Market, job: Any, suffix: str) -> dg.ScheduleDefinition:
 
 
 schedules = [
-    *(_schedule(market, market_session, "after_close") for market in MARKETS.values()),
-    *(_schedule(market, market_session_15m, "15m_after_close") for market in MARKETS.values()),
+    *(_schedule_after_close(market, market_session, "after_close") for market in MARKETS.values()),
+    *(_schedule_after_close(market, market_session_15m, "15m_after_close") for market in MARKETS.values()),
     dg.ScheduleDefinition(
         job=archive_15m,
-        cron_schedule=ARCHIVING,
+        cron_schedule=ARCHIVE_CRON,
         execution_timezone="UTC",
         description="Every day at 03:30, UTC. 15m bars that are older than 30 days move to Parquet files;"
         " `boursomatic restore` puts them back.",
     ),
     dg.ScheduleDefinition(
         job=accounts,
-        cron_schedule=NIGHTLY,
+        cron_schedule=ACCOUNTS_CRON,
         execution_timezone="UTC",
         description="Every day at 04:00, UTC. Accounts, which no run here writes, are checked.",
     ),

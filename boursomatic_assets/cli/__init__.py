@@ -1,9 +1,10 @@
-"""The command line: what a person types, and what is shown.
+"""The command line: `boursomatic`.
 
-What belongs here: one file for each group of commands, with words, options and exit codes; runs without the UI
-(`launching.py`); what `doctor` looks at (`diagnosis.py`); answers as text and JSON (`views/`).
-Kept elsewhere: what the commands do. Imports stay inside the commands: a question about the database must not wait
-for the orchestrator.
+What belongs here: commands by subject, with their words, options and exit codes (`compute.py`, `results.py`, one
+file for each group), put together in `main.py`; what commands share (`common.py`); runs without the UI
+(`launching.py`); the checks of `doctor` (`diagnosis.py`); results as text and JSON (`views/`).
+Kept elsewhere: what the commands do. Imports stay inside the commands, so that a query of the database does not
+wait for Dagster.
 """
 
 from boursomatic_assets.cli.main import main

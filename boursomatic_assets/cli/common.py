@@ -80,7 +80,7 @@ def require_current_schema() -> None:
     """
     from boursomatic_assets.database import engine, migrate
 
-    migrate.require_current(engine())
+    migrate.require_current_schema(engine())
 
 
 def require_ready() -> None:

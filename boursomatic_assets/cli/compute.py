@@ -27,12 +27,12 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
 
     end = end or newest_closed_date()
     start = start or end - dt.timedelta(days=730)
-    names = _known([name.strip() for name in assets.split(",")]) if assets else launching.ASSETS
+    names = _require_known_assets([name.strip() for name in assets.split(",")]) if assets else launching.ASSETS
     markets, dates = [market] if market else list(MARKET_NAMES), partition_dates(start, end)
-    planned = launching.plan_backfill(names, markets, dates)
+    runs = launching.plan_backfill(names, markets, dates)
     if warning := launching.single_market_warning(names, markets, dates):
         click.echo(f"warning: {warning}", err=True)
-    _carry_out(planned)
+    _execute_runs(runs)
 
 
 @click.command()
@@ -46,7 +46,7 @@ def materialize(asset: str, date: dt.date, market: str) -> None:
     from boursomatic_assets.cli import launching
     from boursomatic_assets.orchestration.partitions import partition_dates
 
-    _carry_out(launching.plan_backfill(_known([asset]), [market], partition_dates(date, date)))
+    _execute_runs(launching.plan_backfill(_require_known_assets([asset]), [market], partition_dates(date, date)))
 
 
 @click.command()
@@ -56,10 +56,10 @@ def refresh() -> None:
     require_ready()
     from boursomatic_assets.cli import launching
 
-    planned = launching.plan_refresh()
-    if not planned:
+    runs = launching.plan_refresh()
+    if not runs:
         click.echo("no features or scores are stale")
-    _carry_out(planned)
+    _execute_runs(runs)
 
 
 @click.command()
@@ -70,7 +70,7 @@ def reload(symbol: str) -> None:
     require_ready()
     from boursomatic_assets.cli import launching
 
-    _carry_out(launching.plan_reload(symbol))
+    _execute_runs(launching.plan_reload(symbol))
 
 
 @click.command()
@@ -83,12 +83,12 @@ def restore(start: dt.date, end: dt.date, market: str) -> None:
     from boursomatic_assets.tables import archive
 
     require_current_schema()
-    for moved in archive.restore(market, start, end):
-        click.echo(f"{moved.part}  {moved.bars:,} bars restored")
+    for restored in archive.restore(market, start, end):
+        click.echo(f"{restored.part}  {restored.bar_count:,} bars restored")
 
 
-def _known(assets: list[str]) -> tuple[str, ...]:
-    """These assets, if there are assets of such names."""
+def _require_known_assets(assets: list[str]) -> tuple[str, ...]:
+    """Return these names of assets, or refuse the unknown ones."""
     from boursomatic_assets.cli import launching
 
     if unknown := [repr(asset) for asset in assets if asset not in launching.KNOWN_ASSETS]:
@@ -98,18 +98,18 @@ def _known(assets: list[str]) -> tuple[str, ...]:
     return tuple(assets)
 
 
-def _carry_out(planned: list[Any]) -> None:
-    """Carry out runs in order; stop with exit code 1 at the first that fails."""
+def _execute_runs(runs: list[Any]) -> None:
+    """Execute runs in order; stop with exit code 1 at the first that fails."""
     from dagster import DagsterInstance
 
-    from boursomatic_assets.cli.launching import execute
+    from boursomatic_assets.cli.launching import execute_run
 
     with DagsterInstance.get() as instance:
-        for number, run in enumerate(planned, start=1):
-            click.echo(f"[{number}/{len(planned)}] {run}", nl=False)
-            outcome = execute(run, instance)
-            click.echo(f"  {outcome.seconds:.1f} s")
-            for problem in outcome.problems:
-                click.echo(f"        {problem}", err=not outcome.success)
-            if not outcome.success:
+        for number, run in enumerate(runs, start=1):
+            click.echo(f"[{number}/{len(runs)}] {run}", nl=False)
+            result = execute_run(run, instance)
+            click.echo(f"  {result.seconds:.1f} s")
+            for problem in result.problems:
+                click.echo(f"        {problem}", err=not result.success)
+            if not result.success:
                 raise RuntimeError(f"the run failed: {run}")

@@ -68,7 +68,7 @@ def partition() -> None:
     from boursomatic_assets.database import migrate
 
     migrate.partition()
-    click.echo(migrate.forms())
+    click.echo(migrate.partitioning_status())
 
 
 @db.command()
@@ -78,7 +78,7 @@ def unpartition() -> None:
     from boursomatic_assets.database import migrate
 
     migrate.unpartition()
-    click.echo(migrate.forms())
+    click.echo(migrate.partitioning_status())
 
 
 @db.command()

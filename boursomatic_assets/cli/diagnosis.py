@@ -1,6 +1,6 @@
-"""`boursomatic doctor`: what a run needs, looked at one by one.
+"""`boursomatic doctor`: one check for each thing that a run needs.
 
-What belongs here: a question, whether the answer is healthy, and what to do if it is not.
+What belongs here: the checks, each with one line about what it finds. Kept elsewhere: the command (`main.py`).
 """
 
 import os
@@ -13,54 +13,55 @@ from sqlalchemy import func, select
 
 from boursomatic_assets import database, settings
 from boursomatic_assets.database import migrate
-from boursomatic_assets.database.embedded import place as embedded_place
+from boursomatic_assets.database.embedded import cluster as embedded_cluster
 from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
 
-ENOUGH_DISK = 1 << 30
+MIN_FREE_DISK = 1 << 30
+"""Bytes."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One subject, whether it is healthy, and one line about it."""
+    """The result of a check: its subject, whether that is healthy, and one line about it."""
 
     subject: str
     healthy: bool
     detail: str
 
 
-def examine() -> Iterator[Finding]:
-    """Look at every subject, each on its own, so that one failure hides no other."""
-    for subject, look in _SUBJECTS.items():
+def run_diagnosis() -> Iterator[Finding]:
+    """Run every check on its own, so that one failure hides no other."""
+    for subject, check in _CHECKS.items():
         try:
-            yield Finding(subject, True, look())
+            yield Finding(subject, True, check())
         except (RuntimeError, ValueError, OSError) as error:
             yield Finding(subject, False, str(error).splitlines()[0])
 
 
-def _python() -> str:
+def _check_python() -> str:
     return platform.python_version()
 
 
-def _settings() -> str:
+def _check_settings() -> str:
     settings.require_valid()
-    return "each can be meant"
+    return "all are valid"
 
 
-def _server() -> str:
+def _check_database() -> str:
     with database.engine().connect() as connection:
         version, zone = connection.execute(select(func.version(), func.current_setting("TimeZone"))).one()
     if zone != "UTC":
-        raise RuntimeError(f"connections speak {zone}: they must speak UTC")
+        raise RuntimeError(f"connections use the time zone {zone}: they must use UTC")
     return f"{version.split(' on ')[0]} at {settings.redacted(database.database_url())}"
 
 
-def _schema() -> str:
-    migrate.require_current(database.engine())
-    return f"at revision {migrate.head()}"
+def _check_schema() -> str:
+    migrate.require_current_schema(database.engine())
+    return f"at revision {migrate.head_revision()}"
 
 
-def _dagster() -> str:
+def _check_dagster_storage() -> str:
     from dagster import DagsterInstance
 
     from boursomatic_assets.orchestration.instance import ensure_dagster_home
@@ -70,12 +71,12 @@ def _dagster() -> str:
         return f"{instance.get_runs_count()} runs in its own database"
 
 
-def _source() -> str:
-    found = open_source(settings.source(), settings.files(), settings.simulated_instruments()).instruments()
-    return f"{settings.source()}: {found.height} instruments"
+def _check_source() -> str:
+    source = open_source(settings.source(), settings.files(), settings.simulated_instruments())
+    return f"{settings.source()}: {source.instruments().height} instruments"
 
 
-def _model() -> str:
+def _check_active_model() -> str:
     from boursomatic_assets import registry
 
     v = ModelVersion.__table__.c
@@ -87,26 +88,28 @@ def _model() -> str:
     return f"{row.version}, its file is intact"
 
 
-def _disk() -> str:
-    """Of the home folder, and of the embedded database where that lies elsewhere, as root's does."""
+def _check_disk() -> str:
+    """Check the home folder, and the embedded database's folder where that lies elsewhere, as root's does."""
     home = settings.home()
-    cluster = embedded_place.find(home).folder
+    cluster = embedded_cluster.find_cluster(home).folder
     elsewhere = cluster.exists() and not cluster.is_relative_to(home.resolve())
-    places = (home, cluster) if elsewhere and "DATABASE_URL" not in settings.environment_values() else (home,)
-    for place in places:
-        if (free := shutil.disk_usage(place).free) < ENOUGH_DISK:
-            raise RuntimeError(f"only {free >> 20} MiB are free in {place}: make room")
-    told = (f"{shutil.disk_usage(place).free >> 30} GiB free in {place}" for place in places)
-    return ", and for the database ".join(told)
+    folders = (home, cluster) if elsewhere and "DATABASE_URL" not in settings.environment_values() else (home,)
+    free_bytes = {folder: shutil.disk_usage(folder).free for folder in folders}
+    for folder, free in free_bytes.items():
+        if free < MIN_FREE_DISK:
+            raise RuntimeError(f"only {free >> 20} MiB are free in {folder}: make room")
+    return ", and for the database ".join(
+        f"{free >> 30} GiB free in {folder}" for folder, free in free_bytes.items()
+    )
 
 
-_SUBJECTS: dict[str, Callable[[], str]] = {
-    "python": _python,
-    "settings": _settings,
-    "database": _server,
-    "disk": _disk,
-    "schema": _schema,
-    "dagster storage": _dagster,
-    "source of bars": _source,
-    "active model": _model,
+_CHECKS: dict[str, Callable[[], str]] = {
+    "python": _check_python,
+    "settings": _check_settings,
+    "database": _check_database,
+    "disk": _check_disk,
+    "schema": _check_schema,
+    "dagster storage": _check_dagster_storage,
+    "source of bars": _check_source,
+    "active model": _check_active_model,
 }

@@ -1,7 +1,7 @@
 """`boursomatic features`: tests of features, the shipped ones and a user's own, on the stored bars.
 
-What belongs here: these commands' words and options, which bars they read, how findings are shown.
-Kept elsewhere: the tests (`self_tests.py`).
+What belongs here: the words and options of these commands, which bars they read, how their results are shown.
+Kept elsewhere: the tests (`features/self_tests.py`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from boursomatic_assets.arrays import Times
 
-MOST = 50
-"""Instruments that are read; which, the seed decides. A wrong formula is wrong for all of them."""
+MAX_INSTRUMENTS = 50
+"""Instruments that are read; the seed decides which. A wrong formula is wrong for all of them."""
 
 
 @click.group()
@@ -31,8 +31,8 @@ def features() -> None:
     """Features: do they look ahead, and how much history do they need?"""
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that both commands share."""
+def _add_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that both commands share."""
     for option in (
         click.option(
             "--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of instruments and dates."
@@ -47,49 +47,51 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @features.command()
-@_options
+@_add_options
 @one_line_errors
-def check_lookahead(cuts: int, seed: int, **asked: Any) -> None:
+def check_lookahead(cuts: int, seed: int, **options: Any) -> None:
     """Compute the features again from bars that end at random dates, and name each feature that differs."""
     from boursomatic_assets.features import self_tests
 
-    bars, sessions = _stored(seed=seed, **asked)
+    bars, sessions = _read_bars(seed=seed, **options)
     leaks = self_tests.find_leaks(bars, sessions, cuts, seed)
     for leak in leaks:
         click.echo(f"LOOKS AHEAD  {leak}")
-    click.echo(f"{len(leaks)} features look ahead, in {cuts} cuts of {_extent(bars)}")
+    click.echo(f"{len(leaks)} features look ahead, in {cuts} cuts of {_describe_extent(bars)}")
     sys.exit(1 if leaks else 0)
 
 
 @features.command()
-@_options
+@_add_options
 @one_line_errors
-def check_startup(cuts: int, seed: int, **asked: Any) -> None:
+def check_startup(cuts: int, seed: int, **options: Any) -> None:
     """Compute the features again from later starts, and show how far they are off, by sessions of history.
 
     A feature that is off with all the history that the platform loads differs from range to range: exit code 1.
     """
     from boursomatic_assets.features import self_tests
 
-    bars, sessions = _stored(seed=seed, **asked)
-    found = self_tests.startup(bars, sessions, cuts, seed)
+    bars, sessions = _read_bars(seed=seed, **options)
+    differences = self_tests.startup(bars, sessions, cuts, seed)
     lengths = self_tests.LENGTHS
     click.echo(f"{'largest relative difference with':<34}" + "".join(f"{length:>10}" for length in lengths))
-    for name, off in found.items():
-        click.echo(f"{name:<34}" + "".join(f"{_cell(number):>10}" for number in off))
-    wrong = [name for name, off in found.items() if off[-1] > 0]
-    click.echo(f"{len(wrong)} features need more than {lengths[-1]} sessions before theirs, in {_extent(bars)}")
+    for name, by_length in differences.items():
+        click.echo(f"{name:<34}" + "".join(f"{_difference_as_text(number):>10}" for number in by_length))
+    wrong = [name for name, by_length in differences.items() if by_length[-1] > 0]
+    click.echo(
+        f"{len(wrong)} features need more than {lengths[-1]} sessions before theirs, in {_describe_extent(bars)}"
+    )
     sys.exit(1 if wrong else 0)
 
 
-def _cell(off: float) -> str:
+def _difference_as_text(difference: float) -> str:
     """A relative difference; `null` where too little history leaves a feature undefined."""
-    if math.isnan(off):
+    if math.isnan(difference):
         return "-"
-    return "null" if math.isinf(off) else f"{off:.1e}" if off else "0"
+    return "null" if math.isinf(difference) else f"{difference:.1e}" if difference else "0"
 
 
-def _stored(market: str, start: dt.date | None, end: dt.date | None, seed: int) -> tuple[pl.DataFrame, Times]:
+def _read_bars(market: str, start: dt.date | None, end: dt.date | None, seed: int) -> tuple[pl.DataFrame, Times]:
     """Stored daily bars of some instruments of a market, and all of its sessions."""
     import polars as pl
 
@@ -109,11 +111,11 @@ def _stored(market: str, start: dt.date | None, end: dt.date | None, seed: int) 
         raise ValueError(
             f"no daily bars of {market} are stored from {first} to {last}: `boursomatic backfill` loads bars"
         )
-    there = bars["instrument_id"].unique().sort()
-    drawn = there.sample(min(MOST, len(there)), seed=seed)
-    return bars.filter(pl.col("instrument_id").is_in(drawn.implode())), market_named(market).sessions()
+    instruments = bars["instrument_id"].unique().sort()
+    sample = instruments.sample(min(MAX_INSTRUMENTS, len(instruments)), seed=seed)
+    return bars.filter(pl.col("instrument_id").is_in(sample.implode())), market_named(market).sessions()
 
 
-def _extent(bars: pl.DataFrame) -> str:
+def _describe_extent(bars: pl.DataFrame) -> str:
     dates = bars["ts"].dt.date().unique().sort()
     return f"{bars['instrument_id'].n_unique()} instruments, {dates[0]} .. {dates[-1]}"

@@ -1,7 +1,7 @@
-"""Runs without the UI: the same job, the same instance, in this process.
+"""Runs without the UI: the same jobs and the same instance, in this process.
 
-What belongs here: which runs a range of sessions takes, in which order, and carrying them out.
-Kept elsewhere: words and exit codes (`cli.py`).
+What belongs here: which runs a range of sessions needs, in which order, and their execution.
+Kept elsewhere: words and exit codes (`compute.py`).
 """
 
 import datetime as dt
@@ -20,8 +20,7 @@ from boursomatic_assets.definitions import defs
 from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import staleness
-from boursomatic_assets.tables.grains import GRAINS
-from boursomatic_assets.tables.grains import INSTRUMENTS
+from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 
 PRICE_BARS = GRAINS["price_bars"].table
 
@@ -31,16 +30,16 @@ STAGES = (("instruments", "price_bars", "features"), ("model_versions", "recomme
 ASSETS = tuple(asset for stage in STAGES for asset in stage)
 
 SESSIONS_TAG = "boursomatic/sessions"
-"""Tells runs apart in the UI's list of runs."""
+"""The range of a run, where the UI shows it in its list of runs."""
 
 MAX_FIGURE_LENGTH = 300
-"""Characters that a figure of a failed check may have in one line; the UI shows all of them."""
+"""Characters of a figure of a failed check that are printed; the UI shows all of them."""
 
-INTRADAY = ("instruments", "price_bars_15m")
-"""What has a job of its own, and is computed when `price_bars_15m` is asked for by name."""
+INTRADAY_ASSETS = ("instruments", "price_bars_15m")
+"""Assets of the job for 15m bars, which runs only if `price_bars_15m` is named."""
 
 KNOWN_ASSETS = (*ASSETS, "price_bars_15m")
-"""The assets that can be asked for."""
+"""The assets that a command may name."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The range as Dagster's tags, which the UI hides in its list of runs, and as one that it shows."""
+        """The range as Dagster's own tags, which the UI hides in its list of runs, and as a tag that it shows."""
         return {
             tags.RANGE_START: partition_key(self.start, self.market),
             tags.RANGE_END: partition_key(self.end, self.market),
@@ -67,7 +66,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended; `problems` are one-line sentences, failed checks among them."""
+    """The result of a run; `problems` are one-line sentences, failed checks among them."""
 
     success: bool
     seconds: float
@@ -75,53 +74,53 @@ class RunResult:
 
 
 def plan_backfill(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> list[Run]:
-    """The runs that bring some assets up to date over some dates, in order.
+    """Plan the runs that bring some assets up to date over some dates, in order.
 
-    Bars bring their instruments along: a bar of an instrument that no table knows is refused.
+    Bars bring their instruments along, because a bar of an unknown instrument is rejected.
 
     Raises:
-        ValueError: naming a session whose market has not closed yet.
+        ValueError: The market of a session has not closed yet; the message names the session.
     """
     for market in markets:
         for part in slices_of(MARKETS[market], dates):
             require_closed(part)
-    asked = {*assets, "instruments"} if "price_bars" in assets else {*assets}
-    stages = [tuple(asset for asset in stage if asset in asked) for stage in STAGES]
-    stages.append(INTRADAY if "price_bars_15m" in assets else ())
+    wanted = {*assets, "instruments"} if "price_bars" in assets else {*assets}
+    stages = [tuple(asset for asset in stage if asset in wanted) for stage in STAGES]
+    stages.append(INTRADAY_ASSETS if "price_bars_15m" in assets else ())
     return [Run(stage, market, dates[0], dates[-1]) for stage in stages if stage for market in markets]
 
 
 def single_market_warning(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> str | None:
-    """What it means that models are to learn while the other market is not loaded; None where that is not so."""
+    """Warn that models would be trained while the other market is not loaded; None if that is not the case."""
     if not {"model_versions", "recommendations"} & set(assets):
         return None
     c = staleness.COMPUTED_SESSIONS.c
-    there_are = select(func.count()).where(c.asset == "features", c.session.between(dates[0], dates[-1]))
+    count = select(func.count()).where(c.asset == "features", c.session.between(dates[0], dates[-1]))
     with database.engine().connect() as connection:
         for name in MARKETS.keys() - set(markets):
-            wanted = sum(MARKETS[name].is_session(date) for date in dates)
-            if (there := connection.scalar(there_are.where(c.market == name)) or 0) < wanted:
+            expected = sum(MARKETS[name].is_session(date) for date in dates)
+            if (computed := connection.scalar(count.where(c.market == name)) or 0) < expected:
+                remedy = f"boursomatic backfill --market {name} --assets {','.join(STAGES[0])}"
                 return (
-                    f"{name} has features on {there} of its {wanted} sessions in this range, and versions that are"
-                    f" trained now learn without the others, for good: first `boursomatic backfill --market {name}"
-                    f" --assets instruments,price_bars,features --from {dates[0]} --to {dates[-1]}`, or leave out"
-                    " --market"
+                    f"{name} has features on {computed} of its {expected} sessions in this range, and versions"
+                    f" that are trained now learn without the others, for good: first `{remedy} --from {dates[0]}"
+                    f" --to {dates[-1]}`, or leave out --market"
                 )
     return None
 
 
 def plan_refresh() -> list[Run]:
-    """The runs that let features follow their bars again, and scores their advice; advice stays as published."""
+    """Plan the runs that compute stale features and scores again; recommendations stay as published."""
     with database.engine().connect() as connection:
-        stale = [one for one in staleness.find_stale(connection) if one.asset != "recommendations"]
-    return [Run((one.asset,), one.market.name, one.sessions[0], one.sessions[-1]) for one in stale]
+        stale = [part for part in staleness.find_stale_sessions(connection) if part.asset != "recommendations"]
+    return [Run((part.asset,), part.market.name, part.sessions[0], part.sessions[-1]) for part in stale]
 
 
 def plan_reload(symbol: str) -> list[Run]:
-    """The run that delivers an instrument's whole past again, with its market's: what is unchanged stays.
+    """Plan the run that loads an instrument's whole past again, with its market's; unchanged rows stay.
 
     Raises:
-        ValueError: there is no such instrument, or it has no bars.
+        ValueError: There is no such instrument, or it has no bars.
     """
     i, b = INSTRUMENTS.c, PRICE_BARS.c
     query = (
@@ -131,20 +130,20 @@ def plan_reload(symbol: str) -> list[Run]:
         .group_by(i.exchange)
     )
     with database.engine().connect() as connection:
-        lives = connection.execute(query).all()
-    if not lives:
+        listings = connection.execute(query).all()
+    if not listings:
         raise ValueError(f"{symbol!r} has no bars: `boursomatic backfill` loads the first ones")
     return [
         Run(("instruments", "price_bars"), market.name, first.date(), last.date())
-        for exchange, first, last in lives
+        for exchange, first, last in listings
         for market in MARKETS.values()
         if exchange in market.exchanges
     ]
 
 
-def execute(run: Run, instance: dg.DagsterInstance) -> RunResult:
-    """Carry out a run, with its assets' checks, and wait for it."""
-    began = time.monotonic()
+def execute_run(run: Run, instance: dg.DagsterInstance) -> RunResult:
+    """Execute a run, with its assets' checks, and wait for it."""
+    started = time.monotonic()
     job = defs.resolve_job_def("market_session_15m" if "price_bars_15m" in run.assets else "market_session")
     result = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in run.assets}).execute_in_process(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -152,11 +151,11 @@ def execute(run: Run, instance: dg.DagsterInstance) -> RunResult:
         tags=run.tags,
         raise_on_error=False,
     )
-    problems = (*_failures(result), *_failed_checks(result))
-    return RunResult(result.success, time.monotonic() - began, problems)
+    problems = (*_step_failures(result), *_failed_checks(result))
+    return RunResult(result.success, time.monotonic() - started, problems)
 
 
-def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+def _step_failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in result.all_events:
         if event.is_step_failure and (error := event.step_failure_data.error):
             while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
@@ -167,10 +166,9 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 def _failed_checks(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for check in result.get_asset_check_evaluations():
         if not check.passed:
-            told = {
-                name: textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)
+            figures = ", ".join(
+                f"{name} {textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)}"
                 for name, value in check.metadata.items()
-            }
-            figures = ", ".join(f"{name} {value}" for name, value in told.items())
+            )
             name = f"{check.asset_key.to_user_string()}.{check.check_name}"
             yield f"{check.severity.value.lower()}: {name} ({figures})"

@@ -30,7 +30,7 @@ def doctor() -> None:
     """Check everything that a run needs, and show what to do about what is missing."""
     from boursomatic_assets.cli import diagnosis
 
-    findings = list(diagnosis.examine())
+    findings = list(diagnosis.run_diagnosis())
     for finding in findings:
         click.echo(f"{'ok  ' if finding.healthy else 'FAIL'}  {finding.subject:<18} {finding.detail}")
     sys.exit(0 if all(finding.healthy for finding in findings) else 1)

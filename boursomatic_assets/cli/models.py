@@ -1,7 +1,7 @@
 """`boursomatic models`: the versions, the decisions about them, and a person's own decision.
 
-What belongs here: these commands' words and options. Kept elsewhere: what they do (`registry.py`), how it is
-shown (`views/models.py`).
+What belongs here: the words and options of these commands. Kept elsewhere: what they do (`registry/`,
+`learning/search.py`), how it is shown (`views/models.py`).
 """
 
 import datetime as dt
@@ -30,8 +30,8 @@ def models_list(as_json: bool) -> None:
     from boursomatic_assets.cli.views import models as view
     from boursomatic_assets.cli.views import text
 
-    found = view.versions()
-    click.echo(text.as_json(found) if as_json else view.versions_as_table(found))
+    shown = view.versions()
+    click.echo(text.as_json(shown) if as_json else view.versions_as_table(shown))
 
 
 @models.command()
@@ -43,7 +43,7 @@ def show(version: str, as_json: bool) -> None:
     require_current_schema()
     from boursomatic_assets.cli.views import models as view
 
-    click.echo(view.one_as_json(version) if as_json else view.one(version))
+    click.echo(view.version_as_json(version) if as_json else view.version_as_text(version))
 
 
 @models.command()
@@ -57,7 +57,7 @@ def promote(version: str, because: str, by: str | None) -> None:
     from boursomatic_assets import registry
     from boursomatic_assets.cli.views import models as view
 
-    click.echo(view.decision(registry.promote(version, because, by or _user())))
+    click.echo(view.decision_as_text(registry.promote(version, because, by or _user())))
 
 
 @models.command()
@@ -70,7 +70,7 @@ def rollback(because: str, by: str | None) -> None:
     from boursomatic_assets import registry
     from boursomatic_assets.cli.views import models as view
 
-    click.echo(view.decision(registry.roll_back(because, by or _user())))
+    click.echo(view.decision_as_text(registry.roll_back(because, by or _user())))
 
 
 @models.command()
@@ -82,7 +82,7 @@ def live(at: dt.datetime | None, as_json: bool) -> None:
     require_current_schema()
     from boursomatic_assets.cli.views import models as view
 
-    click.echo(view.live_as_json(at) if as_json else view.live(at))
+    click.echo(view.champion_as_json(at) if as_json else view.champion_as_text(at))
 
 
 @models.command()
@@ -104,7 +104,7 @@ def search(until: dt.date, trials: int, seed: int) -> None:
     require_current_schema()
     history = registry.load_history(dt.datetime.now(dt.UTC).date(), Parameters())
     found = searching.search_parameters(history, until, Parameters(), trials, seed)
-    click.echo(view.search(found, Parameters()))
+    click.echo(view.search_as_text(found, Parameters()))
 
 
 def _user() -> str:

@@ -27,8 +27,8 @@ def recommendations(
     from boursomatic_assets.cli.views import text
 
     require_current_schema()
-    found = view.recommendations(profile, market, symbol, date)
-    click.echo(text.as_json(found) if as_json else view.as_table(found))
+    shown = view.recommendations(profile, market, symbol, date)
+    click.echo(text.as_json(shown) if as_json else view.as_table(shown))
 
 
 @click.command("track-record")
@@ -41,8 +41,8 @@ def track_record(profile: str | None, market: str | None, as_json: bool) -> None
     from boursomatic_assets.cli.views import track_record as view
 
     require_current_schema()
-    found = view.track_record(profile, market)
-    click.echo(view.as_json(found) if as_json else view.as_table(found))
+    shown = view.track_record(profile, market)
+    click.echo(view.as_json(shown) if as_json else view.as_table(shown))
 
 
 @click.command()
@@ -63,8 +63,8 @@ def bars(
 
     require_current_schema()
     dates = partition_dates(start, end or newest_closed_date())
-    found = view.bars(symbol, dates, interval, known_at)
-    click.echo(text.as_json(found) if as_json else view.as_table(found))
+    shown = view.read_bars(symbol, dates, interval, known_at)
+    click.echo(text.as_json(shown) if as_json else view.as_table(shown))
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""`boursomatic features`: what both commands find in the stored bars, and how they say it."""
+"""`boursomatic features`: the results of both commands on stored bars."""
 
 import datetime as dt
 from pathlib import Path
@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine
-from worlds.commands import boursomatic, refusal
-from worlds.frames import IDS, list_instruments
+from worlds.commands import boursomatic, error_line
+from worlds.frames import IDS, insert_instruments
 
 from boursomatic_assets.arrays import Floats
 from boursomatic_assets.calendars.markets import MARKETS
@@ -21,15 +21,15 @@ from boursomatic_assets.features.panel import Panel
 from boursomatic_assets.orchestration.partitions import partition_dates
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.reading import GRAINS
+from boursomatic_assets.tables.grains import GRAINS
 
 FIRST, LAST = dt.date(2022, 9, 1), dt.date(2024, 2, 29)
 
 
 @pytest.fixture
 def stored(migrated: Engine) -> Engine:
-    """Bars of two instruments of each market, made up as the simulated source makes them."""
-    list_instruments(migrated)
+    """Bars of two instruments of each market, from the simulated source."""
+    insert_instruments(migrated)
     for market, symbols in (("US", ("ACME", "BOLT")), ("EURONEXT", ("LUXE", "VINS"))):
         (part,) = slices_of(MARKETS[market], partition_dates(FIRST, LAST))
         bars = Simulated(instruments=2, events=False).bars(part.market, part.start, part.end)
@@ -42,32 +42,32 @@ def stored(migrated: Engine) -> Engine:
     return migrated
 
 
-def check(name: str, *words: str) -> Result:
+def run_check(name: str, *words: str) -> Result:
     return CliRunner().invoke(main, ["features", name, "--to", f"{LAST}", *words])
 
 
 def test_the_shipped_features_do_not_look_ahead(stored: Engine) -> None:
-    result = check("check-lookahead", "--from", "2023-01-03", "--cuts", "3")
+    result = run_check("check-lookahead", "--from", "2023-01-03", "--cuts", "3")
     assert result.output == "0 features look ahead, in 3 cuts of 2 instruments, 2023-01-03 .. 2024-02-29\n"
     assert result.exit_code == 0
 
 
-def test_a_feature_that_looks_ahead_is_named_with_its_place(
+def test_a_feature_that_looks_ahead_is_reported_with_instrument_and_session(
     stored: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def next_close(panel: Panel) -> Floats:
         return np.append(panel.close[1:], np.nan)
 
     monkeypatch.setattr(indicators, "FEATURES", (*FEATURES, next_close))
-    result = check("check-lookahead", "--market", "EURONEXT", "--from", "2023-06-01", "--cuts", "2")
+    result = run_check("check-lookahead", "--market", "EURONEXT", "--from", "2023-06-01", "--cuts", "2")
     first, last = result.output.splitlines()
     assert first.startswith("LOOKS AHEAD  next_close of LUXE EURONEXT at ")
     assert last == "1 features look ahead, in 2 cuts of 2 instruments, 2023-06-01 .. 2024-02-29"
     assert result.exit_code == 1
 
 
-def test_a_table_says_how_much_history_each_feature_needs(stored: Engine) -> None:
-    result = check("check-startup", "--from", "2022-09-01", "--cuts", "2")
+def test_a_table_shows_the_history_that_each_feature_needs(stored: Engine) -> None:
+    result = run_check("check-startup", "--from", "2022-09-01", "--cuts", "2")
     head, *rows, last = result.output.splitlines()
     assert head.split()[-5:] == ["20", "60", "120", "250", "313"]
     cells = {row.split()[0]: row.split()[1:] for row in rows}
@@ -80,33 +80,35 @@ def test_a_table_says_how_much_history_each_feature_needs(stored: Engine) -> Non
     assert result.exit_code == 0
 
 
-def test_a_feature_that_is_never_the_same_fails(stored: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feature_that_depends_on_the_range_fails(stored: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     def volume_so_far(panel: Panel) -> Floats:
         return np.cumsum(panel.volume)
 
     monkeypatch.setattr(indicators, "FEATURES", (*FEATURES, volume_so_far))
-    result = check("check-startup", "--from", "2022-09-01", "--cuts", "2")
+    result = run_check("check-startup", "--from", "2022-09-01", "--cuts", "2")
     assert result.output.splitlines()[-1].startswith("1 features need more than 313 sessions before theirs")
     assert result.exit_code == 1
 
 
 @pytest.mark.parametrize("command", ["features check-lookahead", "models search --until 2024-02-01"])
 @pytest.mark.parametrize("seed", ["-1", "4294967296"])
-def test_a_seed_that_no_generator_takes_is_refused(home: Path, command: str, seed: str) -> None:
-    assert f"{seed} is not in the range 0<=x<=4294967295" in refusal(boursomatic(*command.split(), "--seed", seed))
+def test_a_seed_outside_of_the_range_is_refused(home: Path, command: str, seed: str) -> None:
+    assert f"{seed} is not in the range 0<=x<=4294967295" in error_line(
+        boursomatic(*command.split(), "--seed", seed)
+    )
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("check-startup --from 2023-01-03", "291 sessions have bars and 315 are needed to leave some out"),
         ("check-lookahead --from 2010-01-04 --to 2010-03-01", "no daily bars of US are stored from 2010-01-04"),
         ("check-lookahead --from 1990-01-02", "1990-01-02 is before the first partition"),
     ],
 )
-def test_a_range_without_enough_bars_is_refused_in_one_line(stored: Engine, words: str, said: str) -> None:
-    result = check(*words.split())
+def test_a_range_without_enough_bars_is_refused_in_one_line(stored: Engine, words: str, message: str) -> None:
+    result = run_check(*words.split())
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
-    assert said in line
+    assert message in line

@@ -1,4 +1,4 @@
-"""Commands as a person types them: what they answer, and how they refuse."""
+"""Commands as a user types them: their output, and the line of an error."""
 
 from click.testing import CliRunner, Result
 
@@ -6,13 +6,17 @@ from boursomatic_assets.cli.main import main
 
 SECRET = "s3cret-p4ss"
 
+DAY = "2024-02-28"
+"""The last session but one of the filled platform, of both markets."""
+
 
 def boursomatic(*words: str) -> Result:
+    """Run a command in this process."""
     return CliRunner().invoke(main, list(words))
 
 
-def refusal(result: Result) -> str:
-    """The one line on stderr of a command that refused."""
+def error_line(result: Result) -> str:
+    """The one line on stderr of a command that failed."""
     assert result.exit_code != 0
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     lines = [line for line in result.stderr.splitlines() if not line.startswith(("Usage:", "Try ")) and line]

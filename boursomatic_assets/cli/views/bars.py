@@ -1,7 +1,8 @@
-"""What the command line shows of bars: as they are known now, or were known at a past moment.
+"""What the command line shows of bars, as they are known now or were known at a past time.
 
 What belongs here: an instrument's bars, and how they are shown.
-Kept elsewhere: options (`cli.py`), tables as text (`views.py`), what was known when (`archive.py`).
+Kept elsewhere: options (`cli/results.py`), tables as text (`text.py`), which bars are known at a time
+(`tables/archive.py`).
 """
 
 import datetime as dt
@@ -16,20 +17,22 @@ from boursomatic_assets.tables import archive
 LOADED_BY = {"daily": "`boursomatic backfill`", "15m": "`boursomatic backfill --assets price_bars_15m`"}
 
 
-def bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime | None) -> pl.DataFrame:
-    """An instrument's bars on some dates, as they are known now or were known at a past moment.
+def read_bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime | None) -> pl.DataFrame:
+    """An instrument's bars on some dates, as they are known now or were known at a past time.
 
     Raises:
-        ValueError: it has none; the message says how to get some.
+        ValueError: It has none; the message says how to load some.
     """
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
-    found = pl.concat(archive.read_bars(part, interval, known_at) for part in parts)
-    found = found.filter(pl.col("symbol") == symbol)
-    if found.is_empty():
-        raise ValueError(f"no {interval} bars of {symbol!r} are known for that: {LOADED_BY[interval]} loads bars")
-    return found
+    bars = pl.concat(archive.read_bars(part, interval, known_at) for part in parts)
+    bars = bars.filter(pl.col("symbol") == symbol)
+    if bars.is_empty():
+        raise ValueError(
+            f"no {interval} bars of {symbol!r} are known for these dates: {LOADED_BY[interval]} loads bars"
+        )
+    return bars
 
 
-def as_table(found: pl.DataFrame) -> str:
-    """Bars as a table; `known_from` is since when each is known so, in UTC."""
-    return as_text_table(found.with_columns(pl.col("ts", "known_from").dt.strftime("%Y-%m-%d %H:%M:%S")))
+def as_table(bars: pl.DataFrame) -> str:
+    """Bars as a table; `known_from` is the time, in UTC, from which each is known as it is."""
+    return as_text_table(bars.with_columns(pl.col("ts", "known_from").dt.strftime("%Y-%m-%d %H:%M:%S")))

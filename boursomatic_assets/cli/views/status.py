@@ -1,4 +1,8 @@
-"""What `boursomatic status` shows: the state of the platform in a few lines."""
+"""What `boursomatic status` shows: the state of the platform.
+
+What belongs here: each fact as a line. Kept elsewhere: what is stale (`tables/staleness.py`), which rows are
+rejected (`tables/rejected_rows.py`), which version is champion (`registry/decisions.py`).
+"""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -8,51 +12,63 @@ from sqlalchemy import Connection, Table, func, select, text
 
 from boursomatic_assets import absorbed, database
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.database import migrate
+from boursomatic_assets.database import migrate, server_time
 from boursomatic_assets.quality.contract import FILE_UNKNOWN
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.schema import Instrument, PriceBar
 from boursomatic_assets.tables import rejected_rows, staleness
-from boursomatic_assets.database import server_time
+from boursomatic_assets.vocabulary import INTERVALS
 
 _BARS: Table = PriceBar.__table__
 _INSTRUMENTS: Table = Instrument.__table__
 
-RUNS = 5
+MAX_ABSORBED_RUNS = 5
 """Runs with absorbed errors that are shown."""
 
 
 def status() -> str:
     """The state of the platform in a few lines."""
     lines = [migrate.status()]
+    for table, row_count in migrate.row_counts(database.engine()).items():
+        lines.append(f"{table + ':':<22}{row_count:>12,} rows")
     with database.engine().connect() as connection:
-        for table, rows in migrate.row_counts(database.engine()).items():
-            lines.append(f"{table + ':':<22}{rows:>12,} rows")
-        for market in MARKETS.values():
-            quarters = _newest_session(connection, market, "15m")
-            told = f"newest session {_newest_session(connection, market, 'daily') or 'none'}"
-            told += f", with 15m bars {quarters}" if quarters else ""
-            lines.append(f"{market.name + ':':<18}{told}")
-        lines.append(f"{'model:':<18}{_speaking(connection)}")
-        reasons = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
-        lines += [f"{'rejected:':<18}{market} {n:,} x {why}" for market, why, n in connection.execute(reasons)]
-        files = rejected_rows.describe(connection, "reason = :why", {"why": FILE_UNKNOWN})
-        lines += [f"{'rejected file:':<18}{name}" for name in files]
-        provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
-        lines += [f"{'provisional:':<18}{market} {session}" for market, session in connection.execute(provisional)]
-        stale = [
-            *map(str, staleness.find_stale(connection)),
-            *map("version {}".format, staleness.stale_versions(connection)),
-        ]
-        lines += [f"{'stale:':<18}{one}" for one in stale]
-    lines += [f"{'absorbed:':<18}{one}" for one in _absorbed()]
+        lines += [_line(subject, value) for subject, value in _facts(connection)]
+    lines += [_line("absorbed", summary) for summary in _absorbed_errors()]
     return "\n".join(lines)
 
 
-def _absorbed() -> Iterator[str]:
-    """The newest runs that absorbed errors, with how many and the first reason, and how many such runs there are.
+def _line(subject: str, value: object) -> str:
+    return f"{subject + ':':<18}{value}"
 
-    Dagster's tables are read as they are: to import it takes seconds.
+
+def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Facts as pairs of subject and value: markets, the champion, what is rejected, provisional or stale."""
+    for market in MARKETS.values():
+        yield market.name, _newest_sessions(connection, market)
+    yield "model", _champion(connection)
+    rejected = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
+    for name, reason, row_count in connection.execute(rejected):
+        yield "rejected", f"{name} {row_count:,} x {reason}"
+    for file in rejected_rows.describe(connection, "reason = :why", {"why": FILE_UNKNOWN}):
+        yield "rejected file", file
+    provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
+    for name, session in connection.execute(provisional):
+        yield "provisional", f"{name} {session}"
+    for sessions in staleness.find_stale_sessions(connection):
+        yield "stale", str(sessions)
+    for version in staleness.stale_versions(connection):
+        yield "stale", f"version {version}"
+
+
+def _newest_sessions(connection: Connection, market: Market) -> str:
+    daily, intraday = (_newest_session(connection, market, interval) for interval in INTERVALS)
+    return f"newest session {daily or 'none'}" + (f", with 15m bars {intraday}" if intraday else "")
+
+
+def _absorbed_errors() -> Iterator[str]:
+    """The newest runs that absorbed errors, with their number and the first, and how many older runs there are.
+
+    Dagster's tables are read by SQL, because the import of Dagster takes seconds.
     """
     query = (
         "SELECT t.run_id, t.value, count(*) OVER () FROM run_tags t JOIN runs r USING (run_id)"
@@ -61,9 +77,9 @@ def _absorbed() -> Iterator[str]:
     with database.connect(database.dagster_url()) as connection:
         if connection.execute("SELECT FROM pg_class WHERE oid = to_regclass('run_tags')").rowcount == 0:
             return  # no run has been started yet
-        found = connection.execute(query, [absorbed.TAG, RUNS]).fetchall()
-    yield from (f"run {run[:8]}: {summary}" for run, summary, _ in found)
-    if found and (older := found[0][2] - len(found)):
+        runs = connection.execute(query, [absorbed.TAG, MAX_ABSORBED_RUNS]).fetchall()
+    yield from (f"run {run[:8]}: {summary}" for run, summary, _ in runs)
+    if runs and (older := runs[0][2] - len(runs)):
         yield f"and {older:,} older runs: look for the tag {absorbed.TAG} in the list of runs"
 
 
@@ -81,8 +97,8 @@ def _newest_session(connection: Connection, market: Market, interval: str) -> dt
     return newest.date() if newest else None
 
 
-def _speaking(connection: Connection) -> str:
-    """The version that speaks now, or why none does."""
+def _champion(connection: Connection) -> str:
+    """The present champion, or why there is none."""
     decision = decisions.read_log(connection).decision_at(server_time.database_time(connection))
     if decision is None:
         return "none is promoted yet"

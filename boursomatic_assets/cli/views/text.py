@@ -1,12 +1,12 @@
-"""Frames as plain text and as JSON."""
+"""Frames as plain text and as JSON, whatever their subject."""
 
 import json
 
 import polars as pl
 
 
-def as_text_table(shown: pl.DataFrame) -> str:
-    """A frame as plain text, all of it."""
+def as_text_table(frame: pl.DataFrame) -> str:
+    """All rows of a frame as plain text."""
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
@@ -15,15 +15,15 @@ def as_text_table(shown: pl.DataFrame) -> str:
         tbl_formatting="ASCII_BORDERS_ONLY_CONDENSED",
         tbl_width_chars=140,
     ):
-        return str(shown)
+        return str(frame)
 
 
-def as_number(column: str, decimals: int) -> pl.Expr:
-    """A number as text, and nothing for none."""
+def number_as_text(column: str, decimals: int) -> pl.Expr:
+    """A column of numbers as text; null is empty."""
     return pl.col(column).round(decimals).cast(pl.String).fill_null("")
 
 
-def as_json(advice: pl.DataFrame) -> str:
+def as_json(frame: pl.DataFrame) -> str:
     """Rows as a JSON array of objects; times are ISO, naive UTC."""
-    rows = advice.with_columns(pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S%.f")).to_dicts()
+    rows = frame.with_columns(pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S%.f")).to_dicts()
     return json.dumps(rows, indent=2)

@@ -1,0 +1,49 @@
+"""`boursomatic doctor`: one line for each thing that a run needs, and a failing exit code if one is missing."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from worlds.commands import SECRET, boursomatic
+from worlds.platform import execute
+
+from boursomatic_assets.cli import diagnosis
+
+
+def test_doctor_passes_on_a_healthy_platform(dagster_home: Engine) -> None:
+    result = boursomatic("doctor")
+    assert result.exit_code == 0, result.output
+    assert "FAIL" not in result.output
+    assert "v2024.02.01, its file is intact" in result.output
+
+
+def test_doctor_shows_the_disk_of_the_embedded_database(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's database lies elsewhere, because PostgreSQL refuses to run as root."""
+    (tmp_path / "elsewhere").mkdir()
+    (home / "postgres").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(diagnosis, "_SUBJECTS", {"disk": diagnosis._CHECKS["disk"]})
+    assert f" GiB free in {tmp_path}/elsewhere" in boursomatic("doctor").output
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ann@host/boursomatic")
+    assert "elsewhere" not in boursomatic("doctor").output
+
+
+def test_doctor_names_each_failure(dagster_home: Engine, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (home / "models").iterdir():
+        path.unlink()
+    monkeypatch.setenv("BOURSOMATIC_SOURCE", "crystal_ball")
+    execute(dagster_home, "UPDATE alembic_version SET version_num = '0001'")
+    result = boursomatic("doctor")
+    assert result.exit_code == 1
+    failed = [line.removeprefix("FAIL").strip() for line in result.output.splitlines() if line.startswith("FAIL")]
+    assert [line.split("  ")[0] for line in failed] == ["schema", "source of bars", "active model"]
+
+
+def test_doctor_reports_a_missing_server_without_the_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://ann:{SECRET}@127.0.0.1:1/boursomatic")
+    result = boursomatic("doctor")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "does not answer" in result.output
+    assert SECRET not in result.output

@@ -1,0 +1,195 @@
+"""Commands that show results: recommendations, the track record, bars, status."""
+
+import datetime as dt
+import json
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine
+from worlds.commands import DAY, boursomatic, error_line
+from worlds.platform import INSTRUMENTS, execute, rows
+
+from boursomatic_assets import absorbed
+from boursomatic_assets.cli.views import status
+from boursomatic_assets.orchestration.io_manager import PostgresIOManager
+
+
+def test_json_holds_the_active_recommendations(filled: Engine) -> None:
+    shown = json.loads(boursomatic("recommendations", "--json").stdout)
+    active = rows(
+        filled,
+        "SELECT symbol, exchange, profile, label, confidence, expected_return_pct, horizon_days, stop_loss,"
+        " take_profit, to_char(r.as_of, 'YYYY-MM-DD\"T\"HH24:MI:SS') AS as_of, version, justification"
+        " FROM recommendations r"
+        " JOIN instruments i ON i.id = r.instrument_id JOIN model_versions m ON m.id = r.model_version_id"
+        " WHERE r.is_active ORDER BY exchange, symbol, profile",
+    )
+    assert shown == active
+    assert len(shown) == 2 * INSTRUMENTS * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("--profile", "moderate"), 2 * INSTRUMENTS),
+        (("--market", "US"), 3 * INSTRUMENTS),
+        (("--symbol", "SIMU001"), 3),
+        (("--date", "2024-01-10"), 6 * INSTRUMENTS),
+        (("--date", "2024-01-15"), 3 * INSTRUMENTS),
+        (("--date", "2024-01-10", "--market", "EURONEXT", "--profile", "aggressive"), INSTRUMENTS),
+    ],
+)
+def test_recommendations_are_filtered_by_options(filled: Engine, words: tuple[str, ...], count: int) -> None:
+    shown = json.loads(boursomatic("recommendations", "--json", *words).stdout)
+    assert len(shown) == count
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    for row in shown:
+        assert row["as_of"].startswith(options.get("--date", "2024-02-29"))
+        assert row["profile"] == options.get("--profile", row["profile"])
+        assert row["symbol"] == options.get("--symbol", row["symbol"])
+
+
+def test_the_table_shows_every_recommendation(filled: Engine) -> None:
+    result = boursomatic("recommendations")
+    assert result.exit_code == 0
+    lines = [line for line in result.output.splitlines() if "SIM" in line]
+    assert len(lines) == 6 * INSTRUMENTS
+    for label in ("2024-02-29", "v2024.02.01"):
+        assert all(label in line for line in lines)
+
+
+def test_without_a_champion_the_justification_says_why_in_the_language_set(
+    dagster_home: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = ("--date", "2023-09-05", "--market", "US", "--json")
+    (justification,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
+    assert justification.startswith(
+        "HOLD: no model is admitted to advise. Version v2023.09.01, examined on 2023-09-01, was refused: its"
+    )
+    monkeypatch.setenv("BOURSOMATIC_LANGUAGE", "fr")
+    assert boursomatic("materialize", "recommendations", "2023-09-05", "US").exit_code == 0
+    (justification,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
+    assert justification.startswith(
+        "CONSERVER : aucun modèle n'est admis à conseiller. La version v2023.09.01, examinée le 2023-09-01, a été"
+        " refusée : son historique compte"
+    )
+    assert "HOLD" not in justification
+
+
+HOLD_ROWS = {
+    "without prices": "stop_loss = NULL, take_profit = NULL",
+    "without all that may be null": "stop_loss = NULL, take_profit = NULL, expected_return_pct = NULL,"
+    " horizon_days = NULL, justification = NULL",
+}
+
+
+@pytest.mark.parametrize("missing", HOLD_ROWS)
+def test_recommendations_that_are_all_hold_are_shown(filled: Engine, missing: str) -> None:
+    execute(filled, f"UPDATE recommendations SET label = 'HOLD', {HOLD_ROWS[missing]} WHERE is_active")
+    result = boursomatic("recommendations")
+    assert result.exit_code == 0, result.output
+    assert len([line for line in result.output.splitlines() if "SIM" in line and " HOLD " in line]) == (
+        6 * INSTRUMENTS
+    )
+    assert all(row["stop_loss"] is None for row in json.loads(boursomatic("recommendations", "--json").stdout))
+
+
+def test_without_recommendations_the_error_names_the_remedy(migrated: Engine) -> None:
+    for date in ((), ("--date", DAY)):
+        assert "`boursomatic backfill` makes recommendations" in error_line(boursomatic("recommendations", *date))
+
+
+def test_the_track_record_is_shown_as_tables_and_as_json(filled: Engine) -> None:
+    shown = json.loads(boursomatic("track-record", "--market", "US", "--profile", "moderate", "--json").stdout)
+    scored = (
+        "SELECT label, count(*) AS n FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
+        " WHERE exchange <> 'EURONEXT' AND profile = 'moderate' GROUP BY label ORDER BY label"
+    )
+    assert [{"label": row["label"], "n": row["n"]} for row in shown["labels"]] == rows(filled, scored)
+    result = boursomatic("track-record", "--market", "US", "--profile", "moderate")
+    assert all(f"| moderate   {row['label']}" in result.output for row in shown["labels"])
+    assert result.output.endswith(f"\nexpected calibration error {shown['calibration_error']:.3f}\n")
+
+
+def test_a_track_record_without_outcomes_is_shown(filled: Engine) -> None:
+    execute(
+        filled,
+        "UPDATE track_record SET outcome = NULL, hit = NULL, realised_return_pct = NULL,"
+        " first_touched = NULL, touched_on = NULL",
+    )
+    result = boursomatic("track-record")
+    assert result.exit_code == 0, result.output
+    assert "| moderate       HOLD " in result.output
+    assert "calibration error" not in result.output
+    assert json.loads(boursomatic("track-record", "--json").stdout)["bins"] == []
+
+
+def test_without_a_track_record_the_error_names_the_remedy(migrated: Engine) -> None:
+    assert "no recommendation has reached the end of its horizon" in error_line(boursomatic("track-record"))
+
+
+def test_bars_are_shown_as_known_now_and_at_a_past_time(filled: Engine) -> None:
+    result = boursomatic("bars", "SIMU001", "--from", DAY, "--json")
+    assert [bar["ts"] for bar in json.loads(result.output)] == ["2024-02-28T00:00:00", "2024-02-29T00:00:00"]
+    now = rows(filled, "SELECT clock_timestamp()::timestamp::text AS now")[0]["now"][:19]
+    moment = (dt.datetime.fromisoformat(now) + dt.timedelta(seconds=1)).isoformat()
+    assert boursomatic("bars", "SIMU001", "--from", DAY, "--json", "--known-at", moment).output == result.output
+    assert (
+        "are known for these dates"
+        in boursomatic("bars", "SIMU001", "--from", DAY, "--known-at", f"{DAY}T12:30").output
+    )
+    table = boursomatic("bars", "SIMU001", "--from", DAY).output
+    assert "known_from" in table
+    assert table.count("SIMU001") == 2
+
+
+def test_status_shows_sessions_champion_and_row_counts(filled: Engine) -> None:
+    result = boursomatic("status")
+    assert result.exit_code == 0
+    facts = {line.partition(":")[0]: line.partition(":")[2].strip() for line in result.output.splitlines()}
+    assert facts["US"] == facts["EURONEXT"] == "newest session 2024-02-29"
+    assert facts["model"] == "v2024.02.01"
+    assert facts["price_bars"] == f"{INSTRUMENTS * 588:,} rows"
+    assert facts["pending"] == "nothing"
+
+
+def test_status_shows_the_newest_session_of_15m_bars(filled: Engine) -> None:
+    """An evening bar that is dated 2024-02-29 00:45 in UTC belongs to the session of the 28th."""
+    execute(
+        filled,
+        "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval) SELECT gen_random_uuid(), id,"
+        " '2024-02-29 00:45', 1, 1, 1, 1, 1, '15m' FROM instruments WHERE exchange = 'NYSE' LIMIT 1",
+    )
+    lines = boursomatic("status").output.splitlines()
+    assert "US:               newest session 2024-02-29, with 15m bars 2024-02-28" in lines
+    assert "EURONEXT:         newest session 2024-02-29" in lines
+
+
+def test_status_shows_runs_with_absorbed_errors_newest_first(
+    dagster_home: Engine, dagster_instance: dg.DagsterInstance, absorbed_errors: list[str]
+) -> None:
+    @dg.asset
+    def absorbing() -> None:
+        absorbed.record(ValueError("no answer"), "asked again")
+
+    runs = [
+        dg.materialize([absorbing], resources={"io_manager": PostgresIOManager()}, instance=dagster_instance)
+        for _ in range(status.MAX_ABSORBED_RUNS + 1)
+    ]
+    lines = [line for line in boursomatic("status").output.splitlines() if line.startswith("absorbed:")]
+    summary = "1 error, the first: asked again, after ValueError: no answer"
+    assert lines[0] == f"absorbed:         run {runs[-1].run_id[:8]}: {summary}"
+    assert len(lines) == status.MAX_ABSORBED_RUNS + 1
+    assert lines[-1] == (
+        "absorbed:         and 1 older runs: look for the tag boursomatic/absorbed_errors in the list of runs"
+    )
+
+
+def test_status_omits_runs_without_absorbed_errors(dagster_home: Engine) -> None:
+    assert "absorbed" not in boursomatic("status").output
+
+
+def test_status_of_an_empty_platform_succeeds(migrated: Engine) -> None:
+    result = boursomatic("status")
+    assert result.exit_code == 0
+    assert "none is promoted yet" in result.output
