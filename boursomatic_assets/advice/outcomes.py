@@ -1,98 +1,100 @@
-"""Outcomes: what became of past advice, from its own row and the bars that followed it.
+"""Outcomes of past recommendations, from their own rows and the bars that followed.
 
-What belongs here: when advice is due, the return that it was followed by, the label that happened, and whether its
-stop or its target was touched first; frames only.
-Kept elsewhere: which advice stands (`recommendations`), figures over all that was scored (`performance.py`).
+What belongs here: when a recommendation is due, its realised return, the label that happened, and whether its stop
+or its target was touched first; frames only.
+Kept elsewhere: which recommendation is current (`tables/`), figures over all outcomes (`tables/performance.py`),
+labels for training (`learning/labels.py`).
 """
 
 import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import Times
-from boursomatic_assets.learning.labels import breaks
+from boursomatic_assets.learning.labels import count_breaks
 from boursomatic_assets.learning.parameters import Parameters
 
 LONGEST_HORIZON = 60
-"""Sessions; advice that looks further ahead is not scored."""
+"""In sessions; a recommendation with a longer horizon is not scored."""
 
-EDGE = Parameters.label_threshold
-"""Edge of BUY and SELL, in the volatilities advised on, over the horizon: as of the labels that models learn."""
+LABEL_THRESHOLD = Parameters.label_threshold
+"""Edge of BUY and SELL, in volatilities over the horizon: the one of the labels that models are trained on."""
 
-DATES = ("id", "instrument_id", "as_of", "horizon_days")
-"""Columns of `recommendations` that say when advice is due."""
+DUE_COLUMNS = ("id", "instrument_id", "as_of", "horizon_days")
+"""Columns of `recommendations` that `select_due` needs."""
 
 RECOMMENDATION_COLUMNS = (
-    *DATES, "profile", "label", "confidence", "expected_return_pct", "stop_loss", "take_profit",
+    *DUE_COLUMNS, "profile", "label", "confidence", "expected_return_pct", "stop_loss", "take_profit",
     "features_snapshot",
 )  # fmt: skip
-"""Columns of `recommendations` that advice is scored by."""
+"""Columns of `recommendations` that `score_recommendations` needs."""
 
 BAR_COLUMNS = ("instrument_id", "ts", "h", "l", "c")
-"""Columns of the daily bars that score it."""
+"""Columns of the daily bars that `score_recommendations` needs."""
 
 
-def select_due(advice: pl.DataFrame, sessions: Times) -> pl.DataFrame:
-    """Return the advice that is ever due, with its own session and the one on which its horizon ends.
+def select_due(recommendations: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+    """Return the recommendations that are ever due, each with its session and the one that ends its horizon.
 
     Args:
-        advice: as_of, horizon_days (sessions of the market) and any other columns.
+        recommendations: as_of, horizon_days (sessions of the market) and any other columns.
         sessions: The market's sessions, in order.
 
     Returns:
-        The rows with `session` and `ts`. Those without a horizon, or with one beyond LONGEST_HORIZON or the
-        calendar's end, are left out.
+        The rows with `session` and `ts`. Those without a horizon, or with one beyond LONGEST_HORIZON or the end
+        of the calendar, are left out.
     """
-    calendar = pl.DataFrame({"session": sessions.astype("datetime64[us]")}).with_row_index("_place")
+    calendar = pl.DataFrame({"session": sessions.astype("datetime64[us]")}).with_row_index("_index")
     ends = calendar.rename({"session": "ts"})
     return (
-        advice.filter(pl.col("horizon_days") <= LONGEST_HORIZON)
+        recommendations.filter(pl.col("horizon_days") <= LONGEST_HORIZON)
         .with_columns(session=pl.col("as_of").dt.truncate("1d"))
         .join(calendar, on="session", how="inner")
-        .with_columns(_place=(pl.col("_place") + pl.col("horizon_days")).cast(pl.UInt32))
-        .join(ends, on="_place", how="inner")
-        .drop("_place")
+        .with_columns(_index=(pl.col("_index") + pl.col("horizon_days")).cast(pl.UInt32))
+        .join(ends, on="_index", how="inner")
+        .drop("_index")
     )
 
 
-def score(advice: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
-    """Return one row of `track_record` for each advice.
+def score_recommendations(due: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Return one row of `track_record` for each recommendation that is due.
 
-    The return runs from the close advised on to the last close until `ts`: an instrument that stops trading keeps
-    its last price. It is a BUY above EDGE x vol_20d x sqrt(horizon), vol_20d being the one advised on, a SELL
-    below its negative, and a HOLD in between. Without the bar advised on, or if prices break before the last one
-    (`labels.BREAK`), there is no return and nothing is touched; without a return or a vol_20d above 0 nothing is
-    said to have happened.
+    The return runs from the close of the recommendation's session to the last close until `ts`: an instrument that
+    stops trading keeps its last price. The outcome is BUY above LABEL_THRESHOLD x vol_20d x sqrt(horizon), with
+    the vol_20d of the recommendation's snapshot, SELL below its negative, and HOLD in between. Without the bar of
+    the recommendation's session, or if prices break before the last one (`labels.PRICE_BREAK`), there is no return
+    and no touch; without a return or a vol_20d above 0 there is no outcome.
 
     Args:
-        advice: ADVICE, `session` and `ts`, as `due` returns them.
-        bars: BARS of the same instruments from the first session to the last `ts`; later ones change nothing.
+        due: RECOMMENDATION_COLUMNS, `session` and `ts`, as `select_due` returns them.
+        bars: BAR_COLUMNS of the same instruments from the first session to the last `ts`; later ones change
+            nothing.
     """
     bars = bars.sort("instrument_id", "ts").with_columns(last=pl.int_range(pl.len()))
     first = bars.select("instrument_id", session="ts", first="last")
     last = bars.select("instrument_id", "ts", "last").sort("ts")
-    places = (
-        advice.join(first, on=("instrument_id", "session"), how="left")
+    rows = (
+        due.join(first, on=("instrument_id", "session"), how="left")
         .sort("ts")
         .join_asof(last, on="ts", by="instrument_id", check_sortedness=False)  # which it cannot within groups
     )
-    broken = pl.Series(breaks(bars))
-    unbroken = broken.gather(places["first"]) == broken.gather(places["last"])
-    places = places.with_columns(first=pl.when(unbroken).then("first"))
-    gross = bars["c"].gather(places["last"]) / bars["c"].gather(places["first"]) - 1
-    return _judged(places.with_columns(gross.alias("gross"), *_touches(places, bars)))
+    break_count = pl.Series(count_breaks(bars))
+    unbroken = break_count.gather(rows["first"]) == break_count.gather(rows["last"])
+    rows = rows.with_columns(first=pl.when(unbroken).then("first"))
+    gross = bars["c"].gather(rows["last"]) / bars["c"].gather(rows["first"]) - 1
+    return _track_record_rows(rows.with_columns(gross.alias("gross"), *_first_touches(rows, bars)))
 
 
-def _judged(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows with the label that happened, as `track_record` takes them, sorted by its key."""
-    # Taken by its digits, which read back as the very float; a JSON reader's may be the float beside it.
+def _track_record_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with their outcome, as `track_record` takes them, sorted by its key."""
+    # Parsed from its digits, which give the very same float; a JSON parser may give a neighbouring one.
     volatility = pl.col("features_snapshot").str.extract(r'"vol_20d":\s*([^,}\s]+)').cast(pl.Float64, strict=False)
-    edge = EDGE * volatility * pl.col("horizon_days").sqrt()
+    threshold = LABEL_THRESHOLD * volatility * pl.col("horizon_days").sqrt()
     outcome = (
-        pl.when(pl.col("gross").is_null() | (edge > 0).not_().fill_null(True))
+        pl.when(pl.col("gross").is_null() | (threshold > 0).not_().fill_null(True))
         .then(None)
-        .when(pl.col("gross") > edge)
+        .when(pl.col("gross") > threshold)
         .then(pl.lit("BUY"))
-        .when(pl.col("gross") < -edge)
+        .when(pl.col("gross") < -threshold)
         .then(pl.lit("SELL"))
         .otherwise(pl.lit("HOLD"))
     )
@@ -109,32 +111,32 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _touches(rows: pl.DataFrame, bars: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-    """Return which of stop and target the bars after each advice touched first, and when.
+def _first_touches(rows: pl.DataFrame, bars: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """Return which of stop and target the bars after each recommendation touched first, and when.
 
-    A bar that touches both counts as the stop: a daily bar does not say which came first. Nothing is touched where
-    the close advised on does not lie between the two: the past was restated since, and bars are on another basis.
+    A bar that touches both counts as the stop: a daily bar does not show which came first. Nothing is touched if
+    the close of the recommendation's session is not between the two: it was restated since, on another basis.
 
     Args:
-        rows: label, stop_loss, take_profit, and `first` and `last`: the places of the bar advised on and of
-            the last bar of the horizon.
+        rows: label, stop_loss, take_profit, and `first` and `last`: the indices of the bar of the recommendation's
+            session and of the last bar of the horizon.
         bars: ts, h, l and c, the bars of an instrument in order.
     """
     sign = rows["label"].replace_strict({"BUY": 1.0, "SELL": -1.0}, default=None, return_dtype=pl.Float64)
     stop, target = ((sign * rows[name]).to_numpy() for name in ("stop_loss", "take_profit"))  # NaN: never touched
-    rises, lows, highs = (rows["label"] == "BUY").to_numpy(), bars["l"].to_numpy(), bars["h"].to_numpy()
+    is_buy, lows, highs = (rows["label"] == "BUY").to_numpy(), bars["l"].to_numpy(), bars["h"].to_numpy()
     last = rows["last"].fill_null(-1).to_numpy()
     close = (sign * bars["c"].gather(rows["first"])).to_numpy()
-    elsewhere = (close <= stop) | (close >= target)
-    first = np.where(elsewhere, bars.height, rows["first"].fill_null(bars.height).to_numpy())
-    name, place = np.full(rows.height, None, dtype=object), np.full(rows.height, -1, dtype=np.int64)
+    restated = (close <= stop) | (close >= target)
+    first = np.where(restated, bars.height, rows["first"].fill_null(bars.height).to_numpy())
+    touched, touch_bar = np.full(rows.height, None, dtype=object), np.full(rows.height, -1, dtype=np.int64)
     for ahead in range(1, LONGEST_HORIZON + 1):
-        open_ = np.flatnonzero((first + ahead <= last) & (place < 0))
-        now, rising = first[open_] + ahead, rises[open_]
-        stopped = np.where(rising, lows[now], -highs[now]) <= stop[open_]
-        reached = np.where(rising, highs[now], -lows[now]) >= target[open_]
-        name[open_[reached]] = "target"
-        name[open_[stopped]] = "stop"
-        place[open_[reached | stopped]] = now[reached | stopped]
-    touched_on = bars["ts"].gather(pl.Series(place).replace(-1, None))
-    return pl.Series("first_touched", name.tolist(), dtype=pl.String), touched_on.alias("touched_on")
+        untouched = np.flatnonzero((first + ahead <= last) & (touch_bar < 0))
+        bar, buys = first[untouched] + ahead, is_buy[untouched]
+        at_stop = np.where(buys, lows[bar], -highs[bar]) <= stop[untouched]
+        at_target = np.where(buys, highs[bar], -lows[bar]) >= target[untouched]
+        touched[untouched[at_target]] = "target"
+        touched[untouched[at_stop]] = "stop"
+        touch_bar[untouched[at_target | at_stop]] = bar[at_target | at_stop]
+    touched_on = bars["ts"].gather(pl.Series(touch_bar).replace(-1, None))
+    return pl.Series("first_touched", touched.tolist(), dtype=pl.String), touched_on.alias("touched_on")

@@ -1,10 +1,10 @@
-"""What is learned: from features and closes to a model, its metrics and its probabilities.
+"""Learning: from features and closes to a model, its metrics and its probabilities.
 
-In data order: `parameters`, `labels`, `history`, `fitting`, `walk`, `calibration`; `evaluation` of the record with
-`ranking`, `outcomes`, `portfolio` and `bootstrap`; `drift`; `training`, `model`, `gate`, `model_files`;
-`prediction` with `contributions`; and `search`, which only looks. Everything here sees frames only: no Dagster, no
-database. What a user is advised is made in `signals`; which version speaks is kept in `decisions`, and when one is
-due is decided in `registry`.
+What belongs here, in the order of the data: `parameters`, `labels`, `history`, `fitting`, `walk`, `calibration`;
+the metrics of the record (`evaluation/`); `drift`; `training`, `model`, `gate`, `model_files`; `prediction` with
+`contributions`; and `search`, which changes nothing.
+Kept elsewhere: features (`features/`), recommendations (`advice/`), which version is champion (`registry/`).
+Sees frames only, neither Dagster nor a database.
 """
 
 import os

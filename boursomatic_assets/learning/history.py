@@ -1,7 +1,7 @@
-"""History: all that any due date can learn from, prepared once for all of them.
+"""History: the rows that due dates learn from, prepared once for all of them.
 
-What belongs here: the sampled feature rows of both markets with their outcomes, and the closes.
-Kept elsewhere: what an outcome is (`labels`), which of them a due date may use (`walk`).
+What belongs here: the sampled feature rows of both markets with their labels, and the closes.
+Kept elsewhere: what a label is (`labels.py`), which of them a due date may use (`walk.py`).
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,18 @@ from boursomatic_assets.learning.parameters import Parameters
 
 @dataclass(frozen=True)
 class History:
-    """Sampled rows by time and instrument, what followed them by horizon, and closes by instrument and time.
+    """Sampled rows by time and instrument, their labels by horizon, and closes by instrument and time.
 
-    An outcome is the same whatever came later, so it is made once; its `known_at` says from when on it may be
-    used.
+    A label does not depend on later bars, so it is computed once; its `known_at` says from when on it may be used.
     """
 
     rows: pl.DataFrame
-    outcomes: dict[int, pl.DataFrame]
+    labels: dict[int, pl.DataFrame]
     closes: pl.DataFrame
 
     @classmethod
-    def of(cls, features: pl.DataFrame, bars: pl.DataFrame, parameters: Parameters) -> "History":
-        """Prepare what is loaded.
+    def from_frames(cls, features: pl.DataFrame, bars: pl.DataFrame, parameters: Parameters) -> "History":
+        """Prepare loaded features and bars.
 
         Args:
             features: market, instrument_id, ts and all features as columns, of both markets.
@@ -35,9 +34,9 @@ class History:
             parameters: The features and the label.
         """
         # Joined and sorted as numbers, in the order of the names: that takes a tenth of the time.
-        names = pl.Enum(pl.concat([features["instrument_id"], bars["instrument_id"]]).unique().sort())
-        numbered = pl.col("instrument_id").cast(names)
-        closes = bars.select("market", numbered, "ts", "c").sort(KEY)
-        rows = sample_sessions(features, parameters.stride).with_columns(numbered).sort("ts", "instrument_id")
+        instruments = pl.Enum(pl.concat([features["instrument_id"], bars["instrument_id"]]).unique().sort())
+        as_number = pl.col("instrument_id").cast(instruments)
+        closes = bars.select("market", as_number, "ts", "c").sort(KEY)
+        rows = sample_sessions(features, parameters.stride).with_columns(as_number).sort("ts", "instrument_id")
         threshold = parameters.label_threshold
         return cls(rows, {h: label_rows(rows, closes, h, threshold) for h in parameters.horizons}, closes)

@@ -1,7 +1,10 @@
-"""Labels: what a close was followed by, and when that became known.
+"""Labels: the return that followed a close, its class, and when it became known.
+
+What belongs here: sampled sessions, forward returns and labels, and breaks of the prices.
+Kept elsewhere: which labels a due date may use (`walk.py`), outcomes of recommendations (`advice/outcomes.py`).
 
 A horizon is counted in sessions of the market. An instrument that stops trading inside it, or has no bar on its
-last session, keeps its last price. Which labels may be used for what is decided in `walk`.
+last session, keeps its last price.
 """
 
 import math
@@ -11,17 +14,15 @@ import polars as pl
 
 from boursomatic_assets.arrays import MICROSECONDS_PER_DAY, Ints
 from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.vocabulary import LABELS
 
-CLASSES = ("SELL", "HOLD", "BUY")
-"""The three labels, in the order of probabilities."""
+CLASSES = LABELS[::-1]
+"""The labels as classes, from the lowest return to the highest: the order of all probabilities."""
 
-
-"""Microseconds."""
-
-BREAK = 50.0
-"""Prices that are so many times as high, or as low, from one close to the next stand on two bases (a reverse
-split, an error), and a return across them is none. In the bars that this was tried on, genuine moves were 22-fold
-at most (a warrant), and errors 68-fold at least."""
+PRICE_BREAK = 50.0
+"""A close that is so many times as high, or as low, as the one before is on another basis (a reverse split, an
+error): there is no return across the two. In the bars that this was measured on, genuine moves were 22-fold at
+most (a warrant), and errors 68-fold at least."""
 
 
 def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
@@ -31,16 +32,16 @@ def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
         rows: market, ts and any others.
         stride: Sessions from one that is kept to the next.
     """
-    kept = {name: market.sessions()[::stride].astype("datetime64[us]") for name, market in MARKETS.items()}
-    own = [
+    sampled = {name: market.sessions()[::stride].astype("datetime64[us]") for name, market in MARKETS.items()}
+    in_sample = [
         (pl.col("market") == name) & pl.col("ts").is_in(pl.Series(sessions).implode())
-        for name, sessions in kept.items()
+        for name, sessions in sampled.items()
     ]
-    return rows.filter(pl.any_horizontal(own))
+    return rows.filter(pl.any_horizontal(in_sample))
 
 
 def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: float) -> pl.DataFrame:
-    """Return what each row was followed by, in the order of the rows.
+    """Return the label of each row, with its forward return, in the order of the rows.
 
     BUY is a forward return above threshold x vol_20d x sqrt(horizon), SELL one below its negative, HOLD the rest.
 
@@ -52,16 +53,17 @@ def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold
 
     Returns:
         forward_return (a fraction: 0.05 is 5 %), z (the same in volatilities over the horizon), known_at (the ts
-        of the session that ends the horizon) and label (an Enum of LABELS); all are null where that session is
-        not loaded or prices break before it (BREAK), z and label also without a volatility.
+        of the session that ends the horizon) and label (an Enum of CLASSES); all are null where that session is
+        not loaded or prices break before it (PRICE_BREAK), z and label also without a volatility.
     """
-    end = _ends(rows, closes, horizon)
-    keys, prices = _key(closes, _days(closes)), closes["c"].to_numpy()
+    end = _horizon_ends(rows, closes, horizon)
+    keys, prices = _sort_key(closes, _days(closes)), closes["c"].to_numpy()
     start, last = (
-        np.searchsorted(keys, _key(rows, days), side="right") - 1 for days in (_days(rows), np.maximum(end, 0))
+        np.searchsorted(keys, _sort_key(rows, days), side="right") - 1
+        for days in (_days(rows), np.maximum(end, 0))
     )
-    broken = breaks(closes)
-    known = pl.Series((end >= 0) & (broken[last] == broken[start]))
+    break_count = count_breaks(closes)
+    known = pl.Series((end >= 0) & (break_count[last] == break_count[start]))
     edge = rows["vol_20d"] * math.sqrt(horizon)
     z = pl.col("z")
     label = pl.when(z > threshold).then(pl.lit("BUY")).when(z < -threshold).then(pl.lit("SELL"))
@@ -76,30 +78,31 @@ def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold
     )
 
 
-def _ends(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Ints:
-    """The day on which each row's horizon ends, -1 where the market's session of that day is not loaded."""
+def _horizon_ends(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Ints:
+    """Return the day on which each row's horizon ends, -1 where the market's session of that day is not loaded."""
     ends = np.full(rows.height, -1)
     markets, days = rows["market"].to_numpy(), _days(rows)
     for name, market in MARKETS.items():
-        own = markets == name
+        of_market = markets == name
         sessions = market.sessions().astype(np.int64)
         loaded = np.unique(_days(closes.filter(pl.col("market") == name)))
-        place = np.searchsorted(sessions, days[own]) + horizon
+        place = np.searchsorted(sessions, days[of_market]) + horizon
         end = np.append(sessions, np.full(horizon + 1, -1))[place]
-        ends[own] = np.where(np.isin(end, loaded), end, -1)
+        ends[of_market] = np.where(np.isin(end, loaded), end, -1)
     return ends
 
 
-def breaks(closes: pl.DataFrame) -> Ints:
-    """How many breaks there are up to each close: without one in between, two closes have the same number.
+def count_breaks(closes: pl.DataFrame) -> Ints:
+    """Return the number of breaks up to each close: two closes have the same number without a break between them.
 
     Args:
-        closes: c, sorted by instrument and time; breaks between two instruments count alike on both sides.
+        closes: c, sorted by instrument and time; where two instruments meet may count as a break, which no
+            comparison within one instrument sees.
     """
     prices = closes["c"].to_numpy()
     ratio = np.append(1.0, prices[1:] / prices[:-1])
-    counted: Ints = np.cumsum((ratio >= BREAK) | (ratio <= 1 / BREAK))
-    return counted
+    counts: Ints = np.cumsum((ratio >= PRICE_BREAK) | (ratio <= 1 / PRICE_BREAK))
+    return counts
 
 
 def _days(rows: pl.DataFrame) -> Ints:
@@ -107,6 +110,6 @@ def _days(rows: pl.DataFrame) -> Ints:
     return days
 
 
-def _key(rows: pl.DataFrame, days: Ints) -> Ints:
-    """One number for each row and day that sorts by instrument, then by day."""
+def _sort_key(rows: pl.DataFrame, days: Ints) -> Ints:
+    """Return one number for each row and day that sorts by instrument, then by day."""
     return (rows["instrument_id"].to_physical().to_numpy().astype(np.int64) << 32) + days

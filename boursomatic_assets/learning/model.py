@@ -1,7 +1,8 @@
-"""A model: the booster that scores rows, and by horizon the calibration that makes probabilities of scores.
+"""A model: the booster that scores rows, and by horizon the calibration that turns scores into probabilities.
 
-What belongs here: the two together, and how they are written as one text.
-Kept elsewhere: fitting (`training`, `calibration`), using (`prediction`), the bytes on a disk (`model_files`).
+What belongs here: both together, and how they are written as one text.
+Kept elsewhere: fitting (`fitting.py`, `calibration.py`), predicting (`prediction.py`), the files
+(`model_files.py`).
 """
 
 import json
@@ -15,7 +16,7 @@ from boursomatic_assets.learning.calibration import Calibration
 
 @dataclass(frozen=True)
 class Model:
-    """What a version says about rows.
+    """The booster and the calibrations of a version.
 
     Attributes:
         booster_text: In LightGBM's text format.
@@ -30,22 +31,26 @@ class Model:
         """The booster, ready to score."""
         return lgb.Booster(model_str=self.booster_text)
 
-    def text(self) -> str:
+    def to_json(self) -> str:
         """Return the model as JSON: the same model gives the same bytes."""
-        kept = {str(horizon): calibration.as_json() for horizon, calibration in self.calibrations.items()}
-        return json.dumps({"booster": self.booster_text, "calibrations": kept}, sort_keys=True, allow_nan=False)
+        calibrations = {str(horizon): calibration.to_json() for horizon, calibration in self.calibrations.items()}
+        return json.dumps(
+            {"booster": self.booster_text, "calibrations": calibrations}, sort_keys=True, allow_nan=False
+        )
 
     @classmethod
-    def read(cls, text: str) -> "Model":
-        """Read back what `text` gave; only a text that is known to be whole, see `model_files`.
+    def from_json(cls, text: str) -> "Model":
+        """Read a text of `to_json`; only one that is known to be whole, see `model_files.py`.
 
         Raises:
             ValueError: The text is not a model of this kind.
         """
         try:
-            kept = json.loads(text)
-            calibrations = {int(h): Calibration.of_json(one) for h, one in kept["calibrations"].items()}
-            return cls(kept["booster"], calibrations)
+            fields = json.loads(text)
+            calibrations = {
+                int(h): Calibration.from_json(weights) for h, weights in fields["calibrations"].items()
+            }
+            return cls(fields["booster"], calibrations)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 f"not a model of this version of Boursomatic: {text[:40]!r}: let its due date be trained again"

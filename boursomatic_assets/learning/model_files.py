@@ -1,9 +1,9 @@
-"""Model files: the one place where the bytes of models are kept, under the name of their own SHA-256.
+"""Model files: the folder that keeps the bytes of models, each under the name of its SHA-256.
 
-A folder on a disk, written so that a crash leaves the old or the new file and never half of one. A name that
-is a hash makes a file immutable, and lets `load` refuse what it did not write: LightGBM aborts the whole
-process on most damaged model texts. What a version's file is called is stored with the version, in
-`model_versions.model_path`.
+What belongs here: saving, and loading what is intact. A write is atomic: a crash leaves the old file or the new
+one. A name that is a hash makes a file immutable, and lets `load` reject what `save` did not write: LightGBM
+aborts the whole process on most damaged model texts.
+Kept elsewhere: what a model's text holds (`model.py`), the file of a version (`model_versions.model_path`).
 """
 
 import hashlib
@@ -27,7 +27,7 @@ class ModelStore:
         self.folder = folder
 
     def save(self, model_text: str) -> str:
-        """Keep a model and return its path relative to the store; keeping it twice is keeping it once.
+        """Save a model and return its path relative to the store; saving it again changes nothing.
 
         A file that is already there and intact is left alone; a damaged one is replaced.
         """
@@ -40,7 +40,7 @@ class ModelStore:
         return name
 
     def load(self, path: str | None) -> Model:
-        """Return the model that `save` kept under this path.
+        """Return the model that `save` wrote to this path.
 
         Raises:
             ModelFileError: The path is none that `save` returns, its file is missing, or its content was
@@ -62,7 +62,7 @@ class ModelStore:
                 f"model file {path} in {self.folder} is damaged, its SHA-256 is {_sha256(content)}: restore"
                 " it from a backup, or train its version again, which repairs it"
             )
-        return Model.read(content.decode())
+        return Model.from_json(content.decode())
 
 
 def _sha256(content: bytes) -> str:

@@ -1,6 +1,7 @@
-"""The parameters of a model: features, labels, walk, booster, calibration, and one hash of all that shapes it.
+"""The parameters of a model: features, labels, walk-forward, booster, calibration, gate, and their hash.
 
-The formulas that use them are kept in the files named after them.
+What belongs here: the values in force, and what each means.
+Kept elsewhere: the formulas that use them (in the files named after them).
 """
 
 import hashlib
@@ -27,23 +28,23 @@ class Parameters:
 
     Attributes:
         recipe: Raised by hand when a formula that shapes models changes outside of these parameters (labels, cells
-            of the calibration, a feature of the same name), so that versions before and after are told apart.
-        features: Columns of the features frame that the booster sees, in this order.
-        ranked: Features whose ranks the ridge regression beside it sees.
-        horizon: Sessions of the market from the close that is judged to the one that judges it.
+            of the calibration, a feature of the same name), so that the hash changes.
+        features: Columns of the features frame that the booster uses, in this order.
+        ranked: Features whose ranks the ridge regression beside it uses.
+        horizon: Sessions of the market from a close to the later one that its label compares it with.
         horizons: All horizons that probabilities are given for; `horizon` is one of them.
         label_threshold: Edge of BUY and SELL, in volatilities of the instrument over the horizon; 0.43 cuts a
             normal distribution into thirds.
-        stride: Every so many sessions of a market one is learned from and judged: labels of neighbours overlap,
-            so the others would tell little more.
+        stride: One in so many sessions of a market is used for training and evaluation: labels of neighbouring
+            sessions overlap, so the others would add little.
         embargo: Sessions between the last label that a version learns from and its due date.
-        minimum_training_rows: Fewer training rows are not enough history.
-        minimum_training_sessions: Fewer sampled sessions, of the market that has most, are not enough history.
+        minimum_training_rows: Least number of training rows.
+        minimum_training_sessions: Least number of sampled sessions, of the market that has most.
         rounds: Boosting rounds, each of one tree.
         leaves: Leaves of a tree, at most; the tables that contributions are looked up in grow with their number.
         depth: Splits between the root and a leaf, at most.
         learning_rate: Share of each tree that is added.
-        feature_share: Share of the features that a tree may see.
+        feature_share: Share of the features that a tree may use.
         minimum_rows_in_leaf: Training rows in a leaf, at least.
         bins: Bins of a feature's histogram, at most.
         ridge: Penalty of the ridge regression per training row, for ranks that lie in -0.5..0.5.
@@ -51,12 +52,12 @@ class Parameters:
         calibration_penalty: L2 penalty of the calibration's weights.
         seed: Seed of the booster.
         num_threads: Threads used for training; they change its time, never its result. One, because several
-            wait for each other by spinning: with the cores busy, two took up to thirty times as long as one.
+            threads wait by spinning: on busy cores two took up to thirty times as long as one.
         cost: Share of an amount that buying or selling it costs, in the portfolios that measure a model.
         gate_tolerance: How much worse than no skill, or than the champion's, a log loss may be, in nats per row.
         gate_rank_ic_tolerance: How much lower than the champion's a challenger's mean rank IC may be.
         gate_skill_t: Least t-statistic of the mean rank IC.
-        gate_minimum_sessions: Fewer sampled sessions of record prove nothing.
+        gate_minimum_sessions: Least number of sampled sessions in the record.
     """
 
     recipe: int = 1
@@ -87,7 +88,7 @@ class Parameters:
     gate_skill_t: float = 1.0
     gate_minimum_sessions: int = 12
 
-    def booster(self) -> dict[str, str | int | float | bool]:
+    def booster_parameters(self) -> dict[str, str | int | float | bool]:
         """Return the parameters in LightGBM's own names, without the number of rounds."""
         return {
             "objective": "regression",
@@ -104,13 +105,15 @@ class Parameters:
             "verbosity": -1,
         }
 
-    def shaping(self) -> dict[str, Any]:
+    def shaping_parameters(self) -> dict[str, Any]:
         """Return every parameter that shapes the model, JSON-able."""
         return {
-            name: value for name, value in {**self.booster(), **asdict(self)}.items() if name not in NOT_SHAPING
+            name: value
+            for name, value in {**self.booster_parameters(), **asdict(self)}.items()
+            if name not in NOT_SHAPING
         }
 
     def params_hash(self) -> str:
         """Return the SHA-256, in hex, of the canonical JSON of every parameter that shapes the model."""
-        canonical = json.dumps(self.shaping(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        canonical = json.dumps(self.shaping_parameters(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()

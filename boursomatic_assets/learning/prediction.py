@@ -1,8 +1,10 @@
-"""Prediction: a model's score, probabilities, expected returns and reasons for each row of features.
+"""Prediction: a model's score, probabilities, expected returns and contributions for each row of features.
 
-A score and its contributions depend on that row and the model alone, to the last bit; a probability also on where
-the score stands within its market's session, so rows come in whole sessions. How reasons are counted is
-`contributions`; what becomes advice is decided in `signals`.
+What belongs here: the use of a model, and the rank of a score within its session.
+Kept elsewhere: how contributions are computed (`contributions.py`), recommendations (`advice/signals.py`).
+
+A score and its contributions depend on their row and the model alone, to the last bit; a probability also on the
+rank of the score within its market's session, so rows come in whole sessions.
 """
 
 import math
@@ -14,63 +16,65 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import KEY, Floats, Ints
-from boursomatic_assets.learning.calibration import Calibration, cells
+from boursomatic_assets.learning.calibration import Calibration, cell_indices
 from boursomatic_assets.learning.contributions import contributions
 from boursomatic_assets.learning.labels import CLASSES
 from boursomatic_assets.learning.model import Model
 
 
-def matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:
+def feature_matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:
     """Return features as rows x features, with NaN for null."""
     return rows.select(pl.col(features).cast(pl.Float64)).to_numpy(order="c")
 
 
-def scores(booster: lgb.Booster, values: Floats) -> Floats:
-    """Return the score of each row: what rank, -0.5 to 0.5, its forward return is expected to have."""
+def score_rows(booster: lgb.Booster, values: Floats) -> Floats:
+    """Return the score of each row: the expected rank, -0.5 to 0.5, of its forward return."""
     if not len(values):
         return np.empty(0)
     # One thread: two runs side by side keep two cores busy, and LightGBM's threads would wait by spinning.
     return cast(Floats, booster.predict(values, num_threads=1))
 
 
-def standings(rows: pl.DataFrame, score: Floats) -> Floats:
+def score_ranks(rows: pl.DataFrame, score: Floats) -> Floats:
     """Return the rank of each score within its market's session, (rank - 0.5) / count; equal scores share one."""
-    ranked = (pl.col("score").rank() - 0.5) / pl.len()
-    return rows.select("market", "ts", score=score).select(ranked.over("market", "ts"))["score"].to_numpy()
+    rank = (pl.col("score").rank() - 0.5) / pl.len()
+    return rows.select("market", "ts", score=score).select(rank.over("market", "ts"))["score"].to_numpy()
 
 
 def predict(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return what the model says about each row of features, in the order of the rows.
+    """Return the predictions of a model for each row of features, in the order of the rows.
 
     Args:
-        model: It names the features that it needs.
+        model: Its booster names the features that it needs.
         rows: market, instrument_id, ts, vol_20d, vol_ratio and the features of the model, of whole sessions.
 
     Returns:
         instrument_id, ts, market, score; by horizon h p_sell_h, p_hold_h, p_buy_h and expected_return_pct_h (the
         sum over the labels of probability x the label's mean, in volatilities, times the row's own volatility);
-        and contributions: a struct of what each feature adds to the score.
+        and contributions: a struct of the contribution of each feature to the score.
     """
     names = model.booster.feature_name()
-    values = matrix(rows, names)
-    score = scores(model.booster, values)
-    cell = cells(standings(rows, score), matrix(rows, ["vol_ratio"])[:, 0])
-    shares = contributions(model.booster, values)[:, 0, :]
-    reasons = pl.DataFrame({name: np.ascontiguousarray(shares[:, i]) for i, name in enumerate(names)})
-    said = [
+    values = feature_matrix(rows, names)
+    score = score_rows(model.booster, values)
+    cell = cell_indices(score_ranks(rows, score), feature_matrix(rows, ["vol_ratio"])[:, 0])
+    added = contributions(model.booster, values)[:, 0, :]
+    by_feature = pl.DataFrame({name: np.ascontiguousarray(added[:, i]) for i, name in enumerate(names)})
+    by_horizon = [
         column
         for horizon, calibration in model.calibrations.items()
-        for column in _said(horizon, calibration, cell, rows["vol_20d"].to_numpy())
+        for column in _horizon_columns(horizon, calibration, cell, rows["vol_20d"].to_numpy())
     ]
     return rows.select(*KEY, "market").with_columns(
-        pl.Series("score", score), *said, reasons.to_struct("contributions")
+        pl.Series("score", score), *by_horizon, by_feature.to_struct("contributions")
     )
 
 
-def _said(horizon: int, calibration: Calibration, cell: Ints, volatility: Floats) -> list[pl.Series]:
-    """The probabilities and the expected return at one horizon."""
-    chance = calibration.probabilities(cell)
-    expected = sum((chance[:, i] * mean for i, mean in enumerate(calibration.means)), start=np.zeros(len(cell)))
+def _horizon_columns(horizon: int, calibration: Calibration, cell: Ints, volatility: Floats) -> list[pl.Series]:
+    """Return the probabilities and the expected return at one horizon."""
+    probability = calibration.probabilities(cell)
+    expected = sum(
+        (probability[:, i] * mean for i, mean in enumerate(calibration.means)), start=np.zeros(len(cell))
+    )
     percent = pl.Series(f"expected_return_pct_{horizon}", expected * volatility * math.sqrt(horizon) * 100)
-    columns = [pl.Series(f"p_{label.lower()}_{horizon}", chance[:, i]) for i, label in enumerate(CLASSES)]
+    columns = [pl.Series(f"p_{label.lower()}_{horizon}", probability[:, i]) for i, label in enumerate(CLASSES)]
     return [*columns, percent.fill_nan(None)]

@@ -1,11 +1,11 @@
 """The model registry: which model version is champion, since when, and why.
 
-What belongs here: training the versions that are due, admitting or refusing them, a person's decisions, and the
-decision log that all of it is read from.
-Kept elsewhere: what training and the gate are (`learning/`, which sees frames and metrics only).
+What belongs here: training of the versions that are due, the decisions of the gate and of a person, and the
+decision log.
+Kept elsewhere: how a model is trained and judged (`learning/`, which sees frames and metrics only).
 """
 
-from boursomatic_assets.registry.decisions import ChampionAsOf, Decision, Version, timeline
+from boursomatic_assets.registry.decisions import ChampionAsOf, Decision, Version, champion_timeline
 from boursomatic_assets.registry.promotion import promote, roll_back
 from boursomatic_assets.registry.training import admit_challenger, load_history, model_store, train_due_versions
 
@@ -14,10 +14,10 @@ __all__ = [
     "Decision",
     "Version",
     "admit_challenger",
+    "champion_timeline",
     "load_history",
     "model_store",
     "promote",
     "roll_back",
-    "timeline",
     "train_due_versions",
 ]

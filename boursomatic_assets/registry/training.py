@@ -1,11 +1,11 @@
-"""The model registry: training the versions that are due, admitting them, and what a person may decide.
+"""Training of the versions that are due: each is trained once, judged by the gate, and stored with the decision.
 
-What belongs here: `model_versions` and the store of model files, kept in step.
-Kept elsewhere: what training and the gate are (`learning/`, which sees frames and metrics only), who speaks at a
-moment (`decisions.py`).
+What belongs here: rows of `model_versions` and the store of model files, written together.
+Kept elsewhere: how a model is trained and judged (`learning/`, which sees frames and metrics only), the decision
+log (`decisions.py`), a person's decisions (`promotion.py`).
 
-The speaker at any moment is a fold over the due dates up to it: each due date's challenger is held against the
-speaker before it. A version is trained once, under a lock; whoever comes later finds it.
+The gate compares the challenger of each due date with the champion before it, in order of time. A version is
+trained under a lock; a run that comes later finds it.
 """
 
 import datetime as dt
@@ -19,36 +19,35 @@ from boursomatic_assets.arrays import KEY
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.features.additional_features import unpack
-from boursomatic_assets.learning.gate import decide
+from boursomatic_assets.learning.gate import judge_challenger
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.model_files import ModelStore
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.training import Challenger, challengers
+from boursomatic_assets.learning.training import Challenger, train_challengers
 from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.registry import decisions
-from boursomatic_assets.registry.decisions import GATE, VERSIONS, Version
-from boursomatic_assets.registry.decisions import ChampionAsOf as ChampionAsOf
-from boursomatic_assets.registry.decisions import timeline as timeline
-from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.registry.decisions import GATE, VERSIONS, Version, version_names
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 from boursomatic_assets.tables.staging import advisory_lock, transaction
 
 FEATURES = GRAINS["features"].table
 
-SESSIONS_AT_ONCE = 260
-"""Sessions of a market whose features are read at once; what is kept of them is a fifth."""
+SESSIONS_PER_CHUNK = 260
+"""Sessions of a market whose features are read at once; a fifth of the rows is kept."""
 
 
 def model_store() -> ModelStore:
-    """The one small store of model files."""
+    """Return the store of model files."""
     return ModelStore(settings.home() / "models")
 
 
 def train_due_versions(last: dt.date, parameters: Parameters) -> list[Version]:
-    """Train every version that is due until a date and is not there; returns those that were trained here.
+    """Train every version that is due until a date and missing; return those that this call trained.
 
-    One run trains for all: another waits for the lock, asleep, and then finds the versions. Each is committed
-    as soon as it is there.
+    One run trains for all: another waits for the lock, asleep, and then finds the versions. Each version is
+    committed as soon as it is trained.
     """
     if not _untrained_due_dates(last, parameters):
         return []
@@ -58,28 +57,28 @@ def train_due_versions(last: dt.date, parameters: Parameters) -> list[Version]:
         return _train_versions(missing, load_history(missing[-1], parameters), parameters) if missing else []
 
 
-def _train_versions(due: list[dt.date], known: History, parameters: Parameters) -> list[Version]:
-    """Train challengers, and hold each against its champion, in order of time."""
-    trained = challengers(known, due, parameters)
+def _train_versions(due: list[dt.date], history: History, parameters: Parameters) -> list[Version]:
+    """Train challengers, and let the gate decide about each, in order of time."""
+    trained = train_challengers(history, due, parameters)
     return [admit_challenger(date, challenger, parameters) for date, challenger in trained if challenger]
 
 
 def _untrained_due_dates(last: dt.date, parameters: Parameters) -> list[dt.date]:
-    """Due dates with no version, enough sessions of features before them, and features of the very last one.
+    """Return due dates without a version, with enough sessions of features before them, the last one included.
 
-    Without the last one, what is loaded ends before the due date: a version is trained once, so it waits.
+    Without features of the last session before a due date it waits: a version is trained only once.
     """
     with database.engine().connect() as connection:
-        begin = connection.scalar(select(func.min(FEATURES.c.ts)))
-        if begin is None:
+        start = connection.scalar(select(func.min(FEATURES.c.ts)))
+        if start is None:
             return []
-        done = {version.as_of.date() for version in decisions.read(connection).versions}
-        sessions = all_sessions()[all_sessions() >= np.datetime64(begin, "D")].tolist()
+        trained = {version.as_of.date() for version in decisions.read_log(connection).versions}
+        sessions = all_sessions()[all_sessions() >= np.datetime64(start, "D")].tolist()
         first = sessions[parameters.minimum_training_sessions * parameters.stride + parameters.horizon]
         return [
             due
             for due in due_dates(first, last)
-            if due not in done and _has_features(connection, sessions[sessions.index(due) - 1])
+            if due not in trained and _has_features(connection, sessions[sessions.index(due) - 1])
         ]
 
 
@@ -88,42 +87,39 @@ def _has_features(connection: Connection, session: dt.date) -> bool:
 
 
 def load_history(last: dt.date, parameters: Parameters) -> History:
-    """Return the stored features and closes of both markets before a date, as training sees them."""
+    """Return the history of both markets before a date, from the stored features and closes."""
     dates = [date for date in all_sessions().tolist() if date < last]
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
-    pieces = [piece for part in parts for piece in part.chunks(SESSIONS_AT_ONCE)]
-    rows = [sample_sessions(read(GRAINS["features"], piece), parameters.stride) for piece in pieces]
-    closes = [read(GRAINS["price_bars"], part, (*KEY, "c")) for part in parts]
-    return History.of(pl.concat(map(unpack, rows)), pl.concat(closes), parameters)
+    chunks = [chunk for part in parts for chunk in part.chunks(SESSIONS_PER_CHUNK)]
+    rows = [sample_sessions(read_slice(GRAINS["features"], chunk), parameters.stride) for chunk in chunks]
+    closes = [read_slice(GRAINS["price_bars"], part, (*KEY, "c")) for part in parts]
+    return History.from_frames(pl.concat(map(unpack, rows)), pl.concat(closes), parameters)
 
 
 def admit_challenger(due: dt.date, challenger: Challenger, parameters: Parameters) -> Version:
-    """Hold a challenger against the speaker before it, and store it with the decision, in one transaction."""
+    """Let the gate judge a challenger against the champion before it; store both in one transaction."""
     as_of = first_open(due)
     with decisions.decision_transaction() as connection:
-        champion = decisions.read(connection).champion_at(as_of)
-        decision = decide(
+        champion = decisions.read_log(connection).champion_at(as_of)
+        verdict = judge_challenger(
             challenger.metrics,
             champion.metrics if champion else None,
             parameters,
             same_recipe=champion is not None and champion.params_hash == challenger.params_hash,
         )
         version = _store_version(connection, due, challenger, parameters)
-        speaker = {"promoted": version, "refused": champion, "withdrawn": None}[decision.kind]
-        numbers = _version_names(version, champion) | decision.numbers
-        decisions.record(connection, version, decision.kind, speaker, decision.reason, numbers, GATE, as_of)
+        successor = {"promoted": version, "refused": champion, "withdrawn": None}[verdict.kind]
+        numbers = version_names(version, champion) | verdict.numbers
+        decisions.record_decision(
+            connection, version, verdict.kind, successor, verdict.reason, numbers, GATE, as_of
+        )
     return version
-
-
-def _version_names(challenger: Version, champion: Version | None) -> dict[str, dict[str, str | None]]:
-    """The names of the two sides whose numbers are stored."""
-    return {"versions": {"challenger": challenger.version, "champion": champion.version if champion else None}}
 
 
 def _store_version(
     connection: Connection, due: dt.date, challenger: Challenger, parameters: Parameters
 ) -> Version:
-    """Keep a challenger's file and its row."""
+    """Store a challenger's file and its row."""
     as_of = first_open(due)
     version = f"v{due:%Y.%m.%d}"
     path = model_store().save(challenger.model_text)

@@ -1,6 +1,7 @@
-"""Evaluation: how good a model and its baselines were on sessions that they had not been trained on.
+"""Evaluation: metrics of a model and its baselines on out-of-sample sessions.
 
 What belongs here: metrics of a record of out-of-sample scores (`metrics.py`), by ranking, classification and
-portfolio, with bootstrap intervals.
-Kept elsewhere: the record itself (`learning/walk.py`), what follows from the metrics (`learning/gate.py`).
+portfolio, with bootstrap intervals, and the reliability diagram.
+Kept elsewhere: the record itself (`learning/walk.py`), the decision that follows from the metrics
+(`learning/gate.py`), the track record of recommendations (`tables/performance.py`).
 """

@@ -1,7 +1,8 @@
-"""Bootstrap: how far a figure might have come out otherwise, from the series that it is the figure of.
+"""Bootstrap: confidence intervals of the mean and the Sharpe ratio of a series.
 
-The moving block bootstrap of Kunsch (1989), "The jackknife and the bootstrap for general stationary observations":
-a resample is put together from blocks of neighbours, so that what hangs together in time stays together.
+What belongs here: the moving block bootstrap of Kunsch (1989), "The jackknife and the bootstrap for general
+stationary observations": a resample consists of blocks of neighbours, which keeps the correlation in time.
+Kept elsewhere: which series have intervals (`metrics.py`).
 """
 
 import math
@@ -25,7 +26,7 @@ class Resamples:
     deviation: Floats
 
     @classmethod
-    def of(cls, series: Floats, block: int) -> "Resamples | None":
+    def draw(cls, series: Floats, block: int) -> "Resamples | None":
         """Draw RESAMPLES of whole blocks, together at least as long as the series, or None if two do not fit in.
 
         The same series gives the same resamples.
@@ -35,25 +36,25 @@ class Resamples:
         count = math.ceil(len(series) / block)
         centre = series.mean()
         sums, squares = (_block_sums((series - centre) ** power, block) for power in (1, 2))
-        drawn = np.random.default_rng(SEED).integers(0, len(sums), (RESAMPLES, count))
+        blocks = np.random.default_rng(SEED).integers(0, len(sums), (RESAMPLES, count))
         n = count * block
-        mean = sums[drawn].sum(axis=1) / n
-        variance = (squares[drawn].sum(axis=1) - n * mean**2) / (n - 1)
+        mean = sums[blocks].sum(axis=1) / n
+        variance = (squares[blocks].sum(axis=1) - n * mean**2) / (n - 1)
         return cls(centre + mean, np.sqrt(np.maximum(variance, 0)))
 
 
 def mean_interval(series: Floats, block: int) -> list[float] | None:
     """Return the 90 % confidence interval of the mean, with blocks of this many neighbours."""
-    drawn = Resamples.of(series, block)
-    return _interval(drawn.mean) if drawn else None
+    resamples = Resamples.draw(series, block)
+    return _interval(resamples.mean) if resamples else None
 
 
 def sharpe_interval(returns: Floats, block: int) -> list[float] | None:
-    """Return the 90 % confidence interval of the Sharpe ratio of daily returns, or None if some never move."""
-    drawn = Resamples.of(returns, block)
-    if drawn is None or not drawn.deviation.all():
+    """Return the 90 % confidence interval of the Sharpe ratio of daily returns; None if a resample is constant."""
+    resamples = Resamples.draw(returns, block)
+    if resamples is None or not resamples.deviation.all():
         return None
-    return _interval(drawn.mean / drawn.deviation * math.sqrt(SESSIONS_PER_YEAR))
+    return _interval(resamples.mean / resamples.deviation * math.sqrt(SESSIONS_PER_YEAR))
 
 
 def _interval(figures: Floats) -> list[float]:
@@ -63,6 +64,6 @@ def _interval(figures: Floats) -> list[float]:
 
 
 def _block_sums(values: Floats, block: int) -> Floats:
-    """Return the sum of each block, by its first place."""
-    upto = np.concatenate(([0.0], np.cumsum(values)))
-    return upto[block:] - upto[:-block]
+    """Return the sum of each block, by the index of its first value."""
+    cumulative = np.concatenate(([0.0], np.cumsum(values)))
+    return cumulative[block:] - cumulative[:-block]

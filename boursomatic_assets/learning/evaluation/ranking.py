@@ -1,7 +1,8 @@
-"""Ranking: how well scores put the instruments of one session in the order of what they went on to return.
+"""Ranking: how well scores rank the instruments of one session by their forward return.
 
-What belongs here: the rank correlation and the deciles of each session, and what a series of them says. Kept
-elsewhere: what a portfolio of the deciles earns day by day (`portfolio`), which sessions count (`evaluation`).
+What belongs here: the rank correlation and the deciles of each session, and statistics of a series of them.
+Kept elsewhere: the daily results of a portfolio of the deciles (`portfolio.py`), which sessions count
+(`metrics.py`).
 
 A session here is one of one market. Its number, `session`, is a column of the rows.
 """
@@ -19,9 +20,9 @@ MINIMUM_RANKED = 10
 """A session with fewer rows has no rank correlation."""
 
 
-def sum_by(place: npt.NDArray[np.integer[Any]], amounts: Floats, size: int) -> Floats:
-    """Return the sum of the amounts of each place, added in their order: the last bit depends on it."""
-    return np.bincount(place, amounts, size).astype(np.float64)  # whole numbers if there is nothing to add
+def sum_by_group(group: npt.NDArray[np.integer[Any]], amounts: Floats, size: int) -> Floats:
+    """Return the sum of the amounts of each group, added in their order: the last bit depends on it."""
+    return np.bincount(group, amounts, size).astype(np.float64)  # whole numbers without any amounts
 
 
 def rank_ics(rows: pl.DataFrame, score: str, size: int) -> Floats:
@@ -57,22 +58,22 @@ def rank_ics(rows: pl.DataFrame, score: str, size: int) -> Floats:
     return ics
 
 
-def picks(rows: pl.DataFrame, score: str) -> pl.DataFrame:
+def pick_deciles(rows: pl.DataFrame, score: str) -> pl.DataFrame:
     """Return the top and the bottom decile of each session, at least one instrument each.
 
     A session whose scores are all equal has none. Of equal scores, the later instrument_id ranks higher.
 
     Args:
-        rows: session, instrument_id, the score and whatever else is to be kept of a pick.
+        rows: session, instrument_id, the score and any other columns.
         score: The column of the score; rows without one are left out.
 
     Returns:
-        The picked rows by session, score and instrument, with side (1 top, -1 bottom) and share, the part of
-        that side that each pick is.
+        The picked rows by session, score and instrument, with side (1 top, -1 bottom) and share, the
+        weight of each pick in its side.
     """
-    count, place = pl.len().over("session"), pl.int_range(pl.len()).over("session")
+    count, rank = pl.len().over("session"), pl.int_range(pl.len()).over("session")
     size = pl.max_horizontal(count // 10, 1)
-    side = pl.when(place >= count - size).then(1.0).when(place < size).then(-1.0)
+    side = pl.when(rank >= count - size).then(1.0).when(rank < size).then(-1.0)
     differ = pl.col(score).max() > pl.col(score).min()
     return (
         rows.filter(pl.col(score).is_not_null())
@@ -83,20 +84,20 @@ def picks(rows: pl.DataFrame, score: str) -> pl.DataFrame:
     )
 
 
-def decile_spreads(picked: pl.DataFrame, size: int, cost: float) -> tuple[Floats, Floats]:
+def decile_spreads(picks: pl.DataFrame, size: int, cost: float) -> tuple[Floats, Floats]:
     """Return each session's mean forward return of the top decile less that of the bottom one, gross and net.
 
-    NaN for a session without picks. Net of what it costs to open and to close both deciles as a whole.
+    NaN for a session without picks. Net of the costs of opening and closing both deciles as a whole.
 
     Args:
-        picked: As `picks` returns them, with forward_return.
+        picks: As `pick_deciles` returns them, with forward_return.
         size: How many sessions there are.
-        cost: Part of an amount that buying or selling it costs: 0.001 is 0.1 %.
+        cost: The cost of buying or selling, as a share of the amount: 0.001 is 0.1 %.
     """
-    session, share = picked["session"].to_numpy(), picked["share"].to_numpy()
-    earned = share * picked["forward_return"].to_numpy()
-    gross = sum_by(session, picked["side"].to_numpy() * earned, size)
-    traded = sum_by(session, 2 * share + earned, size)
+    session, share = picks["session"].to_numpy(), picks["share"].to_numpy()
+    earned = share * picks["forward_return"].to_numpy()
+    gross = sum_by_group(session, picks["side"].to_numpy() * earned, size)
+    traded = sum_by_group(session, 2 * share + earned, size)
     gross[np.bincount(session, minlength=size) == 0] = np.nan
     return gross, gross - cost * traded
 
@@ -107,13 +108,13 @@ def mean(series: Floats) -> float | None:
 
 
 def information_ratio(series: Floats, horizon: int) -> float | None:
-    """Return mean / standard deviation x sqrt(252 / horizon), for as many horizons as a year holds in a row."""
+    """Return mean / standard deviation x sqrt(252 / horizon), annualised by the horizons of a year in a row."""
     deviation = series.std(ddof=1) if len(series) > 1 else 0.0
     return float(series.mean() / deviation * math.sqrt(SESSIONS_PER_YEAR / horizon)) if deviation > 0 else None
 
 
 def t_statistic(series: Floats, lag: int) -> float | None:
-    """Return mean / its standard error, which allows for correlation between up to `lag` neighbours.
+    """Return mean / its standard error, corrected for correlation up to a lag.
 
     The variance is that of Newey and West (1987), "A simple, positive semi-definite, heteroskedasticity and
     autocorrelation consistent covariance matrix": the autocovariance at lag j has the weight 1 - j / (lag + 1).

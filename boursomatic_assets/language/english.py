@@ -1,0 +1,97 @@
+"""English: every text that a justification is made of.
+
+What belongs here: names of features, units, sentences, flaws.
+Kept elsewhere: what each text means (`wording.py`), the same in French (`french.py`).
+"""
+
+from boursomatic_assets.language.wording import Wording
+
+FEATURES = {
+    "ret_1d": "its return of the day",
+    "ret_5d": "its 5-day return",
+    "ret_20d": "its 20-day return",
+    "ret_60d": "its 60-day return",
+    "ret_120d": "its 120-day return",
+    "momentum_12_1": "its return over a year without the last month",
+    "rsi_14": "its relative strength index",
+    "vol_20d": "its 20-day volatility",
+    "vol_250d": "its volatility over a year",
+    "vol_ratio": "its 20-day volatility against that of 120 days",
+    "max_ret_20d": "its best day of the last 20",
+    "range_20d": "its mean daily range",
+    "overnight_20d": "its mean overnight return",
+    "skew_60d": "the skewness of its daily returns",
+    "volume_zscore": "its volume against its 20-day mean",
+    "volume_trend": "its 20-day volume against that of 120 days",
+    "illiquidity_60d": "its price move for the money traded",
+    "high_250d": "its distance from the year's high",
+    "beta_120d": "its beta to the market",
+    "idiosyncratic_vol_120d": "its volatility apart from the market's",
+    "market_ret_20d": "the market's 20-day return",
+    "market_vol_20d": "the market's 20-day volatility",
+    "market_breadth_120d": "the share of risers over 120 days",
+    "session_of_month": "the time of the month",
+}
+
+UNITS = {
+    "percent": "{} %",
+    "percent_a_year": "{} % a year",
+    "percent_per_million": "{} % per million",
+    "plain": "{}",
+    "times": "{} times",
+    "deviations": "{} standard deviations",
+    "session": "session {}",
+}
+
+HOLD_REASONS = {
+    "equally_likely": "{label_text}: a rise and a fall are equally likely ({probability} %). ",
+    "unlikely": "{label_text}: {direction} ({probability} %) is likelier than {opposite} ({opposite_probability}"
+    " %), but the {profile_name} profile asks for {minimum}. ",
+    "volatile": "{label_text}: {direction} is likely enough ({probability} %), but its volatility of"
+    " {volatility_percent} % a year is above the {limit} that the {profile_name} profile bears. ",
+    "volatility_unknown": "{label_text}: {direction} is likely enough ({probability} %), but its volatility is not"
+    " known, and the {profile_name} profile bears {limit} a year. ",
+    "bolder_disagrees": "{label_text}: {direction} is likely enough ({probability} %), but the {bolder_name}"
+    " profile, which dares more, does not advise it. ",
+    "positions_taken": "{label_text}: {direction} is likely enough ({probability} %), but it is number {position}"
+    " in its market, and the {profile_name} profile takes {most_positions}. ",
+}
+
+ABSTENTIONS = {
+    "refused": "{label}: no model is admitted to advise. Version {challenger}, examined on {date}, was refused:"
+    " {flaw}. {label} is therefore published for every instrument.",
+    "withdrawn": "{label}: no model is admitted to advise any more. Version {challenger}, examined on {date}, was"
+    " to follow {champion} with the same recipe, and was refused: {flaw}. {champion} was withdrawn with it, and"
+    " {label} is therefore published for every instrument.",
+}
+
+FLAWS = {
+    "short": "its record has {sessions} sampled sessions, and it takes {least}",
+    "unmeasured": "its record has no mean rank IC to judge it by",
+    "unskilled": "it shows no skill on sessions that it had not seen (mean rank IC {rank_ic}, t {rank_ic_t},"
+    " and it takes a t of {least})",
+    "uncalibrated": "its probabilities are worse than those without any skill (log loss {log_loss}, and it"
+    " takes {log_loss_no_skill} + {tolerance})",
+}
+
+ENGLISH = Wording(
+    code="en",
+    decimal_point=".",
+    labels={"BUY": "BUY", "HOLD": "HOLD", "SELL": "SELL"},
+    profiles={"conservative": "conservative", "moderate": "moderate", "aggressive": "aggressive"},
+    directions={"BUY": "a rise", "SELL": "a fall"},
+    opening="{label_text} at {probability} %: ",
+    hold_reasons=HOLD_REASONS,
+    support=("nothing speaks {}", "{} speaks {}", "{} and {} speak {}"),
+    sides=("for it", "against it", "for a rise", "for a fall"),
+    two_sides="{}; {}.",
+    abstentions=ABSTENTIONS,
+    flaws=FLAWS,
+    unspecified_flaw="{reason}",
+    features=FEATURES,
+    units=UNITS,
+    unknown="not known",
+    above="higher than",
+    below="lower than",
+    of_its_market=" of its market",
+)
