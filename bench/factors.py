@@ -132,15 +132,16 @@ def lines() -> Iterator[Line]:
 
 def _ours(part: Slice) -> pl.DataFrame:
     """Bars out of the database, and their factors."""
-    from boursomatic_assets.tables.reading import GRAINS, read
+    from boursomatic_assets.tables.grains import GRAINS
+    from boursomatic_assets.tables.reading import read_slice
 
-    return table(read(GRAINS["price_bars"], part), US.sessions(), FACTORS)
+    return table(read_slice(GRAINS["price_bars"], part), US.sessions(), FACTORS)
 
 
 def _fill(folder: Path) -> tuple[Slice, pl.DataFrame]:
     """The same bars into the database and into qlib's files; the slice they make, and their instruments."""
     from boursomatic_assets import database
-    from boursomatic_assets.tables import merging, reading
+    from boursomatic_assets.tables import grains, merging
 
     source, dates = Simulated(instruments=INSTRUMENTS, events=False), all_sessions()
     first = US.sessions()[US.sessions() >= FROM][:SESSIONS]
@@ -153,11 +154,11 @@ def _fill(folder: Path) -> tuple[Slice, pl.DataFrame]:
     _write_files(folder, bars)
     rows = bars.select("instrument_id", "ts", *FIELDS.values(), "interval")
     with database.engine().begin() as connection:
-        merging.upsert(connection, reading.INSTRUMENTS, listed)
+        merging.upsert(connection, grains.INSTRUMENTS, listed)
     for year in _years(part):
         with database.engine().begin() as connection:
             inside = pl.col("ts").is_between(year.start, year.end, closed="left")
-            merging.replace(connection, reading.GRAINS["price_bars"], year, rows.filter(inside))
+            merging.replace(connection, grains.GRAINS["price_bars"], year, rows.filter(inside))
     with database.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
     return part, names

@@ -19,7 +19,8 @@ from boursomatic_assets.features import indicators
 from boursomatic_assets.features.indicators import LOOKBACK
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 
 GRAIN = GRAINS["price_bars"]
 INSTRUMENTS, SIZES, ROUNDS = 300, (600_000, 2_400_000, 9_600_000), 3
@@ -80,7 +81,7 @@ def _measure(part: Slice, own: pl.DataFrame) -> dict[str, float]:
         taken["unchanged slice"].append(timed(lambda: _write(part, own)))
         seen: list[pl.DataFrame] = []
         taken["look-back read"].append(
-            timed(lambda seen=seen: seen.append(read(GRAIN, part.looking_back(LOOKBACK))))
+            timed(lambda seen=seen: seen.append(read_slice(GRAIN, part.looking_back(LOOKBACK))))
         )
         taken["features"].append(timed(lambda seen=seen: indicators.features(seen[0], US.sessions(), part.start)))
         assert seen[0].height >= own.height

@@ -126,10 +126,11 @@ def _works(instruments: int) -> dict[str, tuple[Work, int]]:
 
 
 def _read(form: Form, sessions: np.ndarray) -> pl.DataFrame:
-    from boursomatic_assets.tables.reading import GRAINS, read
+    from boursomatic_assets.tables.grains import GRAINS
+    from boursomatic_assets.tables.reading import read_slice
 
     form.use()
-    return read(GRAINS["price_bars"], _slice(sessions))
+    return read_slice(GRAINS["price_bars"], _slice(sessions))
 
 
 def _fetch(form: Form, query: str) -> pl.DataFrame:
@@ -145,7 +146,7 @@ def _write(form: Form, instruments: int, sessions: np.ndarray) -> Any:
     """What the merge did, of bars that are made up from their instrument and session alone."""
     from boursomatic_assets import database
     from boursomatic_assets.tables import merging
-    from boursomatic_assets.tables.reading import GRAINS
+    from boursomatic_assets.tables.grains import GRAINS
 
     form.use()
     with database.engine().begin() as connection:

@@ -16,7 +16,8 @@ from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.features.indicators import LOOKBACK
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 
 GRAIN = GRAINS["price_bars"]
 COLUMNS = "t.instrument_id, t.ts, t.o, t.h, t.l, t.c, t.v, t.interval"
@@ -39,12 +40,12 @@ def lines() -> Iterator[Line]:
         wanted = slice_of(US, 1_700, first=slice_of(US, LOOKBACK + 20).dates[-1])
         seen = wanted.looking_back(LOOKBACK)
         query = ROWS.format(start=seen.start, end=seen.end)
-        ours, plain, frame = read(GRAIN, seen), _arrow(query), _pandas(query)
+        ours, plain, frame = read_slice(GRAIN, seen), _arrow(query), _pandas(query)
         assert ours.height == plain.height == len(frame)
         for name in "ohlcv":
             assert abs(ours[name].sum() - plain[name].sum()) <= 1e-12 * abs(plain[name].sum())
-        fetched, straight = interleaved(lambda: read(GRAIN, seen), lambda: _arrow(query), rounds=9)
-        again, slow = interleaved(lambda: read(GRAIN, seen), lambda: _pandas(query))
+        fetched, straight = interleaved(lambda: read_slice(GRAIN, seen), lambda: _arrow(query), rounds=9)
+        again, slow = interleaved(lambda: read_slice(GRAIN, seen), lambda: _pandas(query))
     work = f"{ours.height:,} bars with their look-back, sorted, into polars"
     yield Line(work, "ADBC's Arrow fetch of the same rows", times(ratio(fetched, straight)), "at most 1.2 x")
     yield Line(work, "pandas.read_sql of the same rows", f"{times(ratio(slow, again))} faster", "about 6 x")

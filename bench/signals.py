@@ -26,12 +26,12 @@ from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.features import indicators
 from boursomatic_assets.features.additional_features import unpack
-from boursomatic_assets.learning.evaluation.metrics import CHANCES, Metrics, Scoreboard
+from boursomatic_assets.learning.evaluation.metrics import PROBABILITY_COLUMNS, Metrics, SessionMetrics
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.training import challengers
-from boursomatic_assets.learning.walk import due_dates, walk
+from boursomatic_assets.learning.training import train_challengers
+from boursomatic_assets.learning.walk import due_dates, walk_forward
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import Source
@@ -130,7 +130,7 @@ def contest(universe: Universe) -> Contest:
             path = Path(os.environ["BOURSOMATIC_BENCH_FILES"], f"{name}.parquet")
             Path(folder, path.name).symlink_to(path.resolve())
         loaded = prepared(Files(Path(folder)))
-    history = History.of(loaded.rows, loaded.bars, DEFAULTS)
+    history = History.from_frames(loaded.rows, loaded.bars, DEFAULTS)
     model = trained(history, loaded.due)
     record, due = _record(history, loaded.due)
     naive = {
@@ -152,7 +152,7 @@ def contest(universe: Universe) -> Contest:
 
 def trained(history: History, due: dt.date) -> Metrics:
     """The metrics of the version of a due date."""
-    ((_, challenger),) = challengers(history, [due], DEFAULTS)
+    ((_, challenger),) = train_challengers(history, [due], DEFAULTS)
     if challenger is None:
         raise ValueError(f"there is too little history before {due}: use files of some years")
     return challenger.metrics
@@ -160,17 +160,17 @@ def trained(history: History, due: dt.date) -> Metrics:
 
 def _record(history: History, due: dt.date) -> tuple[pl.DataFrame, list[dt.datetime]]:
     """What the model and its baselines said, with what followed; and when models were trained."""
-    walked = walk(history, due, DEFAULTS)
-    outcome = history.outcomes[DEFAULTS.horizon][walked.place].select("known_at", "forward_return", "label")
-    chances = (pl.lit(None, pl.Float64).alias(name) for name in CHANCES)
-    record = walked.scored.hstack(outcome).with_columns(pl.col("instrument_id").cast(pl.String), *chances)
+    walked = walk_forward(history, due, DEFAULTS)
+    outcome = history.labels[DEFAULTS.horizon][walked.row_indices].select("known_at", "forward_return", "label")
+    chances = (pl.lit(None, pl.Float64).alias(name) for name in PROBABILITY_COLUMNS)
+    record = walked.scores.hstack(outcome).with_columns(pl.col("instrument_id").cast(pl.String), *chances)
     return record, [step.start for step in walked.steps]
 
 
 def _judged(record: pl.DataFrame, closes: pl.DataFrame, due: dt.date) -> Metrics:
     """The metrics of the column `score`, by the platform's own code."""
-    board = Scoreboard.of(record, closes, DEFAULTS.horizon, DEFAULTS.stride, DEFAULTS.cost)
-    return board.metrics(dt.datetime.combine(due, dt.time()))
+    board = SessionMetrics.from_record(record, closes, DEFAULTS.horizon, DEFAULTS.stride, DEFAULTS.cost)
+    return board.metrics_before(dt.datetime.combine(due, dt.time()))
 
 
 def _time() -> Line:
@@ -179,7 +179,7 @@ def _time() -> Line:
     began = time.perf_counter()
     loaded = prepared(source, dt.date(2025, 12, 31))
     ready = time.perf_counter()
-    model = trained(History.of(loaded.rows, loaded.bars, DEFAULTS), loaded.due)
+    model = trained(History.from_frames(loaded.rows, loaded.bars, DEFAULTS), loaded.due)
     minutes = (time.perf_counter() - ready) / 60
     what = f"the walk forward of 300 simulated instruments over ten years, {loaded.bars.height:,} bars"
     told = f"{len(model['by_month'])} months judged; before it, bars and features took"

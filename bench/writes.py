@@ -21,8 +21,9 @@ from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.merging import Merge
-from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.merging import MergeCounts
+from boursomatic_assets.tables.reading import read_slice
 from boursomatic_assets.tables.staging import copy
 
 GRAIN = GRAINS["price_bars"]
@@ -39,7 +40,7 @@ def lines() -> Iterator[Line]:
         bars, raw = judged(source, part, listed), source.bars(US, part.start, part.end)
         in_order = bars.sort("instrument_id", "ts")
         ready = in_order.with_columns(identifiers.of_rows(in_order))
-        merges: dict[str, Merge] = {}
+        merges: dict[str, MergeCounts] = {}
         write = partial(_write, merges, part, listed)
         wrong = pl.int_range(pl.len()) % 100 == 0
         corrected = raw.with_columns(c=pl.when(wrong).then((pl.col("h") + pl.col("l")) / 2).otherwise("c"))
@@ -50,10 +51,10 @@ def lines() -> Iterator[Line]:
             lambda: _untouched(lambda: write("again", raw)),
             lambda: write("corrected", corrected),
         )
-        assert merges["new"] == Merge(inserted=bars.height), merges
-        assert merges["again"] == Merge(unchanged=bars.height), merges
+        assert merges["new"] == MergeCounts(inserted=bars.height), merges
+        assert merges["again"] == MergeCounts(unchanged=bars.height), merges
         assert merges["corrected"].changed + merges["corrected"].unchanged == bars.height
-        assert read(GRAIN, part).height == bars.height
+        assert read_slice(GRAIN, part).height == bars.height
         with database.engine().connect() as connection:
             before = connection.execute(text(VERSIONS)).one()
             write("once more", corrected)
@@ -75,7 +76,7 @@ def lines() -> Iterator[Line]:
                "at most 0.25 x")  # fmt: skip
 
 
-def _write(merges: dict[str, Merge], part: Slice, listed: pl.DataFrame, name: str, raw: pl.DataFrame) -> None:
+def _write(merges: dict[str, MergeCounts], part: Slice, listed: pl.DataFrame, name: str, raw: pl.DataFrame) -> None:
     kept = judge(raw, part, listed, "simulated").kept.drop("market", "file")
     with database.engine().begin() as connection:
         merges[name] = merging.replace(connection, GRAIN, part, kept)

@@ -4,5 +4,5 @@ import warnings
 
 # Said by Dagster at every import of our definitions, about features that we chose knowingly.
 warnings.filterwarnings("ignore", message=r"(?s).*is currently in (beta|preview)")
-# Runs are cut per asset (`assets/common.py`); the job over all of them only takes single sessions.
+# Runs are cut per asset (`assets/policies.py`); the job over all of them only takes single sessions.
 warnings.filterwarnings("ignore", message=r"(?s).*materializes assets with varying BackfillPolicies")

@@ -13,7 +13,7 @@ from boursomatic_assets.assets import (
     recommendations,
     track_record,
 )
-from boursomatic_assets.assets.common import OWNERS, about
+from boursomatic_assets.assets.metadata import OWNERS, table_metadata
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.schema import User
@@ -32,7 +32,7 @@ users = dg.AssetSpec(
     description="One account per e-mail address. Written by the application, watched from here.",
     kinds={"postgres"},
     owners=OWNERS,
-    metadata=about(User),
+    metadata=table_metadata(User),
 )
 
 defs = dg.Definitions(

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from worlds.commands import SECRET, boursomatic, refusal
+from worlds.commands import SECRET, boursomatic, error_line
 
 import boursomatic_assets
 from boursomatic_assets import database, settings
-from boursomatic_assets.language import words
+from boursomatic_assets.language import WORDINGS
 
 PACKAGE = Path(boursomatic_assets.__file__).parent
 
@@ -39,7 +39,7 @@ def test_an_invalid_value_is_refused_before_any_work(
 ) -> None:
     value, message = WRONG[name]
     monkeypatch.setenv(name, value)
-    assert message in refusal(boursomatic(*command.split()))
+    assert message in error_line(boursomatic(*command.split()))
     assert list(home.iterdir()) == []
 
 
@@ -67,12 +67,12 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "home").write_text("in the way")
     monkeypatch.setenv("BOURSOMATIC_HOME", str(tmp_path / "home"))
     message = f"{tmp_path}/home is no folder to write in (it is a file): set BOURSOMATIC_HOME to one of yours"
-    assert message in refusal(boursomatic(*command.split()))
+    assert message in error_line(boursomatic(*command.split()))
 
 
 def test_a_home_without_write_permission_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSOMATIC_HOME", "/proc/home")
-    assert "/proc/home is no folder to write in (no such file" in refusal(boursomatic("status"))
+    assert "/proc/home is no folder to write in (no such file" in error_line(boursomatic("status"))
 
 
 def test_doctor_names_every_setting_that_is_wrong(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_the_repr_of_settings_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -
 
 def test_each_language_has_its_wording() -> None:
     assert settings.Settings.model_fields["BOURSOMATIC_LANGUAGE"].annotation == settings.Language
-    assert words.LANGUAGES == ("en", "fr") == settings.Language.__args__
+    assert tuple(WORDINGS) == ("en", "fr") == settings.Language.__args__
 
 
 def test_the_documented_table_is_the_commands_output() -> None:
@@ -220,7 +220,7 @@ def test_the_ui_starts_without_warnings(
 ) -> None:
     """Dagster warns of every `dagster.yaml` that lies where it is started, and is not the instance's."""
     started: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
+    monkeypatch.setattr(os, "execv", lambda program, arguments: started.append(arguments))
     monkeypatch.setenv("PYTHONWARNINGS", "default")
     monkeypatch.delenv("PYTHONWARNINGS")
     monkeypatch.chdir(tmp_path)

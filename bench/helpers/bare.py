@@ -11,8 +11,8 @@ import polars as pl
 
 from boursomatic_assets import database, registry
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
-from boursomatic_assets.assets.recommendations import BARS_PER_CHUNK, SCHEMA, champion_sessions, publish
-from boursomatic_assets.assets.track_record import scored
+from boursomatic_assets.assets.recommendations import BARS_PER_CHUNK, SCHEMA, champion_sessions, recommend_sessions
+from boursomatic_assets.assets.track_record import score_slice
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features import indicators
 from boursomatic_assets.features.additional_features import unpack
@@ -22,7 +22,8 @@ from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import open_source
 from boursomatic_assets.tables import delivery_log, merging, rejected_rows
-from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, Reader, read
+from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.reading import SliceReader, read_slice
 
 
 def bare(parts: Sequence[Slice]) -> None:
@@ -43,7 +44,7 @@ def bare(parts: Sequence[Slice]) -> None:
             rejected_rows.record(connection, part, delivery, "bare")
             delivery_log.record(connection, part, delivery, "bare")
     for part in parts:
-        seen = read(GRAINS["price_bars"], part.looking_back(LOOKBACK))
+        seen = read_slice(GRAINS["price_bars"], part.looking_back(LOOKBACK))
         own = indicators.features(seen, part.market.sessions(), part.start)
         with database.engine().begin() as connection:
             merging.replace(connection, GRAINS["features"], part, own)
@@ -51,16 +52,16 @@ def bare(parts: Sequence[Slice]) -> None:
     for part in parts:
         count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
         for piece in part.chunks(max(BARS_PER_CHUNK // max(count, 1), 1)):
-            features, bars = (read(GRAINS[name], piece) for name in ("features", "price_bars"))
-            advice = [publish(piece, one, unpack(features), bars, "en") for one in champion_sessions(piece)]
+            features, bars = (read_slice(GRAINS[name], piece) for name in ("features", "price_bars"))
+            advice = [recommend_sessions(piece, one, unpack(features), bars, "en") for one in champion_sessions(piece)]
             with database.engine().begin() as connection:
                 merging.supersede(
                     connection, GRAINS["recommendations"], piece, pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
                 )
-    advised, bars = (Reader(GRAINS[name]) for name in ("recommendations", "price_bars"))
+    advised, bars = (SliceReader(GRAINS[name]) for name in ("recommendations", "price_bars"))
     for part in parts:
         count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
         for piece in part.chunks(max(BARS_PER_CHUNK // max(count, 1), LONGEST_HORIZON)):
-            scores = scored(piece, advised, bars)
+            scores = score_slice(piece, advised, bars)
             with database.engine().begin() as connection:
                 merging.replace(connection, GRAINS["track_record"], piece, scores)

@@ -19,7 +19,7 @@ import polars as pl
 
 from boursomatic_assets.arrays import Floats
 from boursomatic_assets.features.indicators import FEATURES
-from boursomatic_assets.learning.prediction import matrix
+from boursomatic_assets.learning.prediction import feature_matrix
 
 NAMES = [feature.__name__ for feature in FEATURES]
 AHEAD = 20
@@ -40,8 +40,8 @@ def scores(
     """
     table = features.join(bars.select("instrument_id", "ts", "c"), on=["instrument_id", "ts"])
     table = table.sort("instrument_id", "ts").with_columns(label=pl.col("c").shift(-AHEAD) / pl.col("c") - 1)
-    values, label, ts = matrix(table, NAMES), table["label"].to_numpy(), table["ts"].to_numpy()
-    wanted = matrix(rows.join(table, on=["instrument_id", "ts"], how="left", maintain_order="left"), NAMES)
+    values, label, ts = feature_matrix(table, NAMES), table["label"].to_numpy(), table["ts"].to_numpy()
+    wanted = feature_matrix(rows.join(table, on=["instrument_id", "ts"], how="left", maintain_order="left"), NAMES)
     sessions = np.unique(ts)
     bounds = [*np.searchsorted(rows["ts"].to_numpy(), np.array(due, "datetime64[us]")), rows.height]
 

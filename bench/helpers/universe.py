@@ -16,7 +16,7 @@ from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.reading import INSTRUMENTS
+from boursomatic_assets.tables.grains import INSTRUMENTS
 
 US = MARKETS["US"]
 FIRST = dt.date(2016, 1, 4)

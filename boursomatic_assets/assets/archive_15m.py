@@ -5,7 +5,7 @@ import datetime as dt
 import dagster as dg
 
 from boursomatic_assets import settings
-from boursomatic_assets.assets.common import OWNERS
+from boursomatic_assets.assets.metadata import OWNERS
 from boursomatic_assets.tables import archive
 
 
@@ -15,8 +15,8 @@ def archive_15m() -> dg.MaterializeResult[None]:
 
     `boursomatic restore` puts them back. Daily bars stay where they are.
     """
-    moved = archive.retire(dt.datetime.now(dt.UTC).date())
-    bars = sum(one.bars for one in moved)
+    archived_sessions = archive.move_to_archive(dt.datetime.now(dt.UTC).date())
+    bars = sum(one.bar_count for one in archived_sessions)
     return dg.MaterializeResult(
-        metadata={"sessions": len(moved), "bars": bars, "folder": str(settings.archive())},
+        metadata={"sessions": len(archived_sessions), "bars": bars, "folder": str(settings.archive())},
     )

@@ -3,14 +3,15 @@
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.common import FEATURES_POLICY, OWNERS, about
+from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.policies import FEATURES_POLICY
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features import indicators
 from boursomatic_assets.features.indicators import LOOKBACK
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices_of_run
 from boursomatic_assets.schema import Feature
-from boursomatic_assets.tables.reading import Reader
+from boursomatic_assets.tables.reading import SliceReader
 
 BARS_PER_CHUNK = 300_000
 """A row's text has some 900 bytes, and takes 1.5 kB while it is made."""
@@ -20,12 +21,12 @@ BARS_PER_CHUNK = 300_000
     ins={"price_bars": dg.AssetIn(partition_mapping=SAME_MARKET_LOOKBACK)},
     kinds={"postgres", "polars", "numpy"},
     owners=OWNERS,
-    metadata=about(Feature),
+    metadata=table_metadata(Feature),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=FEATURES_POLICY,
     code_version="3",
 )
-def features(context: dg.AssetExecutionContext, price_bars: Reader) -> ChunkedRows:
+def features(context: dg.AssetExecutionContext, price_bars: SliceReader) -> ChunkedRows:
     """One row of technical indicators per daily bar; `ts` is that bar's, formulas in docs/features.md.
 
     A row sees its market's bars of the last 313 sessions at most, and is the same, to the last bit, whichever
@@ -33,8 +34,8 @@ def features(context: dg.AssetExecutionContext, price_bars: Reader) -> ChunkedRo
     instruments of the market in that session.
     """
 
-    def computed(part: Slice) -> pl.DataFrame:
-        seen = price_bars(part.looking_back(LOOKBACK))
-        return indicators.features(seen, part.market.sessions(), part.start)
+    def compute(part: Slice) -> pl.DataFrame:
+        bars = price_bars(part.looking_back(LOOKBACK))
+        return indicators.features(bars, part.market.sessions(), part.start)
 
-    return ChunkedRows(slices_of_run(context), computed, bars=BARS_PER_CHUNK, lookback=LOOKBACK)
+    return ChunkedRows(slices_of_run(context), compute, bars=BARS_PER_CHUNK, lookback=LOOKBACK)

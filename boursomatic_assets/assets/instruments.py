@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
+from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.policies import BARS_POLICY
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.schema import Instrument, identifiers
@@ -12,7 +13,7 @@ from boursomatic_assets.schema import Instrument, identifiers
 @dg.asset(
     kinds={"postgres", "polars"},
     owners=OWNERS,
-    metadata=about(Instrument),
+    metadata=table_metadata(Instrument),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=BARS_POLICY,
 )

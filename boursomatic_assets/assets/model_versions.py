@@ -5,7 +5,8 @@ from typing import Any
 import dagster as dg
 
 from boursomatic_assets import registry
-from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
+from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata
@@ -27,9 +28,9 @@ from boursomatic_assets.schema import ModelVersion
     ],
     kinds={"postgres", "lightgbm"},
     owners=OWNERS,
-    metadata=about(ModelVersion),
+    metadata=table_metadata(ModelVersion),
     partitions_def=MARKET_SESSIONS,
-    backfill_policy=ADVICE_POLICY,
+    backfill_policy=RECOMMENDATIONS_POLICY,
     code_version="2",
 )
 def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
@@ -40,26 +41,27 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     """
     parts = slices_of_run(context)
     await_upstream(context.get_step_execution_context(), "features")
-    trained = registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
+    trained_versions = registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
     for part in parts:
-        described = {
-            partition_key(moment.date, part.market.name): _describe(moment) for moment in registry.timeline(part)
+        metadata = {
+            partition_key(moment.date, part.market.name): _describe_moment(moment)
+            for moment in registry.champion_timeline(part)
         }
-        add_partition_metadata(context.get_step_execution_context(), context.asset_key, described)
-    return dg.MaterializeResult(metadata=run_figures({"trained": len(trained)}))
+        add_partition_metadata(context.get_step_execution_context(), context.asset_key, metadata)
+    return dg.MaterializeResult(metadata=run_figures({"trained": len(trained_versions)}))
 
 
-def _describe(moment: ChampionAsOf) -> dict[str, Any]:
+def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:
     """What the UI shows of a partition: who speaks, and on a due date what was decided about its challenger."""
-    challenger, decision, silence = moment.challenger, moment.decision, moment.abstention
+    challenger, decision, abstention = moment.challenger, moment.decision, moment.abstention
     if moment.champion:
-        spoken = {"speaker": moment.champion.version}
-    elif silence:
-        spoken = {"speaker": "none: HOLD is published", "because": f"{silence.version.version}: {silence.reason}"}
+        champion = {"speaker": moment.champion.version}
+    elif abstention:
+        champion = {"speaker": "none: HOLD is published", "because": f"{abstention.version.version}: {abstention.reason}"}
     else:
-        spoken = {"speaker": "none yet: the history is too short to train a version, and nothing is advised"}
+        champion = {"speaker": "none yet: the history is too short to train a version, and nothing is advised"}
     if challenger is None or decision is None:
-        return spoken | {"note": "no version is due on this date"}
+        return champion | {"note": "no version is due on this date"}
     figures = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
-    decided = {"decision": decision.kind, "reason": decision.reason}
-    return {**spoken, "challenger": challenger.version, **decided, **figures}
+    outcome = {"decision": decision.kind, "reason": decision.reason}
+    return {**champion, "challenger": challenger.version, **outcome, **figures}

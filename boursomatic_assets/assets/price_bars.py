@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
+from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.policies import BARS_POLICY
 from boursomatic_assets.calendars.slices import Slice, require_closed
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
@@ -16,7 +17,7 @@ from boursomatic_assets.schema import PriceBar
 @dg.asset(
     kinds={"postgres", "polars"},
     owners=OWNERS,
-    metadata=about(PriceBar),
+    metadata=table_metadata(PriceBar),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=BARS_POLICY,
 )
@@ -25,11 +26,11 @@ def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments
 
     Bars that break a rule go to `rejected_bars` with the reason; the good rows of the same delivery go on.
     """
-    bars = source.open()
+    opened_source = source.open()
 
-    def delivered(part: Slice) -> Delivery:
+    def deliver(part: Slice) -> Delivery:
         require_closed(part)
-        rows = bars.bars(part.market, part.start, part.end)
-        return judge(rows, part, instruments, bars.name, with_raw=bars.with_raw)
+        raw = opened_source.bars(part.market, part.start, part.end)
+        return judge(raw, part, instruments, opened_source.name, with_raw=opened_source.with_raw)
 
-    return ChunkedRows(slices_of_run(context), delivered)
+    return ChunkedRows(slices_of_run(context), deliver)

@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.common import BARS_POLICY, OWNERS, about
+from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.policies import BARS_POLICY
 from boursomatic_assets.calendars.slices import Slice, require_closed
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
@@ -19,7 +20,7 @@ BARS_PER_CHUNK = 20_000
 @dg.asset(
     kinds={"postgres", "polars"},
     owners=OWNERS,
-    metadata=about(PriceBar),
+    metadata=table_metadata(PriceBar),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=BARS_POLICY,
 )
@@ -29,12 +30,12 @@ def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instrum
     What is older than 30 days is moved to `archive_15m`. Bars before the open and after the close are refused,
     unless the source asks for them; they belong to the partition of their UTC date.
     """
-    bars = source.open()
+    opened_source = source.open()
 
-    def delivered(part: Slice) -> Delivery:
+    def deliver(part: Slice) -> Delivery:
         require_closed(part)
-        raw = bars.bars(part.market, part.start, part.end, "15m")
+        raw = opened_source.bars(part.market, part.start, part.end, "15m")
         extended = source.extended_hours
-        return judge(raw, part, instruments, bars.name, "15m", extended=extended, with_raw=bars.with_raw)
+        return judge(raw, part, instruments, opened_source.name, "15m", extended=extended, with_raw=opened_source.with_raw)
 
-    return ChunkedRows(slices_of_run(context), delivered, bars=BARS_PER_CHUNK)
+    return ChunkedRows(slices_of_run(context), deliver, bars=BARS_PER_CHUNK)

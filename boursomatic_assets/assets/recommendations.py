@@ -10,19 +10,21 @@ import polars as pl
 from boursomatic_assets import registry, settings
 from boursomatic_assets.advice.justification import explain_abstention
 from boursomatic_assets.advice.signals import recommend
-from boursomatic_assets.assets.common import ADVICE_POLICY, OWNERS, about
+from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features.additional_features import unpack
-from boursomatic_assets.language.sentences import sentences
+from boursomatic_assets.language import wording_of
 from boursomatic_assets.learning.prediction import predict
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.registry.decisions import Decision, Version
 from boursomatic_assets.schema import Recommendation
-from boursomatic_assets.tables.frames import given
-from boursomatic_assets.tables.reading import GRAINS, Reader
+from boursomatic_assets.tables.frames import required_columns
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import SliceReader
 
-SCHEMA = given(GRAINS["recommendations"].table)
+SCHEMA = required_columns(GRAINS["recommendations"].table)
 
 BARS_PER_CHUNK = 60_000
 """A bar has three pieces of advice, each with its evidence in words: some 4 kB."""
@@ -32,12 +34,12 @@ BARS_PER_CHUNK = 60_000
     deps=["model_versions"],
     kinds={"postgres", "lightgbm", "polars"},
     owners=OWNERS,
-    metadata=about(Recommendation),
+    metadata=table_metadata(Recommendation),
     partitions_def=MARKET_SESSIONS,
-    backfill_policy=ADVICE_POLICY,
+    backfill_policy=RECOMMENDATIONS_POLICY,
     code_version="3",
 )
-def recommendations(context: dg.AssetExecutionContext, features: Reader, price_bars: Reader) -> ChunkedRows:
+def recommendations(context: dg.AssetExecutionContext, features: SliceReader, price_bars: SliceReader) -> ChunkedRows:
     """One advice per instrument, session and risk profile, by the model that spoke at that session's close.
 
     `as_of` is that close in UTC. Rows are never overwritten: a changed one supersedes the old one, which
@@ -46,12 +48,12 @@ def recommendations(context: dg.AssetExecutionContext, features: Reader, price_b
     """
     language = settings.language()
 
-    def advised(part: Slice) -> pl.DataFrame:
+    def compute(part: Slice) -> pl.DataFrame:
         rows, bars = unpack(features(part)), price_bars(part)
-        advice = [publish(part, one, rows, bars, language) for one in champion_sessions(part)]
-        return pl.concat([pl.DataFrame(schema=SCHEMA), *advice])
+        by_champion = [recommend_sessions(part, one, rows, bars, language) for one in champion_sessions(part)]
+        return pl.concat([pl.DataFrame(schema=SCHEMA), *by_champion])
 
-    return ChunkedRows(slices_of_run(context), advised, bars=BARS_PER_CHUNK)
+    return ChunkedRows(slices_of_run(context), compute, bars=BARS_PER_CHUNK)
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,17 @@ def champion_sessions(part: Slice) -> list[ChampionSessions]:
 
     Where none speaks the newest version is asked; before the first version there is none to ask.
     """
-    moments = [moment for moment in registry.timeline(part) if part.market.is_session(moment.date)]
-    grouped = groupby(moments, key=lambda moment: (moment.champion or moment.newest, moment.abstention))
+    moments = [moment for moment in registry.champion_timeline(part) if part.market.is_session(moment.date)]
+    by_champion = groupby(moments, key=lambda moment: (moment.champion or moment.newest, moment.abstention))
     return [
         ChampionSessions(version, [moment.date for moment in group], silence)
-        for (version, silence), group in grouped
+        for (version, silence), group in by_champion
         if version
     ]
 
 
-def publish(
-    part: Slice, asked: ChampionSessions, features: pl.DataFrame, bars: pl.DataFrame, language: str
+def recommend_sessions(
+    part: Slice, group: ChampionSessions, features: pl.DataFrame, bars: pl.DataFrame, language: str
 ) -> pl.DataFrame:
     """What a version advises for some sessions, with the columns of `recommendations`.
 
@@ -89,19 +91,19 @@ def publish(
         bars: Those of the slice.
         language: Of the justifications.
     """
-    own = pl.col("ts").dt.date().is_in(asked.sessions)
-    rows, version = features.filter(own), asked.version
+    in_sessions = pl.col("ts").dt.date().is_in(group.sessions)
+    rows, version = features.filter(in_sessions), group.version
     predictions = predict(registry.model_store().load(version.model_path), rows)
-    silence = _abstention_text(asked.abstention, language) if asked.abstention else None
-    advice = recommend(predictions, rows, bars.filter(own), version.version, silence, language)
+    abstention = _abstention_text(group.abstention, language) if group.abstention else None
+    recommended = recommend(predictions, rows, bars.filter(in_sessions), version.version, abstention, language)
     closes = pl.DataFrame(
-        {"ts": asked.sessions, "as_of": [part.market.closes(session) for session in asked.sessions]},
+        {"ts": group.sessions, "as_of": [part.market.closes(session) for session in group.sessions]},
         schema={"ts": pl.Datetime("us"), "as_of": pl.Datetime("us")},
     )
-    return advice.join(closes, on="ts").with_columns(model_version_id=pl.lit(version.id)).select(*SCHEMA)
+    return recommended.join(closes, on="ts").with_columns(model_version_id=pl.lit(version.id)).select(*SCHEMA)
 
 
-def _abstention_text(decided: Decision, language: str) -> str:
+def _abstention_text(decision: Decision, language: str) -> str:
     """The justification of every advice while no version speaks."""
-    date = decided.effective_at.date()
-    return explain_abstention(decided.kind, date, decided.reason, decided.numbers, sentences(language))
+    date = decision.effective_at.date()
+    return explain_abstention(decision.kind, date, decision.reason, decision.numbers, wording_of(language))

@@ -1,6 +1,8 @@
-"""Asset checks of 15m bars: the promises that daily bars keep too, and that both tell the same.
+"""Asset checks of 15m bars and of their archive.
 
-What belongs here: what is counted as a breach. Kept elsewhere: what both intervals share (`checks_of_bars.py`).
+What belongs here: what counts as a violation in 15m bars, their agreement with daily bars, what is archived.
+Kept elsewhere: how deliveries are reconciled (`deliveries.py`), which values are impossible in any bar (`bars.py`),
+the archive itself (`tables/archive.py`, `stores/archive_files.py`).
 """
 
 import datetime as dt
@@ -8,130 +10,151 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.calendars.slices import Slice, slices_of
-from boursomatic_assets.checks.bars import QUARTERS, accounted_for, refused, sane
-from boursomatic_assets.checks.check import Finding, count, invariant, unique
+from boursomatic_assets.checks._counting import BARS_15M, count_violations, count_duplicates
+from boursomatic_assets.checks.bars import count_impossible_bars
+from boursomatic_assets.checks.deliveries import reconcile_deliveries, count_rejected_rows
+from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import archive
 from boursomatic_assets.tables.staging import bounds
 
-TOLERANCE = 0.01
+RELATIVE_TOLERANCE = 0.01
 """By how much a day's 15m bars may differ from its daily bar: vendors leave auctions out of one of them."""
+
+SESSION_HOURS = """
+    hours AS (
+        SELECT * FROM unnest(CAST(:opens AS timestamp[]), CAST(:closes AS timestamp[])) AS h(opens, closes)
+    )
+"""
+
+COMPLETENESS = f"""
+WITH {SESSION_HOURS}, bars AS (
+    SELECT h.opens, t.ts, t.instrument_id FROM hours h
+    JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'
+    JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)
+), quarters AS (
+    SELECT h.opens, q.ts FROM hours h CROSS JOIN LATERAL
+        generate_series(h.opens, h.closes - interval '1 second', interval '15 minutes') AS q(ts)
+), expected AS (
+    SELECT opens, count(*) AS n FROM quarters GROUP BY opens
+), present AS (
+    SELECT opens, count(*) AS n FROM bars GROUP BY opens, instrument_id
+), instruments_traded AS (
+    SELECT opens, count(*) AS n FROM present GROUP BY opens
+), bars_at AS (
+    SELECT opens, ts, count(*) AS n FROM bars GROUP BY opens, ts
+)
+SELECT
+    (SELECT count(*) FROM present p JOIN expected e USING (opens) WHERE p.n < e.n) AS incomplete,
+    (SELECT coalesce(sum(e.n - p.n), 0)::int FROM present p JOIN expected e USING (opens)) AS missing,
+    (
+        SELECT array_agg(ts ORDER BY ts) FROM quarters LEFT JOIN bars_at b USING (opens, ts)
+        JOIN instruments_traded t USING (opens) WHERE coalesce(b.n, 0) * 2 < t.n
+    ) AS outages
+"""
+"""Incomplete series of an instrument and session, missing bars, and the times of the vendor's outages."""
+
+DISAGREEMENTS = f"""
+WITH {SESSION_HOURS}, days AS (
+    SELECT h.opens, t.instrument_id, max(t.h) AS h, min(t.l) AS l,
+        (array_agg(t.o ORDER BY t.ts))[1] AS o, (array_agg(t.c ORDER BY t.ts DESC))[1] AS c
+    FROM hours h JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'
+    JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)
+    GROUP BY h.opens, h.closes, t.instrument_id
+    HAVING count(*) = ceil(extract(epoch FROM h.closes - h.opens) / 900)
+)
+SELECT count(*) AS compared, count(*) FILTER (
+    WHERE greatest(abs(q.o / d.o - 1), abs(q.h / d.h - 1), abs(q.l / d.l - 1), abs(q.c / d.c - 1)) > :tolerance
+) AS apart
+FROM days q JOIN price_bars d
+    ON d.instrument_id = q.instrument_id AND d.interval = 'daily' AND d.ts = date_trunc('day', q.opens)
+"""
+"""How many complete days of 15m bars are compared with their daily bar, and how many differ by too much."""
 
 
 @invariant("price_bars_15m")
 def one_bar_per_instrument_and_quarter(connection: Connection, part: Slice) -> Finding:
-    """No instrument has two 15m bars at one time, and a unique index guards it."""
+    """No instrument has two 15m bars at one time, and a unique index enforces it."""
     index = "idx_price_bars_instrument_ts_interval"
-    return unique(connection, index, QUARTERS, "t.instrument_id, t.ts, t.interval", bounds(part))
+    return count_duplicates(connection, index, BARS_15M, "t.instrument_id, t.ts, t.interval", bounds(part))
 
 
 @invariant("price_bars_15m")
 def prices_of_quarters_are_sane(connection: Connection, part: Slice) -> Finding:
     """Prices are positive and finite, high is the highest, low the lowest, and volume is not negative."""
-    return sane(connection, QUARTERS, part)
+    return count_impossible_bars(connection, BARS_15M, part)
 
 
 @invariant("price_bars_15m")
 def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice) -> Finding:
-    """Rows that came = kept + merged + rejected, and the tables hold as many bars and refusals as were counted.
+    """Delivered rows = kept + merged + rejected, and the tables hold as many bars and rejected rows as logged.
 
-    What was archived is in the archive, and none of it is in the table, or all of it: `boursomatic restore`
-    completes it.
+    Bars of an archived session are in the archive, and none or all of them are in the table as well:
+    `boursomatic restore` completes a session of which only some are.
     """
-    return accounted_for(connection, "15m", part, archive_files.counts(part))
+    return reconcile_deliveries(connection, "15m", part, archive_files.bar_counts(part))
 
 
 @invariant("price_bars_15m", blocking=False)
 def no_quarter_was_refused(connection: Connection, parts: Sequence[Slice]) -> Finding:
-    """No 15m row that came for these sessions broke a rule, no file is left that cannot be understood.
+    """No 15m row delivered for these sessions was rejected, and every delivered file could be parsed.
 
-    Counted by the rule, the first 20 by name; `rejected_bars` has all of them.
+    Rejected rows are counted by reason, and the first 20 are listed; `rejected_bars` has all of them.
     """
-    return refused(connection, "15m", parts)
+    return count_rejected_rows(connection, "15m", parts)
 
 
 @invariant("price_bars_15m", blocking=False)
 def quarters_are_complete(connection: Connection, part: Slice) -> Finding:
-    """Every instrument with a 15m bar in a session has one for each of its quarters of an hour.
+    """Every instrument with a 15m bar in a session has all 15m bars of that session.
 
-    A quarter for which less than half of a session's instruments have a bar is an outage of the vendor.
+    A time at which fewer than half of the session's instruments have a bar is counted as an outage of the vendor.
     """
-    found = connection.execute(
-        text(
-            "WITH hours AS (SELECT * FROM unnest(CAST(:opens AS timestamp[]), CAST(:closes AS timestamp[]))"
-            "   AS h(opens, closes)),"
-            " bars AS (SELECT h.opens, t.ts, t.instrument_id FROM hours h"
-            "   JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'"
-            "   JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)),"
-            " quarters AS (SELECT h.opens, q.ts FROM hours h CROSS JOIN LATERAL"
-            "   generate_series(h.opens, h.closes - interval '1 second', interval '15 minutes') AS q(ts)),"
-            " wanted AS (SELECT opens, count(*) AS n FROM quarters GROUP BY opens),"
-            " held AS (SELECT opens, count(*) AS n FROM bars GROUP BY opens, instrument_id),"
-            " traded AS (SELECT opens, count(*) AS n FROM held GROUP BY opens),"
-            " seen AS (SELECT opens, ts, count(*) AS n FROM bars GROUP BY opens, ts)"
-            " SELECT (SELECT count(*) FROM held JOIN wanted USING (opens) WHERE held.n < wanted.n) AS incomplete,"
-            " (SELECT coalesce(sum(wanted.n - held.n), 0)::int FROM held JOIN wanted USING (opens)) AS missing,"
-            " (SELECT array_agg(ts ORDER BY ts) FROM quarters LEFT JOIN seen USING (opens, ts)"
-            "   JOIN traded USING (opens) WHERE coalesce(seen.n, 0) * 2 < traded.n) AS out"
-        ),
-        bounds(part) | _hours(part),
-    ).one()
-    out = found.out or []
-    at = [f"{time:%Y-%m-%d %H:%M}" for time in out]
-    figures = {"missing": found.missing, "outages": len(out), "at": at}
+    found = connection.execute(text(COMPLETENESS), bounds(part) | _session_hours(part)).one()
+    outages = found.outages or []
+    at = [f"{time:%Y-%m-%d %H:%M}" for time in outages]
+    figures = {"missing": found.missing, "outages": len(outages), "at": at}
     return Finding(warnings=found.incomplete, figures=figures)
 
 
 @invariant("price_bars_15m", blocking=False)
 def daily_and_15m_bars_agree(connection: Connection, part: Slice) -> Finding:
-    """The first open, highest high, lowest low and last close of a session's 15m bars are its daily bar's.
+    """A session's 15m bars have the open, high, low and close of its daily bar, within one percent.
 
-    Within a hundredth; only sessions with all of their 15m bars are compared.
+    Only sessions with all of their 15m bars are compared.
     """
-    found = connection.execute(
-        text(
-            "WITH hours AS (SELECT * FROM unnest(CAST(:opens AS timestamp[]), CAST(:closes AS timestamp[]))"
-            "   AS h(opens, closes)),"
-            " days AS (SELECT h.opens, t.instrument_id, max(t.h) AS h, min(t.l) AS l,"
-            "   (array_agg(t.o ORDER BY t.ts))[1] AS o, (array_agg(t.c ORDER BY t.ts DESC))[1] AS c"
-            "   FROM hours h JOIN price_bars t ON t.ts >= h.opens AND t.ts < h.closes AND t.interval = '15m'"
-            "   JOIN instruments i ON i.id = t.instrument_id AND i.exchange = ANY(:exchanges)"
-            "   GROUP BY h.opens, h.closes, t.instrument_id"
-            "   HAVING count(*) = ceil(extract(epoch FROM h.closes - h.opens) / 900))"
-            " SELECT count(*) AS compared, count(*) FILTER (WHERE greatest("
-            "   abs(q.o / d.o - 1), abs(q.h / d.h - 1), abs(q.l / d.l - 1), abs(q.c / d.c - 1)) > :tolerance)"
-            "   AS apart"
-            " FROM days q JOIN price_bars d ON d.instrument_id = q.instrument_id AND d.interval = 'daily'"
-            "   AND d.ts = date_trunc('day', q.opens)"
-        ),
-        bounds(part) | _hours(part) | {"tolerance": TOLERANCE},
-    ).one()
+    parameters = bounds(part) | _session_hours(part) | {"tolerance": RELATIVE_TOLERANCE}
+    found = connection.execute(text(DISAGREEMENTS), parameters).one()
     return Finding(warnings=found.apart, figures={"compared": found.compared})
 
 
 @invariant("archive_15m")
 def nothing_is_kept_longer(connection: Connection) -> Finding:
-    """No 15m bar is left in the table that should have been archived by now."""
-    until = archive.overdue(dt.datetime.now(dt.UTC))
-    return count(connection, "price_bars WHERE interval = '15m' AND ts < :until", {"until": until})
+    """No 15m bar in the table is overdue for archiving."""
+    until = archive.first_allowed_date(dt.datetime.now(dt.UTC))
+    return count_violations(connection, "price_bars WHERE interval = '15m' AND ts < :until", {"until": until})
 
 
 @invariant("archive_15m")
 def no_session_is_lost(connection: Connection) -> Finding:
-    """Every session of which 15m bars were ever kept has them in the table or in the archive."""
-    kept = text("SELECT session FROM delivered_sessions WHERE interval = '15m' AND market = :market AND kept > 0")
-    parts = [
-        part
+    """Every session with delivered 15m bars has them in the table or in the archive."""
+    findings = [
+        reconcile_deliveries(connection, "15m", part, archive_files.bar_counts(part))
         for market in MARKETS.values()
-        for part in slices_of(market, map(dt.datetime.date, connection.scalars(kept, {"market": market.name})))
+        for part in slices_of(market, _sessions_with_deliveries(connection, market))
     ]
-    lost = [accounted_for(connection, "15m", part, archive_files.counts(part)).errors for part in parts]
-    return Finding(errors=sum(lost))
+    return Finding(errors=sum(finding.errors for finding in findings))
 
 
-def _hours(part: Slice) -> dict[str, object]:
+def _sessions_with_deliveries(connection: Connection, market: Market) -> list[dt.date]:
+    """Sessions of a market for which a delivery of 15m bars was kept."""
+    query = "SELECT session FROM delivered_sessions WHERE interval = '15m' AND market = :market AND kept > 0"
+    return [session.date() for session in connection.scalars(text(query), {"market": market.name})]
+
+
+def _session_hours(part: Slice) -> dict[str, object]:
     """When the sessions of a slice open and close, as bound parameters."""
     hours = [part.market.hours(session) for session in part.sessions]
     return {"opens": [opens for opens, _ in hours], "closes": [closes for _, closes in hours]}

@@ -1,60 +1,63 @@
-"""Promises about `model_versions` and the decisions about them.
+"""Asset checks of model versions and of the decisions about them.
 
-What belongs here: what is counted as a breach in what was learned and decided.
-Kept elsewhere: how Dagster runs and shows a promise (`promises.py`), what is decided (`registry.py`).
+What belongs here: what counts as a violation in `model_versions` and `model_decisions`.
+Kept elsewhere: how versions are trained and decided about (`registry/`).
 """
 
 from sqlalchemy import Connection, false, func, select
 
 from boursomatic_assets import registry
-from boursomatic_assets.checks.check import Finding, count, guarded, invariant, unique
+from boursomatic_assets.checks._counting import count_violations, check_unique_index, count_duplicates
+from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.registry.decisions import ACTIVE, GATE, VERSIONS
+from boursomatic_assets.registry.decisions import ACTIVE_VERSION_ID, GATE, VERSIONS
 from boursomatic_assets.tables import staleness
 
 
 @invariant("model_versions")
 def one_row_per_version(connection: Connection) -> Finding:
-    """No version exists twice, and a unique index guards it."""
-    return unique(connection, "uq_model_versions_version", "model_versions", "version")
+    """No version exists twice, and a unique index enforces it."""
+    return count_duplicates(connection, "uq_model_versions_version", "model_versions", "version")
 
 
 @invariant("model_versions")
 def exactly_one_model_is_active(connection: Connection) -> Finding:
-    """The version of the latest decision that names one is active and no other; before a promotion none is.
+    """The champion, or without a champion the last one, is active, and no other version is.
 
-    That is the version that speaks now, or the last that did when nobody does. A unique index guards it.
+    Before the first promotion no version is active. A unique index allows one active version only.
     """
     v, versions = VERSIONS.c, select(func.count()).select_from(VERSIONS)
     active = connection.scalar(versions.where(v.is_active))
-    wrong = connection.scalar(versions.where(v.is_active != func.coalesce(v.id == ACTIVE, false()))) or 0
-    at_work = guarded(connection, "uq_model_versions_active")
-    return Finding(errors=wrong) + at_work + Finding(figures={"active": active})
+    wrongly_active = (
+        connection.scalar(versions.where(v.is_active != func.coalesce(v.id == ACTIVE_VERSION_ID, false()))) or 0
+    )
+    index_finding = check_unique_index(connection, "uq_model_versions_active")
+    return Finding(errors=wrongly_active) + index_finding + Finding(figures={"active": active})
 
 
 @invariant("model_versions")
 def every_version_has_its_decision(connection: Connection) -> Finding:
-    """The gate decided about every version, from its due date on, and none speaks before its due date."""
+    """The gate decided about every version, from its due date on, and no version is champion before its due date."""
     decided = "SELECT FROM model_decisions d WHERE d.version_id = v.id AND d.effective_at = v.as_of"
-    undecided = count(
+    undecided = count_violations(
         connection, f"model_versions v WHERE NOT EXISTS ({decided} AND d.decided_by = :gate)", {"gate": GATE}
     )
     early = "model_decisions d JOIN model_versions v ON v.id = d.speaker_id WHERE v.as_of > d.effective_at"
-    return undecided + count(connection, early, {})
+    return undecided + count_violations(connection, early, {})
 
 
 @invariant("model_versions")
 def metrics_are_complete(connection: Connection) -> Finding:
     """Every version has the metrics of the specification and a SHA-256 of its parameters."""
-    wanted = ["accuracy", "precision", "recall", "f1", "sharpe", "max_drawdown"]
-    broken = "NOT (metrics_json::jsonb ?& CAST(:wanted AS text[])) OR params_hash !~ '^[0-9a-f]{64}$'"
-    return count(connection, f"model_versions WHERE {broken}", {"wanted": wanted})
+    required = ["accuracy", "precision", "recall", "f1", "sharpe", "max_drawdown"]
+    incomplete = "NOT (metrics_json::jsonb ?& CAST(:wanted AS text[])) OR params_hash !~ '^[0-9a-f]{64}$'"
+    return count_violations(connection, f"model_versions WHERE {incomplete}", {"wanted": required})
 
 
 @invariant("model_versions")
 def active_model_file_is_intact(connection: Connection) -> Finding:
-    """The active version's file is there, and its SHA-256 is the one that it was stored under."""
+    """The active version's file exists, and its SHA-256 is the one in its name."""
     for path in connection.scalars(select(VERSIONS.c.model_path).where(VERSIONS.c.is_active)):
         try:
             registry.model_store().load(path)
@@ -67,16 +70,16 @@ def active_model_file_is_intact(connection: Connection) -> Finding:
 def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
     """The newest version was trained with the parameters of this code, and with those of the version before it.
 
-    A warning for each that differs: a new recipe was trained, or will be on the next due date.
+    A warning for each difference: a new recipe was trained, or will be trained on the next due date.
     """
     v = VERSIONS.c
     rows = connection.execute(select(v.version, v.params_hash).order_by(v.as_of.desc()).limit(2)).all()
     if not rows:
         return Finding()
-    newest, code = rows[0], Parameters().params_hash()
-    compared = (code, *(row.params_hash for row in rows[1:]))
-    differing = [other for other in compared if other != newest.params_hash]
-    figures = {"version": newest.version, "params_hash": newest.params_hash, "params_hash_of_this_code": code}
+    newest, code_hash = rows[0], Parameters().params_hash()
+    expected_hashes = (code_hash, *(row.params_hash for row in rows[1:]))
+    differing = [other for other in expected_hashes if other != newest.params_hash]
+    figures = {"version": newest.version, "params_hash": newest.params_hash, "params_hash_of_this_code": code_hash}
     return Finding(warnings=len(differing), figures=figures)
 
 
@@ -84,7 +87,7 @@ def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
 def versions_follow_what_they_learned_from(connection: Connection) -> Finding:
     """No bar or feature changed after a version that learned from it was trained.
 
-    Such a version stays, since advice names it; it is only said.
+    A stale version stays, since recommendations refer to it; the check only reports it.
     """
     stale = staleness.stale_versions(connection)
     return Finding(warnings=len(stale), figures={"versions": ", ".join(stale)} if stale else {})

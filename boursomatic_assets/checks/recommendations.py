@@ -16,14 +16,10 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.advice.signals import parse_snapshot
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.bars import INSTRUMENT, MINE
-from boursomatic_assets.checks.check import Finding, count, invariant, unique
-from boursomatic_assets.checks.features import stale
+from boursomatic_assets.checks._counting import RECOMMENDATION_ROWS, JOIN_INSTRUMENTS, count_violations, count_stale_sessions, count_duplicates
+from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.tables.staging import bounds
 from boursomatic_assets.vocabulary import LABELS, PROFILES
-
-ADVICE = f"recommendations t {INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < :end AND {MINE}"
-
 
 # --- features
 
@@ -35,8 +31,8 @@ ADVICE = f"recommendations t {INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < 
 def one_current_row_per_session_and_profile(connection: Connection, part: Slice) -> Finding:
     """Of each instrument, profile and session one row stands, and a unique index guards it."""
     columns = "t.instrument_id, t.profile, t.as_of"
-    current = f"{ADVICE} AND t.superseded_at IS NULL"
-    return unique(connection, "uq_recommendations_current", current, columns, bounds(part))
+    current = f"{RECOMMENDATION_ROWS} AND t.superseded_at IS NULL"
+    return count_duplicates(connection, "uq_recommendations_current", current, columns, bounds(part))
 
 
 @invariant("recommendations")
@@ -47,15 +43,15 @@ def advice_is_valid(connection: Connection, part: Slice) -> Finding:
         " AND CASE t.label WHEN 'BUY' THEN coalesce(t.stop_loss < t.take_profit, true)"
         " WHEN 'SELL' THEN coalesce(t.stop_loss > t.take_profit, true) ELSE true END"
     )
-    given = {**bounds(part), "profiles": list(PROFILES), "labels": list(LABELS)}
-    return count(connection, f"{ADVICE} AND NOT ({valid})", given)
+    parameters = {**bounds(part), "profiles": list(PROFILES), "labels": list(LABELS)}
+    return count_violations(connection, f"{RECOMMENDATION_ROWS} AND NOT ({valid})", parameters)
 
 
 @invariant("recommendations")
 def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> Finding:
     """Every row belongs to an instrument and a model version that exist."""
     model = "SELECT FROM model_versions m WHERE m.id = t.model_version_id"
-    return count(connection, f"{ADVICE} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
+    return count_violations(connection, f"{RECOMMENDATION_ROWS} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
 
 
 @invariant("recommendations")
@@ -67,11 +63,11 @@ def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
         " AND x.profile = p.profile AND x.superseded_at IS NULL) AS as_of FROM instruments w"
         " CROSS JOIN unnest(CAST(:profiles AS text[])) AS p(profile) WHERE w.exchange = ANY(:exchanges) OFFSET 0)"
     )
-    named = f"LEFT JOIN {newest} n ON n.id = t.instrument_id AND n.profile = t.profile"
+    join_newest = f"LEFT JOIN {newest} n ON n.id = t.instrument_id AND n.profile = t.profile"
     active = "t.superseded_at IS NULL AND t.as_of = n.as_of"
-    rows = ADVICE.replace(INSTRUMENT, f"{INSTRUMENT} {named}")
-    given = {**bounds(part), "profiles": list(PROFILES)}
-    return count(connection, f"{rows} AND t.is_active IS DISTINCT FROM ({active})", given)
+    rows = RECOMMENDATION_ROWS.replace(JOIN_INSTRUMENTS, f"{JOIN_INSTRUMENTS} {join_newest}")
+    parameters = {**bounds(part), "profiles": list(PROFILES)}
+    return count_violations(connection, f"{rows} AND t.is_active IS DISTINCT FROM ({active})", parameters)
 
 
 @invariant("recommendations")
@@ -92,18 +88,18 @@ def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
         ),
         bounds(part),
     )
-    verdicts = [_snapshot(row) for row in rows]
+    verdicts = [_judge_snapshot(row) for row in rows]
     return Finding(verdicts.count("broken"), verdicts.count("stale"), {"active": len(verdicts)})
 
 
-def _snapshot(row: Any) -> str:
+def _judge_snapshot(row: Any) -> str:
     """Whether one active row's snapshot is `sound`, `stale` or `broken`."""
     try:
         snapshot = parse_snapshot(row.snapshot)
-        numbers = [value for value in snapshot.features.values() if value is not None]
-        named = (snapshot.ts, snapshot.model_version) == (row.ts, row.version)
+        values = [value for value in snapshot.features.values() if value is not None]
+        refers_to_row = (snapshot.ts, snapshot.model_version) == (row.ts, row.version)
         complete = set(row.seen or ()) <= snapshot.features.keys()
-        if not named or not complete or not all(math.isfinite(number) for number in numbers):
+        if not refers_to_row or not complete or not all(math.isfinite(number) for number in values):
             return "broken"
     except (ValueError, TypeError):  # counted by the check
         return "broken"
@@ -118,7 +114,7 @@ def advice_follows_its_features(connection: Connection, parts: Sequence[Slice]) 
 
     What was published stays; computed anew, it is superseded.
     """
-    return stale(connection, "recommendations", parts)
+    return count_stale_sessions(connection, "recommendations", parts)
 
 
 # --- users

@@ -12,18 +12,19 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.check import SHOWN, Finding, invariant
+from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant
 from boursomatic_assets.quality import anomalies
 from boursomatic_assets.quality.restatement import find_restated, find_unjoined
-from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 from boursomatic_assets.tables.staging import bounds
 
-BARS_AT_ONCE = 500_000
-REUSED_AFTER_DAYS = 60
-REUSED_BEYOND = 10.0
+BARS_PER_READ = 500_000
+REUSE_GAP_DAYS = 60
+REUSE_PRICE_RATIO = 10.0
 """A symbol that is away for longer, and comes back at a price so many times higher or lower, is another's."""
 
-BAR = ("instrument_id", "ts", *"ohlcv")
+BAR_COLUMNS = ("instrument_id", "ts", *"ohlcv")
 GRAIN = GRAINS["price_bars"]
 
 
@@ -34,12 +35,12 @@ def bars_are_usual(connection: Connection, part: Slice) -> Finding:
     The first 20 of each kind are named. A jump is told with its size and, if there is one, the ratio of the
     likeliest split.
     """
-    found = pl.concat([pl.DataFrame(schema=anomalies.FINDINGS), *_strange(connection, part)])
-    first = found.sort("ratio", nulls_last=True, maintain_order=True).group_by("kind", maintain_order=True)
-    shown: dict[str, list[str]] = {f"{kind} at": [] for kind in anomalies.KINDS}
-    for row in _named(connection, first.head(SHOWN)).iter_rows(named=True):
-        shown[f"{row['kind']} at"].append(_told(**row))
-    return Finding(warnings=found.height, figures={**anomalies.count_by_kind(found), **shown})
+    anomalous = pl.concat([pl.DataFrame(schema=anomalies.FINDINGS), *_find_anomalies(connection, part)])
+    first = anomalous.sort("ratio", nulls_last=True, maintain_order=True).group_by("kind", maintain_order=True)
+    named: dict[str, list[str]] = {f"{kind} at": [] for kind in anomalies.KINDS}
+    for row in _add_symbols(connection, first.head(MAX_NAMED)).iter_rows(named=True):
+        named[f"{row['kind']} at"].append(_describe_anomaly(**row))
+    return Finding(warnings=anomalous.height, figures={**anomalies.count_by_kind(anomalous), **named})
 
 
 @invariant("price_bars", blocking=False)
@@ -48,16 +49,16 @@ def series_stand_on_one_basis(connection: Connection, part: Slice) -> Finding:
 
     Either a delivery restated only its later part, by a constant factor, or its new bars begin with a split.
     """
-    found = pl.concat([_restated_by_half(connection, part), _not_joined(part)])
-    halves = _named(connection, found.unique("instrument_id", keep="first", maintain_order=True))
-    shown = [f"{symbol} x{factor:.5g} from {first:%Y-%m-%d}" for _, factor, first, symbol in halves.iter_rows()]
-    return Finding(warnings=halves.height, figures={"restated": shown})
+    found = pl.concat([_find_partial_restatements(connection, part), _find_basis_breaks(part)])
+    breaks = _add_symbols(connection, found.unique("instrument_id", keep="first", maintain_order=True))
+    named = [f"{symbol} x{factor:.5g} from {first:%Y-%m-%d}" for _, factor, first, symbol in breaks.iter_rows()]
+    return Finding(warnings=breaks.height, figures={"restated": named})
 
 
 @invariant("price_bars", blocking=False)
 def no_symbol_was_reused(connection: Connection, part: Slice) -> Finding:
     """No symbol comes back after two months at ten times its price, or a tenth: that is another company."""
-    found = connection.execute(
+    reused = connection.execute(
         text(
             "WITH bars AS (SELECT t.instrument_id, i.symbol, t.ts, t.o,"
             "   lag(t.ts) OVER before AS ts_, lag(t.c) OVER before AS c_"
@@ -71,36 +72,36 @@ def no_symbol_was_reused(connection: Connection, part: Slice) -> Finding:
             " WHERE b.ts - coalesce(b.ts_, p.ts) > :away"
             " AND (b.o / coalesce(b.c_, p.c)) NOT BETWEEN 1 / :beyond AND :beyond ORDER BY b.ts, b.symbol"
         ),
-        bounds(part) | {"away": f"{REUSED_AFTER_DAYS} days", "beyond": REUSED_BEYOND},
+        bounds(part) | {"away": f"{REUSE_GAP_DAYS} days", "beyond": REUSE_PRICE_RATIO},
     ).all()
-    shown = [f"{row.symbol} {row.ts:%Y-%m-%d} x{row.ratio:.3g}" for row in found]
-    return Finding(warnings=len(found), figures={"reused": shown})
+    named = [f"{row.symbol} {row.ts:%Y-%m-%d} x{row.ratio:.3g}" for row in reused]
+    return Finding(warnings=len(reused), figures={"reused": named})
 
 
-def _told(kind: str, symbol: str | None, ts: dt.datetime, figure: float, ratio: float | None, **_: object) -> str:
+def _describe_anomaly(kind: str, symbol: str | None, ts: dt.datetime, figure: float, ratio: float | None, **_: object) -> str:
     """A strange bar or session in a few words."""
-    at = f"{symbol} {ts:%Y-%m-%d}" if symbol else f"{ts:%Y-%m-%d}"
+    place = f"{symbol} {ts:%Y-%m-%d}" if symbol else f"{ts:%Y-%m-%d}"
     if kind != "jump":
-        return at
-    return f"{at} x{figure:.3g} ({ratio:.3g})" if ratio else f"{at} x{figure:.3g}"
+        return place
+    return f"{place} x{figure:.3g} ({ratio:.3g})" if ratio else f"{place} x{figure:.3g}"
 
 
-def _strange(connection: Connection, part: Slice) -> Iterator[pl.DataFrame]:
+def _find_anomalies(connection: Connection, part: Slice) -> Iterator[pl.DataFrame]:
     """The findings of a slice, piece by piece."""
     listed = "SELECT count(*) FROM instruments WHERE exchange = ANY(:exchanges)"
     instruments = connection.scalar(text(listed), bounds(part)) or 1
-    for piece in part.chunks(max(BARS_AT_ONCE // instruments, anomalies.LOOKBACK)):
-        bars = read(GRAIN, piece.looking_back(anomalies.LOOKBACK), BAR)
-        yield anomalies.find_anomalies(bars, part.market.sessions(), piece.start, piece.end)
+    for chunk in part.chunks(max(BARS_PER_READ // instruments, anomalies.LOOKBACK)):
+        bars = read_slice(GRAIN, chunk.looking_back(anomalies.LOOKBACK), BAR_COLUMNS)
+        yield anomalies.find_anomalies(bars, part.market.sessions(), chunk.start, chunk.end)
 
 
-def _restated_by_half(connection: Connection, part: Slice) -> pl.DataFrame:
+def _find_partial_restatements(connection: Connection, part: Slice) -> pl.DataFrame:
     """Instruments of which a delivery multiplied some bars, and left the older ones: id, factor, first."""
-    was = ", ".join(f"r.{price} AS {price}" for price in "ohlc")
-    now = ", ".join(f"t.{price} AS {price}_now" for price in "ohlc")
+    old_prices = ", ".join(f"r.{price} AS {price}" for price in "ohlc")
+    new_prices = ", ".join(f"t.{price} AS {price}_now" for price in "ohlc")
     rows = connection.execute(
         text(
-            f"SELECT r.instrument_id::text, r.ts, {was}, {now}, r.known_until FROM price_bar_revisions r"
+            f"SELECT r.instrument_id::text, r.ts, {old_prices}, {new_prices}, r.known_until FROM price_bar_revisions r"
             " JOIN price_bars t USING (instrument_id, ts, interval)"
             " JOIN instruments i ON i.id = r.instrument_id AND i.exchange = ANY(:exchanges)"
             " WHERE r.interval = 'daily' AND r.ts >= :start AND r.ts < :end AND t.created_at = r.known_until"
@@ -113,14 +114,14 @@ def _restated_by_half(connection: Connection, part: Slice) -> pl.DataFrame:
     keys = ["instrument_id", "ts"]
     delivered = revised.select(*keys, *(pl.col(f"{price}_now").alias(price) for price in "ohlc"))
     found = find_restated(revised.select(*keys, *"ohlc"), delivered)
-    since = found.join(revised.select(*keys, "known_until"), left_on=["instrument_id", "first"], right_on=keys)
-    older = [
-        _is_left(connection, *row) for row in since.select("instrument_id", "first", "known_until").iter_rows()
+    restatements = found.join(revised.select(*keys, "known_until"), left_on=["instrument_id", "first"], right_on=keys)
+    older_bar_kept = [
+        _is_older_bar_unchanged(connection, *row) for row in restatements.select("instrument_id", "first", "known_until").iter_rows()
     ]
-    return since.filter(pl.Series(older, dtype=pl.Boolean)).select("instrument_id", "factor", "first")
+    return restatements.filter(pl.Series(older_bar_kept, dtype=pl.Boolean)).select("instrument_id", "factor", "first")
 
 
-def _is_left(connection: Connection, instrument: str, first: object, revised_at: object) -> bool:
+def _is_older_bar_unchanged(connection: Connection, instrument: str, first: object, revised_at: object) -> bool:
     """Whether the bar before a restated one was left as it was."""
     query = text(
         "SELECT created_at < :revised_at FROM price_bars WHERE instrument_id = CAST(:instrument AS uuid)"
@@ -129,16 +130,16 @@ def _is_left(connection: Connection, instrument: str, first: object, revised_at:
     return bool(connection.scalar(query, {"instrument": instrument, "first": first, "revised_at": revised_at}))
 
 
-def _not_joined(part: Slice) -> pl.DataFrame:
+def _find_basis_breaks(part: Slice) -> pl.DataFrame:
     """Instruments whose first new bars stand on another basis than what was stored: id, factor, first."""
-    head = next(part.chunks(anomalies.LOOKBACK))
-    bars = read(GRAIN, head.looking_back(anomalies.LOOKBACK), BAR)
-    own = pl.col("ts") >= part.start
-    found = find_unjoined(bars.filter(~own), bars.filter(own), part.market.sessions())
+    first_chunk = next(part.chunks(anomalies.LOOKBACK))
+    bars = read_slice(GRAIN, first_chunk.looking_back(anomalies.LOOKBACK), BAR_COLUMNS)
+    in_slice = pl.col("ts") >= part.start
+    found = find_unjoined(bars.filter(~in_slice), bars.filter(in_slice), part.market.sessions())
     return found.select("instrument_id", "factor", "first")
 
 
-def _named(connection: Connection, found: pl.DataFrame) -> pl.DataFrame:
+def _add_symbols(connection: Connection, found: pl.DataFrame) -> pl.DataFrame:
     """Findings with the symbols of their instruments."""
     query = text("SELECT id::text, symbol FROM instruments WHERE id = ANY(CAST(:ids AS uuid[]))")
     rows = connection.execute(query, {"ids": found["instrument_id"].to_list()}).all() if found.height else []

@@ -11,15 +11,14 @@ from sqlalchemy import Connection
 
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.bars import INSTRUMENT, MINE
-from boursomatic_assets.checks.check import Finding, count, invariant, unique
-from boursomatic_assets.checks.features import stale
-from boursomatic_assets.learning.labels import BREAK
+from boursomatic_assets.checks._counting import JOIN_INSTRUMENTS, IN_MARKET, count_violations, count_stale_sessions, count_duplicates
+from boursomatic_assets.checks.invariant import Finding, invariant
+from boursomatic_assets.learning.labels import PRICE_BREAK
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.staging import bounds
 
-OF_SLICE = f"t.ts >= :start AND t.ts < :end AND {MINE}"
-SCORES = f"track_record t {INSTRUMENT} WHERE {OF_SLICE}"
+IN_SLICE = f"t.ts >= :start AND t.ts < :end AND {IN_MARKET}"
+TRACK_RECORD_ROWS = f"track_record t {JOIN_INSTRUMENTS} WHERE {IN_SLICE}"
 
 
 @invariant("track_record")
@@ -37,15 +36,15 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
         " WHERE r.superseded_at IS NULL AND r.as_of >= :first AND e.session >= :start"
         " AND e.session <> ALL(:stale)"
     )
-    seen = list(part.looking_back(LONGEST_HORIZON).sessions)
-    given = {**bounds(part), "sessions": seen, "first": seen[0], "stale": _stale(connection, part)}
-    of_advice = "t.recommendation_id = r.id AND t.ts = e.session"
-    unscored = f"{due} AND NOT EXISTS (SELECT FROM track_record t WHERE {of_advice})"
-    other = f"{SCORES} AND t.ts <> ALL(:stale) AND NOT EXISTS (SELECT FROM {due} AND {of_advice})"
+    sessions_read = list(part.looking_back(LONGEST_HORIZON).sessions)
+    parameters = {**bounds(part), "sessions": sessions_read, "first": sessions_read[0], "stale": _stale_sessions(connection, part)}
+    scores_recommendation = "t.recommendation_id = r.id AND t.ts = e.session"
+    unscored = f"{due} AND NOT EXISTS (SELECT FROM track_record t WHERE {scores_recommendation})"
+    not_due = f"{TRACK_RECORD_ROWS} AND t.ts <> ALL(:stale) AND NOT EXISTS (SELECT FROM {due} AND {scores_recommendation})"
     return (
-        count(connection, unscored, given)
-        + count(connection, other, given)
-        + unique(connection, "pk_track_record", SCORES, "t.recommendation_id", bounds(part))
+        count_violations(connection, unscored, parameters)
+        + count_violations(connection, not_due, parameters)
+        + count_duplicates(connection, "pk_track_record", TRACK_RECORD_ROWS, "t.recommendation_id", bounds(part))
     )
 
 
@@ -57,9 +56,9 @@ def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
     """
     bar = "LEFT JOIN price_bars {0} ON {0}.instrument_id = t.instrument_id AND {0}.interval = 'daily' AND {0}.ts"
     joined = f"{bar.format('began')} = date_trunc('day', t.as_of) {bar.format('ended')} = t.ts"
-    before = "x.instrument_id = t.instrument_id AND x.interval = 'daily' AND x.ts < t.ts"
-    last = f"coalesce(ended.c, (SELECT x.c FROM price_bars x WHERE {before} ORDER BY x.ts DESC LIMIT 1))"
-    differs = f"abs(t.realised_return_pct - ({last} / began.c - 1) * 100) > 1e-9"
+    earlier_bar = "x.instrument_id = t.instrument_id AND x.interval = 'daily' AND x.ts < t.ts"
+    last_close = f"coalesce(ended.c, (SELECT x.c FROM price_bars x WHERE {earlier_bar} ORDER BY x.ts DESC LIMIT 1))"
+    differs = f"abs(t.realised_return_pct - ({last_close} / began.c - 1) * 100) > 1e-9"
     ratios = (
         "SELECT instrument_id, ts, c / lag(c) OVER (PARTITION BY instrument_id ORDER BY ts) AS ratio"
         " FROM price_bars WHERE interval = 'daily' AND ts >= :first AND ts < :end"
@@ -71,28 +70,28 @@ def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
     )
     breaks = "EXISTS (SELECT FROM unnest(broken.at) AS at WHERE at > t.as_of AND at <= t.ts)"
     one_sided = f"(t.realised_return_pct IS NULL) <> (began.c IS NULL OR {breaks})"
-    scores = f"track_record t {INSTRUMENT} {joined} {broken} WHERE {OF_SLICE}"
+    scores = f"track_record t {JOIN_INSTRUMENTS} {joined} {broken} WHERE {IN_SLICE}"
     first = part.looking_back(LONGEST_HORIZON).start
-    given = {**bounds(part), "first": first, "break": BREAK, "stale": _stale(connection, part)}
-    return count(connection, f"{scores} AND t.ts <> ALL(:stale) AND ({differs} OR {one_sided})", given)
+    parameters = {**bounds(part), "first": first, "break": PRICE_BREAK, "stale": _stale_sessions(connection, part)}
+    return count_violations(connection, f"{scores} AND t.ts <> ALL(:stale) AND ({differs} OR {one_sided})", parameters)
 
 
 @invariant("track_record")
 def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
     """A hit is a label that happened; a stop or target is touched after the advice and within its horizon."""
-    wrong = (
+    inconsistent = (
         "t.hit IS DISTINCT FROM (t.label = t.outcome) OR t.label = 'HOLD' AND t.first_touched IS NOT NULL"
         " OR NOT (t.touched_on > t.as_of AND t.touched_on <= t.ts)"
     )
-    return count(connection, f"{SCORES} AND ({wrong})", bounds(part))
+    return count_violations(connection, f"{TRACK_RECORD_ROWS} AND ({inconsistent})", bounds(part))
 
 
 @invariant("track_record", blocking=False)
 def scores_follow_their_advice(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No advice or bar changed after the sessions that it is scored on, or may be, were computed."""
-    return stale(connection, "track_record", parts)
+    return count_stale_sessions(connection, "track_record", parts)
 
 
-def _stale(connection: Connection, part: Slice) -> list[dt.date]:
+def _stale_sessions(connection: Connection, part: Slice) -> list[dt.date]:
     """The sessions of a slice that do not follow what they were scored from."""
     return staleness.stale_sessions(connection, "track_record", part)

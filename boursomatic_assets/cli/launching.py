@@ -19,7 +19,7 @@ from boursomatic_assets.calendars.slices import require_closed, slices_of
 from boursomatic_assets.definitions import defs
 from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.partitions import partition_key
-from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables import computations, staleness
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 
 PRICE_BARS = GRAINS["price_bars"].table
@@ -94,7 +94,7 @@ def single_market_warning(assets: tuple[str, ...], markets: list[str], dates: li
     """Warn that models would be trained while the other market is not loaded; None if that is not the case."""
     if not {"model_versions", "recommendations"} & set(assets):
         return None
-    c = staleness.COMPUTED_SESSIONS.c
+    c = computations.COMPUTED_SESSIONS.c
     count = select(func.count()).where(c.asset == "features", c.session.between(dates[0], dates[-1]))
     with database.engine().connect() as connection:
         for name in MARKETS.keys() - set(markets):

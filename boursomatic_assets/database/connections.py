@@ -10,84 +10,25 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
-from boursomatic_assets import absorbed, settings
-from boursomatic_assets.database import embedded
-from boursomatic_assets.database.embedded.binaries import ServerError
+from boursomatic_assets import absorbed
+from boursomatic_assets.database.addresses import database_url, options_in_utc
 from boursomatic_assets.database.errors import DatabaseError as DatabaseError
 from boursomatic_assets.database.errors import connection_error, version_error
-from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, home
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
 
-OpenedConnection = TypeVar("Opened")
+OpenedConnection = TypeVar("OpenedConnection")
 
-DATABASE, DAGSTER_DATABASE = embedded.DATABASES
 OLDEST_VERSION = 15
-UTC_OPTION = "-c timezone=UTC"
 STARTUP_SECONDS = 15
-LOOKUP_SECONDS = 2
-
-
-# Where it is
-
-
-def database_url() -> URL:
-    """Return the address of the product's database: `DATABASE_URL`, else the embedded server, started.
-
-    Raises:
-        DatabaseError: The variable is no address of a PostgreSQL, or the embedded server cannot be started.
-    """
-    return _configured_url(settings.database_address, DRIVER) or _embedded_url()
-
-
-def dagster_url() -> URL:
-    """Return the address of Dagster's storage, for the driver that it needs, in UTC.
-
-    `DAGSTER_DATABASE_URL`, else the database `dagster` on the product's server.
-
-    Raises:
-        DatabaseError: As for `database_url`.
-    """
-    url = _configured_url(settings.dagster_address, DAGSTER_DRIVER) or database_url().set(
-        drivername=DAGSTER_DRIVER, database=DAGSTER_DATABASE
-    )
-    return url.update_query_dict({"options": _options_in_utc(url)})
-
-
-def _configured_url(read: Callable[[], str | None], driver: str) -> URL | None:
-    try:
-        address = read()
-    except SettingError as error:
-        raise DatabaseError(str(error)) from None
-    return make_url(address).set(drivername=driver) if address else None
-
-
-def _embedded_url() -> URL:
-    return _look_up_embedded_url(home(), int(time.monotonic() // LOOKUP_SECONDS))
-
-
-@lru_cache(maxsize=4)
-def _look_up_embedded_url(folder: Path, interval: int) -> URL:
-    """Where the server is, looked up once in a moment: a question to it costs as much as a session's write."""
-    try:
-        server = embedded.ensure_running(folder)
-    except ServerError as error:
-        raise DatabaseError(str(error)) from error
-    query = {"host": str(server.host), "passfile": str(server.passfile)}
-    return URL.create(DRIVER, username=server.user, database=DATABASE, query=query)
-
-
-# How it is reached
 
 
 def engine() -> Engine:
@@ -162,12 +103,7 @@ def _conninfo(url: URL) -> str:
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
     options: dict[str, Any] = {"application_name": "boursomatic", "connect_timeout": 10, **url.query}
     options |= {name: value for name, value in parts.items() if value is not None}
-    return make_conninfo(**options | {"dbname": url.database, "options": _options_in_utc(url)})
-
-
-def _options_in_utc(url: URL) -> str:
-    options = str(url.query.get("options", ""))
-    return options if UTC_OPTION in options else f"{options} {UTC_OPTION}".strip()
+    return make_conninfo(**options | {"dbname": url.database, "options": options_in_utc(url)})
 
 
 def _connect_with_retries(
@@ -188,52 +124,3 @@ def _connect_with_retries(
             if last_error:
                 absorbed.record(last_error, "connected later")
             return opened
-
-
-# How it is made
-
-
-def create_databases() -> None:
-    """Make the product's and Dagster's databases where they are missing, and set both to UTC.
-
-    Raises:
-        DatabaseError: The server cannot be reached, or lets this user make no database.
-    """
-    for url in (database_url(), dagster_url()):
-        _create_database_if_missing(url)
-        with connect(url) as connection:
-            _set_to_utc(connection)
-
-
-def _create_database_if_missing(url: URL) -> None:
-    try:
-        connect(url).close()
-    except DatabaseError:  # unless the database is missing, the caller's next connection raises it again
-        with connect(url.set(database="postgres")) as connection:
-            connection.autocommit = True
-            existing = connection.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
-            if not existing.rowcount:
-                _create_database(connection, str(url.database))
-
-
-def _create_database(connection: psycopg.Connection, name: str) -> None:
-    statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
-    try:
-        connection.execute(statement)
-    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-        pass  # another process was quicker
-    except psycopg.errors.InsufficientPrivilege:
-        user = connection.info.user
-        raise DatabaseError(
-            f"user {user} may not create the database {name}: "
-            f'have an administrator run `CREATE DATABASE "{name}" OWNER "{user}"`'
-        ) from None
-
-
-def _set_to_utc(connection: psycopg.Connection) -> None:
-    """Set the database's own time zone, so that SQL by hand agrees; its owner may, others need not."""
-    name = sql.Identifier(connection.info.dbname)
-    # Whoever may not: nothing is lost, since each connection of ours sets its own time zone.
-    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('set to utc'))")
-        connection.execute(sql.SQL("ALTER DATABASE {} SET timezone = 'UTC'").format(name))

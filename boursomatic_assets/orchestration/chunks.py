@@ -27,7 +27,7 @@ MAX_FAILURES = 10
 """Dates that may fail before a run gives up on the rest: then it is not the dates that are bad."""
 
 
-NARROWED = (
+NARROWABLE_ERRORS = (
     MemoryError,
     ValueError,  # a date's own rows: FrameError, SourceError, a session that is not closed
     ArithmeticError,
@@ -76,50 +76,50 @@ class ChunkedRows:
             within = pl.col(time).is_between(part.start, part.end, closed="left")
             return frame.filter(within, pl.col("market") == part.market.name).drop("market")
 
-        if lost := frame.height - sum(rows(part).height for part in parts):
-            raise FrameError(f"{lost} rows of the frame lie outside of the run's partitions")
+        if outside := frame.height - sum(rows(part).height for part in parts):
+            raise FrameError(f"{outside} rows of the frame lie outside of the run's partitions")
         return cls(parts, rows, bars=max(frame.height, 1))
 
     def chunks(self, instruments: Callable[[Slice], int]) -> Iterator[Slice]:
         """The slices, cut so that each piece fits; `instruments` says how many a slice's market has."""
         for part in self.parts:
-            fitting = self.bars // max(instruments(part), 1)
-            yield from part.chunks(max(fitting, self.lookback, 1))
+            dates_that_fit = self.bars // max(instruments(part), 1)
+            yield from part.chunks(max(dates_that_fit, self.lookback, 1))
 
 
-def run_chunks(work: Callable[[Slice], None], pieces: Iterator[Slice]) -> list[tuple[Slice, Exception]]:
+def run_chunks(work: Callable[[Slice], None], chunks: Iterator[Slice]) -> list[tuple[Slice, Exception]]:
     """Do a work for each piece; what fails, MOST_FAILURES at most, each with its reason.
 
     What a failing piece has in good dates is done all the same: the piece is halved until only bad dates are
     left. Only a piece with a fault of the code fails as a whole. After the last failure that is allowed nothing
     more is tried.
     """
-    return list(islice(chain.from_iterable(_narrow(work, piece) for piece in pieces), MAX_FAILURES))
+    return list(islice(chain.from_iterable(_isolate_failures(work, piece) for piece in chunks), MAX_FAILURES))
 
 
-def _narrow(work: Callable[[Slice], None], piece: Slice) -> Iterator[tuple[Slice, Exception]]:
-    error = _error(work, piece)
+def _isolate_failures(work: Callable[[Slice], None], chunk: Slice) -> Iterator[tuple[Slice, Exception]]:
+    error = _try_chunk(work, chunk)
     if error is None:
         return
-    if len(piece.dates) == 1 or not _can_be_narrowed(error):
-        yield piece, error
+    if len(chunk.dates) == 1 or not _is_narrowable(error):
+        yield chunk, error
         return
     explained = False
-    for half in piece.chunks(-(-len(piece.dates) // 2)):
-        for part, reason in _narrow(work, half):
-            explained |= type(reason) is type(error)
-            yield part, reason
+    for half in chunk.chunks(-(-len(chunk.dates) // 2)):
+        for part, cause in _isolate_failures(work, half):
+            explained |= type(cause) is type(error)
+            yield part, cause
     if not explained:
-        absorbed.record(error, f"{piece} is done in halves")
+        absorbed.record(error, f"{chunk} is done in halves")
 
 
-def _error(work: Callable[[Slice], None], piece: Slice) -> Exception | None:
+def _try_chunk(work: Callable[[Slice], None], chunk: Slice) -> Exception | None:
     try:
-        work(piece)
+        work(chunk)
     except Exception as error:  # either yielded as a failure, or recorded as absorbed
         return error
     return None
 
 
-def _can_be_narrowed(error: Exception) -> bool:
-    return isinstance(error, NARROWED) or errors.may_be_of_some_rows(error)
+def _is_narrowable(error: Exception) -> bool:
+    return isinstance(error, NARROWABLE_ERRORS) or errors.may_depend_on_rows(error)

@@ -8,31 +8,27 @@ An asset may return a polars or a pandas frame, or what computes one slice by sl
 frame, or for a `Reader`. `instruments` has no sessions: it is loaded whole, and added to.
 """
 
-import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 
 import dagster as dg
 import pandas as pd
 import polars as pl
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from boursomatic_assets import absorbed, database
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.orchestration.backfills import await_upstream
-from boursomatic_assets.orchestration.chunks import ChunkedRows, Rows, run_chunks
+from boursomatic_assets.orchestration.chunk_writes import ChunkWrite, kept_rows, write_chunk
+from boursomatic_assets.orchestration.chunks import ChunkedRows, run_chunks
 from boursomatic_assets.orchestration.partitions import slices_of_keys
 from boursomatic_assets.orchestration.reporting import Report
 from boursomatic_assets.quality.delivery import Delivery
-from boursomatic_assets.stores import archive_files
-from boursomatic_assets.tables import activity, archive, delivery_log, merging, rejected_rows, revisions, staleness
-from boursomatic_assets.tables.differences import Difference
-from boursomatic_assets.tables.merging import Merge
-from boursomatic_assets.tables.reading import GRAINS, INSTRUMENTS, Grain, Reader, read, read_table
-from boursomatic_assets.tables.revisions import BARS
-from boursomatic_assets.tables.staging import bounds, lock, transaction
+from boursomatic_assets.tables import merging, staleness
+from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS, Grain
+from boursomatic_assets.tables.reading import SliceReader, read_slice, read_table
+from boursomatic_assets.tables.staging import bounds, transaction
 
 Frame = pl.DataFrame | pd.DataFrame
 Output = Frame | Delivery | ChunkedRows
@@ -64,56 +60,58 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             assert isinstance(obj, Frame)
             _store_instruments(context, obj)
             return
-        grain = _grain(name)
+        grain = _find_grain(name)
         report = Report(grain.table.name)
-        work = _as_chunks(obj, grain, slices_of_keys(context.asset_partition_keys))
+        chunked = _to_chunked_rows(obj, grain, slices_of_keys(context.asset_partition_keys))
 
-        def store(piece: Slice) -> None:
+        def store(chunk: Slice) -> None:
             with database.engine().connect() as connection:
-                begun = staleness.start_time(connection, name, piece)
-            rows = work.compute(piece)
-            merge, overtaken = _write(ChunkWrite(name, grain, piece, context.run_id, begun), rows)
-            report.add(piece, _frame(rows)[grain.time], merge, rows, overtaken)
+                started_at = staleness.input_read_time(connection, name, chunk)
+            rows = chunked.compute(chunk)
+            merge, overtaken = write_chunk(ChunkWrite(name, grain, chunk, context.run_id, started_at), rows)
+            report.add(chunk, kept_rows(rows)[grain.time_column], merge, rows, overtaken)
 
         with absorbed.collected() as report.absorbed:
-            failed = run_chunks(store, work.chunks(cache(_instruments)))
+            failed = run_chunks(store, chunked.chunks(cache(_count_instruments)))
         if failed:
             yield from report.materialize_written(context)
-            raise report.failure(failed, work.parts)
-        if work.summary:
-            report.summarise(work.parts, work.summary)
+            raise report.failure(failed, chunked.parts)
+        if chunked.summary:
+            report.summarise(chunked.parts, chunked.summary)
         report.attach_metadata(context)
 
-    def load_input(self, context: dg.InputContext) -> Frame | Reader:
+    def load_input(self, context: dg.InputContext) -> Frame | SliceReader:
         """The rows of the partitions that the downstream asset's mapping asks for, sorted by key."""
-        name, wanted = context.asset_key.path[-1], context.dagster_type.typing_type
+        name, input_type = context.asset_key.path[-1], context.dagster_type.typing_type
         await_upstream(context.step_context, name)
-        if wanted is Reader:
-            return Reader(_grain(name))
+        if input_type is SliceReader:
+            return SliceReader(_find_grain(name))
         if name == INSTRUMENTS.name:
             frame = read_table(INSTRUMENTS)
         else:
-            frame = pl.concat(read(_grain(name), part) for part in slices_of_keys(context.asset_partition_keys))
-        return frame.to_pandas() if wanted is pd.DataFrame else frame
+            frame = pl.concat(
+                read_slice(_find_grain(name), part) for part in slices_of_keys(context.asset_partition_keys)
+            )
+        return frame.to_pandas() if input_type is pd.DataFrame else frame
 
 
-def _grain(name: str) -> Grain:
+def _find_grain(name: str) -> Grain:
     if name not in GRAINS:
-        known = ", ".join((INSTRUMENTS.name, *GRAINS))
-        raise ValueError(f"the asset {name!r} has no table here: add it to GRAINS, or name it like one of {known}")
+        known_names = ", ".join((INSTRUMENTS.name, *GRAINS))
+        raise ValueError(f"the asset {name!r} has no table here: add it to GRAINS, or name it like one of {known_names}")
     return GRAINS[name]
 
 
-def _as_chunks(obj: Output, grain: Grain, parts: list[Slice]) -> ChunkedRows:
+def _to_chunked_rows(obj: Output, grain: Grain, parts: list[Slice]) -> ChunkedRows:
     """Whatever an asset returned, as rows by slice; a delivery was judged for one slice, and stays whole."""
     if isinstance(obj, ChunkedRows):
         return obj
     if isinstance(obj, Delivery):
         return ChunkedRows(parts, lambda part: obj)
-    return ChunkedRows.from_frame(_polars(obj), grain.time, parts)
+    return ChunkedRows.from_frame(_to_polars(obj), grain.time_column, parts)
 
 
-def _polars(frame: Frame) -> pl.DataFrame:
+def _to_polars(frame: Frame) -> pl.DataFrame:
     """The frame in polars; pandas' NaN is null, and its times are cut to microseconds."""
     if isinstance(frame, pd.DataFrame):
         return pl.from_pandas(frame).with_columns(pl.selectors.datetime().cast(pl.Datetime("us")))
@@ -122,66 +120,12 @@ def _polars(frame: Frame) -> pl.DataFrame:
 
 def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
     with transaction() as connection:
-        merge = merging.upsert(connection, INSTRUMENTS, _polars(listed))
+        merge = merging.upsert(connection, INSTRUMENTS, _to_polars(listed))
     Report(INSTRUMENTS.name, merge).attach_metadata(context)
 
 
-@dataclass(frozen=True)
-class ChunkWrite:
-    """A piece of an asset that a run writes, and when its computation began."""
-
-    asset: str
-    grain: Grain
-    chunk: Slice
-    run_id: str
-    started_at: dt.datetime
-
-
-def _write(written: ChunkWrite, rows: Rows) -> tuple[Merge, list[Slice]]:
-    """One slice, one transaction; refused rows, replaced bars and the count of all go in with the good ones.
-
-    Of two deliveries of a session the one that was asked for last stands, whichever is written last. Returns what
-    was done, and the sessions that were left as they are because another delivery of them was asked for later.
-    """
-    grain, piece, overtaken = written.grain, written.chunk, list[Slice]()
-    if written.asset == "price_bars_15m":
-        archive.bring_back(piece, _frame(rows)[grain.time])
-    with transaction() as connection:
-        lock(connection, grain.table.name, piece)
-        if isinstance(rows, Delivery):
-            overtaken = staleness.newer_sessions(connection, written.asset, piece, written.started_at)
-            rows = rows.without(overtaken)
-        merge = _merge(connection, written, rows)
-        if written.asset == "price_bars":
-            activity.follow_bars(connection, piece.market)
-        if isinstance(rows, Delivery):
-            rejected_rows.record(connection, piece, rows, written.run_id, grain.interval)
-            delivery_log.record(connection, piece, rows, written.run_id, grain.interval)
-    return merge, overtaken
-
-
-def _merge(connection: Connection, written: ChunkWrite, rows: Rows) -> Merge:
-    """The good rows themselves, with what they replace and when they were computed."""
-    grain, piece, delivery = written.grain, written.chunk, rows if isinstance(rows, Delivery) else None
-
-    def told(connection: Connection, found: Difference) -> None:
-        if grain.table is BARS:
-            revisions.keep(connection, found, delivery, written.run_id)
-        staleness.record(connection, written.asset, piece, written.started_at, found.touched(grain.time))
-
-    if grain.supersedes:
-        return merging.supersede(connection, grain, piece, _frame(rows), told)
-    incomplete = delivery is not None and not delivery.complete
-    staying = [piece] if incomplete else archive_files.sessions(piece) if grain.interval == "15m" else []
-    return merging.replace(connection, grain, piece, _frame(rows), told, kept=staying)
-
-
-def _frame(rows: Rows) -> pl.DataFrame:
-    return rows.kept.drop("market", "file") if isinstance(rows, Delivery) else rows
-
-
-def _instruments(part: Slice) -> int:
+def _count_instruments(part: Slice) -> int:
     """How many instruments a slice's market has."""
-    count = text("SELECT count(*) FROM instruments WHERE exchange = ANY(:exchanges)")
+    query = text("SELECT count(*) FROM instruments WHERE exchange = ANY(:exchanges)")
     with database.engine().connect() as connection:
-        return connection.scalar(count, bounds(part)) or 0
+        return connection.scalar(query, bounds(part)) or 0

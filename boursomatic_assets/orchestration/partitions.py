@@ -26,7 +26,7 @@ START = settings.start()
 """The first partition's date."""
 
 
-def _closed() -> list[dt.date]:
+def _closed_weekdays() -> list[dt.date]:
     """Weekdays from START on which neither market trades, as far as the calendars know: they are no partitions."""
     sessions = all_sessions()
     dates = np.arange(np.datetime64(START), sessions[-1] + 1)
@@ -35,7 +35,7 @@ def _closed() -> list[dt.date]:
 
 
 # A session's partition exists on its own date, so that a schedule can fill it after the close.
-SESSION_DATES = session_dates(START, _closed())
+SESSION_DATES = session_dates(START, _closed_weekdays())
 MARKET_SESSIONS = dg.MultiPartitionsDefinition(
     {"date": SESSION_DATES, "market": dg.StaticPartitionsDefinition(list(MARKETS))}
 )
@@ -44,7 +44,7 @@ MARKET_SESSIONS = dg.MultiPartitionsDefinition(
 CLOSED_DATES_IN_LOOKBACK = 16
 
 
-def _mapping(date: dg.PartitionMapping, market: dg.PartitionMapping) -> LookBack:
+def _look_back_mapping(date: dg.PartitionMapping, market: dg.PartitionMapping) -> LookBack:
     return LookBack(
         {
             "date": dg.DimensionPartitionMapping("date", date),
@@ -53,8 +53,8 @@ def _mapping(date: dg.PartitionMapping, market: dg.PartitionMapping) -> LookBack
     )
 
 
-def _same_market(sessions: int) -> LookBack:
-    return _mapping(
+def _look_back_in_market(sessions: int) -> LookBack:
+    return _look_back_mapping(
         dg.TimeWindowPartitionMapping(
             start_offset=-(sessions + CLOSED_DATES_IN_LOOKBACK), allow_nonexistent_upstream_partitions=True
         ),
@@ -62,17 +62,17 @@ def _same_market(sessions: int) -> LookBack:
     )
 
 
-SAME_MARKET_LOOKBACK = _same_market(LOOKBACK)
+SAME_MARKET_LOOKBACK = _look_back_in_market(LOOKBACK)
 """A session and the LOOKBACK sessions before it, of its own market."""
 
-HORIZON_LOOKBACK = _same_market(LONGEST_HORIZON)
+HORIZON_LOOKBACK = _look_back_in_market(LONGEST_HORIZON)
 """A session and all before it whose advice may end with it, of its own market."""
 
 PARTITION_DATES = int((all_sessions() >= np.datetime64(START)).sum())
 """Partition dates that there are or will be until the calendars end: no look-back is longer. Stock Dagster walks
 through as many dates as an offset says, whether they exist or not."""
 
-EVERYTHING_BEFORE = _mapping(
+EVERYTHING_BEFORE = _look_back_mapping(
     dg.TimeWindowPartitionMapping(
         start_offset=-PARTITION_DATES, end_offset=-1, allow_nonexistent_upstream_partitions=True
     ),
@@ -105,8 +105,8 @@ def slices_of_run(context: dg.AssetExecutionContext) -> list[Slice]:
         dagster.Failure: for a run of a job's ranges, which `run_storage.py` could not prevent: Dagster leaves
             the first partition's tags on it, and would compute that partition under the names of all others.
     """
-    found = context.run.tags
-    if tags.RANGE_START in found and any(tag.startswith(tags.DIMENSION_PREFIX) for tag in found):
+    run_tags = context.run.tags
+    if tags.RANGE_START in run_tags and any(tag.startswith(tags.DIMENSION_PREFIX) for tag in run_tags):
         raise dg.Failure(
             "a backfill of single steps of a job names the wrong partitions in this version of Dagster:"
             " choose assets instead, or use `boursomatic backfill`"

@@ -17,10 +17,10 @@ from typing import TypeGuard
 
 import dagster as dg
 
-TICKS = "0 0,1 * * 1-5"
+WINDOW_STARTS = "0 0,1 * * 1-5"
 """Windows begin at each of these: the first hour of a weekday, and the rest of it until the next one."""
 
-REST = "0 1 * * *"
+EXCLUDED_WINDOWS = "0 1 * * *"
 """The rest is no partition."""
 
 AN_HOUR_EAST = "Etc/GMT-1"
@@ -32,9 +32,9 @@ def session_dates(start: dt.date, closed: Iterable[dt.date]) -> dg.TimeWindowPar
     return dg.TimeWindowPartitionsDefinition(
         start=start.isoformat(),
         fmt="%Y-%m-%d",
-        cron_schedule=TICKS,
+        cron_schedule=WINDOW_STARTS,
         timezone=AN_HOUR_EAST,
-        exclusions=[REST, *(dt.datetime.combine(date, dt.time()) for date in closed)],
+        exclusions=[EXCLUDED_WINDOWS, *(dt.datetime.combine(date, dt.time()) for date in closed)],
     )
 
 
@@ -47,5 +47,5 @@ def is_of_session_dates(definition: dg.PartitionsDefinition) -> TypeGuard[dg.Tim
 
 def closed_dates(definition: dg.TimeWindowPartitionsDefinition) -> list[dt.date]:
     """The closed dates that a definition of `session_dates` was given."""
-    single = [one.timestamp for one in definition.exclusions or () if not isinstance(one, str)]
-    return [dt.datetime.fromtimestamp(timestamp, definition.start.tzinfo).date() for timestamp in single]
+    exclusion_times = [one.timestamp for one in definition.exclusions or () if not isinstance(one, str)]
+    return [dt.datetime.fromtimestamp(timestamp, definition.start.tzinfo).date() for timestamp in exclusion_times]

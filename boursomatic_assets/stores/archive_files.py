@@ -23,7 +23,7 @@ COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at")
 
 def archived_sessions(part: Slice) -> list[Slice]:
     """The sessions of a slice that have a file, each as a slice of its own."""
-    return [one for one in part.chunks(1) if _path(one).exists()]
+    return [session for session in part.chunks(1) if _path(session).exists()]
 
 
 def bar_counts(part: Slice) -> dict[dt.date, int]:

@@ -1,9 +1,11 @@
 """Tables: rows into and out of PostgreSQL.
 
-What belongs here: which rows an asset owns and how they are read (`reading.py`), what a frame must look like
-(`frames.py`), what a delivery changes (`differences.py`), locks and COPY (`staging.py`), how rows are merged
-(`merging.py`); the delivery log and rejected rows; what was known and computed when (`revisions.py`,
-`staleness.py`); which instruments trade (`activity.py`); the archive of 15m bars; figures of the track record
-(`performance.py`).
-Kept elsewhere: the tables' shape (`schema/`), which server it is (`database/`), what is computed.
+What belongs here: which rows an asset owns (`grains.py`) and how they are read (`reading.py`), the columns that a
+frame must have (`frames.py`), how a frame differs from stored rows (`differences.py`), locks and COPY
+(`staging.py`), how rows are merged (`merging.py`); the delivery log (`delivery_log.py`) and rejected rows
+(`rejected_rows.py`); earlier versions of bars (`revisions.py`); when sessions were computed and which are stale
+(`staleness.py`); which instruments trade (`activity.py`); the archive of 15m bars (`archive.py`); the figures of the
+track record (`performance.py`).
+Kept elsewhere: the columns and constraints of the tables (`schema/`), the server and its connections (`database/`),
+the files of the archive (`stores/`), and how rows are computed (`features/`, `learning/`, `advice/`).
 """

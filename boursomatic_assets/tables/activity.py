@@ -1,7 +1,7 @@
-"""Which instruments still trade: one without bars for a month of sessions is inactive, and never deleted.
+"""Activity: an instrument without bars for a month of sessions is inactive; it is never deleted.
 
-What belongs here: `instruments.is_active`, as the bars tell it. Kept elsewhere: everything else of an instrument,
-which its source says (`assets/instruments.py`).
+What belongs here: `instruments.is_active`, derived from bars. Kept elsewhere: the other columns of an instrument,
+which come from its source (`assets/instruments.py`).
 """
 
 from sqlalchemy import Connection, text
@@ -14,22 +14,28 @@ SESSIONS_UNTIL_INACTIVE = 20
 
 _CHANGED_INSTRUMENTS = text(
     "WITH sessions AS (SELECT session FROM computed_sessions WHERE asset = 'price_bars' AND market = :market"
-    "   ORDER BY session DESC LIMIT :silent),"
-    " lives AS (SELECT i.id, i.is_active, last.ts >= (SELECT min(session) FROM sessions) AS trades"
+    "   ORDER BY session DESC LIMIT :session_count),"
+    " last_bars AS (SELECT i.id, i.is_active, last.ts >= (SELECT min(session) FROM sessions) AS trades"
     "   FROM instruments i CROSS JOIN LATERAL (SELECT b.ts FROM price_bars b"
     "     WHERE b.instrument_id = i.id AND b.interval = 'daily' ORDER BY b.ts DESC LIMIT 1) last"
-    "   WHERE i.exchange = ANY(:exchanges) AND (SELECT count(*) FROM sessions) = :silent)"
-    " SELECT id FROM lives WHERE is_active <> trades"
+    "   WHERE i.exchange = ANY(:exchanges) AND (SELECT count(*) FROM sessions) = :session_count)"
+    " SELECT id FROM last_bars WHERE is_active <> trades"
 )
 
 
 def update_activity(connection: Connection, market: Market) -> int:
-    """Let a market's instruments be active if they have a bar in its last SILENT loaded sessions.
+    """Flag a market's instruments active if they have a bar in its last SESSIONS_UNTIL_INACTIVE loaded sessions.
 
-    In the transaction that writes bars. An instrument that never had a bar stays as it is. Returns how many
-    changed.
+    Runs in the transaction that writes bars. An instrument that never had a bar stays as it is.
+
+    Returns:
+        How many instruments changed.
     """
-    parameters = {"market": market.name, "silent": SESSIONS_UNTIL_INACTIVE, "exchanges": list(market.exchanges)}
+    parameters = {
+        "market": market.name,
+        "session_count": SESSIONS_UNTIL_INACTIVE,
+        "exchanges": list(market.exchanges),
+    }
     if not connection.scalars(_CHANGED_INSTRUMENTS, parameters).all():
         return 0
     advisory_lock(connection, f"instruments|{market.name}|active")

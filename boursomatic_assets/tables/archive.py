@@ -1,17 +1,18 @@
-"""15m bars that are older than the table keeps: moved to the archive, brought back, and read where they lie.
+"""The archive: 15m bars older than the retention period are moved out of the table, and can be restored or read.
 
-What belongs here: which sessions are due, the move itself, and the way back. Daily bars are never touched.
-Kept elsewhere: when it is done (`assets/archive_15m.py`, `automation.py`), the files (`archived.py`).
+What belongs here: which sessions are moved, the move, and the way back. Daily bars are never moved.
+Kept elsewhere: when bars are moved (`assets/archive_15m.py`, `automation.py`), the files
+(`stores/archive_files.py`).
 
-A file is complete before a row goes: a crash leaves bars in both places, never in none. Nothing that was archived
-is lost afterwards:
+A file is complete before its rows are deleted: a crash leaves bars in both places, never in none. No archived bar is
+lost afterwards:
 
-- A session that is delivered again is brought back first, so the delivery is held against what is known, and what
-  it changes goes to `price_bar_revisions` as with any other bar. What it lacks stays: a source often has only a
-  part of a session so old.
-- Bars that got into the table without that (the archive's folder was not there) are newer than those in the
-  archive: the older ones go to `price_bar_revisions`, known until the newer ones, when the session is archived
-  again or restored.
+- A session that is delivered again is restored first. So the delivery is compared with the known bars, and those
+  that it changes become revisions in `price_bar_revisions`. Bars that it lacks stay, since a source often has only
+  a part of a session that old.
+- Bars written to the table without that step (the archive's folder was not there) are newer than those in the
+  archive. When the session is archived again or restored, the older ones become revisions, known until the newer
+  ones came.
 """
 
 import datetime as dt
@@ -32,14 +33,14 @@ from boursomatic_assets.tables.staging import bounds, lock_slice, transaction
 RETENTION = dt.timedelta(days=30)
 
 ARCHIVE_TIME = dt.time(3, 30)
-"""When bars that have become too old are moved each day, in UTC."""
+"""When the bars that exceed RETENTION are moved each day, in UTC."""
 
 GRAIN = GRAINS["price_bars_15m"]
 
 
 @dataclass(frozen=True)
 class MovedSession:
-    """A session whose bars went from one place to the other."""
+    """A session whose bars were moved, and how many bars."""
 
     part: Slice
     bar_count: int
@@ -51,21 +52,24 @@ def first_kept_date(today: dt.date) -> dt.date:
 
 
 def first_allowed_date(now: dt.datetime) -> dt.date:
-    """The first date whose bars may be in the table at some instant, in UTC: each day's are moved at HOUR."""
+    """The first date whose bars may be in the table at an instant in UTC: bars are moved daily at ARCHIVE_TIME."""
     return first_kept_date((now - dt.timedelta(hours=ARCHIVE_TIME.hour, minutes=ARCHIVE_TIME.minute)).date())
 
 
 def move_to_archive(today: dt.date) -> list[MovedSession]:
-    """Archive the bars of every session that is older than RETENTION, and take them out of the table."""
+    """Archive the bars of every session that is older than RETENTION, and delete them from the table."""
     with database.engine().connect() as connection:
         parts = _sessions_before(connection, first_kept_date(today))
     return [moved for moved in map(_move_session, parts) if moved.bar_count]
 
 
 def restore(market: str, start: dt.date, end: dt.date) -> list[MovedSession]:
-    """Put archived bars back into the table where it has none; they stay in the archive.
+    """Insert archived bars into the table where it has none; they stay in the archive.
 
-    A bar that is in the table is newer, and stays as it is. Returns how many bars of each session came back.
+    A bar that is in the table is newer, and stays as it is.
+
+    Returns:
+        Each session with an archive file, and how many of its bars were inserted.
 
     Raises:
         ValueError: the range is empty, or nothing is archived for these dates.
@@ -73,12 +77,11 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[MovedSession]:
     if start > end:
         raise ValueError(f"the range is empty: {start} is after {end}")
     dates = (start + dt.timedelta(days=n) for n in range((end - start).days + 1))
-    parts = [
-        one for date in dates for one in archive_files.archived_sessions(Slice(market_named(market), (date,)))
-    ]
-    if not parts:
+    slices = (Slice(market_named(market), (date,)) for date in dates)
+    sessions = [session for part in slices for session in archive_files.archived_sessions(part)]
+    if not sessions:
         raise ValueError(f"nothing of {market} is archived from {start} to {end} in {settings.archive()}")
-    return [_restore_session(part) for part in parts]
+    return [_restore_session(session) for session in sessions]
 
 
 def restore_delivered(part: Slice, times: pl.Series) -> None:
@@ -89,10 +92,11 @@ def restore_delivered(part: Slice, times: pl.Series) -> None:
 
 
 def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
-    """Bars of a slice as `revisions.read_bars` gives them, with those that are in the archive."""
+    """Bars of a slice as `revisions.read_bars` returns them, with those that are only in the archive."""
     frames = [revisions.read_bars(part, interval, known_at)]
     if interval == GRAIN.interval:
-        frames += [_known_bars(_unstored_bars(one), known_at) for one in archive_files.archived_sessions(part)]
+        sessions = archive_files.archived_sessions(part)
+        frames += [_known_bars(_unstored_bars(session), known_at) for session in sessions]
     return pl.concat(frames).sort("exchange", "symbol", "ts")
 
 
@@ -115,9 +119,10 @@ def _move_session(part: Slice) -> MovedSession:
         lock_slice(connection, GRAIN.table.name, part)
         names = ("instrument_id", *archive_files.COLUMNS[2:])
         bars = _with_symbols(read_slice(GRAIN, part, names)).select(archive_files.COLUMNS)
-        if bars.is_empty():  # an evening's bars, dated after midnight, went with their session
+        if bars.is_empty():  # bars of an evening, dated after midnight, were moved with their session
             return MovedSession(part, 0)
-        missing = [_reconcile_with_table(connection, one) for one in archive_files.archived_sessions(part)]
+        archived = archive_files.archived_sessions(part)
+        missing = [_reconcile_with_table(connection, session) for session in archived]
         archive_files.write(part, pl.concat([bars, *missing]))
         deleted = connection.execute(
             text(
@@ -137,7 +142,7 @@ def _restore_session(part: Slice) -> MovedSession:
 
 
 def _reconcile_with_table(connection: Connection, part: Slice) -> pl.DataFrame:
-    """The archived bars of a session that the table lacks; those that newer ones replaced become revisions."""
+    """The archived bars of a session that the table lacks; those with a newer bar are written to the revisions."""
     bars = _unstored_bars(part).rename({"known_from": "created_at"})
     replaced = pl.col("known_until").is_not_null()
     revisions.record_older_bars(
@@ -153,7 +158,7 @@ def _unstored_bars(part: Slice) -> pl.DataFrame:
 
 
 def _known_bars(bars: pl.DataFrame, known_at: dt.datetime | None) -> pl.DataFrame:
-    """Bars that are known now, or were known at a past moment, with the columns of `revisions.read_bars`."""
+    """The bars that are known now, or were known at a past moment, with the columns of `revisions.read_bars`."""
     until = pl.col("known_until")
     known = (
         until.is_null()

@@ -1,7 +1,7 @@
-"""What became of the rows of each delivery, by session.
+"""The delivery log: how many rows of each session were delivered, kept, merged and rejected.
 
-What belongs here: writing `delivered_sessions`. Kept elsewhere: the refused rows themselves (`rejections.py`),
-what is kept, merged or refused (`contracts.py`), the check that proves the sum (`checks_of_bars.py`).
+What belongs here: writing `delivered_sessions`. Kept elsewhere: the rejected rows (`rejected_rows.py`), which rows
+are kept, merged or rejected (`quality/contract.py`), the check of the sums (`checks/bars.py`).
 """
 
 import datetime as dt
@@ -21,39 +21,42 @@ DELIVERED_SESSIONS: Table = DeliveredSession.__table__
 
 
 def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> None:
-    """Say of each session of a slice that was delivered how many rows came, and what became of them.
+    """Record the counts of each delivered session of a slice.
 
-    A session that was delivered with the same outcome before stays as it was recorded then. It is provisional as
-    long as no delivery came after it had settled.
+    A session whose counts are the same as before keeps its record. A session is provisional until a delivery comes
+    after it has settled.
     """
     counts = delivery.for_slice(part).counts
     if counts.is_empty():
         return
     scope = {"market": part.market.name, "interval": interval}
+    provisional = _provisional(counts["session"], part, database_time(connection))
     rows = counts.with_columns(
         interval=pl.lit(interval),
         source=pl.lit(delivery.source),
-        provisional=pl.Series(_provisional(counts["session"], part, database_time(connection)), dtype=pl.Boolean),
+        provisional=pl.Series(provisional, dtype=pl.Boolean),
     )
     stored = fetch(select(*(DELIVERED_SESSIONS.c[name] for name in rows.columns)).filter_by(**scope))
     changed = rows.join(stored, on=rows.columns, how="anti", nulls_equal=True).with_columns(run_id=pl.lit(run_id))
     if changed.height:
-        staged = stage(connection, DELIVERED_SESSIONS, frames.validate(DELIVERED_SESSIONS, changed))
-        columns = ", ".join(map(quote, changed.columns))
-        changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in changed.columns)
-        connection.exec_driver_sql(
-            f"INSERT INTO delivered_sessions (id, {columns}) SELECT gen_random_uuid(), {columns} FROM {staged}"
-            f" ON CONFLICT (market, session, interval) DO UPDATE SET {changes}, delivered_at = now()"
-        )
-    mended = (
-        stored["session"].null_count() > rows["session"].null_count()
-    )  # what had no readable time, or it is gone
-    if mended:
+        _upsert(connection, changed)
+    if stored["session"].null_count() > rows["session"].null_count():
+        # All rows of this delivery have a readable time: the count of those without one is outdated.
         timeless = delete(DELIVERED_SESSIONS).where(DELIVERED_SESSIONS.c.session.is_(None))
         connection.execute(timeless.filter_by(**scope))
 
 
+def _upsert(connection: Connection, rows: pl.DataFrame) -> None:
+    staged = stage(connection, DELIVERED_SESSIONS, frames.validate(DELIVERED_SESSIONS, rows))
+    columns = ", ".join(map(quote, rows.columns))
+    changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in rows.columns)
+    connection.exec_driver_sql(
+        f"INSERT INTO delivered_sessions (id, {columns}) SELECT gen_random_uuid(), {columns} FROM {staged}"
+        f" ON CONFLICT (market, session, interval) DO UPDATE SET {changes}, delivered_at = now()"
+    )
+
+
 def _provisional(sessions: pl.Series, part: Slice, now: dt.datetime) -> list[bool]:
-    """Which of the sessions had not settled by now; what is no session never changes."""
+    """Whether each session has not settled yet; False for dates that are no session."""
     dates = sessions.dt.date().to_list()
     return [bool(date and part.market.is_session(date) and part.market.settles(date) > now) for date in dates]

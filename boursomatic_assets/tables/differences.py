@@ -1,7 +1,7 @@
-"""What a delivery changes: a slice's new rows held against those that are stored.
+"""Differences: how a frame differs from the stored rows of its slice.
 
 What belongs here: one pure comparison of two frames.
-Kept elsewhere: where the stored rows come from (`tables.py`), what is done about a difference (`merging.py`).
+Kept elsewhere: reading the stored rows (`reading.py`), writing a difference (`merging.py`).
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Difference:
     Attributes:
         new: rows of the frame whose key is not stored.
         changed: rows of the frame whose key is stored with another content.
-        vanished: keys that are stored, and that the frame no longer has.
-        unchanged: how many rows are stored as they are.
+        vanished: keys that are stored, and that the frame does not have.
+        unchanged: how many rows of the frame are stored with the same content.
     """
 
     new: pl.DataFrame
@@ -26,7 +26,7 @@ class Difference:
     unchanged: int
 
     def changed_dates(self, time: str) -> pl.Series:
-        """The dates of the rows that differ, by the column of their time."""
+        """The dates of the rows that differ, by their time column."""
         rows = (self.new, self.changed, self.vanished)
         return pl.concat([frame[time] for frame in rows]).dt.truncate("1d").unique().sort()
 
@@ -37,8 +37,8 @@ def compare(frame: pl.DataFrame, stored: pl.DataFrame, key: list[str]) -> Differ
     Numbers are compared to the last bit, but for the sign of zero; JSON as its text.
 
     Args:
-        frame: what shall be there; it may have columns that are not compared, such as an id.
-        stored: what is there: the key, and the columns that are compared.
+        frame: the rows to be stored; it may have columns that are not compared, such as an id.
+        stored: the stored rows: the key, and the columns that are compared.
         key: the columns that identify a row.
     """
     if stored.is_empty():

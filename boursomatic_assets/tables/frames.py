@@ -1,7 +1,8 @@
 """The contract between a frame and a table: which columns, of which types, with which keys.
 
-What belongs here: what a polars frame must look like before the database sees it, derived from the models.
-Kept elsewhere: what makes a delivered bar good (`contracts.py`), writing (`tables.py`).
+What belongs here: the columns, types and keys that a polars frame must have before it is written, derived from
+`schema/`.
+Kept elsewhere: what makes a delivered bar valid (`quality/contract.py`), writing (`merging.py`).
 """
 
 from collections.abc import Iterator
@@ -29,11 +30,11 @@ class FrameError(ValueError):
 
 def polars_type(column: ColumnElement[Any]) -> pl.DataType:
     """The polars type of a table's column; uuid and JSON travel as text."""
-    return next(ours for theirs, ours in _TYPES if isinstance(column.type, theirs))
+    return next(polars_type for sql_type, polars_type in _TYPES if isinstance(column.type, sql_type))
 
 
 def required_columns(table: Table) -> dict[str, pl.DataType]:
-    """The columns that a frame must carry: all but those that the database fills in itself."""
+    """The columns that a frame must have, with their types: all but those that the database fills in."""
     return {
         column.name: polars_type(column)
         for column in table.columns
@@ -47,7 +48,7 @@ def key(table: Table) -> list[str]:
 
 
 def validate(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame in the table's column order, if the table can take it.
+    """Return the frame in the table's column order if it fits the table.
 
     Columns with a default (an id, a time stamp) may be left out.
 

@@ -15,12 +15,16 @@ INSTRUMENTS: Table = Instrument.__table__
 
 @dataclass(frozen=True)
 class Grain:
-    """How an asset lies in its table.
+    """The rows of a table that an asset owns.
 
-    `time` is the column that sessions are cut by, `own` the condition, of one column, for the rows that are the
-    asset's, `supersedes` says that replaced rows are archived instead of changed, and `interval` is that of bars.
-    `derived` says that all it is computed from is in other tables: a session without a row then really has none,
-    while for others nothing may have been delivered.
+    Attributes:
+        table: the table.
+        time_column: the column that assigns a row to a session.
+        row_condition: SQL on one column that the asset's rows meet; it begins with the column's name.
+        supersedes: replaced rows are archived instead of changed.
+        interval: the interval of the bars.
+        derived: all inputs of the asset are in other tables, so a session without rows is known to have none; for
+            other assets such a session may just not have been delivered.
     """
 
     table: Table

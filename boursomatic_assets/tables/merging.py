@@ -1,15 +1,14 @@
-"""The four ways in which a frame's rows become a table's rows.
+"""Merging: the four ways to write a frame into a table.
 
-What belongs here: `replace` (a slice becomes the frame), `add` (rows that are missing come, none changes or goes),
-`upsert` (rows are added or changed, none goes), `supersede` (old rows are archived, new ones inserted). Each is
-one transaction's worth of SQL, the caller's.
+What belongs here: `replace` (a slice becomes the frame), `add` (missing rows are inserted, none is changed or
+deleted), `upsert` (rows are inserted or changed, none is deleted), `supersede` (old rows are archived, new ones
+inserted). Each runs in the caller's transaction.
 Kept elsewhere: locks and COPY (`staging.py`), the comparison (`differences.py`).
 
-Everywhere: the stored rows are read under the slice's lock and compared here, so only a difference is sent.
-New rows are copied straight into the table. Identical rows are not touched, and sessions for which the frame
-has no row stay as they are, so that an empty delivery never wipes a full slice; unless the rows are derived from
-tables alone. The stored rows come through another connection, which sees what was committed: a transaction writes
-a slice once.
+All four read the stored rows under the slice's lock and compare them here, so only the difference is written. New
+rows are copied straight into the table. Identical rows are not touched. Sessions for which the frame has no row stay
+as they are, so that an empty delivery never wipes a full slice; unless the grain is `derived`. The stored rows are
+read through another connection, which sees only what is committed: a transaction writes a slice once.
 """
 
 import dataclasses
@@ -43,7 +42,7 @@ _OF_MARKET = "t.instrument_id IN (SELECT id FROM instruments WHERE exchange = AN
 
 @dataclass(frozen=True)
 class MergeCounts:
-    """What writing a frame did, in rows."""
+    """How many rows a write inserted, changed, left unchanged and removed."""
 
     inserted: int = 0
     changed: int = 0
@@ -60,11 +59,11 @@ class MergeCounts:
 
 
 DifferenceCallback = Callable[[Connection, Difference], None]
-"""Who is told, in the transaction, what it is about to do."""
+"""Called within the transaction with the difference that is about to be written."""
 
 
 def _do_nothing(connection: Connection, difference: Difference) -> None:
-    """Nobody needs to know."""
+    """The callback of writes without one."""
 
 
 def replace(
@@ -76,9 +75,15 @@ def replace(
     *,
     incomplete: Sequence[Slice] = (),
 ) -> MergeCounts:
-    """Make a slice equal to the frame: vanished keys go, changed rows change. `told` sees what before it is done.
+    """Make a slice equal to the frame: rows of vanished keys are deleted, changed rows are updated.
 
-    Of what is `staying` vanished keys stay: there the frame is known to be incomplete.
+    Args:
+        connection: the transaction.
+        grain: the rows that the asset owns.
+        part: the slice.
+        frame: all rows of the slice.
+        on_difference: called before anything is written.
+        incomplete: slices of which the frame is known to lack rows: their vanished keys stay.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
@@ -99,7 +104,7 @@ def replace(
 
 
 def add(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> MergeCounts:
-    """Insert the rows whose key a slice does not have; what is stored stays, whatever the frame says of it.
+    """Insert the rows whose key a slice does not have; stored rows stay unchanged.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
@@ -110,7 +115,7 @@ def add(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) 
 
 
 def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> MergeCounts:
-    """Add and change rows of an unpartitioned table; rows that the frame does not name stay.
+    """Insert and change rows of an unpartitioned table; rows whose key the frame does not have stay.
 
     Raises:
         frames.FrameError: the frame does not fit the table.
@@ -131,10 +136,10 @@ def supersede(
     frame: pl.DataFrame,
     on_difference: DifferenceCallback = _do_nothing,
 ) -> MergeCounts:
-    """Make the current rows of a slice equal to the frame without losing one: what it replaces is archived.
+    """Make the current rows of a slice equal to the frame; the rows that it replaces are archived.
 
-    Of each instrument and profile the current row of the newest session is then the active one, whatever
-    order the sessions were written in.
+    Afterwards the active row of each instrument and profile is the current row of its newest session, in whatever
+    order the sessions are written.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
@@ -156,7 +161,7 @@ def supersede(
 
 
 def _compare_with_stored(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Difference:
-    """Lock a slice, and hold the frame against what the sessions that it delivers have."""
+    """Lock a slice, and compare the frame with the stored rows of its sessions."""
     lock_slice(connection, grain.table.name, part)
     key = frames.key(grain.table)
     frame = frames.validate(grain.table, frame).sort(key)

@@ -1,7 +1,8 @@
-"""Performance: the figures of the track record, over all past advice that was scored.
+"""Performance: the figures of the track record, over all past recommendations that were scored.
 
-What belongs here: questions to the table `track_record`, and their answers as frames and markdown.
-Kept elsewhere: how one piece of advice is scored (`outcomes.py`), drawing (`reliability_diagram.py`), the terminal (`views.py`).
+What belongs here: queries on the table `track_record`, and their results as frames and markdown.
+Kept elsewhere: how a recommendation is scored (`advice/outcomes.py`), the drawing of the diagram
+(`learning/evaluation/reliability_diagram.py`), the view of the terminal (`cli/views/track_record.py`).
 """
 
 import datetime as dt
@@ -12,7 +13,7 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.markets import MARKETS, market_named
-from boursomatic_assets.learning.evaluation import reliability_diagram
+from boursomatic_assets.learning.evaluation.reliability_diagram import as_markdown_image, draw_reliability_diagram
 from boursomatic_assets.vocabulary import PROFILES
 
 _SCORED_ROWS = (
@@ -34,18 +35,34 @@ _FIGURES_BY_BIN = (
     f"{_SCORED_ROWS} SELECT least(floor(confidence * 10), 9)::int AS bin, count(*), avg(confidence),"
     " avg(hit::int)::float FROM scored WHERE hit IS NOT NULL GROUP BY bin ORDER BY bin"
 )
+_LABEL_SCHEMA: dict[str, pl.DataType] = {
+    "profile": pl.String(),
+    "label": pl.String(),
+    "n": pl.Int64(),
+    "hit_rate": pl.Float64(),
+    "base_rate": pl.Float64(),
+    "realised_pct": pl.Float64(),
+    "expected_pct": pl.Float64(),
+    "stopped": pl.Float64(),
+    "reached": pl.Float64(),
+}
+_BIN_SCHEMA: dict[str, pl.DataType] = {
+    "bin": pl.Int64(),
+    "n": pl.Int64(),
+    "confidence": pl.Float64(),
+    "right": pl.Float64(),
+}
 
 
 @dataclass(frozen=True)
 class PerformanceFigures:
-    """How past advice did; all means and shares are over rows, of which neighbouring sessions overlap.
+    """How past recommendations performed; means and shares are over rows, whose horizons overlap.
 
     Attributes:
-        labels: by profile and label: n, hit_rate (share whose label happened), base_rate (share of all rows of
-            the profile in which that label happened: the hit rate of advising it always), realised_pct and
-            expected_pct (mean returns), stopped and reached (shares whose stop, or target, was touched first;
-            null for HOLD).
-        bins: by bin of 10 % of confidence: n, confidence (mean), right (share whose label happened).
+        labels: by profile and label: n, hit_rate (share whose label is the outcome), base_rate (share of all rows
+            of the profile with that outcome: the hit rate of always recommending it), realised_pct and expected_pct
+            (mean returns), stopped and reached (shares whose stop, or target, was touched first; null for HOLD).
+        bins: by bin of 10 % of confidence: n, confidence (mean), right (share whose label is the outcome).
     """
 
     labels: pl.DataFrame
@@ -53,12 +70,12 @@ class PerformanceFigures:
 
     @property
     def hit_rate(self) -> float | None:
-        """The share of hits, where a label is known to have happened."""
+        """The share of hits, of the rows with an outcome."""
         return self._weighted(self.bins["right"])
 
     @property
     def calibration_error(self) -> float | None:
-        """The expected calibration error: the bins' distances of confidence from `right`, weighted by rows."""
+        """The expected calibration error: the mean distance of confidence from `right`, weighted by rows."""
         return self._weighted((self.bins["confidence"] - self.bins["right"]).abs())
 
     def _weighted(self, values: pl.Series) -> float | None:
@@ -72,31 +89,23 @@ def measure(
     market: str | None = None,
     until: dt.datetime = dt.datetime.max,
 ) -> PerformanceFigures:
-    """The figures of what was scored before a moment, of all profiles and markets or of one."""
+    """The figures of the rows scored before a moment, of all profiles and markets or of one."""
     markets = [market_named(market)] if market else list(MARKETS.values())
     parameters = {
         "profiles": [profile] if profile else list(PROFILES),
-        "exchanges": [exchange for one in markets for exchange in one.exchanges],
+        "exchanges": [exchange for selected in markets for exchange in selected.exchanges],
         "until": until,
     }
-    mean_columns = ("hit_rate", "base_rate", "realised_pct", "expected_pct", "stopped", "reached")
-    labels = {
-        "profile": pl.String(),
-        "label": pl.String(),
-        "n": pl.Int64(),
-        **dict.fromkeys(mean_columns, pl.Float64()),
-    }
-    bins = {"bin": pl.Int64(), "n": pl.Int64(), "confidence": pl.Float64(), "right": pl.Float64()}
-    return PerformanceFigures(
-        pl.DataFrame(connection.execute(text(_FIGURES_BY_LABEL), parameters).all(), labels, orient="row"),
-        pl.DataFrame(connection.execute(text(_FIGURES_BY_BIN), parameters).all(), bins, orient="row").with_columns(
-            bin=pl.format("{} - {} %", pl.col("bin") * 10, pl.col("bin") * 10 + 10)
-        ),
+    labels = pl.DataFrame(
+        connection.execute(text(_FIGURES_BY_LABEL), parameters).all(), _LABEL_SCHEMA, orient="row"
     )
+    bins = pl.DataFrame(connection.execute(text(_FIGURES_BY_BIN), parameters).all(), _BIN_SCHEMA, orient="row")
+    ranges = pl.format("{} - {} %", pl.col("bin") * 10, pl.col("bin") * 10 + 10)
+    return PerformanceFigures(labels, bins.with_columns(bin=ranges))
 
 
 def to_percent_text(table: pl.DataFrame) -> pl.DataFrame:
-    """Figures as text: shares and returns in percent, and nothing for none."""
+    """Figures as text: shares and returns in percent, an empty text for null."""
     shares = [name for name, kind in table.schema.items() if kind.is_float() and not name.endswith("_pct")]
     percent = table.with_columns(pl.col(shares) * 100).with_columns(pl.selectors.float().round(2))
     return percent.with_columns(pl.col(pl.Int64, pl.Float64).cast(pl.String).fill_null("")).rename(
@@ -111,16 +120,14 @@ def to_markdown(table: pl.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def reliability_diagram(figures: PerformanceFigures) -> str:
-    """How often advice of a confidence was right, as an image within markdown."""
+def reliability_image(figures: PerformanceFigures) -> str:
+    """The hit rate by confidence, as an image within markdown."""
     points = figures.bins.select("confidence", "right", "n").rows()
-    return reliability_diagram.as_markdown_image(
-        reliability_diagram.draw(points), "reliability: share right by confidence"
-    )
+    return as_markdown_image(draw_reliability_diagram(points), "reliability: share right by confidence")
 
 
 def headline_figures(figures: PerformanceFigures) -> dict[str, float]:
-    """The numbers to follow over time: pieces of advice scored, share of hits, expected calibration error."""
+    """The headline figures: recommendations scored, share of hits, expected calibration error."""
     numbers = {"hit_rate": figures.hit_rate, "calibration_error": figures.calibration_error}
     defined = {name: number for name, number in numbers.items() if number is not None}
     return {"scored": sum(figures.labels["n"].to_list()), **defined}

@@ -1,9 +1,10 @@
-"""How assets lie in their tables, and how rows come out of them, straight into polars.
+"""Reading: rows of a slice, of a table or of a query, through Arrow into polars.
 
-What belongs here: which rows of which table an asset owns, and reading.
-Kept elsewhere: what a frame must look like (`frames.py`), writing (`merging.py`).
+What belongs here: queries and their results as frames.
+Kept elsewhere: which rows an asset owns (`grains.py`), the columns of a frame (`frames.py`), writing
+(`merging.py`).
 
-Identifiers come from the models only.
+Names of tables and columns come from `schema/` only.
 """
 
 from collections.abc import Mapping
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
 
 _PYFORMAT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
-"""Leaves places by name, `%(name)s`, and doubles every other percent sign."""
+"""Compiles parameters to `%(name)s`, and doubles every other percent sign."""
 
 
 def read_slice(grain: Grain, part: Slice, names: tuple[str, ...] = (), *, ordered: bool = True) -> pl.DataFrame:
-    """The rows of a slice, sorted by key, with the columns of `frames.given`, or those named, plus `market`.
+    """The rows of a slice, sorted by key.
 
-    Without an order they come as fast as the server finds them.
+    Args:
+        grain: which rows of which table.
+        part: the slice.
+        names: the columns; by default those of `frames.required_columns`. `market` is always added.
+        ordered: False spares the server the sort.
     """
     table = grain.table
     columns = [_arrow_column(table.c[name]) for name in names or frames.required_columns(table)]
@@ -52,7 +57,7 @@ class SliceReader:
     grain: Grain
 
     def __call__(self, part: Slice, names: tuple[str, ...] = ()) -> pl.DataFrame:
-        """The rows of a slice, as `read` gives them."""
+        """The rows of a slice, as `read_slice` returns them."""
         return read_slice(self.grain, part, names)
 
 
@@ -62,18 +67,17 @@ def read_table(table: Table) -> pl.DataFrame:
 
 
 def _order_by_key(statement: Select[Any], table: Table) -> Select[Any]:
-    """Sorted by key. The server sorts while it reads, and uuid as their bytes, which is as their text."""
+    """Sort by key on the server, while it reads. It sorts uuid by their bytes, which is the order of their text."""
     return statement.order_by(*(table.c[name] for name in frames.key(table)))
 
 
 def fetch(statement: Select[Any]) -> pl.DataFrame:
     """The rows of a query, straight into polars through Arrow; uuid and JSON as text.
 
-    Arrow's driver reads with COPY, which takes no parameters. So the values are bound to a statement before it, in
-    which the server itself quotes them, and no value is ever quoted here. That costs 0.4 ms a query. Arrow's
-    driver without COPY takes parameters, but needs 1.3 times as long for 600,000 bars, and 60 to 100 MiB more.
-    Settings of the transaction, which COPY can read, are slower too: where a table is read as a whole, the server
-    looks them up for every row (1.7 times as long).
+    Arrow's driver reads with COPY, which takes no parameters. So a statement before it binds the values and lets
+    the server quote them: no value is quoted here. That costs 0.4 ms a query. Arrow's driver without COPY takes
+    parameters, but needs 1.3 times as long for 600,000 bars, and 60 to 100 MiB more. Settings of the transaction,
+    which COPY can read, are slower too: on a full scan the server looks them up for every row (1.7 times as long).
     """
     compiled = statement.compile(dialect=_PYFORMAT, compile_kwargs={"render_postcompile": True})
     with arrow_connection() as connection:
@@ -86,7 +90,7 @@ def fetch(statement: Select[Any]) -> pl.DataFrame:
 
 
 def _quote_values(connection: "ArrowConnection", values: Mapping[str, object]) -> dict[str, str]:
-    """Each value as a literal of the server's, by name; the statement casts it to its type."""
+    """Each value as a literal that the server quotes, by name; the statement casts it to its type."""
     if not values:
         return {}
     literals = ", ".join(f"quote_literal(${place})" for place in range(1, len(values) + 1))
@@ -99,12 +103,12 @@ def _quote_values(connection: "ArrowConnection", values: Mapping[str, object]) -
 
 
 def _arrow_column(column: Column[Any]) -> ColumnElement[Any]:
-    """A column as Arrow can carry it: JSON as text."""
+    """A column with a type that Arrow has: JSON as text."""
     return cast(column, Text).label(column.name) if isinstance(column.type, JSON) else column
 
 
 def _uuids_as_text(identifiers: pl.Series) -> pl.Series:
-    """UUIDs as text, from their 16 bytes; the few distinct ones are written once."""
+    """UUIDs as text, from their 16 bytes; each distinct one is formatted once."""
     distinct = identifiers.unique().drop_nulls()
     digits = map(bytes.hex, distinct.to_list())
     distinct_texts = [f"{d[:8]}-{d[8:12]}-{d[12:16]}-{d[16:20]}-{d[20:]}" for d in digits]

@@ -1,7 +1,7 @@
-"""Refused rows: kept as they came, cleared when they are delivered again in order.
+"""Rejected rows: stored as delivered, deleted when a later delivery has them without a fault.
 
-What belongs here: writing `rejected_bars`, and what a row there is called. Kept elsewhere: why a row is refused
-(`contracts.py`).
+What belongs here: writing `rejected_bars`, and describing its rows. Kept elsewhere: why a row is rejected
+(`quality/contract.py`).
 """
 
 from collections.abc import Mapping
@@ -23,17 +23,20 @@ REJECTED_BARS: Table = RejectedBar.__table__
 
 
 def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> int:
-    """Make the refusals of the sessions that were delivered equal to `rejected`; returns how many there are.
+    """Make the rejected rows of the delivered sessions equal to those of a delivery.
 
-    A row that was refused before stays with its first run and time. Rows without a readable time belong to
-    no session, and are replaced with every delivery.
+    A row that was rejected before keeps its first run and time. Rows without a readable time belong to no session,
+    and are replaced with every delivery.
 
     Args:
         connection: the transaction that also writes the kept rows.
-        part: the slice that was delivered; refused rows of others are left alone.
-        delivery: what was delivered; of its kept rows only their sessions matter.
-        run_id: the run that refused them.
-        interval: what was delivered, `daily` or `15m`.
+        part: the slice that was delivered; rejected rows of other slices stay.
+        delivery: the rejected rows, and the sessions that were delivered.
+        run_id: the run that rejects them.
+        interval: the interval of the delivery, `daily` or `15m`.
+
+    Returns:
+        How many rows are rejected.
     """
     delivery = delivery.for_slice(part)
     sessions = delivery.counts["session"].drop_nulls().unique()
@@ -50,22 +53,31 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
         connection.execute(text("DELETE FROM rejected_bars WHERE id = ANY(:ids)"), {"ids": [*map(UUID, cleared)]})
     new = rejected.filter(~pl.col("id").is_in(stored_ids)).with_columns(run_id=pl.lit(run_id))
     if new.height:
-        rows = frames.validate(REJECTED_BARS, new)
-        columns = ", ".join(map(quote, rows.columns))
-        staged = stage(connection, REJECTED_BARS, rows)
-        connection.exec_driver_sql(
-            f"INSERT INTO rejected_bars ({columns}) SELECT {columns} FROM {staged} ON CONFLICT DO NOTHING"
-        )
+        _insert(connection, frames.validate(REJECTED_BARS, new))
     return rejected.height
+
+
+def _insert(connection: Connection, rows: pl.DataFrame) -> None:
+    columns = ", ".join(map(quote, rows.columns))
+    staged = stage(connection, REJECTED_BARS, rows)
+    connection.exec_driver_sql(
+        f"INSERT INTO rejected_bars ({columns}) SELECT {columns} FROM {staged} ON CONFLICT DO NOTHING"
+    )
 
 
 def describe(
     connection: Connection, condition: str, parameters: Mapping[str, object], limit: int = 20
 ) -> list[str]:
-    """What the first of some refused rows are called: where they stood, and why they were refused.
+    """Describe the first of some rejected rows: where they were delivered, and why they were rejected.
 
-    What did not come at all is named first. A file that cannot be understood is told to every market: it has one
-    name.
+    Missing instruments and files come first. A file that cannot be parsed is recorded for every market, and
+    described once.
+
+    Args:
+        connection: a connection.
+        condition: SQL on `rejected_bars r`.
+        parameters: the parameters of the condition.
+        limit: how many descriptions are returned at most.
     """
     rows = connection.execute(
         text(

@@ -1,11 +1,10 @@
-"""What was known when: bars as they were before another delivery changed them.
+"""Revisions: bars as they were before another delivery changed or removed them.
 
-What belongs here: keeping a bar that is about to change or to go, and reading bars as known at a past moment.
-Kept elsewhere: what a delivery changes (`differences.py`), the bars of today (`tables.py`), bars that are in no
-table (`archive.py`).
+What belongs here: recording a bar before it is changed or deleted, and reading bars as known at a past moment.
+Kept elsewhere: how a delivery differs from stored rows (`differences.py`), archived bars (`archive.py`).
 
-A bar is known since its `created_at`, which a change moves; what it was before is in `price_bar_revisions`, from
-when to when it was known.
+A bar is known since its `created_at`, which every change resets. Its earlier versions are in
+`price_bar_revisions`, each with the time from which and until which it was known.
 """
 
 import datetime as dt
@@ -29,13 +28,13 @@ PRICE_BARS: Table = GRAINS["price_bars"].table
 def record_revisions(
     connection: Connection, difference: Difference, delivery: Delivery | None, run_id: str
 ) -> None:
-    """Keep the bars that a delivery is about to change or to remove, in the transaction that does so.
+    """Record the bars that a delivery is about to change or to remove.
 
     Args:
-        connection: that transaction, before it has written.
-        found: what the delivery changes.
-        delivery: tells which file a bar came from, and which source; None for a frame that somebody computed.
-        run_id: the run that replaces them.
+        connection: the transaction that changes them, before it has written.
+        difference: the bars that the delivery changes and removes.
+        delivery: source and file of the new bars; None for a computed frame.
+        run_id: the run that replaces the bars.
     """
     keys = key(PRICE_BARS)
     replaced = pl.concat([difference.changed.select(keys), difference.vanished.select(keys)])
@@ -59,7 +58,7 @@ def record_revisions(
 
 
 def record_older_bars(connection: Connection, bars: pl.DataFrame) -> None:
-    """Keep bars of which something newer is known, as `unknown` found them."""
+    """Record bars that a newer one has replaced, with the columns of `find_unstored`."""
     if bars.is_empty():
         return
     staged = stage(connection, REVISIONS, bars)
@@ -70,9 +69,15 @@ def record_older_bars(connection: Connection, bars: pl.DataFrame) -> None:
 
 
 def find_unstored(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFrame:
-    """Of a slice's bars from elsewhere, with `known_from`, those that neither table has.
+    """The bars of a slice that are neither in `price_bars` nor in its revisions.
 
-    `known_until` says since when something newer was known of each; null: nothing is.
+    Args:
+        bars: symbol, exchange, ts, known_from, and other columns.
+        part: the slice.
+        interval: the interval of the bars.
+
+    Returns:
+        Those bars with `known_until`: when a newer version became known; null: there is none.
     """
     key_columns, since = ["symbol", "exchange", "ts"], pl.col("since")
     queries = [
@@ -84,14 +89,14 @@ def find_unstored(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFram
         bars.join(stored, on=key_columns)
         .group_by(*key_columns)
         .agg(
-            there=(since == pl.col("known_from")).any(),
+            is_stored=(since == pl.col("known_from")).any(),
             known_until=since.filter(since > pl.col("known_from")).min(),
         )
     )
     return (
         bars.join(matches, on=key_columns, how="left")
-        .filter(pl.col("there").fill_null(False).not_())
-        .drop("there")
+        .filter(pl.col("is_stored").fill_null(False).not_())
+        .drop("is_stored")
     )
 
 

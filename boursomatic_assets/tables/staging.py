@@ -1,7 +1,7 @@
-"""The way into a table: lock the slice, hold its new rows against the old ones, copy what is new.
+"""Staging: transactions that write, locks on slices, and COPY into a table or a temporary table.
 
-What belongs here: transactions that write and their limits, advisory locks, COPY into a table or beside it.
-Kept elsewhere: what is done about a difference (`merging.py`), what a difference is (`differences.py`).
+What belongs here: what every kind of write needs.
+Kept elsewhere: how a slice differs from its frame (`differences.py`), how the difference is written (`merging.py`).
 """
 
 from collections.abc import Iterator
@@ -24,19 +24,19 @@ LIMITS = {
         ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"), "0"
     ),
 }
-"""Settings of a transaction that writes, whatever the server's own: no sort spills to disk, waiting for another
-run takes as long as that takes, and so does training in between."""
+"""Settings of a transaction that writes, which override the server's: more memory for sorts, and no time limit on
+waiting for another run or on training within the transaction."""
 
 LONGEST_STATEMENT = "30min"
-"""For how long a statement may hold a slice; waiting for it does not count."""
+"""The time limit of a statement once its slice is locked."""
 
 
 @contextmanager
 def transaction() -> Iterator[Connection]:
-    """A transaction that writes, with LIMITS; those that an older server does not know do not matter there."""
+    """A transaction that writes, with those of LIMITS that the server has."""
     query = text(
-        "SELECT set_config(name, ours.value, true) FROM pg_settings"
-        " JOIN unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS ours(name, value) USING (name)"
+        "SELECT set_config(name, limits.value, true) FROM pg_settings"
+        " JOIN unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS limits(name, value) USING (name)"
     )
     with database.engine().begin() as connection:
         connection.execute(query, {"names": list(LIMITS), "values": list(LIMITS.values())})
@@ -55,7 +55,7 @@ def copy(connection: Connection, table: str, frame: pl.DataFrame) -> None:
 
 
 def stage(connection: Connection, table: Table, frame: pl.DataFrame) -> str:
-    """Copy a frame into a temporary table like this one, which goes with the transaction; returns its name."""
+    """Copy a frame into a temporary table, dropped at the end of the transaction; returns its name."""
     name = f"stage_{table.name}"
     columns = ", ".join(map(quote, frame.columns))
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
@@ -68,17 +68,17 @@ def stage(connection: Connection, table: Table, frame: pl.DataFrame) -> str:
 
 
 def same_key(table: Table) -> str:
-    """The rows of the table `t` and the stage `s` that mean the same thing."""
+    """SQL that joins the table `t` and the staged rows `s` by key."""
     return " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in frames.key(table))
 
 
 def require_within_slice(
     connection: Connection, table: Table, time: str, part: Slice, frame: pl.DataFrame
 ) -> None:
-    """Refuse rows that another slice owns.
+    """Require that every row of a frame lies in a slice.
 
     Raises:
-        frames.FrameError: saying how many there are.
+        frames.FrameError: with the number of rows that do not.
     """
     query = text("SELECT id::text FROM instruments WHERE exchange = ANY(:exchanges)")
     instrument_ids = connection.scalars(query, bounds(part)).all()
@@ -94,7 +94,7 @@ def bounds(part: Slice) -> dict[str, object]:
 
 
 def lock_slice(connection: Connection, name: str, part: Slice) -> None:
-    """Hold a slice until the transaction ends: one session locks itself, a range its whole market."""
+    """Lock a slice until the transaction ends: one session locks itself, a range locks its whole market."""
     market = f"{name}|{part.market.name}"
     if len(part.dates) > 1:
         advisory_lock(connection, market)
@@ -105,6 +105,6 @@ def lock_slice(connection: Connection, name: str, part: Slice) -> None:
 
 
 def advisory_lock(connection: Connection, name: str, *, shared: bool = False) -> None:
-    """Wait for the lock of this name; it ends with the transaction."""
+    """Wait for the lock of this name; the end of the transaction releases it."""
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     connection.execute(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": name})

@@ -1,11 +1,11 @@
-"""What was computed when, and what has become stale since: a correction followed through look-backs of any length.
+"""Staleness: when sessions were computed, and which of them have inputs that changed since.
 
-What belongs here: `computed_sessions`, and which of them have inputs that changed after they were computed.
-Kept elsewhere: what was computed from what in Dagster's graph (`partitions.py`), which stops following at 100
-upstream partitions.
+What belongs here: `computed_sessions`, and the search for stale sessions through look-backs of any length.
+Kept elsewhere: Dagster's own lineage of partitions (`orchestration/partitions.py`), which stops at 100 upstream
+partitions.
 
-Times are the database's own clock. A session's rows are stale if anything they were computed from changed after
-its inputs were about to be read; published advice that is stale stays as it is.
+Times are those of the database server. A session is stale if one of its inputs changed after the computation was
+about to read its inputs. Stale recommendations stay as they were published.
 """
 
 import datetime as dt
@@ -22,11 +22,9 @@ from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.features.indicators import LOOKBACK
-from boursomatic_assets.schema import ComputedSession, ModelDecision
-from boursomatic_assets.tables import frames
-from boursomatic_assets.tables.staging import quote, stage
+from boursomatic_assets.schema import ModelDecision
+from boursomatic_assets.tables.computations import computation_times, computed_sessions, upsert_times
 
-COMPUTED_SESSIONS: Table = ComputedSession.__table__
 MODEL_DECISIONS: Table = ModelDecision.__table__
 
 INPUT_LOOKBACKS = {
@@ -34,14 +32,15 @@ INPUT_LOOKBACKS = {
     "recommendations": {"features": 0, "price_bars": 0},
     "track_record": {"recommendations": LONGEST_HORIZON, "price_bars": LONGEST_HORIZON},
 }
-"""What an asset's session is computed from, and how many sessions of it before its own."""
+"""The inputs of each asset, and how many sessions before its own a session looks back on."""
 
 NEVER = np.datetime64(0, "us")
+"""The time of what did not happen."""
 
 
 @dataclass(frozen=True)
 class StaleSessions:
-    """What has to be computed anew to follow its inputs: sessions of an asset and market, in order."""
+    """Sessions of an asset and market that are to be computed again, in order."""
 
     asset: str
     market: Market
@@ -53,9 +52,10 @@ class StaleSessions:
 
 
 def input_read_time(connection: Connection, asset: str, part: Slice) -> dt.datetime:
-    """When what an asset is computed from is about to be read: now, or when a transaction began that writes of it.
+    """The time from which a change of an asset's inputs counts as later than the computation that starts now.
 
-    What that one writes may be committed after it is read here, and is timed before.
+    It is now, or the start of the oldest transaction that is writing one of the inputs: its changes bear an earlier
+    time, and may be committed after the inputs are read.
     """
     names = [f"{name}|{part.market.name}" for name in INPUT_LOOKBACKS.get(asset, ())]
     query = text(
@@ -71,82 +71,63 @@ def input_read_time(connection: Connection, asset: str, part: Slice) -> dt.datet
 def record(
     connection: Connection, asset: str, part: Slice, started_at: dt.datetime, changed_dates: pl.Series
 ) -> None:
-    """Say that a slice was computed, in the transaction that writes it.
-
-    Of sessions whose rows and inputs are as they were, nothing is written.
+    """Record that a slice was computed. Nothing is written for sessions whose rows and inputs did not change.
 
     Args:
-        connection: that transaction.
-        asset: what was computed; of one without INPUTS only the sessions that changed are of interest.
+        connection: the transaction that writes the slice.
+        asset: the asset; of one that is not in INPUT_LOOKBACKS only the changed sessions are recorded.
         part: the slice.
-        started_at: when its inputs were about to be read.
-        touched: the dates whose rows this transaction changes.
+        started_at: when its inputs were about to be read, from `input_read_time`.
+        changed_dates: the dates whose rows this transaction changes.
     """
     dates = set(changed_dates.dt.date())
     if asset in INPUT_LOOKBACKS:
         computed = computed_sessions(connection, asset, part)
         dates |= {*stale_sessions(connection, asset, part)} | {*part.sessions}.difference(computed)
-    if not dates:
-        return
-    rows = pl.DataFrame({"session": sorted(dates)}, schema_overrides={"session": pl.Datetime("us")}).with_columns(
-        asset=pl.lit(asset),
-        market=pl.lit(part.market.name),
-        computed_at=pl.lit(started_at, pl.Datetime("us")),
-        changed_at=pl.lit(database_time(connection), pl.Datetime("us")),
-    )
-    staged = stage(connection, COMPUTED_SESSIONS, frames.validate(COMPUTED_SESSIONS, rows))
-    columns = ", ".join(map(quote, ("asset", "market", "session", "computed_at", "changed_at")))
-    connection.execute(
-        text(
-            f"INSERT INTO computed_sessions AS t (id, {columns}) SELECT gen_random_uuid(), {columns} FROM {staged}"
-            " ON CONFLICT (asset, market, session) DO UPDATE SET computed_at = excluded.computed_at,"
-            " changed_at = CASE WHEN t.session = ANY(CAST(:changed AS timestamp[])) THEN excluded.changed_at"
-            " ELSE t.changed_at END"
-        ),
-        {"changed": changed_dates.to_list()},
-    )
-
-
-def computed_sessions(connection: Connection, asset: str, part: Slice) -> list[dt.date]:
-    """The sessions of a slice of an asset that were computed, in order."""
-    return _computation_times(connection, asset, part)["session"].dt.date().to_list()
-
-
-def sessions_computed_since(
-    connection: Connection, asset: str, part: Slice, started_at: dt.datetime
-) -> list[Slice]:
-    """The sessions of a slice that a computation changed which began after this moment, each as a slice."""
-    times = _computation_times(connection, asset, part).filter(pl.col("computed_at") > started_at)
-    return [one for one in part.chunks(1) if one.start in times["session"]]
+    if dates:
+        rows = pl.DataFrame({"session": sorted(dates)}, schema_overrides={"session": pl.Datetime("us")})
+        rows = rows.with_columns(
+            asset=pl.lit(asset),
+            market=pl.lit(part.market.name),
+            computed_at=pl.lit(started_at, pl.Datetime("us")),
+            changed_at=pl.lit(database_time(connection), pl.Datetime("us")),
+        )
+        upsert_times(connection, rows, changed_dates)
 
 
 def stale_sessions(connection: Connection, asset: str, part: Slice) -> list[dt.date]:
-    """The sessions of a slice of an asset whose inputs changed after they were computed, in order."""
+    """The sessions of an asset's slice whose inputs changed after they were computed, in order."""
     sessions = np.array(part.sessions, dtype="datetime64[D]")
-    computed = _align_to_sessions(_computation_times(connection, asset, part), "computed_at", sessions)
+    computed = _align_to_sessions(computation_times(connection, asset, part), "computed_at", sessions)
     if not (computed > NEVER).any():
         return []
+    first_computed = computed[computed > NEVER].min()
     last_changes = np.full(len(sessions), NEVER)
-    for source, lookback in INPUT_LOOKBACKS[asset].items():
-        input_slice = part.looking_back(lookback) if lookback else part
-        input_sessions = np.array(input_slice.sessions, dtype="datetime64[D]")
-        changed = _align_to_sessions(
-            _computation_times(connection, source, input_slice), "changed_at", input_sessions
-        )
-        if (asset, source) == ("track_record", "recommendations"):
-            changed[changed < computed[computed > NEVER].min()] = NEVER
-            changes = _last_changes_by_due_session(connection, part.market, input_sessions, changed)
-        else:
-            changes = _latest_within_lookback(changed, lookback)
-        last_changes = np.maximum(last_changes, changes[len(input_sessions) - len(sessions) :])
+    for source in INPUT_LOOKBACKS[asset]:
+        changes = _last_input_changes(connection, asset, source, part, first_computed)
+        last_changes = np.maximum(last_changes, changes[len(changes) - len(sessions) :])
     if asset == "recommendations":
         last_changes = np.maximum(last_changes, _champion_decision_times(connection, part.market, sessions))
     stale: list[dt.date] = sessions[(computed > NEVER) & (last_changes > computed)].tolist()
     return stale
 
 
+def _last_input_changes(
+    connection: Connection, asset: str, source: str, part: Slice, since: np.datetime64
+) -> Times:
+    """When an input of each session of a slice, and of the sessions of its look-back, last changed."""
+    lookback = INPUT_LOOKBACKS[asset][source]
+    input_slice = part.looking_back(lookback) if lookback else part
+    sessions = np.array(input_slice.sessions, dtype="datetime64[D]")
+    changed = _align_to_sessions(computation_times(connection, source, input_slice), "changed_at", sessions)
+    if (asset, source) != ("track_record", "recommendations"):
+        return _latest_within_lookback(changed, lookback)
+    changed[changed < since] = NEVER
+    return _last_changes_by_due_session(connection, part.market, sessions, changed)
+
+
 def stale_versions(connection: Connection) -> list[str]:
-    """The versions that learned from features or bars that changed after they were trained, in order."""
+    """The model versions trained on features or bars that changed since, in order."""
     query = text(
         "SELECT version FROM model_versions m WHERE EXISTS (SELECT FROM computed_sessions c"
         " WHERE c.asset IN ('price_bars', 'features') AND c.session < date_trunc('day', m.as_of)"
@@ -156,30 +137,18 @@ def stale_versions(connection: Connection) -> list[str]:
 
 
 def find_stale_sessions(connection: Connection) -> list[StaleSessions]:
-    """Everything that is partitioned by session and stale, in order of the graph."""
+    """All stale sessions, by asset in the order of computation, and by market."""
     markets = [Slice(market, tuple(all_sessions().tolist())) for market in MARKETS.values()]
     candidates = [
         StaleSessions(asset, part.market, tuple(stale_sessions(connection, asset, part)))
         for asset in INPUT_LOOKBACKS
         for part in markets
     ]
-    return [one for one in candidates if one.sessions]
-
-
-def _computation_times(connection: Connection, asset: str, part: Slice) -> pl.DataFrame:
-    c = COMPUTED_SESSIONS.c
-    query = (
-        select(c.session, c.computed_at, c.changed_at)
-        .where(c.asset == asset, c.market == part.market.name)
-        .where(c.session.between(part.dates[0], part.dates[-1]))
-        .order_by(c.session)
-    )
-    schema = dict.fromkeys(("session", "computed_at", "changed_at"), pl.Datetime("us"))
-    return pl.DataFrame(connection.execute(query).all(), schema=schema, orient="row")
+    return [stale for stale in candidates if stale.sessions]
 
 
 def _align_to_sessions(times: pl.DataFrame, column: str, sessions: npt.NDArray[np.datetime64]) -> Times:
-    """A time for each session, NEVER where there is none."""
+    """The time of each session, NEVER where there is none."""
     aligned = np.zeros(len(sessions), dtype="datetime64[us]")
     dates = times["session"].to_numpy().astype("datetime64[D]")
     known = np.isin(dates, sessions)
@@ -188,7 +157,7 @@ def _align_to_sessions(times: pl.DataFrame, column: str, sessions: npt.NDArray[n
 
 
 def _latest_within_lookback(times: Times, lookback: int) -> Times:
-    """The latest of each session's time and those of so many sessions before it."""
+    """The latest time of each session and of the sessions of its look-back."""
     window = pl.Series(times.astype(np.int64)).rolling_max(lookback + 1, min_samples=1)
     return window.to_numpy().astype("datetime64[us]")
 
@@ -196,13 +165,13 @@ def _latest_within_lookback(times: Times, lookback: int) -> Times:
 def _last_changes_by_due_session(
     connection: Connection, market: Market, sessions: npt.NDArray[np.datetime64], changed: Times
 ) -> Times:
-    """When the advice that is due on each session last changed: only that is scored, or was, on the session.
+    """When the recommendations whose horizon ends on each session last changed.
 
     Args:
-        connection: asked for the horizons of what changed alone, since the table is large.
-        market: whose advice it is.
-        sessions: of the market, in order.
-        changed: when the advice of each of them changed, NEVER where that is of no interest.
+        connection: a connection; only the horizons of changed recommendations are read, since the table is large.
+        market: the market of the recommendations.
+        sessions: the sessions of the market, in order.
+        changed: when the recommendations of each session changed; those with NEVER are left out.
     """
     last_changes, changed_sessions = np.full(len(sessions), NEVER), sessions[changed > NEVER]
     if changed_sessions.size == 0:
@@ -227,24 +196,23 @@ def _last_changes_by_due_session(
 def _champion_decision_times(
     connection: Connection, market: Market, sessions: npt.NDArray[np.datetime64]
 ) -> Times:
-    """When it was decided who speaks at each session's close, NEVER before the first decision.
+    """When the champion at each session's close was decided, NEVER before the first decision.
 
-    A decision that leaves the champion where it was changes no advice; one that leaves nobody changes the reason.
+    A decision that keeps the champion changes no recommendation; one that leaves no champion changes the reason.
     """
     d = MODEL_DECISIONS.c
     query = select(d.effective_at, d.decided_at, d.speaker_id).order_by(d.effective_at, d.decided_at)
     decision_times, previous_champion = np.full(len(sessions), NEVER), None
     for effective_at, decided_at, champion in connection.execute(query):
         if champion is None or champion != previous_champion:
-            decision_times[_first_session_closing_after(market, sessions, effective_at) :] = np.datetime64(
-                decided_at, "us"
-            )
+            first = _first_session_closing_after(market, sessions, effective_at)
+            decision_times[first:] = np.datetime64(decided_at, "us")
         previous_champion = champion
     return decision_times
 
 
 def _first_session_closing_after(market: Market, sessions: npt.NDArray[np.datetime64], moment: dt.datetime) -> int:
-    """The place of the first session that closes at or after a moment."""
+    """The position of the first session that closes at or after a moment."""
     position = int(np.searchsorted(sessions, np.datetime64(moment, "D")))
     if position == len(sessions) or sessions[position].item() > moment.date():
         return position

@@ -1,4 +1,4 @@
-"""What became of advice: a return until the horizon's end, the label that happened, and what was touched first."""
+"""Outcomes of recommendations: realised return, the label that happened, and what was touched first."""
 
 import datetime as dt
 import math
@@ -10,17 +10,17 @@ import pytest
 from worlds.frames import IDS
 
 from boursomatic_assets.advice import outcomes
-from boursomatic_assets.advice.outcomes import EDGE, LONGEST_HORIZON
+from boursomatic_assets.advice.outcomes import LABEL_THRESHOLD, LONGEST_HORIZON
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.learning.labels import BREAK
+from boursomatic_assets.learning.labels import PRICE_BREAK
 
 US = MARKETS["US"]
 SESSIONS = [date for date in US.sessions().tolist() if date >= dt.date(2024, 1, 2)]
 """2024-01-15 is a holiday of this market."""
 
 
-def advice(label: str = "BUY", horizon: int | None = 4, session: int = 0, **changed: Any) -> pl.DataFrame:
-    """One advice on ACME at 100, with a stop 10 below and a target 10 above, for a SELL the other way round."""
+def recommendation(label: str = "BUY", horizon: int | None = 4, session: int = 0, **changed: Any) -> pl.DataFrame:
+    """A recommendation on ACME at 100, with a stop 10 below and a target 10 above, for a SELL the other way round."""
     side = {"BUY": 1, "SELL": -1}.get(label)
     row = {
         "id": "00000000-0000-7000-8000-000000000001",
@@ -53,79 +53,93 @@ def bars(*closes: float | tuple[float, float, float] | None, symbol: str = "ACME
     return pl.DataFrame(rows, schema_overrides=types, orient="row")
 
 
-def scored(advised: pl.DataFrame, seen: pl.DataFrame) -> dict[str, Any]:
-    (row,) = outcomes.score(outcomes.select_due(advised, US.sessions()), seen).to_dicts()
+def scored(recommendations: pl.DataFrame, bars: pl.DataFrame) -> dict[str, Any]:
+    (row,) = outcomes.score_recommendations(outcomes.select_due(recommendations, US.sessions()), bars).to_dicts()
     return row
 
 
-# --- when advice is due
+# --- when a recommendation is due
 
 
-def test_a_horizon_counts_the_sessions_of_the_market_from_the_close_advised_on() -> None:
-    (row,) = outcomes.select_due(advice(horizon=9), US.sessions()).to_dicts()
+def test_a_horizon_counts_the_sessions_of_the_market() -> None:
+    (row,) = outcomes.select_due(recommendation(horizon=9), US.sessions()).to_dicts()
     assert (row["session"], row["ts"]) == (dt.datetime(2024, 1, 2), dt.datetime(2024, 1, 16))
 
 
 @pytest.mark.parametrize("horizon", [None, LONGEST_HORIZON + 1])
-def test_advice_without_a_horizon_that_can_be_scored_is_never_due(horizon: int | None) -> None:
-    assert outcomes.select_due(advice(horizon=horizon), US.sessions()).is_empty()
-    assert outcomes.select_due(advice(horizon=LONGEST_HORIZON), US.sessions()).height == 1
+def test_without_a_horizon_or_beyond_the_longest_a_recommendation_is_never_due(horizon: int | None) -> None:
+    assert outcomes.select_due(recommendation(horizon=horizon), US.sessions()).is_empty()
+    assert outcomes.select_due(recommendation(horizon=LONGEST_HORIZON), US.sessions()).height == 1
 
 
-# --- what happened
+# --- realised return and outcome
 
 
-def test_the_return_runs_from_the_close_advised_on_to_the_close_that_ends_the_horizon() -> None:
-    row = scored(advice(horizon=2), bars(100, 150, 104, 10))
+def test_the_return_runs_from_the_close_of_the_session_to_the_close_that_ends_the_horizon() -> None:
+    row = scored(recommendation(horizon=2), bars(100, 150, 104, 10))
     assert row["realised_return_pct"] == pytest.approx(4)
     assert row["ts"] == dt.datetime(2024, 1, 4)
 
 
 def test_an_instrument_that_stops_trading_keeps_its_last_price() -> None:
-    assert scored(advice(), bars(100, 97, None, None, None, None, 500))["realised_return_pct"] == pytest.approx(-3)
+    assert scored(recommendation(), bars(100, 97, None, None, None, None, 500))[
+        "realised_return_pct"
+    ] == pytest.approx(-3)
 
 
 @pytest.mark.parametrize(
     ("gross", "outcome"),
-    [(EDGE * 0.04 + 1e-9, "BUY"), (EDGE * 0.04 - 1e-9, "HOLD"), (0, "HOLD"), (-EDGE * 0.04 - 1e-9, "SELL")],
+    [
+        (LABEL_THRESHOLD * 0.04 + 1e-9, "BUY"),
+        (LABEL_THRESHOLD * 0.04 - 1e-9, "HOLD"),
+        (0, "HOLD"),
+        (-LABEL_THRESHOLD * 0.04 - 1e-9, "SELL"),
+    ],
 )
-def test_the_label_that_happened_is_in_units_of_the_volatility_advised_on(gross: float, outcome: str) -> None:
+def test_the_outcome_is_measured_in_volatilities_of_the_snapshot(gross: float, outcome: str) -> None:
     """0.02 a session, over 4 sessions: 0.02 x sqrt(4)."""
-    row = scored(advice("BUY"), bars(100, 100, 100, 100, 100 * (1 + gross)))
+    row = scored(recommendation("BUY"), bars(100, 100, 100, 100, 100 * (1 + gross)))
     assert (row["outcome"], row["hit"]) == (outcome, outcome == "BUY")
 
 
 @pytest.mark.parametrize("volatility", [0.1 + 0.2, 1e-7, 1 / 3])
 def test_the_volatility_is_read_back_to_the_last_bit(volatility: float) -> None:
-    edge = pl.DataFrame({"horizon_days": [4]}).select(EDGE * volatility * pl.col("horizon_days").sqrt()).item()
+    edge = (
+        pl.DataFrame({"horizon_days": [4]})
+        .select(LABEL_THRESHOLD * volatility * pl.col("horizon_days").sqrt())
+        .item()
+    )
     snapshot = f'{{"features":{{"vol_20d":{volatility!r}}}}}'
     for gross in (edge, math.nextafter(edge, 1)):
-        row = scored(advice(features_snapshot=snapshot), bars(1, 1, 1, 1, 1 + gross))
+        row = scored(recommendation(features_snapshot=snapshot), bars(1, 1, 1, 1, 1 + gross))
         assert row["outcome"] == ("BUY" if (1 + gross) - 1 > edge else "HOLD")
 
 
 @pytest.mark.parametrize("snapshot", ['{"features":{"vol_20d":null}}', '{"features":{"vol_20d_rank":0.5}}'])
-def test_without_a_volatility_nothing_is_said_to_have_happened(snapshot: str) -> None:
-    row = scored(advice(features_snapshot=snapshot), bars(100, 10, 10, 10, 120))
+def test_without_a_volatility_there_is_no_outcome(snapshot: str) -> None:
+    row = scored(recommendation(features_snapshot=snapshot), bars(100, 10, 10, 10, 120))
     assert (row["outcome"], row["hit"]) == (None, None)
     assert row["realised_return_pct"] == pytest.approx(20)
 
 
-def test_without_the_bar_advised_on_there_is_no_return() -> None:
-    row = scored(advice(), bars(None, 80, 120, 80, 120))
+def test_without_the_bar_of_the_session_there_is_no_return() -> None:
+    row = scored(recommendation(), bars(None, 80, 120, 80, 120))
     assert [row[name] for name in ("realised_return_pct", "outcome", "hit", "first_touched")] == [None] * 4
 
 
-def test_across_prices_on_two_bases_there_is_no_return_and_no_touch() -> None:
-    for beyond in (100 * BREAK, 100 / BREAK):
-        row = scored(advice(), bars(100, 100, 100, beyond, beyond))
+def test_across_a_break_of_the_prices_there_is_no_return_and_no_touch() -> None:
+    for beyond in (100 * PRICE_BREAK, 100 / PRICE_BREAK):
+        row = scored(recommendation(), bars(100, 100, 100, beyond, beyond))
         assert [row[name] for name in ("realised_return_pct", "outcome", "hit", "first_touched")] == [None] * 4
-        assert scored(advice(horizon=2), bars(100, 100, 100, beyond))["realised_return_pct"] == 0
-    assert scored(advice(), bars(100, 100, 100, 99 * BREAK, 100))["realised_return_pct"] == 0
+        assert scored(recommendation(horizon=2), bars(100, 100, 100, beyond))["realised_return_pct"] == 0
+    assert scored(recommendation(), bars(100, 100, 100, 99 * PRICE_BREAK, 100))["realised_return_pct"] == 0
 
 
-def test_without_any_volatility_nothing_is_said_to_have_happened_as_of_labels() -> None:
-    assert scored(advice(features_snapshot='{"vol_20d":0.0}'), bars(100, 100, 100, 100, 120))["outcome"] is None
+def test_with_a_volatility_of_zero_there_is_no_outcome() -> None:
+    assert (
+        scored(recommendation(features_snapshot='{"vol_20d":0.0}'), bars(100, 100, 100, 100, 120))["outcome"]
+        is None
+    )
 
 
 # --- stop and target
@@ -138,44 +152,46 @@ def test_without_any_volatility_nothing_is_said_to_have_happened_as_of_labels() 
         ((91, 95, 99), None),
         ((101, 105, 110), "target"),
         ((101, 105, 109), None),
-        ((90, 100, 110), "stop"),  # both on one day: a daily bar does not say which came first
+        ((90, 100, 110), "stop"),  # both on one day: a daily bar does not show which came first
     ],
 )
 def test_daily_highs_and_lows_touch_the_stop_or_the_target(
     second: tuple[float, float, float], touched: str | None
 ) -> None:
-    row = scored(advice("BUY"), bars(100, 100, second, 100, 100))
+    row = scored(recommendation("BUY"), bars(100, 100, second, 100, 100))
     assert (row["first_touched"], row["touched_on"]) == (touched, dt.datetime(2024, 1, 4) if touched else None)
 
 
 @pytest.mark.parametrize(("second", "touched"), [((85, 90, 95), "target"), ((105, 108, 111), "stop")])
 def test_a_sell_has_its_stop_above_and_its_target_below(second: tuple[float, float, float], touched: str) -> None:
-    assert scored(advice("SELL"), bars(100, second, 100, 100, 100))["first_touched"] == touched
+    assert scored(recommendation("SELL"), bars(100, second, 100, 100, 100))["first_touched"] == touched
 
 
-def test_what_is_touched_first_counts_and_nothing_outside_of_the_horizon() -> None:
-    row = scored(advice("BUY"), bars((50, 100, 200), 100, 110, 90, 100))
+def test_the_first_touch_within_the_horizon_counts() -> None:
+    row = scored(recommendation("BUY"), bars((50, 100, 200), 100, 110, 90, 100))
     assert (row["first_touched"], row["touched_on"]) == ("target", dt.datetime(2024, 1, 4))
-    assert scored(advice("BUY"), bars((50, 100, 200), 100, 100, 100, 100, 50))["first_touched"] is None
+    assert scored(recommendation("BUY"), bars((50, 100, 200), 100, 100, 100, 100, 50))["first_touched"] is None
 
 
 @pytest.mark.parametrize("label", ["BUY", "SELL"])
 @pytest.mark.parametrize("close", [50, 89, 111, 200])
-def test_stops_of_before_a_restatement_are_not_held_against_the_bars_of_after_it(label: str, close: float) -> None:
-    assert scored(advice(label), bars(close, close, close * 1.5, close * 0.5, close))["first_touched"] is None
+def test_stops_from_before_a_restatement_are_not_compared_with_later_bars(label: str, close: float) -> None:
+    assert (
+        scored(recommendation(label), bars(close, close, close * 1.5, close * 0.5, close))["first_touched"] is None
+    )
 
 
-def test_hold_and_advice_without_stops_touch_nothing() -> None:
-    assert scored(advice("HOLD"), bars(100, 10, 200, 100, 100))["first_touched"] is None
-    row = advice("HOLD", stop_loss=90.0, take_profit=110.0)
+def test_a_hold_or_a_row_without_stops_touches_nothing() -> None:
+    assert scored(recommendation("HOLD"), bars(100, 10, 200, 100, 100))["first_touched"] is None
+    row = recommendation("HOLD", stop_loss=90.0, take_profit=110.0)
     assert scored(row, bars(100, 10, 200, 100, 100))["first_touched"] is None
-    assert scored(advice("BUY", stop_loss=None), bars(100, 10, 200, 100, 100))["first_touched"] == "target"
+    assert scored(recommendation("BUY", stop_loss=None), bars(100, 10, 200, 100, 100))["first_touched"] == "target"
 
 
 # --- many at once
 
 
-def test_each_advice_is_scored_as_if_it_were_alone() -> None:
+def test_each_recommendation_is_scored_on_its_own() -> None:
     generator = np.random.default_rng(6)
     seen = pl.concat(
         bars(
@@ -193,7 +209,7 @@ def test_each_advice_is_scored_as_if_it_were_alone() -> None:
         for symbol in IDS
     )
     advised = pl.concat(
-        advice(
+        recommendation(
             str(generator.choice(["BUY", "HOLD", "SELL"])),
             int(generator.choice([10, 20, 40])),
             int(generator.integers(100)),
@@ -202,11 +218,11 @@ def test_each_advice_is_scored_as_if_it_were_alone() -> None:
         )
         for number in range(200)
     )
-    together = outcomes.score(
+    together = outcomes.score_recommendations(
         outcomes.select_due(advised, US.sessions()), seen.sample(fraction=1, shuffle=True, seed=1)
     )
     alone = pl.concat(
-        outcomes.score(
+        outcomes.score_recommendations(
             outcomes.select_due(one, US.sessions()),
             seen.filter(pl.col("instrument_id") == one["instrument_id"][0]),
         )

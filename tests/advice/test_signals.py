@@ -1,4 +1,4 @@
-"""Advice on predictions that are written down by hand: what is published, and for whom."""
+"""Recommendations on predictions written by hand: what is published for each profile."""
 
 import json
 from datetime import timedelta
@@ -12,24 +12,30 @@ from worlds.recommendations import (
     BUY,
     CONTEXT,
     HOLD,
+    MODEL_INPUTS,
     MONDAY,
     RANKED,
-    SEEN,
     SELL,
     VALUES,
     Chance,
-    advice,
     closes,
     features,
     predictions,
+    recommend_by_hand,
 )
 
-from boursomatic_assets.advice.signals import COLUMNS, PROFILES, Snapshot, parse_snapshot, recommend
+from boursomatic_assets.advice.signals import (
+    FEATURE_COLUMNS,
+    RISK_PROFILES,
+    FeaturesSnapshot,
+    parse_snapshot,
+    recommend,
+)
 from boursomatic_assets.schema import Feature
 
-NAMES = [profile.name for profile in PROFILES]
-HORIZONS = [profile.horizon for profile in PROFILES]
-SNAPSHOT = {*COLUMNS, *SEEN}
+NAMES = [profile.name for profile in RISK_PROFILES]
+HORIZONS = [profile.horizon for profile in RISK_PROFILES]
+SNAPSHOT = {*FEATURE_COLUMNS, *MODEL_INPUTS}
 
 SCHEMA = {
     "instrument_id": pl.String,
@@ -53,8 +59,8 @@ few = settings(max_examples=15)  # each of many instruments
 volatilities = st.one_of(st.none(), st.floats(0, 0.06))
 
 
-def labels(advised: pl.DataFrame, profile: str) -> list[str]:
-    return advised.filter(pl.col("profile") == profile)["label"].to_list()
+def labels(recommended: pl.DataFrame, profile: str) -> list[str]:
+    return recommended.filter(pl.col("profile") == profile)["label"].to_list()
 
 
 def sure(*, of_a_rise: float) -> Chance:
@@ -66,34 +72,36 @@ def sure(*, of_a_rise: float) -> Chance:
 
 
 def test_the_frame_has_exactly_its_columns() -> None:
-    whole = advice(BUY, SELL)
-    assert dict(whole.schema) == SCHEMA
-    assert whole["profile"].to_list() == NAMES * 2
-    assert whole["horizon_days"].to_list() == HORIZONS * 2
-    assert whole["expected_return_pct"].to_list() == [4.0, 2.0, 1.0] * 2
+    rows = recommend_by_hand(BUY, SELL)
+    assert dict(rows.schema) == SCHEMA
+    assert rows["profile"].to_list() == NAMES * 2
+    assert rows["horizon_days"].to_list() == HORIZONS * 2
+    assert rows["expected_return_pct"].to_list() == [4.0, 2.0, 1.0] * 2
 
 
-def test_nothing_to_advise_on_gives_an_empty_frame_of_the_same_kind() -> None:
+def test_no_predictions_give_an_empty_frame_of_the_same_schema() -> None:
     nothing = recommend(predictions([BUY]).clear(), features(1).clear(), closes(1).clear(), "v1")
     assert dict(nothing.schema) == SCHEMA
     assert nothing.is_empty()
 
 
-def test_a_row_that_the_model_knows_nothing_of_is_not_advised() -> None:
+def test_a_row_without_evidence_has_no_recommendation() -> None:
     unranked = dict.fromkeys(f"{name}_rank" for name in RANKED)
-    assert advice(BUY, **unranked).is_empty(), "what the whole market shares is no evidence of one instrument"
-    assert advice(BUY, **{**unranked, "rsi_14_rank": 0.5}).height == 3
-    unsaid = predictions([BUY]).with_columns(p_hold_20=pl.lit(None, pl.Float64))
-    assert recommend(unsaid, features(1), closes(1), "v1").is_empty()
+    assert recommend_by_hand(BUY, **unranked).is_empty(), (
+        "what the whole market shares is no evidence of one instrument"
+    )
+    assert recommend_by_hand(BUY, **{**unranked, "rsi_14_rank": 0.5}).height == 3
+    unpredicted = predictions([BUY]).with_columns(p_hold_20=pl.lit(None, pl.Float64))
+    assert recommend(unpredicted, features(1), closes(1), "v1").is_empty()
 
 
 # --- profiles
 
 
-def test_profiles_ask_for_more_the_more_cautious_they_are() -> None:
+def test_the_more_cautious_a_profile_the_stricter_its_conditions() -> None:
     bounds = [
         (-profile.minimum_confidence, profile.volatility_limit or 9.0, profile.positions, -profile.horizon)
-        for profile in PROFILES
+        for profile in RISK_PROFILES
     ]
     for cautious, bolder in pairwise(bounds):
         assert all(less < more for less, more in zip(cautious, bolder, strict=True))
@@ -101,7 +109,7 @@ def test_profiles_ask_for_more_the_more_cautious_they_are() -> None:
 
 @few
 @given(sessions, st.lists(volatilities, min_size=40, max_size=40))
-def test_what_a_cautious_profile_advises_a_bolder_one_advises_too(
+def test_a_buy_of_a_cautious_profile_is_a_buy_of_the_bolder_ones(
     session: list[dict[int, Chance]], volatile: list[float | None]
 ) -> None:
     rows = len(session)
@@ -116,10 +124,10 @@ def test_what_a_cautious_profile_advises_a_bolder_one_advises_too(
 @few
 @given(sessions)
 def test_confidence_is_the_probability_of_the_published_label(session: list[dict[int, Chance]]) -> None:
-    rows = advice(*session).iter_rows(named=True)
-    for given_to, profile in ((chance, profile) for chance in session for profile in PROFILES):
+    rows = recommend_by_hand(*session).iter_rows(named=True)
+    for drawn, profile in ((chance, profile) for chance in session for profile in RISK_PROFILES):
         row = next(rows)
-        p_sell, p_hold, p_buy = given_to[profile.horizon]
+        p_sell, p_hold, p_buy = drawn[profile.horizon]
         assert row["confidence"] == {"SELL": p_sell, "HOLD": p_hold, "BUY": p_buy}[row["label"]]
         if row["label"] != "HOLD":
             assert row["confidence"] == max(p_sell, p_buy) >= profile.minimum_confidence
@@ -127,54 +135,56 @@ def test_confidence_is_the_probability_of_the_published_label(session: list[dict
 
 @few
 @given(sessions)
-def test_a_mirrored_market_gets_mirrored_advice(session: list[dict[int, Chance]]) -> None:
+def test_a_mirrored_market_gets_mirrored_recommendations(session: list[dict[int, Chance]]) -> None:
     mirrored = [{horizon: chance[::-1] for horizon, chance in chances.items()} for chances in session]
     turned = {"BUY": "SELL", "SELL": "BUY", "HOLD": "HOLD"}
-    assert advice(*mirrored)["label"].to_list() == [turned[label] for label in advice(*session)["label"]]
+    assert recommend_by_hand(*mirrored)["label"].to_list() == [
+        turned[label] for label in recommend_by_hand(*session)["label"]
+    ]
 
 
-def test_each_profile_asks_for_its_own_confidence() -> None:
-    assert advice(sure(of_a_rise=0.41))["label"].to_list() == ["BUY", "BUY", "BUY"]
-    assert advice(sure(of_a_rise=0.39))["label"].to_list() == ["HOLD", "BUY", "BUY"]
-    assert advice(sure(of_a_rise=0.37))["label"].to_list() == ["HOLD", "HOLD", "BUY"]
-    assert advice(sure(of_a_rise=0.35))["label"].to_list() == ["HOLD", "HOLD", "HOLD"]
+def test_each_profile_has_its_own_minimum_confidence() -> None:
+    assert recommend_by_hand(sure(of_a_rise=0.41))["label"].to_list() == ["BUY", "BUY", "BUY"]
+    assert recommend_by_hand(sure(of_a_rise=0.39))["label"].to_list() == ["HOLD", "BUY", "BUY"]
+    assert recommend_by_hand(sure(of_a_rise=0.37))["label"].to_list() == ["HOLD", "HOLD", "BUY"]
+    assert recommend_by_hand(sure(of_a_rise=0.35))["label"].to_list() == ["HOLD", "HOLD", "HOLD"]
 
 
-def test_each_profile_reads_its_own_horizon_but_stays_within_the_bolder_one() -> None:
-    assert advice({10: BUY, 20: HOLD, 40: BUY})["label"].to_list() == ["HOLD", "HOLD", "BUY"]
-    assert advice({10: SELL, 20: SELL, 40: BUY})["label"].to_list() == ["HOLD", "SELL", "SELL"]
+def test_each_profile_uses_its_own_horizon_within_the_choice_of_the_bolder_one() -> None:
+    assert recommend_by_hand({10: BUY, 20: HOLD, 40: BUY})["label"].to_list() == ["HOLD", "HOLD", "BUY"]
+    assert recommend_by_hand({10: SELL, 20: SELL, 40: BUY})["label"].to_list() == ["HOLD", "SELL", "SELL"]
 
 
 def test_each_profile_has_its_own_volatility_limit() -> None:
     def at(yearly: float) -> list[str]:
-        return advice(BUY, vol_20d=yearly / 252**0.5)["label"].to_list()
+        return recommend_by_hand(BUY, vol_20d=yearly / 252**0.5)["label"].to_list()
 
     assert at(0.34) == ["BUY", "BUY", "BUY"]
     assert at(0.36) == ["HOLD", "BUY", "BUY"]
     assert at(0.61) == ["HOLD", "HOLD", "BUY"]
-    assert advice(BUY, vol_20d=None)["label"].to_list() == ["HOLD", "HOLD", "BUY"]
+    assert recommend_by_hand(BUY, vol_20d=None)["label"].to_list() == ["HOLD", "HOLD", "BUY"]
 
 
 def test_each_profile_takes_only_the_most_confident_of_its_market() -> None:
     session = [sure(of_a_rise=0.6 + i / 1000) for i in range(40)]
-    advised = advice(*session, *[SELL] * 5)
-    for profile in PROFILES:
+    advised = recommend_by_hand(*session, *[SELL] * 5)
+    for profile in RISK_PROFILES:
         taken = 40 - profile.positions
         expected = ["HOLD"] * taken + ["BUY"] * profile.positions + ["SELL"] * 5
         assert labels(advised, profile.name) == expected, "sells do not take the place of buys"
 
 
-def test_of_equally_confident_ones_the_first_instruments_are_taken() -> None:
-    assert labels(advice(*[BUY] * 12), "conservative") == ["BUY"] * 10 + ["HOLD"] * 2
+def test_of_equally_confident_recommendations_the_first_instruments_are_taken() -> None:
+    assert labels(recommend_by_hand(*[BUY] * 12), "conservative") == ["BUY"] * 10 + ["HOLD"] * 2
 
 
 # --- stops
 
 
 def test_stops_are_counted_in_average_true_ranges() -> None:
-    bought = advice(BUY, close=100.0, atr_14=2.0)
-    assert bought["stop_loss"].to_list() == [100 - 2 * profile.stop_atr for profile in PROFILES]
-    assert bought["take_profit"].to_list() == [100 + 2 * profile.target_atr for profile in PROFILES]
+    bought = recommend_by_hand(BUY, close=100.0, atr_14=2.0)
+    assert bought["stop_loss"].to_list() == [100 - 2 * profile.stop_atr for profile in RISK_PROFILES]
+    assert bought["take_profit"].to_list() == [100 + 2 * profile.target_atr for profile in RISK_PROFILES]
 
 
 @few
@@ -196,30 +206,34 @@ def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(drawn: list[tuple[floa
 
 
 def test_without_a_direction_a_range_or_a_close_there_are_no_stops() -> None:
-    for nothing in (advice(HOLD), advice(BUY, atr_14=None), advice(BUY, close=None)):
+    for nothing in (
+        recommend_by_hand(HOLD),
+        recommend_by_hand(BUY, atr_14=None),
+        recommend_by_hand(BUY, close=None),
+    ):
         assert nothing["stop_loss"].null_count() == nothing["take_profit"].null_count() == 3
     unpriced = recommend(predictions([BUY]), features(1), closes(1).clear(), "v1")
     assert unpriced["stop_loss"].null_count() == 3
 
 
-# --- silence
+# --- abstention
 
 
 @few
 @given(sessions)
-def test_silence_holds_everything_and_says_why(session: list[dict[int, Chance]]) -> None:
-    held = advice(*session, silence="HOLD: no model passes its gate.")
+def test_an_abstention_is_hold_for_all_with_its_reason(session: list[dict[int, Chance]]) -> None:
+    held = recommend_by_hand(*session, abstention="HOLD: no model passes its gate.")
     assert set(held["label"]) == {"HOLD"}
     assert held["confidence"].to_list() == [chances[horizon][1] for chances in session for horizon in HORIZONS]
     assert held["stop_loss"].null_count() == held["take_profit"].null_count() == held.height
     assert set(held["justification"]) == {"HOLD: no model passes its gate."}
-    assert held["features_snapshot"].equals(advice(*session)["features_snapshot"])
+    assert held["features_snapshot"].equals(recommend_by_hand(*session)["features_snapshot"])
 
 
 # --- independence
 
 
-def test_advice_depends_on_its_own_market_and_session_alone() -> None:
+def test_a_recommendation_depends_on_its_own_market_and_session_alone() -> None:
     session = [sure(of_a_rise=0.5 + i / 1000) for i in range(15)]
     other = [sure(of_a_rise=0.8)] * 15
 
@@ -241,11 +255,11 @@ def test_advice_depends_on_its_own_market_and_session_alone() -> None:
 
 def test_the_columns_of_a_snapshot_are_those_of_the_table() -> None:
     described = {name for name, field in Feature.model_fields.items() if field.annotation == float | None}
-    assert set(COLUMNS) == described
+    assert set(FEATURE_COLUMNS) == described
 
 
 def test_a_snapshot_is_canonical_json() -> None:
-    text = advice(BUY, rsi_14=None)["features_snapshot"].unique().item()
+    text = recommend_by_hand(BUY, rsi_14=None)["features_snapshot"].unique().item()
     evidence = {name: VALUES[name] for name in SNAPSHOT} | {"rsi_14": None}
     whole = {"features": evidence, "model_version": "v1", "ts": "2024-01-01T00:00:00"}
     assert text == json.dumps(whole, sort_keys=True, separators=(",", ":"))
@@ -255,22 +269,22 @@ def test_a_snapshot_is_canonical_json() -> None:
 
 @few
 @given(st.lists(st.one_of(finite, st.floats(-1e-3, 1e-3)), min_size=1, max_size=50))
-def test_a_snapshot_gives_back_the_very_floats(values: list[float]) -> None:
+def test_a_snapshot_is_read_back_to_the_last_bit(values: list[float]) -> None:
     seen = features(len(values), rsi_14=None).with_columns(ret_5d=pl.Series(values))
     made = recommend(predictions([HOLD] * len(values)), seen, closes(len(values)), 'v"1"')
-    for value, text in zip(values, made["features_snapshot"].gather_every(len(PROFILES)), strict=True):
+    for value, text in zip(values, made["features_snapshot"].gather_every(len(RISK_PROFILES)), strict=True):
         evidence = {name: VALUES[name] for name in SNAPSHOT} | {"ret_5d": value, "rsi_14": None}
-        assert parse_snapshot(text) == Snapshot(MONDAY, 'v"1"', evidence)
+        assert parse_snapshot(text) == FeaturesSnapshot(MONDAY, 'v"1"', evidence)
         assert str(parse_snapshot(text).features["ret_5d"]) == str(value), "the sign of a zero too"
         assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
-def test_a_number_that_json_cannot_hold_is_refused() -> None:
+def test_a_number_that_json_cannot_hold_is_an_error() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        advice(BUY, ret_5d=float("inf"))
+        recommend_by_hand(BUY, ret_5d=float("inf"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"ts": 1}', json.dumps({"ts": "2024-01-01", "features": {}})])
-def test_what_is_no_snapshot_is_refused(text: str) -> None:
+def test_a_text_that_is_no_snapshot_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"^not a features snapshot: .*: give the text of"):
         parse_snapshot(text)

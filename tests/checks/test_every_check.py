@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from worlds.platform import ALL_HIGH, LAST, check, evaluate, execute, outcomes_of, platform, rows
 
-from boursomatic_assets.checks.check import UNPARTITIONED
+from boursomatic_assets.checks.invariant import UNPARTITIONED_ASSETS
 from boursomatic_assets.features.indicators import FEATURES
 from boursomatic_assets.quality.anomalies import KINDS
 
@@ -448,7 +448,7 @@ def test_a_series_that_was_restated_as_a_whole_stands_on_one_basis(filled: Engin
 @pytest.mark.parametrize("market", ["US", "EURONEXT"])
 def test_a_sound_platform_passes_every_check(filled: Engine, market: str) -> None:
     names = {damage.check for damage in DAMAGES}
-    undated = {key.name for key in CHECK_KEYS if key.asset_key.path[-1] in UNPARTITIONED}
+    undated = {key.name for key in CHECK_KEYS if key.asset_key.path[-1] in UNPARTITIONED_ASSETS}
     evaluations = evaluate(names - undated, market) + evaluate(undated, market)
     assert {evaluation.check_name for evaluation in evaluations} == names
     for evaluation in evaluations:

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine, text
 from worlds.platform import execute
 
-from boursomatic_assets.checks import check
-from boursomatic_assets.checks.check import guarded
+from boursomatic_assets.checks import invariant
+from boursomatic_assets.checks._counting import check_unique_index
 
 CURRENT, ONE_ACTIVE = "uq_recommendations_current", "uq_model_versions_active"
 COLUMNS = "instrument_id, profile, as_of"
@@ -42,7 +42,7 @@ DECLARED = (
 
 def errors(engine: Engine, index: str) -> int:
     with engine.connect() as connection:
-        return guarded(connection, index).errors
+        return check_unique_index(connection, index).errors
 
 
 @pytest.mark.parametrize("index", DECLARED)
@@ -71,7 +71,7 @@ def test_a_name_that_no_model_declares_is_named(migrated: Engine) -> None:
 
 def test_a_check_sees_its_tables_as_of_one_moment(migrated: Engine) -> None:
     listed = text("SELECT count(*) FROM instruments")
-    with check._snapshot() as connection:
+    with invariant._open_snapshot() as connection:
         before = connection.scalar(listed)
         execute(migrated, "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'A', 'NYSE')")
         assert connection.scalar(listed) == before == 0

@@ -4,14 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 from sqlalchemy import Engine
-from worlds.frames import IDS, delivered, instruments, list_instruments, slice_of
+from worlds.frames import IDS, delivered_bars, insert_instruments, instruments, slice_of
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
-from boursomatic_assets.checks.series import _not_joined, _restated_by_half
-from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
+from boursomatic_assets.checks.series import _find_basis_breaks, _find_partial_restatements
+from boursomatic_assets.database import server_time
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
 from boursomatic_assets.quality.contract import judge
-from boursomatic_assets.tables import staleness
-from boursomatic_assets.tables.reading import GRAINS
+from boursomatic_assets.tables.grains import GRAINS
 
 US = MARKETS["US"]
 SPRING = all_sessions()[
@@ -25,7 +25,7 @@ WHOLE, LATER = slice_of("US", *DATES), slice_of("US", *DATES[-10:])
 def walk(*dates: str, times: float = 1.0) -> pl.DataFrame:
     """Bars of two instruments that move a little; ACME's prices are multiplied."""
     place = pl.col("ts").rank("dense").cast(pl.Int64) % 7
-    bars = delivered("ACME BOLT", *SESSIONS).with_columns(pl.col("o", "h", "l", "c") + 0.05 * place)
+    bars = delivered_bars("ACME BOLT", *SESSIONS).with_columns(pl.col("o", "h", "l", "c") + 0.05 * place)
     factor = pl.when(pl.col("symbol") == "ACME").then(times).otherwise(1.0)
     wanted = pl.col("ts").dt.to_string("%Y-%m-%d").is_in(list(dates))
     return bars.with_columns(pl.col("o", "h", "l", "c") * factor).filter(wanted)
@@ -33,8 +33,8 @@ def walk(*dates: str, times: float = 1.0) -> pl.DataFrame:
 
 def deliver(engine: Engine, bars: pl.DataFrame) -> None:
     with engine.connect() as connection:
-        begun = staleness.database_time(connection)
-    _write(
+        begun = server_time.database_time(connection)
+    write_chunk(
         ChunkWrite("price_bars", GRAINS["price_bars"], WHOLE, "run", begun),
         judge(bars, WHOLE, instruments(), "toy"),
     )
@@ -42,12 +42,12 @@ def deliver(engine: Engine, bars: pl.DataFrame) -> None:
 
 @pytest.fixture(autouse=True)
 def _listed(migrated: Engine) -> None:
-    list_instruments(migrated)
+    insert_instruments(migrated)
 
 
 def restated(engine: Engine) -> list[tuple[str, float, str]]:
     with engine.connect() as connection:
-        found = _restated_by_half(connection, WHOLE)
+        found = _find_partial_restatements(connection, WHOLE)
     return [(name, round(factor, 6), f"{first:%Y-%m-%d}") for name, factor, first in found.iter_rows()]
 
 
@@ -68,7 +68,7 @@ def test_a_corrected_bar_is_no_restatement(migrated: Engine) -> None:
 
 def test_new_bars_that_begin_with_a_split_do_not_join(migrated: Engine) -> None:
     deliver(migrated, walk(*SESSIONS))
-    assert _not_joined(LATER).is_empty()
+    assert _find_basis_breaks(LATER).is_empty()
     deliver(migrated, walk(*[date for date in SESSIONS if date in DATES[-10:]], times=0.5))
-    assert _not_joined(LATER).select("instrument_id", "factor").rows() == [(IDS["ACME"], 0.5)]
-    assert _not_joined(WHOLE).is_empty()
+    assert _find_basis_breaks(LATER).select("instrument_id", "factor").rows() == [(IDS["ACME"], 0.5)]
+    assert _find_basis_breaks(WHOLE).is_empty()

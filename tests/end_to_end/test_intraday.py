@@ -9,15 +9,16 @@ import dagster as dg
 import polars as pl
 import pytest
 from sqlalchemy import Engine
-from worlds.frames import list_instruments
+from worlds.frames import insert_instruments
 from worlds.platform import check, execute, platform, rows
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.cli.views import bars as view
+from boursomatic_assets.database import server_time
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.resources import BarSource
-from boursomatic_assets.tables import archive, staleness
+from boursomatic_assets.tables import archive
 
 MONDAY, TUESDAY, HALF_DAY = dt.date(2024, 6, 10), dt.date(2024, 6, 11), dt.date(2024, 12, 24)
 US = MARKETS["US"]
@@ -185,22 +186,22 @@ def test_checks_see_what_was_broken_by_hand(
 def test_old_quarters_move_to_the_archive_and_back(materialize: Materialize, migrated: Engine, home: Path) -> None:
     materialize(MONDAY, quarters(MONDAY), quarters(MONDAY, symbol="BOLT"), day(MONDAY), daily=True)
     held = rows(migrated, HELD.replace("ts, c", "*"))
-    assert archive.retire(MONDAY + archive.RETENTION) == []
-    (moved,) = archive.retire(MONDAY + archive.RETENTION + dt.timedelta(days=1))
-    assert (str(moved.part), moved.bars) == ("US 2024-06-10", 52)
+    assert archive.move_to_archive(MONDAY + archive.RETENTION) == []
+    (moved,) = archive.move_to_archive(MONDAY + archive.RETENTION + dt.timedelta(days=1))
+    assert (str(moved.part), moved.bar_count) == ("US 2024-06-10", 52)
     assert rows(migrated, "SELECT interval FROM price_bars") == [{"interval": "daily"}]
     assert rows(migrated, "SELECT FROM price_bar_revisions") == []
     file = home / "archive/date=2024-06-10/market=US/bars.parquet"
     assert pl.read_parquet(file, hive_partitioning=True)["symbol"].value_counts().rows() != []
-    assert archive.restore("US", MONDAY, MONDAY) == [archive.Moved(moved.part, 52)]
+    assert archive.restore("US", MONDAY, MONDAY) == [archive.MovedSession(moved.part, 52)]
     assert rows(migrated, HELD.replace("ts, c", "*")) == held
 
 
 def test_what_was_delivered_again_is_newer_than_what_was_archived(materialize: Materialize, home: Path) -> None:
     materialize(MONDAY, quarters(MONDAY))
-    archive.retire(HALF_DAY)
+    archive.move_to_archive(HALF_DAY)
     materialize(MONDAY, quarters(MONDAY)[:1].with_columns(c=pl.lit(10.25)))
-    archive.retire(HALF_DAY)
+    archive.move_to_archive(HALF_DAY)
     archived = pl.read_parquet(home / "archive/date=2024-06-10/market=US/bars.parquet", hive_partitioning=False)
     assert archived["c"].to_list() == [10.25, *quarters(MONDAY)["c"][1:]]
 
@@ -209,23 +210,23 @@ def test_only_what_is_missing_comes_back(materialize: Materialize, migrated: Eng
     """A bar that was delivered while the archive was not there is newer than the archived one."""
     deliver_without_archive(materialize, home, quarters(MONDAY)[:1].with_columns(c=pl.lit(10.25)))
     newer = rows(migrated, "SELECT * FROM price_bars")
-    assert [moved.bars for moved in archive.restore("US", MONDAY, MONDAY)] == [25]
+    assert [moved.bar_count for moved in archive.restore("US", MONDAY, MONDAY)] == [25]
     assert [row["c"] for row in rows(migrated, HELD)] == [10.25, *quarters(MONDAY)["c"][1:]]
     assert rows(migrated, f"SELECT * FROM price_bars WHERE ts = '{US.hours(MONDAY)[0]}'") == newer
-    assert [moved.bars for moved in archive.restore("US", MONDAY, MONDAY)] == [0]
+    assert [moved.bar_count for moved in archive.restore("US", MONDAY, MONDAY)] == [0]
 
 
 def deliver_without_archive(materialize: Materialize, home: Path, again: pl.DataFrame) -> None:
     """Deliver a session, archive it, and deliver it again while the archive's folder is away."""
     materialize(MONDAY, quarters(MONDAY))
-    archive.retire(HALF_DAY)
+    archive.move_to_archive(HALF_DAY)
     (home / "archive").rename(home / "away")
     materialize(MONDAY, again)
     (home / "away").rename(home / "archive")
 
 
 def retire() -> None:
-    archive.retire(HALF_DAY)
+    archive.move_to_archive(HALF_DAY)
 
 
 def restore() -> None:
@@ -242,7 +243,7 @@ def closes(known_at: dt.datetime | None = None) -> list[float]:
 
 def clock(engine: Engine) -> dt.datetime:
     with engine.connect() as connection:
-        return staleness.database_time(connection)
+        return server_time.database_time(connection)
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["the archive is there", "the archive was away"])
@@ -320,10 +321,10 @@ def errors(name: str) -> Any:
 
 def test_archived_bars_are_shown_where_they_lie(materialize: Materialize, migrated: Engine) -> None:
     materialize(MONDAY, quarters(MONDAY))
-    shown = view.bars("ACME", [MONDAY], "15m", None)
+    shown = view.read_bars("ACME", [MONDAY], "15m", None)
     retire()
     assert rows(migrated, HELD) == []
-    assert view.bars("ACME", [MONDAY], "15m", None).equals(shown)
+    assert view.read_bars("ACME", [MONDAY], "15m", None).equals(shown)
 
 
 def test_a_damaged_file_of_the_archive_is_named(materialize: Materialize, home: Path) -> None:
@@ -340,7 +341,7 @@ def test_an_evening_is_archived_with_its_session(materialize: Materialize, home:
     first = quarters(friday).head(1)
     last = first.with_columns(ts=pl.lit(US.hours(friday, extended=True)[1] - dt.timedelta(minutes=15)))
     materialize(friday, first, last, extended=True)
-    assert [(str(moved.part), moved.bars) for moved in archive.retire(HALF_DAY)] == [("US 2024-01-05", 2)]
+    assert [(str(moved.part), moved.bar_count) for moved in archive.move_to_archive(HALF_DAY)] == [("US 2024-01-05", 2)]
     assert [path.name for path in (home / "archive").iterdir()] == ["date=2024-01-05"]
 
 
@@ -350,7 +351,7 @@ def test_a_file_that_cannot_be_written_costs_no_bar(
     materialize(MONDAY, quarters(MONDAY))
     (home / "archive").write_text("in the way")
     with pytest.raises(OSError, match="archive"):
-        archive.retire(HALF_DAY)
+        archive.move_to_archive(HALF_DAY)
     assert len(rows(migrated, HELD)) == 26
 
 
@@ -365,7 +366,7 @@ def test_the_archiving_job_leaves_nothing_that_is_due(materialize: Materialize, 
     result = job.execute_in_process()
     assert figures(result, "nothing_is_kept_longer") == {"errors": 0, "warnings": 0}
     assert rows(migrated, HELD) == []
-    assert archive.restore("US", MONDAY, MONDAY)[0].bars == 26
+    assert archive.restore("US", MONDAY, MONDAY)[0].bar_count == 26
     key = dg.AssetCheckKey(dg.AssetKey("archive_15m"), "nothing_is_kept_longer")
     only = job.get_subset(asset_selection=set(), asset_check_selection={key})
     assert figures(only.execute_in_process(raise_on_error=False), "nothing_is_kept_longer")["errors"] == 26
@@ -380,7 +381,7 @@ def test_the_archiving_job_leaves_nothing_that_is_due(materialize: Materialize, 
     ],
 )
 def test_what_became_too_old_at_midnight_is_not_missed_before_it_is_moved(now: str, first: str) -> None:
-    assert archive.overdue(dt.datetime.fromisoformat(now)) == dt.date.fromisoformat(first)
+    assert archive.first_allowed_date(dt.datetime.fromisoformat(now)) == dt.date.fromisoformat(first)
 
 
 @pytest.mark.calendar
@@ -388,7 +389,7 @@ def test_what_became_too_old_at_midnight_is_not_missed_before_it_is_moved(now: s
 def test_a_bar_is_missed_by_its_age_alone(migrated: Engine, days: int, passed: bool) -> None:
     """Between midnight and the hour of the archive, and after it."""
     date = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=days)
-    list_instruments(migrated)
+    insert_instruments(migrated)
     execute(
         migrated,
         "INSERT INTO price_bars (id, instrument_id, ts, interval, o, h, l, c, v)"

@@ -12,13 +12,14 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from worlds import catalogue
-from worlds.frames import bars, list_instruments, rows_of, slice_of
+from worlds.frames import bars, insert_instruments, query_rows, slice_of
 
 from boursomatic_assets.cli.main import main
 from boursomatic_assets.database import DatabaseError, migrate
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.merging import Merge
-from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.merging import MergeCounts
+from boursomatic_assets.tables.reading import read_slice
 
 TABLES = ("price_bars", "features")
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
@@ -52,7 +53,7 @@ def execute(engine: Engine, *statements: str) -> None:
 
 def contents(engine: Engine) -> dict[str, list[Any]]:
     """Every row of the two tables, to the last bit; ids and times of creation included."""
-    return {table: rows_of(engine, f"SELECT t.*::text FROM {table} t ORDER BY id") for table in TABLES}
+    return {table: query_rows(engine, f"SELECT t.*::text FROM {table} t ORDER BY id") for table in TABLES}
 
 
 def this_year() -> int:
@@ -64,12 +65,12 @@ def fingerprint(engine: Engine) -> set[tuple[object, ...]]:
         return catalogue.fingerprint(connection)
 
 
-def write(engine: Engine, date: str, **changed: Any) -> Merge:
+def write(engine: Engine, date: str, **changed: Any) -> MergeCounts:
     """Write a session of two bars, and see that it can be read again."""
     part, frame = slice_of("US", date), bars("ACME BOLT", date, **changed).sort("instrument_id")
     with engine.begin() as connection:
         merge = merging.replace(connection, GRAINS["price_bars"], part, frame)
-    assert read(GRAINS["price_bars"], part).drop("market").equals(frame)
+    assert read_slice(GRAINS["price_bars"], part).drop("market").equals(frame)
     return merge
 
 
@@ -87,7 +88,7 @@ def insert(engine: Engine, ts: str, table: str = "price_bars") -> None:
 @pytest.fixture
 def with_bars(migrated: Engine) -> Engine:
     """A few rows of three years, in plain tables."""
-    list_instruments(migrated)
+    insert_instruments(migrated)
     for ts in ("2022-12-31 23:59:59.999999", "2023-01-01", "2024-06-10"):
         for table in TABLES:
             insert(migrated, ts, table)
@@ -122,7 +123,7 @@ def test_every_row_is_kept_and_lies_in_its_year(with_bars: Engine) -> None:
     before = contents(with_bars)
     migrate.partition()
     assert contents(with_bars) == before
-    assert [place for place, _ in rows_of(with_bars, PLACES)] == [
+    assert [place for place, _ in query_rows(with_bars, PLACES)] == [
         f"partitions.price_bars_{year}" for year in (2022, 2023, 2024)
     ]
     migrate.unpartition()
@@ -138,7 +139,7 @@ def test_there_is_a_partition_for_each_year_until_the_next_and_one_for_the_rest(
             [*(f"partitions.{table}_{year}" for year in range(2022, now + 2)), f"partitions.{table}_default"]
             for now in (before, this_year())
         ]
-        assert [name for (name,) in rows_of(with_bars, PARTITIONS.format(table))] in either
+        assert [name for (name,) in query_rows(with_bars, PARTITIONS.format(table))] in either
 
 
 def test_only_the_key_differs_from_the_schema_of_the_models(with_bars: Engine) -> None:
@@ -158,34 +159,34 @@ def test_the_way_back_leaves_no_trace(with_bars: Engine) -> None:
     migrate.partition()
     migrate.unpartition()
     assert fingerprint(with_bars) == before
-    assert rows_of(with_bars, "SELECT to_regnamespace('partitions')") == [(None,)]
+    assert query_rows(with_bars, "SELECT to_regnamespace('partitions')") == [(None,)]
 
 
 def test_each_way_twice_is_once(with_bars: Engine) -> None:
     oids = "SELECT oid FROM pg_class WHERE relname LIKE 'price_bars%' OR relname LIKE 'features%' ORDER BY 1"
     migrate.partition()
-    once = rows_of(with_bars, oids)
+    once = query_rows(with_bars, oids)
     migrate.partition()
-    assert rows_of(with_bars, oids) == once
+    assert query_rows(with_bars, oids) == once
     migrate.unpartition()
-    once = rows_of(with_bars, oids)
+    once = query_rows(with_bars, oids)
     migrate.unpartition()
-    assert rows_of(with_bars, oids) == once
+    assert query_rows(with_bars, oids) == once
 
 
 def test_privileges_stay_to_the_letter(with_bars: Engine, reader: str) -> None:
-    before = rows_of(with_bars, PRIVILEGES)
+    before = query_rows(with_bars, PRIVILEGES)
     migrate.partition()
-    assert rows_of(with_bars, PRIVILEGES) == before
+    assert query_rows(with_bars, PRIVILEGES) == before
     migrate.unpartition()
-    assert rows_of(with_bars, PRIVILEGES) == before
+    assert query_rows(with_bars, PRIVILEGES) == before
 
 
 def test_the_owner_stays_the_owner_of_every_part(with_bars: Engine, reader: str) -> None:
     execute(with_bars, *(f"ALTER TABLE {table} OWNER TO {reader}" for table in TABLES))
     migrate.partition()
     owners = "SELECT pg_get_userbyid(relowner) FROM pg_class, pg_partition_tree('price_bars') WHERE oid = relid"
-    assert set(rows_of(with_bars, owners)) == {(reader.strip('"'),)}
+    assert set(query_rows(with_bars, owners)) == {(reader.strip('"'),)}
 
 
 def test_triggers_and_comments_come_along(with_bars: Engine) -> None:
@@ -200,9 +201,9 @@ def test_triggers_and_comments_come_along(with_bars: Engine) -> None:
     for switch in (migrate.partition, migrate.unpartition):
         switch()
         assert contents(with_bars) == before
-        assert rows_of(with_bars, comment) == [("bars: all",)]
+        assert query_rows(with_bars, comment) == [("bars: all",)]
     insert(with_bars, "2024-06-11")
-    assert rows_of(with_bars, "SELECT v FROM price_bars ORDER BY ts DESC LIMIT 1") == [(99.0,)]
+    assert query_rows(with_bars, "SELECT v FROM price_bars ORDER BY ts DESC LIMIT 1") == [(99.0,)]
 
 
 NOT_CARRIED = {
@@ -230,7 +231,7 @@ def test_a_change_that_is_broken_off_leaves_everything_as_it_was(with_bars: Engi
     with with_bars.connect() as busy, ThreadPoolExecutor() as pool:
         busy.execute(text("SELECT FROM features"))
         change = pool.submit(migrate.partition)
-        while not rows_of(with_bars, CANCEL_WAITING):
+        while not query_rows(with_bars, CANCEL_WAITING):
             assert not change.done()
         with pytest.raises(DatabaseError, match="stay as they are: canceling statement"):
             change.result()
@@ -241,7 +242,7 @@ def test_two_rows_of_one_id_stop_the_way_back(partitioned: Engine) -> None:
     execute(partitioned, "UPDATE price_bars SET id = '00000000-0000-0000-0000-000000000001'")
     with pytest.raises(DatabaseError, match="pk_price_bars"):
         migrate.unpartition()
-    assert len(rows_of(partitioned, PLACES)) == 3
+    assert len(query_rows(partitioned, PLACES)) == 3
 
 
 def test_an_older_schema_is_refused(database: Engine) -> None:
@@ -259,14 +260,14 @@ def test_no_row_is_refused_for_want_of_a_partition_and_a_second_run_gives_it_one
     for ts in (f"{year + 2}-01-01", f"{year + 3}-12-31 23:00", "2019-05-01"):
         insert(partitioned, ts)
     before = contents(partitioned)
-    late = [place for place, _ in rows_of(partitioned, PLACES)]
+    late = [place for place, _ in query_rows(partitioned, PLACES)]
     assert late.count("partitions.price_bars_default") == 3
     migrate.partition()
     assert contents(partitioned) == before
-    assert rows_of(partitioned, PLACES) == [
-        (f"partitions.price_bars_{ts.year}", ts) for _, ts in rows_of(partitioned, PLACES)
+    assert query_rows(partitioned, PLACES) == [
+        (f"partitions.price_bars_{ts.year}", ts) for _, ts in query_rows(partitioned, PLACES)
     ]
-    assert ("partitions.price_bars_2020",) in rows_of(partitioned, PARTITIONS.format("price_bars"))
+    assert ("partitions.price_bars_2020",) in query_rows(partitioned, PARTITIONS.format("price_bars"))
 
 
 @pytest.mark.parametrize("ts", ["0001-01-01", "9999-12-31", "infinity", "-infinity"])
@@ -274,8 +275,8 @@ def test_an_impossible_year_gets_no_partition(partitioned: Engine, ts: str) -> N
     insert(partitioned, ts)
     migrate.partition()
     place = f"SELECT tableoid::regclass::text FROM price_bars WHERE ts = '{ts}'"
-    assert rows_of(partitioned, place) == [("partitions.price_bars_default",)]
-    assert len(rows_of(partitioned, PARTITIONS.format("price_bars"))) < 75
+    assert query_rows(partitioned, place) == [("partitions.price_bars_default",)]
+    assert len(query_rows(partitioned, PARTITIONS.format("price_bars"))) < 75
 
 
 def test_a_year_can_be_dropped_or_kept_aside(partitioned: Engine) -> None:
@@ -284,24 +285,24 @@ def test_a_year_can_be_dropped_or_kept_aside(partitioned: Engine) -> None:
         "DROP TABLE partitions.price_bars_2022",
         "ALTER TABLE price_bars DETACH PARTITION partitions.price_bars_2023",
     )
-    assert [place for place, _ in rows_of(partitioned, PLACES)] == ["partitions.price_bars_2024"]
+    assert [place for place, _ in query_rows(partitioned, PLACES)] == ["partitions.price_bars_2024"]
     migrate.partition()
     migrate.unpartition()
-    assert rows_of(partitioned, "SELECT count(*) FROM partitions.price_bars_2023") == [(1,)]
+    assert query_rows(partitioned, "SELECT count(*) FROM partitions.price_bars_2023") == [(1,)]
 
 
 # --- the platform on it
 
 
 def test_slices_are_written_read_corrected_and_left_alone(partitioned: Engine) -> None:
-    assert write(partitioned, TUESDAY) == Merge(inserted=2)
+    assert write(partitioned, TUESDAY) == MergeCounts(inserted=2)
     versions = "SELECT ctid, xmin, id, created_at FROM price_bars ORDER BY id"
-    before = rows_of(partitioned, versions)
-    assert write(partitioned, TUESDAY) == Merge(unchanged=2)
-    assert rows_of(partitioned, versions) == before
-    assert write(partitioned, TUESDAY, close=20.0) == Merge(changed=2)
-    assert write(partitioned, MONDAY) == Merge(inserted=1, changed=1)
-    assert write(partitioned, "2021-06-10") == Merge(inserted=2)
+    before = query_rows(partitioned, versions)
+    assert write(partitioned, TUESDAY) == MergeCounts(unchanged=2)
+    assert query_rows(partitioned, versions) == before
+    assert write(partitioned, TUESDAY, close=20.0) == MergeCounts(changed=2)
+    assert write(partitioned, MONDAY) == MergeCounts(inserted=1, changed=1)
+    assert write(partitioned, "2021-06-10") == MergeCounts(inserted=2)
 
 
 def test_a_bar_that_is_there_cannot_be_inserted_again(partitioned: Engine) -> None:
@@ -348,5 +349,5 @@ def test_the_main_line_goes_down_and_up_through_it(partitioned: Engine) -> None:
     assert contents(partitioned) == before
     migrate.downgrade("base")
     migrate.upgrade()
-    assert migrate.forms() == "price_bars: plain\nfeatures: plain"
+    assert migrate.partitioning_status() == "price_bars: plain\nfeatures: plain"
     migrate.partition()

@@ -9,7 +9,8 @@ from worlds.platform import LAST, check, evaluate, frame, slice_of
 
 from boursomatic_assets.database import migrate
 from boursomatic_assets.tables import merging
-from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 
 ADVICE = "SELECT id::text, as_of, superseded_at, is_active FROM recommendations ORDER BY id"
 VERSIONS = "SELECT version, as_of, is_active FROM model_versions ORDER BY version"
@@ -31,7 +32,7 @@ def superseded(filled: Engine) -> Engine:
     grain = GRAINS["recommendations"]
     for session in (HALF_DAY, LAST):
         part = slice_of("US", session, session)
-        other = read(grain, part).drop("market").with_columns(confidence=pl.lit(0.5))
+        other = read_slice(grain, part).drop("market").with_columns(confidence=pl.lit(0.5))
         with filled.begin() as connection:
             merging.supersede(connection, grain, part, other)
     return filled

@@ -15,10 +15,10 @@ import pytest
 from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.features.self_tests import find_leaks, numbers
-from boursomatic_assets.learning.gate import decide
+from boursomatic_assets.learning.gate import judge_challenger
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.training import Challenger, challengers
+from boursomatic_assets.learning.training import Challenger, train_challengers
 from boursomatic_assets.sources.simulated.source import Simulated
 
 FIRST, DUE = dt.datetime(2020, 1, 1), dt.datetime(2022, 12, 1)
@@ -48,7 +48,7 @@ def frames(seed: int, signal: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def challenger(history: History) -> Challenger:
     """What is trained on the due date."""
-    ((_, found),) = challengers(history, [DUE.date()], Parameters())
+    ((_, found),) = train_challengers(history, [DUE.date()], Parameters())
     assert found
     return found
 
@@ -56,12 +56,12 @@ def challenger(history: History) -> Challenger:
 @cache
 def honest(seed: int, signal: bool) -> Challenger:
     """What is trained on the market as it is."""
-    return challenger(History.of(*frames(seed, signal), Parameters()))
+    return challenger(History.from_frames(*frames(seed, signal), Parameters()))
 
 
 def admitted(found: Challenger) -> bool:
     """Whether the gate lets it speak, where nobody did before."""
-    return decide(found.metrics, None, Parameters(), same_recipe=False).kind == "promoted"
+    return judge_challenger(found.metrics, None, Parameters(), same_recipe=False).kind == "promoted"
 
 
 @three_markets
@@ -83,11 +83,11 @@ def test_a_random_walk_shows_no_skill_and_is_refused(seed: int) -> None:
 @three_markets
 def test_shuffled_labels_show_no_skill_and_are_refused(seed: int) -> None:
     """What followed is dealt out anew among the instruments of each session."""
-    history = History.of(*frames(seed, signal=True), Parameters())
+    history = History.from_frames(*frames(seed, signal=True), Parameters())
     chance = pl.Series("chance", np.random.default_rng(seed).random(history.rows.height))
     rows = history.rows.select("market", "ts", chance).with_row_index()
     order = rows.select(pl.col("index").sort_by("chance").over("market", "ts"))["index"]
-    dealt = {horizon: outcome[order] for horizon, outcome in history.outcomes.items()}
+    dealt = {horizon: outcome[order] for horizon, outcome in history.labels.items()}
     found = challenger(replace(history, outcomes=dealt))
     low, high = found.metrics["intervals"]["rank_ic"]
     assert low < 0 < high
@@ -114,7 +114,7 @@ def knowing(features: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
 def test_a_feature_that_reads_one_later_bar_has_a_rank_ic_that_no_honest_one_has(seed: int) -> None:
     """Even in a random walk, where there is nothing to know but what is to come."""
     features, closes = frames(seed, signal=False)
-    wrong = challenger(History.of(knowing(features, closes), closes, Parameters())).metrics
+    wrong = challenger(History.from_frames(knowing(features, closes), closes, Parameters())).metrics
     assert wrong["intervals"]["rank_ic"][0] > honest(seed, signal=True).metrics["intervals"]["rank_ic"][1]
     assert wrong["rank_ic_t"] > 10
 

@@ -9,13 +9,15 @@ import pytest
 from sqlalchemy import Connection, Engine
 from worlds.platform import FIRST, INSTRUMENTS, LAST, bring_up_to_date, check, execute, rows, slice_of
 
-from boursomatic_assets.assets.track_record import scored, summary
+from boursomatic_assets.assets.track_record import score_slice, summarise_market
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
+from boursomatic_assets.database import server_time
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
 from boursomatic_assets.orchestration.partitions import partition_dates
 from boursomatic_assets.tables import merging, performance, staleness
 from boursomatic_assets.tables.differences import Difference
-from boursomatic_assets.tables.reading import GRAINS, Reader, read
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import SliceReader, read_slice
 
 ONE = ("track_record",)
 START, END = dt.date(2024, 2, 16), dt.date(2024, 2, 21)
@@ -102,24 +104,28 @@ def test_a_run_that_supersedes_advice_beside_a_scoring_run_breaks_no_promise(
     scoring, advised = slice_of("US", dt.date(2024, 2, 13), LAST), slice_of("US", *[dt.date(2024, 1, 30)] * 2)
     grain, readers = (
         GRAINS["recommendations"],
-        [Reader(GRAINS[name]) for name in ("recommendations", "price_bars")],
+        [SliceReader(GRAINS[name]) for name in ("recommendations", "price_bars")],
     )
-    other = read(grain, advised).drop("market").with_columns(horizon_days=pl.lit(10, pl.Int32))
+    other = read_slice(grain, advised).drop("market").with_columns(horizon_days=pl.lit(10, pl.Int32))
 
     def told(connection: Connection, found: Difference) -> None:
         staleness.record(
-            connection, "recommendations", advised, staleness.database_time(connection), found.touched("as_of")
+            connection,
+            "recommendations",
+            advised,
+            server_time.database_time(connection),
+            found.changed_dates("as_of"),
         )
 
     with filled.connect() as own, filled.connect() as beside:
         if committed == "while it was read":
             merging.supersede(beside, grain, advised, other, told)
-        begun = staleness.start_time(own, "track_record", scoring)
-        rows_ = scored(scoring, *readers)
+        begun = staleness.input_read_time(own, "track_record", scoring)
+        rows_ = score_slice(scoring, *readers)
         if committed == "after it was read":
             merging.supersede(beside, grain, advised, other, told)
         beside.commit()
-    _write(ChunkWrite("track_record", GRAINS["track_record"], scoring, "run", begun), rows_)
+    write_chunk(ChunkWrite("track_record", GRAINS["track_record"], scoring, "run", begun), rows_)
     assert check("all_due_advice_is_scored_once").passed
     assert not check("scores_follow_their_advice").passed
     bring_up_to_date(scoring.dates[0], LAST, ONE, ("US",))
@@ -148,7 +154,7 @@ def test_a_return_across_prices_on_two_bases_is_none_and_the_check_agrees(filled
 
 def test_the_figures_are_those_of_the_rows(filled: Engine) -> None:
     with filled.connect() as connection:
-        found = performance.figures(connection, "aggressive", "US")
+        found = performance.measure(connection, "aggressive", "US")
     (buys,) = found.labels.filter(label="BUY").to_dicts()
     own = "t JOIN instruments i ON i.id = t.instrument_id WHERE exchange <> 'EURONEXT' AND profile = 'aggressive'"
     of_us = rows(filled, f"SELECT t.* FROM track_record {own}")
@@ -180,7 +186,7 @@ def test_the_bins_say_how_often_a_confidence_was_right(filled: Engine) -> None:
         " (SELECT id FROM track_record WHERE hit IS NULL LIMIT 1)",
     )
     with filled.connect() as connection:
-        found = performance.figures(connection)
+        found = performance.measure(connection)
     assert found.bins.rows() == [
         ("70 - 80 %", 5, pytest.approx(0.74), pytest.approx(0.8)),
         ("90 - 100 %", 1, 1.0, 1.0),
@@ -210,4 +216,4 @@ def test_a_run_shows_the_figures_of_its_newest_session_and_of_nothing_later(
 def test_before_anything_is_scored_there_is_nothing_to_show(filled: Engine) -> None:
     early = dt.date(2023, 3, 15)
     bring_up_to_date(early, early, ONE)
-    assert summary(slice_of("US", FIRST, early)) == {}
+    assert summarise_market(slice_of("US", FIRST, early)) == {}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from boursomatic_assets.learning.calibration import CELLS, DESIGN, STATES, Calibration, calibrate, cells
+from boursomatic_assets.learning.calibration import CELLS, DESIGN, VOLATILITY_CELLS, Calibration, calibrate, cell_indices
 
 RANDOM = np.random.default_rng(5)
 NOTHING = np.empty(0, np.int64)
@@ -60,14 +60,14 @@ def test_the_order_of_the_rows_changes_no_probability() -> None:
 def test_a_calibration_is_kept_to_the_last_bit() -> None:
     cell, label, z = drawn(3_000, slope=1.0, calm=0.2)
     fitted = calibrate(cell, label, z, 50.0, 30.0)
-    assert Calibration.of_json(fitted.as_json()) == fitted
+    assert Calibration.from_json(fitted.to_json()) == fitted
 
 
 def test_a_missing_or_impossible_volatility_ratio_counts_as_an_extreme_or_as_usual() -> None:
-    usual, missing, calm, wild = cells(np.full(4, 0.5), np.array([1.0, np.nan, 0.0, 1e9]))
+    usual, missing, calm, wild = cell_indices(np.full(4, 0.5), np.array([1.0, np.nan, 0.0, 1e9]))
     assert missing == usual
-    assert (calm - usual, wild - usual) == (-(STATES // 2), STATES // 2)
+    assert (calm - usual, wild - usual) == (-(VOLATILITY_CELLS // 2), VOLATILITY_CELLS // 2)
 
 
 def test_the_first_and_the_last_standing_have_cells() -> None:
-    assert cells(np.array([0.0, 1.0]), np.ones(2)).tolist() == [STATES // 2, CELLS - 1 - STATES // 2]
+    assert cell_indices(np.array([0.0, 1.0]), np.ones(2)).tolist() == [VOLATILITY_CELLS // 2, CELLS - 1 - VOLATILITY_CELLS // 2]

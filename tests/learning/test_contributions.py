@@ -68,7 +68,7 @@ def test_with_one_bias_they_sum_to_the_single_score() -> None:
 def test_the_tables_of_a_small_tree_are_small() -> None:
     trees = scorer(0.3, width=24, rounds=80).dump_model()["tree_info"]
     for tree in trees:
-        axes = _Tree.grown(tree["tree_structure"]).axes.values()
+        axes = _Tree.from_node(tree["tree_structure"]).axes.values()
         assert math.prod(axis.size for axis in axes) <= 3**7
 
 

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from worlds.learnable import markets, scrambled
 
-from boursomatic_assets.learning.drift import WATCHED, Sorted, by_chance, deciles, extremes, of_session, psi
+from boursomatic_assets.learning.drift import WATCHED, SortedFeatures, expected_psi, deciles, describe_extremes, session_psi, psi
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.training import challengers
-from boursomatic_assets.learning.walk import cutoff
+from boursomatic_assets.learning.training import train_challengers
+from boursomatic_assets.learning.walk import label_cutoff
 
 NORMAL = np.random.default_rng(1).normal(size=100_000)
 EDGES = deciles(NORMAL)
@@ -47,7 +47,7 @@ def test_few_or_equal_values_have_no_deciles(values: np.ndarray) -> None:
 def test_sorted_once_rows_have_the_deciles_that_they_have_alone() -> None:
     rows = markets(sessions=30)[0].with_columns(rsi_14=pl.when(pl.col("ret_1d") > 0).then("rsi_14"))
     among = np.random.default_rng(4).random(rows.height) < 0.4
-    found = Sorted.of(rows).deciles(among)
+    found = SortedFeatures.from_rows(rows).deciles(among)
     assert found.keys() == {*WATCHED} - {"vol_20d"}, "all these markets are equally volatile"
     for name, edges in found.items():
         assert edges == deciles(rows.filter(among)[name].fill_null(math.nan).to_numpy()), name
@@ -60,7 +60,7 @@ def test_without_drift_the_psi_is_zero_on_average(count: int) -> None:
 
 
 def test_chance_alone_gives_nine_by_n() -> None:
-    assert by_chance(2_000) == pytest.approx(9 / 2_000, rel=0.01)
+    assert expected_psi(2_000) == pytest.approx(9 / 2_000, rel=0.01)
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(1.0, 1.0), (0.0, 2.5), (0.0, 0.3)])
@@ -81,24 +81,24 @@ def test_no_values_have_no_psi() -> None:
 
 def test_a_session_is_measured_in_features_with_deciles_and_numbers() -> None:
     rows = pl.DataFrame({"ret_1d": [0.5, None, -0.2], "ret_5d": [None] * 3, "ret_20d": [1.0, 2.0, 3.0]})
-    found = of_session({"ret_1d": EDGES, "ret_5d": EDGES}, rows)
+    found = session_psi({"ret_1d": EDGES, "ret_5d": EDGES}, rows)
     assert found == {"ret_1d": psi(EDGES, np.array([0.5, -0.2]))}
 
 
 def test_context_is_named_where_it_lies_below_or_above_nine_tenths() -> None:
     known = {"market_ret_20d": EDGES, "market_vol_20d": EDGES, "market_breadth_120d": EDGES}
-    found = extremes(known, {"market_ret_20d": -1.5, "market_vol_20d": 0.1, "market_breadth_120d": None})
+    found = describe_extremes(known, {"market_ret_20d": -1.5, "market_vol_20d": 0.1, "market_breadth_120d": None})
     assert found == ["market_ret_20d -1.5 below nine tenths"]
 
 
 def test_a_challenger_keeps_the_deciles_of_the_rows_that_it_learned_from() -> None:
     due, quick = dt.date(2021, 3, 1), replace(Parameters(), rounds=5)
     frames = markets(signal=1.0)
-    history = History.of(*frames, quick)
-    learned = history.rows.filter(history.outcomes[quick.horizon]["known_at"] < cutoff(due, quick))
+    history = History.from_frames(*frames, quick)
+    learned = history.rows.filter(history.labels[quick.horizon]["known_at"] < label_cutoff(due, quick))
     kept = {name: deciles(learned[name].to_numpy()) for name in WATCHED if name != "vol_20d"}
     changed = [scrambled(frame.sample(fraction=1, shuffle=True, seed=1), due) for frame in frames]
-    for one in (history, History.of(changed[0], changed[1], quick)):
-        ((_, found),) = challengers(one, [due], quick)
+    for one in (history, History.from_frames(changed[0], changed[1], quick)):
+        ((_, found),) = train_challengers(one, [due], quick)
         assert found
         assert found.metrics["deciles"] == kept

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from boursomatic_assets.language.sentences import SENTENCES
-from boursomatic_assets.learning.gate import decide
+from boursomatic_assets.learning.gate import judge_challenger
 from boursomatic_assets.learning.parameters import Parameters
 
 LIMITS = Parameters(gate_tolerance=0.002, gate_rank_ic_tolerance=0.01, gate_skill_t=1.0, gate_minimum_sessions=12)
@@ -22,7 +22,7 @@ BLIND = GOOD | {"rank_ic": 0.001, "rank_ic_t": 0.1}
 
 
 def kind(challenger: dict[str, Any], champion: dict[str, Any] | None = None, *, same_recipe: bool = True) -> str:
-    return decide(challenger, champion, LIMITS, same_recipe=same_recipe).kind
+    return judge_challenger(challenger, champion, LIMITS, same_recipe=same_recipe).kind
 
 
 def months(**values: list[float | None]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def months(**values: list[float | None]) -> dict[str, Any]:
 
 
 def test_the_first_version_with_skill_is_promoted() -> None:
-    decision = decide(GOOD, None, LIMITS, same_recipe=False)
+    decision = judge_challenger(GOOD, None, LIMITS, same_recipe=False)
     assert decision.kind == "promoted"
     assert decision.reason == (
         "Promoted: mean rank IC 0.0400 (t 2.50) over 24 sampled sessions, and no version spoke before."
@@ -57,7 +57,7 @@ NO_SKILL = {
 def test_without_skill_nobody_is_promoted(case: str) -> None:
     change, said = NO_SKILL[case]
     for champion, follows in ((None, "No version speaks, and HOLD is published."), (GOOD, "goes on.")):
-        decision = decide(GOOD | change, champion, LIMITS, same_recipe=False)
+        decision = judge_challenger(GOOD | change, champion, LIMITS, same_recipe=False)
         assert decision.kind == "refused"
         assert decision.reason.startswith("Refused: it")
         assert said in decision.reason
@@ -68,7 +68,7 @@ def test_without_skill_nobody_is_promoted(case: str) -> None:
 def test_what_a_lack_of_skill_is_can_be_said_in_every_language(case: str) -> None:
     """The decision keeps the flaw with its figures, as JSON."""
     change, _ = NO_SKILL[case]
-    flaw = json.loads(json.dumps(decide(GOOD | change, None, LIMITS, same_recipe=False).numbers["flaw"]))
+    flaw = json.loads(json.dumps(judge_challenger(GOOD | change, None, LIMITS, same_recipe=False).numbers["flaw"]))
     texts = {spoken.flaw(flaw) for spoken in SENTENCES.values()}
     assert len(texts) == len(SENTENCES)
     assert not any("{" in text for text in texts)
@@ -76,7 +76,7 @@ def test_what_a_lack_of_skill_is_can_be_said_in_every_language(case: str) -> Non
 
 def test_a_record_just_good_enough_is_promoted() -> None:
     assert kind(GOOD | {"rank_ic_t": 1.0, "sessions": 12, "log_loss": 1.0999}) == "promoted"
-    assert "flaw" not in decide(GOOD, None, LIMITS, same_recipe=True).numbers
+    assert "flaw" not in judge_challenger(GOOD, None, LIMITS, same_recipe=True).numbers
 
 
 def test_a_record_without_probabilities_is_judged_by_its_ranks() -> None:
@@ -85,7 +85,7 @@ def test_a_record_without_probabilities_is_judged_by_its_ranks() -> None:
 
 
 def test_the_champions_recipe_that_lost_its_skill_is_withdrawn() -> None:
-    decision = decide(BLIND, GOOD, LIMITS, same_recipe=True)
+    decision = judge_challenger(BLIND, GOOD, LIMITS, same_recipe=True)
     assert decision.kind == "withdrawn"
     assert decision.reason == (
         "Withdrawn, with the version that spoke before and has the same recipe: it shows no skill on sessions that"
@@ -95,7 +95,7 @@ def test_the_champions_recipe_that_lost_its_skill_is_withdrawn() -> None:
 
 
 def test_another_recipe_without_skill_says_nothing_about_the_champion() -> None:
-    decision = decide(BLIND, GOOD, LIMITS, same_recipe=False)
+    decision = judge_challenger(BLIND, GOOD, LIMITS, same_recipe=False)
     assert decision.kind == "refused"
     assert decision.reason.startswith("Refused: it shows no skill")
     assert decision.reason.endswith(" The version that spoke before goes on.")
@@ -123,7 +123,7 @@ def test_a_challenger_may_be_worse_than_the_champion_within_the_tolerances(
 def test_both_are_compared_on_the_months_that_both_have() -> None:
     challenger = months(m2023_10=[0.9, 0.1, 4], m2023_11=[0.02, 1.0, 4], m2023_12=[0.05, None, 2])
     champion = months(m2023_11=[0.03, 1.0, 4], m2023_12=[0.06, 1.0, 2], m2024_01=[-0.9, 9.0, 4])
-    common = decide(challenger, champion, LIMITS, same_recipe=False).numbers["on_common_months"]
+    common = judge_challenger(challenger, champion, LIMITS, same_recipe=False).numbers["on_common_months"]
     assert common["rank_ic"] == pytest.approx({"challenger": 0.03, "champion": 0.04, "months": 2})
     assert common["log_loss"] == {"challenger": 1.0, "champion": 1.0, "months": 1}
 
@@ -131,30 +131,30 @@ def test_both_are_compared_on_the_months_that_both_have() -> None:
 def test_a_month_of_which_the_champion_saw_the_first_sessions_only_is_not_compared() -> None:
     challenger = months(m2023_11=[0.04, 1.09, 4], m2023_12=[0.01, 1.2, 4])
     champion = months(m2023_11=[0.04, 1.09, 4], m2023_12=[0.49, 0.9, 1])
-    decision = decide(challenger, champion, LIMITS, same_recipe=True)
+    decision = judge_challenger(challenger, champion, LIMITS, same_recipe=True)
     assert decision.kind == "promoted"
     assert decision.numbers["on_common_months"]["rank_ic"]["months"] == 1
 
 
 def test_without_a_common_month_skill_alone_decides() -> None:
-    decision = decide(GOOD, months(m2020_01=[0.5, 0.5, 4]), LIMITS, same_recipe=False)
+    decision = judge_challenger(GOOD, months(m2020_01=[0.5, 0.5, 4]), LIMITS, same_recipe=False)
     assert decision.kind == "promoted"
     assert "no month in common with the champion" in decision.reason
     assert kind(GOOD, {"log_loss": 1.0}) == "promoted", "a champion of an older kind has no months at all"
 
 
 def test_a_reason_names_both_sides() -> None:
-    worse = decide(months(m2023_11=[0.01, 1.09, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True)
+    worse = judge_challenger(months(m2023_11=[0.01, 1.09, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True)
     assert worse.reason == (
         "Refused: mean rank IC 0.0100 against 0.0400 (common months: 1): more than 0.01 below the champion's."
         " The version that spoke before goes on."
     )
-    better = decide(months(m2023_11=[0.05, 1.08, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True)
+    better = judge_challenger(months(m2023_11=[0.05, 1.08, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True)
     assert "mean rank IC 0.0500 against 0.0400" in better.reason
     assert "log loss 1.080000 against 1.090000" in better.reason
 
 
 def test_the_figures_of_both_sides_are_kept() -> None:
-    numbers = decide(BLIND, GOOD, LIMITS, same_recipe=True).numbers
+    numbers = judge_challenger(BLIND, GOOD, LIMITS, same_recipe=True).numbers
     assert numbers["challenger"] == {name: value for name, value in BLIND.items() if name != "by_month"}
     assert numbers["champion"] == {name: value for name, value in GOOD.items() if name != "by_month"}

@@ -21,7 +21,7 @@ ROWS = np.arange(100.0).reshape(-1, 1)
 def model_text() -> str:
     parameters = {"objective": "regression", "verbosity": -1, "num_threads": 1}
     booster = lgb.train(parameters, lgb.Dataset(ROWS, label=ROWS[:, 0]), 3)
-    return Model(booster.model_to_string(), {}).text()
+    return Model(booster.model_to_string(), {}).to_json()
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def kept(store: ModelStore) -> list[str]:
 
 def test_a_saved_model_predicts_as_before(store: ModelStore, model_text: str) -> None:
     loaded = store.load(store.save(model_text))
-    assert loaded.text() == model_text
-    assert np.array_equal(loaded.booster.predict(ROWS), Model.read(model_text).booster.predict(ROWS))
+    assert loaded.to_json() == model_text
+    assert np.array_equal(loaded.booster.predict(ROWS), Model.from_json(model_text).booster.predict(ROWS))
 
 
 def test_a_file_is_named_after_its_content_and_readable_by_all(store: ModelStore, model_text: str) -> None:

@@ -13,7 +13,7 @@ from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.prediction import predict
-from boursomatic_assets.learning.training import Challenger, challengers
+from boursomatic_assets.learning.training import Challenger, train_challengers
 from boursomatic_assets.learning.walk import due_dates
 
 QUICK = replace(Parameters(), rounds=15)
@@ -21,7 +21,7 @@ DUE = dt.date(2021, 5, 3)
 
 
 def challenger(frames: Frames, due: dt.date = DUE, parameters: Parameters = QUICK) -> Challenger:
-    ((_, found),) = challengers(History.of(*frames, parameters), [due], parameters)
+    ((_, found),) = train_challengers(History.from_frames(*frames, parameters), [due], parameters)
     assert found
     return found
 
@@ -38,7 +38,7 @@ def trained(frames: Frames) -> Challenger:
 
 @pytest.fixture(scope="module")
 def model(trained: Challenger) -> Model:
-    return Model.read(trained.model_text)
+    return Model.from_json(trained.model_text)
 
 
 def test_a_planted_signal_is_found(trained: Challenger) -> None:
@@ -75,7 +75,7 @@ def test_row_order_and_threads_change_no_byte(frames: Frames, trained: Challenge
 
 def test_trained_together_or_alone_a_challenger_is_the_same(frames: Frames, trained: Challenger) -> None:
     due = due_dates(dt.date(2020, 1, 2), DUE)
-    together = dict(challengers(History.of(*frames, QUICK), due, QUICK))
+    together = dict(train_challengers(History.from_frames(*frames, QUICK), due, QUICK))
     assert together[DUE] == trained
     assert together[dt.date(2020, 2, 3)] is None
     assert together[dt.date(2020, 10, 1)] == challenger(frames, dt.date(2020, 10, 1))
@@ -87,14 +87,14 @@ def test_the_metrics_are_json_and_the_hash_is_that_of_the_parameters(trained: Ch
 
 
 def test_a_model_is_written_and_read_to_the_last_bit(trained: Challenger, model: Model) -> None:
-    assert model.text() == trained.model_text
+    assert model.to_json() == trained.model_text
 
 
 def test_what_is_no_model_is_refused_with_what_to_do() -> None:
     with pytest.raises(
         ValueError, match=r"^not a model of this version of Boursomatic: 'tree.*: let its due date"
     ):
-        Model.read("tree\nversion=v4")
+        Model.from_json("tree\nversion=v4")
 
 
 # Prediction

@@ -11,7 +11,7 @@ from worlds.learnable import Frames, markets, scrambled
 from boursomatic_assets.calendars.markets import all_sessions
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.walk import Walk, cutoff, due_dates, walk
+from boursomatic_assets.learning.walk import WalkForward, label_cutoff, due_dates, walk_forward
 
 QUICK = replace(Parameters(), rounds=15)
 LAST = dt.date(2021, 5, 28)
@@ -24,16 +24,16 @@ def frames() -> Frames:
 
 @pytest.fixture(scope="module")
 def history(frames: Frames) -> History:
-    return History.of(*frames, QUICK)
+    return History.from_frames(*frames, QUICK)
 
 
 @pytest.fixture(scope="module")
-def walked(history: History) -> Walk:
-    return walk(history, LAST, QUICK)
+def walked(history: History) -> WalkForward:
+    return walk_forward(history, LAST, QUICK)
 
 
-def walked_over(frames: Frames, last: dt.date = LAST) -> Walk:
-    return walk(History.of(*frames, QUICK), last, QUICK)
+def walked_over(frames: Frames, last: dt.date = LAST) -> WalkForward:
+    return walk_forward(History.from_frames(*frames, QUICK), last, QUICK)
 
 
 def test_a_due_date_is_the_first_session_of_a_month_of_either_market() -> None:
@@ -43,68 +43,68 @@ def test_a_due_date_is_the_first_session_of_a_month_of_either_market() -> None:
 
 def test_labels_are_known_an_embargo_before_the_due_date() -> None:
     due = dt.date(2021, 3, 1)
-    moment = np.datetime64(cutoff(due, QUICK), "D")
+    moment = np.datetime64(label_cutoff(due, QUICK), "D")
     between = all_sessions()[(all_sessions() >= moment) & (all_sessions() < np.datetime64(due))]
     assert len(between) == QUICK.embargo
 
 
-def test_the_first_step_comes_with_the_first_24_sampled_sessions_whose_labels_are_known(walked: Walk) -> None:
+def test_the_first_step_comes_with_the_first_24_sampled_sessions_whose_labels_are_known(walked: WalkForward) -> None:
     """24 times 5 sessions, 20 for the horizon and 5 of embargo: in the eighth month."""
     assert walked.steps[0].due == dt.date(2020, 8, 3)
     assert [step.due for step in walked.steps] == due_dates(dt.date(2020, 8, 3), LAST)
 
 
 def test_a_step_learns_from_every_row_whose_label_is_known_and_from_no_other(
-    history: History, walked: Walk
+    history: History, walked: WalkForward
 ) -> None:
-    known_at = history.outcomes[20]["known_at"]
+    known_at = history.labels[20]["known_at"]
     for step in walked.steps:
-        assert step.fit.rows == (known_at < cutoff(step.due, QUICK)).sum()
+        assert step.fit.training_rows == (known_at < label_cutoff(step.due, QUICK)).sum()
 
 
-def test_every_sampled_session_from_the_first_step_on_is_scored_once(history: History, walked: Walk) -> None:
+def test_every_sampled_session_from_the_first_step_on_is_scored_once(history: History, walked: WalkForward) -> None:
     rows = history.rows.filter(pl.col("ts") >= walked.steps[0].start)
-    assert walked.scored.select("instrument_id", "ts").equals(rows.select("instrument_id", "ts"))
-    assert walked.scored["score"].is_finite().all()
+    assert walked.scores.select("instrument_id", "ts").equals(rows.select("instrument_id", "ts"))
+    assert walked.scores["score"].is_finite().all()
 
 
 @pytest.mark.parametrize("due", [dt.date(2020, 9, 1), dt.date(2021, 2, 1)])
 def test_nothing_later_changes_what_was_fitted_or_scored_before(
-    frames: Frames, walked: Walk, due: dt.date
+    frames: Frames, walked: WalkForward, due: dt.date
 ) -> None:
     features, bars = (scrambled(frame, due) for frame in frames)
     other = walked_over((features, bars))
     past = pl.col("ts") < dt.datetime.combine(due, dt.time())
-    assert other.scored.filter(past).equals(walked.scored.filter(past))
-    texts = {step.due: step.fit.text for step in other.steps}
-    assert all(texts[step.due] == step.fit.text for step in walked.steps if step.due <= due)
-    assert any(texts[step.due] != step.fit.text for step in walked.steps)
+    assert other.scores.filter(past).equals(walked.scores.filter(past))
+    texts = {step.due: step.fit.booster_text for step in other.steps}
+    assert all(texts[step.due] == step.fit.booster_text for step in walked.steps if step.due <= due)
+    assert any(texts[step.due] != step.fit.booster_text for step in walked.steps)
 
 
-def test_cut_off_at_a_due_date_the_walk_is_the_same_up_to_it(frames: Frames, walked: Walk) -> None:
+def test_cut_off_at_a_due_date_the_walk_is_the_same_up_to_it(frames: Frames, walked: WalkForward) -> None:
     due = dt.date(2021, 2, 1)
     past = pl.col("ts") < dt.datetime.combine(due, dt.time())
     other = walked_over((frames[0].filter(past), frames[1].filter(past)), due)
-    assert [step.fit.text for step in other.steps] == [s.fit.text for s in walked.steps if s.due <= due]
-    assert other.scored.equals(walked.scored.filter(past))
+    assert [step.fit.booster_text for step in other.steps] == [s.fit.booster_text for s in walked.steps if s.due <= due]
+    assert other.scores.equals(walked.scores.filter(past))
 
 
-def test_row_order_and_threads_change_no_byte(frames: Frames, walked: Walk) -> None:
+def test_row_order_and_threads_change_no_byte(frames: Frames, walked: WalkForward) -> None:
     features, bars = (frame.sample(fraction=1, shuffle=True, seed=1) for frame in frames)
-    other = walk(History.of(features, bars, QUICK), LAST, replace(QUICK, num_threads=3))
-    assert [step.fit.text for step in other.steps] == [step.fit.text for step in walked.steps]
-    assert all(np.array_equal(a.fit.ridge, b.fit.ridge) for a, b in zip(other.steps, walked.steps, strict=True))
-    assert other.scored.equals(walked.scored)
+    other = walk_forward(History.from_frames(features, bars, QUICK), LAST, replace(QUICK, num_threads=3))
+    assert [step.fit.booster_text for step in other.steps] == [step.fit.booster_text for step in walked.steps]
+    assert all(np.array_equal(a.fit.ridge_weights, b.fit.ridge_weights) for a, b in zip(other.steps, walked.steps, strict=True))
+    assert other.scores.equals(walked.scores)
 
 
-def test_the_other_market_is_scored_without_its_session_of_the_due_date(frames: Frames, walked: Walk) -> None:
+def test_the_other_market_is_scored_without_its_session_of_the_due_date(frames: Frames, walked: WalkForward) -> None:
     """Paris closes first: what New York does on a due date must not be in what Paris is scored with."""
     due = dt.date(2021, 2, 1)
     new_york = pl.col("market") == "US"
     changed = [pl.concat([scrambled(frame.filter(new_york), due), frame.filter(~new_york)]) for frame in frames]
     other = walked_over((changed[0], changed[1]))
     paris = (pl.col("market") == "EURONEXT") & (pl.col("ts").dt.date() < dt.date(2021, 3, 1))
-    assert other.scored.filter(paris).equals(walked.scored.filter(paris))
+    assert other.scores.filter(paris).equals(walked.scores.filter(paris))
 
 
 def test_too_little_history_makes_no_step() -> None:

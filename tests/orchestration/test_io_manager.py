@@ -11,15 +11,15 @@ import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from sqlalchemy import Engine
 from worlds.frames import (
-    add_model,
-    advice,
+    insert_model_version,
+    recommendation_rows,
     bars,
     day,
-    delivered,
+    delivered_bars,
     instruments,
-    list_instruments,
+    insert_instruments,
     midnight,
-    rows_of,
+    query_rows,
     slice_of,
 )
 
@@ -38,19 +38,20 @@ from boursomatic_assets.orchestration.partitions import (
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables import frames, merging
-from boursomatic_assets.tables.reading import GRAINS, Reader, read
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import SliceReader, read_slice
 
 MONDAY, TUESDAY, WEDNESDAY = WEEK = ("2024-06-10", "2024-06-11", "2024-06-12")
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
-FEATURES = pl.DataFrame(schema=frames.given(GRAINS["features"].table) | {"market": pl.String()})
+FEATURES = pl.DataFrame(schema=frames.required_columns(GRAINS["features"].table) | {"market": pl.String()})
 
 
 @pytest.fixture
 def listed(migrated: Engine) -> Engine:
     """A database that knows the instruments and a model."""
-    list_instruments(migrated)
-    add_model(migrated)
+    insert_instruments(migrated)
+    insert_model_version(migrated)
     return migrated
 
 
@@ -95,7 +96,7 @@ def shown(result: dg.ExecuteInProcessResult, name: str = "price_bars") -> dict[s
 
 
 def stored(market: str, *dates: str, table: str = "price_bars") -> pl.DataFrame:
-    return read(GRAINS[table], slice_of(market, *dates)).drop("market")
+    return read_slice(GRAINS[table], slice_of(market, *dates)).drop("market")
 
 
 def of_market(frame: pl.DataFrame, market: str) -> pl.DataFrame:
@@ -177,7 +178,7 @@ def test_rows_of_other_partitions_are_refused(
 ) -> None:
     with pytest.raises((frames.FrameError, dg.Failure), match=why):
         materialize(asset_named("price_bars", frame), tags=in_range(*keys))
-    assert rows_of(listed, "SELECT count(*) FROM price_bars") == [(0,)]
+    assert query_rows(listed, "SELECT count(*) FROM price_bars") == [(0,)]
 
 
 def test_a_second_run_says_that_nothing_changed(listed: Engine) -> None:
@@ -207,11 +208,11 @@ def test_within_a_range_only_the_closed_date_is_called_closed(listed: Engine) ->
 
 
 def test_good_and_refused_rows_of_a_delivery_go_to_their_tables(listed: Engine) -> None:
-    raw = pl.concat([delivered("ACME", *WEEK), delivered("BOLT", TUESDAY, c=None)])
+    raw = pl.concat([delivered_bars("ACME", *WEEK), delivered_bars("BOLT", TUESDAY, c=None)])
     asset = asset_named("price_bars", judge(raw, slice_of("US", *WEEK), instruments(), "toy"), Delivery)
     result = materialize(asset, tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US"))
     assert stored("US", *WEEK).equals(bars("ACME", *WEEK))
-    found = rows_of(listed, "SELECT date(session)::text, reason, run_id FROM rejected_bars")
+    found = query_rows(listed, "SELECT date(session)::text, reason, run_id FROM rejected_bars")
     assert found == [(TUESDAY, "price is missing", result.run_id)]
 
 
@@ -222,10 +223,10 @@ def test_each_partition_has_its_own_counts_of_what_came(listed: Engine) -> None:
     """In pieces of one date; what has no readable time comes with each of them, and is in no partition."""
     raw = pl.concat(
         [
-            delivered("ACME", *WEEK),
-            delivered("BOLT", TUESDAY, c=None),
-            delivered("ACME", TUESDAY),
-            delivered("ACME", MONDAY, ts=None),
+            delivered_bars("ACME", *WEEK),
+            delivered_bars("BOLT", TUESDAY, c=None),
+            delivered_bars("ACME", TUESDAY),
+            delivered_bars("ACME", MONDAY, ts=None),
         ]
     )
 
@@ -249,12 +250,12 @@ def test_each_partition_has_its_own_counts_of_what_came(listed: Engine) -> None:
 
 def test_refused_rows_go_with_their_slice_when_it_fails(listed: Engine) -> None:
     """One transaction: no refusal without the good rows of the same delivery."""
-    raw = pl.concat([delivered("ACME", MONDAY), delivered("BOLT", MONDAY, c=None)])
+    raw = pl.concat([delivered_bars("ACME", MONDAY), delivered_bars("BOLT", MONDAY, c=None)])
     delivery = judge(raw, slice_of("US", MONDAY), instruments(), "toy")
     broken = replace(delivery, rejected=delivery.rejected.with_columns(reason=pl.lit("x" * 101)))
     with pytest.raises(Exception, match="value too long"):
         materialize(asset_named("price_bars", broken, Delivery), f"{MONDAY}|US")
-    assert rows_of(listed, "SELECT (SELECT count(*) FROM price_bars) + (SELECT count(*) FROM rejected_bars)") == [
+    assert query_rows(listed, "SELECT (SELECT count(*) FROM price_bars) + (SELECT count(*) FROM rejected_bars)") == [
         (0,)
     ]
 
@@ -266,9 +267,9 @@ def toy(*raw: pl.DataFrame, dates: tuple[str, ...] = (MONDAY, TUESDAY)) -> Deliv
 
 def test_of_two_deliveries_the_one_that_was_asked_for_last_stands(listed: Engine) -> None:
     """While one run waits for its source, another asks and writes: what came first is not news any more."""
-    newer = toy(delivered("ACME", MONDAY, c=10.5), dates=(MONDAY,))
+    newer = toy(delivered_bars("ACME", MONDAY, c=10.5), dates=(MONDAY,))
     older = toy(
-        delivered("ACME", MONDAY, TUESDAY), delivered("BOLT", MONDAY), delivered("BOLT", MONDAY, v=-1.0, line=2)
+        delivered_bars("ACME", MONDAY, TUESDAY), delivered_bars("BOLT", MONDAY), delivered_bars("BOLT", MONDAY, v=-1.0, line=2)
     )
 
     def slowly(part: Slice) -> Delivery:
@@ -279,11 +280,11 @@ def test_of_two_deliveries_the_one_that_was_asked_for_last_stands(listed: Engine
     result = materialize(asset, tags=in_range(f"{MONDAY}|US", f"{TUESDAY}|US"))
     assert stored("US", MONDAY)["c"].to_list() == [10.5]
     assert stored("US", TUESDAY)["c"].to_list() == [10.0]
-    assert rows_of(listed, "SELECT session::date::text, kept FROM delivered_sessions ORDER BY 1") == [
+    assert query_rows(listed, "SELECT session::date::text, kept FROM delivered_sessions ORDER BY 1") == [
         (MONDAY, 1),
         (TUESDAY, 1),
     ]
-    assert rows_of(listed, "SELECT count(*) FROM rejected_bars") == [(0,)]
+    assert query_rows(listed, "SELECT count(*) FROM rejected_bars") == [(0,)]
     monday, tuesday = (shown(result)[f"{date}|US"] for date in (MONDAY, TUESDAY))
     assert monday["note"] == "left as it is: a delivery that was asked for later stands"
     assert (monday["delivered"], "dagster/partition_row_count" in monday) == (3, False)
@@ -310,17 +311,17 @@ def test_a_nan_of_pandas_is_a_missing_number(listed: Engine) -> None:
         }
     )
     materialize(asset_named("features", frame, pd.DataFrame), f"{MONDAY}|US")
-    assert rows_of(listed, "SELECT ret_1d, rsi_14 FROM features") == [(0.5, None)]
+    assert query_rows(listed, "SELECT ret_1d, rsi_14 FROM features") == [(0.5, None)]
 
 
 def test_advice_is_superseded_by_its_session_close(listed: Engine) -> None:
     key = f"{MONDAY}|US"
-    materialize(asset_named("recommendations", advice("ACME", "US", MONDAY, label="BUY")), key)
-    result = materialize(asset_named("recommendations", advice("ACME", "US", MONDAY, label="SELL")), key)
+    materialize(asset_named("recommendations", recommendation_rows("ACME", "US", MONDAY, label="BUY")), key)
+    result = materialize(asset_named("recommendations", recommendation_rows("ACME", "US", MONDAY, label="SELL")), key)
     found = shown(result, "recommendations")[key]
     assert (found["run/changed"], found["dagster/partition_row_count"]) == (1, 1)
     query = "SELECT label, is_active, superseded_at IS NULL FROM recommendations ORDER BY 1"
-    assert rows_of(listed, query) == [("BUY", False, False), ("SELL", True, True)]
+    assert query_rows(listed, query) == [("BUY", False, False), ("SELL", True, True)]
 
 
 def test_instruments_are_added_and_loaded_whole(migrated: Engine) -> None:
@@ -382,7 +383,7 @@ def test_a_bad_date_is_named_and_all_others_are_done(listed: Engine, dagster_ins
     assert {key for key in keys if found[key] == AssetPartitionStatus.FAILED} == {"2024-02-14|US"}
     assert {found[key] for key in keys if key != "2024-02-14|US"} == {AssetPartitionStatus.MATERIALIZED}
     sessions = len(slice_of("US", *(key[:10] for key in keys)).sessions)
-    assert rows_of(listed, "SELECT count(*) FROM price_bars") == [(2 * (sessions - 1),)]
+    assert query_rows(listed, "SELECT count(*) FROM price_bars") == [(2 * (sessions - 1),)]
     latest = dagster_instance.fetch_materializations(
         dg.AssetRecordsFilter(dg.AssetKey("price_bars"), asset_partitions=["2024-02-15|US"]), limit=1
     )
@@ -463,7 +464,7 @@ def test_the_error_of_a_single_partition_is_its_own(listed: Engine) -> None:
 
 
 def test_a_reader_reads_slice_by_slice(full: Engine) -> None:
-    reader = load(FEATURES, Reader, partition_key=f"{MONDAY}|US")
+    reader = load(FEATURES, SliceReader, partition_key=f"{MONDAY}|US")
     part = slice_of("US", MONDAY)
     assert reader(part)["ts"].to_list() == [midnight(MONDAY)]
     assert reader(part.looking_back(3))["ts"].dt.date().to_list() == [
@@ -557,4 +558,4 @@ def test_an_asset_without_a_table_is_named_and_writes_nowhere(listed: Engine) ->
     frame = bars("ACME", MONDAY)
     with pytest.raises(ValueError, match=r"'sentiment' has no table here.*price_bars"):
         materialize(asset_named("sentiment", frame), f"{MONDAY}|US")
-    assert rows_of(listed, "SELECT count(*) FROM price_bars") == [(0,)]
+    assert query_rows(listed, "SELECT count(*) FROM price_bars") == [(0,)]

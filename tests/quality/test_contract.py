@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from worlds.arbitrary import DELIVERED
-from worlds.frames import IDS, delivered, instruments, midnight, slice_of
+from worlds.frames import IDS, delivered_bars, instruments, midnight, slice_of
 
 from boursomatic_assets.quality.contract import CONTRADICTION, NOISE, judge
 from boursomatic_assets.quality.delivery import Delivery
@@ -19,7 +19,7 @@ from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.rejected_rows import REJECTED_BARS
 
 PART = slice_of("US", "2025-01-08", "2025-01-09", "2025-01-10")  # closed on the 9th
-GOOD = delivered("ACME BOLT", "2025-01-08", "2025-01-10")
+GOOD = delivered_bars("ACME BOLT", "2025-01-08", "2025-01-10")
 TWINS = "two different bars for one session"
 
 
@@ -28,7 +28,7 @@ def judged(raw: pl.DataFrame) -> Delivery:
 
 
 def one(**changed: Any) -> pl.DataFrame:
-    return delivered("ACME", "2025-01-08", **changed)
+    return delivered_bars("ACME", "2025-01-08", **changed)
 
 
 def test_good_bars_are_kept_as_they_came() -> None:
@@ -178,8 +178,8 @@ def test_an_empty_delivery_is_judged() -> None:
 def test_no_row_is_lost_and_what_is_kept_fits_its_table(raw: pl.DataFrame) -> None:
     delivery = judged(raw)
     assert delivery.kept.height + delivery.total("merged") + delivery.rejected.height == raw.height
-    frames.check(PriceBar.__table__, delivery.kept.drop("market", "file"))
-    frames.check(REJECTED_BARS, delivery.rejected.with_columns(run_id=pl.lit("run")))
+    frames.validate(PriceBar.__table__, delivery.kept.drop("market", "file"))
+    frames.validate(REJECTED_BARS, delivery.rejected.with_columns(run_id=pl.lit("run")))
     assert delivery.kept.filter(pl.col("h") < pl.max_horizontal(*"ocl")).is_empty()
     assert all(json.loads(row) for row in delivery.rejected["raw"])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from worlds.challengers import DUE, NAMES, admit, blind, good
+from worlds.challengers import DUE, NAMES, admit_challengers, unskilled_challenger, skilled_challenger
 from worlds.platform import execute, rows, slice_of
 
 from boursomatic_assets import registry
@@ -21,7 +21,7 @@ SPEAKERS_AFTER = {date: dt.datetime.combine(date, dt.time(23)) for date in DUE}
 
 def book(engine: Engine) -> decisions.DecisionLog:
     with engine.connect() as connection:
-        return decisions.read(connection)
+        return decisions.read_log(connection)
 
 
 def spoke(engine: Engine) -> list[str | None]:
@@ -53,7 +53,7 @@ def kinds(engine: Engine) -> list[str]:
 
 
 def test_a_version_speaks_from_its_due_dates_first_open_until_the_next_one_is_promoted(migrated: Engine) -> None:
-    admit(good(), good())
+    admit_challengers(skilled_challenger(), skilled_challenger())
     assert book(migrated).champion_at(first_open(DUE[0]) - dt.timedelta(microseconds=1)) is None
     assert book(migrated).champion_at(first_open(DUE[0])).version == NAMES[0]
     assert book(migrated).champion_at(first_open(DUE[1]) - dt.timedelta(microseconds=1)).version == NAMES[0]
@@ -62,33 +62,33 @@ def test_a_version_speaks_from_its_due_dates_first_open_until_the_next_one_is_pr
 
 
 def test_a_refused_challenger_never_speaks(migrated: Engine) -> None:
-    admit(good("a"), blind("b"), good("a"))
+    admit_challengers(skilled_challenger("a"), unskilled_challenger("b"), skilled_challenger("a"))
     assert kinds(migrated) == ["promoted", "refused", "promoted"]
     assert spoke(migrated)[:3] == [NAMES[0], NAMES[0], NAMES[2]]
 
 
 def test_where_the_champions_recipe_lost_its_skill_nobody_speaks_until_one_has_it_again(migrated: Engine) -> None:
-    admit(good("a"), blind("a"), blind("b"), good("a"))
+    admit_challengers(skilled_challenger("a"), unskilled_challenger("a"), unskilled_challenger("b"), skilled_challenger("a"))
     assert kinds(migrated) == ["promoted", "withdrawn", "refused", "promoted"]
     assert spoke(migrated)[:4] == [NAMES[0], None, None, NAMES[3]]
 
 
 def test_while_nobody_speaks_the_last_speaker_stays_active(migrated: Engine) -> None:
-    admit(good(), blind())
+    admit_challengers(skilled_challenger(), unskilled_challenger())
     assert speaks(migrated) is None
     assert active(migrated) == [NAMES[0]]
-    assert book(migrated).active.version == NAMES[0]
+    assert book(migrated).active_version.version == NAMES[0]
 
 
 def test_before_a_version_has_skill_none_is_active(migrated: Engine) -> None:
-    admit(blind(), blind())
+    admit_challengers(unskilled_challenger(), unskilled_challenger())
     assert kinds(migrated) == ["refused", "refused"]
     assert active(migrated) == []
 
 
 def test_a_moment_says_why_nobody_speaks_and_which_version_is_the_newest(migrated: Engine) -> None:
-    admit(good(), blind(), due=DUE[1:])
-    moments = {moment.date: moment for moment in registry.timeline(slice_of("US", DUE[0], DUE[3]))}
+    admit_challengers(skilled_challenger(), unskilled_challenger(), due=DUE[1:])
+    moments = {moment.date: moment for moment in registry.champion_timeline(slice_of("US", DUE[0], DUE[3]))}
     early, first, spoken, silent = (moments[date] for date in (DUE[0], DUE[1], dt.date(2023, 10, 31), DUE[2]))
     assert (early.champion, early.abstention, early.newest) == (None, None, None)
     assert first.champion == first.challenger == first.newest
@@ -102,7 +102,7 @@ def test_a_moment_says_why_nobody_speaks_and_which_version_is_the_newest(migrate
 
 
 def test_a_decision_keeps_both_sides_numbers_and_who_decided(migrated: Engine) -> None:
-    admit(good(), good(by_month={"2023-09": [0.05, 1.08, 4]}))
+    admit_challengers(skilled_challenger(), skilled_challenger(by_month={"2023-09": [0.05, 1.08, 4]}))
     first, second = book(migrated).decisions
     assert first.numbers["versions"] == {"challenger": NAMES[0], "champion": None}
     assert second.numbers["versions"] == {"challenger": NAMES[1], "champion": NAMES[0]}
@@ -112,17 +112,17 @@ def test_a_decision_keeps_both_sides_numbers_and_who_decided(migrated: Engine) -
 
 def test_a_due_date_that_is_trained_late_changes_nothing_later(migrated: Engine) -> None:
     """Earlier history is loaded after the versions of November and December were made."""
-    admit(good(), blind("b"), due=DUE[2:4])
+    admit_challengers(skilled_challenger(), unskilled_challenger("b"), due=DUE[2:4])
     then = stored(migrated)
-    admit(good("c", rank_ic=0.9, rank_ic_t=9.0), blind("c"))
+    admit_challengers(skilled_challenger("c", rank_ic=0.9, rank_ic_t=9.0), unskilled_challenger("c"))
     assert stored(migrated)[:2] == then
     assert spoke(migrated) == [NAMES[0], None, NAMES[2], NAMES[2], NAMES[2], NAMES[2]]
     assert active(migrated) == [NAMES[2]]
 
 
 def test_a_decision_is_only_ever_added(migrated: Engine) -> None:
-    admit(good(), good("b"))
-    for decide in (lambda: admit(blind("b"), due=DUE[2:]), lambda: registry.promote(NAMES[0], "trusted", "ann")):
+    admit_challengers(skilled_challenger(), skilled_challenger("b"))
+    for decide in (lambda: admit_challengers(unskilled_challenger("b"), due=DUE[2:]), lambda: registry.promote(NAMES[0], "trusted", "ann")):
         then = stored(migrated)
         decide()
         assert stored(migrated)[:-1] == then
@@ -133,10 +133,10 @@ def test_a_decision_is_only_ever_added(migrated: Engine) -> None:
 
 @pytest.mark.calendar
 def test_a_forced_version_speaks_from_now_on_and_changes_no_past(migrated: Engine) -> None:
-    admit(good("a"), blind("b"))
-    then = registry.timeline(slice_of("US"))
+    admit_challengers(skilled_challenger("a"), unskilled_challenger("b"))
+    then = registry.champion_timeline(slice_of("US"))
     decided = registry.promote(NAMES[1], "its data were wrong", "ann")
-    assert registry.timeline(slice_of("US")) == then
+    assert registry.champion_timeline(slice_of("US")) == then
     assert speaks(migrated) == NAMES[1]
     assert active(migrated) == [NAMES[1]]
     assert (decided.kind, decided.reason, decided.decided_by) == ("forced", "its data were wrong", "ann")
@@ -147,21 +147,21 @@ def test_a_forced_version_speaks_from_now_on_and_changes_no_past(migrated: Engin
 
 @pytest.mark.calendar
 def test_the_next_due_date_decides_against_the_forced_champion(migrated: Engine) -> None:
-    admit(good("a"), good("b"))
+    admit_challengers(skilled_challenger("a"), skilled_challenger("b"))
     registry.promote(NAMES[0], "trusted", "ann")
     coming = [date for date in all_sessions().tolist() if date > dt.datetime.now(dt.UTC).date() + dt.timedelta(1)]
-    admit(good("b"), due=coming)
+    admit_challengers(skilled_challenger("b"), due=coming)
     assert book(migrated).decisions[-1].numbers["versions"]["champion"] == NAMES[0]
 
 
 def test_a_version_can_be_forced_while_nobody_speaks(migrated: Engine) -> None:
-    admit(good(), blind())
+    admit_challengers(skilled_challenger(), unskilled_challenger())
     assert registry.promote(NAMES[0], "better than nothing", "ann").numbers["champion"] is None
     assert speaks(migrated) == NAMES[0]
 
 
 def test_a_rollback_goes_back_to_the_speaker_before_and_a_second_one_returns(migrated: Engine) -> None:
-    admit(good("a"), good("b"), blind("c"))
+    admit_challengers(skilled_challenger("a"), skilled_challenger("b"), unskilled_challenger("c"))
     first = registry.roll_back("it lost money", "ann")
     assert (first.kind, first.version.version, first.champion.version) == ("rolled back", NAMES[1], NAMES[0])
     assert speaks(migrated) == NAMES[0]
@@ -171,7 +171,7 @@ def test_a_rollback_goes_back_to_the_speaker_before_and_a_second_one_returns(mig
 
 
 def test_a_rollback_ends_a_silence(migrated: Engine) -> None:
-    admit(good(), blind())
+    admit_challengers(skilled_challenger(), unskilled_challenger())
     decided = registry.roll_back("the record was too short", "ann")
     assert (decided.version.version, decided.champion.version) == (NAMES[1], NAMES[0])
     assert decided.numbers["versions"] == {"challenger": NAMES[0], "champion": None}
@@ -190,7 +190,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_person_cannot_decide_anything_else(migrated: Engine, case: str) -> None:
-    admit(good("a"), blind("b"))
+    admit_challengers(skilled_challenger("a"), unskilled_challenger("b"))
     then = stored(migrated)
     attempt, said = REFUSED[case]
     with pytest.raises(ValueError, match=said):
@@ -205,7 +205,7 @@ def test_without_a_version_there_is_nothing_to_go_back_to(migrated: Engine) -> N
 
 
 def test_a_version_without_its_file_cannot_speak(migrated: Engine, home: Path) -> None:
-    admit(good("a"), blind("b"))
+    admit_challengers(skilled_challenger("a"), unskilled_challenger("b"))
     for path in (home / "models").iterdir():
         path.unlink()
     with pytest.raises(ModelFileError, match="is missing"):
@@ -214,7 +214,7 @@ def test_a_version_without_its_file_cannot_speak(migrated: Engine, home: Path) -
 
 
 def test_of_many_decisions_at_once_one_version_is_active(migrated: Engine) -> None:
-    admit(*(good(recipe) for recipe in "abcdef"))
+    admit_challengers(*(skilled_challenger(recipe) for recipe in "abcdef"))
     execute(migrated, "UPDATE model_versions SET is_active = false")
 
     def attempt(place: int) -> bool:

@@ -64,7 +64,7 @@ def test_a_version_speaks_from_the_first_open_of_its_due_date(filled: Engine) ->
 
 
 def test_both_markets_name_the_same_challenger_and_speaker(filled: Engine) -> None:
-    us, euronext = (registry.timeline(slice_of(market)) for market in MARKETS)
+    us, euronext = (registry.champion_timeline(slice_of(market)) for market in MARKETS)
     assert [moment.challenger for moment in us] == [moment.challenger for moment in euronext]
     assert [moment.champion for moment in us] == [moment.champion for moment in euronext]
     assert [moment.abstention for moment in us] == [moment.abstention for moment in euronext]
@@ -130,7 +130,7 @@ def test_a_challenger_below_the_limits_of_the_parameters_does_not_speak(filled: 
 
 
 def test_where_nobody_speaks_the_newest_version_is_asked_and_may_only_hold(filled: Engine) -> None:
-    moments = {moment.date: moment for moment in registry.timeline(slice_of("US"))}
+    moments = {moment.date: moment for moment in registry.champion_timeline(slice_of("US"))}
     asked = {date: one for one in champion_sessions(slice_of("US")) for date in one.sessions}
     assert asked.keys() == {d for d, moment in moments.items() if moment.newest and MARKETS["US"].is_session(d)}
     for date, one in asked.items():
@@ -143,7 +143,7 @@ def test_where_nobody_speaks_the_newest_version_is_asked_and_may_only_hold(fille
 def test_before_there_is_enough_history_nothing_is_trained(filled: Engine) -> None:
     execute(filled, *FORGET)
     assert registry.train_due_versions(dt.date(2023, 7, 31), Parameters()) == []
-    assert registry.timeline(slice_of("US", FIRST, dt.date(2023, 7, 31)))[-1].champion is None
+    assert registry.champion_timeline(slice_of("US", FIRST, dt.date(2023, 7, 31)))[-1].champion is None
 
 
 def test_without_features_nothing_is_due(migrated: Engine) -> None:

@@ -9,7 +9,7 @@ from worlds.frames import bars, insert_instruments, query_rows, slice_of
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.database import server_time
-from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
 from boursomatic_assets.tables.activity import SESSIONS_UNTIL_INACTIVE
 from boursomatic_assets.tables.grains import GRAINS
 
@@ -32,7 +32,7 @@ def deliver(engine: Engine, symbols: str, *dates: str) -> None:
         with engine.connect() as connection:
             begun = server_time.database_time(connection)
         written = ChunkWrite("price_bars", GRAINS["price_bars"], slice_of("US", date), "run", begun)
-        _write(written, bars(symbols, date))
+        write_chunk(written, bars(symbols, date))
 
 
 def active(engine: Engine) -> dict[str, Any]:

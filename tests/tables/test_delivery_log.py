@@ -12,8 +12,8 @@ from worlds.arbitrary import DELIVERED
 from worlds.frames import delivered_bars, insert_instruments, instruments, query_rows, slice_of
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.deliveries import accounted_for
-from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
+from boursomatic_assets.checks.deliveries import reconcile_deliveries
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.tables import delivery_log
 from boursomatic_assets.tables.grains import GRAINS
@@ -106,7 +106,9 @@ def test_whatever_comes_the_tables_hold_no_more_and_no_less_and_nothing_bad(
             connection.exec_driver_sql(f"DELETE FROM {table}")
     insert_instruments(migrated)
     delivery = judge(raw, THURSDAY_OFF, instruments(), "toy")
-    _write(ChunkWrite("price_bars", GRAINS["price_bars"], THURSDAY_OFF, "run", dt.datetime(2025, 1, 11)), delivery)
+    write_chunk(
+        ChunkWrite("price_bars", GRAINS["price_bars"], THURSDAY_OFF, "run", dt.datetime(2025, 1, 11)), delivery
+    )
     (held,) = query_rows(
         migrated,
         "SELECT (SELECT count(*) FROM price_bars), (SELECT count(*) FROM rejected_bars),"
@@ -115,4 +117,4 @@ def test_whatever_comes_the_tables_hold_no_more_and_no_less_and_nothing_bad(
     assert sum(held) == raw.height
     assert query_rows(migrated, BAD) == [(0,)]
     with migrated.connect() as connection:
-        assert accounted_for(connection, "daily", THURSDAY_OFF).errors == 0
+        assert reconcile_deliveries(connection, "daily", THURSDAY_OFF).errors == 0

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from worlds.frames import delivered_bars, instruments, midnight, query_rows, slice_of
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.deliveries import refused
+from boursomatic_assets.checks.deliveries import count_rejected_rows
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.sources.network.services import not_delivered
 from boursomatic_assets.tables import rejected_rows
@@ -132,7 +132,7 @@ def test_any_text_survives_as_raw(migrated: Engine, cell: str) -> None:
 
 def told(engine: Engine, *parts: Slice) -> dict[str, Any]:
     with engine.connect() as connection:
-        finding = refused(connection, "daily", parts)
+        finding = count_rejected_rows(connection, "daily", parts)
     assert finding.errors == 0
     return {"warnings": finding.warnings, **finding.figures}
 

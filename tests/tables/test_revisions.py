@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Engine, event
 from worlds.frames import delivered_bars, insert_instruments, instruments, query_rows, slice_of
 
 from boursomatic_assets import database
-from boursomatic_assets.checks.deliveries import accounted_for
+from boursomatic_assets.checks.deliveries import reconcile_deliveries
 from boursomatic_assets.database import server_time
-from boursomatic_assets.orchestration.io_manager import ChunkWrite, _write
+from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
 from boursomatic_assets.quality.contract import judge
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables.grains import GRAINS
@@ -38,7 +38,7 @@ def deliver(engine: Engine, *raw: pl.DataFrame, run: str = "first") -> dt.dateti
 def write(engine: Engine, rows: Delivery | pl.DataFrame, run: str) -> MergeCounts:
     with engine.connect() as connection:
         begun = server_time.database_time(connection)
-    return _write(ChunkWrite("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)[0]
+    return write_chunk(ChunkWrite("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)[0]
 
 
 def closes(known_at: dt.datetime | None = None) -> list[tuple[Any, ...]]:
@@ -122,6 +122,6 @@ def test_what_a_delivery_is_known_to_lack_stays_as_it_was(migrated: Engine, miss
     deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5), missing)
     assert closes() == [("BOLT", "Mon", 10.0), ("ACME", "Mon", 10.5)]
     with migrated.connect() as connection:
-        assert accounted_for(connection, "daily", BOTH).errors == 0
+        assert reconcile_deliveries(connection, "daily", BOTH).errors == 0
     deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5))
     assert closes() == [("ACME", "Mon", 10.5)]

@@ -1,7 +1,6 @@
 """Challengers for tests: a tiny real model with the metrics that a test wants, admitted on real due dates."""
 
 import datetime as dt
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from boursomatic_assets import registry
 from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.training import Challenger
 from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.registry.decisions import Version
 
@@ -21,36 +21,27 @@ NO_SKILL = {"rank_ic": 0.001, "rank_ic_t": 0.1}
 RECORD = {"log_loss": 1.09, "log_loss_no_skill": 1.098, "sessions": 24}
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a training hands over."""
-
-    model_text: str
-    metrics: dict[str, Any]
-    params_hash: str
-
-
 @cache
 def model_text() -> str:
-    """A model that can be loaded: two leaves on one feature."""
+    """The text of a small real model: two leaves on one feature."""
     values = np.arange(40.0)
     parameters = {"objective": "regression", "num_leaves": 2, "min_data_in_leaf": 1, "verbosity": -1}
     booster = lgb.train(parameters, lgb.Dataset(values[:, None], values), num_boost_round=1)
-    return Model(booster.model_to_string(), {}).text()
+    return Model(booster.model_to_string(), {}).to_json()
 
 
-def good(recipe: str = "a", **metrics: Any) -> Trained:
+def skilled_challenger(recipe: str = "a", **metrics: Any) -> Challenger:
     """A challenger with skill."""
-    return Trained(model_text(), {**RECORD, **SKILL, **metrics}, recipe * 64)
+    return Challenger(model_text(), {**RECORD, **SKILL, **metrics}, recipe * 64)
 
 
-def blind(recipe: str = "a") -> Trained:
+def unskilled_challenger(recipe: str = "a") -> Challenger:
     """A challenger without skill."""
-    return good(recipe, **NO_SKILL)
+    return skilled_challenger(recipe, **NO_SKILL)
 
 
-def admit(*challengers: Trained, due: list[dt.date] = DUE) -> list[Version]:
-    """Let the gate decide about challengers, on one due date after the other."""
+def admit_challengers(*challengers: Challenger, due: list[dt.date] = DUE) -> list[Version]:
+    """Admit challengers by the gate, on one due date after the other."""
     return [
         registry.admit_challenger(date, challenger, Parameters())
         for date, challenger in zip(due, challengers, strict=False)

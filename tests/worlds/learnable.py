@@ -1,4 +1,4 @@
-"""Two small markets to learn from: random walks whose features tell the future, or do not."""
+"""Two small markets to learn from: random walks whose features predict the future, or do not."""
 
 import datetime as dt
 
@@ -16,7 +16,7 @@ Frames = tuple[pl.DataFrame, pl.DataFrame]
 
 
 def markets(signal: float = 0.0, sessions: int = 360, instruments: int = 16, seed: int = 7) -> Frames:
-    """Both markets from FIRST on; `signal` is how much of the return to come is in `ret_5d`, per its noise."""
+    """Both markets from FIRST on; `signal` is the share of the future return in `ret_5d`, per unit of noise."""
     parts = [_market(name, signal, sessions, instruments, seed) for name in MARKETS]
     features, bars = (pl.concat(frames) for frames in zip(*parts, strict=True))
     ranks = ((pl.col(RANKED).rank() - 0.5) / pl.col(RANKED).count()).over("market", "ts").name.suffix("_rank")
@@ -24,7 +24,7 @@ def markets(signal: float = 0.0, sessions: int = 360, instruments: int = 16, see
 
 
 def scrambled(frame: pl.DataFrame, since: dt.date) -> pl.DataFrame:
-    """The same frame with every number of the rows from a date on changed."""
+    """The same frame with every number changed in the rows from a date on."""
     numbers = pl.selectors.float()
     return frame.with_columns(pl.when(pl.col("ts").dt.date() >= since).then(numbers * 3 + 1).otherwise(numbers))
 
@@ -41,8 +41,8 @@ def _market(name: str, signal: float, sessions: int, instruments: int, seed: int
         "ts": np.tile(days, instruments),
     }
     columns = {feature: random.normal(0, 1, close.size) for feature in (*RANKED, *CONTEXT)}
-    to_come = np.roll(np.log(close), -20, axis=1) - np.log(close)
-    columns["ret_5d"] += signal * to_come.ravel() / (0.02 * np.sqrt(20))
+    future = np.roll(np.log(close), -20, axis=1) - np.log(close)
+    columns["ret_5d"] += signal * future.ravel() / (0.02 * np.sqrt(20))
     columns["vol_20d"] = np.full(close.size, 0.02)
     columns["vol_ratio"] = np.exp(random.normal(0, 0.2, close.size))
     return pl.DataFrame({**shape, **columns}), pl.DataFrame({**shape, "c": close.ravel()})

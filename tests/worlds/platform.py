@@ -19,7 +19,7 @@ from sqlalchemy import Engine, text
 from boursomatic_assets import registry
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice, slices_of
-from boursomatic_assets.checks.check import UNPARTITIONED
+from boursomatic_assets.checks.invariant import UNPARTITIONED_ASSETS
 from boursomatic_assets.cli import launching
 from boursomatic_assets.definitions import defs
 from boursomatic_assets.features.indicators import FEATURES
@@ -121,9 +121,9 @@ def outcomes_of(
     """Carry out the runs over a range, however they end."""
     planned = launching.plan_backfill(assets, list(markets), partition_dates(start, end))
     if instance:
-        return [launching.execute(run, instance) for run in planned]
+        return [launching.execute_run(run, instance) for run in planned]
     with dg.DagsterInstance.ephemeral() as ephemeral:
-        return [launching.execute(run, ephemeral) for run in planned]
+        return [launching.execute_run(run, ephemeral) for run in planned]
 
 
 def check(name: str, market: str = "US", start: dt.date = FIRST, end: dt.date = LAST) -> dg.AssetCheckEvaluation:
@@ -137,7 +137,7 @@ def evaluate(
 ) -> list[dg.AssetCheckEvaluation]:
     """Run checks over a range of a market, all of assets that are partitioned or all of others."""
     keys = {key for key in platform.resolve_asset_graph().asset_check_keys if key.name in names}
-    undated = {key.asset_key.path[-1] for key in keys} <= set(UNPARTITIONED)
+    undated = {key.asset_key.path[-1] for key in keys} <= set(UNPARTITIONED_ASSETS)
     name = (
         "market_session_15m"
         if {key.asset_key.path[-1] for key in keys} == {"price_bars_15m"}

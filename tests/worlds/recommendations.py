@@ -1,4 +1,4 @@
-"""Predictions, features and closes that are written down by hand, and the advice on them.
+"""Predictions, features and closes written by hand, and the recommendations that follow.
 
 A chance is (p_sell, p_hold, p_buy), the same at every horizon or one for each of 10, 20 and 40 sessions.
 """
@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import COLUMNS, PROFILES, recommend
+from boursomatic_assets.advice.signals import FEATURE_COLUMNS, RISK_PROFILES, recommend
 
 Chance = tuple[float, float, float]
 
@@ -38,11 +38,11 @@ RANKED = (
     "idiosyncratic_vol_120d",
 )
 CONTEXT = ("market_ret_20d", "market_vol_20d", "market_breadth_120d", "session_of_month")
-SEEN = (*(f"{name}_rank" for name in RANKED), *CONTEXT)
+MODEL_INPUTS = (*(f"{name}_rank" for name in RANKED), *CONTEXT)
 
 VALUES = {
-    **dict.fromkeys((*COLUMNS, *RANKED), 0.0123),
-    **dict.fromkeys(SEEN, 0.5),
+    **dict.fromkeys((*FEATURE_COLUMNS, *RANKED), 0.0123),
+    **dict.fromkeys(MODEL_INPUTS, 0.5),
     "ret_120d": 0.34,
     "ret_120d_rank": 0.92,
     "high_250d": 0.98,
@@ -64,14 +64,14 @@ def keys(rows: int) -> pl.DataFrame:
 def predictions(
     chances: Sequence[Chance | Mapping[int, Chance]], shares: Mapping[str, float] = SHARES, market: str = "US"
 ) -> pl.DataFrame:
-    """One prediction per instrument; a feature without a share adds nothing to the score."""
+    """One prediction per instrument; a feature without a share contributes nothing to the score."""
     columns: dict[str, list[float]] = {}
-    for horizon in (profile.horizon for profile in PROFILES):
+    for horizon in (profile.horizon for profile in RISK_PROFILES):
         drawn = [chance[horizon] if isinstance(chance, Mapping) else chance for chance in chances]
         for i, label in enumerate(("sell", "hold", "buy")):
             columns[f"p_{label}_{horizon}"] = [chance[i] for chance in drawn]
         columns[f"expected_return_pct_{horizon}"] = [horizon / 10] * len(drawn)
-    added = [pl.lit(shares.get(name, 0.0)).alias(name) for name in SEEN]
+    added = [pl.lit(shares.get(name, 0.0)).alias(name) for name in MODEL_INPUTS]
     return keys(len(chances)).with_columns(
         pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64)),
         market=pl.lit(market),
@@ -89,15 +89,15 @@ def closes(rows: int, close: float | None = 100.0) -> pl.DataFrame:
     return keys(rows).with_columns(c=pl.lit(close, pl.Float64))
 
 
-def advice(
+def recommend_by_hand(
     *chances: Chance | Mapping[int, Chance],
     close: float | None = 100.0,
     shares: Mapping[str, float] = SHARES,
-    silence: str | None = None,
+    abstention: str | None = None,
     language: str = "en",
     **values: float | None,
 ) -> pl.DataFrame:
-    """The advice of the three profiles on instruments of one session: three rows for each."""
+    """The recommendations of the three profiles for instruments of one session: three rows for each."""
     rows = len(chances)
-    said, seen = predictions(chances, shares), features(rows, **values)
-    return recommend(said, seen, closes(rows, close), "v1", silence, language)
+    inputs = predictions(chances, shares), features(rows, **values), closes(rows, close)
+    return recommend(*inputs, "v1", abstention, language)

@@ -28,12 +28,12 @@ def descriptions(path: Path) -> pl.DataFrame:
         raise SourceError(f"{path.name}: cannot be read: {str(error).splitlines()[0]}") from None
     if missing := {"symbol", "exchange"} - set(rows.columns):
         raise SourceError(f"{path.name}: the columns {sorted(missing)} are missing; found {rows.columns}")
-    for bucket in set(buckets.FLOORS) & set(rows.columns):
-        unknown = rows.filter(pl.col(bucket).is_not_null() & buckets.of_words(pl.col(bucket), bucket).is_null())
+    for bucket in set(buckets.LOWER_BOUNDS) & set(rows.columns):
+        unknown = rows.filter(pl.col(bucket).is_not_null() & buckets.from_names(pl.col(bucket), bucket).is_null())
         if unknown.height:
             raise SourceError(
                 f"{path.name}: {bucket} is {unknown[bucket][0]!r} for {unknown['symbol'][0]}:"
-                f" wanted {', '.join(buckets.FLOORS[bucket])}, or nothing"
+                f" wanted {', '.join(buckets.LOWER_BOUNDS[bucket])}, or nothing"
             )
     return rows.select(_told(rows.columns, name).alias(name) for name in INSTRUMENTS)
 
@@ -43,7 +43,7 @@ def _told(columns: list[str], name: str) -> pl.Expr:
     told = [pl.lit(None, pl.String)]
     if name in columns:
         cells = pl.col(name)
-        told.append(buckets.of_words(cells, name) if name in buckets.FLOORS else cells.cast(pl.String))
-    if (number := buckets.NUMBERS.get(name)) in columns:
-        told.append(buckets.of_numbers(pl.col(number), name))
+        told.append(buckets.from_names(cells, name) if name in buckets.LOWER_BOUNDS else cells.cast(pl.String))
+    if (number := buckets.NUMERIC_COLUMNS.get(name)) in columns:
+        told.append(buckets.from_numbers(pl.col(number), name))
     return pl.coalesce(told)

@@ -9,13 +9,13 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from boursomatic_assets.learning.evaluation.classification import (
-    always_hold,
+    always_hold_metrics,
     calibration_error,
-    classification,
-    no_skill,
-    outcome_metrics,
-    reliability,
-    tally,
+    confusion_metrics,
+    no_skill_losses,
+    classification_metrics,
+    reliability_curve,
+    session_sums,
 )
 from boursomatic_assets.learning.labels import CLASSES
 
@@ -28,9 +28,9 @@ def judged(actual: list[int], chance: list[list[float]], session: list[int] | No
     size = int(places.max()) + 1
     counts = np.zeros((size, 3), np.int64)
     np.add.at(counts, (places, np.array(actual)), 1)
-    sums = tally(places, np.array(actual, np.uint8), np.array(chance, np.float64), size)
+    sums = session_sums(places, np.array(actual, np.uint8), np.array(chance, np.float64), size)
     rows = pl.Series("rows", counts.sum(axis=1))
-    return pl.concat([sums, no_skill(counts, 0 * counts), rows.to_frame()], how="horizontal")
+    return pl.concat([sums, no_skill_losses(counts, 0 * counts), rows.to_frame()], how="horizontal")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -39,7 +39,7 @@ def test_the_metrics_are_those_of_scikit_learn(seed: int, present: list[int]) ->
     random = np.random.default_rng(seed)
     actual = random.choice(present, 60)
     chance = random.dirichlet([1, 1, 1], 60)
-    metrics = outcome_metrics(judged(actual.tolist(), chance.tolist(), random.integers(0, 4, 60).tolist()))
+    metrics = classification_metrics(judged(actual.tolist(), chance.tolist(), random.integers(0, 4, 60).tolist()))
     chosen = chance.argmax(axis=1)
     assert metrics["accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(actual, chosen))
     assert metrics["log_loss"] == pytest.approx(sklearn_metrics.log_loss(actual, chance, labels=ALL))
@@ -58,12 +58,12 @@ def test_the_metrics_are_those_of_scikit_learn(seed: int, present: list[int]) ->
 
 
 def test_a_certain_and_wrong_model_has_a_finite_loss() -> None:
-    loss = outcome_metrics(judged([0], [[0.0, 0.0, 1.0]]))["log_loss"]
+    loss = classification_metrics(judged([0], [[0.0, 0.0, 1.0]]))["log_loss"]
     assert loss == pytest.approx(-math.log(np.finfo(float).eps))
 
 
 def test_shares_count_what_happened_and_what_was_chosen() -> None:
-    metrics = classification(np.array([[0, 0, 0], [0, 0, 1], [2, 0, 1]]))
+    metrics = confusion_metrics(np.array([[0, 0, 0], [0, 0, 1], [2, 0, 1]]))
     assert metrics["label_share"] == {"SELL": 0.0, "HOLD": 0.25, "BUY": 0.75}
     assert metrics["predicted_share"] == {"SELL": 0.5, "HOLD": 0.0, "BUY": 0.5}
 
@@ -71,7 +71,7 @@ def test_shares_count_what_happened_and_what_was_chosen() -> None:
 def test_no_skill_gives_every_row_the_shares_of_the_labels_known_before() -> None:
     actual = [2, 0, 2]
     share = np.array([2, 1, 4]) / 7  # of 1, 0 and 3 known labels, each counted once more
-    sums = no_skill(np.array([[1, 0, 2]]), np.array([[1, 0, 3]]))
+    sums = no_skill_losses(np.array([[1, 0, 2]]), np.array([[1, 0, 3]]))
     chance = np.tile(share, (3, 1))
     log_loss = sklearn_metrics.log_loss(actual, chance, labels=ALL)
     brier = sklearn_metrics.brier_score_loss(actual, chance, labels=ALL, scale_by_half=False)
@@ -79,13 +79,13 @@ def test_no_skill_gives_every_row_the_shares_of_the_labels_known_before() -> Non
 
 
 def test_before_any_label_is_known_all_are_equally_likely() -> None:
-    sums = no_skill(np.array([[5, 0, 0]]), np.zeros((1, 3), np.int64))
+    sums = no_skill_losses(np.array([[5, 0, 0]]), np.zeros((1, 3), np.int64))
     assert sums["log_loss_no_skill"][0] == pytest.approx(5 * math.log(3))
 
 
 def test_always_hold_is_right_as_often_as_hold_happened() -> None:
     actual = [1, 1, 0, 2]
-    hold = always_hold(judged(actual, [[0.2, 0.2, 0.6]] * 4))
+    hold = always_hold_metrics(judged(actual, [[0.2, 0.2, 0.6]] * 4))
     f1 = sklearn_metrics.f1_score(actual, [1] * 4, labels=ALL, average="macro", zero_division=0)
     assert hold == {"accuracy": 0.5, "f1": pytest.approx(f1), "brier": pytest.approx(2 / 3)}
 
@@ -94,7 +94,7 @@ def test_the_calibration_error_by_hand() -> None:
     # Three rows are 72 % sure and two of them right; one is 45 % sure and wrong.
     chance = [[0.72, 0.14, 0.14]] * 3 + [[0.45, 0.3, 0.25]]
     sums = judged([0, 0, 1, 2], chance, session=[0, 1, 1, 0])
-    assert reliability(sums) == [pytest.approx([0.45, 0, 1]), pytest.approx([0.72, 2 / 3, 3])]
+    assert reliability_curve(sums) == [pytest.approx([0.45, 0, 1]), pytest.approx([0.72, 2 / 3, 3])]
     assert calibration_error(sums) == pytest.approx((0.45 + 3 * (0.72 - 2 / 3)) / 4)
 
 

@@ -12,10 +12,10 @@ from sklearn import metrics as sklearn_metrics
 
 from boursomatic_assets.learning.evaluation.metrics import (
     BASELINES,
-    CHANCES,
-    CONTESTANTS,
+    PROBABILITY_COLUMNS,
+    SCORE_COLUMNS,
     Metrics,
-    Scoreboard,
+    SessionMetrics,
     dates_per_horizon,
 )
 from boursomatic_assets.learning.labels import CLASSES
@@ -35,7 +35,7 @@ def market(name: str, instruments: int, seed: int, skill: float = 0.0) -> tuple[
     ids = [f"{name}-{n:03d}" for n in range(instruments)]
     start = np.arange(seed % STRIDE, len(SESSIONS) - HORIZON, STRIDE)
     outcome = close[:, start + HORIZON] / close[:, start] - 1
-    scores = random.normal(size=(len(CONTESTANTS), *outcome.shape))
+    scores = random.normal(size=(len(SCORE_COLUMNS), *outcome.shape))
     scores[0] += skill * outcome / outcome.std()
     chance = random.dirichlet([2, 2, 2], outcome.shape)
     columns = {
@@ -44,12 +44,12 @@ def market(name: str, instruments: int, seed: int, skill: float = 0.0) -> tuple[
         "known_at": np.tile(SESSIONS[start + HORIZON], instruments),
         "forward_return": outcome.ravel(),
         "label": np.array(CLASSES)[np.digitize(outcome / 0.09, [-0.43, 0.43])].ravel(),
-        **{x: scores[k].ravel() for k, x in enumerate(CONTESTANTS)},
-        **{x: chance[:, :, k].ravel() for k, x in enumerate(CHANCES)},
+        **{x: scores[k].ravel() for k, x in enumerate(SCORE_COLUMNS)},
+        **{x: chance[:, :, k].ravel() for k, x in enumerate(PROBABILITY_COLUMNS)},
     }
     calibrated = pl.col("ts") >= NOT_YET_CALIBRATED
     record = pl.DataFrame({"market": name, **columns}).with_columns(
-        pl.col("label").cast(pl.Enum(CLASSES)), *(pl.when(calibrated).then(x).alias(x) for x in CHANCES)
+        pl.col("label").cast(pl.Enum(CLASSES)), *(pl.when(calibrated).then(x).alias(x) for x in PROBABILITY_COLUMNS)
     )
     shape = {"instrument_id": np.repeat(ids, len(SESSIONS)), "ts": np.tile(SESSIONS, instruments)}
     return record, pl.DataFrame({**shape, "c": close.ravel()})
@@ -62,13 +62,13 @@ def frames() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def board(frames: tuple[pl.DataFrame, pl.DataFrame]) -> Scoreboard:
-    return Scoreboard.of(*frames, HORIZON, STRIDE)
+def board(frames: tuple[pl.DataFrame, pl.DataFrame]) -> SessionMetrics:
+    return SessionMetrics.from_record(*frames, HORIZON, STRIDE)
 
 
 @pytest.fixture(scope="module")
-def metrics(board: Scoreboard) -> Metrics:
-    return board.metrics(CUTOFF)
+def metrics(board: SessionMetrics) -> Metrics:
+    return board.metrics_before(CUTOFF)
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,8 @@ def test_the_rows_whose_outcome_was_known_count(metrics: Metrics, known: pl.Data
 
 
 def test_rows_without_probabilities_count_for_ranks_only(metrics: Metrics, known: pl.DataFrame) -> None:
-    judged = known.drop_nulls(CHANCES)
-    chance, actual = judged.select(CHANCES).to_numpy(), judged["label"].to_physical().to_numpy()
+    judged = known.drop_nulls(PROBABILITY_COLUMNS)
+    chance, actual = judged.select(PROBABILITY_COLUMNS).to_numpy(), judged["label"].to_physical().to_numpy()
     assert 0 < judged.height < known.height
     assert metrics["coverage"] == judged.height / known.height
     assert metrics["log_loss"] == pytest.approx(sklearn_metrics.log_loss(actual, chance))
@@ -107,19 +107,19 @@ def test_a_date_of_two_markets_counts_once(frames: tuple[pl.DataFrame, pl.DataFr
     record, closes = frames
     us = record.filter(pl.col("market") == "US")
     twin = us.with_columns(market=pl.lit("TWIN"), instrument_id="T" + pl.col("instrument_id"))
-    twice = Scoreboard.of(
+    twice = SessionMetrics.from_record(
         pl.concat([us, twin]),
         pl.concat([closes, closes.with_columns(instrument_id="T" + pl.col("instrument_id"))]),
         HORIZON,
         STRIDE,
     )
-    one, two = Scoreboard.of(us, closes, HORIZON, STRIDE).metrics(CUTOFF), twice.metrics(CUTOFF)
+    one, two = SessionMetrics.from_record(us, closes, HORIZON, STRIDE).metrics_before(CUTOFF), twice.metrics_before(CUTOFF)
     for name in ("rank_ic", "rank_ic_ir", "rank_ic_t", "decile_spread_net", "sharpe", "turnover", "max_drawdown"):
         assert two[name] == pytest.approx(one[name])
 
 
 def test_no_skill_has_only_the_labels_of_earlier_sessions(known: pl.DataFrame, metrics: Metrics) -> None:
-    judged = known.drop_nulls(CHANCES)
+    judged = known.drop_nulls(PROBABILITY_COLUMNS)
     loss = 0.0
     for ts, label in judged.select("ts", "label").iter_rows():
         before = known.filter(pl.col("known_at") < ts)["label"]
@@ -136,7 +136,7 @@ def test_years_and_months_share_out_the_sessions(metrics: Metrics, known: pl.Dat
     assert metrics["by_month"]["2020-06"][1] is None
     september = known.filter(pl.col("ts").dt.month() == 9)
     loss = sklearn_metrics.log_loss(
-        september["label"].to_physical().to_numpy(), september.select(CHANCES).to_numpy()
+        september["label"].to_physical().to_numpy(), september.select(PROBABILITY_COLUMNS).to_numpy()
     )
     assert metrics["by_month"]["2020-09"][1] == pytest.approx(loss)
 
@@ -151,7 +151,7 @@ def test_skill_is_found_and_noise_is_not(metrics: Metrics) -> None:
         assert abs(metrics["baselines"][name]["rank_ic_t"]) < 3
 
 
-def test_a_horizon_spans_more_dates_if_the_markets_are_sampled_on_different_ones(board: Scoreboard) -> None:
+def test_a_horizon_spans_more_dates_if_the_markets_are_sampled_on_different_ones(board: SessionMetrics) -> None:
     us = board.sessions.filter(pl.col("market") == "US")
     assert dates_per_horizon(us, HORIZON, STRIDE) == 4
     assert dates_per_horizon(us, 12, STRIDE) == 3
@@ -163,20 +163,20 @@ def test_a_horizon_spans_more_dates_if_the_markets_are_sampled_on_different_ones
 
 @pytest.mark.parametrize("cutoff", [CUTOFF, SESSIONS[90].item()])
 def test_nothing_from_the_cutoff_on_changes_a_metric(
-    frames: tuple[pl.DataFrame, pl.DataFrame], board: Scoreboard, cutoff: datetime
+    frames: tuple[pl.DataFrame, pl.DataFrame], board: SessionMetrics, cutoff: datetime
 ) -> None:
     record, closes = frames
-    later, numbers = pl.col("known_at") >= cutoff, ("forward_return", *CONTESTANTS, *CHANCES)
+    later, numbers = pl.col("known_at") >= cutoff, ("forward_return", *SCORE_COLUMNS, *PROBABILITY_COLUMNS)
     altered = record.with_columns(
         *(pl.when(later).then(1 - 3 * pl.col(name)).otherwise(name).alias(name) for name in numbers),
         label=pl.when(later).then(pl.lit("BUY", pl.Enum(CLASSES))).otherwise("label"),
     )
     wild = closes.with_columns(c=pl.when(pl.col("ts") >= cutoff).then(pl.col("c") * 7).otherwise("c"))
-    expected = board.metrics(cutoff)
-    assert Scoreboard.of(altered, wild, HORIZON, STRIDE).metrics(cutoff) == expected
-    past = Scoreboard.of(record.filter(~later), closes.filter(pl.col("ts") < cutoff), HORIZON, STRIDE)
-    assert past.metrics(cutoff) == expected
-    assert board.metrics(SESSIONS[-1].item()) != expected
+    expected = board.metrics_before(cutoff)
+    assert SessionMetrics.from_record(altered, wild, HORIZON, STRIDE).metrics_before(cutoff) == expected
+    past = SessionMetrics.from_record(record.filter(~later), closes.filter(pl.col("ts") < cutoff), HORIZON, STRIDE)
+    assert past.metrics_before(cutoff) == expected
+    assert board.metrics_before(SESSIONS[-1].item()) != expected
 
 
 def test_the_session_before_the_cutoff_is_used(
@@ -185,7 +185,7 @@ def test_the_session_before_the_cutoff_is_used(
     record, closes = frames
     last = pl.col("known_at") == record.filter(KNOWN)["known_at"].max()
     altered = record.with_columns(score=pl.when(last).then(-pl.col("score")).otherwise("score"))
-    assert Scoreboard.of(altered, closes, HORIZON, STRIDE).metrics(CUTOFF)["rank_ic"] != metrics["rank_ic"]
+    assert SessionMetrics.from_record(altered, closes, HORIZON, STRIDE).metrics_before(CUTOFF)["rank_ic"] != metrics["rank_ic"]
 
 
 def test_row_order_and_kind_of_names_change_no_bit(
@@ -194,7 +194,7 @@ def test_row_order_and_kind_of_names_change_no_bit(
     names = pl.Enum(frames[1]["instrument_id"].unique().sort(descending=True))
     shuffled = [frame.sample(fraction=1, shuffle=True, seed=4) for frame in frames]
     numbered = [frame.with_columns(pl.col("instrument_id").cast(names)) for frame in shuffled]
-    assert Scoreboard.of(*numbered, HORIZON, STRIDE).metrics(CUTOFF) == metrics
+    assert SessionMetrics.from_record(*numbered, HORIZON, STRIDE).metrics(CUTOFF) == metrics
 
 
 # Edges
@@ -210,7 +210,7 @@ def test_without_a_known_outcome_every_metric_is_null(
 ) -> None:
     record, closes = frames
     cutoff = CUTOFF if rows == 0 else SESSIONS[5].item()
-    nothing = Scoreboard.of(record.head(rows) if rows == 0 else record, closes, HORIZON, STRIDE).metrics(cutoff)
+    nothing = SessionMetrics.from_record(record.head(rows) if rows == 0 else record, closes, HORIZON, STRIDE).metrics_before(cutoff)
     assert nothing.keys() == metrics.keys()
     assert nothing.pop("rows") == nothing.pop("sessions") == 0
     assert all(value is None for x in nothing.pop("baselines").values() for value in x.values())
@@ -220,8 +220,8 @@ def test_without_a_known_outcome_every_metric_is_null(
 
 def test_a_record_without_any_probabilities_still_has_ranks(frames: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     record, closes = frames
-    ranks = record.with_columns(pl.lit(None, pl.Float64).alias(name) for name in CHANCES)
-    metrics = Scoreboard.of(ranks, closes, HORIZON, STRIDE).metrics(CUTOFF)
+    ranks = record.with_columns(pl.lit(None, pl.Float64).alias(name) for name in PROBABILITY_COLUMNS)
+    metrics = SessionMetrics.from_record(ranks, closes, HORIZON, STRIDE).metrics_before(CUTOFF)
     assert metrics["coverage"] == 0
     assert metrics["log_loss"] is None and metrics["ece"] is None and metrics["reliability"] == []
     assert metrics["rank_ic"] > 0.3

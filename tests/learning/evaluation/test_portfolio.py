@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from boursomatic_assets.learning.evaluation.portfolio import daily, max_drawdown, sharpe, together, turnover
-from boursomatic_assets.learning.evaluation.ranking import decile_spreads, picks
+from boursomatic_assets.learning.evaluation.portfolio import daily_results, max_drawdown, sharpe, combine_markets, turnover
+from boursomatic_assets.learning.evaluation.ranking import decile_spreads, pick_deciles
 
 MONDAY = datetime(2024, 1, 1)
 
@@ -30,14 +30,14 @@ def picked(horizon: int, **scores: list[float | None]) -> pl.DataFrame:
     rows = [(name, k, x) for name, series in scores.items() for k, x in enumerate(series) if x is not None]
     frame = pl.DataFrame(rows, {"instrument_id": pl.String, "session": pl.Int64, "m": pl.Float64}, orient="row")
     ts = pl.lit(MONDAY).cast(pl.Datetime("us")) + pl.duration(days="session")
-    return picks(frame.with_columns(ts=ts, known_at=ts + pl.duration(days=horizon)), "m")
+    return pick_deciles(frame.with_columns(ts=ts, known_at=ts + pl.duration(days=horizon)), "m")
 
 
 def test_two_openings_by_hand() -> None:
     prices = closes(a=[100, 110, 121, 121], b=[50, 50, 45, 45], c=[10, 10, 10, 20])
     # Half of the book each: a quarter long a, a quarter short b; then a quarter long a, a quarter short c.
     opened = picked(2, a=[3, 3], b=[1, 2], c=[2, 1])
-    days = daily({"m": opened}, prices, part=1 / 2, cost=0.0)
+    days = daily_results({"m": opened}, prices, part=1 / 2, cost=0.0)
     long_a = 11 / 100 + 11 / 110
     assert days["earned_m"].to_list() == pytest.approx(
         [0, 10 / 100 / 4, (long_a + 5 / 50) / 4, -10 / 10 / 4], abs=1e-15
@@ -49,7 +49,7 @@ def test_two_openings_by_hand() -> None:
 def test_whatever_is_bought_or_sold_is_paid_for() -> None:
     prices = closes(a=[100, 110, 121, 121], b=[50, 50, 45, 45])
     opened = picked(2, a=[2, 2], b=[1, 1])
-    free, paid = (daily({"m": opened}, prices, 1 / 2, cost) for cost in (0.0, 0.001))
+    free, paid = (daily_results({"m": opened}, prices, 1 / 2, cost) for cost in (0.0, 0.001))
     costs = free["earned_m"] - paid["earned_m"]
     assert costs.to_list() == pytest.approx((0.001 * free["traded_m"]).to_list())
 
@@ -58,7 +58,7 @@ def test_what_one_opening_buys_and_another_sells_is_not_traded() -> None:
     prices = closes(a=[100, 120, 150], b=[50, 50, 50], c=[10, 10, 10])
     opened = picked(1, a=[3, 3], b=[1, 2], c=[2, 1])
     # On the second day half a book of a is bought and 0.6 is sold; b is bought back, c sold short.
-    assert daily({"m": opened}, prices, 1, 0.0)["traded_m"][1] == pytest.approx(0.1 + 0.5 + 0.5)
+    assert daily_results({"m": opened}, prices, 1, 0.0)["traded_m"][1] == pytest.approx(0.1 + 0.5 + 0.5)
 
 
 def test_it_earns_the_decile_spread_of_each_session() -> None:
@@ -70,27 +70,27 @@ def test_it_earns_the_decile_spread_of_each_session() -> None:
         prices[name][k + 5] / prices[name][k] - 1 for name, k in opened.select("instrument_id", "session").rows()
     ]
     gross, _ = decile_spreads(opened.with_columns(forward_return=pl.Series(outcome)), 35, cost=0.0)
-    days = daily({"m": opened}, closes(**{name: p.tolist() for name, p in prices.items()}), 1 / 5, 0.0)
+    days = daily_results({"m": opened}, closes(**{name: p.tolist() for name, p in prices.items()}), 1 / 5, 0.0)
     assert days["earned_m"].sum() == pytest.approx(gross.sum() / 5 / 2)
 
 
 def test_an_instrument_that_stops_trading_keeps_its_last_price() -> None:
     prices = closes(a=[100, 110, None, None], b=[50, None, 40, 40])
-    days = daily({"m": picked(3, a=[2], b=[1])}, prices, 1, 0.0)
+    days = daily_results({"m": picked(3, a=[2], b=[1])}, prices, 1, 0.0)
     assert days["earned_m"].to_list() == pytest.approx([0, 0.1 / 2, 0.2 / 2, 0])
     assert days["traded_m"].to_list() == pytest.approx([1, 0, 0, (1.1 + 0.8) / 2])
 
 
 def test_later_closes_and_picks_change_no_earlier_day() -> None:
     a, b = [100.0, 103, 99, 104, 101, 90], [50.0, 51, 49, 52, 53, 54]
-    whole = daily({"m": picked(2, a=[1, 2, 1, 1], b=[2, 1, 2, 2])}, closes(a=a, b=b), 1 / 2, 0.001)
-    early = daily({"m": picked(2, a=[1, 2, 1], b=[2, 1, 2])}, closes(a=a[:3], b=b[:3]), 1 / 2, 0.001)
+    whole = daily_results({"m": picked(2, a=[1, 2, 1, 1], b=[2, 1, 2, 2])}, closes(a=a, b=b), 1 / 2, 0.001)
+    early = daily_results({"m": picked(2, a=[1, 2, 1], b=[2, 1, 2])}, closes(a=a[:3], b=b[:3]), 1 / 2, 0.001)
     assert whole.head(3).equals(early)
 
 
 def test_a_pick_without_a_close_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="b is in the record at 2024-01-02 but has no daily close then"):
-        daily({"m": picked(1, a=[None, 2], b=[None, 1])}, closes(a=[1, 1, 1], b=[1, None, 1]), 1, 0.0)
+        daily_results({"m": picked(1, a=[None, 2], b=[None, 1])}, closes(a=[1, 1, 1], b=[1, None, 1]), 1, 0.0)
 
 
 def test_each_market_that_has_opened_is_an_equal_part_of_the_book() -> None:
@@ -103,7 +103,7 @@ def test_each_market_that_has_opened_is_an_equal_part_of_the_book() -> None:
         schema_overrides={"ts": pl.Datetime("us")},
     )
     sessions = pl.DataFrame({"market": ["US", "US", "EURONEXT", "EURONEXT"], "ts": [day(k) for k in (0, 3, 1, 3)]})
-    book = together(days, sessions.cast({"ts": pl.Datetime("us")}))
+    book = combine_markets(days, sessions.cast({"ts": pl.Datetime("us")}))
     # Only one market is open on the first day; on the third one is closed; the last is after its last session.
     assert book["ts"].to_list() == [day(k) for k in range(4)]
     assert book["earned_m"].to_list() == pytest.approx([0.01, 0.22 / 2, 0.03 / 2, 0.44 / 2])

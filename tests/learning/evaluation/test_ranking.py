@@ -11,7 +11,7 @@ from boursomatic_assets.learning.evaluation.ranking import (
     decile_spreads,
     information_ratio,
     mean,
-    picks,
+    pick_deciles,
     rank_ics,
     t_statistic,
 )
@@ -43,32 +43,32 @@ def test_rows_without_a_score_do_not_count() -> None:
     session = [(float(k), float(k % 4)) for k in range(12)]
     with_gap = [*session, (None, 99.0)]
     assert rank_ics(scored(session), "score", 1) == rank_ics(scored(with_gap), "score", 1)
-    assert picks(scored(session), "score").equals(picks(scored(with_gap), "score"))
+    assert pick_deciles(scored(session), "score").equals(pick_deciles(scored(with_gap), "score"))
 
 
 @pytest.mark.parametrize(("rows", "each"), [(2, 1), (3, 1), (19, 1), (20, 2), (35, 3)])
 def test_a_tenth_is_picked_on_each_side_and_at_least_one(rows: int, each: int) -> None:
     session = [(float(k), 0.0) for k in range(rows)]
-    picked = picks(scored(session), "score").sort("score")
+    picked = pick_deciles(scored(session), "score").sort("score")
     assert picked["score"].to_list() == [*range(each), *range(rows - each, rows)]
     assert picked["side"].to_list() == [-1.0] * each + [1.0] * each
     assert picked["share"].to_list() == [1 / each] * 2 * each
 
 
 def test_scores_that_are_all_equal_pick_nothing() -> None:
-    assert picks(scored([(1.0, 0.5)], [(2.0, 0.1), (2.0, 0.2)]), "score").is_empty()
+    assert pick_deciles(scored([(1.0, 0.5)], [(2.0, 0.1), (2.0, 0.2)]), "score").is_empty()
 
 
 def test_of_equal_scores_the_later_name_ranks_higher_in_any_order_of_the_rows() -> None:
     rows = scored([(1.0, 0.0)] * 8 + [(2.0, 0.0)] * 8)
     for seed in range(5):
-        picked = picks(rows.sample(fraction=1, shuffle=True, seed=seed), "score")
+        picked = pick_deciles(rows.sample(fraction=1, shuffle=True, seed=seed), "score")
         assert picked["instrument_id"].to_list() == ["i000", "i015"]
 
 
 def test_the_decile_spread_by_hand() -> None:
     session = [(float(k), 0.01 * k) for k in range(20)]  # returns of the tops 0.18, 0.19, of the bottoms 0, 0.01
-    picked = picks(scored(session, []), "score")
+    picked = pick_deciles(scored(session, []), "score")
     gross, net = decile_spreads(picked, 2, cost=0.001)
     assert gross == pytest.approx([0.18, np.nan], nan_ok=True)
     # Bought and sold: 1 and 1.185 at the top, 1 and 1.005 at the bottom.

@@ -10,25 +10,25 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.check import Finding, invariant
-from boursomatic_assets.checks.features import FEATURES
-from boursomatic_assets.checks.recommendations import ADVICE
-from boursomatic_assets.language.words import RANK
-from boursomatic_assets.schema.identifiers import PUBLISHED, digests, holds_digest
-from boursomatic_assets.tables import staleness
-from boursomatic_assets.tables.reading import GRAINS, read
+from boursomatic_assets.checks._counting import FEATURE_ROWS, RECOMMENDATION_ROWS
+from boursomatic_assets.checks.invariant import Finding, invariant
+from boursomatic_assets.language.units import RANK_SUFFIX
+from boursomatic_assets.schema.identifiers import PUBLISHED_COLUMNS, digests, holds_digest
+from boursomatic_assets.tables import computations, staleness
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 from boursomatic_assets.tables.staging import bounds
 from boursomatic_assets.vocabulary import PROFILES
 
-BESIDE_FEATURES = f"""
+RECOMMENDATIONS_VERSUS_FEATURES = f"""
 WITH held AS MATERIALIZED (
     SELECT instrument_id, ts, bool_or(profile IS NULL) AS has_features, count(profile) AS advised,
         cardinality(CAST(:profiles AS text[]))
             - count(DISTINCT profile) FILTER (WHERE profile = ANY(:profiles)) AS lacking
     FROM (
-        SELECT t.instrument_id, t.ts, NULL AS profile FROM {FEATURES}
+        SELECT t.instrument_id, t.ts, NULL AS profile FROM {FEATURE_ROWS}
         UNION ALL
-        SELECT t.instrument_id, date_trunc('day', t.as_of), t.profile FROM {ADVICE} AND t.superseded_at IS NULL
+        SELECT t.instrument_id, date_trunc('day', t.as_of), t.profile FROM {RECOMMENDATION_ROWS} AND t.superseded_at IS NULL
     ) AS rows WHERE ts <> ALL(:stale) GROUP BY instrument_id, ts
 ), unadvised AS MATERIALIZED (
     SELECT * FROM held WHERE has_features AND lacking > 0 AND ts = ANY(:computed)
@@ -50,10 +50,10 @@ SELECT
 Both tables are counted together: joined, they are compared row by row as long as the tables have no statistics.
 """
 
-WHOLE_RECORD = replace(GRAINS["recommendations"], own="id IS NOT NULL")
+ALL_RECOMMENDATIONS = replace(GRAINS["recommendations"], row_condition="id IS NOT NULL")
 """All advice, superseded too."""
 
-SESSIONS_AT_ONCE = 60
+SESSIONS_PER_READ = 60
 """Sessions of a market whose advice is read at once, with its snapshots."""
 
 
@@ -64,15 +64,15 @@ def every_computed_session_has_its_advice(connection: Connection, part: Slice) -
     A row of features that no model knows anything of needs none. Sessions whose inputs changed since they were
     computed are left to `advice_follows_its_features`.
     """
-    given = {
+    parameters = {
         **bounds(part),
         "stale": staleness.stale_sessions(connection, "recommendations", part),
-        "computed": staleness.computed_sessions(connection, "recommendations", part),
+        "computed": computations.computed_sessions(connection, "recommendations", part),
         "profiles": list(PROFILES),
-        "rank": RANK,
+        "rank": RANK_SUFFIX,
     }
-    found = connection.execute(text(BESIDE_FEATURES), given).one()._asdict()
-    return Finding(errors=sum(found.values()), figures=found)
+    figures = connection.execute(text(RECOMMENDATIONS_VERSUS_FEATURES), parameters).one()._asdict()
+    return Finding(errors=sum(figures.values()), figures=figures)
 
 
 @invariant("recommendations")
@@ -82,17 +82,17 @@ def advice_is_as_it_was_published(_connection: Connection, part: Slice) -> Findi
     A changed row is an error while it stands, a warning once it is superseded: that is how computing its session
     anew mends it. Rows without a digest, older ones and those written by hand, cannot be told.
     """
-    found = pl.concat(_told_by_digest(piece) for piece in part.chunks(SESSIONS_AT_ONCE))
-    changed = found.filter(~pl.col("as_published"))["stands"]
-    without = found["as_published"].null_count()
+    rows = pl.concat(_compare_digests(piece) for piece in part.chunks(SESSIONS_PER_READ))
+    changed = rows.filter(~pl.col("as_published"))["stands"]
+    without = rows["as_published"].null_count()
     return Finding(int(changed.sum()), int((~changed).sum()), {"without_digest": without})
 
 
-def _told_by_digest(part: Slice) -> pl.DataFrame:
+def _compare_digests(part: Slice) -> pl.DataFrame:
     """Whether each row stands, and is as it was published; null where its id does not say."""
-    rows = read(WHOLE_RECORD, part, ("id", "superseded_at", *PUBLISHED), ordered=False)
-    alike = rows["id"].str.tail(12) == digests(rows)
+    rows = read_slice(ALL_RECOMMENDATIONS, part, ("id", "superseded_at", *PUBLISHED_COLUMNS), ordered=False)
+    unchanged = rows["id"].str.tail(12) == digests(rows)
     return rows.select(
         stands=pl.col("superseded_at").is_null(),
-        as_published=pl.when(holds_digest(rows["id"])).then(alike),
+        as_published=pl.when(holds_digest(rows["id"])).then(unchanged),
     )

@@ -4,18 +4,18 @@ import base64
 import re
 from xml.etree import ElementTree
 
-from boursomatic_assets.advice import plots
+from boursomatic_assets.learning.evaluation import reliability_diagram
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def circles(*points: plots.Point) -> list[tuple[float, float, float]]:
-    found = ElementTree.fromstring(plots.reliability(points)).iter(f"{SVG}circle")
+def circles(*points: reliability_diagram.Point) -> list[tuple[float, float, float]]:
+    found = ElementTree.fromstring(reliability_diagram.draw_reliability_diagram(points)).iter(f"{SVG}circle")
     return [(float(one.attrib["cx"]), float(one.attrib["cy"]), float(one.attrib["r"])) for one in found]
 
 
 def test_what_comes_true_as_often_as_said_lies_on_the_diagonal_from_bottom_left_to_top_right() -> None:
-    line = next(ElementTree.fromstring(plots.reliability([])).iter(f"{SVG}line")).attrib
+    line = next(ElementTree.fromstring(reliability_diagram.draw_reliability_diagram([])).iter(f"{SVG}line")).attrib
     x1, y1, x2, y2 = (float(line[name]) for name in ("x1", "y1", "x2", "y2"))
     assert x1 < x2 and y1 > y2
     ((x, y, _),) = circles((0.3, 0.3, 5))
@@ -29,9 +29,9 @@ def test_what_comes_true_more_often_lies_higher_and_more_rows_are_larger() -> No
 
 
 def test_an_image_within_markdown_holds_the_whole_plot() -> None:
-    svg = plots.reliability([(0.5, 0.4, 10)])
+    svg = reliability_diagram.draw_reliability_diagram([(0.5, 0.4, 10)])
     found = re.fullmatch(
-        r"!\[reliability\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", plots.as_markdown(svg, "reliability")
+        r"!\[reliability\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", reliability_diagram.as_markdown_image(svg, "reliability")
     )
     assert found
     assert base64.b64decode(found[1]).decode() == svg

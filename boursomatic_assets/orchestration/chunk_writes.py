@@ -1,0 +1,83 @@
+"""Writes of chunks."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import polars as pl
+from sqlalchemy import Connection
+
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.orchestration.chunks import Rows
+from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.stores import archive_files
+from boursomatic_assets.tables import (
+    activity,
+    archive,
+    computations,
+    delivery_log,
+    merging,
+    rejected_rows,
+    revisions,
+    staleness,
+)
+from boursomatic_assets.tables.differences import Difference
+from boursomatic_assets.tables.grains import Grain
+from boursomatic_assets.tables.merging import MergeCounts
+from boursomatic_assets.tables.revisions import PRICE_BARS
+from boursomatic_assets.tables.staging import lock_slice, transaction
+
+
+@dataclass(frozen=True)
+class ChunkWrite:
+    """A piece of an asset that a run writes, and when its computation began."""
+
+    asset: str
+    grain: Grain
+    chunk: Slice
+    run_id: str
+    started_at: dt.datetime
+
+
+def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]]:
+    """One slice, one transaction; refused rows, replaced bars and the count of all go in with the good ones.
+
+    Of two deliveries of a session the one that was asked for last stands, whichever is written last. Returns what
+    was done, and the sessions that were left as they are because another delivery of them was asked for later.
+    """
+    grain, chunk, overtaken = write.grain, write.chunk, list[Slice]()
+    if write.asset == "price_bars_15m":
+        archive.restore_delivered(chunk, kept_rows(rows)[grain.time_column])
+    with transaction() as connection:
+        lock_slice(connection, grain.table.name, chunk)
+        if isinstance(rows, Delivery):
+            overtaken = computations.sessions_computed_since(connection, write.asset, chunk, write.started_at)
+            rows = rows.without(overtaken)
+        merge = _merge_rows(connection, write, rows)
+        if write.asset == "price_bars":
+            activity.update_activity(connection, chunk.market)
+        if isinstance(rows, Delivery):
+            rejected_rows.record(connection, chunk, rows, write.run_id, grain.interval)
+            delivery_log.record(connection, chunk, rows, write.run_id, grain.interval)
+    return merge, overtaken
+
+
+def _merge_rows(connection: Connection, write: ChunkWrite, rows: Rows) -> MergeCounts:
+    """The good rows themselves, with what they replace and when they were computed."""
+    grain, chunk, delivery = write.grain, write.chunk, rows if isinstance(rows, Delivery) else None
+
+    def record_difference(connection: Connection, difference: Difference) -> None:
+        if grain.table is PRICE_BARS:
+            revisions.record_revisions(connection, difference, delivery, write.run_id)
+        staleness.record(
+            connection, write.asset, chunk, write.started_at, difference.changed_dates(grain.time_column)
+        )
+
+    if grain.supersedes:
+        return merging.supersede(connection, grain, chunk, kept_rows(rows), record_difference)
+    incomplete = delivery is not None and not delivery.complete
+    kept_slices = [chunk] if incomplete else archive_files.archived_sessions(chunk) if grain.interval == "15m" else []
+    return merging.replace(connection, grain, chunk, kept_rows(rows), record_difference, incomplete=kept_slices)
+
+
+def kept_rows(rows: Rows) -> pl.DataFrame:
+    return rows.kept.drop("market", "file") if isinstance(rows, Delivery) else rows
