@@ -175,6 +175,7 @@ def test_hold_and_advice_without_stops_touch_nothing() -> None:
 # --- many at once
 
 
+@pytest.mark.slow
 def test_each_advice_is_scored_as_if_it_were_alone() -> None:
     generator = np.random.default_rng(6)
     seen = pl.concat(

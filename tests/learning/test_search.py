@@ -18,6 +18,8 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.search import SEARCHED, SearchResult, before, rank_ic, search, search_space
 from boursomatic_assets.learning.training import challengers
 
+pytestmark = pytest.mark.slow
+
 PRESENT = replace(Parameters(), rounds=40, minimum_training_sessions=20)
 CUTOFF = dt.date(2021, 2, 1)
 TRIALS = 4
