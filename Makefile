@@ -1,4 +1,5 @@
 # install: the environment in .venv    demo: simulated bars through to recommendations
+# check: every linter, and the tests that need no database, in a minute    format: put code and imports in form
 # test: everything that CI runs         dev: the Dagster UI on 127.0.0.1:3000
 # test-on: the tests on another day, e.g. make test-on DAY="2026-11-29 12:00" (in UTC)
 # bench: ratios into bench/RESULTS.md    lock: the pinned requirements, anew
@@ -7,7 +8,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install demo test test-on dev bench lock
+LINTERS := lint-types lint-code lint-format lint-security lint-imports lint-dead-code
+# Two at a time, each with its output in one piece; one after the other where make knows no such option (macOS).
+PARALLEL := $(if $(filter output-sync,$(.FEATURES)),--jobs=2 --output-sync=target)
+
+.PHONY: install demo check test test-on quick-tests $(LINTERS) format dev bench lock
 
 install: .venv/.installed
 
@@ -29,17 +34,42 @@ demo: install
 	$(BIN)/boursomatic backfill
 	$(BIN)/boursomatic recommendations
 
+check: .venv/.tested
+	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) quick-tests $(LINTERS)
+
 test: .venv/.tested
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/bandit --quiet --recursive boursomatic_assets migrations --configfile pyproject.toml
+	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) $(LINTERS)
 	@scripts/require_compiler.sh
 	$(BIN)/pytest -n 2
+
+quick-tests:
+	$(BIN)/pytest -n 2 -m "not database and not slow"
+
+lint-code:
+	$(BIN)/ruff check .
+
+lint-format:
+	$(BIN)/ruff format --check .
+
+lint-types:
+	$(BIN)/mypy
+
+lint-security:
+	$(BIN)/bandit --quiet --recursive boursomatic_assets migrations --configfile pyproject.toml
+
+lint-imports:
+	$(BIN)/lint-imports --no-logo
+
+lint-dead-code:
+	$(BIN)/vulture
 
 test-on: .venv/.tested
 	@scripts/require_compiler.sh
 	$(BIN)/python tests/clock "$(DAY)" $(BIN)/pytest -n 2
+
+format: .venv/.tested
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 dev: install
 	$(BIN)/boursomatic dev

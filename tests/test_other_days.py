@@ -37,6 +37,7 @@ LONGEST = dt.timedelta(hours=2)
 """The whole suite takes less."""
 
 
+@pytest.mark.database
 @pytest.mark.skipif(sys.platform != "linux", reason="the clock is set by the loader of Linux")
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
 def test_what_asks_a_clock_or_a_calendar_holds_on_another_day(moment: str) -> None:

@@ -191,6 +191,7 @@ def test_a_hold_or_a_row_without_stops_touches_nothing() -> None:
 # --- many at once
 
 
+@pytest.mark.slow
 def test_each_recommendation_is_scored_on_its_own() -> None:
     generator = np.random.default_rng(6)
     seen = pl.concat(

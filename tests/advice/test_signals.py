@@ -107,6 +107,7 @@ def test_the_more_cautious_a_profile_the_stricter_its_conditions() -> None:
         assert all(less < more for less, more in zip(cautious, bolder, strict=True))
 
 
+@pytest.mark.slow
 @few
 @given(sessions, st.lists(volatilities, min_size=40, max_size=40))
 def test_a_buy_of_a_cautious_profile_is_a_buy_of_the_bolder_ones(
@@ -133,6 +134,7 @@ def test_confidence_is_the_probability_of_the_published_label(session: list[dict
             assert row["confidence"] == max(p_sell, p_buy) >= profile.minimum_confidence
 
 
+@pytest.mark.slow
 @few
 @given(sessions)
 def test_a_mirrored_market_gets_mirrored_recommendations(session: list[dict[int, Chance]]) -> None:
@@ -187,6 +189,7 @@ def test_stops_are_counted_in_average_true_ranges() -> None:
     assert bought["take_profit"].to_list() == [100 + 2 * profile.target_atr for profile in RISK_PROFILES]
 
 
+@pytest.mark.slow
 @few
 @given(st.lists(st.tuples(st.floats(1e-4, 1e6), st.floats(0, 20)), min_size=1, max_size=30))
 def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(drawn: list[tuple[float, float]]) -> None:

@@ -76,6 +76,7 @@ def test_the_first_open_is_that_of_the_markets_that_trade(date: str, opens: str)
     assert first_open(day(date)) == dt.datetime.fromisoformat(opens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("market", "opens", "closes"),
     [(US, "09:30", {"16:00", "13:00"}), (EURONEXT, "09:00", {"17:30", "14:05"})],

@@ -18,6 +18,8 @@ from conftest import remove_home
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.binaries import ServerError
 
+pytestmark = pytest.mark.database
+
 START = """
 import pathlib, sys
 from boursomatic_assets import embedded

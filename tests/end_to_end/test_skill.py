@@ -21,6 +21,8 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger, train_challengers
 from boursomatic_assets.sources.simulated.source import Simulated
 
+pytestmark = pytest.mark.slow
+
 FIRST, DUE = dt.datetime(2020, 1, 1), dt.datetime(2022, 12, 1)
 """Three years of bars: two of record."""
 

@@ -160,6 +160,7 @@ def test_one_instrument_alone_gives_the_bits_it_has_in_company(last: int) -> Non
         assert bits(features(alone, SESSIONS).select(columns)) == bits(mine.select(columns))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 10_000),

@@ -18,6 +18,8 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.search import SEARCH_SPACE, SearchResult, history_before, mean_rank_ic, search_parameters, searched_values
 from boursomatic_assets.learning.training import train_challengers
 
+pytestmark = pytest.mark.slow
+
 PRESENT = replace(Parameters(), rounds=40, minimum_training_sessions=20)
 CUTOFF = dt.date(2021, 2, 1)
 TRIALS = 4

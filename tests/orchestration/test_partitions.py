@@ -110,6 +110,7 @@ def test_todays_keys_are_those_that_dagster_walks_through() -> None:
     assert lately(now).get_partition_keys(now) == partition_keys._walked(lately(now), now)
 
 
+@pytest.mark.slow
 def test_every_key_is_one_that_dagster_walks_through() -> None:
     assert is_of_session_dates(SESSION_DATES)
     assert SESSION_DATES.get_partition_keys(NOW) == partition_keys._walked(SESSION_DATES, NOW)
@@ -191,6 +192,7 @@ def test_everything_before_is_of_both_markets_and_of_the_date_itself_the_own_ses
     assert found == {"2024-06-10|US"} | {f"{date}|{market}" for date in earlier for market in MARKETS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offsets", [(-3, 0), (-100, -1), (0, 0), (-4, -2)])
 @pytest.mark.parametrize("market", [dg.IdentityPartitionMapping(), dg.AllPartitionMapping()])
 @settings(max_examples=15, deadline=None)

@@ -162,6 +162,7 @@ def strange(edits: list[tuple[str, set[str], int, int]], size: int = 8) -> pl.Da
     return bars
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(edits=STRANGE, cut=st.integers(1, LENGTH - 1))
 def test_no_finding_depends_on_later_bars(edits: list[tuple[str, set[str], int, int]], cut: int) -> None:
@@ -181,6 +182,7 @@ def test_a_session_needs_its_look_back_and_no_more(
     assert_frame_equal(odd(seen, start), odd(bars).filter(pl.col("ts") >= start), check_exact=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(edits=STRANGE)
 def test_each_of_few_instruments_is_judged_by_itself(edits: list[tuple[str, set[str], int, int]]) -> None:

@@ -173,6 +173,7 @@ def test_an_empty_delivery_is_judged() -> None:
     assert delivery.rejected.is_empty()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(DELIVERED)
 def test_no_row_is_lost_and_what_is_kept_fits_its_table(raw: pl.DataFrame) -> None:
@@ -203,6 +204,7 @@ def is_good(row: dict[str, Any], interval: str) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", ["daily", "15m"])
 @settings(max_examples=200, deadline=None)
 @given(raw=DELIVERED)

@@ -266,6 +266,7 @@ def test_a_name_that_is_no_symbol_is_not_taken_for_one(name: str) -> None:
         symbol_in(name)
 
 
+@pytest.mark.slow
 def test_damaged_files_never_crash_and_never_give_a_date_that_is_not_written(tmp_path: Path) -> None:
     """Bytes changed, cut, doubled and dropped at random: each date that is read stands in its row."""
     chance = random.Random(20)

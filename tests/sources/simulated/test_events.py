@@ -28,6 +28,7 @@ def lives(market: Market) -> pl.DataFrame:
     )
 
 
+@pytest.mark.slow
 @both_markets
 def test_some_instruments_come_late_and_some_are_delisted(market: Market) -> None:
     found = lives(market)
