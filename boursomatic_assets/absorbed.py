@@ -1,9 +1,9 @@
-"""Absorbed errors: what is tried again, narrowed or fallen back from, so that no caller sees the exception.
+"""Absorbed errors: exceptions that no caller sees, since the work is retried, split or done another way.
 
-What belongs here: logging and counting such an error. An `except` that neither raises nor calls `record` says in
+What belongs here: logging and counting such an error. An `except` that neither raises nor calls `record` states in
 a comment why nothing is lost.
-Kept elsewhere: where the counts are shown: the metadata of an asset (`reporting.py`), the tag of a run
-(`io_manager.py`), `boursomatic status` (`views.py`).
+Kept elsewhere: where the counts are shown: the metadata of an asset (`orchestration/reporting.py`), the tag of a run
+(`orchestration/io_manager.py`), `boursomatic status` (`cli/views/status.py`).
 """
 
 import logging
@@ -15,7 +15,7 @@ TAG = "boursomatic/absorbed_errors"
 """The tag of a run that absorbed errors; a run without it absorbed none."""
 
 LONGEST_REASON = 300
-"""Characters of a reason that are kept; the log has the traceback, at the level DEBUG."""
+"""The longest reason that is kept, in characters; the log has the traceback at level DEBUG."""
 
 _log = logging.getLogger(__name__)
 _collectors: list[list[str]] = []
@@ -26,7 +26,7 @@ def record(error: BaseException, fallback: str) -> None:
 
     Args:
         error: the exception.
-        what: what is done instead of raising it, as the beginning of a sentence.
+        fallback: what is done instead of raising it, as the beginning of a sentence.
     """
     message = (str(error).strip() or "no message").splitlines()[0]
     reason = textwrap.shorten(f"{fallback}, after {type(error).__name__}: {message}", LONGEST_REASON)
@@ -38,7 +38,7 @@ def record(error: BaseException, fallback: str) -> None:
 
 @contextmanager
 def collected() -> Iterator[Sequence[str]]:
-    """The reasons of all errors that this process absorbs inside of the block; blocks may be nested."""
+    """The reasons of all errors that this process absorbs within the block; blocks may be nested."""
     reasons: list[str] = []
     _collectors.append(reasons)
     try:
@@ -48,5 +48,5 @@ def collected() -> Iterator[Sequence[str]]:
 
 
 def summary(reasons: Sequence[str]) -> str:
-    """How many errors were absorbed and the first reason, in one line."""
+    """The number of errors and the first reason, in one line."""
     return f"{len(reasons)} {'error' if len(reasons) == 1 else 'errors'}, the first: {reasons[0]}"

@@ -1,29 +1,23 @@
-"""The closed sets of values that the specification names: markets, profiles, labels, intervals, buckets, decisions.
+"""The closed sets of values of the schema: markets, profiles, labels, intervals, buckets, decisions.
 
-What belongs here: values that several rooms and the tables agree on, as text.
-Kept elsewhere: what a profile asks for (`advice/`), what a market is (`calendars/`), wording for people
-(`language/`).
+What belongs here: values that tables and several rooms share, as text.
+Kept elsewhere: the parameters of a profile (`advice/profiles.py`), the exchanges and sessions of a market
+(`calendars/markets.py`), texts for people (`language/`).
 """
 
 from typing import Final
 
 MARKET_NAMES: Final = ("US", "EURONEXT")
-"""The keys of `calendars.markets.MARKETS`, for those who must not wait for calendars."""
-
+"""The keys of `calendars.markets.MARKETS`, for modules that must not load calendars."""
 
 PROFILES: Final = ("conservative", "moderate", "aggressive")
 
-
 LABELS: Final = ("BUY", "HOLD", "SELL")
-
 
 INTERVALS: Final = ("daily", "15m")
 
-
 MARKET_CAP_BUCKETS: Final = ("small", "mid", "large")
 
-
 PE_BUCKETS: Final = ("low", "medium", "high")
-
 
 DECISIONS: Final = ("promoted", "refused", "withdrawn", "forced", "rolled back")

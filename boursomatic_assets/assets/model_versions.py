@@ -57,7 +57,10 @@ def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:
     if moment.champion:
         champion = {"speaker": moment.champion.version}
     elif abstention:
-        champion = {"speaker": "none: HOLD is published", "because": f"{abstention.version.version}: {abstention.reason}"}
+        champion = {
+            "speaker": "none: HOLD is published",
+            "because": f"{abstention.version.version}: {abstention.reason}",
+        }
     else:
         champion = {"speaker": "none yet: the history is too short to train a version, and nothing is advised"}
     if challenger is None or decision is None:

@@ -13,7 +13,8 @@ bounded by pieces, a bad date costs that date alone, what is repeated unchanged 
 keep two cores busy. Shorter runs pay a process, its checks and a wait for the daemon each."""
 
 BARS_POLICY, FEATURES_POLICY, RECOMMENDATIONS_POLICY, TRACK_RECORD_POLICY = stage_policies(
-    ("bars", "features", "advice", "track record"), MAX_SESSIONS_PER_RUN if MAX_SESSIONS_PER_RUN < NO_LIMIT else None
+    ("bars", "features", "advice", "track record"),
+    MAX_SESSIONS_PER_RUN if MAX_SESSIONS_PER_RUN < NO_LIMIT else None,
 )
 """One for each stage: assets of one policy share a run, but features and the track record look back on sessions,
 and models on a market, that other runs may be writing. One policy for all would make one run of all assets, which

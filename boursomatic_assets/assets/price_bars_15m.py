@@ -36,6 +36,8 @@ def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instrum
         require_closed(part)
         raw = opened_source.bars(part.market, part.start, part.end, "15m")
         extended = source.extended_hours
-        return judge(raw, part, instruments, opened_source.name, "15m", extended=extended, with_raw=opened_source.with_raw)
+        return judge(
+            raw, part, instruments, opened_source.name, "15m", extended=extended, with_raw=opened_source.with_raw
+        )
 
     return ChunkedRows(slices_of_run(context), deliver, bars=BARS_PER_CHUNK)

@@ -39,7 +39,9 @@ BARS_PER_CHUNK = 60_000
     backfill_policy=RECOMMENDATIONS_POLICY,
     code_version="3",
 )
-def recommendations(context: dg.AssetExecutionContext, features: SliceReader, price_bars: SliceReader) -> ChunkedRows:
+def recommendations(
+    context: dg.AssetExecutionContext, features: SliceReader, price_bars: SliceReader
+) -> ChunkedRows:
     """One advice per instrument, session and risk profile, by the model that spoke at that session's close.
 
     `as_of` is that close in UTC. Rows are never overwritten: a changed one supersedes the old one, which

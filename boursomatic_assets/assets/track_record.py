@@ -37,7 +37,9 @@ BARS_PER_CHUNK = 60_000
     backfill_policy=TRACK_RECORD_POLICY,
     code_version="1",
 )
-def track_record(context: dg.AssetExecutionContext, recommendations: SliceReader, price_bars: SliceReader) -> ChunkedRows:
+def track_record(
+    context: dg.AssetExecutionContext, recommendations: SliceReader, price_bars: SliceReader
+) -> ChunkedRows:
     """One row per piece of advice, on the session on which its horizon ended: what it was followed by.
 
     What stands when a session is computed is scored, from the stored advice and bars alone. When it is superseded
@@ -56,7 +58,9 @@ def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceRead
     """What a slice's sessions have to say of the advice that is due on them."""
     slice_with_horizons, sessions = part.looking_back(LONGEST_HORIZON), part.market.sessions()
     due_in_slice = pl.col("ts").is_between(part.start, part.end, closed="left")
-    due = outcomes.select_due(recommendations(slice_with_horizons, outcomes.DUE_COLUMNS), sessions).filter(due_in_slice)
+    due = outcomes.select_due(recommendations(slice_with_horizons, outcomes.DUE_COLUMNS), sessions).filter(
+        due_in_slice
+    )
     recommended_slices = slices_of(part.market, due["session"].dt.date().unique())
     rows = [
         outcomes.select_due(recommendations(one, outcomes.RECOMMENDATION_COLUMNS), sessions).filter(due_in_slice)
@@ -64,7 +68,9 @@ def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceRead
     ]
     if not rows:
         return pl.DataFrame(schema=SCHEMA)
-    return outcomes.score_recommendations(pl.concat(rows), price_bars(slice_with_horizons, outcomes.BAR_COLUMNS)).select(*SCHEMA)
+    return outcomes.score_recommendations(
+        pl.concat(rows), price_bars(slice_with_horizons, outcomes.BAR_COLUMNS)
+    ).select(*SCHEMA)
 
 
 def summarise_market(part: Slice) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def count_duplicates(
 ) -> Finding:
     """A finding with one error for each surplus row of a key, and one if its unique index is not in force."""
     surplus_rows = f"(SELECT count(*) - 1 AS n FROM {rows} GROUP BY {columns} HAVING count(*) > 1) d"
-    repeated = connection.scalar(text(f"SELECT coalesce(sum(n), 0)::int FROM {surplus_rows}"), parameters or {}) or 0
+    repeated = (
+        connection.scalar(text(f"SELECT coalesce(sum(n), 0)::int FROM {surplus_rows}"), parameters or {}) or 0
+    )
     return Finding(errors=repeated, figures={"repeated": repeated}) + check_unique_index(connection, index)
 
 
@@ -66,7 +68,10 @@ def _declared_index(index: str) -> dict[str, object]:
     """
     for table in Table.metadata.tables.values():
         for constraint in (*table.indexes, *table.constraints):
-            if isinstance(constraint, Index | UniqueConstraint | PrimaryKeyConstraint) and constraint.name == index:
+            if (
+                isinstance(constraint, Index | UniqueConstraint | PrimaryKeyConstraint)
+                and constraint.name == index
+            ):
                 options = constraint.dialect_options["postgresql"] if isinstance(constraint, Index) else {}
                 predicate = options.get("where")
                 rows = None if predicate is None else str(predicate)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import DAILY_BARS, count_violations, count_duplicates
-from boursomatic_assets.checks.deliveries import reconcile_deliveries, count_rejected_rows
+from boursomatic_assets.checks._counting import DAILY_BARS, count_duplicates, count_violations
+from boursomatic_assets.checks.deliveries import count_rejected_rows, reconcile_deliveries
 from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant
 from boursomatic_assets.tables.staging import bounds
 

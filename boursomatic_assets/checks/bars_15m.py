@@ -12,9 +12,9 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.calendars.slices import Slice, slices_of
-from boursomatic_assets.checks._counting import BARS_15M, count_violations, count_duplicates
+from boursomatic_assets.checks._counting import BARS_15M, count_duplicates, count_violations
 from boursomatic_assets.checks.bars import count_impossible_bars
-from boursomatic_assets.checks.deliveries import reconcile_deliveries, count_rejected_rows
+from boursomatic_assets.checks.deliveries import count_rejected_rows, reconcile_deliveries
 from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import archive

@@ -94,7 +94,9 @@ def reconcile_deliveries(
         "bars": list(archived.values()),
     }
     sum_columns = ", ".join(f"coalesce(sum(d.{name}), 0)::int AS {name}" for name in ROW_COUNTS)
-    figures = connection.execute(text(f"SELECT {sum_columns} FROM {COUNTED_DELIVERIES}"), parameters).one()._asdict()
+    figures = (
+        connection.execute(text(f"SELECT {sum_columns} FROM {COUNTED_DELIVERIES}"), parameters).one()._asdict()
+    )
     mismatch = (
         "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0) OR h.n < a.n"
         " OR d.kept > 0 AND (d.kept > coalesce(h.n, a.n, 0) OR a.n IS NULL AND d.kept < h.n - h.excused)"

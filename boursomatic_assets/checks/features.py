@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import DAILY_BARS, FEATURE_ROWS, count_violations, count_stale_sessions, count_duplicates
+from boursomatic_assets.checks._counting import (
+    DAILY_BARS,
+    FEATURE_ROWS,
+    count_duplicates,
+    count_stale_sessions,
+    count_violations,
+)
 from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.tables.staging import bounds
 
@@ -17,7 +23,9 @@ from boursomatic_assets.tables.staging import bounds
 @invariant("features")
 def one_feature_row_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
     """No instrument has two rows for one session, and a unique index enforces it."""
-    return count_duplicates(connection, "idx_features_instrument_ts", FEATURE_ROWS, "t.instrument_id, t.ts", bounds(part))
+    return count_duplicates(
+        connection, "idx_features_instrument_ts", FEATURE_ROWS, "t.instrument_id, t.ts", bounds(part)
+    )
 
 
 @invariant("features")
@@ -37,7 +45,9 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
         f"SELECT FROM price_bars x WHERE {same_key} AND x.interval = 'daily'",
         f"SELECT FROM features x WHERE {same_key}",
     )
-    orphans = count_violations(connection, f"{FEATURE_ROWS} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part))
+    orphans = count_violations(
+        connection, f"{FEATURE_ROWS} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part)
+    )
     return orphans + count_violations(connection, f"{DAILY_BARS} AND NOT EXISTS ({row})", bounds(part))
 
 

@@ -1,7 +1,7 @@
-"""Asset checks of advice as a record: all of it is there, and none that nobody computed.
+"""Asset checks of recommendations as a history: superseded, but never lost, overwritten or invented.
 
-What belongs here: what is counted as a breach of "published advice is superseded, never lost or overwritten".
-Kept elsewhere: what a single row must be (`checks.py`), how Dagster runs and shows a promise (`promises.py`).
+What belongs here: whether all published recommendations are there, unaltered, and no others.
+Kept elsewhere: what a single row must be (`recommendations.py`), how rows are superseded (`tables/merging.py`).
 """
 
 from dataclasses import replace
@@ -21,48 +21,52 @@ from boursomatic_assets.tables.staging import bounds
 from boursomatic_assets.vocabulary import PROFILES
 
 RECOMMENDATIONS_VERSUS_FEATURES = f"""
-WITH held AS MATERIALIZED (
-    SELECT instrument_id, ts, bool_or(profile IS NULL) AS has_features, count(profile) AS advised,
+WITH by_instrument AS MATERIALIZED (
+    SELECT instrument_id, ts, bool_or(profile IS NULL) AS has_features, count(profile) AS recommended,
         cardinality(CAST(:profiles AS text[]))
             - count(DISTINCT profile) FILTER (WHERE profile = ANY(:profiles)) AS lacking
     FROM (
         SELECT t.instrument_id, t.ts, NULL AS profile FROM {FEATURE_ROWS}
         UNION ALL
-        SELECT t.instrument_id, date_trunc('day', t.as_of), t.profile FROM {RECOMMENDATION_ROWS} AND t.superseded_at IS NULL
+        SELECT t.instrument_id, date_trunc('day', t.as_of), t.profile FROM {RECOMMENDATION_ROWS}
+            AND t.superseded_at IS NULL
     ) AS rows WHERE ts <> ALL(:stale) GROUP BY instrument_id, ts
-), unadvised AS MATERIALIZED (
-    SELECT * FROM held WHERE has_features AND lacking > 0 AND ts = ANY(:computed)
+), incomplete AS MATERIALIZED (
+    SELECT * FROM by_instrument WHERE has_features AND lacking > 0 AND ts = ANY(:computed)
         AND ts >= (SELECT date_trunc('day', min(as_of)) FROM model_versions)
 )
 SELECT
     (
-        SELECT coalesce(sum(lacking), 0)::int FROM unadvised JOIN features USING (instrument_id, ts)
+        SELECT coalesce(sum(lacking), 0)::int FROM incomplete JOIN features USING (instrument_id, ts)
         WHERE EXISTS (
             SELECT FROM model_versions m, jsonb_each_text(additional_features::jsonb) AS e(name, value)
             WHERE date_trunc('day', m.as_of) <= ts AND e.value IS NOT NULL
                 AND right(e.name, length(:rank)) = :rank AND (m.metrics_json->'features')::jsonb ? e.name
         )
     ) AS missing,
-    (SELECT coalesce(sum(advised), 0)::int FROM held WHERE NOT has_features OR ts <> ALL(:computed)) AS surplus
+    (
+        SELECT coalesce(sum(recommended), 0)::int FROM by_instrument
+        WHERE NOT has_features OR ts <> ALL(:computed)
+    ) AS surplus
 """
-"""How much advice lacks to rows of features, and how much stands without any or without a run that computed it.
+"""Recommendations that are missing for rows of features, and surplus ones without features or without a run.
 
-Both tables are counted together: joined, they are compared row by row as long as the tables have no statistics.
+Both tables are aggregated together: a join compares them row by row as long as the tables have no statistics.
 """
 
 ALL_RECOMMENDATIONS = replace(GRAINS["recommendations"], row_condition="id IS NOT NULL")
-"""All advice, superseded too."""
+"""The rows of `recommendations`, superseded ones included."""
 
 SESSIONS_PER_READ = 60
-"""Sessions of a market whose advice is read at once, with its snapshots."""
+"""Sessions of a market whose recommendations are read at once, with their snapshots."""
 
 
 @invariant("recommendations")
 def every_computed_session_has_its_advice(connection: Connection, part: Slice) -> Finding:
-    """Of each session that was computed all advice stands: a row per profile for each row of features, no other.
+    """Each computed session has a current row per profile for each row of features, and no other.
 
-    A row of features that no model knows anything of needs none. Sessions whose inputs changed since they were
-    computed are left to `advice_follows_its_features`.
+    A row of features without any value of a model's features needs none. Sessions whose inputs changed after
+    their computation are left to `advice_follows_its_features`.
     """
     parameters = {
         **bounds(part),
@@ -77,22 +81,22 @@ def every_computed_session_has_its_advice(connection: Connection, part: Slice) -
 
 @invariant("recommendations")
 def advice_is_as_it_was_published(_connection: Connection, part: Slice) -> Finding:
-    """No row was changed after it was published: its id ends with a digest of what it said.
+    """No row was changed after publication: its id ends with a digest of the published columns.
 
-    A changed row is an error while it stands, a warning once it is superseded: that is how computing its session
-    anew mends it. Rows without a digest, older ones and those written by hand, cannot be told.
+    A changed row is an error while it is current, and a warning once a new computation of its session has
+    superseded it. Rows without a digest (older ones, and those written by hand) cannot be verified.
     """
-    rows = pl.concat(_compare_digests(piece) for piece in part.chunks(SESSIONS_PER_READ))
-    changed = rows.filter(~pl.col("as_published"))["stands"]
+    rows = pl.concat(_compare_digests(chunk) for chunk in part.chunks(SESSIONS_PER_READ))
+    changed = rows.filter(~pl.col("as_published"))["is_current"]
     without = rows["as_published"].null_count()
     return Finding(int(changed.sum()), int((~changed).sum()), {"without_digest": without})
 
 
 def _compare_digests(part: Slice) -> pl.DataFrame:
-    """Whether each row stands, and is as it was published; null where its id does not say."""
+    """is_current and as_published of each row; as_published is null where the id holds no digest."""
     rows = read_slice(ALL_RECOMMENDATIONS, part, ("id", "superseded_at", *PUBLISHED_COLUMNS), ordered=False)
     unchanged = rows["id"].str.tail(12) == digests(rows)
     return rows.select(
-        stands=pl.col("superseded_at").is_null(),
+        is_current=pl.col("superseded_at").is_null(),
         as_published=pl.when(holds_digest(rows["id"])).then(unchanged),
     )

@@ -1,11 +1,8 @@
-"""Asset checks: one function per promise about a table, and by how much it is kept.
+"""Asset checks of recommendations, row by row.
 
-What belongs here: what is counted as a breach in what was computed. Kept elsewhere: promises about what was
-delivered (`checks_of_bars.py`), about models (`checks_of_models.py`) and about advice as a record
-(`checks_of_advice.py`), how Dagster runs and shows a promise (`promises.py`), and what stops a bad frame before it
-is written (`frames.py`, the tables' constraints).
-
-A check looks at what is in the table, however it got there, so it also guards against rows written by hand.
+What belongs here: what counts as a violation in a row of `recommendations`, and which rows are current and active.
+Kept elsewhere: recommendations as a history that is complete and unaltered (`recommendation_history.py`), their
+scores (`track_record.py`).
 """
 
 import math
@@ -16,20 +13,21 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.advice.signals import parse_snapshot
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import RECOMMENDATION_ROWS, JOIN_INSTRUMENTS, count_violations, count_stale_sessions, count_duplicates
+from boursomatic_assets.checks._counting import (
+    JOIN_INSTRUMENTS,
+    RECOMMENDATION_ROWS,
+    count_duplicates,
+    count_stale_sessions,
+    count_violations,
+)
 from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.tables.staging import bounds
 from boursomatic_assets.vocabulary import LABELS, PROFILES
 
-# --- features
-
-
-# --- recommendations
-
 
 @invariant("recommendations")
 def one_current_row_per_session_and_profile(connection: Connection, part: Slice) -> Finding:
-    """Of each instrument, profile and session one row stands, and a unique index guards it."""
+    """Each instrument, profile and session has one current row, and a unique index enforces it."""
     columns = "t.instrument_id, t.profile, t.as_of"
     current = f"{RECOMMENDATION_ROWS} AND t.superseded_at IS NULL"
     return count_duplicates(connection, "uq_recommendations_current", current, columns, bounds(part))
@@ -37,7 +35,7 @@ def one_current_row_per_session_and_profile(connection: Connection, part: Slice)
 
 @invariant("recommendations")
 def advice_is_valid(connection: Connection, part: Slice) -> Finding:
-    """Profile, label and confidence are valid; a BUY's stop lies below its target, a SELL's above."""
+    """Profile, label and confidence are valid; the stop is below the target of a BUY, above that of a SELL."""
     valid = (
         "t.profile = ANY(:profiles) AND t.label = ANY(:labels) AND t.confidence BETWEEN 0 AND 1"
         " AND CASE t.label WHEN 'BUY' THEN coalesce(t.stop_loss < t.take_profit, true)"
@@ -51,13 +49,15 @@ def advice_is_valid(connection: Connection, part: Slice) -> Finding:
 def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> Finding:
     """Every row belongs to an instrument and a model version that exist."""
     model = "SELECT FROM model_versions m WHERE m.id = t.model_version_id"
-    return count_violations(connection, f"{RECOMMENDATION_ROWS} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
+    return count_violations(
+        connection, f"{RECOMMENDATION_ROWS} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part)
+    )
 
 
 @invariant("recommendations")
 def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
-    """Of each instrument and profile the current row of the newest session is active, and no other."""
-    # Asked once per instrument and profile: row by row it took minutes on a table without fresh statistics.
+    """For each instrument and profile the current row of the newest session is active, and no other row is."""
+    # One subquery per instrument and profile: per row it takes minutes on a table without fresh statistics.
     newest = (
         "(SELECT w.id, p.profile, (SELECT max(x.as_of) FROM recommendations x WHERE x.instrument_id = w.id"
         " AND x.profile = p.profile AND x.superseded_at IS NULL) AS as_of FROM instruments w"
@@ -72,14 +72,14 @@ def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
 
 @invariant("recommendations")
 def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
-    """Every active row's snapshot equals the features row that it names and holds all that its model saw.
+    """Every active row's snapshot equals its row of features, and holds all features of its model.
 
-    A features row that was corrected after the advice was published makes the advice stale: a warning.
+    A row of features that was corrected after publication makes the recommendation stale: a warning.
     """
     rows = connection.execute(
         text(
             "SELECT t.features_snapshot::text AS snapshot, t.generated_at, m.version,"
-            " m.metrics_json->'features' AS seen, f.ts, f.created_at AS known_at, to_jsonb(f)"
+            " m.metrics_json->'features' AS model_features, f.ts, f.created_at AS known_at, to_jsonb(f)"
             " || coalesce(f.additional_features::jsonb, '{}') AS features"
             " FROM recommendations t JOIN instruments i ON i.id = t.instrument_id"
             " LEFT JOIN model_versions m ON m.id = t.model_version_id"
@@ -98,8 +98,8 @@ def _judge_snapshot(row: Any) -> str:
         snapshot = parse_snapshot(row.snapshot)
         values = [value for value in snapshot.features.values() if value is not None]
         refers_to_row = (snapshot.ts, snapshot.model_version) == (row.ts, row.version)
-        complete = set(row.seen or ()) <= snapshot.features.keys()
-        if not refers_to_row or not complete or not all(math.isfinite(number) for number in values):
+        complete = set(row.model_features or ()) <= snapshot.features.keys()
+        if not refers_to_row or not complete or not all(map(math.isfinite, values)):
             return "broken"
     except (ValueError, TypeError):  # counted by the check
         return "broken"
@@ -110,11 +110,8 @@ def _judge_snapshot(row: Any) -> str:
 
 @invariant("recommendations", blocking=False)
 def advice_follows_its_features(connection: Connection, parts: Sequence[Slice]) -> Finding:
-    """No feature, bar or model changed after the advice of its session was published.
+    """No feature, bar or model changed after the recommendations of its session were published.
 
-    What was published stays; computed anew, it is superseded.
+    Stale recommendations stay; a new computation of their session supersedes them.
     """
     return count_stale_sessions(connection, "recommendations", parts)
-
-
-# --- users

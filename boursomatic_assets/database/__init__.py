@@ -1,8 +1,9 @@
-"""The database: which PostgreSQL it is, how it is reached, and its schema's revision.
+"""The database: the PostgreSQL server, its addresses and connections, and the revision of the schema.
 
-What belongs here: addresses and connections (this face), why a database cannot be reached (`errors.py`),
-migrations (`migrate.py`), and the embedded server (`embedded/`).
-Kept elsewhere: what the tables look like (`schema/`), rows into and out of them (`tables/`).
+What belongs here: addresses (`addresses.py`), connections (`connections.py`), empty databases (`creation.py`),
+errors of connections and statements (`errors.py`), migrations (`migrate.py`), the server's clock
+(`server_time.py`), and the embedded server (`embedded/`).
+Kept elsewhere: the tables (`schema/`), reading and writing rows (`tables/`).
 """
 
 from boursomatic_assets.database.addresses import dagster_url, database_url

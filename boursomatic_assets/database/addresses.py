@@ -15,23 +15,20 @@ from sqlalchemy import URL, make_url
 from boursomatic_assets import settings
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.binaries import ServerError
-from boursomatic_assets.database.errors import DatabaseError as DatabaseError
+from boursomatic_assets.database.errors import DatabaseError
 from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, home
 
 DATABASE, DAGSTER_DATABASE = embedded.DATABASES
-
-
 UTC_OPTION = "-c timezone=UTC"
-
-
 LOOKUP_SECONDS = 2
+"""For how long the address of the embedded server is not looked up again."""
 
 
 def database_url() -> URL:
-    """Return the address of the product's database: `DATABASE_URL`, else the embedded server, started.
+    """Return the address of the platform's database: `DATABASE_URL`, else the embedded server, started.
 
     Raises:
-        DatabaseError: The variable is no address of a PostgreSQL, or the embedded server cannot be started.
+        DatabaseError: The variable is no address of a PostgreSQL server, or the embedded server cannot be started.
     """
     return _configured_url(settings.database_address, DRIVER) or _embedded_url()
 
@@ -39,7 +36,7 @@ def database_url() -> URL:
 def dagster_url() -> URL:
     """Return the address of Dagster's storage, for the driver that it needs, in UTC.
 
-    `DAGSTER_DATABASE_URL`, else the database `dagster` on the product's server.
+    `DAGSTER_DATABASE_URL`, else the database `dagster` on the platform's server.
 
     Raises:
         DatabaseError: As for `database_url`.
@@ -64,7 +61,7 @@ def _embedded_url() -> URL:
 
 @lru_cache(maxsize=4)
 def _look_up_embedded_url(folder: Path, interval: int) -> URL:
-    """Where the server is, looked up once in a moment: a question to it costs as much as a session's write."""
+    """Return the embedded server's address, looked up once per interval: a look-up costs as much as a write."""
     try:
         server = embedded.ensure_running(folder)
     except ServerError as error:
@@ -74,5 +71,6 @@ def _look_up_embedded_url(folder: Path, interval: int) -> URL:
 
 
 def options_in_utc(url: URL) -> str:
+    """Return the libpq options of an address, with the time zone UTC."""
     options = str(url.query.get("options", ""))
     return options if UTC_OPTION in options else f"{options} {UTC_OPTION}".strip()

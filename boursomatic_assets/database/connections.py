@@ -1,8 +1,7 @@
-"""The database: which PostgreSQL is used, and every way to reach it.
+"""Connections: SQLAlchemy engines, psycopg connections and Arrow connections, all in UTC.
 
-What belongs here: the address (`DATABASE_URL`, else the embedded server), engines, Arrow connections, and the
-making of empty databases. Why a connection fails is said in `refusals.py`; tables are made by `migrate.py`;
-the embedded server's life is `embedded.py`; Dagster's storage on the same server is `orchestration/`.
+What belongs here: opening, pooling and closing connections. Kept elsewhere: their addresses (`addresses.py`), the
+message of a failed connection (`errors.py`), Dagster's storage on the same server (`orchestration/`).
 """
 
 import contextlib
@@ -19,8 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from boursomatic_assets import absorbed
 from boursomatic_assets.database.addresses import database_url, options_in_utc
-from boursomatic_assets.database.errors import DatabaseError as DatabaseError
-from boursomatic_assets.database.errors import connection_error, version_error
+from boursomatic_assets.database.errors import DatabaseError, connection_error, version_error
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
@@ -29,19 +27,21 @@ OpenedConnection = TypeVar("OpenedConnection")
 
 OLDEST_VERSION = 15
 STARTUP_SECONDS = 15
+"""For how long a connection is tried again while the server starts up."""
 
 
 def engine() -> Engine:
-    """Return the engine of the product's database, one per address; `connect` opens its connections."""
+    """Return the engine of the platform's database, one per address; `connect` opens its connections."""
     return _engine(database_url())
 
 
 @lru_cache
 def _engine(url: URL) -> Engine:
-    """Whoever waits for a lock must see what was committed meanwhile, whatever isolation the server prefers.
+    """Return the engine of an address.
 
-    A number that JSON has no word for, as NaN, is refused before it is sent. A pooled connection that was lost
-    while it was idle is replaced (`pool_pre_ping`): nothing was under way on it.
+    It reads committed rows whatever isolation level is the server's default: a transaction that waited for a lock
+    sees what was committed meanwhile. Numbers that JSON does not have, as NaN, raise an error before they are sent.
+    An idle connection of the pool that was lost is replaced (`pool_pre_ping`).
     """
     return create_engine(
         url,
@@ -53,10 +53,10 @@ def _engine(url: URL) -> Engine:
 
 
 def connect(url: URL) -> psycopg.Connection:
-    """Open a plain connection, in UTC whatever the time zone of the server.
+    """Open a psycopg connection in UTC, whatever the time zone of the server.
 
     Raises:
-        DatabaseError: The server cannot be reached, refuses, or is older than PostgreSQL 15.
+        DatabaseError: The server cannot be reached, refuses the connection, or is older than PostgreSQL 15.
     """
     connection = _connect_with_retries(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error)
     version = connection.info.server_version // 10_000
@@ -68,12 +68,12 @@ def connect(url: URL) -> psycopg.Connection:
 
 @contextlib.contextmanager
 def arrow_connection() -> "Iterator[ArrowConnection]":
-    """Yield a connection that speaks Arrow tables, in UTC; what is not committed is rolled back.
+    """Yield a connection that returns Arrow tables, in UTC; what is not committed is rolled back.
 
     It comes from a pool: a new one costs 50 ms, more than a session's rows.
 
     Raises:
-        DatabaseError: The server cannot be reached, or refuses.
+        DatabaseError: The server cannot be reached, or refuses the connection.
     """
     connection = _arrow_pool(database_url()).connect()
     try:
@@ -93,13 +93,13 @@ def _arrow_pool(url: URL) -> QueuePool:
 
 
 def disconnect() -> None:
-    """Close the idle connections that this process keeps to the product's database."""
+    """Close the idle connections that this process keeps to the platform's database."""
     engine().dispose()
     _arrow_pool(database_url()).dispose()
 
 
 def _conninfo(url: URL) -> str:
-    """Return the address in libpq's own words. It holds the password."""
+    """Return the address as a libpq connection string. It holds the password."""
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
     options: dict[str, Any] = {"application_name": "boursomatic", "connect_timeout": 10, **url.query}
     options |= {name: value for name, value in parts.items() if value is not None}
@@ -109,7 +109,7 @@ def _conninfo(url: URL) -> str:
 def _connect_with_retries(
     url: URL, connect: Callable[[], OpenedConnection], *error_types: type[Exception]
 ) -> OpenedConnection:
-    """Connect, waiting a little for a server that is starting up."""
+    """Connect; while the server is starting up, try again for STARTUP_SECONDS."""
     deadline = time.monotonic() + STARTUP_SECONDS
     last_error: DatabaseError | None = None
     while True:

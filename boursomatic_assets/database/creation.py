@@ -11,14 +11,14 @@ from sqlalchemy import URL
 
 from boursomatic_assets.database.addresses import dagster_url, database_url
 from boursomatic_assets.database.connections import connect
-from boursomatic_assets.database.errors import DatabaseError as DatabaseError
+from boursomatic_assets.database.errors import DatabaseError
 
 
 def create_databases() -> None:
-    """Make the product's and Dagster's databases where they are missing, and set both to UTC.
+    """Create the platform's and Dagster's databases where they are missing, and set both to UTC.
 
     Raises:
-        DatabaseError: The server cannot be reached, or lets this user make no database.
+        DatabaseError: The server cannot be reached, or the user may not create databases.
     """
     for url in (database_url(), dagster_url()):
         _create_database_if_missing(url)
@@ -42,7 +42,7 @@ def _create_database(connection: psycopg.Connection, name: str) -> None:
     try:
         connection.execute(statement)
     except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-        pass  # another process was quicker
+        pass  # another process has created it
     except psycopg.errors.InsufficientPrivilege:
         user = connection.info.user
         raise DatabaseError(
@@ -52,9 +52,9 @@ def _create_database(connection: psycopg.Connection, name: str) -> None:
 
 
 def _set_to_utc(connection: psycopg.Connection) -> None:
-    """Set the database's own time zone, so that SQL by hand agrees; its owner may, others need not."""
+    """Set the default time zone of a database for other clients; only its owner may."""
     name = sql.Identifier(connection.info.dbname)
-    # Whoever may not: nothing is lost, since each connection of ours sets its own time zone.
+    # Without the privilege nothing is lost: each connection of this package sets its time zone itself.
     with contextlib.suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('set to utc'))")
         connection.execute(sql.SQL("ALTER DATABASE {} SET timezone = 'UTC'").format(name))

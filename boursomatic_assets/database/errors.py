@@ -1,7 +1,7 @@
-"""Refusals: why a database cannot be used, in one line that says what to do, and never holds a password.
+"""Errors: why a database cannot be used, in one line that says what to do, and never holds a password.
 
-What belongs here: the error that callers catch, and the words for what a PostgreSQL server or its client
-library says when a connection or a statement fails. Connecting is `database.py`.
+What belongs here: the error that callers catch, and messages for failed connections and statements.
+Kept elsewhere: connecting (`connections.py`).
 """
 
 from urllib.parse import quote
@@ -26,11 +26,11 @@ REMEDIES = {
     "57014": "run the command again, or raise the server's statement_timeout",
     "57P": LOST_CONNECTION,
 }
-"""What to do about an error of a running statement, by how its SQLSTATE begins; the first that fits counts."""
+"""What to do about a failed statement, by the first characters of its SQLSTATE; the first match counts."""
 
 
 class DatabaseError(RuntimeError):
-    """The database cannot be reached or used: one line that says why and what to do, without a password."""
+    """The database cannot be reached or used. The message is one line: why, and what to do; it has no password."""
 
 
 def connection_error(url: URL, error: Exception) -> DatabaseError:
@@ -57,7 +57,7 @@ def version_error(url: URL, found: int, oldest: int) -> DatabaseError:
 
 
 def explain(error: Exception) -> str | None:
-    """What the database said when a statement failed, in one line, and what to do; None for any other error."""
+    """Return why a statement failed and what to do, in one line; None for an error of another kind."""
     from adbc_driver_manager import Error as ArrowError
 
     if not isinstance(error, SQLAlchemyError | psycopg.Error | ArrowError):
@@ -70,10 +70,10 @@ def explain(error: Exception) -> str | None:
 
 
 def may_depend_on_rows(error: Exception) -> bool:
-    """Whether the database may accept a part of the rows, or has the time and memory for a part of the work.
+    """Whether the statement may succeed with fewer rows: some rows are at fault, or time or memory ran out.
 
-    Not so if the statement is wrong (SQLSTATE 42...), or if the driver finds the fault: then no row matters. A
-    lost connection has no SQLSTATE; the server may have run out of memory.
+    That is not so if the statement is wrong (SQLSTATE 42...), or if the driver raises the error. A lost connection
+    has no SQLSTATE; the server may have run out of memory.
     """
     from adbc_driver_manager import OperationalError as ArrowOperationalError
 

@@ -1,8 +1,8 @@
-"""Bringing a database to the schema of this code, and back.
+"""Migrations: upgrade and downgrade the schema of a database, and report its revision.
 
-What belongs here: moving a database between revisions, and asking which one it has and what it would lose.
-Kept elsewhere: the migrations and how they run (`migrations/`), the server (`database.py`).
-`scripts/db_migration.sh` is a door to `main`.
+What belongs here: the commands on the schema, and the number of rows that they would drop.
+Kept elsewhere: the migrations and how they run (`migrations/`), the connections (`connections.py`).
+`scripts/db_migration.sh` calls `main`.
 """
 
 import argparse
@@ -27,18 +27,18 @@ OPTIONAL_MIGRATIONS = CONFIG.parent / "migrations" / "optional"
 
 
 def upgrade(revision: str = "head") -> None:
-    """Create missing databases and bring the schema up to a revision.
+    """Create missing databases, and upgrade the schema to a revision.
 
     Raises:
-        DatabaseError: the server is out of reach, the database or `revision` is unknown to this code, or a
-            migration failed; that one is undone, those before it stay.
+        DatabaseError: the server cannot be reached, the database's revision or `revision` is unknown to this code,
+            or a migration failed; that one is undone, those before it stay.
     """
     database.create_databases()
     _run_command(command.upgrade, revision)
 
 
 def downgrade(revision: str) -> None:
-    """Take the schema down to a revision, with all rows above it; `base` drops every table.
+    """Downgrade the schema to a revision, which drops the rows of later tables; `base` drops every table.
 
     Raises:
         DatabaseError: as for `upgrade`.
@@ -54,10 +54,10 @@ def recreate() -> None:
 
 
 def partition() -> None:
-    """Partition `price_bars` and `features` by year; if they are, make the years that are missing by now.
+    """Partition `price_bars` and `features` by year; if they are partitioned, create the missing years.
 
     Raises:
-        DatabaseError: the schema is not this code's, or the change failed, which is then undone.
+        DatabaseError: the schema is not at the revision of this code, or the change failed and was undone.
     """
     _run_partitioning("upgrade")
 
@@ -74,22 +74,23 @@ def unpartition() -> None:
 def partitioning_status() -> str:
     """A line for each of the two tables: plain, or how many partitions it has."""
     children = "(SELECT count(*) FROM pg_inherits WHERE inhparent = relid)"
-    status_text = f"CASE relkind WHEN 'p' THEN 'partitioned, ' || {children} || ' partitions' ELSE 'plain' END"
+    form = f"CASE relkind WHEN 'p' THEN 'partitioned, ' || {children} || ' partitions' ELSE 'plain' END"
     tables = "(VALUES ('price_bars'::regclass), ('features')) AS t(relid) JOIN pg_class ON oid = relid"
     with database.engine().connect() as connection:
-        rows = connection.execute(text(f"SELECT relname || ': ' || {status_text} FROM {tables}"))
+        rows = connection.execute(text(f"SELECT relname || ': ' || {form} FROM {tables}"))
         return "\n".join(rows.scalars())
 
 
 def status() -> str:
-    """Three lines: the revision of the database, the revision of this code, and what is pending."""
+    """Three lines: the revision of the database, the revision of this code, and the pending migrations."""
     revision = current_revision(database.engine())
     if revision and not _find_migration(revision):
         pending = "unknown"
     else:
         migrations = list(_script_directory().iterate_revisions("head", revision or "base"))
         pending = ", ".join(step.revision for step in reversed(migrations)) or "nothing"
-    return f"current: {_describe_revision(revision)}\nhead:    {_describe_revision(head_revision())}\npending: {pending}"
+    current, head = _describe_revision(revision), _describe_revision(head_revision())
+    return f"current: {current}\nhead:    {head}\npending: {pending}"
 
 
 def current_revision(engine: Engine) -> str | None:
@@ -104,7 +105,7 @@ def head_revision() -> str:
 
 
 def require_current_schema(engine: Engine) -> None:
-    """Refuse to work on any schema but the one of this code.
+    """Require that the schema is at the revision of this code.
 
     Raises:
         DatabaseError: the database is behind, or its revision is unknown to this code.
@@ -119,10 +120,10 @@ def require_current_schema(engine: Engine) -> None:
 
 
 def require_consent(yes: bool) -> None:
-    """Let rows be dropped only when somebody said so; empty tables need no word.
+    """Require consent before rows are dropped; empty tables need none.
 
     Raises:
-        DatabaseError: there are rows, and neither `yes` nor BOURSOMATIC_YES=1.
+        DatabaseError: there are rows, and neither `yes` nor BOURSOMATIC_YES=1 is given.
     """
     rows = ", ".join(f"{count} in {table}" for table, count in row_counts(database.engine()).items() if count)
     if rows and not yes and not settings.consent():
@@ -130,8 +131,8 @@ def require_consent(yes: bool) -> None:
 
 
 def row_counts(engine: Engine) -> dict[str, int]:
-    """How many rows each table holds, of those that exist."""
-    from boursomatic_assets.schema import Table  # the models take longer to load than a status takes
+    """The number of rows of each existing table."""
+    from boursomatic_assets.schema import Table  # loading the tables takes longer than a status does
 
     existing = inspect(engine).get_table_names()
     tables = [table for table in Table.metadata.sorted_tables if table.name in existing]
@@ -140,7 +141,7 @@ def row_counts(engine: Engine) -> dict[str, int]:
 
 
 def main() -> None:
-    """What `scripts/db_migration.sh` calls."""
+    """The entry point of `scripts/db_migration.sh`."""
     parser = argparse.ArgumentParser(prog="db_migration.sh")
     parser.add_argument("action", choices=("create", "migrate", "status", "rollback", "recreate"))
     parser.add_argument("--yes", action="store_true", help="drop rows without asking")
@@ -166,22 +167,23 @@ def _run_action(action: str, yes: bool) -> None:
             recreate()
 
 
-def _run_command(command: Callable[[Config, str], None], revision: str) -> None:
+def _run_command(operation: Callable[[Config, str], None], revision: str) -> None:
+    """Run an Alembic command that moves the database to a revision."""
     _require_known(current_revision(database.engine()))
     try:
-        command(Config(CONFIG), revision)
+        operation(Config(CONFIG), revision)
     except CommandError as error:
-        raise DatabaseError(f"cannot {command.__name__} to {revision}: {error}") from error
+        raise DatabaseError(f"cannot {operation.__name__} to {revision}: {error}") from error
     except DBAPIError as error:
         reason, at = str(error.orig).partition("\n")[0], current_revision(database.engine())
         raise DatabaseError(
-            f"cannot {command.__name__} to {revision}: {reason}; "
+            f"cannot {operation.__name__} to {revision}: {reason}; "
             f"that migration was undone, so the database is at {_describe_revision(at)}"
         ) from error
 
 
 def _run_partitioning(direction: str) -> None:
-    """Run one way of the optional change as Alembic runs a migration: alone, in time, in one transaction."""
+    """Run one direction of the optional migration under Alembic's lock, in one transaction."""
     require_current_schema(database.engine())
     config, scripts = Config(CONFIG), _script_directory()
     change = load_python_file(str(OPTIONAL_MIGRATIONS), "partitioned.py")
@@ -189,7 +191,7 @@ def _run_partitioning(direction: str) -> None:
     def run(_heads: object, context: MigrationContext) -> list[Never]:
         with context.begin_transaction(_per_migration=True):
             getattr(change, direction)()
-        return []  # no revision to note
+        return []  # no revision is recorded
 
     try:
         with EnvironmentContext(config, scripts, fn=run):
@@ -204,10 +206,10 @@ def _script_directory() -> ScriptDirectory:
 
 
 def _find_migration(revision: str) -> Script | None:
-    """The migration of that name; None when this code has none."""
+    """The migration of a revision; None if this code has none."""
     try:
         return _script_directory().get_revision(revision)
-    except CommandError:  # this code has no such revision: that is the answer
+    except CommandError:  # no such revision: the caller handles None
         return None
 
 

@@ -44,7 +44,9 @@ def await_upstream(step: "Step", asset: str) -> None:
         time.sleep(1)
 
 
-def _missing_partitions(instance: dg.DagsterInstance, backfill: str, asset: dg.AssetKey, needed: Set[str]) -> Set[str]:
+def _missing_partitions(
+    instance: dg.DagsterInstance, backfill: str, asset: dg.AssetKey, needed: Set[str]
+) -> Set[str]:
     """Those of the needed partitions that the backfill is still to materialise.
 
     Runs are looked at first: what they materialised by then is seen afterwards.

@@ -75,7 +75,9 @@ def _merge_rows(connection: Connection, write: ChunkWrite, rows: Rows) -> MergeC
     if grain.supersedes:
         return merging.supersede(connection, grain, chunk, kept_rows(rows), record_difference)
     incomplete = delivery is not None and not delivery.complete
-    kept_slices = [chunk] if incomplete else archive_files.archived_sessions(chunk) if grain.interval == "15m" else []
+    kept_slices = (
+        [chunk] if incomplete else archive_files.archived_sessions(chunk) if grain.interval == "15m" else []
+    )
     return merging.replace(connection, grain, chunk, kept_rows(rows), record_difference, incomplete=kept_slices)
 
 

@@ -98,7 +98,9 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 def _find_grain(name: str) -> Grain:
     if name not in GRAINS:
         known_names = ", ".join((INSTRUMENTS.name, *GRAINS))
-        raise ValueError(f"the asset {name!r} has no table here: add it to GRAINS, or name it like one of {known_names}")
+        raise ValueError(
+            f"the asset {name!r} has no table here: add it to GRAINS, or name it like one of {known_names}"
+        )
     return GRAINS[name]
 
 

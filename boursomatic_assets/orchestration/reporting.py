@@ -91,7 +91,9 @@ class Report:
             return failed[0][1]
         failed_dates = sum(len(part.dates) for part, _ in failed)
         reasons = "; ".join(f"{part}: {_first_line(error)}" for part, error in failed)
-        stopped_early = f", and nothing was tried after {MAX_FAILURES} failures" if len(failed) == MAX_FAILURES else ""
+        stopped_early = (
+            f", and nothing was tried after {MAX_FAILURES} failures" if len(failed) == MAX_FAILURES else ""
+        )
         failure = dg.Failure(
             f"{self.table}: {failed_dates} of {requested} partitions failed, {len(self.partitions)} are written"
             f"{stopped_early}: {reasons}{self._describe_follow_up()}",
@@ -115,7 +117,11 @@ class Report:
         name = f"{database.engine().url.database}.public.{self.table}"
         rows = self.merge.inserted + self.merge.changed + self.merge.unchanged
         by_session = [*self.counts_by_session.values()]
-        totals = {outcome: sum(found[outcome] for found in by_session) for outcome in DELIVERY_COUNTS} if by_session else {}
+        totals = (
+            {outcome: sum(found[outcome] for found in by_session) for outcome in DELIVERY_COUNTS}
+            if by_session
+            else {}
+        )
         absorbed: dict[str, Any] = {"absorbed_errors": len(self.absorbed)}
         if self.absorbed:
             absorbed["absorbed_reasons"] = "; ".join(self.absorbed[:MAX_REASONS])

@@ -1,5 +1,7 @@
 """Stores: bytes outside the database.
 
-What belongs here: files that are there as a whole or not at all, and the archive's Parquet files.
-Kept elsewhere: when bars are archived and restored (`tables/archive.py`), what a model file holds (`learning/`).
+What belongs here: atomic writing of files (`atomic_files.py`), and the Parquet files of the archive
+(`archive_files.py`).
+Kept elsewhere: when bars are archived and restored (`tables/archive.py`), the content of a model file
+(`learning/model_files.py`).
 """

@@ -1,7 +1,7 @@
 """The archive's files: 15m bars as Parquet, one file per date and market.
 
-What belongs here: where they lie, writing and reading them, and which there are.
-Kept elsewhere: when bars go there and come back (`archive.py`).
+What belongs here: their paths, writing, reading and listing them.
+Kept elsewhere: when bars are archived and restored (`tables/archive.py`).
 
 Files lie at `date=2024-06-10/market=US/bars.parquet` under the archive's folder, and name instruments by symbol
 and exchange, so that any tool can read them.
@@ -27,15 +27,15 @@ def archived_sessions(part: Slice) -> list[Slice]:
 
 
 def bar_counts(part: Slice) -> dict[dt.date, int]:
-    """How many bars are archived of each session of a slice that has a file."""
-    return {one.dates[0]: read(one, ("ts",)).height for one in archived_sessions(part)}
+    """The number of archived bars of each session of a slice that has a file."""
+    return {session.dates[0]: read(session, ("ts",)).height for session in archived_sessions(part)}
 
 
 def read(part: Slice, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
     """The archived bars of a session that has a file.
 
     Raises:
-        ValueError: its file cannot be understood.
+        ValueError: its file cannot be parsed.
     """
     path = _path(part)
     try:
@@ -45,10 +45,10 @@ def read(part: Slice, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
 
 
 def write(part: Slice, bars: pl.DataFrame) -> None:
-    """Write a session's file, and the folders it lies in, so that they outlive any crash.
+    """Write a session's file durably, and its folders.
 
     Raises:
-        OSError: it cannot be written, or would not read back as it is; the file that was there stays then.
+        OSError: it cannot be written, or differs when it is read back; an existing file stays then.
     """
     path, bars = _path(part), bars.select(COLUMNS).sort("exchange", "symbol", "ts")
     path.parent.mkdir(parents=True, exist_ok=True)

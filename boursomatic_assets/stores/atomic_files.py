@@ -1,10 +1,10 @@
-"""Files that are there as a whole or not at all, after any crash.
+"""Atomic files: complete or absent after any crash.
 
-What belongs here: writing one. Kept elsewhere: what is written, and where (`learning/model_files.py`,
-`archived.py`).
+What belongs here: writing one. Kept elsewhere: the content and the path (`learning/model_files.py`,
+`archive_files.py`).
 
-A file is written beside its place, as `.saving-...`, and then renamed. Whoever is killed in between leaves that
-behind; the next one that writes into the folder removes it. Nobody reads such a file: it may be deleted by hand.
+A file is written under a temporary name in its folder, `.saving-...`, and then renamed. A killed process leaves the
+temporary file behind; a later write into the folder removes it. No such file is ever read: it may be deleted.
 """
 
 import os
@@ -15,11 +15,11 @@ from pathlib import Path
 TEMPORARY_PREFIX = ".saving-"
 
 ABANDONED_SECONDS = 60 * 60
-"""After an hour nobody is still writing a file, which takes seconds."""
+"""The age from which a temporary file counts as abandoned; writing a file takes seconds."""
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file, in a folder that is there, so that it and its name outlive a loss of power."""
+    """Write a file durably into an existing folder: it survives a loss of power."""
     _remove_abandoned(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
     try:
@@ -36,17 +36,17 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what was left behind by those that were killed while they wrote; two at once may."""
+    """Remove temporary files that killed processes left behind; several processes may do so at once."""
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         try:
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                 path.unlink()
-        except FileNotFoundError:  # another one was quicker to remove it
+        except FileNotFoundError:  # another process has removed it
             continue
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a loss of power."""
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

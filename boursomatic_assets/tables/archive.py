@@ -4,8 +4,8 @@ What belongs here: which sessions are moved, the move, and the way back. Daily b
 Kept elsewhere: when bars are moved (`assets/archive_15m.py`, `automation.py`), the files
 (`stores/archive_files.py`).
 
-A file is complete before its rows are deleted: a crash leaves bars in both places, never in none. No archived bar is
-lost afterwards:
+A file is complete before its rows are deleted: a crash leaves bars in both places, never in none. No archived bar
+is lost afterwards:
 
 - A session that is delivered again is restored first. So the delivery is compared with the known bars, and those
   that it changes become revisions in `price_bar_revisions`. Bars that it lacks stay, since a source often has only

@@ -48,6 +48,7 @@ def sessions_computed_since(
 
 
 def computation_times(connection: Connection, asset: str, part: Slice) -> pl.DataFrame:
+    """The times of the computed sessions of an asset's slice: session, computed_at, changed_at."""
     c = COMPUTED_SESSIONS.c
     query = (
         select(c.session, c.computed_at, c.changed_at)

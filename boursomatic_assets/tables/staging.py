@@ -1,7 +1,7 @@
 """Staging: transactions that write, locks on slices, and COPY into a table or a temporary table.
 
 What belongs here: what every kind of write needs.
-Kept elsewhere: how a slice differs from its frame (`differences.py`), how the difference is written (`merging.py`).
+Kept elsewhere: how a frame differs from its slice (`differences.py`), how a difference is written (`merging.py`).
 """
 
 from collections.abc import Iterator

@@ -178,7 +178,7 @@ def test_an_abstention_without_a_stored_flaw_quotes_the_stored_reason() -> None:
 # --- features as text
 
 
-def test_a_lack_of_reasons_and_a_missing_value_are_justification() -> None:
+def test_a_lack_of_evidence_and_a_missing_value_are_stated() -> None:
     assert justification(BUY, shares={}) == "BUY at 70.0 %: nothing speaks for it; nothing speaks against it."
     assert justification(BUY, shares={}, language="fr").endswith(
         "rien ne plaide en ce sens ; rien ne plaide contre."

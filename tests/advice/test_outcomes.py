@@ -194,7 +194,7 @@ def test_a_hold_or_a_row_without_stops_touches_nothing() -> None:
 @pytest.mark.slow
 def test_each_recommendation_is_scored_on_its_own() -> None:
     generator = np.random.default_rng(6)
-    seen = pl.concat(
+    prices = pl.concat(
         bars(
             *(
                 None if gap else (low, (low + high) / 2, high)
@@ -209,7 +209,7 @@ def test_each_recommendation_is_scored_on_its_own() -> None:
         )
         for symbol in IDS
     )
-    advised = pl.concat(
+    recommended = pl.concat(
         recommendation(
             str(generator.choice(["BUY", "HOLD", "SELL"])),
             int(generator.choice([10, 20, 40])),
@@ -220,14 +220,14 @@ def test_each_recommendation_is_scored_on_its_own() -> None:
         for number in range(200)
     )
     together = outcomes.score_recommendations(
-        outcomes.select_due(advised, US.sessions()), seen.sample(fraction=1, shuffle=True, seed=1)
+        outcomes.select_due(recommended, US.sessions()), prices.sample(fraction=1, shuffle=True, seed=1)
     )
     alone = pl.concat(
         outcomes.score_recommendations(
             outcomes.select_due(one, US.sessions()),
-            seen.filter(pl.col("instrument_id") == one["instrument_id"][0]),
+            prices.filter(pl.col("instrument_id") == one["instrument_id"][0]),
         )
-        for one in advised.iter_slices(1)
+        for one in recommended.iter_slices(1)
     )
     assert together.equals(alone.sort("ts", "recommendation_id"))
     assert together["first_touched"].n_unique() == 3

@@ -24,6 +24,7 @@ from worlds.recommendations import (
     recommend_by_hand,
 )
 
+from boursomatic_assets import vocabulary
 from boursomatic_assets.advice.signals import (
     FEATURE_COLUMNS,
     RISK_PROFILES,
@@ -98,6 +99,10 @@ def test_a_row_without_evidence_has_no_recommendation() -> None:
 # --- profiles
 
 
+def test_the_profiles_are_those_of_the_vocabulary() -> None:
+    assert tuple(NAMES) == vocabulary.PROFILES
+
+
 def test_the_more_cautious_a_profile_the_stricter_its_conditions() -> None:
     bounds = [
         (-profile.minimum_confidence, profile.volatility_limit or 9.0, profile.positions, -profile.horizon)
@@ -114,10 +119,10 @@ def test_a_buy_of_a_cautious_profile_is_a_buy_of_the_bolder_ones(
     session: list[dict[int, Chance]], volatile: list[float | None]
 ) -> None:
     rows = len(session)
-    seen = features(rows).with_columns(vol_20d=pl.Series(volatile[:rows], dtype=pl.Float64))
-    advised = recommend(predictions(session), seen, closes(rows), "v1")["label"].to_list()
+    feature_rows = features(rows).with_columns(vol_20d=pl.Series(volatile[:rows], dtype=pl.Float64))
+    recommended = recommend(predictions(session), feature_rows, closes(rows), "v1")["label"].to_list()
     for i in range(0, 3 * rows, 3):
-        conservative, moderate, aggressive = advised[i : i + 3]
+        conservative, moderate, aggressive = recommended[i : i + 3]
         assert conservative in ("HOLD", moderate)
         assert moderate in ("HOLD", aggressive)
 
@@ -169,11 +174,11 @@ def test_each_profile_has_its_own_volatility_limit() -> None:
 
 def test_each_profile_takes_only_the_most_confident_of_its_market() -> None:
     session = [sure(of_a_rise=0.6 + i / 1000) for i in range(40)]
-    advised = recommend_by_hand(*session, *[SELL] * 5)
+    recommended = recommend_by_hand(*session, *[SELL] * 5)
     for profile in RISK_PROFILES:
         taken = 40 - profile.positions
         expected = ["HOLD"] * taken + ["BUY"] * profile.positions + ["SELL"] * 5
-        assert labels(advised, profile.name) == expected, "sells do not take the place of buys"
+        assert labels(recommended, profile.name) == expected, "sells do not take the place of buys"
 
 
 def test_of_equally_confident_recommendations_the_first_instruments_are_taken() -> None:
@@ -196,9 +201,9 @@ def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(drawn: list[tuple[floa
     rows = len(drawn)
     prices = pl.Series([close for close, _ in drawn])
     ranges = prices * pl.Series([share for _, share in drawn])
-    seen, priced = features(rows).with_columns(atr_14=ranges), closes(rows).with_columns(c=prices)
+    feature_rows, priced = features(rows).with_columns(atr_14=ranges), closes(rows).with_columns(c=prices)
     bought, sold = (
-        recommend(predictions([side] * rows), seen, priced, "v1").filter(pl.col("profile") == "aggressive")
+        recommend(predictions([side] * rows), feature_rows, priced, "v1").filter(pl.col("profile") == "aggressive")
         for side in (BUY, SELL)
     )
     for buy, sell, close in zip(bought.iter_rows(named=True), sold.iter_rows(named=True), prices, strict=True):
@@ -273,9 +278,9 @@ def test_a_snapshot_is_canonical_json() -> None:
 @few
 @given(st.lists(st.one_of(finite, st.floats(-1e-3, 1e-3)), min_size=1, max_size=50))
 def test_a_snapshot_is_read_back_to_the_last_bit(values: list[float]) -> None:
-    seen = features(len(values), rsi_14=None).with_columns(ret_5d=pl.Series(values))
-    made = recommend(predictions([HOLD] * len(values)), seen, closes(len(values)), 'v"1"')
-    for value, text in zip(values, made["features_snapshot"].gather_every(len(RISK_PROFILES)), strict=True):
+    feature_rows = features(len(values), rsi_14=None).with_columns(ret_5d=pl.Series(values))
+    recommended = recommend(predictions([HOLD] * len(values)), feature_rows, closes(len(values)), 'v"1"')
+    for value, text in zip(values, recommended["features_snapshot"].gather_every(len(RISK_PROFILES)), strict=True):
         evidence = {name: VALUES[name] for name in SNAPSHOT} | {"ret_5d": value, "rsi_14": None}
         assert parse_snapshot(text) == FeaturesSnapshot(MONDAY, 'v"1"', evidence)
         assert str(parse_snapshot(text).features["ret_5d"]) == str(value), "the sign of a zero too"

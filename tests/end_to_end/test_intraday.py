@@ -341,7 +341,9 @@ def test_an_evening_is_archived_with_its_session(materialize: Materialize, home:
     first = quarters(friday).head(1)
     last = first.with_columns(ts=pl.lit(US.hours(friday, extended=True)[1] - dt.timedelta(minutes=15)))
     materialize(friday, first, last, extended=True)
-    assert [(str(moved.part), moved.bar_count) for moved in archive.move_to_archive(HALF_DAY)] == [("US 2024-01-05", 2)]
+    assert [(str(moved.part), moved.bar_count) for moved in archive.move_to_archive(HALF_DAY)] == [
+        ("US 2024-01-05", 2)
+    ]
     assert [path.name for path in (home / "archive").iterdir()] == ["date=2024-01-05"]
 
 

@@ -11,15 +11,15 @@ import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from sqlalchemy import Engine
 from worlds.frames import (
-    insert_model_version,
-    recommendation_rows,
     bars,
     day,
     delivered_bars,
-    instruments,
     insert_instruments,
+    insert_model_version,
+    instruments,
     midnight,
     query_rows,
+    recommendation_rows,
     slice_of,
 )
 
@@ -255,9 +255,9 @@ def test_refused_rows_go_with_their_slice_when_it_fails(listed: Engine) -> None:
     broken = replace(delivery, rejected=delivery.rejected.with_columns(reason=pl.lit("x" * 101)))
     with pytest.raises(Exception, match="value too long"):
         materialize(asset_named("price_bars", broken, Delivery), f"{MONDAY}|US")
-    assert query_rows(listed, "SELECT (SELECT count(*) FROM price_bars) + (SELECT count(*) FROM rejected_bars)") == [
-        (0,)
-    ]
+    assert query_rows(
+        listed, "SELECT (SELECT count(*) FROM price_bars) + (SELECT count(*) FROM rejected_bars)"
+    ) == [(0,)]
 
 
 def toy(*raw: pl.DataFrame, dates: tuple[str, ...] = (MONDAY, TUESDAY)) -> Delivery:
@@ -269,7 +269,9 @@ def test_of_two_deliveries_the_one_that_was_asked_for_last_stands(listed: Engine
     """While one run waits for its source, another asks and writes: what came first is not news any more."""
     newer = toy(delivered_bars("ACME", MONDAY, c=10.5), dates=(MONDAY,))
     older = toy(
-        delivered_bars("ACME", MONDAY, TUESDAY), delivered_bars("BOLT", MONDAY), delivered_bars("BOLT", MONDAY, v=-1.0, line=2)
+        delivered_bars("ACME", MONDAY, TUESDAY),
+        delivered_bars("BOLT", MONDAY),
+        delivered_bars("BOLT", MONDAY, v=-1.0, line=2),
     )
 
     def slowly(part: Slice) -> Delivery:
@@ -317,7 +319,9 @@ def test_a_nan_of_pandas_is_a_missing_number(listed: Engine) -> None:
 def test_advice_is_superseded_by_its_session_close(listed: Engine) -> None:
     key = f"{MONDAY}|US"
     materialize(asset_named("recommendations", recommendation_rows("ACME", "US", MONDAY, label="BUY")), key)
-    result = materialize(asset_named("recommendations", recommendation_rows("ACME", "US", MONDAY, label="SELL")), key)
+    result = materialize(
+        asset_named("recommendations", recommendation_rows("ACME", "US", MONDAY, label="SELL")), key
+    )
     found = shown(result, "recommendations")[key]
     assert (found["run/changed"], found["dagster/partition_row_count"]) == (1, 1)
     query = "SELECT label, is_active, superseded_at IS NULL FROM recommendations ORDER BY 1"

@@ -1,6 +1,6 @@
-"""Promises about model versions: when they are due, and that each is trained and decided about once.
+"""Training of the versions that are due: each once, each judged by the gate, the same in any order.
 
-Who speaks when is in `test_decisions.py`.
+Champions are tested in `test_decisions.py`.
 """
 
 import datetime as dt
@@ -24,10 +24,10 @@ DUE = [
 ]  # fmt: skip
 VERSIONS = (
     "SELECT v.version, params_hash, metrics_json::text, model_path, as_of, is_active, kind, effective_at,"
-    " (SELECT s.version FROM model_versions s WHERE s.id = speaker_id) AS speaker, reason, numbers::text,"
+    " (SELECT s.version FROM model_versions s WHERE s.id = speaker_id) AS champion, reason, numbers::text,"
     " decided_by FROM model_versions v LEFT JOIN model_decisions ON version_id = v.id ORDER BY as_of"
 )
-FORGET = tuple(
+DELETE_VERSIONS = tuple(
     f"DELETE FROM {table}" for table in ("track_record", "recommendations", "model_decisions", "model_versions")
 )
 
@@ -55,7 +55,7 @@ def test_both_bounds_of_due_dates_belong_to_them() -> None:
     assert due_dates(first, last) == [first, last]
 
 
-def test_a_version_speaks_from_the_first_open_of_its_due_date(filled: Engine) -> None:
+def test_a_version_is_of_the_first_open_of_its_due_date(filled: Engine) -> None:
     assert names(filled) == DUE
     for row in versions(filled):
         date = dt.datetime.strptime(row["version"], "v%Y.%m.%d").date()
@@ -63,7 +63,7 @@ def test_a_version_speaks_from_the_first_open_of_its_due_date(filled: Engine) ->
         assert row["as_of"] == min(opens)
 
 
-def test_both_markets_name_the_same_challenger_and_speaker(filled: Engine) -> None:
+def test_both_markets_have_the_same_challenger_and_champion(filled: Engine) -> None:
     us, euronext = (registry.champion_timeline(slice_of(market)) for market in MARKETS)
     assert [moment.challenger for moment in us] == [moment.challenger for moment in euronext]
     assert [moment.champion for moment in us] == [moment.champion for moment in euronext]
@@ -71,7 +71,7 @@ def test_both_markets_name_the_same_challenger_and_speaker(filled: Engine) -> No
     assert [moment.challenger.version for moment in us if moment.challenger] == DUE
 
 
-def test_what_is_trained_is_trained_once(filled: Engine) -> None:
+def test_a_version_is_trained_once(filled: Engine) -> None:
     tables = ("model_versions", "model_decisions")
     before = [rows(filled, f"SELECT xmin::text, * FROM {table} ORDER BY id") for table in tables]
     assert registry.train_due_versions(LAST, Parameters()) == []
@@ -80,7 +80,7 @@ def test_what_is_trained_is_trained_once(filled: Engine) -> None:
 
 def test_a_partition_trains_what_was_due_before_it(filled: Engine) -> None:
     whole = versions(filled)
-    execute(filled, *FORGET)
+    execute(filled, *DELETE_VERSIONS)
     trained = registry.train_due_versions(dt.date(2023, 11, 15), Parameters())
     assert [version.version for version in trained] == names(filled) == DUE[:4]
     for now, then in zip(versions(filled), whole, strict=False):
@@ -90,15 +90,15 @@ def test_a_partition_trains_what_was_due_before_it(filled: Engine) -> None:
 def test_any_order_gives_the_same_versions(filled: Engine) -> None:
     whole = versions(filled)
     for order in ([LAST, dt.date(2023, 10, 2)], [dt.date(2023, 8, 1), dt.date(2023, 12, 31), LAST]):
-        execute(filled, *FORGET)
+        execute(filled, *DELETE_VERSIONS)
         for last in order:
             registry.train_due_versions(last, Parameters())
         assert versions(filled) == whole
 
 
-def test_two_at_once_give_the_same_versions(filled: Engine) -> None:
+def test_two_runs_at_once_give_the_same_versions(filled: Engine) -> None:
     whole = versions(filled)
-    execute(filled, *FORGET)
+    execute(filled, *DELETE_VERSIONS)
     with ThreadPoolExecutor() as pool:
         trained = list(pool.map(lambda _: registry.train_due_versions(LAST, Parameters()), range(2)))
     assert versions(filled) == whole
@@ -108,30 +108,30 @@ def test_two_at_once_give_the_same_versions(filled: Engine) -> None:
 
 
 def test_a_server_that_ends_idle_transactions_does_not_end_training(filled: Engine, admin: Admin) -> None:
-    execute(filled, *FORGET)
+    execute(filled, *DELETE_VERSIONS)
     admin.execute(f"ALTER DATABASE \"{filled.url.database}\" SET idle_in_transaction_session_timeout = '100ms'")
     database.disconnect()
     trained = registry.train_due_versions(dt.date(2023, 8, 1), Parameters())
     assert [version.version for version in trained] == names(filled) == DUE[:1]
 
 
-def test_every_version_is_decided_about_by_the_gate_on_its_due_date(filled: Engine) -> None:
+def test_the_gate_decides_about_every_version_on_its_due_date(filled: Engine) -> None:
     for row in versions(filled):
         assert (row["decided_by"], row["effective_at"]) == ("gate", row["as_of"])
         assert row["reason"].startswith(row["kind"].capitalize())
 
 
-def test_a_challenger_below_the_limits_of_the_parameters_does_not_speak(filled: Engine) -> None:
-    execute(filled, *FORGET)
+def test_a_challenger_below_the_limits_of_the_parameters_is_refused(filled: Engine) -> None:
+    execute(filled, *DELETE_VERSIONS)
     registry.train_due_versions(dt.date(2023, 10, 2), Parameters(gate_tolerance=-1))
-    assert [(row["kind"], row["speaker"], row["is_active"]) for row in versions(filled)] == [
+    assert [(row["kind"], row["champion"], row["is_active"]) for row in versions(filled)] == [
         ("refused", None, False)
     ] * 3
 
 
-def test_where_nobody_speaks_the_newest_version_is_asked_and_may_only_hold(filled: Engine) -> None:
+def test_without_a_champion_the_newest_version_publishes_hold(filled: Engine) -> None:
     moments = {moment.date: moment for moment in registry.champion_timeline(slice_of("US"))}
-    asked = {date: one for one in champion_sessions(slice_of("US")) for date in one.sessions}
+    by_date = {date: sessions for sessions in champion_sessions(slice_of("US")) for date in one.sessions}
     assert asked.keys() == {d for d, moment in moments.items() if moment.newest and MARKETS["US"].is_session(d)}
     for date, one in asked.items():
         moment = moments[date]
@@ -140,8 +140,8 @@ def test_where_nobody_speaks_the_newest_version_is_asked_and_may_only_hold(fille
     assert {one.version.version for one in asked.values() if one.abstention} == {*DUE[:3], "v2023.12.01"}
 
 
-def test_before_there_is_enough_history_nothing_is_trained(filled: Engine) -> None:
-    execute(filled, *FORGET)
+def test_without_enough_history_nothing_is_trained(filled: Engine) -> None:
+    execute(filled, *DELETE_VERSIONS)
     assert registry.train_due_versions(dt.date(2023, 7, 31), Parameters()) == []
     assert registry.champion_timeline(slice_of("US", FIRST, dt.date(2023, 7, 31)))[-1].champion is None
 
@@ -155,7 +155,7 @@ def test_a_version_learns_from_nothing_at_or_after_its_due_date(filled: Engine) 
     whole = versions(filled)
     execute(
         filled,
-        *FORGET,
+        *DELETE_VERSIONS,
         "UPDATE price_bars SET o = 1, h = 1000, l = 1, c = 500 WHERE ts >= '2023-11-01'",
         "UPDATE features SET ret_1d = 9, vol_20d = 9 WHERE ts >= '2023-11-01'",
     )

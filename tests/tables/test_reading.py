@@ -1,6 +1,7 @@
 """Reading: values reach the server as they are, and rows come back as they are."""
 
 import datetime as dt
+from typing import Any
 
 import polars as pl
 import pytest
@@ -47,10 +48,9 @@ def test_a_value_keeps_its_type(migrated: Engine) -> None:
         "number": 0.1 + 0.2,
         "yes": True,
     }
-    found = fetch(
-        select(*(cast(bound := literal(value), bound.type).label(name) for name, value in values.items()))
-    )
-    assert found.to_dicts() == [values]
+    bound = {name: literal(value) for name, value in values.items()}
+    columns: list[Any] = [cast(value, value.type).label(name) for name, value in bound.items()]
+    assert fetch(select(*columns)).to_dicts() == [values]
 
 
 def test_a_slices_bounds_and_a_percent_sign_of_the_query_itself(migrated: Engine) -> None:

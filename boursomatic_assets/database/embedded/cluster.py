@@ -1,14 +1,14 @@
-"""The place of an embedded cluster: its folders, their owners and permissions.
+"""The cluster of the embedded server: its folders, their owners and permissions.
 
-What belongs here: which folder holds what, and that nobody else can enter. Below the home folder::
+What belongs here: the layout of the folders, and that no other user can enter them. Below the home folder::
 
     postgres/        or, for root, a link to a folder under /var/lib/boursomatic
         data/        the cluster, of the server's user
         socket/      of the server's user; or a link to a shorter folder, since a socket's path is limited
         passfile     the only copy of the password, of the client
 
-The server's user is the client itself, unless the client is root (`embedded_programs.py`). Starting and
-stopping is `embedded.py`.
+The server's user is the client itself, unless the client is root (`binaries.py`). Kept elsewhere: starting and
+stopping the server (`server.py`).
 """
 
 import hashlib
@@ -27,18 +27,18 @@ LONGEST_SOCKET_PATH = 103  # bytes of a path, on the strictest system
 
 @dataclass(frozen=True)
 class Cluster:
-    """The folder of one cluster."""
+    """The folders of one cluster."""
 
     folder: Path
 
     @property
     def data(self) -> Path:
-        """The cluster."""
+        """The data directory."""
         return self.folder / "data"
 
     @property
     def log(self) -> Path:
-        """What the server has to say."""
+        """The log of the server."""
         return self.data / "server.log"
 
     @property
@@ -66,22 +66,22 @@ class Cluster:
         os.chown(path, client.st_uid, client.st_gid, follow_symlinks=False)
 
     def has_private_socket(self) -> bool:
-        """Tell whether the socket's folder is the server's own, and closed to all others."""
+        """Return whether the socket's folder belongs to the server's user, and is closed to all others."""
         try:
             socket, data = self.socket.stat(), self.data.stat()
-        except OSError:  # one of the folders is not there: that is the answer
+        except OSError:  # one of the folders does not exist
             return False
         return socket.st_uid == data.st_uid and socket.st_mode & 0o077 == 0
 
     def make_socket_folder(self) -> None:
-        """Make a private folder whose path is short and plain enough for a socket.
+        """Create a private folder for the socket, of which the path is short and plain enough.
 
         Raises:
             ServerError: Even the folder for temporary files has too long a path.
         """
         link = self.folder / "socket"
         if link.is_dir() and not link.is_symlink():
-            shutil.rmtree(link)  # others may have put a socket of theirs into it
+            shutil.rmtree(link)  # another user may have put a socket into it
         link.unlink(missing_ok=True)
         if _fits_socket_path(link):
             link.mkdir(mode=0o700)
@@ -93,15 +93,15 @@ class Cluster:
 
 
 def find_cluster(home: Path) -> Cluster:
-    """Return the place of a home's cluster, whether or not there is one."""
+    """Return the cluster of a home folder, whether or not it exists."""
     return Cluster((home / "postgres").resolve())
 
 
 def make_cluster(home: Path) -> Cluster:
-    """Return the place of a home's cluster, made if need be.
+    """Return the cluster of a home folder, and create its folder if it does not exist.
 
     Raises:
-        ServerError: The home links to a place that is gone.
+        ServerError: The home folder links to a folder that is gone.
     """
     link = home / "postgres"
     if link.is_symlink() and not link.exists():
@@ -116,7 +116,7 @@ def make_cluster(home: Path) -> Cluster:
 
 
 def abandoned_clusters(home: Path) -> list[Cluster]:
-    """Return the places under `BASE` that earlier homes of the same path have left."""
+    """Return the clusters under `BASE` of removed home folders with the same path."""
     return [
         Cluster(folder) for folder in BASE.glob(f"{_home_digest(home)}-*") if folder != find_cluster(home).folder
     ]
@@ -143,7 +143,7 @@ def _home_digest(home: Path) -> str:
 
 
 def _let_server_traverse(folder: Path) -> None:
-    """Let root's server, and nobody else, walk through a folder that stays root's."""
+    """Let the OS user of root's server, and nobody else, traverse a folder of root."""
     if os.geteuid() == 0:
         os.chown(folder, 0, os_user_ids()[1])
         folder.chmod(0o710)

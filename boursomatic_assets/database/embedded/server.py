@@ -46,7 +46,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where it is found, and with what a client may enter."""
+    """A running server: the address of its socket, and the credentials of the client."""
 
     host: Path  # the folder of its socket
     port: int
@@ -56,10 +56,10 @@ class Server:
 
 
 def ensure_running(home: Path) -> Server:
-    """Return the server of a home folder, made and started first if need be.
+    """Return the server of a home folder; create and start it if it does not run.
 
     Raises:
-        ServerError: It cannot be made or started.
+        ServerError: It cannot be created or started.
     """
     server = status(home)
     if server:
@@ -71,19 +71,19 @@ def ensure_running(home: Path) -> Server:
         if not cluster.data.exists():
             _create_cluster(cluster)
         for unfinished in cluster.folder.glob("init-*"):
-            shutil.rmtree(unfinished, ignore_errors=True)  # what stays costs room, and is tried again next time
+            shutil.rmtree(unfinished, ignore_errors=True)  # what remains is removed at a later start
         return _start(cluster)
 
 
 def status(home: Path) -> Server | None:
-    """Return the server of a home folder if it answers, else None."""
+    """Return the server of a home folder if it answers, or None."""
     cluster = embedded_cluster.find_cluster(home)
     server = _server_of(cluster)
     return server if cluster.has_private_socket() and _answers(_connection_failure(server)) else None
 
 
 def stop(home: Path) -> bool:
-    """Stop the server of a home folder; return whether there was one to stop.
+    """Stop the server of a home folder; return whether one was running.
 
     Raises:
         ServerError: It cannot be stopped.
@@ -109,7 +109,7 @@ def _server_of(cluster: Cluster) -> Server:
 
 
 def _create_cluster(cluster: Cluster) -> None:
-    """Make the cluster with its databases beside its final place, and move it there in one step."""
+    """Create the cluster with its databases in a temporary folder, and rename that to the data directory."""
     password = secrets.token_urlsafe(32)
     _write_private(cluster.passfile, f"*:*:*:{USER}:{password}\n")
     cluster.chown_to_client(cluster.passfile)
@@ -140,11 +140,11 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _start(cluster: Cluster) -> Server:
-    """Start the server and wait until it answers, whatever was left of the one before."""
+    """Start the server and wait until it answers, whatever an earlier one has left behind."""
     if not os.access(cluster.passfile, os.R_OK):
         raise ServerError(f"{cluster.passfile} cannot be read: the password of the embedded server is in it")
     if not cluster.has_private_socket():
-        _stop(cluster)  # nobody can reach it any more
+        _stop(cluster)  # no client can reach it
         cluster.make_socket_folder()
     server = _server_of(cluster)
     deadline = time.monotonic() + START_SECONDS
@@ -170,7 +170,7 @@ def _try_start(cluster: Cluster) -> None:
         log_text = _log_since(cluster, size)
         if "shared memory block" in log_text:
             absorbed.record(error, "the embedded server is started again")
-            time.sleep(0.5)  # the last processes of a killed server are still leaving
+            time.sleep(0.5)  # processes of a killed server have not ended yet
         elif _is_alive(cluster):
             absorbed.record(error, "the embedded server is waited for")
         else:
@@ -179,7 +179,7 @@ def _try_start(cluster: Cluster) -> None:
 
 
 def _remove_stale_locks(cluster: Cluster) -> None:
-    """Remove lock files of a server that died: to PostgreSQL, any process of that number keeps them valid."""
+    """Remove the lock files of a dead server: PostgreSQL takes any process with its pid for that server."""
     for lock in (cluster.data / "postmaster.pid", cluster.socket / f".s.PGSQL.{PORT}.lock"):
         lock.unlink(missing_ok=True)
 
@@ -192,34 +192,34 @@ def _stop(cluster: Cluster) -> bool:
 
 
 def _connection_failure(server: Server) -> str:
-    """Ask a real query; return what was said instead of an answer."""
+    """Run a query; return the message of the failure, or an empty text."""
     try:
         with psycopg.connect(
             host=str(server.host), port=server.port, user=server.user, dbname=DATABASES[0],
             passfile=str(server.passfile), connect_timeout=10,
         ) as connection:  # fmt: skip
             connection.execute("SELECT 1")
-    except psycopg.OperationalError as error:  # the answer itself: whoever waits for another quotes it at the end
+    except psycopg.OperationalError as error:  # returned: the caller quotes the last one when it gives up
         return " ".join(str(error).split())
     return ""
 
 
 def _answers(failure: str) -> bool:
-    """Tell a server that answers, or refuses for a reason of its own, from one that starts or is gone."""
+    """Return whether the server answers or refuses the connection, rather than is starting or not running."""
     return not any(words in failure for words in (NOT_LISTENING, STARTING_UP, TIMED_OUT))
 
 
 def _is_alive(cluster: Cluster) -> bool:
-    """Tell whether the cluster's server is alive: after a crash its pid may be anybody's."""
+    """Return whether the server of a cluster is alive: after a crash its pid may belong to another process."""
     try:
         process = Path("/proc") / (cluster.data / "postmaster.pid").read_text().split()[0]
         return (process / "comm").read_text() == "postgres\n" and (process / "cwd").readlink() == cluster.data
-    except (OSError, IndexError):  # no such file, or no such process: that is the answer
+    except (OSError, IndexError):  # there is no such file or process
         return False
 
 
 def _log_since(cluster: Cluster, size: int) -> str:
-    """Return what the log has gained since it had a size in bytes."""
+    """Return what was appended to the log since it had a size in bytes."""
     if not cluster.log.exists():
         return ""
     with cluster.log.open("rb") as log:
