@@ -260,6 +260,7 @@ def _fill_with_patches(bars: Path) -> None:
         "instance = dagster.DagsterInstance.get(); platform_of.fill(pathlib.Path(sys.argv[1]), instance)"
     )
     environment = os.environ | {"BOURSOMATIC_STOCK_DAGSTER": "0"}
+    environment.pop("BOURSOMATIC_START", None)  # made-up bars depend on it
     subprocess.run(
         [sys.executable, "-c", program, str(bars)], cwd=Path(__file__).parent, env=environment, check=True
     )
