@@ -38,7 +38,7 @@ def exactly_one_model_is_active(connection: Connection) -> Finding:
 
 @invariant("model_versions")
 def every_version_has_its_decision(connection: Connection) -> Finding:
-    """The gate decided about every version, from its due date on, and no version is champion before its due date."""
+    """The gate decided about every version as of its due date, and no version is champion before that."""
     decided = "SELECT FROM model_decisions d WHERE d.version_id = v.id AND d.effective_at = v.as_of"
     undecided = count_violations(
         connection, f"model_versions v WHERE NOT EXISTS ({decided} AND d.decided_by = :gate)", {"gate": GATE}

@@ -22,7 +22,7 @@ from boursomatic_assets.tables.staging import bounds
 BARS_PER_READ = 500_000
 REUSE_GAP_DAYS = 60
 REUSE_PRICE_RATIO = 10.0
-"""A symbol that returns after a longer gap, at a price so many times higher or lower, belongs to another company."""
+"""A symbol that returns after a longer gap, at a price so many times higher or lower, is another company's."""
 
 SYMBOL_RETURNS = """
 WITH bars AS (

@@ -40,8 +40,8 @@ def _engine(url: URL) -> Engine:
     """Return the engine of an address.
 
     It reads committed rows whatever isolation level is the server's default: a transaction that waited for a lock
-    sees what was committed meanwhile. Numbers that JSON does not have, as NaN, raise an error before they are sent.
-    An idle connection of the pool that was lost is replaced (`pool_pre_ping`).
+    sees what was committed meanwhile. Numbers that JSON does not have, as NaN, raise an error before they are
+    sent. An idle connection of the pool that was lost is replaced (`pool_pre_ping`).
     """
     return create_engine(
         url,

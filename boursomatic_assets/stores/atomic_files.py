@@ -3,8 +3,8 @@
 What belongs here: writing one. Kept elsewhere: the content and the path (`learning/model_files.py`,
 `archive_files.py`).
 
-A file is written under a temporary name in its folder, `.saving-...`, and then renamed. A killed process leaves the
-temporary file behind; a later write into the folder removes it. No such file is ever read: it may be deleted.
+A file is written under a temporary name in its folder, `.saving-...`, and then renamed. A killed process leaves
+the temporary file behind; a later write into the folder removes it. No such file is ever read: it may be deleted.
 """
 
 import os

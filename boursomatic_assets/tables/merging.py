@@ -7,8 +7,8 @@ Kept elsewhere: locks and COPY (`staging.py`), the comparison (`differences.py`)
 
 All four read the stored rows under the slice's lock and compare them here, so only the difference is written. New
 rows are copied straight into the table. Identical rows are not touched. Sessions for which the frame has no row
-stay as they are, so that an empty delivery never wipes a full slice; unless the grain is `derived`. The stored rows
-are read through another connection, which sees only what is committed: a transaction writes a slice once.
+stay as they are, so that an empty delivery never wipes a full slice; unless the grain is `derived`. The stored
+rows are read through another connection, which sees only what is committed: a transaction writes a slice once.
 """
 
 import dataclasses

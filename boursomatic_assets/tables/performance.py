@@ -61,7 +61,8 @@ class PerformanceFigures:
     Attributes:
         labels: by profile and label: n, hit_rate (share whose label is the outcome), base_rate (share of all rows
             of the profile with that outcome: the hit rate of always recommending it), realised_pct and
-            expected_pct (mean returns), stopped and reached (shares whose stop, or target, was touched first; null for HOLD).
+            expected_pct (mean returns), stopped and reached (shares whose stop, or target, was touched first; null
+            for HOLD).
         bins: by bin of 10 % of confidence: n, confidence (mean), right (share whose label is the outcome).
     """
 

@@ -1,8 +1,8 @@
 """Staleness: which computed sessions have inputs that changed since.
 
 What belongs here: the search for stale sessions through look-backs of any length, and which sessions are recorded
-as computed. Kept elsewhere: reading and writing their times (`computations.py`), Dagster's own lineage of partitions (`orchestration/partitions.py`), which stops at 100 upstream
-partitions.
+as computed. Kept elsewhere: reading and writing their times (`computations.py`), Dagster's own lineage of
+partitions (`orchestration/partitions.py`), which stops at 100 upstream partitions.
 
 Times are those of the database server. A session is stale if one of its inputs changed after the computation was
 about to read its inputs. Stale recommendations stay as they were published.
@@ -54,8 +54,8 @@ class StaleSessions:
 def input_read_time(connection: Connection, asset: str, part: Slice) -> dt.datetime:
     """The time from which a change of an asset's inputs counts as later than the computation that starts now.
 
-    It is now, or the start of the oldest transaction that is writing one of the inputs: its changes have an earlier
-    time, and may be committed after the inputs are read.
+    It is now, or the start of the oldest transaction that is writing one of the inputs: its changes have an
+    earlier time, and may be committed after the inputs are read.
     """
     names = [f"{name}|{part.market.name}" for name in INPUT_LOOKBACKS.get(asset, ())]
     query = text(

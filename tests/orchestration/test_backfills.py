@@ -13,10 +13,13 @@ from dagster._core.execution.asset_backfill import AssetBackfillData
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster._core.test_utils import create_run_for_test
+from patched import only_patched
 
 from boursomatic_assets.orchestration import backfills
 from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
+
+pytestmark = only_patched  # else the daemon waits, and starts no run before
 
 STATUS = dg.DagsterRunStatus
 TARGET = {"2024-06-10|US", "2024-06-11|US", "2024-06-10|EURONEXT"}

