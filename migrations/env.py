@@ -1,8 +1,9 @@
-"""How Alembic works on the database: one run at a time, one transaction per migration.
+"""Alembic's environment: one run at a time, one transaction per migration.
 
-What belongs here: what every Alembic command needs, whoever calls it. Kept elsewhere: the commands for people
-(`boursomatic_assets/database/migrate.py`), the address of the database (`boursomatic_assets/database/`).
-A caller may hand over an engine or a connection as `config.attributes["connection"]`.
+What belongs here: the setup of every Alembic command. Kept elsewhere: the commands for people
+(`boursomatic_assets/database/migrate.py`), the address of the database
+(`boursomatic_assets/database/addresses.py`).
+A caller may pass an engine or a connection as `config.attributes["connection"]`.
 """
 
 import logging
@@ -22,17 +23,17 @@ LOCK = text("SELECT pg_try_advisory_lock(hashtext('alembic_version'))")
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
-    """Wait for other runs, by asking again: a statement that waits would block a concurrent index build."""
+def _migration_lock(engine: Engine) -> Iterator[None]:
+    """Hold the lock of migrations. It is polled: a waiting statement would block a concurrent index build."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.detach()  # a session of its own: closing it gives the lock back
+        connection.detach()  # a session of its own: closing it releases the lock
         while not connection.scalar(LOCK):
             time.sleep(0.1)
         yield
 
 
-def _session(engine: Engine) -> Connection:
-    """A session that gives up rather than queue for a table, with every reader queueing behind it."""
+def _connect(engine: Engine) -> Connection:
+    """A connection with a lock timeout: readers queue behind a migration that waits for a table."""
     connection = engine.connect()
     connection.detach()  # the setting ends with the session
     connection.execute(text("SET lock_timeout = '10s'"))
@@ -40,32 +41,32 @@ def _session(engine: Engine) -> Connection:
     return connection
 
 
-def _run(**how: Any) -> None:
+def _run_migrations(**options: Any) -> None:
     context.configure(
         target_metadata=Table.metadata,
         transaction_per_migration=True,
         compare_type=True,
         compare_server_default=True,
         autogenerate_plugins=["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
-        **how,
+        **options,
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
 def _main() -> None:
-    if context.config.cmd_opts:  # the `alembic` command: it tells what it does
+    if context.config.cmd_opts:  # the `alembic` command prints its progress
         logging.basicConfig(format="%(message)s")
         logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
     if context.is_offline_mode():
-        _run(dialect_name="postgresql", literal_binds=True)
+        _run_migrations(dialect_name="postgresql", literal_binds=True)
         return
-    given = context.config.attributes.get("connection") or database.engine()
+    connectable = context.config.attributes.get("connection") or database.engine()
     with (
-        _alone(given.engine),
-        nullcontext(given) if isinstance(given, Connection) else _session(given) as session,
+        _migration_lock(connectable.engine),
+        nullcontext(connectable) if isinstance(connectable, Connection) else _connect(connectable) as connection,
     ):
-        _run(connection=session)
+        _run_migrations(connection=connection)
 
 
 try:

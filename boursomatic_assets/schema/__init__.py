@@ -1,9 +1,9 @@
 """The tables: one class each, every column described once.
 
-What belongs here: names, types, keys, indexes, the values that a column may hold, what a row and a column mean;
-one file a subject, and how rows are named (`identifiers.py`) and sorted into classes (`buckets.py`).
-Kept elsewhere: how a database gets this shape (`migrations/`), how it is reached (`database/`), and what makes a
-delivered row good (`quality/`). Nothing here needs a driver or an orchestrator.
+What belongs here: names, types, keys, indexes, the values that a column may hold, what a row and a column mean,
+one file a subject; the ids of rows (`identifiers.py`), and the buckets of instruments (`buckets.py`).
+Kept elsewhere: the migrations that create the tables (`migrations/`), connections (`database/`), and what makes a
+delivered row valid (`quality/`). Nothing here needs a driver or an orchestrator.
 
 All times are naive UTC. `Model.__table__.info["key"]` names the columns that identify a row of that table.
 Columns, keys and rules marked *extension* are added to the schema's specification, each with its reason.

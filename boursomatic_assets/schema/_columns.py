@@ -1,50 +1,46 @@
-"""What the tables share: the base class with the names of constraints, and kinds of columns and rules."""
+"""What all tables share: the base class with the names of constraints, and common columns and constraints.
+
+What belongs here: definitions that several tables use. Kept elsewhere: the tables (the other files of this room).
+"""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 from uuid import uuid4
 
-from sqlalchemy import (
-    JSON,
-    CheckConstraint,
-    MetaData,
-    func,
-    text,
-)
+from sqlalchemy import JSON, CheckConstraint, MetaData, func, text
 from sqlalchemy import Table as SqlTable
 from sqlmodel import Field, SQLModel
 
-# A missing value is SQL's NULL, never the JSON word null.
 JSON_OR_NULL: Final = JSON(none_as_null=True)
-
+"""JSON of which a missing value is SQL's NULL, never the JSON value null."""
 
 DEFAULT_TRUE: Final = {"server_default": text("true")}
-
-
 DEFAULT_FALSE: Final = {"server_default": text("false")}
 
 
 def primary_key(description: str) -> Any:
+    """A primary key of random UUIDs."""
     return Field(default_factory=uuid4, primary_key=True, description=description)
 
 
 def defaulting_to_now(description: str, *, index: bool = False) -> Any:
-    """A time that the database's clock fills in."""
+    """A time that defaults to the clock of the database."""
     return Field(index=index, description=description, sa_column_kwargs={"server_default": func.now()})
 
 
 def one_of(column: str, values: Sequence[str]) -> CheckConstraint:
+    """A constraint that limits a column to some values."""
     quoted_values = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({quoted_values})", name=column)
 
 
 def positive(column: str) -> CheckConstraint:
-    """Above zero and finite; PostgreSQL sorts NaN above Infinity, so one bound refuses both."""
+    """A constraint: above zero and finite. PostgreSQL sorts NaN above Infinity, so one bound excludes both."""
     return CheckConstraint(f"{column} > 0 AND {column} < 'Infinity'", name=column)
 
 
 class Table(SQLModel):
-    """What all tables share: the names of their constraints."""
+    """The base class of all tables, which names their constraints."""
 
     __table__: ClassVar[SqlTable]
     metadata: ClassVar[MetaData] = MetaData(

@@ -3,10 +3,7 @@
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import (
-    String,
-    UniqueConstraint,
-)
+from sqlalchemy import String, UniqueConstraint
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import DEFAULT_FALSE, Table, defaulting_to_now, one_of, primary_key
@@ -14,7 +11,7 @@ from boursomatic_assets.vocabulary import PROFILES
 
 
 class User(Table, table=True):
-    """One account per e-mail address; a deleted one stays, flagged."""
+    """One account per e-mail address; a deleted account keeps its row, with a flag."""
 
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("email"), {"info": {"key": ("email",)}})

@@ -1,12 +1,12 @@
-"""Buckets of size and of price: what `market_cap_bucket` and `pe_bucket` mean.
+"""Buckets of market capitalisation and of the P/E ratio: what `market_cap_bucket` and `pe_bucket` mean.
 
-What belongs here: the thresholds, and vendors' words for the same buckets.
-Kept elsewhere: files that state them (`sources/descriptions.py`).
+What belongs here: the bounds, and vendors' names of the same buckets.
+Kept elsewhere: the files that state them (`sources/files/descriptions.py`).
 
-A market capitalisation below 2 billion of the market's currency is small, below 10 billion mid, and large from
-there: the usual bounds of American vendors, Nasdaq's screener among them. Its finer words fall within them: nano
-and micro are small, mega is large. A price of less than 15 times the yearly earnings is low, less than 25 times is
-medium, and high from there. Without a positive number there is no bucket: a loss has no P/E.
+A market capitalisation below 2 billion of the market's currency is small, below 10 billion mid, and from 10
+billion large: the usual bounds of American vendors, among them Nasdaq's screener. Its finer names fall within
+them: nano and micro are small, mega is large. A P/E ratio below 15 is low, below 25 medium, and from 25 high.
+Without a positive number there is no bucket: a loss has no P/E.
 """
 
 import polars as pl
@@ -15,17 +15,17 @@ LOWER_BOUNDS = {
     "market_cap_bucket": {"small": 0.0, "mid": 2e9, "large": 10e9},
     "pe_bucket": {"low": 0.0, "medium": 15.0, "high": 25.0},
 }
-"""The words of each column, and the least number of each."""
+"""The buckets of each column, each with its lower bound."""
 
 NUMERIC_COLUMNS = {"market_cap_bucket": "market_cap", "pe_bucket": "pe"}
-"""The column of numbers that each bucket comes from."""
+"""The column of numbers that each bucket is derived from."""
 
 _FINER_BUCKETS = {"nano": "small", "micro": "small", "mega": "large"}
 _POWERS_OF_TEN = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 
 
 def from_numbers(cells: pl.Expr, bucket: str) -> pl.Expr:
-    """The bucket of each cell, a number or text like 1.2B; null where it is no positive number."""
+    """The bucket of each cell, a number or a text like 1.2B; null where it is no positive number."""
     text = cells.cast(pl.String).str.strip_chars().str.to_uppercase()
     number = text.str.replace_many(_POWERS_OF_TEN).cast(pl.Float64, strict=False)
     bucket_name = pl.lit(None, pl.String)
@@ -39,7 +39,7 @@ def from_numbers(cells: pl.Expr, bucket: str) -> pl.Expr:
 
 
 def from_names(cells: pl.Expr, bucket: str) -> pl.Expr:
-    """The bucket that each cell names, in any case and maybe with "cap" after it; null where it names none."""
+    """The bucket that each cell names, in any case, with or without "cap" after it; null where it names none."""
     buckets = {word: word for word in LOWER_BOUNDS[bucket]} | (
         _FINER_BUCKETS if bucket == "market_cap_bucket" else {}
     )

@@ -4,9 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import (
-    Index,
-)
+from sqlalchemy import Index
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import JSON_OR_NULL, Table, defaulting_to_now, primary_key

@@ -1,10 +1,10 @@
-"""How rows are named: ids that follow from what a row is, so that the same row has the same id everywhere.
+"""Identifiers: ids derived from the content of a row, so that the same row has the same id in every database.
 
-What belongs here: ids derived from natural keys, as text. Kept elsewhere: the keys (`models.py`).
+What belongs here: ids derived from natural keys, as text. Kept elsewhere: the keys (the tables of this room).
 
-A bar that goes and comes back, or that another database holds, keeps its id. Ids of one instrument lie
-together and in order of time, as its rows do in their unique index: a primary key of random ids costs a third
-more to fill, and more with every row that the table has (docs/architecture.md).
+A bar that is deleted and delivered again keeps its id. Ids of one instrument are adjacent and in order of time, as
+its rows are in their unique index: a primary key of random ids costs a third more to fill, and more with every row
+that the table has (docs/architecture.md).
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from boursomatic_assets.vocabulary import INTERVALS
 PUBLISHED_TEXTS = ("instrument_id", "model_version_id", "profile", "label", "justification", "features_snapshot")
 PUBLISHED_NUMBERS = ("confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit", "as_of")
 PUBLISHED_COLUMNS = (*PUBLISHED_TEXTS, *PUBLISHED_NUMBERS)
-"""Columns of `recommendations` that never change once they are written: all but its place among others."""
+"""Columns of `recommendations` that never change once they are written: all but its flag and its times."""
 
 _INSTRUMENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
 
@@ -29,9 +29,8 @@ _INSTRUMENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic"
 def of_instruments(instruments: pl.DataFrame) -> pl.Series:
     """The ids of instruments: UUIDs of version 5 of symbol and exchange."""
     natural_keys = instruments.select(pl.concat_str("symbol", "exchange", separator="|")).to_series()
-    return pl.Series(
-        "id", [str(uuid.uuid5(_INSTRUMENT_NAMESPACE, name)) for name in natural_keys], dtype=pl.String
-    )
+    ids = [str(uuid.uuid5(_INSTRUMENT_NAMESPACE, natural_key)) for natural_key in natural_keys]
+    return pl.Series("id", ids, dtype=pl.String)
 
 
 def of_rows(frame: pl.DataFrame) -> pl.Series:
@@ -41,8 +40,8 @@ def of_rows(frame: pl.DataFrame) -> pl.Series:
     since 1970. Two rows of different instruments share an id as rarely as two instruments share those 60 bits.
 
     Args:
-        frame: instrument_id (text), ts (naive UTC, not before 1970), and maybe interval; or recommendation_id
-            (text): what is said of one advice has the advice's own id.
+        frame: instrument_id (text), ts (naive UTC, not before 1970), and optionally interval; or recommendation_id
+            (text): a row of the track record has the id of its recommendation.
     """
     if "recommendation_id" in frame.columns:
         return frame["recommendation_id"].alias("id")
@@ -57,31 +56,31 @@ def of_rows(frame: pl.DataFrame) -> pl.Series:
 
 
 def _instrument_prefix(identifier: str) -> str:
-    """The random end of an id, as the start of another: `........-....-....-.abc-def012345678`."""
+    """The random end of an instrument's id, as the start of another: `........-....-....-.abc-def012345678`."""
     return f"{identifier[24:32]}-{identifier[32:36]}-8{identifier[20:23]}-8"
 
 
 def of_recommendations(rows: pl.DataFrame) -> pl.Series:
-    """Ids of advice, of which a key has several over time: in order of writing, with a digest of what it says.
+    """Ids of recommendations, in order of writing, with a digest of their content: a key has several over time.
 
     UUIDs of version 8: this millisecond, 24 bits that count up from a random number, and 48 bits of the digest.
 
     Args:
-        rows: PUBLISHED, and any other columns.
+        rows: PUBLISHED_COLUMNS, and any other columns.
     """
     milliseconds, first = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(23)
-    counters = (f"{place:06x}" for place in range(first, first + rows.height))
+    counters = (f"{number:06x}" for number in range(first, first + rows.height))
     ids = [
-        f"{milliseconds[:8]}-{milliseconds[8:]}-8{place[:3]}-8{place[3:]}-{digest}"
-        for place, digest in zip(counters, digests(rows), strict=True)
+        f"{milliseconds[:8]}-{milliseconds[8:]}-8{counter[:3]}-8{counter[3:]}-{digest}"
+        for counter, digest in zip(counters, digests(rows), strict=True)
     ]
     return pl.Series("id", ids, dtype=pl.String)
 
 
 def digests(rows: pl.DataFrame) -> pl.Series:
-    """The last 12 digits of the ids of advice, from its PUBLISHED columns: the same for rows that are read back.
+    """The last 12 digits of the ids of recommendations, from PUBLISHED_COLUMNS of new or stored rows.
 
-    BLAKE2b over the words, divided by a byte that none of them holds, and the numbers as doubles.
+    BLAKE2b over the texts, separated by a byte that none of them has, and the numbers as doubles.
     """
     texts = rows.select(pl.concat_str(pl.col(PUBLISHED_TEXTS).fill_null("\0"), separator="\x1f")).to_series()
     time = pl.col("as_of").dt.epoch("us")
@@ -89,19 +88,19 @@ def digests(rows: pl.DataFrame) -> pl.Series:
     packed = numbers.to_numpy(order="c").astype("<f8").tobytes()
     width = 8 * len(PUBLISHED_NUMBERS)
     digest_texts = [
-        hashlib.blake2b(said.encode() + packed[place * width : (place + 1) * width], digest_size=6).hexdigest()
-        for place, said in enumerate(texts)
+        hashlib.blake2b(content.encode() + packed[row * width : (row + 1) * width], digest_size=6).hexdigest()
+        for row, content in enumerate(texts)
     ]
     return pl.Series("digest", digest_texts, dtype=pl.String)
 
 
 def holds_digest(ids: pl.Series) -> pl.Series:
-    """Whether each advice's id says what was published; ids of old, and of rows written by hand, do not."""
+    """Whether each id of a recommendation has a digest; older ids and those of rows written by hand have none."""
     return ids.str.slice(14, 1) == "8"
 
 
 def _map_distinct(values: pl.Series, to_text: Callable[[Any], str]) -> pl.Series:
-    """Each value as text; the few distinct ones are written once."""
+    """Each value as text; each distinct value is converted once."""
     distinct = values.unique()
     texts = pl.Series([to_text(value) for value in distinct.to_list()], dtype=pl.String)
     return values.replace_strict(distinct, texts, return_dtype=pl.String)

@@ -1,14 +1,9 @@
-"""The tables of market data: instruments, their bars, and the bars as they were known before."""
+"""The tables of market data: instruments, their bars, and earlier versions of bars."""
 
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import (
-    CheckConstraint,
-    Index,
-    String,
-    UniqueConstraint,
-)
+from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import (
@@ -25,7 +20,7 @@ from boursomatic_assets.vocabulary import INTERVALS, MARKET_CAP_BUCKETS, PE_BUCK
 class Instrument(Table, table=True):
     """One stock or ETF per symbol and exchange.
 
-    Extension: (symbol, exchange) is unique, because deliveries name an instrument by that pair only.
+    Extension: (symbol, exchange) is unique, because deliveries identify an instrument by that pair only.
     """
 
     __tablename__ = "instruments"
@@ -58,8 +53,8 @@ class Instrument(Table, table=True):
 class PriceBar(Table, table=True):
     """One bar per instrument, time and interval; a daily bar's `ts` is its session date at 00:00 UTC.
 
-    Extension: prices are positive, finite and in order, and the volume is finite, because a NaN that gets in
-    passes every later comparison silently.
+    Extension: prices are positive, finite and in order, and the volume is finite, because a stored NaN passes
+    every later comparison without an error.
     """
 
     __tablename__ = "price_bars"
@@ -86,10 +81,10 @@ class PriceBar(Table, table=True):
 
 
 class PriceBarRevision(Table, table=True):
-    """A bar as it was known for some time, before another delivery changed it or no longer had it.
+    """An earlier version of a bar, known until another delivery changed or removed it.
 
-    Extension: the whole table, because "what did we know when we said BUY" must have an answer. A bar is known
-    since its `price_bars.created_at`; what was known before is here.
+    Extension: the whole table, because it must be traceable which bars were known when a recommendation was
+    published. A bar is known since its `price_bars.created_at`; its earlier versions are here.
     """
 
     __tablename__ = "price_bar_revisions"
@@ -114,10 +109,12 @@ class PriceBarRevision(Table, table=True):
     l: float = Field(description="Low price that was known")  # noqa: E741 - the specification's name
     c: float = Field(description="Close price that was known")
     v: float = Field(description="Volume that was known")
-    known_from: NaiveDatetime = Field(description="When it was first known so")
-    known_until: NaiveDatetime = Field(description="When it was replaced, or was gone")
-    source: str | None = Field(default=None, sa_type=String(50), description="Source that replaced it")
+    known_from: NaiveDatetime = Field(description="When this version became known")
+    known_until: NaiveDatetime = Field(description="When this version was replaced or removed")
+    source: str | None = Field(
+        default=None, sa_type=String(50), description="Source of the delivery that replaced it"
+    )
     file: str | None = Field(
-        default=None, sa_type=String(500), description="File with the bar that replaced it; null: it is gone"
+        default=None, sa_type=String(500), description="File with the bar that replaced it; null: it was removed"
     )
     run_id: str | None = Field(default=None, sa_type=String(50), description="Run that replaced it")

@@ -1,25 +1,10 @@
-"""The tables: one class each, every column described once.
-
-What belongs here: names, types, keys, indexes, the values a column may hold, what a row and a column mean.
-Kept elsewhere: how a database gets this shape (`migrations/`), how it is reached (`database.py`), and what
-makes a delivered row good (`contracts.py`). Nothing here needs a driver or an orchestrator.
-
-All times are naive UTC. `Model.__table__.info["key"]` names the columns that identify a row of that table.
-Columns, keys and rules marked *extension* are added to the schema's specification, each with its reason.
-"""
+"""The tables of models: trained versions, and the decisions that make one the champion."""
 
 from typing import Any
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import (
-    CheckConstraint,
-    Index,
-    String,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, text
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import (
@@ -36,8 +21,8 @@ from boursomatic_assets.vocabulary import DECISIONS
 class ModelVersion(Table, table=True):
     """One trained model per due date; at most one is active.
 
-    Extension: `as_of`, because partitions ask which model a past date had, and `trained_at` must stay the
-    wall clock. It is unique, because both markets' partitions of a due date must name the same model.
+    Extension: `as_of`, because a partition needs the model of its date, and `trained_at` must stay the wall clock.
+    It is unique, because both markets' partitions of a due date must have the same model.
     """
 
     __tablename__ = "model_versions"
@@ -60,15 +45,15 @@ class ModelVersion(Table, table=True):
     as_of: NaiveDatetime = Field(
         index=True,
         unique=True,
-        description="The due date it speaks for: only bars closed before it were used",
+        description="Due date: only bars that had closed before it were used",
     )
 
 
 class ModelDecision(Table, table=True):
-    """One decision about a model version: the gate's when it was trained, and each that a person made.
+    """One decision about a model version: the gate's after training, and each decision of a person.
 
-    Extension: the whole table, because every promotion and refusal must be traceable, with who forced it. Rows
-    are only ever added. The version that speaks at a moment is the `speaker_id` of the decision with the latest
+    Extension: the whole table, because every promotion and refusal must be traceable, with who forced it. Rows are
+    never changed or deleted. The champion at a moment is the `speaker_id` of the decision with the latest
     `effective_at` until then; of several, of the one decided last.
     """
 
@@ -90,17 +75,19 @@ class ModelDecision(Table, table=True):
     )
 
     id: UUID = primary_key("Unique decision identifier")
-    version_id: UUID = Field(foreign_key="model_versions.id", description="Version that was decided about")
+    version_id: UUID = Field(foreign_key="model_versions.id", description="Version that the decision is about")
     effective_at: NaiveDatetime = Field(
-        description="From when it holds: the due date's first open for the gate, the moment itself for a person"
+        description="When it takes effect: the due date's first open for the gate, the moment itself for a person"
     )
     kind: str = Field(sa_type=String(20), description="promoted, refused, withdrawn, forced or rolled back")
     speaker_id: UUID | None = Field(
         default=None,
         foreign_key="model_versions.id",
-        description="Version that speaks from then on; null: nobody, advice is HOLD",
+        description="Version that is champion from then on; null: none, the platform publishes HOLD",
     )
-    reason: str = Field(sa_type=Text, description="Why, in a sentence")
-    numbers: dict[str, Any] = Field(sa_type=JSON_OR_NULL, description="Metrics of both sides that were compared")
-    decided_by: str = Field(sa_type=String(255), description="The gate, or the person's name")
+    reason: str = Field(sa_type=Text, description="Reason for the decision, in a sentence")
+    numbers: dict[str, Any] = Field(
+        sa_type=JSON_OR_NULL, description="Metrics of challenger and champion that were compared"
+    )
+    decided_by: str = Field(sa_type=String(255), description="Who decided: the gate, or the name of a person")
     decided_at: NaiveDatetime = defaulting_to_now("When it was decided")

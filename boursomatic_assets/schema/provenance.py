@@ -1,25 +1,19 @@
-"""The tables of provenance: what was delivered, refused and computed, and when."""
+"""The tables of provenance: what was delivered, rejected and computed, and when."""
 
 from typing import Any
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Index,
-    String,
-    UniqueConstraint,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, UniqueConstraint
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import JSON_OR_NULL, Table, defaulting_to_now, primary_key
 
 
 class RejectedBar(Table, table=True):
-    """One refused row of a delivery, as it came, with the reason.
+    """One rejected row of a delivery, as delivered, with the reason.
 
-    Extension: the whole table, because a bad row must neither stop the good ones nor be lost.
+    Extension: the whole table, because an invalid row must neither stop the valid ones nor be lost.
     """
 
     __tablename__ = "rejected_bars"
@@ -31,10 +25,10 @@ class RejectedBar(Table, table=True):
     id: UUID = primary_key("Unique rejection identifier")
     market: str = Field(sa_type=String(50), description="Market it was delivered for")
     session: NaiveDatetime | None = Field(
-        default=None, description="Partition that delivered it; null when the row has no readable time"
+        default=None, description="Session it was delivered for; null: the row has no readable time"
     )
     source: str = Field(sa_type=String(50), description="Source that delivered it")
-    file: str | None = Field(default=None, sa_type=String(500), description="File it stood in")
+    file: str | None = Field(default=None, sa_type=String(500), description="File that contains it")
     line: int | None = Field(default=None, sa_type=BigInteger, description="Line of that file, from 1")
     raw: dict[str, Any] = Field(sa_type=JSON_OR_NULL, description="The row as delivered")
     interval: str = Field(
@@ -43,15 +37,15 @@ class RejectedBar(Table, table=True):
         sa_column_kwargs={"server_default": "daily"},
         description="Interval it was delivered for",
     )
-    reason: str = Field(sa_type=String(100), index=True, description="The rule it broke")
-    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that refused it")
-    rejected_at: NaiveDatetime = defaulting_to_now("When it was refused")
+    reason: str = Field(sa_type=String(100), index=True, description="The rule that it violates")
+    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that rejected it")
+    rejected_at: NaiveDatetime = defaulting_to_now("When it was rejected")
 
 
 class DeliveredSession(Table, table=True):
-    """What the newest delivery of a market's session held: every row is kept, merged or rejected.
+    """The row counts of the latest delivery of a market's session: every row is kept, merged or rejected.
 
-    Extension: the whole table, because that nothing was dropped silently must be provable afterwards.
+    Extension: the whole table, because it must be provable that no delivered row was dropped without a record.
     """
 
     __tablename__ = "delivered_sessions"
@@ -75,22 +69,24 @@ class DeliveredSession(Table, table=True):
     )
     interval: str = Field(sa_type=String(10), description="Time interval")
     source: str = Field(sa_type=String(50), description="Source that delivered it")
-    delivered: int = Field(description="Rows that came")
-    kept: int = Field(description="Rows that became bars")
-    merged: int = Field(description="Rows that repeated a kept one")
-    rejected: int = Field(description="Rows that were refused, see `rejected_bars`")
+    delivered: int = Field(description="Rows that were delivered")
+    kept: int = Field(description="Rows that are stored as bars")
+    merged: int = Field(description="Rows that repeat a kept one")
+    rejected: int = Field(description="Rows that were rejected, see `rejected_bars`")
     repaired: int = Field(description="Kept rows whose high or low was off by float noise")
     provisional: bool = Field(
-        description="Whether it came before the session had settled, and was not confirmed since"
+        description="Whether it was delivered before the session had settled, and not confirmed since"
     )
-    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that first found it so")
-    delivered_at: NaiveDatetime = defaulting_to_now("When it was first found so")
+    run_id: str | None = Field(
+        default=None, sa_type=String(50), description="Run that first recorded these counts"
+    )
+    delivered_at: NaiveDatetime = defaulting_to_now("When these counts were first recorded")
 
 
 class ComputedSession(Table, table=True):
     """When an asset's rows of a market's session were computed, and when they last changed.
 
-    Extension: the whole table, because a correction must be followed through look-backs of any length.
+    Extension: the whole table, because a correction must be traced through look-backs of any length.
     """
 
     __tablename__ = "computed_sessions"

@@ -1,16 +1,10 @@
-"""The tables of recommendations: what was published, and what became of it."""
+"""The tables of recommendations: what was published, and its outcome."""
 
 from typing import Any
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import (
-    CheckConstraint,
-    Index,
-    String,
-    Text,
-    text,
-)
+from sqlalchemy import CheckConstraint, Index, String, Text, text
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import (
@@ -26,10 +20,10 @@ from boursomatic_assets.vocabulary import LABELS, PROFILES
 
 
 class Recommendation(Table, table=True):
-    """One piece of advice per instrument, profile and session, and every earlier version of it.
+    """One recommendation per instrument, profile and session, and every earlier version of it.
 
-    Extension: `as_of`, because partitions ask for a session and `generated_at` must stay the wall clock;
-    `superseded_at`, because of several rows of one session exactly one may stand while all are kept.
+    Extension: `as_of`, because partitions select a session and `generated_at` must stay the wall clock;
+    `superseded_at`, because exactly one of several rows of a session is current while all are kept.
     """
 
     __tablename__ = "recommendations"
@@ -72,19 +66,19 @@ class Recommendation(Table, table=True):
     is_active: bool = Field(
         default=True, index=True, sa_column_kwargs=DEFAULT_TRUE, description="Active recommendation flag"
     )
-    as_of: NaiveDatetime = Field(index=True, description="The session close that the row speaks for")
+    as_of: NaiveDatetime = Field(index=True, description="Session close that the recommendation is based on")
     superseded_at: NaiveDatetime | None = Field(
         default=None,
         sa_column_kwargs={"info": {"managed": True}},
-        description="When another row of its session replaced it; null: the current one",
+        description="When another row of its session replaced it; null: it is the current row",
     )
 
 
 class TrackRecord(Table, table=True):
-    """What became of one piece of advice, on the session on which its horizon ended.
+    """The outcome of one recommendation, scored on the session on which its horizon ends.
 
-    Extension: the whole table, because past advice must be held against what happened, from stored rows alone.
-    A row has the id of its advice, so none is scored twice.
+    Extension: the whole table, because past recommendations must be compared with their outcomes, from stored rows
+    alone. A row has the id of its recommendation, so none is scored twice.
     """
 
     __tablename__ = "track_record"
@@ -99,31 +93,31 @@ class TrackRecord(Table, table=True):
     )
 
     id: UUID = primary_key("Unique score identifier: that of the recommendation")
-    recommendation_id: UUID = Field(foreign_key="recommendations.id", description="Advice that is scored")
-    instrument_id: UUID = Field(foreign_key="instruments.id", description="Instrument of the advice")
-    ts: NaiveDatetime = Field(description="Session that scores it: the last one of its horizon")
-    profile: str = Field(sa_type=String(50), description="Risk profile of the advice")
-    label: str = Field(sa_type=String(10), description="Label that was advised")
-    as_of: NaiveDatetime = Field(description="The session close that the advice speaks for")
-    horizon_days: int = Field(description="Sessions of the market from the advice to `ts`")
-    confidence: float = Field(description="Probability that was given to the label (0.0-1.0)")
-    expected_return_pct: float | None = Field(default=None, description="Return that was expected, in percent")
+    recommendation_id: UUID = Field(foreign_key="recommendations.id", description="Recommendation that is scored")
+    instrument_id: UUID = Field(foreign_key="instruments.id", description="Instrument of the recommendation")
+    ts: NaiveDatetime = Field(description="Session on which it is scored: the last one of its horizon")
+    profile: str = Field(sa_type=String(50), description="Risk profile of the recommendation")
+    label: str = Field(sa_type=String(10), description="Label that was recommended")
+    as_of: NaiveDatetime = Field(description="Session close that the recommendation is based on")
+    horizon_days: int = Field(description="Sessions of the market from the recommendation to `ts`")
+    confidence: float = Field(description="Probability of the label according to the model (0.0-1.0)")
+    expected_return_pct: float | None = Field(default=None, description="Expected return, in percent")
     realised_return_pct: float | None = Field(
         default=None,
-        description="Return from the close advised on to the last close of the horizon, in percent; null: the bar"
-        " advised on is gone, or prices break in between",
+        description="Return from the close at `as_of` to the last close of the horizon, in percent; null: the bar"
+        " at `as_of` was removed, or the series has a break in between",
     )
     outcome: str | None = Field(
         default=None,
         sa_type=String(10),
-        description="Label that happened; null without a return or the volatility advised on",
+        description="Label of the realised return; null without a return or the volatility at `as_of`",
     )
-    hit: bool | None = Field(default=None, description="Whether the label advised is the label that happened")
+    hit: bool | None = Field(default=None, description="Whether the recommended label is the outcome")
     first_touched: str | None = Field(
         default=None,
         sa_type=String(10),
-        description="What daily highs and lows touched first: 'stop' (also if both in one session), 'target' or"
-        " neither; HOLD has none",
+        description="What daily highs and lows touched first: 'stop' (also if both in one session) or 'target';"
+        " null: neither, or HOLD",
     )
     touched_on: NaiveDatetime | None = Field(default=None, description="Session on which it was touched")
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
