@@ -19,14 +19,14 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import Floats, Ints, Masks
-from boursomatic_assets.features.additional_features import DIGITS, RANKED
+from boursomatic_assets.features.additional_features import SIGNIFICANT_DIGITS, RANKED_FEATURES
 from boursomatic_assets.features.market_context import CONTEXT
 from boursomatic_assets.learning.prediction import feature_matrix
 
 Deciles = Mapping[str, Sequence[float]]
 """By feature, the nine deciles of the training set."""
 
-WATCHED = (*RANKED, *(name for name in CONTEXT if name != "session_of_month"))
+WATCHED = (*RANKED_FEATURES, *(name for name in CONTEXT if name != "session_of_month"))
 """The features whose deciles are stored; a calendar does not drift."""
 
 BINS = 10
@@ -103,7 +103,7 @@ def session_psi(training_deciles: Deciles, rows: pl.DataFrame) -> dict[str, floa
         training_deciles: Those of the training set.
         rows: The features of a market's session.
     """
-    names = [name for name in RANKED if name in training_deciles]
+    names = [name for name in RANKED_FEATURES if name in training_deciles]
     columns = zip(names, feature_matrix(rows, names).T, strict=True)
     by_feature = {name: psi(training_deciles[name], values) for name, values in columns}
     return {name: value for name, value in by_feature.items() if not math.isnan(value)}
@@ -123,7 +123,7 @@ def _decile_edges(ordered: Floats) -> list[float]:
     if len(ordered) < BINS:
         return []
     indices = [math.ceil(len(ordered) * k / BINS) - 1 for k in range(1, BINS)]
-    edges = [float(f"{value:.{DIGITS}g}") for value in ordered[indices].tolist()]
+    edges = [float(f"{value:.{SIGNIFICANT_DIGITS}g}") for value in ordered[indices].tolist()]
     return edges if all(low < high for low, high in pairwise(edges)) else []
 
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from boursomatic_assets.features.additional_features import MODEL_FEATURES, RANKED
+from boursomatic_assets.features.additional_features import MODEL_FEATURES, RANKED_FEATURES
 
 NOT_SHAPING = (
     "num_threads",
@@ -62,7 +62,7 @@ class Parameters:
 
     recipe: int = 1
     features: tuple[str, ...] = MODEL_FEATURES
-    ranked: tuple[str, ...] = RANKED
+    ranked: tuple[str, ...] = RANKED_FEATURES
     horizon: int = 20
     horizons: tuple[int, ...] = (10, 20, 40)
     label_threshold: float = 0.43

@@ -20,7 +20,7 @@ SESSIONS = [date for date in US.sessions().tolist() if date >= dt.date(2024, 1, 
 
 
 def recommendation(label: str = "BUY", horizon: int | None = 4, session: int = 0, **changed: Any) -> pl.DataFrame:
-    """A recommendation on ACME at 100, with a stop 10 below and a target 10 above, for a SELL the other way round."""
+    """A recommendation on ACME at 100, with a stop 10 below and a target 10 above it; a SELL is mirrored."""
     side = {"BUY": 1, "SELL": -1}.get(label)
     row = {
         "id": "00000000-0000-7000-8000-000000000001",

@@ -1,4 +1,4 @@
-"""Contributions against LightGBM's own, on models that see numbers and gaps."""
+"""Contributions compared with LightGBM's own, on models with and without missing values."""
 
 import math
 
@@ -31,8 +31,8 @@ def model(gaps: float = 0.0, **parameters: int) -> lgb.Booster:
 def scorer(gaps: float, width: int, rounds: int) -> lgb.Booster:
     """A model of one score, as the platform trains it: 8 leaves, 3 splits deep."""
     values = rows(3000, gaps, seed=7, width=width)
-    shown = np.nan_to_num(values)
-    target = shown[:, 0] * shown[:, 1] + shown[:, 2:].sum(axis=1) / 5 + 1
+    filled = np.nan_to_num(values)
+    target = filled[:, 0] * filled[:, 1] + filled[:, 2:].sum(axis=1) / 5 + 1
     settings = {"objective": "regression", "num_leaves": 8, "max_depth": 3, "num_threads": 1, "verbosity": -1}
     return lgb.train(settings, lgb.Dataset(values, label=target), num_boost_round=rounds)
 
@@ -46,21 +46,21 @@ def of_lightgbm(booster: lgb.Booster, values: Floats) -> Floats:
 @pytest.mark.parametrize("trained_with", [0.0, 0.3])
 @pytest.mark.parametrize("asked_with", [0.0, 0.3])
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_they_are_those_of_lightgbm(trained_with: float, asked_with: float, depth: int) -> None:
+def test_contributions_are_those_of_lightgbm(trained_with: float, asked_with: float, depth: int) -> None:
     booster = model(trained_with, max_depth=depth)
     values = rows(200, asked_with, seed=2)
     assert contributions(booster, values) == pytest.approx(of_lightgbm(booster, values), abs=1e-12)
 
 
 @pytest.mark.parametrize("gaps", [0.0, 0.3])
-def test_those_of_a_single_score_are_lightgbms_too(gaps: float) -> None:
+def test_contributions_to_a_single_score_are_those_of_lightgbm(gaps: float) -> None:
     booster, values = scorer(gaps, width=24, rounds=80), rows(500, gaps, seed=8, width=24)
-    found = contributions(booster, values)
-    assert found.shape == (500, 1, 24)
-    assert found == pytest.approx(of_lightgbm(booster, values), abs=1e-12)
+    added = contributions(booster, values)
+    assert added.shape == (500, 1, 24)
+    assert added == pytest.approx(of_lightgbm(booster, values), abs=1e-12)
 
 
-def test_with_one_bias_they_sum_to_the_single_score() -> None:
+def test_with_one_bias_contributions_sum_to_the_single_score() -> None:
     booster, values = scorer(0.1, width=5, rounds=20), rows(100, 0.1, seed=9, width=5)
     assert np.ptp(booster.predict(values) - contributions(booster, values)[:, 0].sum(axis=1)) < 1e-12
 
@@ -80,21 +80,21 @@ def test_a_value_on_a_threshold_goes_where_the_model_sends_it() -> None:
     assert contributions(booster, values) == pytest.approx(of_lightgbm(booster, values), abs=1e-12)
 
 
-def test_with_one_bias_they_sum_to_the_raw_score() -> None:
+def test_with_one_bias_contributions_sum_to_the_raw_score() -> None:
     booster, values = model(), rows(100, 0.1, seed=3)
     raw = np.asarray(booster.predict(values, raw_score=True))
     assert np.ptp(raw - contributions(booster, values).sum(axis=2), axis=0) == pytest.approx(0, abs=1e-12)
 
 
-def test_a_model_that_learned_nothing_has_no_reasons() -> None:
+def test_a_model_without_splits_has_no_contributions() -> None:
     booster = model(min_data_in_leaf=600)
     assert not contributions(booster, rows(5, 0.0, seed=4)).any()
 
 
-def test_a_row_is_the_same_in_whichever_block_it_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_and_row_order_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     booster, values = model(0.1), rows(50, 0.1, seed=5)
     whole = contributions(booster, values)
-    monkeypatch.setattr("boursomatic_assets.learning.contributions.BLOCK", 7)
+    monkeypatch.setattr("boursomatic_assets.learning.contributions.BLOCK_ROWS", 7)
     assert np.array_equal(contributions(booster, values), whole)
     assert np.array_equal(contributions(booster, values[::-1])[::-1], whole)
 

@@ -1,4 +1,4 @@
-"""Drift: deciles of what was learned from, and how far a session's numbers are from them."""
+"""Drift: deciles of a training set, and the PSI of a session against them."""
 
 import datetime as dt
 import math
@@ -9,7 +9,15 @@ import polars as pl
 import pytest
 from worlds.learnable import markets, scrambled
 
-from boursomatic_assets.learning.drift import WATCHED, SortedFeatures, expected_psi, deciles, describe_extremes, session_psi, psi
+from boursomatic_assets.learning.drift import (
+    WATCHED,
+    SortedFeatures,
+    deciles,
+    describe_extremes,
+    expected_psi,
+    psi,
+    session_psi,
+)
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import train_challengers
@@ -44,7 +52,7 @@ def test_few_or_equal_values_have_no_deciles(values: np.ndarray) -> None:
     assert deciles(values) == []
 
 
-def test_sorted_once_rows_have_the_deciles_that_they_have_alone() -> None:
+def test_deciles_among_sorted_features_are_those_of_the_rows_alone() -> None:
     rows = markets(sessions=30)[0].with_columns(rsi_14=pl.when(pl.col("ret_1d") > 0).then("rsi_14"))
     among = np.random.default_rng(4).random(rows.height) < 0.4
     found = SortedFeatures.from_rows(rows).deciles(among)
@@ -59,7 +67,7 @@ def test_without_drift_the_psi_is_zero_on_average(count: int) -> None:
     assert np.mean(found) == pytest.approx(0, abs=4 * np.std(found) / math.sqrt(len(found)))
 
 
-def test_chance_alone_gives_nine_by_n() -> None:
+def test_the_expected_psi_is_nine_by_n_for_large_n() -> None:
     assert expected_psi(2_000) == pytest.approx(9 / 2_000, rel=0.01)
 
 
@@ -68,7 +76,7 @@ def test_a_shift_and_another_spread_are_far_above_chance(mean: float, spread: fl
     assert np.quantile(drawn(50, mean, spread), 0.05) > np.quantile(drawn(50), 0.95)
 
 
-def test_the_psi_is_the_textbook_s_for_many_values() -> None:
+def test_the_psi_of_many_values_is_that_of_the_textbook() -> None:
     """Moved by half a standard deviation: the sum over the tenths of (actual - 0.1) x ln(actual / 0.1)."""
     moved = NORMAL + 0.5
     actual = np.histogram(moved, [-np.inf, *EDGES, np.inf])[0] / len(moved)
@@ -79,26 +87,26 @@ def test_no_values_have_no_psi() -> None:
     assert math.isnan(psi(EDGES, np.array([math.nan])))
 
 
-def test_a_session_is_measured_in_features_with_deciles_and_numbers() -> None:
+def test_a_session_has_a_psi_for_features_with_deciles_and_values() -> None:
     rows = pl.DataFrame({"ret_1d": [0.5, None, -0.2], "ret_5d": [None] * 3, "ret_20d": [1.0, 2.0, 3.0]})
     found = session_psi({"ret_1d": EDGES, "ret_5d": EDGES}, rows)
     assert found == {"ret_1d": psi(EDGES, np.array([0.5, -0.2]))}
 
 
-def test_context_is_named_where_it_lies_below_or_above_nine_tenths() -> None:
+def test_context_below_or_above_nine_tenths_is_named() -> None:
     known = {"market_ret_20d": EDGES, "market_vol_20d": EDGES, "market_breadth_120d": EDGES}
     found = describe_extremes(known, {"market_ret_20d": -1.5, "market_vol_20d": 0.1, "market_breadth_120d": None})
     assert found == ["market_ret_20d -1.5 below nine tenths"]
 
 
-def test_a_challenger_keeps_the_deciles_of_the_rows_that_it_learned_from() -> None:
+def test_a_challenger_has_the_deciles_of_its_training_set() -> None:
     due, quick = dt.date(2021, 3, 1), replace(Parameters(), rounds=5)
     frames = markets(signal=1.0)
     history = History.from_frames(*frames, quick)
-    learned = history.rows.filter(history.labels[quick.horizon]["known_at"] < label_cutoff(due, quick))
-    kept = {name: deciles(learned[name].to_numpy()) for name in WATCHED if name != "vol_20d"}
+    training_set = history.rows.filter(history.labels[quick.horizon]["known_at"] < label_cutoff(due, quick))
+    expected = {name: deciles(training_set[name].to_numpy()) for name in WATCHED if name != "vol_20d"}
     changed = [scrambled(frame.sample(fraction=1, shuffle=True, seed=1), due) for frame in frames]
-    for one in (history, History.from_frames(changed[0], changed[1], quick)):
-        ((_, found),) = train_challengers(one, [due], quick)
-        assert found
-        assert found.metrics["deciles"] == kept
+    for trained_on in (history, History.from_frames(changed[0], changed[1], quick)):
+        ((_, challenger),) = train_challengers(trained_on, [due], quick)
+        assert challenger
+        assert challenger.metrics["deciles"] == expected

@@ -1,11 +1,11 @@
-"""Promises about the gate: who is promoted, who is refused, when nobody may speak, and what the sentence says."""
+"""The gate: promoted, refused or withdrawn, and the reason as text."""
 
 import json
 from typing import Any
 
 import pytest
 
-from boursomatic_assets.language.sentences import SENTENCES
+from boursomatic_assets.language import WORDINGS
 from boursomatic_assets.learning.gate import judge_challenger
 from boursomatic_assets.learning.parameters import Parameters
 
@@ -18,7 +18,7 @@ GOOD: dict[str, Any] = {
     "sessions": 24,
     "by_month": {"2023-11": [0.05, 1.08, 4], "2023-12": [0.03, 1.10, 4]},
 }
-BLIND = GOOD | {"rank_ic": 0.001, "rank_ic_t": 0.1}
+UNSKILLED = GOOD | {"rank_ic": 0.001, "rank_ic_t": 0.1}
 
 
 def kind(challenger: dict[str, Any], champion: dict[str, Any] | None = None, *, same_recipe: bool = True) -> str:
@@ -54,23 +54,23 @@ NO_SKILL = {
 
 
 @pytest.mark.parametrize("case", NO_SKILL)
-def test_without_skill_nobody_is_promoted(case: str) -> None:
-    change, said = NO_SKILL[case]
+def test_a_challenger_without_skill_is_refused(case: str) -> None:
+    change, text = NO_SKILL[case]
     for champion, follows in ((None, "No version speaks, and HOLD is published."), (GOOD, "goes on.")):
         decision = judge_challenger(GOOD | change, champion, LIMITS, same_recipe=False)
         assert decision.kind == "refused"
         assert decision.reason.startswith("Refused: it")
-        assert said in decision.reason
+        assert text in decision.reason
         assert decision.reason.endswith(follows)
 
 
 @pytest.mark.parametrize("case", NO_SKILL)
-def test_what_a_lack_of_skill_is_can_be_said_in_every_language(case: str) -> None:
-    """The decision keeps the flaw with its figures, as JSON."""
+def test_every_flaw_has_a_text_in_every_language(case: str) -> None:
+    """The decision stores the flaw with its figures, as JSON."""
     change, _ = NO_SKILL[case]
     flaw = json.loads(json.dumps(judge_challenger(GOOD | change, None, LIMITS, same_recipe=False).numbers["flaw"]))
-    texts = {spoken.flaw(flaw) for spoken in SENTENCES.values()}
-    assert len(texts) == len(SENTENCES)
+    texts = {wording.flaw(flaw) for wording in WORDINGS.values()}
+    assert len(texts) == len(WORDINGS)
     assert not any("{" in text for text in texts)
 
 
@@ -84,8 +84,8 @@ def test_a_record_without_probabilities_is_judged_by_its_ranks() -> None:
     assert kind({"sessions": 24, "rank_ic": 0.04, "rank_ic_t": 2.5}) == "promoted"
 
 
-def test_the_champions_recipe_that_lost_its_skill_is_withdrawn() -> None:
-    decision = judge_challenger(BLIND, GOOD, LIMITS, same_recipe=True)
+def test_a_champion_whose_recipe_lost_its_skill_is_withdrawn() -> None:
+    decision = judge_challenger(UNSKILLED, GOOD, LIMITS, same_recipe=True)
     assert decision.kind == "withdrawn"
     assert decision.reason == (
         "Withdrawn, with the version that spoke before and has the same recipe: it shows no skill on sessions that"
@@ -94,8 +94,8 @@ def test_the_champions_recipe_that_lost_its_skill_is_withdrawn() -> None:
     )
 
 
-def test_another_recipe_without_skill_says_nothing_about_the_champion() -> None:
-    decision = judge_challenger(BLIND, GOOD, LIMITS, same_recipe=False)
+def test_another_recipe_without_skill_leaves_the_champion() -> None:
+    decision = judge_challenger(UNSKILLED, GOOD, LIMITS, same_recipe=False)
     assert decision.kind == "refused"
     assert decision.reason.startswith("Refused: it shows no skill")
     assert decision.reason.endswith(" The version that spoke before goes on.")
@@ -120,7 +120,7 @@ def test_a_challenger_may_be_worse_than_the_champion_within_the_tolerances(
         assert kind(challenger, champion, same_recipe=same_recipe) == verdict
 
 
-def test_both_are_compared_on_the_months_that_both_have() -> None:
+def test_both_versions_are_compared_on_their_common_months() -> None:
     challenger = months(m2023_10=[0.9, 0.1, 4], m2023_11=[0.02, 1.0, 4], m2023_12=[0.05, None, 2])
     champion = months(m2023_11=[0.03, 1.0, 4], m2023_12=[0.06, 1.0, 2], m2024_01=[-0.9, 9.0, 4])
     common = judge_challenger(challenger, champion, LIMITS, same_recipe=False).numbers["on_common_months"]
@@ -128,7 +128,7 @@ def test_both_are_compared_on_the_months_that_both_have() -> None:
     assert common["log_loss"] == {"challenger": 1.0, "champion": 1.0, "months": 1}
 
 
-def test_a_month_of_which_the_champion_saw_the_first_sessions_only_is_not_compared() -> None:
+def test_a_month_with_other_sampled_sessions_is_not_compared() -> None:
     challenger = months(m2023_11=[0.04, 1.09, 4], m2023_12=[0.01, 1.2, 4])
     champion = months(m2023_11=[0.04, 1.09, 4], m2023_12=[0.49, 0.9, 1])
     decision = judge_challenger(challenger, champion, LIMITS, same_recipe=True)
@@ -143,18 +143,22 @@ def test_without_a_common_month_skill_alone_decides() -> None:
     assert kind(GOOD, {"log_loss": 1.0}) == "promoted", "a champion of an older kind has no months at all"
 
 
-def test_a_reason_names_both_sides() -> None:
-    worse = judge_challenger(months(m2023_11=[0.01, 1.09, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True)
+def test_a_reason_has_the_figures_of_both_versions() -> None:
+    worse = judge_challenger(
+        months(m2023_11=[0.01, 1.09, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True
+    )
     assert worse.reason == (
         "Refused: mean rank IC 0.0100 against 0.0400 (common months: 1): more than 0.01 below the champion's."
         " The version that spoke before goes on."
     )
-    better = judge_challenger(months(m2023_11=[0.05, 1.08, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True)
+    better = judge_challenger(
+        months(m2023_11=[0.05, 1.08, 4]), months(m2023_11=[0.04, 1.09, 4]), LIMITS, same_recipe=True
+    )
     assert "mean rank IC 0.0500 against 0.0400" in better.reason
     assert "log loss 1.080000 against 1.090000" in better.reason
 
 
-def test_the_figures_of_both_sides_are_kept() -> None:
-    numbers = judge_challenger(BLIND, GOOD, LIMITS, same_recipe=True).numbers
-    assert numbers["challenger"] == {name: value for name, value in BLIND.items() if name != "by_month"}
+def test_the_figures_of_both_versions_are_stored() -> None:
+    numbers = judge_challenger(UNSKILLED, GOOD, LIMITS, same_recipe=True).numbers
+    assert numbers["challenger"] == {name: value for name, value in UNSKILLED.items() if name != "by_month"}
     assert numbers["champion"] == {name: value for name, value in GOOD.items() if name != "by_month"}

@@ -1,4 +1,4 @@
-"""Labels on closes that are written down by hand."""
+"""Labels of closes written by hand."""
 
 from datetime import datetime
 
@@ -22,43 +22,43 @@ def closes(instrument: str, prices: list[float | None], market: str = "US") -> p
     return typed.drop_nulls("c")
 
 
-def judged(prices: pl.DataFrame, horizon: int, volatility: float | None = 0.05) -> pl.DataFrame:
+def labelled(prices: pl.DataFrame, horizon: int, volatility: float | None = 0.05) -> pl.DataFrame:
     rows = prices.sort("ts", "instrument_id").with_columns(vol_20d=pl.lit(volatility, pl.Float64))
-    found = label_rows(rows, prices.sort("instrument_id", "ts"), horizon, threshold=1.0)
-    return pl.concat([rows, found], how="horizontal").sort("instrument_id", "ts")
+    labels = label_rows(rows, prices.sort("instrument_id", "ts"), horizon, threshold=1.0)
+    return pl.concat([rows, labels], how="horizontal").sort("instrument_id", "ts")
 
 
 def test_a_forward_return_is_from_a_close_to_the_close_a_horizon_later() -> None:
-    assert judged(closes("a", [100, 110, 150, 55]), 2)["forward_return"].to_list() == [0.5, -0.5, None, None]
+    assert labelled(closes("a", [100, 110, 150, 55]), 2)["forward_return"].to_list() == [0.5, -0.5, None, None]
 
 
 def test_a_label_is_known_when_its_horizon_ends() -> None:
-    known = judged(closes("a", [1, 2, 3, 4]), 2)["known_at"]
+    known = labelled(closes("a", [1, 2, 3, 4]), 2)["known_at"]
     assert known.to_list() == [DAYS[2], DAYS[3], None, None]
 
 
 def test_a_return_never_crosses_two_instruments() -> None:
     both = pl.concat([closes("b", [1000, 1100, 1200]), closes("a", [1, 2, 3])])
-    found = judged(both, 1)["forward_return"].to_list()
+    found = labelled(both, 1)["forward_return"].to_list()
     assert found == [1.0, 0.5, None, pytest.approx(0.1), pytest.approx(1 / 11), None]
 
 
-def test_what_stops_trading_keeps_its_last_price() -> None:
+def test_an_instrument_that_stops_trading_keeps_its_last_price() -> None:
     both = pl.concat([closes("a", [100, 120, 90]), closes("b", [1.0] * 6)])
-    a = judged(both, 3).filter(instrument_id="a")
+    a = labelled(both, 3).filter(instrument_id="a")
     assert a["forward_return"].to_list() == pytest.approx([-0.1, -0.25, 0.0])
     assert a["known_at"].to_list() == DAYS[3:6]
 
 
 def test_a_session_without_a_bar_counts_and_keeps_the_price_before() -> None:
     both = pl.concat([closes("a", [100, None, 150, 200]), closes("b", [1.0] * 4)])
-    a = judged(both, 1).filter(instrument_id="a")
+    a = labelled(both, 1).filter(instrument_id="a")
     assert a["forward_return"].to_list() == [0.0, pytest.approx(1 / 3), None]
 
 
 def test_a_horizon_that_ends_on_a_session_that_is_not_loaded_gives_no_label() -> None:
     hole = pl.concat([closes("a", [100, 110]), closes("a", [100] * 40).filter(pl.col("ts") > DAYS[20])])
-    assert judged(hole, 5)["known_at"].to_list()[:2] == [None, None]
+    assert labelled(hole, 5)["known_at"].to_list()[:2] == [None, None]
 
 
 def test_a_horizon_is_counted_on_the_instruments_own_market() -> None:
@@ -67,43 +67,43 @@ def test_a_horizon_is_counted_on_the_instruments_own_market() -> None:
     days = [day for day in paris if datetime(2024, 1, 12) <= day <= datetime(2024, 1, 16)]
     frame = pl.DataFrame({"market": "EURONEXT", "instrument_id": "p", "ts": days, "c": [1.0, 2.0, 4.0]})
     typed = frame.with_columns(pl.col("instrument_id").cast(NAMES), pl.col("ts").cast(pl.Datetime("us")))
-    assert judged(typed, 1)["known_at"].to_list() == [datetime(2024, 1, 15), datetime(2024, 1, 16), None]
+    assert labelled(typed, 1)["known_at"].to_list() == [datetime(2024, 1, 15), datetime(2024, 1, 16), None]
 
 
 @pytest.mark.parametrize(
-    ("end", "label"), [(110.1, "BUY"), (109.9, "HOLD"), (90.1, "HOLD"), (89.9, "SELL"), (100.0, "HOLD")]
+    ("end", "expected"), [(110.1, "BUY"), (109.9, "HOLD"), (90.1, "HOLD"), (89.9, "SELL"), (100.0, "HOLD")]
 )
-def test_an_edge_is_a_multiple_of_the_instruments_own_volatility(end: float, label: str) -> None:
+def test_the_edge_is_a_multiple_of_the_instruments_own_volatility(end: float, expected: str) -> None:
     """Here 1 x 5 % x the root of 4 sessions: 10 %."""
-    assert judged(closes("a", [100, 100, 100, 100, end]), 4)["label"][0] == label
+    assert labelled(closes("a", [100, 100, 100, 100, end]), 4)["label"][0] == expected
 
 
 @pytest.mark.parametrize("volatility", [None, 0.0])
 def test_without_a_volatility_there_is_a_return_and_no_label(volatility: float | None) -> None:
-    row = judged(closes("a", [100, 110]), 1, volatility).row(0, named=True)
+    row = labelled(closes("a", [100, 110]), 1, volatility).row(0, named=True)
     assert (row["z"], row["label"]) == (None, None)
     assert row["forward_return"] == pytest.approx(0.1)
 
 
 def test_bars_after_the_horizon_change_nothing() -> None:
     short, long = closes("a", [1, 2, 3, 4]), closes("a", [1, 2, 3, 4, 100, 0.1])
-    assert judged(long, 2)["forward_return"][:2].equals(judged(short, 2)["forward_return"][:2])
+    assert labelled(long, 2)["forward_return"][:2].equals(labelled(short, 2)["forward_return"][:2])
 
 
-def test_every_fifth_session_of_a_market_is_kept_whatever_range_is_asked_for() -> None:
+def test_every_fifth_session_of_a_market_is_sampled_whatever_the_range() -> None:
     whole = sample_sessions(closes("a", [1.0] * 40), 5)
     later = sample_sessions(closes("a", [1.0] * 40)[7:], 5)
     assert whole.height == 8
     assert later.equals(whole.filter(pl.col("ts") >= DAYS[7]))
 
 
-def test_a_return_across_a_break_of_the_prices_is_none() -> None:
+def test_there_is_no_return_across_a_break_of_the_prices() -> None:
     """A price fifty times as high from one close to the next is no return; one twenty times as high may be."""
-    found = judged(closes("a", [100, 2000, 100_000, 110_000, 110_000]), 1)
+    found = labelled(closes("a", [100, 2000, 100_000, 110_000, 110_000]), 1)
     assert found["forward_return"].to_list() == [19.0, None, pytest.approx(0.1), 0.0, None]
     assert found["known_at"].to_list() == [DAYS[1], None, DAYS[3], DAYS[4], None]
 
 
-def test_prices_of_two_instruments_side_by_side_are_no_break() -> None:
+def test_neighbouring_rows_of_two_instruments_are_no_break() -> None:
     both = pl.concat([closes("a", [1.0, 1.1]), closes("b", [1000.0, 1100.0])])
-    assert judged(both, 1)["forward_return"].drop_nulls().to_list() == pytest.approx([0.1, 0.1])
+    assert labelled(both, 1)["forward_return"].drop_nulls().to_list() == pytest.approx([0.1, 0.1])

@@ -1,4 +1,4 @@
-"""The model store: what is saved comes back, and what is damaged never reaches LightGBM."""
+"""The model store: a saved model is read back, and a damaged file never reaches LightGBM."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> ModelStore:
     return ModelStore(tmp_path / "models")
 
 
-def kept(store: ModelStore) -> list[str]:
+def stored_names(store: ModelStore) -> list[str]:
     return [path.name for path in store.folder.iterdir()]
 
 
@@ -46,7 +46,7 @@ def test_a_file_is_named_after_its_content_and_readable_by_all(store: ModelStore
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_line_ends_are_kept_as_they_are(store: ModelStore) -> None:
+def test_line_ends_do_not_change(store: ModelStore) -> None:
     path = store.save("one\r\ntwo\nthree\r")
     assert (store.folder / path).read_bytes() == b"one\r\ntwo\nthree\r"
 
@@ -57,7 +57,7 @@ def test_saving_again_leaves_an_intact_file_alone(store: ModelStore, model_text:
     assert store.save(model_text) == path
     after = (store.folder / path).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
-    assert kept(store) == [path]
+    assert stored_names(store) == [path]
 
 
 @pytest.mark.parametrize("at", [0.0, 0.3, 0.6, 0.99])
@@ -87,7 +87,7 @@ def test_a_missing_file_says_what_to_do(store: ModelStore) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["../", "/", "folder/", "./", "\n"])
-def test_a_path_that_leaves_the_store_is_refused(store: ModelStore, model_text: str, prefix: str) -> None:
+def test_a_path_out_of_the_store_is_an_error(store: ModelStore, model_text: str, prefix: str) -> None:
     name = store.save(model_text)
     (store.folder.parent / name).write_text(model_text)
     with pytest.raises(ModelFileError, match="is not named after a SHA-256"):
@@ -95,19 +95,19 @@ def test_a_path_that_leaves_the_store_is_refused(store: ModelStore, model_text: 
 
 
 @pytest.mark.parametrize("path", ["", "model.txt", "0" * 64, "0" * 64 + ".txt\n", "A" * 64 + ".json"])
-def test_a_name_that_save_never_gave_is_refused(store: ModelStore, path: str) -> None:
+def test_a_name_that_save_never_returns_is_an_error(store: ModelStore, path: str) -> None:
     with pytest.raises(ModelFileError, match="is not named after a SHA-256"):
         store.load(path)
 
 
-def test_what_a_crash_left_behind_is_in_nobodys_way(store: ModelStore, model_text: str) -> None:
+def test_the_rest_of_a_crashed_write_does_no_harm(store: ModelStore, model_text: str) -> None:
     store.folder.mkdir()
     (store.folder / ".saving-abc").write_text("half a mod")
     store.load(store.save(model_text))
-    assert (store.folder / ".saving-abc").exists(), "somebody may be writing it"
+    assert (store.folder / ".saving-abc").exists(), "another process may be writing it"
 
 
-def test_what_a_crash_left_behind_is_removed_after_an_hour(store: ModelStore, model_text: str) -> None:
+def test_the_rest_of_a_crashed_write_is_removed_after_an_hour(store: ModelStore, model_text: str) -> None:
     store.folder.mkdir()
     left = store.folder / ".saving-abc"
     left.write_text("half a mod")
@@ -117,8 +117,8 @@ def test_what_a_crash_left_behind_is_removed_after_an_hour(store: ModelStore, mo
     assert [path.name for path in store.folder.iterdir()] == [name]
 
 
-def test_saving_at_the_same_time_is_saving_once(store: ModelStore, model_text: str) -> None:
+def test_saving_the_same_model_at_once_writes_one_file(store: ModelStore, model_text: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         paths = set(pool.map(store.save, [model_text] * 16))
-    assert kept(store) == list(paths)
+    assert stored_names(store) == list(paths)
     store.load(paths.pop())

@@ -1,4 +1,4 @@
-"""The parameters' hash: every change that shapes a model changes it, and nothing else does."""
+"""The hash of the parameters: every parameter that shapes a model changes it, and no other."""
 
 import re
 from dataclasses import fields, replace
@@ -16,7 +16,7 @@ def test_the_hash_is_a_sha256_in_hex_and_stable() -> None:
 
 
 @pytest.mark.parametrize("name", SHAPING)
-def test_whatever_shapes_the_model_changes_the_hash(name: str) -> None:
+def test_a_parameter_that_shapes_the_model_changes_the_hash(name: str) -> None:
     value = getattr(Parameters(), name)
     other = value[::-1] if name == "features" else value * 2
     assert replace(Parameters(), **{name: other}).params_hash() != Parameters().params_hash()

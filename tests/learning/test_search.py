@@ -1,6 +1,6 @@
-"""The search: what it may look at, what it is never worse than, and how it is told.
+"""The search: it uses nothing after the cutoff, is never worse than the present parameters, and its output.
 
-The command on stored rows is in `test_cli_models.py`.
+The command on stored rows is in `tests/cli/`.
 """
 
 import datetime as dt
@@ -15,7 +15,14 @@ from worlds.learnable import Frames, markets, scrambled
 from boursomatic_assets.cli.views import models
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.search import SEARCH_SPACE, SearchResult, history_before, mean_rank_ic, search_parameters, searched_values
+from boursomatic_assets.learning.search import (
+    SEARCH_SPACE,
+    SearchResult,
+    history_before,
+    mean_rank_ic,
+    search_parameters,
+    searched_values,
+)
 from boursomatic_assets.learning.training import train_challengers
 
 pytestmark = pytest.mark.slow
@@ -42,27 +49,28 @@ def found(history: History) -> SearchResult:
 
 def test_the_present_parameters_are_tried_first(history: History, found: SearchResult) -> None:
     first = found.trials.row(0, named=True)
-    assert first == {"trial": 0, "rank_ic": mean_rank_ic(history_before(history, CUTOFF, PRESENT), PRESENT)} | searched_values(
-        PRESENT
-    )
+    assert first == {
+        "trial": 0,
+        "rank_ic": mean_rank_ic(history_before(history, CUTOFF, PRESENT), PRESENT),
+    } | searched_values(PRESENT)
     assert found.trials.height == TRIALS
     assert found.trials.select(*SEARCH_SPACE).is_unique().all()
 
 
-def test_what_is_found_is_the_best_trial_so_never_worse_than_the_present(found: SearchResult) -> None:
+def test_the_found_parameters_are_the_best_trial_and_never_worse_than_the_present(found: SearchResult) -> None:
     best = found.trials.sort("rank_ic", descending=True).row(0, named=True)
     assert searched_values(found.parameters) == {name: best[name] for name in SEARCH_SPACE}
     assert found.comparison["rank_ic_before"].to_list() == [found.trials["rank_ic"][0], best["rank_ic"]]
 
 
-def test_nothing_but_what_is_searched_changes_and_all_of_it_stays_within_its_bounds(found: SearchResult) -> None:
+def test_only_searched_parameters_change_and_within_their_bounds(found: SearchResult) -> None:
     changed = {name for name, value in asdict(found.parameters).items() if value != asdict(PRESENT)[name]}
     assert changed <= set(SEARCH_SPACE)
     for name, (least, most) in SEARCH_SPACE.items():
         assert found.trials[name].is_between(least, most).all()
 
 
-def test_what_happens_from_the_cutoff_on_changes_no_trial(frames: Frames, found: SearchResult) -> None:
+def test_rows_from_the_cutoff_on_change_no_trial(frames: Frames, found: SearchResult) -> None:
     features, bars = (scrambled(frame, CUTOFF) for frame in frames)
     other = search_parameters(History.from_frames(features, bars, PRESENT), CUTOFF, PRESENT, TRIALS)
     assert other.trials.equals(found.trials)
@@ -70,7 +78,7 @@ def test_what_happens_from_the_cutoff_on_changes_no_trial(frames: Frames, found:
     assert not other.comparison["rank_ic_after"].equals(found.comparison["rank_ic_after"])
 
 
-def test_history_that_ends_at_the_cutoff_gives_the_same_and_has_nothing_after_it(
+def test_history_that_ends_at_the_cutoff_gives_the_same_trials_and_no_rank_ic_after_it(
     frames: Frames, found: SearchResult
 ) -> None:
     features, bars = (frame.filter(pl.col("ts").dt.date() < CUTOFF) for frame in frames)
@@ -84,33 +92,31 @@ def test_the_same_seed_gives_the_same_trials_and_another_one_others(history: His
     assert not search_parameters(history, CUTOFF, PRESENT, 2, seed=2).trials.equals(found.trials.head(2))
 
 
-def test_a_trial_is_worth_the_rank_ic_that_a_version_of_the_cutoff_reports(
-    history: History, found: SearchResult
-) -> None:
+def test_the_objective_is_the_rank_ic_of_a_version_of_the_cutoff(history: History, found: SearchResult) -> None:
     ((_, challenger),) = train_challengers(history, [CUTOFF], found.parameters)
     assert challenger
     assert found.comparison["rank_ic_before"][1] == pytest.approx(challenger.metrics["rank_ic"], rel=1e-12)
 
 
-def test_a_session_that_is_put_in_no_order_counts_as_zero(history: History) -> None:
+def test_a_session_with_equal_scores_counts_as_zero(history: History) -> None:
     """With so many rows in a leaf nothing can be split, and all scores are equal."""
     assert mean_rank_ic(history, replace(PRESENT, minimum_rows_in_leaf=10**6)) == 0.0
 
 
-def test_without_a_record_before_the_cutoff_that_is_said(history: History) -> None:
+def test_a_cutoff_without_a_record_before_it_is_an_error(history: History) -> None:
     with pytest.raises(ValueError, match="nothing was scored and known before 2020-03-02"):
         search_parameters(history, dt.date(2020, 3, 2), PRESENT, TRIALS)
 
 
-def test_what_was_found_is_told_as_lines_of_the_code(found: SearchResult) -> None:
+def test_the_found_parameters_are_shown_as_lines_of_code(found: SearchResult) -> None:
     better = replace(PRESENT, leaves=12, learning_rate=0.031)
-    told = models.search_as_text(replace(found, parameters=better), PRESENT).splitlines()
-    assert told[-2:] == ["    leaves: int = 12", "    learning_rate: float = 0.031"]
-    told = models.search_as_text(replace(found, parameters=PRESENT), PRESENT).splitlines()
-    assert told[-1] == "no trial was better than the present parameters"
+    lines = models.search_as_text(replace(found, parameters=better), PRESENT).splitlines()
+    assert lines[-2:] == ["    leaves: int = 12", "    learning_rate: float = 0.031"]
+    lines = models.search_as_text(replace(found, parameters=PRESENT), PRESENT).splitlines()
+    assert lines[-1] == "no trial was better than the present parameters"
 
 
-def test_without_optuna_the_command_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna_the_command_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    said = error_line(boursomatic("models", "search", "--until", "2024-02-01"))
-    assert said == "error: the search needs optuna, which is not installed: run `pip install optuna`"
+    message = error_line(boursomatic("models", "search", "--until", "2024-02-01"))
+    assert message == "error: the search needs optuna, which is not installed: run `pip install optuna`"

@@ -1,4 +1,4 @@
-"""Challengers, from two small markets in which one feature tells the future, or none does."""
+"""Challengers, from two small markets in which one feature predicts the future, or none does."""
 
 import datetime as dt
 import json
@@ -55,7 +55,7 @@ def test_random_walks_show_no_skill(seed: int) -> None:
 
 
 def test_shuffled_labels_show_no_skill(frames: Frames) -> None:
-    """Each session's closes are dealt out anew among its instruments, so features tell of another's future."""
+    """Each session's closes are dealt out anew among its instruments, so features belong to another's future."""
     features, bars = frames
     dealt = bars.with_columns(pl.col("c").shuffle(seed=3).over("market", "ts"))
     assert abs(challenger((features, dealt)).metrics["rank_ic_t"]) < 3
@@ -73,7 +73,7 @@ def test_row_order_and_threads_change_no_byte(frames: Frames, trained: Challenge
     assert challenger((features, bars), parameters=replace(QUICK, num_threads=2)) == trained
 
 
-def test_trained_together_or_alone_a_challenger_is_the_same(frames: Frames, trained: Challenger) -> None:
+def test_a_challenger_is_the_same_trained_alone_or_with_others(frames: Frames, trained: Challenger) -> None:
     due = due_dates(dt.date(2020, 1, 2), DUE)
     together = dict(train_challengers(History.from_frames(*frames, QUICK), due, QUICK))
     assert together[DUE] == trained
@@ -90,7 +90,7 @@ def test_a_model_is_written_and_read_to_the_last_bit(trained: Challenger, model:
     assert model.to_json() == trained.model_text
 
 
-def test_what_is_no_model_is_refused_with_what_to_do() -> None:
+def test_a_text_that_is_no_model_is_an_error() -> None:
     with pytest.raises(
         ValueError, match=r"^not a model of this version of Boursomatic: 'tree.*: let its due date"
     ):
@@ -106,25 +106,25 @@ def rows(frames: Frames, sessions: int = 3) -> pl.DataFrame:
 
 
 def test_probabilities_sum_to_one_at_every_horizon(frames: Frames, model: Model) -> None:
-    said = predict(model, rows(frames))
+    predictions = predict(model, rows(frames))
     for horizon in QUICK.horizons:
-        chance = said.select(f"p_{label}_{horizon}" for label in ("sell", "hold", "buy")).to_numpy()
+        chance = predictions.select(f"p_{label}_{horizon}" for label in ("sell", "hold", "buy")).to_numpy()
         assert chance.sum(axis=1) == pytest.approx(1, abs=1e-12)
 
 
 def test_a_better_score_has_a_higher_probability_of_buy_and_a_higher_expected_return(
     frames: Frames, model: Model
 ) -> None:
-    said = predict(model, rows(frames, 1)).filter(pl.col("market") == "US").sort("score")
+    predictions = predict(model, rows(frames, 1)).filter(pl.col("market") == "US").sort("score")
     for name in ("p_buy_20", "expected_return_pct_20"):
-        assert np.corrcoef(said["score"].rank(), said[name].rank())[0, 1] > 0.7
+        assert np.corrcoef(predictions["score"].rank(), predictions[name].rank())[0, 1] > 0.7
 
 
-def test_contributions_and_a_constant_make_the_score(frames: Frames, model: Model) -> None:
-    said = predict(model, rows(frames))
-    rest = said["score"] - said["contributions"].struct.unnest().sum_horizontal()
-    assert rest.to_numpy() == pytest.approx(np.full(said.height, rest[0]), abs=1e-12)
-    weight = said["contributions"].struct.unnest().select(pl.all().abs().sum()).row(0, named=True)
+def test_contributions_and_a_constant_sum_to_the_score(frames: Frames, model: Model) -> None:
+    predictions = predict(model, rows(frames))
+    rest = predictions["score"] - predictions["contributions"].struct.unnest().sum_horizontal()
+    assert rest.to_numpy() == pytest.approx(np.full(predictions.height, rest[0]), abs=1e-12)
+    weight = predictions["contributions"].struct.unnest().select(pl.all().abs().sum()).row(0, named=True)
     assert max(weight, key=lambda name: weight[name]) == "ret_5d_rank"
 
 
@@ -137,5 +137,5 @@ def test_a_prediction_depends_on_its_own_market_and_session_alone(frames: Frames
     assert predict(model, some.reverse()).sort(key).equals(whole.sort(key))
 
 
-def test_predicting_nothing_gives_an_empty_frame_of_the_same_kind(frames: Frames, model: Model) -> None:
+def test_no_rows_give_an_empty_frame_of_the_same_schema(frames: Frames, model: Model) -> None:
     assert predict(model, frames[0].clear()).schema == predict(model, rows(frames)).schema

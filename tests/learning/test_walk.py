@@ -1,4 +1,4 @@
-"""The walk forward: what each due date may learn from, and that no score knows what it is judged by."""
+"""The walk-forward: the training set of each due date, and out-of-sample scores."""
 
 import datetime as dt
 from dataclasses import replace
@@ -11,7 +11,7 @@ from worlds.learnable import Frames, markets, scrambled
 from boursomatic_assets.calendars.markets import all_sessions
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.walk import WalkForward, label_cutoff, due_dates, walk_forward
+from boursomatic_assets.learning.walk import WalkForward, due_dates, label_cutoff, walk_forward
 
 QUICK = replace(Parameters(), rounds=15)
 LAST = dt.date(2021, 5, 28)
@@ -48,21 +48,21 @@ def test_labels_are_known_an_embargo_before_the_due_date() -> None:
     assert len(between) == QUICK.embargo
 
 
-def test_the_first_step_comes_with_the_first_24_sampled_sessions_whose_labels_are_known(walked: WalkForward) -> None:
+def test_the_first_step_has_24_sampled_sessions_with_known_labels(walked: WalkForward) -> None:
     """24 times 5 sessions, 20 for the horizon and 5 of embargo: in the eighth month."""
     assert walked.steps[0].due == dt.date(2020, 8, 3)
     assert [step.due for step in walked.steps] == due_dates(dt.date(2020, 8, 3), LAST)
 
 
-def test_a_step_learns_from_every_row_whose_label_is_known_and_from_no_other(
-    history: History, walked: WalkForward
-) -> None:
+def test_the_training_set_is_every_row_with_a_known_label(history: History, walked: WalkForward) -> None:
     known_at = history.labels[20]["known_at"]
     for step in walked.steps:
         assert step.fit.training_rows == (known_at < label_cutoff(step.due, QUICK)).sum()
 
 
-def test_every_sampled_session_from_the_first_step_on_is_scored_once(history: History, walked: WalkForward) -> None:
+def test_every_sampled_session_from_the_first_step_on_is_scored_once(
+    history: History, walked: WalkForward
+) -> None:
     rows = history.rows.filter(pl.col("ts") >= walked.steps[0].start)
     assert walked.scores.select("instrument_id", "ts").equals(rows.select("instrument_id", "ts"))
     assert walked.scores["score"].is_finite().all()
@@ -81,11 +81,15 @@ def test_nothing_later_changes_what_was_fitted_or_scored_before(
     assert any(texts[step.due] != step.fit.booster_text for step in walked.steps)
 
 
-def test_cut_off_at_a_due_date_the_walk_is_the_same_up_to_it(frames: Frames, walked: WalkForward) -> None:
+def test_history_that_ends_at_a_due_date_gives_the_same_steps_up_to_it(
+    frames: Frames, walked: WalkForward
+) -> None:
     due = dt.date(2021, 2, 1)
     past = pl.col("ts") < dt.datetime.combine(due, dt.time())
     other = walked_over((frames[0].filter(past), frames[1].filter(past)), due)
-    assert [step.fit.booster_text for step in other.steps] == [s.fit.booster_text for s in walked.steps if s.due <= due]
+    assert [step.fit.booster_text for step in other.steps] == [
+        s.fit.booster_text for s in walked.steps if s.due <= due
+    ]
     assert other.scores.equals(walked.scores.filter(past))
 
 
@@ -93,11 +97,16 @@ def test_row_order_and_threads_change_no_byte(frames: Frames, walked: WalkForwar
     features, bars = (frame.sample(fraction=1, shuffle=True, seed=1) for frame in frames)
     other = walk_forward(History.from_frames(features, bars, QUICK), LAST, replace(QUICK, num_threads=3))
     assert [step.fit.booster_text for step in other.steps] == [step.fit.booster_text for step in walked.steps]
-    assert all(np.array_equal(a.fit.ridge_weights, b.fit.ridge_weights) for a, b in zip(other.steps, walked.steps, strict=True))
+    assert all(
+        np.array_equal(a.fit.ridge_weights, b.fit.ridge_weights)
+        for a, b in zip(other.steps, walked.steps, strict=True)
+    )
     assert other.scores.equals(walked.scores)
 
 
-def test_the_other_market_is_scored_without_its_session_of_the_due_date(frames: Frames, walked: WalkForward) -> None:
+def test_a_due_date_uses_no_session_of_its_own_date_of_the_other_market(
+    frames: Frames, walked: WalkForward
+) -> None:
     """Paris closes first: what New York does on a due date must not be in what Paris is scored with."""
     due = dt.date(2021, 2, 1)
     new_york = pl.col("market") == "US"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from worlds.challengers import DUE, NAMES, admit_challengers, unskilled_challenger, skilled_challenger
+from worlds.challengers import DUE, NAMES, admit_challengers, skilled_challenger, unskilled_challenger
 from worlds.platform import execute, rows, slice_of
 
 from boursomatic_assets import registry
@@ -68,7 +68,9 @@ def test_a_refused_challenger_is_never_champion(migrated: Engine) -> None:
 
 
 def test_after_a_withdrawal_there_is_no_champion_until_a_version_has_skill_again(migrated: Engine) -> None:
-    admit_challengers(skilled_challenger("a"), unskilled_challenger("a"), unskilled_challenger("b"), skilled_challenger("a"))
+    admit_challengers(
+        skilled_challenger("a"), unskilled_challenger("a"), unskilled_challenger("b"), skilled_challenger("a")
+    )
     assert kinds(migrated) == ["promoted", "withdrawn", "refused", "promoted"]
     assert champions(migrated)[:4] == [NAMES[0], None, None, NAMES[3]]
 
@@ -122,7 +124,10 @@ def test_a_due_date_that_is_trained_late_changes_no_later_decision(migrated: Eng
 
 def test_decisions_are_only_added(migrated: Engine) -> None:
     admit_challengers(skilled_challenger(), skilled_challenger("b"))
-    for decide in (lambda: admit_challengers(unskilled_challenger("b"), due=DUE[2:]), lambda: registry.promote(NAMES[0], "trusted", "ann")):
+    for decide in (
+        lambda: admit_challengers(unskilled_challenger("b"), due=DUE[2:]),
+        lambda: registry.promote(NAMES[0], "trusted", "ann"),
+    ):
         before = stored_decisions(migrated)
         decide()
         assert stored_decisions(migrated)[:-1] == before
@@ -179,7 +184,10 @@ def test_a_rollback_ends_an_abstention(migrated: Engine) -> None:
 
 
 REJECTED: dict[str, tuple[Callable[[], object], str]] = {
-    "a version that does not exist": (lambda: registry.promote("v1", "because", "ann"), "there is no version 'v1'"),
+    "a version that does not exist": (
+        lambda: registry.promote("v1", "because", "ann"),
+        "there is no version 'v1'",
+    ),
     "the present champion": (lambda: registry.promote(NAMES[0], "because", "ann"), "is champion already"),
     "without a reason": (lambda: registry.promote(NAMES[1], " ", "ann"), "needs a reason: say --because"),
     "without a name": (lambda: registry.promote(NAMES[1], "because", ""), "needs the name of a person"),
@@ -228,4 +236,8 @@ def test_after_many_decisions_at_once_one_version_is_active(migrated: Engine) ->
     with ThreadPoolExecutor(8) as pool:
         decided = sum(pool.map(attempt, range(40)))
     assert kinds(migrated).count("forced") == decided > 5
-    assert active_versions(migrated) == [read_log(migrated).decisions[-1].champion.version] == [present_champion(migrated)]
+    assert (
+        active_versions(migrated)
+        == [read_log(migrated).decisions[-1].champion.version]
+        == [present_champion(migrated)]
+    )

@@ -131,13 +131,14 @@ def test_a_challenger_below_the_limits_of_the_parameters_is_refused(filled: Engi
 
 def test_without_a_champion_the_newest_version_publishes_hold(filled: Engine) -> None:
     moments = {moment.date: moment for moment in registry.champion_timeline(slice_of("US"))}
-    by_date = {date: sessions for sessions in champion_sessions(slice_of("US")) for date in one.sessions}
-    assert asked.keys() == {d for d, moment in moments.items() if moment.newest and MARKETS["US"].is_session(d)}
-    for date, one in asked.items():
+    by_date = {date: published for published in champion_sessions(slice_of("US")) for date in published.sessions}
+    assert by_date.keys() == {d for d, moment in moments.items() if moment.newest and MARKETS["US"].is_session(d)}
+    for date, published in by_date.items():
         moment = moments[date]
-        assert one.version == (moment.champion or moment.newest)
-        assert (one.abstention is None) == (moment.champion is not None)
-    assert {one.version.version for one in asked.values() if one.abstention} == {*DUE[:3], "v2023.12.01"}
+        assert published.version == (moment.champion or moment.newest)
+        assert (published.abstention is None) == (moment.champion is not None)
+    abstaining = {published.version.version for published in by_date.values() if published.abstention}
+    assert abstaining == {*DUE[:3], "v2023.12.01"}
 
 
 def test_without_enough_history_nothing_is_trained(filled: Engine) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.features.additional_features import RANKED
+from boursomatic_assets.features.additional_features import RANKED_FEATURES
 from boursomatic_assets.features.market_context import CONTEXT
 
 FIRST = dt.date(2020, 1, 2)
@@ -19,7 +19,7 @@ def markets(signal: float = 0.0, sessions: int = 360, instruments: int = 16, see
     """Both markets from FIRST on; `signal` is the share of the future return in `ret_5d`, per unit of noise."""
     parts = [_market(name, signal, sessions, instruments, seed) for name in MARKETS]
     features, bars = (pl.concat(frames) for frames in zip(*parts, strict=True))
-    ranks = ((pl.col(RANKED).rank() - 0.5) / pl.col(RANKED).count()).over("market", "ts").name.suffix("_rank")
+    ranks = ((pl.col(RANKED_FEATURES).rank() - 0.5) / pl.col(RANKED_FEATURES).count()).over("market", "ts").name.suffix("_rank")
     return features.with_columns(ranks), bars
 
 
@@ -40,7 +40,7 @@ def _market(name: str, signal: float, sessions: int, instruments: int, seed: int
         "instrument_id": np.repeat([f"{name} {i:02d}" for i in range(instruments)], sessions),
         "ts": np.tile(days, instruments),
     }
-    columns = {feature: random.normal(0, 1, close.size) for feature in (*RANKED, *CONTEXT)}
+    columns = {feature: random.normal(0, 1, close.size) for feature in (*RANKED_FEATURES, *CONTEXT)}
     future = np.roll(np.log(close), -20, axis=1) - np.log(close)
     columns["ret_5d"] += signal * future.ravel() / (0.02 * np.sqrt(20))
     columns["vol_20d"] = np.full(close.size, 0.02)

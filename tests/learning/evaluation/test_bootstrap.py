@@ -26,13 +26,13 @@ def test_the_interval_of_independent_values_is_that_of_theory() -> None:
     )
 
 
-def test_nine_of_ten_intervals_hold_the_truth() -> None:
+def test_nine_of_ten_intervals_contain_the_true_mean() -> None:
     intervals = [mean_interval(noise(200, seed), 4) for seed in range(200)]
-    held = sum(low < 0.05 < high for low, high in filter(None, intervals))
-    assert 165 <= held <= 192
+    containing = sum(low < 0.05 < high for low, high in filter(None, intervals))
+    assert 165 <= containing <= 192
 
 
-def test_values_that_hang_together_widen_it() -> None:
+def test_correlation_in_time_widens_the_interval() -> None:
     repeated = np.repeat(noise(100), 4)
     assert width(mean_interval(repeated, 8)) == pytest.approx(2 * width(mean_interval(repeated, 1)), rel=0.25)
 
@@ -55,6 +55,6 @@ def test_the_same_series_has_the_same_interval() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_less_than_two_blocks_say_nothing(count: int) -> None:
+def test_less_than_two_blocks_have_no_interval(count: int) -> None:
     assert mean_interval(noise(count), 4) is None
     assert sharpe_interval(noise(count), 4) is None

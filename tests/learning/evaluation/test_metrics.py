@@ -1,4 +1,4 @@
-"""The metrics of a record at a cutoff: what they are of, and that nothing later reaches them."""
+"""The metrics of a record before a cutoff: their values, and that nothing later changes them."""
 
 import json
 import math
@@ -29,7 +29,7 @@ KNOWN = pl.col("known_at") < CUTOFF
 
 
 def market(name: str, instruments: int, seed: int, skill: float = 0.0) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Record and closes of random walks; with skill, the score is that share of the return to come."""
+    """Record and closes of random walks; with skill, the score contains that share of the future return."""
     random = np.random.default_rng(seed)
     close = 50 * np.exp(random.normal(0, 0.02, (instruments, len(SESSIONS))).cumsum(axis=1))
     ids = [f"{name}-{n:03d}" for n in range(instruments)]
@@ -49,7 +49,8 @@ def market(name: str, instruments: int, seed: int, skill: float = 0.0) -> tuple[
     }
     calibrated = pl.col("ts") >= NOT_YET_CALIBRATED
     record = pl.DataFrame({"market": name, **columns}).with_columns(
-        pl.col("label").cast(pl.Enum(CLASSES)), *(pl.when(calibrated).then(x).alias(x) for x in PROBABILITY_COLUMNS)
+        pl.col("label").cast(pl.Enum(CLASSES)),
+        *(pl.when(calibrated).then(x).alias(x) for x in PROBABILITY_COLUMNS),
     )
     shape = {"instrument_id": np.repeat(ids, len(SESSIONS)), "ts": np.tile(SESSIONS, instruments)}
     return record, pl.DataFrame({**shape, "c": close.ravel()})
@@ -62,13 +63,13 @@ def frames() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def board(frames: tuple[pl.DataFrame, pl.DataFrame]) -> SessionMetrics:
+def session_metrics(frames: tuple[pl.DataFrame, pl.DataFrame]) -> SessionMetrics:
     return SessionMetrics.from_record(*frames, HORIZON, STRIDE)
 
 
 @pytest.fixture(scope="module")
-def metrics(board: SessionMetrics) -> Metrics:
-    return board.metrics_before(CUTOFF)
+def metrics(session_metrics: SessionMetrics) -> Metrics:
+    return session_metrics.metrics_before(CUTOFF)
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +77,10 @@ def known(frames: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
     return frames[0].filter(KNOWN)
 
 
-# What they are of
+# Values
 
 
-def test_the_rows_whose_outcome_was_known_count(metrics: Metrics, known: pl.DataFrame) -> None:
+def test_rows_with_a_known_label_count(metrics: Metrics, known: pl.DataFrame) -> None:
     assert metrics["rows"] == known.height
     assert metrics["sessions"] == known.select("market", "ts").n_unique()
     assert [metrics["start"], metrics["end"]] == [known["ts"].min().isoformat(), known["ts"].max().isoformat()]
@@ -95,7 +96,7 @@ def test_rows_without_probabilities_count_for_ranks_only(metrics: Metrics, known
     assert sum(rows for *_, rows in metrics["reliability"]) == judged.height
 
 
-def test_the_rank_ic_is_the_mean_over_the_sessions_of_a_market(metrics: Metrics, known: pl.DataFrame) -> None:
+def test_the_rank_ic_of_a_market_is_the_mean_over_its_sessions(metrics: Metrics, known: pl.DataFrame) -> None:
     for name, figures in metrics["by_market"].items():
         sessions = known.filter(pl.col("market") == name).partition_by("ts")
         ics = [stats.spearmanr(s["score"], s["forward_return"]).statistic for s in sessions]
@@ -112,13 +113,13 @@ def test_a_date_of_two_markets_counts_once(frames: tuple[pl.DataFrame, pl.DataFr
         pl.concat([closes, closes.with_columns(instrument_id="T" + pl.col("instrument_id"))]),
         HORIZON,
         STRIDE,
-    )
-    one, two = SessionMetrics.from_record(us, closes, HORIZON, STRIDE).metrics_before(CUTOFF), twice.metrics_before(CUTOFF)
+    ).metrics_before(CUTOFF)
+    once = SessionMetrics.from_record(us, closes, HORIZON, STRIDE).metrics_before(CUTOFF)
     for name in ("rank_ic", "rank_ic_ir", "rank_ic_t", "decile_spread_net", "sharpe", "turnover", "max_drawdown"):
-        assert two[name] == pytest.approx(one[name])
+        assert twice[name] == pytest.approx(once[name])
 
 
-def test_no_skill_has_only_the_labels_of_earlier_sessions(known: pl.DataFrame, metrics: Metrics) -> None:
+def test_no_skill_uses_only_labels_known_before_the_session(known: pl.DataFrame, metrics: Metrics) -> None:
     judged = known.drop_nulls(PROBABILITY_COLUMNS)
     loss = 0.0
     for ts, label in judged.select("ts", "label").iter_rows():
@@ -127,7 +128,7 @@ def test_no_skill_has_only_the_labels_of_earlier_sessions(known: pl.DataFrame, m
     assert metrics["log_loss_no_skill"] == pytest.approx(loss / judged.height)
 
 
-def test_years_and_months_share_out_the_sessions(metrics: Metrics, known: pl.DataFrame) -> None:
+def test_years_and_months_partition_the_sessions(metrics: Metrics, known: pl.DataFrame) -> None:
     assert list(metrics["by_year"]) == ["2020"]
     assert metrics["by_year"]["2020"]["rank_ic"] == pytest.approx(metrics["rank_ic"])
     assert list(metrics["by_month"]) == sorted(known["ts"].dt.strftime("%Y-%m").unique())
@@ -151,19 +152,19 @@ def test_skill_is_found_and_noise_is_not(metrics: Metrics) -> None:
         assert abs(metrics["baselines"][name]["rank_ic_t"]) < 3
 
 
-def test_a_horizon_spans_more_dates_if_the_markets_are_sampled_on_different_ones(board: SessionMetrics) -> None:
-    us = board.sessions.filter(pl.col("market") == "US")
+def test_a_horizon_spans_more_dates_if_those_of_the_markets_differ(session_metrics: SessionMetrics) -> None:
+    us = session_metrics.sessions.filter(pl.col("market") == "US")
     assert dates_per_horizon(us, HORIZON, STRIDE) == 4
     assert dates_per_horizon(us, 12, STRIDE) == 3
-    assert dates_per_horizon(board.sessions, HORIZON, STRIDE) == 8
+    assert dates_per_horizon(session_metrics.sessions, HORIZON, STRIDE) == 8
 
 
-# That nothing later, and no order, reaches them
+# Independence from later rows and from order
 
 
 @pytest.mark.parametrize("cutoff", [CUTOFF, SESSIONS[90].item()])
 def test_nothing_from_the_cutoff_on_changes_a_metric(
-    frames: tuple[pl.DataFrame, pl.DataFrame], board: SessionMetrics, cutoff: datetime
+    frames: tuple[pl.DataFrame, pl.DataFrame], session_metrics: SessionMetrics, cutoff: datetime
 ) -> None:
     record, closes = frames
     later, numbers = pl.col("known_at") >= cutoff, ("forward_return", *SCORE_COLUMNS, *PROBABILITY_COLUMNS)
@@ -172,11 +173,11 @@ def test_nothing_from_the_cutoff_on_changes_a_metric(
         label=pl.when(later).then(pl.lit("BUY", pl.Enum(CLASSES))).otherwise("label"),
     )
     wild = closes.with_columns(c=pl.when(pl.col("ts") >= cutoff).then(pl.col("c") * 7).otherwise("c"))
-    expected = board.metrics_before(cutoff)
+    expected = session_metrics.metrics_before(cutoff)
     assert SessionMetrics.from_record(altered, wild, HORIZON, STRIDE).metrics_before(cutoff) == expected
     past = SessionMetrics.from_record(record.filter(~later), closes.filter(pl.col("ts") < cutoff), HORIZON, STRIDE)
     assert past.metrics_before(cutoff) == expected
-    assert board.metrics_before(SESSIONS[-1].item()) != expected
+    assert session_metrics.metrics_before(SESSIONS[-1].item()) != expected
 
 
 def test_the_session_before_the_cutoff_is_used(
@@ -185,16 +186,17 @@ def test_the_session_before_the_cutoff_is_used(
     record, closes = frames
     last = pl.col("known_at") == record.filter(KNOWN)["known_at"].max()
     altered = record.with_columns(score=pl.when(last).then(-pl.col("score")).otherwise("score"))
-    assert SessionMetrics.from_record(altered, closes, HORIZON, STRIDE).metrics_before(CUTOFF)["rank_ic"] != metrics["rank_ic"]
+    changed = SessionMetrics.from_record(altered, closes, HORIZON, STRIDE).metrics_before(CUTOFF)
+    assert changed["rank_ic"] != metrics["rank_ic"]
 
 
-def test_row_order_and_kind_of_names_change_no_bit(
+def test_row_order_and_type_of_names_change_no_bit(
     frames: tuple[pl.DataFrame, pl.DataFrame], metrics: Metrics
 ) -> None:
     names = pl.Enum(frames[1]["instrument_id"].unique().sort(descending=True))
     shuffled = [frame.sample(fraction=1, shuffle=True, seed=4) for frame in frames]
     numbered = [frame.with_columns(pl.col("instrument_id").cast(names)) for frame in shuffled]
-    assert SessionMetrics.from_record(*numbered, HORIZON, STRIDE).metrics(CUTOFF) == metrics
+    assert SessionMetrics.from_record(*numbered, HORIZON, STRIDE).metrics_before(CUTOFF) == metrics
 
 
 # Edges
@@ -205,12 +207,13 @@ def test_the_metrics_are_json(metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, None])
-def test_without_a_known_outcome_every_metric_is_null(
+def test_without_a_known_label_every_metric_is_null(
     frames: tuple[pl.DataFrame, pl.DataFrame], metrics: Metrics, rows: int | None
 ) -> None:
     record, closes = frames
     cutoff = CUTOFF if rows == 0 else SESSIONS[5].item()
-    nothing = SessionMetrics.from_record(record.head(rows) if rows == 0 else record, closes, HORIZON, STRIDE).metrics_before(cutoff)
+    some = record.head(rows) if rows == 0 else record
+    nothing = SessionMetrics.from_record(some, closes, HORIZON, STRIDE).metrics_before(cutoff)
     assert nothing.keys() == metrics.keys()
     assert nothing.pop("rows") == nothing.pop("sessions") == 0
     assert all(value is None for x in nothing.pop("baselines").values() for value in x.values())

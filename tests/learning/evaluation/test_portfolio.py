@@ -1,4 +1,4 @@
-"""The portfolio of the deciles against arithmetic by hand, its metrics against empyrical."""
+"""The portfolio of the deciles compared with arithmetic by hand, its metrics with empyrical."""
 
 import math
 from datetime import datetime, timedelta
@@ -8,7 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from boursomatic_assets.learning.evaluation.portfolio import daily_results, max_drawdown, sharpe, combine_markets, turnover
+from boursomatic_assets.learning.evaluation.portfolio import (
+    combine_markets,
+    daily_results,
+    max_drawdown,
+    sharpe,
+    turnover,
+)
 from boursomatic_assets.learning.evaluation.ranking import decile_spreads, pick_deciles
 
 MONDAY = datetime(2024, 1, 1)
@@ -33,11 +39,11 @@ def picked(horizon: int, **scores: list[float | None]) -> pl.DataFrame:
     return pick_deciles(frame.with_columns(ts=ts, known_at=ts + pl.duration(days=horizon)), "m")
 
 
-def test_two_openings_by_hand() -> None:
+def test_the_trades_of_two_sessions_by_hand() -> None:
     prices = closes(a=[100, 110, 121, 121], b=[50, 50, 45, 45], c=[10, 10, 10, 20])
     # Half of the book each: a quarter long a, a quarter short b; then a quarter long a, a quarter short c.
     opened = picked(2, a=[3, 3], b=[1, 2], c=[2, 1])
-    days = daily_results({"m": opened}, prices, part=1 / 2, cost=0.0)
+    days = daily_results({"m": opened}, prices, share=1 / 2, cost=0.0)
     long_a = 11 / 100 + 11 / 110
     assert days["earned_m"].to_list() == pytest.approx(
         [0, 10 / 100 / 4, (long_a + 5 / 50) / 4, -10 / 10 / 4], abs=1e-15
@@ -46,7 +52,7 @@ def test_two_openings_by_hand() -> None:
     assert days["traded_m"].to_list() == pytest.approx([1 / 2, 1 / 2, *closing])
 
 
-def test_whatever_is_bought_or_sold_is_paid_for() -> None:
+def test_every_amount_bought_or_sold_costs() -> None:
     prices = closes(a=[100, 110, 121, 121], b=[50, 50, 45, 45])
     opened = picked(2, a=[2, 2], b=[1, 1])
     free, paid = (daily_results({"m": opened}, prices, 1 / 2, cost) for cost in (0.0, 0.001))
@@ -54,14 +60,14 @@ def test_whatever_is_bought_or_sold_is_paid_for() -> None:
     assert costs.to_list() == pytest.approx((0.001 * free["traded_m"]).to_list())
 
 
-def test_what_one_opening_buys_and_another_sells_is_not_traded() -> None:
+def test_opposite_trades_of_an_instrument_are_netted() -> None:
     prices = closes(a=[100, 120, 150], b=[50, 50, 50], c=[10, 10, 10])
     opened = picked(1, a=[3, 3], b=[1, 2], c=[2, 1])
     # On the second day half a book of a is bought and 0.6 is sold; b is bought back, c sold short.
     assert daily_results({"m": opened}, prices, 1, 0.0)["traded_m"][1] == pytest.approx(0.1 + 0.5 + 0.5)
 
 
-def test_it_earns_the_decile_spread_of_each_session() -> None:
+def test_the_portfolio_earns_the_decile_spread_of_each_session() -> None:
     random = np.random.default_rng(3)
     names = [f"i{n:02d}" for n in range(25)]
     prices = {name: 20 * np.exp(random.normal(0, 0.02, 40).cumsum()) for name in names}
@@ -93,7 +99,7 @@ def test_a_pick_without_a_close_is_an_error_that_names_it() -> None:
         daily_results({"m": picked(1, a=[None, 2], b=[None, 1])}, closes(a=[1, 1, 1], b=[1, None, 1]), 1, 0.0)
 
 
-def test_each_market_that_has_opened_is_an_equal_part_of_the_book() -> None:
+def test_each_market_that_has_opened_is_an_equal_share_of_the_book() -> None:
     days = pl.DataFrame(
         {
             "market": ["US"] * 4 + ["EURONEXT"] * 3,
@@ -116,7 +122,7 @@ def test_the_metrics_are_those_of_empyrical(seed: int) -> None:
     assert max_drawdown(returns) == pytest.approx(-empyrical.max_drawdown(returns))
 
 
-def test_a_book_that_never_moved_has_no_sharpe_ratio() -> None:
+def test_constant_returns_have_no_sharpe_ratio() -> None:
     assert sharpe(np.zeros(5)) is None
     assert sharpe(np.array([0.01])) is None
     assert sharpe(np.array([0.01, 0.03])) == pytest.approx(0.02 / (0.01 * math.sqrt(2)) * math.sqrt(252))
@@ -128,11 +134,11 @@ def test_the_drawdown_is_from_the_best_value_so_far_and_counts_the_first_loss() 
     assert max_drawdown(np.array([0.1, 0.2])) == 0
 
 
-def test_a_book_that_loses_more_than_it_has_has_lost_everything() -> None:
+def test_a_loss_of_more_than_the_book_is_a_drawdown_of_one() -> None:
     assert max_drawdown(np.array([0.1, -1.5, -0.2, 0.3])) == 1
 
 
-def test_the_turnover_is_what_is_traded_in_a_year() -> None:
+def test_the_turnover_is_the_amount_traded_in_a_year() -> None:
     assert turnover(np.array([0.1, 0.0])) == pytest.approx(0.05 * 252)
 
 

@@ -1,4 +1,4 @@
-"""Rank correlations against scipy, deciles and what is said of a series against arithmetic by hand."""
+"""Rank correlations compared with scipy, deciles and statistics of a series with arithmetic by hand."""
 
 import math
 
@@ -95,17 +95,17 @@ def test_the_t_statistic_by_hand() -> None:
     assert t_statistic(series, 2) == pytest.approx(2 / math.sqrt(variance / 4))
 
 
-def test_overlap_is_not_taken_for_evidence() -> None:
+def test_overlapping_labels_do_not_raise_the_t_statistic() -> None:
     independent = np.random.default_rng(2).normal(0.3, 1, 100)
     repeated = np.repeat(independent, 4)
     plain, corrected = t_statistic(repeated, 0), t_statistic(repeated, 8)
-    honest = t_statistic(independent, 0)
-    assert plain is not None and corrected is not None and honest is not None
-    assert plain == pytest.approx(2 * honest)
-    assert corrected == pytest.approx(honest, rel=0.2)
+    expected = t_statistic(independent, 0)
+    assert plain is not None and corrected is not None and expected is not None
+    assert plain == pytest.approx(2 * expected)
+    assert corrected == pytest.approx(expected, rel=0.2)
 
 
-def test_too_short_a_series_says_nothing() -> None:
+def test_too_short_a_series_has_no_t_statistic() -> None:
     assert t_statistic(np.array([1.0, 2.0, 3.0]), 2) is None
     assert t_statistic(np.array([2.0, 2.0, 2.0]), 0) is None
     assert mean(np.array([])) is None

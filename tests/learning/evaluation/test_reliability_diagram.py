@@ -1,4 +1,4 @@
-"""A plot is a small SVG that any browser draws."""
+"""The reliability diagram: a small SVG that any browser draws."""
 
 import base64
 import re
@@ -14,7 +14,7 @@ def circles(*points: reliability_diagram.Point) -> list[tuple[float, float, floa
     return [(float(one.attrib["cx"]), float(one.attrib["cy"]), float(one.attrib["r"])) for one in found]
 
 
-def test_what_comes_true_as_often_as_said_lies_on_the_diagonal_from_bottom_left_to_top_right() -> None:
+def test_a_calibrated_point_lies_on_the_diagonal_from_bottom_left_to_top_right() -> None:
     line = next(ElementTree.fromstring(reliability_diagram.draw_reliability_diagram([])).iter(f"{SVG}line")).attrib
     x1, y1, x2, y2 = (float(line[name]) for name in ("x1", "y1", "x2", "y2"))
     assert x1 < x2 and y1 > y2
@@ -22,16 +22,17 @@ def test_what_comes_true_as_often_as_said_lies_on_the_diagonal_from_bottom_left_
     assert (x - x1) / (x2 - x1) == (y - y1) / (y2 - y1) == 0.3
 
 
-def test_what_comes_true_more_often_lies_higher_and_more_rows_are_larger() -> None:
+def test_a_higher_share_correct_lies_higher_and_more_rows_are_larger() -> None:
     (_, low, small), (_, high, large) = circles((0.5, 0.4, 10), (0.5, 0.6, 1000))
     assert high < low
     assert small < large
 
 
-def test_an_image_within_markdown_holds_the_whole_plot() -> None:
+def test_an_image_within_markdown_holds_the_whole_diagram() -> None:
     svg = reliability_diagram.draw_reliability_diagram([(0.5, 0.4, 10)])
     found = re.fullmatch(
-        r"!\[reliability\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", reliability_diagram.as_markdown_image(svg, "reliability")
+        r"!\[reliability\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)",
+        reliability_diagram.as_markdown_image(svg, "reliability"),
     )
     assert found
     assert base64.b64decode(found[1]).decode() == svg
