@@ -1,6 +1,7 @@
-"""What runs by itself: a job over the whole graph and one for 15m bars, with a schedule per market, and by night.
+"""Jobs and schedules: the whole graph and 15m bars after each market's close, the archive and accounts at night.
 
-What belongs here: when a session's partition is asked for. Kept elsewhere: what it does (`assets/`).
+What belongs here: which assets and checks a job runs, and when. Kept elsewhere: what these do (`assets/`,
+`checks/`).
 """
 
 from typing import Any
@@ -13,13 +14,13 @@ from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import archive
 
 AFTER_CLOSE_CRON = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
-"""When each market's session is fetched, on the exchange's own clock: 90 minutes after a regular close."""
+"""When each market's session is loaded, in the exchange's time zone: 90 minutes after a regular close."""
 
 ARCHIVE_CRON = f"{archive.ARCHIVE_TIME.minute} {archive.ARCHIVE_TIME.hour} * * *"
-"""When 15m bars that are too old are moved, in UTC."""
+"""When old 15m bars are archived, in UTC."""
 
 ACCOUNTS_CRON = "0 4 * * *"
-"""When what the application writes is checked, in UTC."""
+"""When the accounts, which the application writes, are checked, in UTC."""
 
 INTRADAY = dg.AssetSelection.assets("price_bars_15m")
 ARCHIVE = dg.AssetSelection.assets("archive_15m")
@@ -27,7 +28,7 @@ ARCHIVE = dg.AssetSelection.assets("archive_15m")
 market_session = dg.define_asset_job(
     "market_session",
     selection=dg.AssetSelection.all() - INTRADAY - ARCHIVE,
-    description="One session of one market: from its bars through to its recommendations and the track record.",
+    description="One session of one market, from its bars to its recommendations and the track record.",
 )
 market_session_15m = dg.define_asset_job(
     "market_session_15m",
@@ -35,12 +36,14 @@ market_session_15m = dg.define_asset_job(
     description="The 15m bars of one session of one market, with their instruments and checks.",
 )
 archive_15m = dg.define_asset_job(
-    "archive_15m_bars", selection=ARCHIVE, description="15m bars that are older than 30 days, moved to Parquet."
+    "archive_15m_bars",
+    selection=ARCHIVE,
+    description="Move 15m bars that are older than 30 days to Parquet files.",
 )
 accounts = dg.define_asset_job(
     "accounts",
     selection=dg.AssetSelection.checks_for_assets("users"),
-    description="The checks of accounts, which no run here writes.",
+    description="The checks of accounts, which the application writes.",
 )
 jobs = [market_session, market_session_15m, archive_15m, accounts]
 
@@ -80,6 +83,6 @@ schedules = [
         job=accounts,
         cron_schedule=ACCOUNTS_CRON,
         execution_timezone="UTC",
-        description="Every day at 04:00, UTC. Accounts, which no run here writes, are checked.",
+        description="Every day at 04:00, UTC. Accounts, which the application writes, are checked.",
     ),
 ]

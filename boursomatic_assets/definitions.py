@@ -1,4 +1,8 @@
-"""The platform on one page: every asset with its group, its checks, its resources and its automation."""
+"""The definitions that Dagster loads: every asset with its group, the checks, jobs, schedules and resources.
+
+What belongs here: how they are put together. Kept elsewhere: the assets (`assets/`), the checks (`checks/`), jobs
+and schedules (`automation.py`).
+"""
 
 import dagster as dg
 
@@ -29,7 +33,7 @@ GROUPS = {
 users = dg.AssetSpec(
     "users",
     group_name="accounts",
-    description="One account per e-mail address. Written by the application, watched from here.",
+    description="One account for each e-mail address. The application writes it; the platform checks it.",
     kinds={"postgres"},
     owners=OWNERS,
     metadata=table_metadata(User),

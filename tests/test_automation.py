@@ -1,4 +1,4 @@
-"""Each market's schedule asks for each of its sessions once, after the close, on the exchange's own clock."""
+"""Each market's schedule requests each of its sessions once, after the close, in the exchange's time zone."""
 
 import datetime as dt
 from zoneinfo import ZoneInfo
@@ -19,8 +19,8 @@ PAIRS = list(zip((*MARKETS.values(), *MARKETS.values()), schedules[:4], strict=T
 each_market = pytest.mark.parametrize(("market", "schedule"), PAIRS, ids=[schedule.name for _, schedule in PAIRS])
 
 
-def ticks(schedule: dg.ScheduleDefinition, first: dt.datetime, last: dt.datetime) -> list[dt.datetime]:
-    """When a schedule ticks between two instants, as Dagster's own daemon finds it."""
+def tick_times(schedule: dg.ScheduleDefinition, first: dt.datetime, last: dt.datetime) -> list[dt.datetime]:
+    """The ticks of a schedule between two times, as Dagster's daemon computes them."""
     found = []
     assert isinstance(schedule.cron_schedule, str)
     for tick in cron_string_iterator(first.timestamp(), schedule.cron_schedule, schedule.execution_timezone):
@@ -30,23 +30,23 @@ def ticks(schedule: dg.ScheduleDefinition, first: dt.datetime, last: dt.datetime
     return found
 
 
-def at(year: int, month: int, day: int, market: Market) -> dt.datetime:
-    """An evening on the exchange's clock."""
+def evening(year: int, month: int, day: int, market: Market) -> dt.datetime:
+    """An evening in the exchange's time zone."""
     return dt.datetime(year, month, day, 21, tzinfo=ZoneInfo(market.timezone))
 
 
-def evaluated(schedule: dg.ScheduleDefinition, tick: dt.datetime) -> dg.RunRequest | dg.SkipReason:
+def evaluate(schedule: dg.ScheduleDefinition, tick: dt.datetime) -> dg.RunRequest | dg.SkipReason:
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_schedule_context(
             instance=instance, scheduled_execution_time=tick, repository_def=defs.get_repository_def()
         )
-        answer = schedule(context)
-    assert isinstance(answer, dg.RunRequest | dg.SkipReason)
-    return answer
+        result = schedule(context)
+    assert isinstance(result, dg.RunRequest | dg.SkipReason)
+    return result
 
 
 @each_market
-def test_a_schedule_keeps_its_exchanges_time(market: Market, schedule: dg.ScheduleDefinition) -> None:
+def test_a_schedule_runs_in_its_exchanges_time_zone(market: Market, schedule: dg.ScheduleDefinition) -> None:
     assert schedule.execution_timezone == market.timezone
     assert schedule.name in (f"{market.name.lower()}_after_close", f"{market.name.lower()}_15m_after_close")
     hour = {"US": "17:30, America/New_York", "EURONEXT": "19:00, Europe/Paris"}[market.name]
@@ -54,7 +54,7 @@ def test_a_schedule_keeps_its_exchanges_time(market: Market, schedule: dg.Schedu
     assert schedule.job.description in (schedule.description or "")
 
 
-def test_every_schedule_says_when_it_runs_and_in_which_time_zone() -> None:
+def test_every_schedule_describes_its_time_and_time_zone() -> None:
     for schedule in schedules:
         assert f", {schedule.execution_timezone}" in (schedule.description or ""), schedule.name
         minute, hour = str(schedule.cron_schedule).split()[:2]
@@ -65,16 +65,16 @@ def test_every_schedule_says_when_it_runs_and_in_which_time_zone() -> None:
 def test_every_session_of_three_years_has_one_tick_after_its_close(
     market: Market, schedule: dg.ScheduleDefinition
 ) -> None:
-    """Summer, winter and the weeks in which only one continent has changed its clocks."""
+    """In summer, in winter, and in the weeks in which only one continent has changed its clocks."""
     first, last = (
         dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
         dt.datetime(2026, 12, 31, 23, 59, tzinfo=dt.UTC),
     )
-    found = {tick.astimezone(ZoneInfo(market.timezone)).date(): tick for tick in ticks(schedule, first, last)}
+    found = {tick.astimezone(ZoneInfo(market.timezone)).date(): tick for tick in tick_times(schedule, first, last)}
     sessions = [s for s in market.sessions().tolist() if dt.date(2024, 1, 1) <= s <= dt.date(2026, 12, 31)]
     assert len(sessions) > 740
     for session in sessions:
-        wait = found[session].astimezone(dt.UTC).replace(tzinfo=None) - market.closes(session)
+        wait = found[session].astimezone(dt.UTC).replace(tzinfo=None) - market.close_time(session)
         assert dt.timedelta(hours=1) <= wait <= dt.timedelta(hours=6), session
 
 
@@ -93,35 +93,35 @@ def test_every_session_of_three_years_has_one_tick_after_its_close(
         ("2019-12-25", None, None),
     ],
 )
-def test_each_market_is_asked_for_once_on_a_date_at_its_own_hour(
+def test_each_market_is_requested_once_on_a_date_at_its_own_hour(
     date: str, us: str | None, euronext: str | None
 ) -> None:
     midnight = dt.datetime.fromisoformat(date).replace(tzinfo=dt.UTC)
     for (market, schedule), hour in zip(PAIRS[:2], (us, euronext), strict=True):
-        (tick,) = ticks(schedule, midnight, midnight + dt.timedelta(days=1))
-        answer = evaluated(schedule, tick)
+        (tick,) = tick_times(schedule, midnight, midnight + dt.timedelta(days=1))
+        result = evaluate(schedule, tick)
         if hour is None:
-            assert isinstance(answer, dg.SkipReason)
+            assert isinstance(result, dg.SkipReason)
         else:
             assert f"{tick.astimezone(dt.UTC):%Y-%m-%d %H:%M}" == f"{date} {hour}"
-            assert isinstance(answer, dg.RunRequest)
-            assert answer.partition_key == f"{date}|{market.name}"
-            assert tick.astimezone(dt.UTC).replace(tzinfo=None) > market.closes(dt.date.fromisoformat(date))
+            assert isinstance(result, dg.RunRequest)
+            assert result.partition_key == f"{date}|{market.name}"
+            assert tick.astimezone(dt.UTC).replace(tzinfo=None) > market.close_time(dt.date.fromisoformat(date))
 
 
 @each_market
-def test_a_session_is_asked_for_by_its_partition(market: Market, schedule: dg.ScheduleDefinition) -> None:
-    request = evaluated(schedule, at(2024, 6, 10, market))
+def test_a_session_is_requested_by_its_partition(market: Market, schedule: dg.ScheduleDefinition) -> None:
+    request = evaluate(schedule, evening(2024, 6, 10, market))
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == request.run_key == f"2024-06-10|{market.name}"
 
 
 @each_market
-def test_a_tick_that_utc_puts_on_the_next_date_is_for_its_own_session(
+def test_a_tick_after_midnight_in_utc_requests_its_own_session(
     market: Market, schedule: dg.ScheduleDefinition
 ) -> None:
     late = dt.datetime(2024, 1, 10, 23, 30, tzinfo=ZoneInfo(market.timezone)).astimezone(dt.UTC)
-    request = evaluated(schedule, late)
+    request = evaluate(schedule, late)
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == f"2024-01-10|{market.name}"
 
@@ -129,7 +129,7 @@ def test_a_tick_that_utc_puts_on_the_next_date_is_for_its_own_session(
 @each_market
 def test_a_holiday_is_skipped_with_its_reason(market: Market, schedule: dg.ScheduleDefinition) -> None:
     for month, day in ((1, 1), (3, 29), (12, 25)):
-        skipped = evaluated(schedule, at(2024, month, day, market))
+        skipped = evaluate(schedule, evening(2024, month, day, market))
         assert isinstance(skipped, dg.SkipReason)
         assert f"2024-{month:02}-{day:02} is no session of {market.name}" in str(skipped.skip_message)
 
@@ -137,36 +137,34 @@ def test_a_holiday_is_skipped_with_its_reason(market: Market, schedule: dg.Sched
 def test_a_holiday_of_one_market_is_a_session_of_the_other() -> None:
     us, euronext = schedules[:2]
     fourth_of_july, may_day = (2024, 7, 4), (2024, 5, 1)
-    assert isinstance(evaluated(us, at(*fourth_of_july, MARKETS["US"])), dg.SkipReason)
-    assert isinstance(evaluated(euronext, at(*fourth_of_july, MARKETS["EURONEXT"])), dg.RunRequest)
-    assert isinstance(evaluated(us, at(*may_day, MARKETS["US"])), dg.RunRequest)
-    assert isinstance(evaluated(euronext, at(*may_day, MARKETS["EURONEXT"])), dg.SkipReason)
+    assert isinstance(evaluate(us, evening(*fourth_of_july, MARKETS["US"])), dg.SkipReason)
+    assert isinstance(evaluate(euronext, evening(*fourth_of_july, MARKETS["EURONEXT"])), dg.RunRequest)
+    assert isinstance(evaluate(us, evening(*may_day, MARKETS["US"])), dg.RunRequest)
+    assert isinstance(evaluate(euronext, evening(*may_day, MARKETS["EURONEXT"])), dg.SkipReason)
 
 
 @each_market
-def test_the_partition_asked_for_exists_when_it_is_asked_for(
-    market: Market, schedule: dg.ScheduleDefinition
-) -> None:
-    """A session's partition is there on its own date, and not before it."""
+def test_the_requested_partition_exists_at_the_tick(market: Market, schedule: dg.ScheduleDefinition) -> None:
+    """A session's partition exists on its own date, and not before it."""
     session = dt.date(2024, 6, 12)
-    request = evaluated(schedule, at(2024, 6, 12, market))
+    request = evaluate(schedule, evening(2024, 6, 12, market))
     assert isinstance(request, dg.RunRequest)
-    (tick,) = ticks(schedule, at(2024, 6, 12, market).replace(hour=0), at(2024, 6, 12, market))
-    for instant, there in ((tick, True), (tick - dt.timedelta(days=1), False)):
+    (tick,) = tick_times(schedule, evening(2024, 6, 12, market).replace(hour=0), evening(2024, 6, 12, market))
+    for instant, exists in ((tick, True), (tick - dt.timedelta(days=1), False)):
         with partition_loading_context(effective_dt=instant):
             dates = MARKET_SESSIONS.get_partitions_def_for_dimension("date").get_partition_keys()
-            assert (session.isoformat() in dates) is there
-            assert (request.partition_key in MARKET_SESSIONS.get_partition_keys()) is there
+            assert (session.isoformat() in dates) is exists
+            assert (request.partition_key in MARKET_SESSIONS.get_partition_keys()) is exists
 
 
 @pytest.mark.calendar
 @each_market
-def test_the_newest_session_can_be_asked_for_on_its_own_evening(
+def test_the_newest_session_can_be_requested_on_its_own_evening(
     market: Market, schedule: dg.ScheduleDefinition
 ) -> None:
     now = dt.datetime.now(dt.UTC)
     session: dt.date = market.sessions()[market.sessions() <= np.datetime64(now.date())][-1].item()
-    request = evaluated(schedule, at(session.year, session.month, session.day, market))
+    request = evaluate(schedule, evening(session.year, session.month, session.day, market))
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key is not None
     with partition_loading_context(effective_dt=now):
@@ -174,8 +172,8 @@ def test_the_newest_session_can_be_asked_for_on_its_own_evening(
 
 
 def test_each_job_has_its_schedules() -> None:
-    started = {schedule.name: schedule.job_name for schedule in defs.schedules or ()}  # type: ignore[union-attr]
-    assert started == {
+    job_names = {schedule.name: schedule.job_name for schedule in defs.schedules or ()}  # type: ignore[union-attr]
+    assert job_names == {
         "us_after_close": "market_session",
         "euronext_after_close": "market_session",
         "us_15m_after_close": "market_session_15m",
@@ -189,10 +187,14 @@ def test_every_check_has_a_job_that_runs_it() -> None:
     jobs = [
         defs.resolve_job_def(job.name) for job in defs.get_repository_def().get_all_jobs() if "__" not in job.name
     ]
-    run = {key for job in jobs for key in job.asset_layer.asset_graph.asset_check_keys}
-    assert run == defs.resolve_asset_graph().asset_check_keys
+    checked = {key for job in jobs for key in job.asset_layer.asset_graph.asset_check_keys}
+    assert checked == defs.resolve_asset_graph().asset_check_keys
 
 
 def test_accounts_are_checked_without_a_partition(migrated: Engine) -> None:
-    (found,) = defs.resolve_job_def("accounts").execute_in_process().get_asset_check_evaluations()
-    assert (found.asset_key.path[-1], found.check_name, found.passed) == ("users", "one_account_per_email", True)
+    (evaluation,) = defs.resolve_job_def("accounts").execute_in_process().get_asset_check_evaluations()
+    assert (evaluation.asset_key.path[-1], evaluation.check_name, evaluation.passed) == (
+        "users",
+        "one_account_per_email",
+        True,
+    )

@@ -1,4 +1,4 @@
-"""What a data engineer reads in the UI before the first run: everything is named, owned, described and grouped."""
+"""What the UI shows before the first run: every asset and check is named, owned, described and grouped."""
 
 import dagster as dg
 import pytest
@@ -31,14 +31,14 @@ def test_the_assets_are_these_in_these_groups() -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
-def test_an_asset_says_what_it_is_and_whose(spec: dg.AssetSpec) -> None:
+def test_an_asset_has_a_description_an_owner_and_a_kind(spec: dg.AssetSpec) -> None:
     assert spec.description
     assert len(spec.description.splitlines()[0]) > 20
     assert spec.owners == ["team:data-engineering"]
     assert "postgres" in spec.kinds
 
 
-@pytest.mark.parametrize("name", sorted(set(SPECS) - {"archive_15m"}))  # which is made of files
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"archive_15m"}))  # its rows are in files
 def test_an_asset_is_named_like_its_table_and_describes_its_columns(name: str) -> None:
     table = Table.metadata.tables[name.removesuffix("_15m")]
     schema = SPECS[name].metadata["dagster/column_schema"]
@@ -66,37 +66,37 @@ def test_every_edge_of_the_graph_is_there() -> None:
     }
 
 
-def test_dated_assets_are_cut_by_date_and_market() -> None:
-    cut = {name for name, spec in SPECS.items() if spec.partitions_def is not None}
-    assert cut == set(SPECS) - {"users", "archive_15m"}
-    for name in cut:
+def test_dated_assets_are_partitioned_by_date_and_market() -> None:
+    partitioned = {name for name, spec in SPECS.items() if spec.partitions_def is not None}
+    assert partitioned == set(SPECS) - {"users", "archive_15m"}
+    for name in partitioned:
         partitions = SPECS[name].partitions_def
         assert isinstance(partitions, dg.MultiPartitionsDefinition)
         assert partitions.partition_dimension_names == ["date", "market"]
 
 
-def test_every_table_that_is_published_has_a_check() -> None:
+def test_every_asset_has_a_check() -> None:
     assert {spec.asset_key.to_user_string() for spec in CHECKS} == set(SPECS)
 
 
 @pytest.mark.parametrize("spec", CHECKS, ids=[spec.name for spec in CHECKS])
-def test_a_check_says_what_it_promises(spec: dg.AssetCheckSpec) -> None:
+def test_a_check_has_a_description_and_its_assets_partitions(spec: dg.AssetCheckSpec) -> None:
     assert spec.description
     assert spec.description.splitlines()[0].endswith(".")
-    cut = SPECS[spec.asset_key.to_user_string()].partitions_def
-    assert spec.partitions_def == cut, "a check is about the partition that was just written"
+    partitions = SPECS[spec.asset_key.to_user_string()].partitions_def
+    assert spec.partitions_def == partitions, "a check is about the partition that was just written"
 
 
-def test_no_description_has_the_indentation_of_its_code() -> None:
-    """Markdown shows what is indented as code."""
+def test_no_description_is_indented() -> None:
+    """Markdown shows indented text as code."""
     repository = defs.get_repository_def()
     resources = defs.resolve_job_def("market_session").resource_defs
-    described = [*SPECS.values(), *CHECKS, *repository.get_all_jobs(), *repository.schedule_defs]
-    texts = [each.description for each in [*described, *resources.values()]]
+    definitions = [*SPECS.values(), *CHECKS, *repository.get_all_jobs(), *repository.schedule_defs]
+    texts = [each.description for each in [*definitions, *resources.values()]]
     assert [text for text in texts if "\n    " in (text or "")] == []
 
 
-def test_what_is_only_strange_or_stale_stops_nothing() -> None:
+def test_checks_for_anomalies_and_staleness_are_not_blocking() -> None:
     assert {spec.name for spec in CHECKS if not spec.blocking} == {
         "every_tracked_instrument_has_its_bar",
         "no_row_was_refused",
@@ -115,14 +115,14 @@ def test_what_is_only_strange_or_stale_stops_nothing() -> None:
     }
 
 
-INTRADAY = {"price_bars_15m": "market_session_15m", "archive_15m": "archive_15m_bars"}
+JOBS = {"price_bars_15m": "market_session_15m", "archive_15m": "archive_15m_bars"}
 
 
-@pytest.mark.parametrize("job_name", ["market_session", *INTRADAY.values()])
-def test_every_asset_has_its_job_with_all_its_checks(job_name: str) -> None:
-    wanted = {name for name in set(SPECS) - {"users"} if INTRADAY.get(name, "market_session") == job_name}
-    wanted |= {"instruments"} if job_name == "market_session_15m" else set()
+@pytest.mark.parametrize("job_name", ["market_session", *JOBS.values()])
+def test_a_job_runs_its_assets_with_all_their_checks(job_name: str) -> None:
+    expected = {name for name in set(SPECS) - {"users"} if JOBS.get(name, "market_session") == job_name}
+    expected |= {"instruments"} if job_name == "market_session_15m" else set()
     job = defs.resolve_job_def(job_name)
-    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == wanted
-    of_assets = {spec.name for spec in CHECKS if spec.asset_key.to_user_string() in wanted}
-    assert {key.name for key in job.asset_layer.asset_graph.asset_check_keys} == of_assets
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == expected
+    check_names = {spec.name for spec in CHECKS if spec.asset_key.to_user_string() in expected}
+    assert {key.name for key in job.asset_layer.asset_graph.asset_check_keys} == check_names

@@ -1,7 +1,7 @@
 """`boursomatic features`: tests of features, the shipped ones and a user's own, on the stored bars.
 
 What belongs here: the words and options of these commands, which bars they read, how their results are shown.
-Kept elsewhere: the tests (`features/self_tests.py`).
+Kept elsewhere: the tests (`features/lookahead.py`).
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def _add_options(command: Callable[..., None]) -> Callable[..., None]:
 @one_line_errors
 def check_lookahead(cuts: int, seed: int, **options: Any) -> None:
     """Compute the features again from bars that end at random dates, and name each feature that differs."""
-    from boursomatic_assets.features import self_tests
+    from boursomatic_assets.features import lookahead
 
     bars, sessions = _read_bars(seed=seed, **options)
-    leaks = self_tests.find_leaks(bars, sessions, cuts, seed)
+    leaks = lookahead.find_leaks(bars, sessions, cuts, seed)
     for leak in leaks:
         click.echo(f"LOOKS AHEAD  {leak}")
     click.echo(f"{len(leaks)} features look ahead, in {cuts} cuts of {_describe_extent(bars)}")
@@ -69,11 +69,11 @@ def check_startup(cuts: int, seed: int, **options: Any) -> None:
 
     A feature that is off with all the history that the platform loads differs from range to range: exit code 1.
     """
-    from boursomatic_assets.features import self_tests
+    from boursomatic_assets.features import lookahead
 
     bars, sessions = _read_bars(seed=seed, **options)
-    differences = self_tests.startup(bars, sessions, cuts, seed)
-    lengths = self_tests.LENGTHS
+    differences = lookahead.measure_history_error(bars, sessions, cuts, seed)
+    lengths = lookahead.HISTORY_LENGTHS
     click.echo(f"{'largest relative difference with':<34}" + "".join(f"{length:>10}" for length in lengths))
     for name, by_length in differences.items():
         click.echo(f"{name:<34}" + "".join(f"{_difference_as_text(number):>10}" for number in by_length))

@@ -23,7 +23,7 @@ def test_doctor_shows_the_disk_of_the_embedded_database(
     """Root's database lies elsewhere, because PostgreSQL refuses to run as root."""
     (tmp_path / "elsewhere").mkdir()
     (home / "postgres").symlink_to(tmp_path / "elsewhere")
-    monkeypatch.setattr(diagnosis, "_SUBJECTS", {"disk": diagnosis._CHECKS["disk"]})
+    monkeypatch.setattr(diagnosis, "_CHECKS", {"disk": diagnosis._CHECKS["disk"]})
     assert f" GiB free in {tmp_path}/elsewhere" in boursomatic("doctor").output
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ann@host/boursomatic")
     assert "elsewhere" not in boursomatic("doctor").output

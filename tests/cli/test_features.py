@@ -15,7 +15,7 @@ from boursomatic_assets.arrays import Floats
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.cli.main import main
-from boursomatic_assets.features import indicators
+from boursomatic_assets.features import compute
 from boursomatic_assets.features.indicators import FEATURES
 from boursomatic_assets.features.panel import Panel
 from boursomatic_assets.orchestration.partitions import partition_dates
@@ -58,7 +58,7 @@ def test_a_feature_that_looks_ahead_is_reported_with_instrument_and_session(
     def next_close(panel: Panel) -> Floats:
         return np.append(panel.close[1:], np.nan)
 
-    monkeypatch.setattr(indicators, "FEATURES", (*FEATURES, next_close))
+    monkeypatch.setattr(compute, "FEATURES", (*FEATURES, next_close))
     result = run_check("check-lookahead", "--market", "EURONEXT", "--from", "2023-06-01", "--cuts", "2")
     first, last = result.output.splitlines()
     assert first.startswith("LOOKS AHEAD  next_close of LUXE EURONEXT at ")
@@ -84,7 +84,7 @@ def test_a_feature_that_depends_on_the_range_fails(stored: Engine, monkeypatch: 
     def volume_so_far(panel: Panel) -> Floats:
         return np.cumsum(panel.volume)
 
-    monkeypatch.setattr(indicators, "FEATURES", (*FEATURES, volume_so_far))
+    monkeypatch.setattr(compute, "FEATURES", (*FEATURES, volume_so_far))
     result = run_check("check-startup", "--from", "2022-09-01", "--cuts", "2")
     assert result.output.splitlines()[-1].startswith("1 features need more than 313 sessions before theirs")
     assert result.exit_code == 1

@@ -32,18 +32,9 @@ def recommendations(
     Raises:
         ValueError: There is no such symbol, or there are no such recommendations.
     """
-    r, i, m = _RECOMMENDATIONS.c, _INSTRUMENTS.c, _VERSIONS.c
+    r = _RECOMMENDATIONS.c
     conditions = _conditions(profile, market, symbol)
-    statement = (
-        select(
-            i.symbol, i.exchange, r.profile, r.label, r.confidence, r.expected_return_pct, r.horizon_days,
-            r.stop_loss, r.take_profit, r.as_of, m.version, r.justification,
-        )
-        .join_from(_RECOMMENDATIONS, _INSTRUMENTS, r.instrument_id == i.id)
-        .join(_VERSIONS, r.model_version_id == m.id)
-        .where(*conditions)
-        .order_by(i.exchange, i.symbol, r.profile)
-    )  # fmt: skip
+    statement = _select().where(*conditions)
     if date is None:
         found = _read_frame(statement.where(r.is_active))
     else:
@@ -53,6 +44,20 @@ def recommendations(
     if found.is_empty():
         raise ValueError(_explain_none(date, market, conditions))
     return found
+
+
+def _select() -> Select[Any]:
+    """The query of recommendations with their instruments and versions, without conditions."""
+    r, i, m = _RECOMMENDATIONS.c, _INSTRUMENTS.c, _VERSIONS.c
+    return (
+        select(
+            i.symbol, i.exchange, r.profile, r.label, r.confidence, r.expected_return_pct, r.horizon_days,
+            r.stop_loss, r.take_profit, r.as_of, m.version, r.justification,
+        )
+        .join_from(_RECOMMENDATIONS, _INSTRUMENTS, r.instrument_id == i.id)
+        .join(_VERSIONS, r.model_version_id == m.id)
+        .order_by(i.exchange, i.symbol, r.profile)
+    )  # fmt: skip
 
 
 def _conditions(profile: str | None, market: str | None, symbol: str | None) -> list[ColumnElement[bool]]:

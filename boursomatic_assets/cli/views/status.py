@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, func, select, text
 from boursomatic_assets import absorbed, database
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.database import migrate, server_time
-from boursomatic_assets.quality.contract import FILE_UNKNOWN
+from boursomatic_assets.quality.contract import UNREADABLE_REASON
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.schema import Instrument, PriceBar
 from boursomatic_assets.tables import rejected_rows, staleness
@@ -49,7 +49,7 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     rejected = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
     for name, reason, row_count in connection.execute(rejected):
         yield "rejected", f"{name} {row_count:,} x {reason}"
-    for file in rejected_rows.describe(connection, "reason = :why", {"why": FILE_UNKNOWN}):
+    for file in rejected_rows.describe(connection, "reason = :why", {"why": UNREADABLE_REASON}):
         yield "rejected file", file
     provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
     for name, session in connection.execute(provisional):
