@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import Floats, Ints, Masks
-from boursomatic_assets.features.additional_features import SIGNIFICANT_DIGITS, RANKED_FEATURES
+from boursomatic_assets.features.additional_features import RANKED_FEATURES, SIGNIFICANT_DIGITS
 from boursomatic_assets.features.market_context import CONTEXT
 from boursomatic_assets.learning.prediction import feature_matrix
 
@@ -97,7 +97,7 @@ def expected_psi(n: int) -> float:
 
 
 def session_psi(training_deciles: Deciles, rows: pl.DataFrame) -> dict[str, float]:
-    """Return the `psi` of each of RANKED that has deciles, and a value in some row.
+    """Return the `psi` of each of RANKED_FEATURES that has deciles, and a value in some row.
 
     Args:
         training_deciles: Those of the training set.

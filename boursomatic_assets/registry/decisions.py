@@ -174,7 +174,7 @@ def champion_timeline(part: Slice) -> list[ChampionAsOf]:
     return [
         log.champion_as_of(
             date,
-            part.market.closes(date) if part.market.is_session(date) else dt.datetime.combine(date, dt.time()),
+            part.market.close_time(date) if part.market.is_session(date) else dt.datetime.combine(date, dt.time()),
         )
         for date in part.dates
     ]

@@ -25,7 +25,7 @@ def recommendation(label: str = "BUY", horizon: int | None = 4, session: int = 0
     row = {
         "id": "00000000-0000-7000-8000-000000000001",
         "instrument_id": IDS["ACME"],
-        "as_of": US.closes(SESSIONS[session]),
+        "as_of": US.close_time(SESSIONS[session]),
         "horizon_days": horizon,
         "profile": "moderate",
         "label": label,

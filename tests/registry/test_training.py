@@ -59,7 +59,7 @@ def test_a_version_is_of_the_first_open_of_its_due_date(filled: Engine) -> None:
     assert names(filled) == DUE
     for row in versions(filled):
         date = dt.datetime.strptime(row["version"], "v%Y.%m.%d").date()
-        opens = [market.opens(date) for market in MARKETS.values() if market.is_session(date)]
+        opens = [market.open_time(date) for market in MARKETS.values() if market.is_session(date)]
         assert row["as_of"] == min(opens)
 
 

@@ -19,7 +19,8 @@ def markets(signal: float = 0.0, sessions: int = 360, instruments: int = 16, see
     """Both markets from FIRST on; `signal` is the share of the future return in `ret_5d`, per unit of noise."""
     parts = [_market(name, signal, sessions, instruments, seed) for name in MARKETS]
     features, bars = (pl.concat(frames) for frames in zip(*parts, strict=True))
-    ranks = ((pl.col(RANKED_FEATURES).rank() - 0.5) / pl.col(RANKED_FEATURES).count()).over("market", "ts").name.suffix("_rank")
+    ranked = pl.col(RANKED_FEATURES)
+    ranks = ((ranked.rank() - 0.5) / ranked.count()).over("market", "ts").name.suffix("_rank")
     return features.with_columns(ranks), bars
 
 

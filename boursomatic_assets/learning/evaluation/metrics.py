@@ -99,46 +99,46 @@ class SessionMetrics:
 
         They are the same whatever the record and the closes hold from the cutoff on.
         """
-        known = self.sessions.filter(pl.col("known_at") < cutoff)
-        days = portfolio.combine_markets(self.days, known)
-        lag = dates_per_horizon(known, self.horizon, self.stride)
+        sessions = self.sessions.filter(pl.col("known_at") < cutoff)
+        days = portfolio.combine_markets(self.days, sessions)
+        lag = dates_per_horizon(sessions, self.horizon, self.stride)
         return {
-            "rows": int(known["rows"].sum()),
-            "sessions": known.height,
-            "start": _iso_date(known["ts"].min()),
-            "end": _iso_date(known["ts"].max()),
-            **classification.classification_metrics(known),
-            **self._ranking_metrics(known, days, lag, "score"),
-            "intervals": self._confidence_intervals(known, days, lag),
-            "by_market": _metrics_by_group(known, pl.col("market"), _group_metrics),
-            "by_year": _metrics_by_group(known, pl.col("ts").dt.strftime("%Y"), _group_metrics),
-            "by_month": _metrics_by_group(known, pl.col("ts").dt.strftime("%Y-%m"), _month_metrics),
+            "rows": int(sessions["rows"].sum()),
+            "sessions": sessions.height,
+            "start": _iso_date(sessions["ts"].min()),
+            "end": _iso_date(sessions["ts"].max()),
+            **classification.classification_metrics(sessions),
+            **self._ranking_metrics(sessions, days, lag, "score"),
+            "intervals": self._confidence_intervals(sessions, days, lag),
+            "by_market": _metrics_by_group(sessions, pl.col("market"), _group_metrics),
+            "by_year": _metrics_by_group(sessions, pl.col("ts").dt.strftime("%Y"), _group_metrics),
+            "by_month": _metrics_by_group(sessions, pl.col("ts").dt.strftime("%Y-%m"), _month_metrics),
             "baselines": {
-                "hold": classification.always_hold_metrics(known),
-                **{name: self._ranking_metrics(known, days, lag, name) for name in BASELINES},
+                "hold": classification.always_hold_metrics(sessions),
+                **{name: self._ranking_metrics(sessions, days, lag, name) for name in BASELINES},
             },
-            "reliability": classification.reliability_curve(known),
+            "reliability": classification.reliability_curve(sessions),
         }
 
-    def _ranking_metrics(self, known: pl.DataFrame, days: pl.DataFrame, lag: int, name: str) -> Metrics:
+    def _ranking_metrics(self, sessions: pl.DataFrame, days: pl.DataFrame, lag: int, name: str) -> Metrics:
         """Return the metrics of one score column: its ranking and its portfolio."""
-        ics = _mean_by_date(known, f"rank_ic_{name}")
+        ics = _mean_by_date(sessions, f"rank_ic_{name}")
         earned = days[f"earned_{name}"].to_numpy()
         return {
             "rank_ic": ranking.mean(ics),
             "rank_ic_ir": ranking.information_ratio(ics, self.horizon),
             "rank_ic_t": ranking.t_statistic(ics, lag),
-            "decile_spread": ranking.mean(_mean_by_date(known, f"spread_{name}")),
-            "decile_spread_net": ranking.mean(_mean_by_date(known, f"net_spread_{name}")),
+            "decile_spread": ranking.mean(_mean_by_date(sessions, f"spread_{name}")),
+            "decile_spread_net": ranking.mean(_mean_by_date(sessions, f"net_spread_{name}")),
             "sharpe": portfolio.sharpe(earned),
             "max_drawdown": portfolio.max_drawdown(earned),
             "turnover": portfolio.turnover(days[f"traded_{name}"].to_numpy()),
         }
 
-    def _confidence_intervals(self, known: pl.DataFrame, days: pl.DataFrame, block: int) -> Metrics:
+    def _confidence_intervals(self, sessions: pl.DataFrame, days: pl.DataFrame, block: int) -> Metrics:
         return {
-            "rank_ic": bootstrap.mean_interval(_mean_by_date(known, "rank_ic_score"), block),
-            "decile_spread_net": bootstrap.mean_interval(_mean_by_date(known, "net_spread_score"), block),
+            "rank_ic": bootstrap.mean_interval(_mean_by_date(sessions, "rank_ic_score"), block),
+            "decile_spread_net": bootstrap.mean_interval(_mean_by_date(sessions, "net_spread_score"), block),
             "sharpe": bootstrap.sharpe_interval(days["earned_score"].to_numpy(), self.horizon),
         }
 
