@@ -1,5 +1,7 @@
-"""The assets, in data order; each is a sentence: typed inputs and one call to a pure function.
+"""The assets: declarations with typed inputs, each of which calls what computes its rows.
 
-What belongs here: one file per asset, named like its table.
-Kept elsewhere: what all of them share (`common.py`), everything that computes.
+What belongs here: one file per asset, named like the asset; what the declarations share (`metadata.py`,
+`policies.py`).
+Kept elsewhere: the computations (`features/`, `learning/`, `advice/`, `quality/`), how rows are written
+(`orchestration/io_manager.py`), groups and resources (`definitions.py`).
 """

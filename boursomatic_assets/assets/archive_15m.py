@@ -1,4 +1,7 @@
-"""The asset `archive_15m`: 15m bars that are older than the table keeps, as Parquet files."""
+"""The asset `archive_15m`: 15m bars beyond the retention of the table, as Parquet files.
+
+What belongs here: the asset. Kept elsewhere: how bars move to the archive and back (`tables/archive.py`).
+"""
 
 import datetime as dt
 
@@ -11,12 +14,12 @@ from boursomatic_assets.tables import archive
 
 @dg.asset(deps=["price_bars_15m"], kinds={"postgres", "parquet"}, owners=OWNERS)
 def archive_15m() -> dg.MaterializeResult[None]:
-    """15m bars older than 30 days: written to Parquet by date and market, then taken out of `price_bars`.
+    """15m bars older than 30 days: written to Parquet files by date and market, then deleted from `price_bars`.
 
-    `boursomatic restore` puts them back. Daily bars stay where they are.
+    `boursomatic restore` writes them back. Daily bars stay in the table.
     """
     archived_sessions = archive.move_to_archive(dt.datetime.now(dt.UTC).date())
-    bars = sum(one.bar_count for one in archived_sessions)
+    bars = sum(session.bar_count for session in archived_sessions)
     return dg.MaterializeResult(
         metadata={"sessions": len(archived_sessions), "bars": bars, "folder": str(settings.archive())},
     )

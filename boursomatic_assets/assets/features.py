@@ -1,4 +1,7 @@
-"""The asset `features`: what the bars say, in numbers."""
+"""The asset `features`: technical indicators of daily bars.
+
+What belongs here: the asset. Kept elsewhere: the formulas (`features/`).
+"""
 
 import dagster as dg
 import polars as pl
@@ -6,15 +9,15 @@ import polars as pl
 from boursomatic_assets.assets.metadata import OWNERS, table_metadata
 from boursomatic_assets.assets.policies import FEATURES_POLICY
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.features import indicators
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features.compute import compute_features
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, SAME_MARKET_LOOKBACK, slices_of_run
 from boursomatic_assets.schema import Feature
 from boursomatic_assets.tables.reading import SliceReader
 
 BARS_PER_CHUNK = 300_000
-"""A row's text has some 900 bytes, and takes 1.5 kB while it is made."""
+"""A row has about 900 bytes as text, and takes 1.5 kB while it is computed."""
 
 
 @dg.asset(
@@ -27,15 +30,15 @@ BARS_PER_CHUNK = 300_000
     code_version="3",
 )
 def features(context: dg.AssetExecutionContext, price_bars: SliceReader) -> ChunkedRows:
-    """One row of technical indicators per daily bar; `ts` is that bar's, formulas in docs/features.md.
+    """One row of technical indicators per daily bar, with that bar's `ts`; formulas are in docs/features.md.
 
-    A row sees its market's bars of the last 313 sessions at most, and is the same, to the last bit, whichever
-    range it is computed in. `additional_features` holds what has no column, and each feature's rank among all
-    instruments of the market in that session.
+    A row depends on its market's bars of the last 313 sessions at most, and is identical, to the last bit,
+    whichever range it is computed in. `additional_features` holds features without a column, and each feature's
+    rank among all instruments of the market in that session.
     """
 
     def compute(part: Slice) -> pl.DataFrame:
         bars = price_bars(part.looking_back(LOOKBACK))
-        return indicators.features(bars, part.market.sessions(), part.start)
+        return compute_features(bars, part.market.sessions(), part.start)
 
     return ChunkedRows(slices_of_run(context), compute, bars=BARS_PER_CHUNK, lookback=LOOKBACK)

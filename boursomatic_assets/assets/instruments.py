@@ -1,4 +1,8 @@
-"""The asset `instruments`: what can be traded."""
+"""The asset `instruments`: what can be traded.
+
+What belongs here: the asset. Kept elsewhere: which instruments a source lists (`sources/`), which are still active
+(`tables/activity.py`).
+"""
 
 import dagster as dg
 import polars as pl
@@ -18,9 +22,9 @@ from boursomatic_assets.schema import Instrument, identifiers
     backfill_policy=BARS_POLICY,
 )
 def instruments(context: dg.AssetExecutionContext, source: BarSource) -> pl.DataFrame:
-    """One row per symbol and exchange: what the source lists for a market when a session is computed.
+    """One row per symbol and exchange, as the source lists them when a session is computed.
 
-    Rows are added and changed, never deleted: a symbol that vanishes from the source stays.
+    Rows are inserted and updated, never deleted: a symbol that the source no longer lists stays.
     """
     exchanges = [exchange for part in slices_of_run(context) for exchange in part.market.exchanges]
     listed = source.open().instruments().filter(pl.col("exchange").is_in(exchanges))

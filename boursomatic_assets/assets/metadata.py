@@ -1,4 +1,8 @@
-"""Metadata."""
+"""Metadata of asset definitions: owners, and the columns that the UI shows of a table.
+
+What belongs here: definition-time metadata, derived from the models in `schema/`.
+Kept elsewhere: what a run reports (`orchestration/reporting.py`).
+"""
 
 from typing import Any
 
@@ -11,7 +15,7 @@ OWNERS = ["team:data-engineering"]
 
 
 def table_metadata(model: type[Table]) -> dict[str, Any]:
-    """Metadata that says what the columns of an asset's table mean."""
+    """Metadata of an asset: the columns of its table."""
     return {"dagster/column_schema": column_schema(model)}
 
 

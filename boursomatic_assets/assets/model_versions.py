@@ -1,4 +1,8 @@
-"""The asset `model_versions`: what has been learned, and who speaks."""
+"""The asset `model_versions`: trained models, and the champion of each session.
+
+What belongs here: the asset, and what the UI shows of its partitions.
+Kept elsewhere: training and decisions (`registry/`), the model itself (`learning/`).
+"""
 
 from typing import Any
 
@@ -36,23 +40,23 @@ from boursomatic_assets.schema import ModelVersion
 def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """One pooled model of both markets per due date, the first session of a month.
 
-    It learns from what both markets had closed before that date's first open, and from nothing later. Its
-    partition tells what the gate decided about it; every partition tells which version speaks, or why none does.
+    Training uses sessions of both markets that closed before that date's first open, and nothing later. The
+    partition of a due date shows what the gate decided; every partition shows the champion, or why there is none.
     """
-    parts = slices_of_run(context)
-    await_upstream(context.get_step_execution_context(), "features")
+    parts, step = slices_of_run(context), context.get_step_execution_context()
+    await_upstream(step, "features")
     trained_versions = registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
     for part in parts:
         metadata = {
             partition_key(moment.date, part.market.name): _describe_moment(moment)
             for moment in registry.champion_timeline(part)
         }
-        add_partition_metadata(context.get_step_execution_context(), context.asset_key, metadata)
+        add_partition_metadata(step, context.asset_key, metadata)
     return dg.MaterializeResult(metadata=run_figures({"trained": len(trained_versions)}))
 
 
 def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:
-    """What the UI shows of a partition: who speaks, and on a due date what was decided about its challenger."""
+    """What the UI shows of a partition: the champion, and on a due date the decision about its challenger."""
     challenger, decision, abstention = moment.challenger, moment.decision, moment.abstention
     if moment.champion:
         champion = {"speaker": moment.champion.version}
@@ -62,7 +66,7 @@ def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:
             "because": f"{abstention.version.version}: {abstention.reason}",
         }
     else:
-        champion = {"speaker": "none yet: the history is too short to train a version, and nothing is advised"}
+        champion = {"speaker": "none yet: the history is too short to train a version, and nothing is recommended"}
     if challenger is None or decision is None:
         return champion | {"note": "no version is due on this date"}
     figures = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}

@@ -1,4 +1,7 @@
-"""The asset `price_bars`: what was paid."""
+"""The asset `price_bars`: daily bars.
+
+What belongs here: the asset. Kept elsewhere: sources (`sources/`), the data contract (`quality/contract.py`).
+"""
 
 import dagster as dg
 import polars as pl
@@ -9,7 +12,7 @@ from boursomatic_assets.calendars.slices import Slice, require_closed
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.orchestration.resources import BarSource
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBar
 
@@ -22,15 +25,16 @@ from boursomatic_assets.schema import PriceBar
     backfill_policy=BARS_POLICY,
 )
 def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> ChunkedRows:
-    """One daily bar per instrument and session; `ts` is the session's date at 00:00 UTC.
+    """One daily bar per instrument and session; `ts` is the session's date at 00:00.
 
-    Bars that break a rule go to `rejected_bars` with the reason; the good rows of the same delivery go on.
+    Rows that violate the data contract go to `rejected_bars` with the reason; valid rows of the same delivery are
+    written.
     """
     opened_source = source.open()
 
     def deliver(part: Slice) -> Delivery:
         require_closed(part)
         raw = opened_source.bars(part.market, part.start, part.end)
-        return judge(raw, part, instruments, opened_source.name, with_raw=opened_source.with_raw)
+        return apply_contract(raw, part, instruments, opened_source.name, with_raw=opened_source.with_raw)
 
     return ChunkedRows(slices_of_run(context), deliver)

@@ -1,4 +1,7 @@
-"""The asset `price_bars_15m`: what was paid within a session. It lies in the table `price_bars`."""
+"""The asset `price_bars_15m`: 15m bars, stored in the table `price_bars`.
+
+What belongs here: the asset. Kept elsewhere: sources (`sources/`), the data contract (`quality/contract.py`).
+"""
 
 import dagster as dg
 import polars as pl
@@ -9,12 +12,12 @@ from boursomatic_assets.calendars.slices import Slice, require_closed
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.orchestration.resources import BarSource
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBar
 
 BARS_PER_CHUNK = 20_000
-"""Instruments x sessions; each has 26 to 34 bars, and up to 64 with extended hours."""
+"""Instruments x sessions; each of them has 26 to 34 bars, and up to 64 with extended hours."""
 
 
 @dg.asset(
@@ -25,10 +28,10 @@ BARS_PER_CHUNK = 20_000
     backfill_policy=BARS_POLICY,
 )
 def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instruments: pl.DataFrame) -> ChunkedRows:
-    """One bar per instrument and quarter of an hour of a session; `ts` is its start, naive UTC.
+    """One bar per instrument and 15 minutes of a session; `ts` is its start, naive UTC.
 
-    What is older than 30 days is moved to `archive_15m`. Bars before the open and after the close are refused,
-    unless the source asks for them; they belong to the partition of their UTC date.
+    Bars older than 30 days move to `archive_15m`. Bars before the open and after the close are rejected, unless
+    extended hours are configured; they belong to the partition of their UTC date.
     """
     opened_source = source.open()
 
@@ -36,7 +39,7 @@ def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instrum
         require_closed(part)
         raw = opened_source.bars(part.market, part.start, part.end, "15m")
         extended = source.extended_hours
-        return judge(
+        return apply_contract(
             raw, part, instruments, opened_source.name, "15m", extended=extended, with_raw=opened_source.with_raw
         )
 

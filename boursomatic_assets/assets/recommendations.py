@@ -1,4 +1,9 @@
-"""The asset `recommendations`: what is advised."""
+"""The asset `recommendations`: the champion's recommendations for each session.
+
+What belongs here: the asset, which version computes which sessions, and the join of predictions with versions and
+closes.
+Kept elsewhere: labels, stops and justifications (`advice/`), the champion of a session (`registry/`).
+"""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -27,7 +32,7 @@ from boursomatic_assets.tables.reading import SliceReader
 SCHEMA = required_columns(GRAINS["recommendations"].table)
 
 BARS_PER_CHUNK = 60_000
-"""A bar has three pieces of advice, each with its evidence in words: some 4 kB."""
+"""A bar has three recommendations, each with a justification: about 4 kB."""
 
 
 @dg.asset(
@@ -42,17 +47,17 @@ BARS_PER_CHUNK = 60_000
 def recommendations(
     context: dg.AssetExecutionContext, features: SliceReader, price_bars: SliceReader
 ) -> ChunkedRows:
-    """One advice per instrument, session and risk profile, by the model that spoke at that session's close.
+    """One recommendation per instrument, session and risk profile, by the champion at that session's close.
 
-    `as_of` is that close in UTC. Rows are never overwritten: a changed one supersedes the old one, which
-    stays. Active is the newest session's current row of each instrument and profile. BOURSOMATIC_LANGUAGE (en or
+    `as_of` is that close in UTC. Rows are never overwritten: a changed row supersedes the old one, which stays.
+    The current row of the newest session is active, for each instrument and profile. BOURSOMATIC_LANGUAGE (en or
     fr) is the language of the justifications.
     """
     language = settings.language()
 
     def compute(part: Slice) -> pl.DataFrame:
         rows, bars = unpack(features(part)), price_bars(part)
-        by_champion = [recommend_sessions(part, one, rows, bars, language) for one in champion_sessions(part)]
+        by_champion = [recommend_sessions(part, group, rows, bars, language) for group in champion_sessions(part)]
         return pl.concat([pl.DataFrame(schema=SCHEMA), *by_champion])
 
     return ChunkedRows(slices_of_run(context), compute, bars=BARS_PER_CHUNK)
@@ -60,7 +65,7 @@ def recommendations(
 
 @dataclass(frozen=True)
 class ChampionSessions:
-    """A version that is asked for some sessions, and by which decision it may only say HOLD (None: it speaks)."""
+    """A version and the sessions that it computes; an abstention is the decision that makes them all HOLD."""
 
     version: Version
     sessions: list[dt.date]
@@ -68,15 +73,15 @@ class ChampionSessions:
 
 
 def champion_sessions(part: Slice) -> list[ChampionSessions]:
-    """Who is asked for a slice, in order of time.
+    """The versions that compute a slice's sessions, in order of time.
 
-    Where none speaks the newest version is asked; before the first version there is none to ask.
+    Without a champion the newest version computes them; sessions before the first version are left out.
     """
     moments = [moment for moment in registry.champion_timeline(part) if part.market.is_session(moment.date)]
     by_champion = groupby(moments, key=lambda moment: (moment.champion or moment.newest, moment.abstention))
     return [
-        ChampionSessions(version, [moment.date for moment in group], silence)
-        for (version, silence), group in by_champion
+        ChampionSessions(version, [moment.date for moment in group], abstention)
+        for (version, abstention), group in by_champion
         if version
     ]
 
@@ -84,14 +89,14 @@ def champion_sessions(part: Slice) -> list[ChampionSessions]:
 def recommend_sessions(
     part: Slice, group: ChampionSessions, features: pl.DataFrame, bars: pl.DataFrame, language: str
 ) -> pl.DataFrame:
-    """What a version advises for some sessions, with the columns of `recommendations`.
+    """The recommendations of one version for some sessions, with the columns of `recommendations`.
 
     Args:
-        part: The slice that the sessions are of.
-        asked: The version, and its sessions.
-        features: Those of the slice, with all numbers as columns.
-        bars: Those of the slice.
-        language: Of the justifications.
+        part: The slice that holds the sessions.
+        group: The version and its sessions.
+        features: The slice's features, with additional features as columns.
+        bars: The slice's daily bars.
+        language: The language of the justifications, `en` or `fr`.
     """
     in_sessions = pl.col("ts").dt.date().is_in(group.sessions)
     rows, version = features.filter(in_sessions), group.version
@@ -99,13 +104,13 @@ def recommend_sessions(
     abstention = _abstention_text(group.abstention, language) if group.abstention else None
     recommended = recommend(predictions, rows, bars.filter(in_sessions), version.version, abstention, language)
     closes = pl.DataFrame(
-        {"ts": group.sessions, "as_of": [part.market.closes(session) for session in group.sessions]},
+        {"ts": group.sessions, "as_of": [part.market.close_time(session) for session in group.sessions]},
         schema={"ts": pl.Datetime("us"), "as_of": pl.Datetime("us")},
     )
     return recommended.join(closes, on="ts").with_columns(model_version_id=pl.lit(version.id)).select(*SCHEMA)
 
 
 def _abstention_text(decision: Decision, language: str) -> str:
-    """The justification of every advice while no version speaks."""
+    """The justification of every recommendation while there is no champion."""
     date = decision.effective_at.date()
     return explain_abstention(decision.kind, date, decision.reason, decision.numbers, wording_of(language))

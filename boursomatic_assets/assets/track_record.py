@@ -1,4 +1,8 @@
-"""The asset `track_record`: what became of what was advised."""
+"""The asset `track_record`: scores of past recommendations.
+
+What belongs here: the asset, which recommendations a slice scores, and the summary that the UI shows.
+Kept elsewhere: how one recommendation is scored (`advice/outcomes.py`), performance (`tables/performance.py`).
+"""
 
 from typing import Any
 
@@ -22,7 +26,7 @@ from boursomatic_assets.tables.reading import SliceReader
 SCHEMA = required_columns(GRAINS["track_record"].table)
 
 BARS_PER_CHUNK = 60_000
-"""As of `recommendations`: a bar's three pieces of advice come with their evidence."""
+"""As for `recommendations`: a bar has three of them, each with its justification."""
 
 
 @dg.asset(
@@ -40,10 +44,10 @@ BARS_PER_CHUNK = 60_000
 def track_record(
     context: dg.AssetExecutionContext, recommendations: SliceReader, price_bars: SliceReader
 ) -> ChunkedRows:
-    """One row per piece of advice, on the session on which its horizon ended: what it was followed by.
+    """One row per recommendation, on the session that ends its horizon: its outcome and realised return.
 
-    What stands when a session is computed is scored, from the stored advice and bars alone. When it is superseded
-    later, its row stays until the session is computed again; then what stands by then has a row instead.
+    A run scores the recommendations that are current at that time, from stored rows alone. The row of one that is
+    superseded later stays until its session is computed again.
     """
 
     def compute(part: Slice) -> pl.DataFrame:
@@ -55,26 +59,23 @@ def track_record(
 
 
 def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceReader) -> pl.DataFrame:
-    """What a slice's sessions have to say of the advice that is due on them."""
-    slice_with_horizons, sessions = part.looking_back(LONGEST_HORIZON), part.market.sessions()
-    due_in_slice = pl.col("ts").is_between(part.start, part.end, closed="left")
-    due = outcomes.select_due(recommendations(slice_with_horizons, outcomes.DUE_COLUMNS), sessions).filter(
-        due_in_slice
-    )
-    recommended_slices = slices_of(part.market, due["session"].dt.date().unique())
-    rows = [
-        outcomes.select_due(recommendations(one, outcomes.RECOMMENDATION_COLUMNS), sessions).filter(due_in_slice)
-        for one in recommended_slices
-    ]
-    if not rows:
+    """The scores of the recommendations that are due on a slice's sessions."""
+    horizons, sessions = part.looking_back(LONGEST_HORIZON), part.market.sessions()
+    in_slice = pl.col("ts").is_between(part.start, part.end, closed="left")
+
+    def read_due(within: Slice, columns: tuple[str, ...]) -> pl.DataFrame:
+        return outcomes.select_due(recommendations(within, columns), sessions).filter(in_slice)
+
+    recommended_on = read_due(horizons, outcomes.DUE_COLUMNS)["session"].dt.date().unique()
+    due = [read_due(one, outcomes.RECOMMENDATION_COLUMNS) for one in slices_of(part.market, recommended_on)]
+    if not due:
         return pl.DataFrame(schema=SCHEMA)
-    return outcomes.score_recommendations(
-        pl.concat(rows), price_bars(slice_with_horizons, outcomes.BAR_COLUMNS)
-    ).select(*SCHEMA)
+    bars = price_bars(horizons, outcomes.BAR_COLUMNS)
+    return outcomes.score_recommendations(pl.concat(due), bars).select(*SCHEMA)
 
 
 def summarise_market(part: Slice) -> dict[str, Any]:
-    """What the UI shows of a run's newest session: how all advice of its market did until then."""
+    """What the UI shows of a run's newest session: the performance of its market's recommendations until then."""
     with database.engine().connect() as connection:
         figures = performance.measure(connection, market=part.market.name, until=part.end)
     if not figures.labels.height:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Index, PrimaryKeyConstraint, UniqueConstraint
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.invariant import Finding
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.schema import Table
 from boursomatic_assets.tables import staleness
 

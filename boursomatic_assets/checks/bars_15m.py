@@ -1,8 +1,8 @@
 """Asset checks of 15m bars and of their archive.
 
 What belongs here: what counts as a violation in 15m bars, their agreement with daily bars, what is archived.
-Kept elsewhere: how deliveries are reconciled (`deliveries.py`), which values are impossible in any bar (`bars.py`),
-the archive itself (`tables/archive.py`, `stores/archive_files.py`).
+Kept elsewhere: how deliveries are reconciled (`deliveries.py`), which values no bar may have (`bars.py`), the
+archive itself (`tables/archive.py`, `stores/archive_files.py`).
 """
 
 import datetime as dt
@@ -156,5 +156,5 @@ def _sessions_with_deliveries(connection: Connection, market: Market) -> list[dt
 
 def _session_hours(part: Slice) -> dict[str, object]:
     """When the sessions of a slice open and close, as bound parameters."""
-    hours = [part.market.hours(session) for session in part.sessions]
+    hours = [part.market.trading_hours(session) for session in part.sessions]
     return {"opens": [opens for opens, _ in hours], "closes": [closes for _, closes in hours]}

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks._counting import count_violations
 from boursomatic_assets.checks.invariant import MAX_NAMED, Finding
-from boursomatic_assets.quality.contract import INCOMPLETE
+from boursomatic_assets.quality.contract import INCOMPLETE_REASONS
 from boursomatic_assets.quality.delivery import ROW_COUNTS
 from boursomatic_assets.tables import rejected_rows
 from boursomatic_assets.tables.staging import bounds
@@ -55,8 +55,8 @@ BARS_BY_SESSION = (
     " JOIN instruments i ON i.id = b.instrument_id WHERE b.interval = :interval"
     " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges) GROUP BY 1)"
 )
-"""The bars of each session (`n`), and how many of them the delivery may have left untouched (`excused`): bars of an
-instrument that was not delivered, or all bars if a file could not be parsed."""
+"""The bars of each session (`n`), and how many of them the delivery may have left untouched (`excused`): those of
+an instrument that was not delivered, or all of them if a file could not be parsed."""
 
 
 COUNTED_DELIVERIES = (
@@ -89,7 +89,7 @@ def reconcile_deliveries(
         "interval": interval,
         "asset": ASSET_BY_INTERVAL[interval],
         "dates": list(part.dates),
-        "incomplete": list(INCOMPLETE),
+        "incomplete": list(INCOMPLETE_REASONS),
         "moved": list(archived),
         "bars": list(archived.values()),
     }
@@ -107,9 +107,9 @@ def reconcile_deliveries(
 
 
 def _sessions_without_delivery() -> str:
-    """A subquery: sessions with rejected rows, or with bars that a run wrote, but without a logged delivery.
+    """A subquery: sessions with rejected rows, or with bars that a run wrote, without a logged delivery.
 
-    Rows from before the delivery log existed are exempt: no run is recorded for them, or a migration rejected them.
+    Rows older than the delivery log are exempt: no run is recorded for them, or a migration rejected them.
     """
     written = (
         "SELECT FROM computed_sessions c WHERE c.asset = :asset AND c.market = :market AND c.session = h.session"

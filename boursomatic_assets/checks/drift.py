@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Text, cast, select
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.invariant import Finding, invariant
-from boursomatic_assets.features.additional_features import RANKED, RAW, unpack
+from boursomatic_assets.features.additional_features import RANKED_FEATURES, RAW_FEATURES, unpack
 from boursomatic_assets.features.market_context import CONTEXT
 from boursomatic_assets.learning import drift
 from boursomatic_assets.learning.parameters import Parameters
@@ -40,7 +40,7 @@ TABLE = GRAINS["features"].table
 
 @dataclass(frozen=True)
 class SessionDrift:
-    """A session of a market compared with a version: the PSI of each feature, their mean, and the context features."""
+    """A session of a market against a version: the PSI of each feature, their mean, the context features."""
 
     name: str
     version: Version
@@ -118,7 +118,7 @@ def _sessions_to_measure(part: Slice) -> Sequence[dt.date]:
 
 def _read_features(part: Slice, dates: Sequence[dt.date]) -> pl.DataFrame:
     """market, ts and the measured features of some dates, in order of time."""
-    names = [name for name in RANKED if name not in RAW]
+    names = [name for name in RANKED_FEATURES if name not in RAW_FEATURES]
     statement = (
         select(TABLE.c.ts, *(TABLE.c[name] for name in names), cast(TABLE.c.additional_features, Text))
         .join_from(TABLE, INSTRUMENTS, TABLE.c.instrument_id == INSTRUMENTS.c.id)
@@ -126,4 +126,4 @@ def _read_features(part: Slice, dates: Sequence[dt.date]) -> pl.DataFrame:
         .where(TABLE.c.ts.in_([midnight(date) for date in dates]))
         .order_by(TABLE.c.ts)
     )
-    return unpack(fetch(statement), (*RAW, *CONTEXT)).with_columns(market=pl.lit(part.market.name))
+    return unpack(fetch(statement), (*RAW_FEATURES, *CONTEXT)).with_columns(market=pl.lit(part.market.name))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant
 from boursomatic_assets.quality import anomalies
-from boursomatic_assets.quality.restatement import find_restated, find_unjoined
+from boursomatic_assets.quality.restatement import find_basis_changes, find_restated
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import read_slice
 from boursomatic_assets.tables.staging import bounds
@@ -155,7 +155,7 @@ def _find_basis_breaks(part: Slice) -> pl.DataFrame:
     first_chunk = next(part.chunks(anomalies.LOOKBACK))
     bars = read_slice(GRAIN, first_chunk.looking_back(anomalies.LOOKBACK), BAR_COLUMNS)
     in_slice = pl.col("ts") >= part.start
-    found = find_unjoined(bars.filter(~in_slice), bars.filter(in_slice), part.market.sessions())
+    found = find_basis_changes(bars.filter(~in_slice), bars.filter(in_slice), part.market.sessions())
     return found.select("instrument_id", "factor", "first")
 
 

@@ -1,6 +1,7 @@
 """How Dagster runs the platform.
 
-What belongs here: partitions, the IO manager, chunks, what a run reports, backfills, the Dagster instance.
-Kept elsewhere: what is computed (`assets/`), what a table must hold (`checks`), SQL (`tables`). All that depends
-on what Dagster keeps private is in `dagster_patches/`, apart.
+What belongs here: partitions, the IO manager, chunks and how they are written, what a run reports, waiting within
+a backfill, resources, the Dagster instance. What depends on Dagster's private parts is in `dagster_patches/`.
+Kept elsewhere: the assets (`assets/`), the asset checks (`checks/`), jobs and schedules (`automation.py`), SQL
+(`tables/`).
 """

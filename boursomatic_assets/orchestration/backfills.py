@@ -1,11 +1,12 @@
-"""Runs of one backfill that read what others of it write.
+"""Waiting for upstream partitions that other runs of the same backfill write.
 
-What belongs here: waiting for those others. Kept elsewhere: which assets share a run (`assets/policies.py`), how
-many runs go on at once, so that those that wait leave room for those they wait for (`dagster.yaml`).
+What belongs here: which partitions a step waits for, and when it gives up.
+Kept elsewhere: which assets share a run (`assets/policies.py`), how many runs are active at once, so that waiting
+runs leave room for those they wait for (`dagster.yaml`).
 
-Dagster starts a run once the same sessions of the same market are there upstream. A look-back reaches further:
-to other sessions, for models to the other market, which other runs of the same backfill may still be writing,
-or which the daemon has not even asked for.
+Dagster starts a run once its own sessions are materialized upstream. A look-back also needs earlier sessions, and
+models need the other market: other runs of the backfill may still write those, or the daemon may not have
+requested them yet.
 """
 
 import time
@@ -25,12 +26,12 @@ MAX_WAIT_SECONDS = 3600
 
 
 def await_upstream(step: "Step", asset: str) -> None:
-    """Wait until this backfill has materialised every partition of an asset that a step looks back on.
+    """Wait until the step's backfill has materialized every partition of an asset that the step reads.
 
-    Nothing to wait for if there is no backfill, if it leaves the asset alone, or if this run computes it.
+    Returns at once without a backfill, if the backfill does not target the asset, or if this run computes it.
 
     Raises:
-        dagster.Failure: naming a partition that failed, or that is not there after an hour.
+        dagster.Failure: A partition failed, or is not materialized after an hour; the message names one.
     """
     key, run = dg.AssetKey(asset), step.dagster_run
     backfill = run.tags.get(tags.BACKFILL)
@@ -40,19 +41,19 @@ def await_upstream(step: "Step", asset: str) -> None:
     needed = partitions_read(step, asset)
     while missing := _missing_partitions(step.instance, backfill, key, needed):
         if time.monotonic() > deadline:
-            raise dg.Failure(f"{_describe_missing(asset, missing)} not there after an hour: see what holds it")
+            raise dg.Failure(f"{_describe_missing(asset, missing)} not there after an hour: see what delays it")
         time.sleep(1)
 
 
 def _missing_partitions(
     instance: dg.DagsterInstance, backfill: str, asset: dg.AssetKey, needed: Set[str]
 ) -> Set[str]:
-    """Those of the needed partitions that the backfill is still to materialise.
+    """The needed partitions that the backfill targets and has not materialized yet.
 
-    Runs are looked at first: what they materialised by then is seen afterwards.
+    Runs are read before materializations, so those of a run that ends in between are not missed.
 
     Raises:
-        dagster.Failure: naming one that no run will materialise any more.
+        dagster.Failure: No run will materialize some of them any more; the message names one.
     """
     unfinished = any(_computes(run, asset) for run in _unfinished_runs(instance, backfill))
     backfill_progress = progress(instance, backfill, asset)
@@ -63,14 +64,14 @@ def _missing_partitions(
         missing -= instance.get_materialized_partitions(asset, after_cursor=backfill_progress.cursor)
     if missing and not unfinished and missing <= backfill_progress.settled:
         raise dg.Failure(
-            f"{_describe_missing(asset.path[-1], missing)} missing: mend that, and run this again"
-            " (a backfill that leaves the missing ones out does not wait for them, and sees a gap there)"
+            f"{_describe_missing(asset.path[-1], missing)} missing: correct that, and run this again"
+            " (a backfill without the missing partitions does not wait for them, and reads a gap there)"
         )
     return missing
 
 
 def _unfinished_runs(instance: dg.DagsterInstance, backfill: str) -> list[dg.DagsterRun]:
-    """Runs of a backfill that have not ended, or that the daemon will start again."""
+    """Runs of a backfill that have not finished, or that the daemon will retry."""
     runs = instance.get_runs(dg.RunsFilter(tags={tags.BACKFILL: backfill}))
     retried = {run.parent_run_id for run in runs}
     return [
@@ -81,10 +82,11 @@ def _unfinished_runs(instance: dg.DagsterInstance, backfill: str) -> list[dg.Dag
 
 
 def _computes(run: dg.DagsterRun, asset: dg.AssetKey) -> bool:
-    """Whether a run computes an asset; a run without a selection computes all of its job's."""
+    """Whether a run computes an asset; a run without a selection computes all assets of its job."""
     return run.asset_selection is None or asset in run.asset_selection
 
 
 def _describe_missing(asset: str, missing: Set[str]) -> str:
-    count = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
-    return f"{asset} of {min(missing)}{count}"
+    """The subject and verb of a message about missing partitions."""
+    others = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+    return f"{asset} of {min(missing)}{others}"

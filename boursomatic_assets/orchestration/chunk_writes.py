@@ -1,4 +1,8 @@
-"""Writes of chunks."""
+"""How a chunk of an asset is written: one transaction with all that belongs to its rows.
+
+What belongs here: the order of writes, and which of two concurrent deliveries stays.
+Kept elsewhere: the SQL (`tables/`), what Dagster asks of an IO manager (`io_manager.py`).
+"""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -29,7 +33,15 @@ from boursomatic_assets.tables.staging import lock_slice, transaction
 
 @dataclass(frozen=True)
 class ChunkWrite:
-    """A piece of an asset that a run writes, and when its computation began."""
+    """What a run is about to write: a chunk of an asset.
+
+    Attributes:
+        asset: The asset's name.
+        grain: How the asset is stored.
+        chunk: The slice to write.
+        run_id: The run's id, for the delivery log and rejected rows.
+        started_at: The database's time when the computation of the chunk started.
+    """
 
     asset: str
     grain: Grain
@@ -39,10 +51,12 @@ class ChunkWrite:
 
 
 def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]]:
-    """One slice, one transaction; refused rows, replaced bars and the count of all go in with the good ones.
+    """Write a chunk in one transaction: valid rows, rejected rows, revisions and the delivery log.
 
-    Of two deliveries of a session the one that was asked for last stands, whichever is written last. Returns what
-    was done, and the sessions that were left as they are because another delivery of them was asked for later.
+    Of two deliveries of a session the one that was requested last stays, whichever is written last.
+
+    Returns:
+        What changed, and the sessions left untouched because a delivery that was requested later is there.
     """
     grain, chunk, overtaken = write.grain, write.chunk, list[Slice]()
     if write.asset == "price_bars_15m":
@@ -51,7 +65,7 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
         lock_slice(connection, grain.table.name, chunk)
         if isinstance(rows, Delivery):
             overtaken = computations.sessions_computed_since(connection, write.asset, chunk, write.started_at)
-            rows = rows.without(overtaken)
+            rows = rows.outside_slices(overtaken)
         merge = _merge_rows(connection, write, rows)
         if write.asset == "price_bars":
             activity.update_activity(connection, chunk.market)
@@ -62,7 +76,7 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
 
 
 def _merge_rows(connection: Connection, write: ChunkWrite, rows: Rows) -> MergeCounts:
-    """The good rows themselves, with what they replace and when they were computed."""
+    """Merge the valid rows, and record replaced bars and the time of computation."""
     grain, chunk, delivery = write.grain, write.chunk, rows if isinstance(rows, Delivery) else None
 
     def record_difference(connection: Connection, difference: Difference) -> None:
@@ -75,11 +89,11 @@ def _merge_rows(connection: Connection, write: ChunkWrite, rows: Rows) -> MergeC
     if grain.supersedes:
         return merging.supersede(connection, grain, chunk, kept_rows(rows), record_difference)
     incomplete = delivery is not None and not delivery.complete
-    kept_slices = (
-        [chunk] if incomplete else archive_files.archived_sessions(chunk) if grain.interval == "15m" else []
-    )
+    archived = archive_files.archived_sessions(chunk) if grain.interval == "15m" else []
+    kept_slices = [chunk] if incomplete else archived
     return merging.replace(connection, grain, chunk, kept_rows(rows), record_difference, incomplete=kept_slices)
 
 
 def kept_rows(rows: Rows) -> pl.DataFrame:
+    """The rows to write, with the columns of the asset's table; of a delivery those that were not rejected."""
     return rows.kept.drop("market", "file") if isinstance(rows, Delivery) else rows

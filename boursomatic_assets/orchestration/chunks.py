@@ -1,11 +1,10 @@
-"""A run's work in pieces: what is computed, written and reported at once.
+"""The chunks of a run: slices that are computed, written and reported at once.
 
-What belongs here: how large a piece is, which errors a smaller one can cure, and which single dates fail when a
-piece does.
-Kept elsewhere: what is computed (`assets/`), how it is written (`io_manager.py`).
+What belongs here: how large a chunk is, which errors a smaller chunk may avoid, which dates of a chunk fail.
+Kept elsewhere: what is computed (`assets/`), how a chunk is written (`chunk_writes.py`).
 
-A run may hold a day or ten years; a piece fits into memory. A row is the same whichever range it was computed
-in, so a range may be cut anywhere, and cut again around a date that fails.
+A run may hold a day or ten years; a chunk fits into memory. A row is the same whichever range it is computed in,
+so a range may be cut anywhere, and cut again around a date that fails.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +23,7 @@ from boursomatic_assets.tables.frames import FrameError
 Rows = pl.DataFrame | Delivery
 
 MAX_FAILURES = 10
-"""Dates that may fail before a run gives up on the rest: then it is not the dates that are bad."""
-
+"""Failures after which a run stops: the cause is then hardly a single date."""
 
 NARROWABLE_ERRORS = (
     MemoryError,
@@ -35,23 +33,24 @@ NARROWABLE_ERRORS = (
     pl.exceptions.ComputeError,
     pl.exceptions.InvalidOperationError,  # a value that a strict cast cannot take
 )
-"""Errors that a smaller piece can cure, or that one date can cause; with some of the database's (`refusals.py`).
+"""Errors that a smaller chunk may avoid, or that a single date may cause; some database errors belong to them too
+(`database/errors.py`).
 
-All others are faults of the code: a piece that raises one fails as a whole, and is not tried again.
+All other errors are defects of the code: a chunk that raises one fails as a whole, and is not tried again.
 """
 
 
 @dataclass(frozen=True)
 class ChunkedRows:
-    """An asset's rows, computed slice by slice when they are written.
+    """An asset's rows, computed chunk by chunk while they are written.
 
     Attributes:
-        parts: the slices of the run, in order.
-        compute: the rows of a slice, however it is cut.
-        bars: instruments x dates of a piece, at most; what a bar takes depends on the asset.
-        lookback: sessions that `compute` reads before a slice. No piece is shorter, or most of what is read
-            would be read for nothing.
-        summary: what to say of a market after a run, asked with its last slice, and shown at its newest date.
+        parts: The slices of the run, in order.
+        compute: Returns the rows of a slice; the same rows, however the run is cut.
+        bars: Instruments x dates of a chunk, at most; the memory that one takes depends on the asset.
+        lookback: Sessions that `compute` reads before a slice. No chunk is shorter, so that most of what is read
+            is used.
+        summary: Returns metadata of a market after a run, given its last slice; shown at its newest date.
     """
 
     parts: Sequence[Slice]
@@ -62,10 +61,10 @@ class ChunkedRows:
 
     @classmethod
     def from_frame(cls, frame: pl.DataFrame, time: str, parts: Sequence[Slice]) -> "ChunkedRows":
-        """Rows that are there already; where a run has several slices, `market` tells them apart.
+        """Rows of a frame that is computed already; for several markets it has the column `market`.
 
         Raises:
-            FrameError: the frame lacks that column, or has rows that are of no slice.
+            FrameError: The frame lacks that column, or has rows outside of all slices.
         """
         if "market" not in frame.columns:
             if len({part.market for part in parts}) > 1:
@@ -81,23 +80,26 @@ class ChunkedRows:
         return cls(parts, rows, bars=max(frame.height, 1))
 
     def chunks(self, instruments: Callable[[Slice], int]) -> Iterator[Slice]:
-        """The slices, cut so that each piece fits; `instruments` says how many a slice's market has."""
+        """The slices, cut into chunks; `instruments` returns how many instruments a slice's market has."""
         for part in self.parts:
             dates_that_fit = self.bars // max(instruments(part), 1)
             yield from part.chunks(max(dates_that_fit, self.lookback, 1))
 
 
 def run_chunks(work: Callable[[Slice], None], chunks: Iterator[Slice]) -> list[tuple[Slice, Exception]]:
-    """Do a work for each piece; what fails, MOST_FAILURES at most, each with its reason.
+    """Call `work` for each chunk, and isolate failing dates.
 
-    What a failing piece has in good dates is done all the same: the piece is halved until only bad dates are
-    left. Only a piece with a fault of the code fails as a whole. After the last failure that is allowed nothing
-    more is tried.
+    A chunk that fails is halved until only failing dates are left; all other dates are done. A chunk that fails
+    by a defect of the code fails as a whole. After MAX_FAILURES failures nothing more is tried.
+
+    Returns:
+        The slices that failed, each with its error.
     """
     return list(islice(chain.from_iterable(_isolate_failures(work, piece) for piece in chunks), MAX_FAILURES))
 
 
 def _isolate_failures(work: Callable[[Slice], None], chunk: Slice) -> Iterator[tuple[Slice, Exception]]:
+    """The failing dates of a chunk; an error that no date explains is recorded as absorbed."""
     error = _try_chunk(work, chunk)
     if error is None:
         return
@@ -114,6 +116,7 @@ def _isolate_failures(work: Callable[[Slice], None], chunk: Slice) -> Iterator[t
 
 
 def _try_chunk(work: Callable[[Slice], None], chunk: Slice) -> Exception | None:
+    """Call `work` for a chunk, and return the error that it raises."""
     try:
         work(chunk)
     except Exception as error:  # either yielded as a failure, or recorded as absorbed
@@ -122,4 +125,5 @@ def _try_chunk(work: Callable[[Slice], None], chunk: Slice) -> Exception | None:
 
 
 def _is_narrowable(error: Exception) -> bool:
+    """Whether an error may be avoided by a smaller chunk, or caused by a single date."""
     return isinstance(error, NARROWABLE_ERRORS) or errors.may_depend_on_rows(error)

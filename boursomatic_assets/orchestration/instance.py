@@ -1,7 +1,8 @@
 """The Dagster instance: its folder and its settings file.
 
-What belongs here: where `DAGSTER_HOME` is, and which `dagster.yaml` lies in it.
-Kept elsewhere: the settings themselves (`dagster.yaml`), the storage named there (`dagster_patches/storage.py`).
+What belongs here: where `DAGSTER_HOME` is, and which `dagster.yaml` it holds.
+Kept elsewhere: the settings (`dagster.yaml`), the storage named there (`dagster_storage.py`,
+`dagster_patches/storage.py`).
 """
 
 import os
@@ -13,9 +14,9 @@ CONFIG = settings.PROJECT / "dagster.yaml"
 
 
 def ensure_dagster_home() -> Path:
-    """Return Dagster's folder, made if need be, with the project's `dagster.yaml` in it.
+    """Create Dagster's folder if it is missing, link the project's `dagster.yaml` into it, and return it.
 
-    `DAGSTER_HOME`, else `dagster` in the home folder. A `dagster.yaml` that somebody put there is kept.
+    The folder is `DAGSTER_HOME`, or `dagster` in the home folder. A `dagster.yaml` that is no link is kept.
     """
     folder = settings.dagster_home()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""The door between assets and PostgreSQL: frames in, slices out, one transaction per piece of a slice.
+"""The IO manager: stores assets in PostgreSQL and loads them, by partition or range.
 
-What belongs here: what Dagster asks of an IO manager: which slices a run's partitions are, and how it went.
-Kept elsewhere: SQL (`tables.py`, `staging.py`, `merging.py`), how a run is cut (`pieces.py`), what the UI shows
-(`reporting.py`).
+What belongs here: what Dagster asks of an IO manager: the slices of a run's partitions, and materializations.
+Kept elsewhere: how a run is cut (`chunks.py`), how a chunk is written (`chunk_writes.py`), what the UI shows
+(`reporting.py`), SQL (`tables/`).
 
-An asset may return a polars or a pandas frame, or what computes one slice by slice (`Piecewise`); it may ask for a
-frame, or for a `Reader`. `instruments` has no sessions: it is loaded whole, and added to.
+An asset may return a polars or pandas frame, a delivery, or `ChunkedRows`, which are computed chunk by chunk. Its
+inputs are frames, or a `SliceReader`. `instruments` has no sessions: it is loaded whole, and rows are upserted.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> "Iterator[PostgresIOManager]":
-        """While a run goes on; one that absorbed errors then gets a tag that says how many, and the first."""
+        """Collect the errors that a run absorbs; afterwards tag the run with their number and the first one."""
         with absorbed.collected() as reasons:
             try:
                 yield self
@@ -50,10 +50,10 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     def handle_output(  # type: ignore[override]
         self, context: dg.OutputContext, obj: Output
     ) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
-        """Write every piece of the run in a transaction of its own.
+        """Write every chunk of the run in a transaction of its own.
 
         Raises:
-            dagster.Failure: naming the dates that failed; all others are written, and reported as materialised.
+            dagster.Failure: Some dates failed; the message names them. All others are written and materialized.
         """
         name = context.asset_key.path[-1]
         if name == INSTRUMENTS.name:
@@ -96,6 +96,11 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
 
 def _find_grain(name: str) -> Grain:
+    """How an asset is stored.
+
+    Raises:
+        ValueError: No table is known for the asset.
+    """
     if name not in GRAINS:
         known_names = ", ".join((INSTRUMENTS.name, *GRAINS))
         raise ValueError(
@@ -105,7 +110,7 @@ def _find_grain(name: str) -> Grain:
 
 
 def _to_chunked_rows(obj: Output, grain: Grain, parts: list[Slice]) -> ChunkedRows:
-    """Whatever an asset returned, as rows by slice; a delivery was judged for one slice, and stays whole."""
+    """An asset's output as chunked rows; a delivery was validated for one slice, and is not cut."""
     if isinstance(obj, ChunkedRows):
         return obj
     if isinstance(obj, Delivery):
@@ -114,13 +119,14 @@ def _to_chunked_rows(obj: Output, grain: Grain, parts: list[Slice]) -> ChunkedRo
 
 
 def _to_polars(frame: Frame) -> pl.DataFrame:
-    """The frame in polars; pandas' NaN is null, and its times are cut to microseconds."""
+    """The frame in polars; NaN of pandas becomes null, and times are truncated to microseconds."""
     if isinstance(frame, pd.DataFrame):
         return pl.from_pandas(frame).with_columns(pl.selectors.datetime().cast(pl.Datetime("us")))
     return frame
 
 
 def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
+    """Upsert the listed instruments."""
     with transaction() as connection:
         merge = merging.upsert(connection, INSTRUMENTS, _to_polars(listed))
     Report(INSTRUMENTS.name, merge).attach_metadata(context)

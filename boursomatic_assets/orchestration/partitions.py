@@ -1,7 +1,8 @@
 """Dagster's partitions: date x market, and the look-backs between assets.
 
-What belongs here: the partitions definition, the partition mappings, and the way from partition keys to
-slices. Kept elsewhere: the sessions themselves (`markets.py`), what a slice is (`slices.py`).
+What belongs here: the partitions definition, partition mappings, conversion of partition keys to slices.
+Kept elsewhere: sessions (`calendars/markets.py`), slices (`calendars/slices.py`), the definition of the dates
+(`session_dates.py`).
 """
 
 import datetime as dt
@@ -15,7 +16,7 @@ from boursomatic_assets import settings
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions, market_named
 from boursomatic_assets.calendars.slices import Slice, slices_of
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.orchestration.dagster_patches import partition_keys, tags
 from boursomatic_assets.orchestration.dagster_patches.lookback import LookBack
 from boursomatic_assets.orchestration.session_dates import session_dates
@@ -27,21 +28,21 @@ START = settings.start()
 
 
 def _closed_weekdays() -> list[dt.date]:
-    """Weekdays from START on which neither market trades, as far as the calendars know: they are no partitions."""
+    """Weekdays since START without a session of either market, until the calendars end: they are no partitions."""
     sessions = all_sessions()
     dates = np.arange(np.datetime64(START), sessions[-1] + 1)
     closed: list[dt.date] = np.setdiff1d(dates[np.is_busday(dates)], sessions).tolist()
     return closed
 
 
-# A session's partition exists on its own date, so that a schedule can fill it after the close.
+# A session's partition exists on its own date, so that a schedule can compute it after the close.
 SESSION_DATES = session_dates(START, _closed_weekdays())
 MARKET_SESSIONS = dg.MultiPartitionsDefinition(
     {"date": SESSION_DATES, "market": dg.StaticPartitionsDefinition(list(MARKETS))}
 )
 
-# A partition date on which this market is closed counts in the offset, but not in the look-back.
 CLOSED_DATES_IN_LOOKBACK = 16
+"""Partition dates on which one market is closed, in a look-back: they count in the offset, but are no sessions."""
 
 
 def _look_back_mapping(date: dg.PartitionMapping, market: dg.PartitionMapping) -> LookBack:
@@ -66,11 +67,11 @@ SAME_MARKET_LOOKBACK = _look_back_in_market(LOOKBACK)
 """A session and the LOOKBACK sessions before it, of its own market."""
 
 HORIZON_LOOKBACK = _look_back_in_market(LONGEST_HORIZON)
-"""A session and all before it whose advice may end with it, of its own market."""
+"""A session and all earlier ones whose recommendations may be due on it, of its own market."""
 
 PARTITION_DATES = int((all_sessions() >= np.datetime64(START)).sum())
-"""Partition dates that there are or will be until the calendars end: no look-back is longer. Stock Dagster walks
-through as many dates as an offset says, whether they exist or not."""
+"""Partition dates until the calendars end: no look-back is longer. Dagster without patches iterates over as many
+dates as an offset says, whether they exist or not."""
 
 EVERYTHING_BEFORE = _look_back_mapping(
     dg.TimeWindowPartitionMapping(
@@ -78,7 +79,8 @@ EVERYTHING_BEFORE = _look_back_mapping(
     ),
     dg.AllPartitionMapping(),
 )
-"""Every earlier session of every market. The session itself is waited for as well (`lookback.py`), never read."""
+"""Every earlier session of both markets. The session itself is waited for too (`dagster_patches/lookback.py`), but
+not read."""
 
 
 def partition_key(date: dt.date, market: str) -> str:
@@ -87,9 +89,9 @@ def partition_key(date: dt.date, market: str) -> str:
 
 
 def slices_of_keys(keys: Iterable[str]) -> list[Slice]:
-    """The slices that partition keys name, market by market, in order of time.
+    """The slices of partition keys, market by market, in order of time.
 
-    A run over a range hands its keys out unordered, and may hold one market or both.
+    The keys of a run over a range are unordered, and may be of one market or both.
     """
     dates = defaultdict(list)
     for key in keys:
@@ -99,11 +101,11 @@ def slices_of_keys(keys: Iterable[str]) -> list[Slice]:
 
 
 def slices_of_run(context: dg.AssetExecutionContext) -> list[Slice]:
-    """The slices that a run is to compute.
+    """The slices that a run computes.
 
     Raises:
-        dagster.Failure: for a run of a job's ranges, which `run_storage.py` could not prevent: Dagster leaves
-            the first partition's tags on it, and would compute that partition under the names of all others.
+        dagster.Failure: A run of a job over a range, which `dagster_patches/run_storage.py` could not prevent:
+            Dagster leaves the first partition's tags on it, and would compute that partition for all keys.
     """
     run_tags = context.run.tags
     if tags.RANGE_START in run_tags and any(tag.startswith(tags.DIMENSION_PREFIX) for tag in run_tags):
@@ -118,14 +120,14 @@ def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:
     """Partition dates from start to end, both included.
 
     Raises:
-        ValueError: naming the bound that lies outside of what can be asked for.
+        ValueError: The range is empty, has no session, or lies outside of the partitions; the message says which.
     """
     if start > end:
         raise ValueError(f"the range is empty: {start} is after {end}")
     if start < START:
         raise ValueError(f"{start} is before the first partition, {START} (BOURSOMATIC_START moves it)")
     if end > (today := dt.datetime.now(dt.UTC).date()):
-        raise ValueError(f"{end} is in the future: the last date that can be asked for is {today}")
+        raise ValueError(f"{end} is in the future: the last possible date is {today}")
     sessions = all_sessions()
     dates: list[dt.date] = sessions[(sessions >= np.datetime64(start)) & (sessions <= np.datetime64(end))].tolist()
     if not dates:
@@ -134,11 +136,11 @@ def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:
 
 
 def newest_closed_date() -> dt.date:
-    """The newest partition date on which every market that trades has closed."""
+    """The newest partition date on which every market with a session has closed."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     past: list[dt.date] = all_sessions()[all_sessions() <= np.datetime64(now, "D")].tolist()
     return next(
         date
         for date in reversed(past)
-        if all(market.closes(date) <= now for market in MARKETS.values() if market.is_session(date))
+        if all(market.close_time(date) <= now for market in MARKETS.values() if market.is_session(date))
     )

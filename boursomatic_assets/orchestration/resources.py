@@ -1,6 +1,6 @@
-"""What assets are handed by Dagster, besides frames.
+"""Dagster resources of the assets.
 
-What belongs here: configuration that the launchpad shows. Kept elsewhere: the sources themselves (`sources/`).
+What belongs here: configuration that the launchpad shows. Kept elsewhere: the sources (`sources/`).
 """
 
 import dagster as dg
@@ -11,13 +11,13 @@ from boursomatic_assets.sources import Source, open_source
 
 
 class BarSource(dg.ConfigurableResource[None]):
-    """Where bars come from."""
+    """The configured source of bars and instruments."""
 
     kind: str = Field(description="simulated, files, yahoo, stooq, or an order such as stooq,yahoo")
-    instruments: int = Field(24, description="instruments of a market, for the kind `simulated`")
-    files: str | None = Field(None, description="the folder with the bars, for the kind `files`")
-    extended_hours: bool = Field(False, description="whether 15m bars outside of a session are wanted too")
+    instruments: int = Field(24, description="instruments per market, for the kind `simulated`")
+    files: str | None = Field(None, description="folder with files of bars, for the kind `files`")
+    extended_hours: bool = Field(False, description="whether 15m bars outside of the session are kept")
 
     def open(self) -> Source:
-        """The source that is configured."""
+        """Open the configured source."""
         return open_source(self.kind, self.files, self.instruments, START)

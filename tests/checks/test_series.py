@@ -10,7 +10,7 @@ from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.checks.series import _find_basis_breaks, _find_partial_restatements
 from boursomatic_assets.database import server_time
 from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.tables.grains import GRAINS
 
 US = MARKETS["US"]
@@ -36,7 +36,7 @@ def deliver(engine: Engine, bars: pl.DataFrame) -> None:
         begun = server_time.database_time(connection)
     write_chunk(
         ChunkWrite("price_bars", GRAINS["price_bars"], WHOLE, "run", begun),
-        judge(bars, WHOLE, instruments(), "toy"),
+        apply_contract(bars, WHOLE, instruments(), "toy"),
     )
 
 

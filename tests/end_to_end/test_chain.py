@@ -112,7 +112,7 @@ def test_every_advice_is_complete(filled: Engine) -> None:
     assert {row["label"] for row in advice} == {"BUY", "HOLD"}, "this market's SELLs are too unlikely"
     for row in advice:
         market = next(market for market in MARKETS.values() if row["exchange"] in market.exchanges)
-        assert row["as_of"] == market.closes(row["as_of"].date())
+        assert row["as_of"] == market.close_time(row["as_of"].date())
         assert 0 < row["confidence"] <= 1
         assert row["horizon_days"] == {"conservative": 40, "moderate": 20, "aggressive": 10}[row["profile"]]
         assert row["expected_return_pct"] is not None

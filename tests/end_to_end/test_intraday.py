@@ -29,7 +29,7 @@ MOVES = (0.0, 0.5, -0.5)
 
 def quarters(session: dt.date, symbol: str = "ACME", **changed: Any) -> pl.DataFrame:
     """A 15m bar for each quarter of an hour of a New York session, whose price goes up and down."""
-    opens, closes = US.hours(session)
+    opens, closes = US.trading_hours(session)
     times = pl.datetime_range(opens, closes, "15m", closed="left", eager=True)
     price = 10 + pl.Series([MOVES[place % 3] for place in range(len(times))])
     bars = pl.DataFrame({"ts": times, "o": price, "h": price + 1, "l": price - 1, "c": price})
@@ -104,7 +104,7 @@ def test_a_session_has_its_quarters_and_they_add_up_to_the_day(
 
 
 def test_what_is_no_quarter_of_the_session_is_refused(materialize: Materialize, migrated: Engine) -> None:
-    opens, closes = US.hours(MONDAY)
+    opens, closes = US.trading_hours(MONDAY)
     good = quarters(MONDAY)
     late = good.head(1).with_columns(ts=pl.lit(closes))
     early = good.head(1).with_columns(ts=pl.lit(opens - dt.timedelta(minutes=15)))
@@ -125,7 +125,7 @@ def test_what_is_no_quarter_of_the_session_is_refused(materialize: Materialize, 
 def test_extended_hours_are_kept_if_they_are_asked_for(materialize: Materialize, migrated: Engine) -> None:
     """In winter a New York evening ends after midnight in UTC: on a Friday, on no session's date."""
     friday = dt.date(2024, 1, 5)
-    begin, end = US.hours(friday, extended=True)
+    begin, end = US.trading_hours(friday, extended=True)
     assert (begin, end) == (dt.datetime(2024, 1, 5, 9), dt.datetime(2024, 1, 6, 1))
     first = quarters(friday).head(1)
     others = [first.with_columns(ts=pl.lit(ts)) for ts in (begin, end - dt.timedelta(minutes=15), end)]
@@ -173,7 +173,7 @@ def test_checks_see_what_was_broken_by_hand(
     materialize: Materialize, migrated: Engine, name: str, statement: str
 ) -> None:
     materialize(MONDAY, quarters(MONDAY))
-    first = f"'{US.hours(MONDAY)[0]}'"
+    first = f"'{US.trading_hours(MONDAY)[0]}'"
     execute(migrated, "ALTER TABLE price_bars DROP CONSTRAINT ck_price_bars_v", statement.format(ts=first))
     key = dg.AssetCheckKey(dg.AssetKey("price_bars_15m"), name)
     job = platform.resolve_job_def("market_session_15m").get_subset(
@@ -212,7 +212,7 @@ def test_only_what_is_missing_comes_back(materialize: Materialize, migrated: Eng
     newer = rows(migrated, "SELECT * FROM price_bars")
     assert [moved.bar_count for moved in archive.restore("US", MONDAY, MONDAY)] == [25]
     assert [row["c"] for row in rows(migrated, HELD)] == [10.25, *quarters(MONDAY)["c"][1:]]
-    assert rows(migrated, f"SELECT * FROM price_bars WHERE ts = '{US.hours(MONDAY)[0]}'") == newer
+    assert rows(migrated, f"SELECT * FROM price_bars WHERE ts = '{US.trading_hours(MONDAY)[0]}'") == newer
     assert [moved.bar_count for moved in archive.restore("US", MONDAY, MONDAY)] == [0]
 
 
@@ -339,7 +339,7 @@ def test_an_evening_is_archived_with_its_session(materialize: Materialize, home:
     """After midnight in UTC it is Saturday, which is no partition."""
     friday = dt.date(2024, 1, 5)
     first = quarters(friday).head(1)
-    last = first.with_columns(ts=pl.lit(US.hours(friday, extended=True)[1] - dt.timedelta(minutes=15)))
+    last = first.with_columns(ts=pl.lit(US.trading_hours(friday, extended=True)[1] - dt.timedelta(minutes=15)))
     materialize(friday, first, last, extended=True)
     assert [(str(moved.part), moved.bar_count) for moved in archive.move_to_archive(HALF_DAY)] == [
         ("US 2024-01-05", 2)

@@ -92,9 +92,9 @@ def drawn(count: int, seed: int) -> list[tuple[str, dt.date]]:
 
 def ends(market: str, session: dt.date) -> dict[str, dt.date]:
     """The last session of each market that had closed when this one closed."""
-    moment = MARKETS[market].closes(session)
+    moment = MARKETS[market].close_time(session)
     return {
-        name: max(s for s in one.sessions().tolist() if FIRST <= s <= session and one.closes(s) <= moment)
+        name: max(s for s in one.sessions().tolist() if FIRST <= s <= session and one.close_time(s) <= moment)
         for name, one in MARKETS.items()
     }
 

@@ -14,7 +14,7 @@ import pytest
 
 from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.features.self_tests import find_leaks, numbers
+from boursomatic_assets.features.lookahead import compute_columns, find_leaks
 from boursomatic_assets.learning.gate import judge_challenger
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.parameters import Parameters
@@ -42,7 +42,7 @@ def frames(seed: int, signal: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Their features, made as the platform makes them, and their closes."""
     found = bars(seed, signal)
     features = [
-        numbers(found.filter(market=name), market.sessions()).with_columns(market=pl.lit(name))
+        compute_columns(found.filter(market=name), market.sessions()).with_columns(market=pl.lit(name))
         for name, market in MARKETS.items()
     ]
     return pl.concat(features), found.select("market", "instrument_id", "ts", "c")
@@ -124,10 +124,10 @@ def test_a_feature_that_reads_one_later_bar_has_a_rank_ic_that_no_honest_one_has
 def test_a_feature_that_reads_one_later_bar_is_named_by_the_check_of_look_ahead() -> None:
     def compute(given: pl.DataFrame, sessions: Times) -> pl.DataFrame:
         marked = given.with_columns(market=pl.lit("US"))
-        return knowing(numbers(given, sessions).with_columns(market=pl.lit("US")), marked).drop("market")
+        return knowing(compute_columns(given, sessions).with_columns(market=pl.lit("US")), marked).drop("market")
 
     some = bars(7, signal=False).filter(market="US").head(12_000)
     assert find_leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1) == []
     found = find_leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1, compute=compute)
     assert {leak.feature for leak in found} == {"ret_1d", "ret_1d_rank"}
-    assert all(leak.ts == leak.cut for leak in found), "one bar, and no other, knows too much"
+    assert all(leak.ts == leak.cut_date for leak in found), "one bar, and no other, knows too much"

@@ -67,7 +67,7 @@ def write(instance: dg.DagsterInstance, run: DagsterRun, keys: set[str]) -> None
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfills, "PATIENCE_SECONDS", 2)
+    monkeypatch.setattr(backfills, "MAX_WAIT_SECONDS", 2)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_nothing_is_computed_from_what_another_run_failed_to_write(
 ) -> None:
     know(dagster_instance, requested=TARGET, failed=set())
     run_of(dagster_instance, "price_bars", status)
-    with pytest.raises(dg.Failure, match=r"price_bars of 2024-06-10\|US and 1 more are missing: mend that"):
+    with pytest.raises(dg.Failure, match=r"price_bars of 2024-06-10\|US and 1 more are missing: correct that"):
         await_upstream(step_of(mine, dagster_instance, "2024-06-10|US", "2024-06-11|US"), "price_bars")
 
 

@@ -26,7 +26,7 @@ from worlds.frames import (
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.partitions import (
@@ -35,7 +35,7 @@ from boursomatic_assets.orchestration.partitions import (
     SAME_MARKET_LOOKBACK,
     slices_of_keys,
 )
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables import frames, merging
 from boursomatic_assets.tables.grains import GRAINS
@@ -209,7 +209,7 @@ def test_within_a_range_only_the_closed_date_is_called_closed(listed: Engine) ->
 
 def test_good_and_refused_rows_of_a_delivery_go_to_their_tables(listed: Engine) -> None:
     raw = pl.concat([delivered_bars("ACME", *WEEK), delivered_bars("BOLT", TUESDAY, c=None)])
-    asset = asset_named("price_bars", judge(raw, slice_of("US", *WEEK), instruments(), "toy"), Delivery)
+    asset = asset_named("price_bars", apply_contract(raw, slice_of("US", *WEEK), instruments(), "toy"), Delivery)
     result = materialize(asset, tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US"))
     assert stored("US", *WEEK).equals(bars("ACME", *WEEK))
     found = query_rows(listed, "SELECT date(session)::text, reason, run_id FROM rejected_bars")
@@ -234,7 +234,7 @@ def test_each_partition_has_its_own_counts_of_what_came(listed: Engine) -> None:
     def asset(context: dg.AssetExecutionContext) -> ChunkedRows:
         def compute(part: Slice) -> Delivery:
             here = pl.col("ts").is_between(part.start, part.end, closed="left") | pl.col("ts").is_null()
-            return judge(raw.filter(here), part, instruments(), "toy")
+            return apply_contract(raw.filter(here), part, instruments(), "toy")
 
         return ChunkedRows(slices_of_keys(context.partition_keys), compute, bars=1)
 
@@ -251,7 +251,7 @@ def test_each_partition_has_its_own_counts_of_what_came(listed: Engine) -> None:
 def test_refused_rows_go_with_their_slice_when_it_fails(listed: Engine) -> None:
     """One transaction: no refusal without the good rows of the same delivery."""
     raw = pl.concat([delivered_bars("ACME", MONDAY), delivered_bars("BOLT", MONDAY, c=None)])
-    delivery = judge(raw, slice_of("US", MONDAY), instruments(), "toy")
+    delivery = apply_contract(raw, slice_of("US", MONDAY), instruments(), "toy")
     broken = replace(delivery, rejected=delivery.rejected.with_columns(reason=pl.lit("x" * 101)))
     with pytest.raises(Exception, match="value too long"):
         materialize(asset_named("price_bars", broken, Delivery), f"{MONDAY}|US")
@@ -262,7 +262,7 @@ def test_refused_rows_go_with_their_slice_when_it_fails(listed: Engine) -> None:
 
 def toy(*raw: pl.DataFrame, dates: tuple[str, ...] = (MONDAY, TUESDAY)) -> Delivery:
     """What a source delivers, judged."""
-    return judge(pl.concat(raw), slice_of("US", *dates), instruments(), "toy")
+    return apply_contract(pl.concat(raw), slice_of("US", *dates), instruments(), "toy")
 
 
 def test_of_two_deliveries_the_one_that_was_asked_for_last_stands(listed: Engine) -> None:
@@ -288,7 +288,7 @@ def test_of_two_deliveries_the_one_that_was_asked_for_last_stands(listed: Engine
     ]
     assert query_rows(listed, "SELECT count(*) FROM rejected_bars") == [(0,)]
     monday, tuesday = (shown(result)[f"{date}|US"] for date in (MONDAY, TUESDAY))
-    assert monday["note"] == "left as it is: a delivery that was asked for later stands"
+    assert monday["note"] == "left as it is: a delivery that was requested later stays"
     assert (monday["delivered"], "dagster/partition_row_count" in monday) == (3, False)
     assert ("note" in tuesday, tuesday["dagster/partition_row_count"]) == (False, 1)
 
@@ -377,7 +377,7 @@ def test_a_bad_date_is_named_and_all_others_are_done(listed: Engine, dagster_ins
     assert failure.step_failure_data.error
     told = failure.step_failure_data.error.message
     assert "price_bars: 1 of 260 partitions failed, 259 are written: US 2024-02-14: no bars can be had of" in told
-    assert "The others are not checked, and this run computes nothing from them: mend this" in told
+    assert "The others are not checked, and this run computes nothing from them: correct this" in told
     assert told.rstrip().endswith("US 2023-06-12 .. 2024-02-13, US 2024-02-15 .. 2024-06-12")
     keys = [
         key for key in MARKET_SESSIONS.get_partition_keys() if "2023-06-12" <= key < "2024-06-12|V" and "US" in key

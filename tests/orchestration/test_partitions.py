@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from worlds.frames import day
 
 from boursomatic_assets.calendars.markets import MARKETS, YEARS_AHEAD, Market, all_sessions
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.orchestration import partitions
 from boursomatic_assets.orchestration.dagster_patches import partition_keys
 from boursomatic_assets.orchestration.dagster_patches.lookback import LookBack
@@ -247,7 +247,7 @@ def test_partition_dates_include_both_ends() -> None:
     [
         ("2024-06-11", "2024-06-10", "the range is empty: 2024-06-11 is after 2024-06-10"),
         ("1999-12-31", "2024-06-10", "1999-12-31 is before the first partition, 2000-01-03"),
-        ("2024-06-10", "2999-01-01", "2999-01-01 is in the future: the last date that can be asked for is"),
+        ("2024-06-10", "2999-01-01", "2999-01-01 is in the future: the last possible date is"),
         ("2024-06-08", "2024-06-09", "no market trades between 2024-06-08 and 2024-06-09"),
     ],
 )
@@ -262,8 +262,8 @@ def test_the_newest_closed_date_is_not_one_that_still_trades() -> None:
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     later = [date for date in all_sessions().tolist() if newest < date <= now.date()]
     trading = [market for market in MARKETS.values() if market.is_session(newest)]
-    assert all(market.closes(newest) <= now for market in trading)
-    assert all(any(m.is_session(d) and m.closes(d) > now for m in MARKETS.values()) for d in later)
+    assert all(market.close_time(newest) <= now for market in trading)
+    assert all(any(m.is_session(d) and m.close_time(d) > now for m in MARKETS.values()) for d in later)
 
 
 def test_a_range_that_still_names_its_first_partition_is_refused() -> None:
