@@ -1,6 +1,6 @@
-"""Fixtures of the whole suite: one real PostgreSQL per test run, and a database of its own for each test.
+"""Fixtures of the whole suite: one real PostgreSQL per test run, and a separate database for each test.
 
-The server is the embedded one, in a folder made for the run and removed after it, shared by all workers of
+The server is the embedded one, in a temporary folder of the run, shared by all workers of
 pytest-xdist. With `BOURSOMATIC_TEST_DATABASE_URL` (a superuser's address) that server is used instead.
 """
 
@@ -28,18 +28,18 @@ from boursomatic_assets.database import embedded
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine breaks no promise
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
 hypothesis.settings.load_profile("untimed")
 
 HOME = "BOURSOMATIC_HOME"
 RUN_PREFIX = "boursomatic-tests-"
 SERVER_VARIABLE = "BOURSOMATIC_TEST_DATABASE_URL"
 DATABASE_FIXTURES = {"admin", "home"}
-"""What a test asks for, itself or through its fixtures, that has a server or is a home where one may start."""
+"""Fixtures that start a server, or a home folder in which one may start."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before any worker starts: no test finds the user's home, database or Dagster instance."""
+    """Before any worker starts: hide the user's home, database and Dagster instance from the tests."""
     if not hasattr(config, "workerinput"):
         for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
             os.environ.pop(name, None)
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """After the last worker: nothing of the run is left."""
+    """After the last worker: remove what the run has created."""
     if not hasattr(config, "workerinput"):
         run = Path(os.environ[HOME])
         if SERVER_VARIABLE in os.environ:
@@ -57,7 +57,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a database, for `make check` to leave it out."""
+    """Mark the tests that need a database, which `make check` leaves out."""
     for item in items:
         if DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
@@ -72,7 +72,7 @@ def remove_home(home: Path) -> None:
 
 
 def remove_homes_of_killed_runs() -> None:
-    """Clean up after runs that could not do it themselves."""
+    """Remove the home folders of runs that were killed."""
     for home in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*"):
         pid = home.name.removeprefix(RUN_PREFIX).partition("-")[0]
         if home.owner() == Path.home().owner() and not Path(f"/proc/{pid}").exists():
@@ -83,9 +83,9 @@ class Admin:
     """Makes and drops the databases of one test run."""
 
     def __init__(self, run: Path) -> None:
-        given = os.environ.get(SERVER_VARIABLE)
+        address = os.environ.get(SERVER_VARIABLE)
         self.run = run
-        self.url = make_url(given) if given else embedded_url(run)
+        self.url = make_url(address) if address else embedded_url(run)
         self.prefix = f"test_{run.name[-8:].lower()}_"
 
     def address(self, name: str) -> str:
@@ -94,7 +94,7 @@ class Admin:
 
     @contextmanager
     def connected(self) -> Iterator[psycopg.Connection]:
-        """A superuser's connection, each statement a transaction."""
+        """A superuser's connection in autocommit mode."""
         with db.connect(self.url) as connection:
             connection.autocommit = True
             yield connection
@@ -108,21 +108,21 @@ class Admin:
     def names(self) -> list[str]:
         """The databases of this run."""
         with self.connected() as connection:
-            found = connection.execute("SELECT datname FROM pg_database").fetchall()
-        return [name for (name,) in found if name.startswith(self.prefix)]
+            rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+        return [name for (name,) in rows if name.startswith(self.prefix)]
 
     def create(self, template: str = "template0") -> str:
-        """Make a database, and return its name."""
+        """Create a database, and return its name."""
         name = f"{self.prefix}{uuid.uuid4().hex[:12]}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever is still connected."""
+        """Drop a database, even with open connections."""
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def drop_all(self) -> None:
-        """Drop what the run left behind: its templates, and databases of interrupted tests."""
+        """Drop the databases of the run: its templates, and those of interrupted tests."""
         for name in self.names():
             self.drop(name)
 
@@ -146,7 +146,7 @@ def embedded_url(home: Path) -> URL:
 
 
 class AbsorbedErrorLog(logging.Handler):
-    """The errors that the product absorbs during a test, each as its one line."""
+    """Collects the lines of the errors that are absorbed during a test."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -159,29 +159,29 @@ class AbsorbedErrorLog(logging.Handler):
 
 
 @pytest.fixture(autouse=True)
-def heard() -> Iterator[AbsorbedErrorLog]:
-    """Fails a test in which an error was absorbed, unless it asks for `absorbed_errors`.
+def absorbed_error_log() -> Iterator[AbsorbedErrorLog]:
+    """Fails a test in which an error was absorbed, unless it requests `absorbed_errors`.
 
-    Heard are the test's own process, and the runs of other processes in its `dagster_instance`.
+    Collects the errors of the test's process, and of the runs of other processes in its `dagster_instance`.
     """
-    heard, logger = AbsorbedErrorLog(), logging.getLogger(absorbed.__name__)
-    logger.addHandler(heard)
-    yield heard
-    logger.removeHandler(heard)
-    if heard.lines and not heard.expected:
-        pytest.fail("errors were absorbed that the test does not ask for:\n" + "\n".join(heard.lines))
+    log, logger = AbsorbedErrorLog(), logging.getLogger(absorbed.__name__)
+    logger.addHandler(log)
+    yield log
+    logger.removeHandler(log)
+    if log.lines and not log.expected:
+        pytest.fail("errors were absorbed that the test does not expect:\n" + "\n".join(log.lines))
 
 
 @pytest.fixture
-def absorbed_errors(heard: AbsorbedErrorLog) -> list[str]:
-    """The errors that the product has absorbed so far in a test that expects some."""
-    heard.expected = True
-    return heard.lines
+def absorbed_errors(absorbed_error_log: AbsorbedErrorLog) -> list[str]:
+    """The errors absorbed so far, in a test that expects some."""
+    absorbed_error_log.expected = True
+    return absorbed_error_log.lines
 
 
 @pytest.fixture(scope="session")
 def admin() -> Admin:
-    """The run's server; its own embedded one need not survive a power cut."""
+    """The server of the run; an embedded one is not durable, which is faster."""
     admin = Admin(Path(os.environ[HOME]))
     if SERVER_VARIABLE not in os.environ:
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
@@ -192,7 +192,7 @@ def admin() -> Admin:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty home folder of its own, named by BOURSOMATIC_HOME; a server started in it is stopped."""
+    """An empty home folder, set as BOURSOMATIC_HOME; a server started in it is stopped."""
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv(HOME, str(folder))
@@ -203,13 +203,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def database(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """An empty database of its own, named by DATABASE_URL."""
+    """An empty database, set as DATABASE_URL."""
     yield from _engine_of(admin, admin.create(), monkeypatch)
 
 
 @pytest.fixture
 def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A database of its own at the newest revision, without a row, named by DATABASE_URL."""
+    """A database at the newest revision without rows, set as DATABASE_URL."""
     name = admin.create(admin.template("migrated", _migrate))
     admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
     yield from _engine_of(admin, name, monkeypatch)
@@ -217,9 +217,9 @@ def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A database of its own that holds the small platform of `platform_of.py`, with its model files.
+    """A database with the small platform of `worlds/platform.py`, with its model files.
 
-    Runs of the test take their bars from the platform's folder, named by BOURSOMATIC_FILES.
+    Runs of the test read their bars from the platform's folder, set as BOURSOMATIC_FILES.
     """
     from worlds import platform as platform_of
 
@@ -237,15 +237,17 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def dagster_instance(
-    admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, heard: AbsorbedErrorLog
+    admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, absorbed_error_log: AbsorbedErrorLog
 ) -> "Iterator[DagsterInstance]":
-    """A Dagster instance as the project's dagster.yaml makes it, on a database of its own.
+    """A Dagster instance of the project's dagster.yaml, on a separate database.
 
-    Named by DAGSTER_HOME and DAGSTER_DATABASE_URL, for the processes that a test starts.
+    It is set as DAGSTER_HOME and DAGSTER_DATABASE_URL, for the processes that a test starts.
     """
     with _instance_of(admin, monkeypatch) as instance:
         yield instance
-        heard.lines += [value for _, values in instance.get_run_tags([absorbed.TAG]) for value in values]
+        absorbed_error_log.lines += [
+            value for _, values in instance.get_run_tags([absorbed.TAG]) for value in values
+        ]
 
 
 @contextmanager
@@ -264,7 +266,7 @@ def _instance_of(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Dag
 
 def _engine_of(admin: Admin, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.setenv("DATABASE_URL", admin.address(name))
-    if "DAGSTER_DATABASE_URL" not in os.environ:  # so that none is made on the run's server
+    if "DAGSTER_DATABASE_URL" not in os.environ:  # so that none is created on the run's server
         monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(name))
     engine = db.engine()
     yield engine
@@ -283,7 +285,7 @@ def _migrate(address: str) -> None:
 
 
 def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
-    """In the project's own kind of Dagster instance, which writes a range's events at once."""
+    """Fill it with the project's Dagster storage, which writes the events of a range at once."""
     from worlds import platform as platform_of
 
     from boursomatic_assets.orchestration.dagster_patches import guard

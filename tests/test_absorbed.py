@@ -1,4 +1,4 @@
-"""An error that is absorbed is logged, counted, and shown where a run is looked at."""
+"""Absorbed errors are logged and counted, and fail a test that does not expect them."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ def test_an_absorbed_error_is_a_line_in_the_log(absorbed_errors: list[str]) -> N
     assert absorbed_errors == ["asked again, after ValueError: no bars"]
 
 
-def test_its_traceback_is_in_the_log_of_whoever_looks_for_faults(
+def test_its_traceback_is_in_the_log_at_level_debug(
     absorbed_errors: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, absorbed.__name__):
@@ -29,12 +29,12 @@ def test_its_traceback_is_in_the_log_of_whoever_looks_for_faults(
     assert str(caplog.records[-1].exc_info[1]) == "no bars"
 
 
-def test_an_error_without_a_message_has_its_name(absorbed_errors: list[str]) -> None:
+def test_an_error_without_a_message_is_recorded_by_its_type(absorbed_errors: list[str]) -> None:
     absorbed.record(MemoryError(), "done in halves")
     assert absorbed_errors == ["done in halves, after MemoryError: no message"]
 
 
-def test_errors_are_collected_in_every_block_that_is_open(absorbed_errors: list[str]) -> None:
+def test_errors_are_collected_in_every_open_block(absorbed_errors: list[str]) -> None:
     with absorbed.collected() as outer:
         with absorbed.collected() as inner:
             absorbed.record(ValueError("first"), "asked again")
@@ -55,19 +55,19 @@ ABSORBING = """
 from boursomatic_assets import absorbed
 
 
-def test_that_does_not_know():
+def test_that_does_not_expect_it():
     absorbed.record(ValueError("no bars"), "asked again")
 
 
-def test_that_asks(absorbed_errors):
+def test_that_expects_it(absorbed_errors):
     absorbed.record(ValueError("no bars"), "asked again")
 """
 
 
 @pytest.mark.usefixtures("absorbed_errors")
-def test_a_test_that_does_not_ask_for_absorbed_errors_fails(pytester: pytest.Pytester) -> None:
+def test_a_test_that_does_not_expect_absorbed_errors_fails(pytester: pytest.Pytester) -> None:
     (pytester.path / "of_the_suite.py").write_text(Path(__file__).with_name("conftest.py").read_text())
-    pytester.makeconftest("from of_the_suite import absorbed_errors, heard")
+    pytester.makeconftest("from of_the_suite import absorbed_error_log, absorbed_errors")
     pytester.makepyfile(ABSORBING)
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(passed=2, errors=1)

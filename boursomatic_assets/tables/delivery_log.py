@@ -59,4 +59,4 @@ def _upsert(connection: Connection, rows: pl.DataFrame) -> None:
 def _provisional(sessions: pl.Series, part: Slice, now: dt.datetime) -> list[bool]:
     """Whether each session has not settled yet; False for dates that are no session."""
     dates = sessions.dt.date().to_list()
-    return [bool(date and part.market.is_session(date) and part.market.settles(date) > now) for date in dates]
+    return [bool(date and part.market.is_session(date) and part.market.settle_time(date) > now) for date in dates]

@@ -19,7 +19,7 @@ from typing import Self
 import polars as pl
 from sqlalchemy import Connection, Table, text
 
-from boursomatic_assets.calendars.slices import Slice, outside
+from boursomatic_assets.calendars.slices import Slice, rows_outside
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.differences import Difference, compare
@@ -90,7 +90,7 @@ def replace(
     """
     difference = _compare_with_stored(connection, grain, part, frame)
     difference = dataclasses.replace(
-        difference, vanished=outside(difference.vanished, grain.time_column, incomplete)
+        difference, vanished=rows_outside(difference.vanished, grain.time_column, incomplete)
     )
     on_difference(connection, difference)
     if difference.vanished.height:

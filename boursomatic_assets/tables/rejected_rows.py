@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, text
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.quality.contract import INCOMPLETE
+from boursomatic_assets.quality.contract import INCOMPLETE_REASONS
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import RejectedBar
 from boursomatic_assets.tables import frames
@@ -84,7 +84,7 @@ def describe(
             f"SELECT file, line, raw, session::date, reason FROM rejected_bars r WHERE {condition}"
             " ORDER BY reason <> ALL(:incomplete), file, line, session, id LIMIT :rows"
         ),
-        {**parameters, "incomplete": list(INCOMPLETE), "rows": limit * len(MARKETS)},
+        {**parameters, "incomplete": list(INCOMPLETE_REASONS), "rows": limit * len(MARKETS)},
     )
     return [*dict.fromkeys(_describe_row(*row) for row in rows)][:limit]
 

@@ -21,7 +21,7 @@ from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.schema import ModelDecision
 from boursomatic_assets.tables.computations import computation_times, computed_sessions, upsert_times
 
@@ -216,4 +216,4 @@ def _first_session_closing_after(market: Market, sessions: npt.NDArray[np.dateti
     position = int(np.searchsorted(sessions, np.datetime64(moment, "D")))
     if position == len(sessions) or sessions[position].item() > moment.date():
         return position
-    return position + (market.closes(sessions[position].item()) < moment)
+    return position + (market.close_time(sessions[position].item()) < moment)

@@ -224,7 +224,7 @@ def _close(exchange: str, session: dt.date) -> dt.datetime | None:
     from boursomatic_assets.calendars.markets import MARKETS  # which loads calendars: not before there is a row
 
     market = MARKETS["EURONEXT" if exchange == "EURONEXT" else "US"]
-    return market.closes(session) if market.is_session(session) else None
+    return market.close_time(session) if market.is_session(session) else None
 
 
 def _first_open(_version: str, due: dt.date) -> dt.datetime | None:

@@ -1,4 +1,4 @@
-"""Reaching the database: which one it is, and that it speaks UTC whoever set up the server."""
+"""Addresses, connections and creation: which database is used, always in UTC."""
 
 import os
 import subprocess
@@ -21,10 +21,10 @@ def near_utc_now(moment: object) -> bool:
     return abs(moment - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=1)
 
 
-# which database
+# Addresses
 
 
-def test_the_given_address_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configured_address_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://ann:pw@db.example:6543/prices?sslmode=require")
     url = db.database_url()
     assert url.drivername == "postgresql+psycopg"
@@ -36,14 +36,14 @@ def test_the_given_address_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_dagster_is_kept_on_the_same_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagsters_storage_is_on_the_same_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ann:pw@db.example/prices?sslmode=require")
     url = db.dagster_url()
     assert (url.drivername, url.host, url.database) == ("postgresql+psycopg2", "db.example", "dagster")
     assert (url.password, url.query["sslmode"]) == ("pw", "require")
 
 
-def test_dagster_may_be_kept_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagsters_storage_may_be_on_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_DATABASE_URL", "postgresql+psycopg2://ann@other.example/runs")
     assert (db.dagster_url().host, db.dagster_url().database) == ("other.example", "runs")
 
@@ -64,20 +64,20 @@ def test_the_home_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert settings.home().stat().st_mode & 0o777 == 0o700
 
 
-# how it is reached
+# Connections
 
 
 def test_an_address_has_one_engine(database: Engine) -> None:
     assert db.engine() is database
 
 
-def test_connections_name_themselves(database: Engine) -> None:
+def test_connections_have_an_application_name(database: Engine) -> None:
     with database.connect() as connection:
         assert connection.scalar(text("SHOW application_name")) == "boursomatic"
 
 
-def plainly(url: URL, query: str) -> object:
-    """What a client other than ours is answered."""
+def query_plainly(url: URL, query: str) -> object:
+    """The result of a query by another client."""
     with create_engine(url, poolclass=NullPool).connect() as connection:
         return connection.scalar(text(query))
 
@@ -86,31 +86,31 @@ def plainly(url: URL, query: str) -> object:
 def in_paris(admin: Admin, database: Engine) -> Engine:
     """A database whose own time zone is an hour or two ahead."""
     admin.execute(f"ALTER DATABASE \"{database.url.database}\" SET timezone = 'Europe/Paris'")
-    assert not near_utc_now(plainly(database.url, NOW))
+    assert not near_utc_now(query_plainly(database.url, NOW))
     return database
 
 
 @pytest.mark.calendar
-def test_engines_speak_utc_to_a_server_in_paris(in_paris: Engine) -> None:
+def test_engines_are_in_utc_on_a_server_in_paris(in_paris: Engine) -> None:
     with in_paris.connect() as connection:
         assert near_utc_now(connection.scalar(text(NOW)))
 
 
-def test_plain_connections_speak_utc_to_a_server_in_paris(in_paris: Engine) -> None:
+def test_psycopg_connections_are_in_utc_on_a_server_in_paris(in_paris: Engine) -> None:
     with db.connect(in_paris.url) as connection:
         (now,) = connection.execute(NOW).fetchone() or (None,)
         assert near_utc_now(now)
 
 
 @pytest.mark.calendar
-def test_arrow_connections_speak_utc_to_a_server_in_paris(in_paris: Engine) -> None:
+def test_arrow_connections_are_in_utc_on_a_server_in_paris(in_paris: Engine) -> None:
     with db.arrow_connection() as connection, connection.cursor() as cursor:
         cursor.execute(f"{NOW} AS now")
         assert near_utc_now(cursor.fetch_arrow_table()["now"][0].as_py())
 
 
-def test_dagsters_connections_speak_utc_to_a_server_in_paris(in_paris: Engine) -> None:
-    assert near_utc_now(plainly(db.dagster_url(), NOW))
+def test_dagsters_connections_are_in_utc_on_a_server_in_paris(in_paris: Engine) -> None:
+    assert near_utc_now(query_plainly(db.dagster_url(), NOW))
 
 
 def test_options_of_the_address_are_kept(database: Engine) -> None:
@@ -127,25 +127,25 @@ def test_what_arrow_does_not_commit_is_rolled_back(database: Engine) -> None:
         assert connection.scalar(text("SELECT to_regclass('lost')")) is None
 
 
-# making databases
+# Creation
 
 
 CREATE = "from boursomatic_assets import database; database.create_databases()"
 
 
-def test_missing_databases_are_made_by_two_at_once(admin: Admin, home: Path) -> None:
+def test_several_processes_at_once_create_the_missing_databases(admin: Admin, home: Path) -> None:
     names = [f"{admin.prefix}{kind}_{os.getpid()}" for kind in ("made", "dagster")]
     addresses = dict(zip(("DATABASE_URL", "DAGSTER_DATABASE_URL"), map(admin.address, names), strict=True))
     command = [sys.executable, "-c", CREATE]
     processes = [subprocess.Popen(command, env=os.environ | addresses, stderr=subprocess.PIPE) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in processes] == [(b"", 0)] * 3
     for name in names:
-        assert plainly(admin.url.set(database=name), "SHOW timezone") == "UTC"
-        assert plainly(admin.url.set(database=name), "SHOW server_encoding") == "UTF8"
+        assert query_plainly(admin.url.set(database=name), "SHOW timezone") == "UTC"
+        assert query_plainly(admin.url.set(database=name), "SHOW server_encoding") == "UTF8"
         admin.drop(name)
 
 
-def test_making_databases_that_exist_changes_nothing(database: Engine) -> None:
+def test_creating_databases_that_exist_changes_nothing(database: Engine) -> None:
     with database.begin() as connection:
         connection.execute(text("CREATE TABLE kept AS SELECT 42 AS answer"))
     db.create_databases()

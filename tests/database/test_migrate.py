@@ -1,4 +1,4 @@
-"""Promises about the commands that move a database: where it is, what they refuse, and what they say."""
+"""Migration commands: the status, what they refuse, and their messages."""
 
 import os
 import subprocess
@@ -24,10 +24,10 @@ def alembic(*words: str) -> subprocess.CompletedProcess[str]:
     return run(sys.executable, "-m", "alembic", *words)
 
 
-# --- what a person is told
+# Status and errors
 
 
-def test_status_tells_where_the_database_is_and_what_is_pending(database: Engine) -> None:
+def test_status_shows_the_revision_and_the_pending_migrations(database: Engine) -> None:
     head = "0005 (What became of past advice.)"
     assert (
         migrate.status()
@@ -68,7 +68,7 @@ def test_code_refuses_a_database_that_newer_code_has_migrated(migrated: Engine) 
     assert "pending: unknown" in migrate.status()
 
 
-def test_an_unknown_target_is_named(migrated: Engine) -> None:
+def test_an_unknown_revision_is_reported(migrated: Engine) -> None:
     with pytest.raises(DatabaseError, match=r"cannot upgrade to 7777: .*'7777'"):
         migrate.upgrade("7777")
 
@@ -85,7 +85,7 @@ def test_plain_alembic_works_and_shows_no_password(database: Engine, monkeypatch
     assert migrate.current_revision(database) == "0004"
 
 
-def test_plain_alembic_says_in_one_line_that_no_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_alembic_reports_a_failed_connection_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ada:s3cret@127.0.0.1:1/boursomatic")
     ran = alembic("current")
     assert ran.returncode != 0
@@ -93,7 +93,7 @@ def test_plain_alembic_says_in_one_line_that_no_database_answers(monkeypatch: py
     assert "Traceback" not in ran.stderr and "s3cret" not in ran.stdout + ran.stderr
 
 
-# --- scripts/db_migration.sh
+# scripts/db_migration.sh
 
 
 def test_the_script_works_from_any_folder_on_an_empty_database(database: Engine, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def with_a_row(migrated: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 @pytest.mark.parametrize("action", ["rollback", "recreate"])
-def test_the_script_drops_rows_only_when_told_to(with_a_row: Engine, action: str) -> None:
+def test_the_script_drops_rows_only_with_consent(with_a_row: Engine, action: str) -> None:
     ran = run(SCRIPT, action)
     assert ran.returncode == 1
     assert ran.stderr.startswith("error: this drops rows for good (1 in instruments): say --yes")
@@ -124,7 +124,7 @@ def test_the_script_drops_rows_only_when_told_to(with_a_row: Engine, action: str
     assert sum(migrate.row_counts(with_a_row).values()) == 0
 
 
-def test_the_environment_can_say_yes(with_a_row: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_can_give_consent(with_a_row: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DatabaseError):
         migrate.require_consent(yes=False)
     monkeypatch.setenv("BOURSOMATIC_YES", "1")
@@ -132,7 +132,7 @@ def test_the_environment_can_say_yes(with_a_row: Engine, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("words", [[], ["destroy"], ["migrate", "now"]], ids=str)
-def test_the_script_explains_itself_when_it_is_not_understood(words: list[str]) -> None:
+def test_the_script_shows_its_usage_after_a_wrong_call(words: list[str]) -> None:
     ran = run(SCRIPT, *words)
     assert ran.returncode != 0
     assert ran.stderr.startswith("usage: db_migration.sh")

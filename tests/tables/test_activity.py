@@ -1,4 +1,4 @@
-"""Activity: an instrument that stops trading becomes inactive, is never deleted, and comes back with its bars."""
+"""Activity: an instrument without bars becomes inactive, is never deleted, and becomes active with its next bar."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ DATES = [
 
 
 @pytest.fixture(autouse=True)
-def _listed(migrated: Engine) -> None:
+def _instruments(migrated: Engine) -> None:
     insert_instruments(migrated)
 
 
@@ -30,8 +30,8 @@ def deliver(engine: Engine, symbols: str, *dates: str) -> None:
     """Write bars session by session, as a schedule does."""
     for date in dates:
         with engine.connect() as connection:
-            begun = server_time.database_time(connection)
-        written = ChunkWrite("price_bars", GRAINS["price_bars"], slice_of("US", date), "run", begun)
+            started_at = server_time.database_time(connection)
+        written = ChunkWrite("price_bars", GRAINS["price_bars"], slice_of("US", date), "run", started_at)
         write_chunk(written, bars(symbols, date))
 
 
@@ -50,12 +50,12 @@ def test_an_instrument_without_bars_for_a_month_is_inactive_until_it_has_one_aga
     assert active(migrated) == {"ACME": True, "BOLT": True}
 
 
-def test_history_that_is_loaded_late_wakes_nobody(migrated: Engine) -> None:
+def test_history_that_is_loaded_late_activates_no_instrument(migrated: Engine) -> None:
     deliver(migrated, "BOLT", *DATES[10 : 11 + SESSIONS_UNTIL_INACTIVE])
     deliver(migrated, "ACME BOLT", *DATES[:3])
     assert active(migrated) == {"ACME": False, "BOLT": True}
 
 
-def test_what_never_traded_stays_as_it_is(migrated: Engine) -> None:
+def test_an_instrument_that_never_had_a_bar_stays_as_it_is(migrated: Engine) -> None:
     deliver(migrated, "BOLT", *DATES[: SESSIONS_UNTIL_INACTIVE + 2])
     assert active(migrated) == {"ACME": True, "BOLT": True}

@@ -1,4 +1,4 @@
-"""The difference between a delivery and what is stored says of every row what becomes of it."""
+"""Differences: each row of a frame is new, changed or unchanged, and each other stored key has vanished."""
 
 import polars as pl
 from hypothesis import given
@@ -41,7 +41,7 @@ def test_a_number_that_differs_in_its_last_bit_has_changed() -> None:
     assert compare(frame({("a", 1): (0.1 + 0.2, None)}), frame({("a", 1): (0.3, None)}), KEY).changed.height == 1
 
 
-def test_a_column_that_is_not_stored_is_carried_and_not_compared() -> None:
+def test_a_column_that_is_not_stored_is_kept_and_not_compared() -> None:
     old, new = (
         frame({("a", 1): (1.0, "x"), ("b", 1): (1.0, "x")}),
         frame({("a", 1): (1.0, "y"), ("c", 1): (2.0, "z")}),

@@ -1,4 +1,4 @@
-"""Frames: one test per way in which a frame does not fit its table."""
+"""Frames: one test for each way in which a frame does not fit its table."""
 
 import math
 from typing import Any
@@ -37,7 +37,7 @@ def test_an_empty_frame_fits() -> None:
     assert validate(PRICE_BARS, GOOD.clear()).is_empty()
 
 
-def test_what_the_database_fills_in_may_be_left_out_or_given() -> None:
+def test_columns_that_the_database_fills_in_are_optional() -> None:
     assert not {"id", "created_at"} & set(required_columns(PRICE_BARS))
     assert not {"id", "generated_at", "is_active", "superseded_at"} & set(
         required_columns(Recommendation.__table__)
@@ -45,16 +45,16 @@ def test_what_the_database_fills_in_may_be_left_out_or_given() -> None:
     assert validate(INSTRUMENTS, instruments()).columns[0] == "id"
 
 
-def test_a_missing_column_is_named() -> None:
+def test_a_missing_column_is_reported() -> None:
     assert fault(GOOD.drop("c", "v")) == "missing columns ['c', 'v']"
 
 
-def test_an_unknown_column_is_named() -> None:
+def test_an_unknown_column_is_reported() -> None:
     assert fault(GOOD.with_columns(adjusted=pl.lit(1.0))) == "unknown columns ['adjusted']"
 
 
 @pytest.mark.parametrize(
-    ("column", "kind", "wanted"),
+    ("column", "kind", "expected"),
     [
         ("v", pl.Int64, "column 'v' is Int64 where Float64 is wanted"),
         ("ts", pl.Date, "column 'ts' is Date where Datetime(time_unit='us', time_zone=None) is wanted"),
@@ -63,8 +63,8 @@ def test_an_unknown_column_is_named() -> None:
         ("interval", pl.Categorical, "column 'interval' is Categorical where String is wanted"),
     ],
 )
-def test_a_wrong_type_is_named_with_the_right_one(column: str, kind: Any, wanted: str) -> None:
-    assert fault(GOOD.cast({column: kind})).startswith(wanted)
+def test_a_wrong_type_is_reported_with_the_expected_one(column: str, kind: Any, expected: str) -> None:
+    assert fault(GOOD.cast({column: kind})).startswith(expected)
 
 
 @pytest.mark.parametrize("column", ["instrument_id", "ts", "c", "interval"])
@@ -73,7 +73,7 @@ def test_a_null_is_counted(column: str) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_number_that_is_none_is_counted(value: float) -> None:
+def test_a_number_that_is_not_finite_is_counted(value: float) -> None:
     assert fault(with_first("h", value)) == "column 'h' has 1 values that are NaN or infinite"
 
 
@@ -89,15 +89,15 @@ def test_a_nullable_column_takes_null_but_not_nan() -> None:
 
 
 def test_a_repeated_key_is_counted_with_an_example() -> None:
-    said = fault(pl.concat([GOOD, GOOD.head(1).with_columns(c=pl.lit(10.5))]))
-    assert said.startswith("key ['instrument_id', 'ts', 'interval'] is repeated in 2 rows, such as [")
-    assert GOOD["instrument_id"][0] in said
-    assert "2024-06-10 00:00:00" in said
+    message = fault(pl.concat([GOOD, GOOD.head(1).with_columns(c=pl.lit(10.5))]))
+    assert message.startswith("key ['instrument_id', 'ts', 'interval'] is repeated in 2 rows, such as [")
+    assert GOOD["instrument_id"][0] in message
+    assert "2024-06-10 00:00:00" in message
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
-    said = fault(GOOD.drop("c").with_columns(x=pl.lit(1), v=pl.lit("many")))
-    assert said.split("; ") == [
+def test_all_faults_are_reported_at_once() -> None:
+    message = fault(GOOD.drop("c").with_columns(x=pl.lit(1), v=pl.lit("many")))
+    assert message.split("; ") == [
         "missing columns ['c']",
         "unknown columns ['x']",
         "column 'v' is String where Float64 is wanted",

@@ -1,4 +1,4 @@
-"""Merging: a slice becomes the frame, identical rows are not touched, and nobody sees half."""
+"""Merging: a slice becomes the frame, identical rows are not touched, and no reader sees a part of a write."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ from boursomatic_assets.tables.reading import read_slice
 MONDAY, TUESDAY, WEDNESDAY = "2024-06-10", "2024-06-11", "2024-06-12"
 WEEK = slice_of("US", MONDAY, TUESDAY, WEDNESDAY)
 VERSIONS = "SELECT instrument_id, ts, interval, ctid, xmin, id, created_at FROM {} ORDER BY 1, 2, 3"
-STANDING = (
+CURRENT_ROWS = (
     "SELECT i.symbol, date(r.as_of)::text, r.label"
     " FROM recommendations r JOIN instruments i ON i.id = instrument_id WHERE {} ORDER BY 1, 2, 3"
 )
@@ -69,18 +69,18 @@ def in_order(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.sort("instrument_id", "ts")
 
 
-def at_once(*works: Callable[[], object]) -> None:
-    """Carry out some works in threads that start together; the first failure is raised."""
-    barrier, failures = threading.Barrier(len(works)), []
+def run_at_once(*functions: Callable[[], object]) -> None:
+    """Run functions in threads that start together; the first failure is raised."""
+    barrier, failures = threading.Barrier(len(functions)), []
 
-    def run(work: Callable[[], object]) -> None:
+    def run(function: Callable[[], object]) -> None:
         barrier.wait()
         try:
-            work()
+            function()
         except Exception as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    threads = [threading.Thread(target=run, args=(function,)) for function in functions]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -148,7 +148,7 @@ def test_adding_changes_and_removes_nothing(market: Engine) -> None:
     assert stored(slice_of("US", TUESDAY)).equals(bars("ACME", TUESDAY, close=20.0))
 
 
-def test_an_empty_frame_wipes_nothing(market: Engine) -> None:
+def test_an_empty_frame_deletes_nothing(market: Engine) -> None:
     write(market, WEEK, bars("ACME", MONDAY))
     before = versions(market)
     assert write(market, WEEK, bars("ACME", MONDAY).clear()) == MergeCounts()
@@ -210,7 +210,7 @@ def test_features_are_replaced_with_their_json_and_nulls(market: Engine) -> None
 # Instruments
 
 
-def test_instruments_are_added_and_changed_but_never_go(market: Engine) -> None:
+def test_instruments_are_added_and_changed_but_never_deleted(market: Engine) -> None:
     renamed = instruments().head(2).with_columns(name=pl.Series(['Acme, Inc. "A"', ""]))
     before = query_rows(market, "SELECT symbol, id, created_at, updated_at, ctid FROM instruments ORDER BY 1")
     with market.begin() as connection:
@@ -226,13 +226,13 @@ def test_instruments_are_added_and_changed_but_never_go(market: Engine) -> None:
 
 
 def test_a_known_instrument_keeps_its_id_whatever_the_frame_says(market: Engine) -> None:
-    strange = instruments().with_columns(id=pl.col("id").reverse())
+    with_other_ids = instruments().with_columns(id=pl.col("id").reverse())
     with market.begin() as connection:
-        assert merging.upsert(connection, INSTRUMENTS, strange) == MergeCounts(unchanged=4)
+        assert merging.upsert(connection, INSTRUMENTS, with_other_ids) == MergeCounts(unchanged=4)
     assert dict(query_rows(market, "SELECT symbol, id::text FROM instruments")) == IDS
 
 
-# What a slice refuses
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_known_instrument_keeps_its_id_whatever_the_frame_says(market: Engine)
     ],
     ids=["too late", "too early", "another market", "no instrument"],
 )
-def test_rows_of_another_slice_are_refused_and_nothing_is_written(
+def test_rows_of_another_slice_raise_an_error_and_nothing_is_written(
     market: Engine, frame: pl.DataFrame, count: int
 ) -> None:
     write(market, WEEK, bars("BOLT", MONDAY))
@@ -256,8 +256,8 @@ def test_rows_of_another_slice_are_refused_and_nothing_is_written(
     assert stored().equals(bars("BOLT", MONDAY))
 
 
-def test_a_failure_half_way_leaves_the_old_slice_whole(market: Engine) -> None:
-    """The vanished row is deleted before the bad one meets its CHECK."""
+def test_a_failure_half_way_leaves_the_old_slice_unchanged(market: Engine) -> None:
+    """The vanished row is deleted before the invalid one violates its CHECK."""
     write(market, WEEK, bars("ACME BOLT", MONDAY))
     before = versions(market)
     impossible = pl.concat([bars("ACME", MONDAY, close=20.0), bars("ACME", TUESDAY, h=1.0)])
@@ -266,28 +266,28 @@ def test_a_failure_half_way_leaves_the_old_slice_whole(market: Engine) -> None:
     assert versions(market) == before
 
 
-def test_advice_of_an_unknown_model_leaves_the_old_advice_standing(market: Engine) -> None:
+def test_recommendations_of_an_unknown_model_leave_the_old_ones_current(market: Engine) -> None:
     part = slice_of("US", MONDAY)
     write(market, part, recommendation_rows("ACME BOLT", "US", MONDAY), "recommendations")
-    stranger = pl.lit("00000000-0000-4000-8000-000000000000")
+    unknown_model = pl.lit("00000000-0000-4000-8000-000000000000")
     with pytest.raises(psycopg.errors.ForeignKeyViolation, match="fk_recommendations_model_version_id"):
         write(
             market,
             part,
-            recommendation_rows("ACME", "US", MONDAY).with_columns(model_version_id=stranger),
+            recommendation_rows("ACME", "US", MONDAY).with_columns(model_version_id=unknown_model),
             "recommendations",
         )
-    assert standing(market) == [("ACME", MONDAY, "HOLD"), ("BOLT", MONDAY, "HOLD")]
+    assert current(market) == [("ACME", MONDAY, "HOLD"), ("BOLT", MONDAY, "HOLD")]
 
 
-# Many at once
+# Concurrent readers and writers
 
 
-def test_a_reader_never_sees_half_of_a_slice(market: Engine) -> None:
-    """Every other writing has half of the bars, at another price: a reader finds one of two truths."""
+def test_a_reader_never_sees_a_part_of_a_write(market: Engine) -> None:
+    """Every second write has half of the bars, at another price: a reader finds one of two states."""
     many, few = bars("ACME BOLT", MONDAY, TUESDAY), bars("ACME", MONDAY, TUESDAY, close=20.0)
     write(market, WEEK, many)
-    seen, done = set(), threading.Event()
+    observed, done = set(), threading.Event()
 
     def rewrite() -> None:
         for frame in [few, many] * 15:
@@ -298,16 +298,16 @@ def test_a_reader_never_sees_half_of_a_slice(market: Engine) -> None:
         with market.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             while not done.is_set():
                 found = connection.exec_driver_sql("SELECT count(*), min(c), max(c) FROM price_bars").one()
-                seen.add(tuple(found))
+                observed.add(tuple(found))
 
-    at_once(rewrite, watch)
-    assert seen == {(4, 10.0, 10.0), (2, 20.0, 20.0)}
+    run_at_once(rewrite, watch)
+    assert observed == {(4, 10.0, 10.0), (2, 20.0, 20.0)}
 
 
 @pytest.mark.parametrize("part", [slice_of("US", MONDAY), WEEK], ids=str)
-def test_writers_of_one_slice_at_once_leave_one_truth(market: Engine, part: Slice) -> None:
+def test_concurrent_writers_of_a_slice_leave_the_frame_of_one(market: Engine, part: Slice) -> None:
     frames = [bars("ACME BOLT", MONDAY, close=close) for close in (10.0, 20.0, 30.0)]
-    at_once(*(lambda frame=frame: write(market, part, frame) for frame in frames))
+    run_at_once(*(lambda frame=frame: write(market, part, frame) for frame in frames))
     assert any(stored().equals(in_order(frame)) for frame in frames)
 
 
@@ -322,7 +322,7 @@ def test_a_range_and_one_of_its_sessions_wait_for_each_other(market: Engine) -> 
 
 
 def waits(engine: Engine, part: Slice) -> bool:
-    """Whether the slice is locked by somebody else."""
+    """Whether another transaction holds the lock of the slice."""
     frame = bars("ACME", MONDAY).clear()
     with engine.connect() as connection:
         connection.exec_driver_sql("SET lock_timeout = '100ms'")
@@ -334,24 +334,24 @@ def waits(engine: Engine, part: Slice) -> bool:
     return False
 
 
-# Advice is archived, never lost
+# Recommendations are archived, never lost
 
 
-def standing(engine: Engine, which: str = "superseded_at IS NULL") -> list[Any]:
-    return query_rows(engine, STANDING.format(which))
+def current(engine: Engine, condition: str = "superseded_at IS NULL") -> list[Any]:
+    return query_rows(engine, CURRENT_ROWS.format(condition))
 
 
 def active(engine: Engine) -> list[Any]:
-    return standing(engine, "r.is_active")
+    return current(engine, "r.is_active")
 
 
-def advise(engine: Engine, date: str, symbols: str = "ACME", label: str = "HOLD") -> MergeCounts:
+def recommend(engine: Engine, date: str, symbols: str = "ACME", label: str = "HOLD") -> MergeCounts:
     return write(
         engine, slice_of("US", date), recommendation_rows(symbols, "US", date, label=label), "recommendations"
     )
 
 
-def test_advice_comes_back_as_it_was_given(market: Engine) -> None:
+def test_recommendations_are_read_as_they_were_written(market: Engine) -> None:
     frame = pl.concat(
         [recommendation_rows("ACME", "US", MONDAY, profile=profile) for profile in ("aggressive", "moderate")]
     )
@@ -359,16 +359,16 @@ def test_advice_comes_back_as_it_was_given(market: Engine) -> None:
     assert stored(table="recommendations").select(frame.columns).sort("profile").equals(frame)
 
 
-def test_the_same_advice_writes_no_row_version(market: Engine) -> None:
-    advise(market, MONDAY, "ACME BOLT")
+def test_identical_recommendations_write_no_row_version(market: Engine) -> None:
+    recommend(market, MONDAY, "ACME BOLT")
     before = query_rows(market, "SELECT id, ctid, xmin, generated_at, is_active FROM recommendations ORDER BY 1")
-    assert advise(market, MONDAY, "ACME BOLT") == MergeCounts(unchanged=2)
+    assert recommend(market, MONDAY, "ACME BOLT") == MergeCounts(unchanged=2)
     after = query_rows(market, "SELECT id, ctid, xmin, generated_at, is_active FROM recommendations ORDER BY 1")
     assert after == before
 
 
-def test_changed_advice_archives_the_old_row_and_keeps_it(market: Engine) -> None:
-    advise(market, MONDAY, "ACME BOLT")
+def test_a_changed_recommendation_archives_the_old_row(market: Engine) -> None:
+    recommend(market, MONDAY, "ACME BOLT")
     assert write(
         market,
         slice_of("US", MONDAY),
@@ -377,42 +377,42 @@ def test_changed_advice_archives_the_old_row_and_keeps_it(market: Engine) -> Non
         ),
         "recommendations",
     ) == MergeCounts(changed=1, unchanged=1)
-    assert standing(market) == active(market) == [("ACME", MONDAY, "BUY"), ("BOLT", MONDAY, "HOLD")]
-    assert standing(market, "superseded_at >= generated_at AND NOT r.is_active") == [("ACME", MONDAY, "HOLD")]
+    assert current(market) == active(market) == [("ACME", MONDAY, "BUY"), ("BOLT", MONDAY, "HOLD")]
+    assert current(market, "superseded_at >= generated_at AND NOT r.is_active") == [("ACME", MONDAY, "HOLD")]
 
 
-def test_advice_that_changes_back_leaves_three_rows(market: Engine) -> None:
+def test_a_recommendation_that_changes_back_leaves_three_rows(market: Engine) -> None:
     for label in ("HOLD", "BUY", "HOLD"):
-        advise(market, MONDAY, label=label)
-    assert standing(market, "true") == [("ACME", MONDAY, label) for label in ("BUY", "HOLD", "HOLD")]
-    assert active(market) == standing(market) == [("ACME", MONDAY, "HOLD")]
+        recommend(market, MONDAY, label=label)
+    assert current(market, "true") == [("ACME", MONDAY, label) for label in ("BUY", "HOLD", "HOLD")]
+    assert active(market) == current(market) == [("ACME", MONDAY, "HOLD")]
 
 
-def test_vanished_advice_is_archived_and_the_session_before_speaks_again(market: Engine) -> None:
-    advise(market, MONDAY, "ACME BOLT", "BUY")
-    advise(market, TUESDAY, "ACME BOLT", "SELL")
-    assert advise(market, TUESDAY, "BOLT", "SELL") == MergeCounts(unchanged=1, removed=1)
+def test_a_vanished_recommendation_is_archived_and_the_session_before_is_active_again(market: Engine) -> None:
+    recommend(market, MONDAY, "ACME BOLT", "BUY")
+    recommend(market, TUESDAY, "ACME BOLT", "SELL")
+    assert recommend(market, TUESDAY, "BOLT", "SELL") == MergeCounts(unchanged=1, removed=1)
     assert active(market) == [("ACME", MONDAY, "BUY"), ("BOLT", TUESDAY, "SELL")]
-    assert standing(market, "superseded_at IS NOT NULL") == [("ACME", TUESDAY, "SELL")]
+    assert current(market, "superseded_at IS NOT NULL") == [("ACME", TUESDAY, "SELL")]
 
 
-def test_no_advice_leaves_the_old_one_standing(market: Engine) -> None:
-    advise(market, MONDAY)
+def test_an_empty_frame_archives_no_recommendation(market: Engine) -> None:
+    recommend(market, MONDAY)
     empty = recommendation_rows("ACME", "US", MONDAY).clear()
     assert write(market, slice_of("US", MONDAY), empty, "recommendations") == MergeCounts()
     assert active(market) == [("ACME", MONDAY, "HOLD")]
 
 
 def test_a_correction_of_the_past_does_not_become_active(market: Engine) -> None:
-    advise(market, TUESDAY)
-    advise(market, MONDAY)
-    assert advise(market, MONDAY, label="BUY") == MergeCounts(changed=1)
-    assert standing(market) == [("ACME", MONDAY, "BUY"), ("ACME", TUESDAY, "HOLD")]
+    recommend(market, TUESDAY)
+    recommend(market, MONDAY)
+    assert recommend(market, MONDAY, label="BUY") == MergeCounts(changed=1)
+    assert current(market) == [("ACME", MONDAY, "BUY"), ("ACME", TUESDAY, "HOLD")]
     assert active(market) == [("ACME", TUESDAY, "HOLD")]
 
 
 def test_each_profile_and_market_has_its_own_active_row(market: Engine) -> None:
-    advise(market, TUESDAY)
+    recommend(market, TUESDAY)
     risky = recommendation_rows("ACME", "US", MONDAY, label="BUY", profile="aggressive")
     write(market, slice_of("US", MONDAY), risky, "recommendations")
     write(market, slice_of("EURONEXT", MONDAY), recommendation_rows("LUXE", "EURONEXT", MONDAY), "recommendations")
@@ -430,10 +430,10 @@ def test_the_newest_session_is_active_whatever_order_they_are_written_in(
     with market.begin() as connection:
         connection.exec_driver_sql("TRUNCATE recommendations CASCADE")
     for done, date in enumerate(order, 1):
-        advise(market, date, "ACME BOLT")
+        recommend(market, date, "ACME BOLT")
         newest = max(order[:done])
         assert active(market) == [("ACME", newest, "HOLD"), ("BOLT", newest, "HOLD")]
-    advise(market, again, "ACME", "SELL")
+    recommend(market, again, "ACME", "SELL")
     left = {"2024-06-13": ("SELL", WEDNESDAY), MONDAY: ("HOLD", "2024-06-13")}[again]
     assert active(market) == [("ACME", "2024-06-13", left[0]), ("BOLT", left[1], "HOLD")]
     assert query_rows(market, "SELECT count(*) FROM recommendations") == [(9,)]
@@ -443,7 +443,7 @@ def test_sessions_written_at_once_leave_one_active_row(market: Engine) -> None:
     dates = [MONDAY, TUESDAY, WEDNESDAY]
     for _ in range(3):
         for label in ("BUY", "SELL"):
-            at_once(*(lambda date=date, label=label: advise(market, date, label=label) for date in dates))
+            run_at_once(*(lambda date=date, label=label: recommend(market, date, label=label) for date in dates))
             assert active(market) == [("ACME", WEDNESDAY, label)]
 
 
@@ -456,7 +456,7 @@ def test_a_session_is_not_activated_beside_one_that_is_being_written(
     Whatever isolation the server prefers: with a snapshot from before it waited, it would not see them after.
     """
     set_for_all(admin, market, f"default_transaction_isolation = '{preferred}'")
-    monday = threading.Thread(target=advise, args=(market, MONDAY))
+    monday = threading.Thread(target=recommend, args=(market, MONDAY))
     with market.begin() as connection:
         grain, part = GRAINS["recommendations"], slice_of("US", TUESDAY)
         merging.supersede(connection, grain, part, recommendation_rows("ACME", "US", TUESDAY))
@@ -466,8 +466,8 @@ def test_a_session_is_not_activated_beside_one_that_is_being_written(
     assert active(market) == [("ACME", TUESDAY, "HOLD")]
 
 
-def test_a_run_waits_for_another_however_impatient_the_server_is(market: Engine, admin: Admin) -> None:
-    set_for_all(admin, market, *(f"{name} = '100ms'" for name in IMPATIENCE))
+def test_a_run_waits_for_another_whatever_the_timeouts_of_the_server(market: Engine, admin: Admin) -> None:
+    set_for_all(admin, market, *(f"{name} = '100ms'" for name in TIMEOUTS))
     monday, held = slice_of("US", MONDAY), threading.Event()
 
     def hold() -> None:
@@ -481,18 +481,18 @@ def test_a_run_waits_for_another_however_impatient_the_server_is(market: Engine,
         with staging.transaction() as connection:
             merging.replace(connection, GRAINS["price_bars"], monday, bars("ACME", MONDAY))
 
-    at_once(hold, wait)
+    run_at_once(hold, wait)
     assert stored(monday).height == 1
 
 
-def test_no_statement_holds_a_slice_for_ever(market: Engine) -> None:
+def test_statements_that_hold_a_slice_have_a_time_limit(market: Engine) -> None:
     with staging.transaction() as connection:
         staging.lock_slice(connection, "price_bars", WEEK)
         assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == staging.LONGEST_STATEMENT
         assert connection.exec_driver_sql("SHOW work_mem").scalar() == staging.LIMITS["work_mem"]
 
 
-IMPATIENCE = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
 def set_for_all(admin: Admin, engine: Engine, *settings: str) -> None:
@@ -503,12 +503,14 @@ def set_for_all(admin: Admin, engine: Engine, *settings: str) -> None:
 
 def test_the_same_session_written_at_once_leaves_one_current_row(market: Engine) -> None:
     for _ in range(3):
-        at_once(*(lambda label=label: advise(market, MONDAY, label=label) for label in ("BUY", "HOLD", "SELL")))
-        assert len(standing(market)) == 1
-        assert active(market) == standing(market)
+        run_at_once(
+            *(lambda label=label: recommend(market, MONDAY, label=label) for label in ("BUY", "HOLD", "SELL"))
+        )
+        assert len(current(market)) == 1
+        assert active(market) == current(market)
 
 
-# What it costs
+# Cost
 
 
 def long_slice(first: str, dates: int) -> Slice:
@@ -516,8 +518,8 @@ def long_slice(first: str, dates: int) -> Slice:
     return slice_of("US", *[str(date) for date in all_sessions().tolist() if str(date) >= first][:dates])
 
 
-def test_identical_data_never_begin_to_write(market: Engine) -> None:
-    """PostgreSQL gives a transaction its number when it first writes: none, so not a byte of the table's log."""
+def test_identical_data_write_nothing(market: Engine) -> None:
+    """PostgreSQL assigns a transaction its id when it first writes; this one has none."""
     frame = bars("ACME BOLT", MONDAY, TUESDAY)
     write(market, WEEK, frame)
     with market.begin() as connection:
@@ -527,16 +529,21 @@ def test_identical_data_never_begin_to_write(market: Engine) -> None:
 
 @pytest.mark.parametrize("sessions", [1, 60])
 def test_a_slice_of_any_length_takes_the_same_statements(market: Engine, sessions: int) -> None:
-    part, told = long_slice("2024-01-02", sessions), []
-    event.listen(market, "before_cursor_execute", lambda *given: told.append(given[2].split()[0]))
+    part, statements = long_slice("2024-01-02", sessions), []
+    event.listen(market, "before_cursor_execute", lambda *given: statements.append(given[2].split()[0]))
     frame = bars("ACME BOLT", *map(str, part.sessions))
     write(market, part, frame)
     reads_and_settings = {"SELECT", "SET"}
-    assert set(told) <= reads_and_settings, "COPY is all that writes a new slice"
-    assert len(told) <= 8
-    told.clear()
+    assert set(statements) <= reads_and_settings, "COPY is all that writes a new slice"
+    assert len(statements) <= 8
+    statements.clear()
     write(market, part, frame.with_columns(pl.col("c") + 0.5))
-    assert [word for word in told if word not in reads_and_settings] == ["DROP", "CREATE", "ANALYZE", "UPDATE"]
+    assert [word for word in statements if word not in reads_and_settings] == [
+        "DROP",
+        "CREATE",
+        "ANALYZE",
+        "UPDATE",
+    ]
 
 
 def test_only_the_rows_that_changed_are_touched(market: Engine) -> None:
@@ -547,7 +554,7 @@ def test_only_the_rows_that_changed_are_touched(market: Engine) -> None:
     assert len({row[3] for row in versions(market)} - before) == 1
 
 
-def test_what_comes_back_has_the_id_that_it_had(market: Engine) -> None:
+def test_a_row_that_is_delivered_again_has_its_former_id(market: Engine) -> None:
     frame = bars("ACME BOLT", MONDAY)
     write(market, WEEK, frame)
     before = {row[0]: row[5] for row in versions(market)}

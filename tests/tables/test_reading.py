@@ -28,15 +28,15 @@ BARS = GRAINS["price_bars"].table
 
 
 @pytest.mark.parametrize("symbol", HOSTILE)
-def test_a_symbol_is_found_verbatim_whatever_it_holds(migrated: Engine, symbol: str) -> None:
+def test_any_symbol_is_found_verbatim(migrated: Engine, symbol: str) -> None:
     listed = instruments().with_columns(
         symbol=pl.when(pl.col("symbol") == "ACME").then(pl.lit(symbol)).otherwise("symbol")
     )
     with migrated.begin() as connection:
         merging.upsert(connection, INSTRUMENTS, listed)
-    asked = select(INSTRUMENTS.c.id, INSTRUMENTS.c.symbol, literal(symbol).label("told"))
+    query = select(INSTRUMENTS.c.id, INSTRUMENTS.c.symbol, literal(symbol).label("value"))
     for condition in (INSTRUMENTS.c.symbol == symbol, INSTRUMENTS.c.symbol.in_([symbol, "NONE"])):
-        assert fetch(asked.where(condition)).rows() == [(IDS["ACME"], symbol, symbol)]
+        assert fetch(query.where(condition)).rows() == [(IDS["ACME"], symbol, symbol)]
     assert fetch(select(func.count().label("n")).select_from(BARS))["n"].to_list() == [0]
 
 
@@ -64,7 +64,7 @@ def test_a_slices_bounds_and_a_percent_sign_of_the_query_itself(migrated: Engine
     assert fetch(statement)["ts"].to_list() == [midnight("2024-06-11")]
 
 
-def test_no_rows_and_no_values_are_no_special_case(migrated: Engine) -> None:
+def test_empty_parameters_and_results_work(migrated: Engine) -> None:
     insert_instruments(migrated)
     assert fetch(select(INSTRUMENTS.c.symbol).where(INSTRUMENTS.c.symbol.in_([]))).is_empty()
     assert fetch(select(INSTRUMENTS.c.symbol)).height == len(IDS)

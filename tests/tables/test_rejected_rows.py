@@ -1,4 +1,4 @@
-"""Rejections: refused rows are kept as they came, and cleared when they are delivered again in order."""
+"""Rejected rows are kept as delivered, and deleted when a later delivery has them without a fault."""
 
 import json
 from dataclasses import replace
@@ -12,8 +12,8 @@ from worlds.frames import delivered_bars, instruments, midnight, query_rows, sli
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.deliveries import count_rejected_rows
-from boursomatic_assets.quality.contract import judge
-from boursomatic_assets.sources.network.services import not_delivered
+from boursomatic_assets.quality.contract import apply_contract
+from boursomatic_assets.sources.network.services import rows_without_bars
 from boursomatic_assets.tables import rejected_rows
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
@@ -21,7 +21,7 @@ BOTH = slice_of("US", MONDAY, TUESDAY)
 
 
 def record(engine: Engine, raw: pl.DataFrame, part: Slice = BOTH, run: str = "first") -> int:
-    delivery = judge(raw, part, instruments(), "toy")
+    delivery = apply_contract(raw, part, instruments(), "toy")
     with engine.begin() as connection:
         return rejected_rows.record(connection, part, delivery, run)
 
@@ -44,7 +44,7 @@ def recorded(engine: Engine) -> list[Any]:
 PRICE, TIME = "price is missing", "time is missing or unreadable"
 
 
-def test_a_refused_row_is_kept_raw_with_its_place_reason_and_run(migrated: Engine) -> None:
+def test_a_rejected_row_is_kept_raw_with_its_location_reason_and_run(migrated: Engine) -> None:
     raw = '{"symbol": "ACME", "c": "t\\u00e9n, \\"x\\"\\n"}'
     assert record(migrated, bad(MONDAY, raw=raw, file="a, b.csv", line=3)) == 1
     query = "SELECT market, session::text, source, file, line, raw, reason, run_id FROM rejected_bars"
@@ -53,7 +53,7 @@ def test_a_refused_row_is_kept_raw_with_its_place_reason_and_run(migrated: Engin
     ]
 
 
-def test_a_row_refused_again_stays_with_its_first_run(migrated: Engine) -> None:
+def test_a_row_rejected_again_keeps_its_first_run(migrated: Engine) -> None:
     record(migrated, bad(MONDAY))
     before = query_rows(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars")
     assert record(migrated, bad(MONDAY), run="second") == 1
@@ -61,19 +61,19 @@ def test_a_row_refused_again_stays_with_its_first_run(migrated: Engine) -> None:
     assert query_rows(migrated, "SELECT id, rejected_at, ctid FROM rejected_bars") == before
 
 
-def test_a_row_delivered_in_order_is_refused_no_more(migrated: Engine) -> None:
+def test_a_row_delivered_without_a_fault_is_no_longer_rejected(migrated: Engine) -> None:
     record(migrated, bad(MONDAY, TUESDAY))
     assert record(migrated, good(MONDAY), run="second") == 0
     assert recorded(migrated) == [(TUESDAY, PRICE, "first", "US")]
 
 
-def test_a_row_refused_for_another_reason_replaces_the_first(migrated: Engine) -> None:
+def test_a_row_rejected_for_another_reason_replaces_the_first(migrated: Engine) -> None:
     record(migrated, bad(MONDAY))
     record(migrated, bad(MONDAY, c=10.0, v=-1.0), run="second")
     assert recorded(migrated) == [(MONDAY, "volume is negative or not finite", "second", "US")]
 
 
-def test_an_empty_delivery_clears_nothing(migrated: Engine) -> None:
+def test_an_empty_delivery_deletes_nothing(migrated: Engine) -> None:
     record(migrated, pl.concat([bad(MONDAY), bad(TUESDAY, ts=None)]))
     assert record(migrated, good(MONDAY).clear(), run="second") == 0
     assert len(recorded(migrated)) == 2
@@ -81,7 +81,7 @@ def test_an_empty_delivery_clears_nothing(migrated: Engine) -> None:
 
 def test_a_slice_records_its_own_rows_only(migrated: Engine) -> None:
     monday = slice_of("US", MONDAY)
-    delivery = judge(bad(MONDAY, TUESDAY), BOTH, instruments(), "toy")
+    delivery = apply_contract(bad(MONDAY, TUESDAY), BOTH, instruments(), "toy")
     paris = delivery.rejected.with_columns(market=pl.lit("EURONEXT"))
     both = replace(delivery, rejected=pl.concat([delivery.rejected, paris]))
     with migrated.begin() as connection:
@@ -89,7 +89,7 @@ def test_a_slice_records_its_own_rows_only(migrated: Engine) -> None:
     assert recorded(migrated) == [(MONDAY, PRICE, "first", "US")]
 
 
-def test_the_other_markets_refusals_are_not_touched(migrated: Engine) -> None:
+def test_the_other_markets_rejected_rows_are_not_touched(migrated: Engine) -> None:
     record(migrated, delivered_bars("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
     record(migrated, good(MONDAY))
     assert recorded(migrated) == [(MONDAY, PRICE, "first", "EURONEXT")]
@@ -103,17 +103,17 @@ def test_a_row_without_a_time_is_replaced_with_the_next_delivery(migrated: Engin
 
 
 def test_a_delivery_without_one_readable_time_is_not_lost(migrated: Engine) -> None:
-    """A file whose dates are all in a foreign format: nothing is kept, everything is refused."""
+    """A file whose dates are all in an unknown format: every row is rejected."""
     assert record(migrated, bad(MONDAY, TUESDAY, ts=None)) == 2
     assert [row[1] for row in recorded(migrated)] == [TIME, TIME]
 
 
-def test_a_row_without_a_time_that_two_slices_deliver_is_one_refusal(migrated: Engine) -> None:
+def test_a_row_without_a_time_that_two_slices_deliver_is_rejected_once(migrated: Engine) -> None:
     """Scattered dates are several slices of one run, and a source hands such a row to each."""
     parts = [slice_of("US", MONDAY), slice_of("US", "2024-06-13")]
     raw = [pl.concat([good(str(part.dates[0])), bad(MONDAY, ts=None, file="a.csv", line=2)]) for part in parts]
-    one, other = (judge(rows, part, instruments(), "toy") for rows, part in zip(raw, parts, strict=True))
-    delivery = one + other
+    deliveries = [apply_contract(rows, part, instruments(), "toy") for rows, part in zip(raw, parts, strict=True)]
+    delivery = deliveries[0] + deliveries[1]
     for part in parts:
         with migrated.begin() as connection:
             rejected_rows.record(connection, part, delivery, "first")
@@ -127,10 +127,10 @@ def test_any_text_survives_as_raw(migrated: Engine, cell: str) -> None:
     assert json.loads(raw) == {"symbol": cell}
 
 
-# What is told of them
+# How they are described
 
 
-def told(engine: Engine, *parts: Slice) -> dict[str, Any]:
+def described(engine: Engine, *parts: Slice) -> dict[str, Any]:
     with engine.connect() as connection:
         finding = count_rejected_rows(connection, "daily", parts)
     assert finding.errors == 0
@@ -153,21 +153,24 @@ WHY = json.dumps({"error": "notes.txt: the columns ['ts'] are missing"})
             "ACME 2024-06-11 09:30:00: date is not a session of the market",
         ),
         (bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY), "notes.txt: the columns ['ts'] are missing"),
-        (not_delivered([("ACME", "NYSE", "yahoo: no data")], midnight(MONDAY)), "ACME 2024-06-10: yahoo: no data"),
+        (
+            rows_without_bars([("ACME", "NYSE", "yahoo: no data")], midnight(MONDAY)),
+            "ACME 2024-06-10: yahoo: no data",
+        ),
     ],
     ids=["row", "row of a vendor", "row without a time", "row of no file", "time", "file", "instrument"],
 )
-def test_what_was_refused_is_named(migrated: Engine, row: pl.DataFrame, name: str) -> None:
+def test_a_rejected_row_is_described(migrated: Engine, row: pl.DataFrame, name: str) -> None:
     record(migrated, row)
-    assert told(migrated, BOTH)["refused"] == [name]
+    assert described(migrated, BOTH)["refused"] == [name]
 
 
-def test_of_many_refused_rows_a_few_are_named_and_those_that_did_not_come_first(migrated: Engine) -> None:
+def test_the_first_rejected_rows_are_described_with_missing_files_first(migrated: Engine) -> None:
     many = pl.concat([bad(MONDAY, file="a.csv", line=line) for line in range(1, 101)])
     record(
         migrated, pl.concat([many, bad(TUESDAY, v=-1.0, c=10.0), bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY)])
     )
-    found = told(migrated, slice_of("US", MONDAY), slice_of("US", TUESDAY))
+    found = described(migrated, slice_of("US", MONDAY), slice_of("US", TUESDAY))
     names = found.pop("refused")
     assert found == {
         "warnings": 102,
@@ -179,7 +182,7 @@ def test_of_many_refused_rows_a_few_are_named_and_those_that_did_not_come_first(
     assert names[:2] == ["notes.txt: the columns ['ts'] are missing", "a.csv:1 ACME 2024-06-10: price is missing"]
 
 
-def test_refused_rows_of_other_sessions_and_markets_are_not_told(migrated: Engine) -> None:
+def test_rejected_rows_of_other_sessions_and_markets_are_not_described(migrated: Engine) -> None:
     record(migrated, delivered_bars("LUXE", MONDAY, c=None), slice_of("EURONEXT", MONDAY))
     record(migrated, bad(MONDAY))
-    assert told(migrated, slice_of("US", TUESDAY)) == {"warnings": 0, "refused": []}
+    assert described(migrated, slice_of("US", TUESDAY)) == {"warnings": 0, "refused": []}

@@ -1,4 +1,4 @@
-"""Revisions: a bar that changes or goes stays readable as it was known."""
+"""Revisions: earlier versions of changed and removed bars stay readable."""
 
 import datetime as dt
 from typing import Any
@@ -12,7 +12,7 @@ from boursomatic_assets import database
 from boursomatic_assets.checks.deliveries import reconcile_deliveries
 from boursomatic_assets.database import server_time
 from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.merging import MergeCounts
@@ -23,13 +23,13 @@ BOTH = slice_of("US", MONDAY, TUESDAY)
 
 
 @pytest.fixture(autouse=True)
-def _listed(migrated: Engine) -> None:
+def _instruments(migrated: Engine) -> None:
     insert_instruments(migrated)
 
 
 def deliver(engine: Engine, *raw: pl.DataFrame, run: str = "first") -> dt.datetime:
     """Write what a source delivers for both sessions; returns the moment after."""
-    delivery = judge(pl.concat(raw), BOTH, instruments(), "toy")
+    delivery = apply_contract(pl.concat(raw), BOTH, instruments(), "toy")
     write(engine, delivery, run)
     with engine.connect() as connection:
         return server_time.database_time(connection)
@@ -37,8 +37,8 @@ def deliver(engine: Engine, *raw: pl.DataFrame, run: str = "first") -> dt.dateti
 
 def write(engine: Engine, rows: Delivery | pl.DataFrame, run: str) -> MergeCounts:
     with engine.connect() as connection:
-        begun = server_time.database_time(connection)
-    return write_chunk(ChunkWrite("price_bars", GRAINS["price_bars"], BOTH, run, begun), rows)[0]
+        started_at = server_time.database_time(connection)
+    return write_chunk(ChunkWrite("price_bars", GRAINS["price_bars"], BOTH, run, started_at), rows)[0]
 
 
 def closes(known_at: dt.datetime | None = None) -> list[tuple[Any, ...]]:
@@ -59,7 +59,7 @@ def test_bars_are_read_as_they_were_known_at_any_moment(migrated: Engine) -> Non
     assert closes() == closes(back) == [("BOLT", "Mon", 10.0), ("BOLT", "Tue", 10.0), ("ACME", "Mon", 10.0)]
 
 
-def test_a_revision_says_what_replaced_the_bar(migrated: Engine) -> None:
+def test_a_revision_has_the_source_file_and_run_that_replaced_the_bar(migrated: Engine) -> None:
     deliver(migrated, delivered_bars("ACME BOLT", MONDAY, file="old.csv", line=2))
     deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5, file="new.csv", line=7), run="second")
     query = """
@@ -72,7 +72,7 @@ def test_a_revision_says_what_replaced_the_bar(migrated: Engine) -> None:
     ]
 
 
-def test_what_a_bar_was_known_as_joins_what_it_is_known_as(migrated: Engine) -> None:
+def test_the_versions_of_a_bar_follow_each_other_without_a_gap(migrated: Engine) -> None:
     deliver(migrated, delivered_bars("ACME", MONDAY))
     deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5))
     deliver(migrated, delivered_bars("ACME", MONDAY, c=10.7))
@@ -82,7 +82,7 @@ def test_what_a_bar_was_known_as_joins_what_it_is_known_as(migrated: Engine) -> 
 
 
 def test_an_unchanged_delivery_writes_nothing(migrated: Engine) -> None:
-    """Not even a refusal, a count or a time: no transaction gets a number."""
+    """Not even a rejected row, a count or a time: no transaction is assigned an id."""
     raw = (
         delivered_bars("ACME BOLT", MONDAY, TUESDAY),
         delivered_bars("ACME", MONDAY, c=None, file="a.csv", line=3),
@@ -90,19 +90,21 @@ def test_an_unchanged_delivery_writes_nothing(migrated: Engine) -> None:
     deliver(migrated, *raw)
     numbers: list[int | None] = []
 
-    def ask(connection: Connection) -> None:
+    def record_transaction_id(connection: Connection) -> None:
         numbers.append(connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()::text").scalar())
 
-    event.listen(database.engine(), "commit", ask)
+    event.listen(database.engine(), "commit", record_transaction_id)
     deliver(migrated, *raw, run="second")
-    event.remove(database.engine(), "commit", ask)
+    event.remove(database.engine(), "commit", record_transaction_id)
     assert numbers == [None]
     assert query_rows(migrated, "SELECT count(*) FROM price_bar_revisions") == [(0,)]
 
 
-def test_a_frame_that_somebody_computed_leaves_revisions_too(migrated: Engine) -> None:
+def test_a_computed_frame_leaves_revisions_too(migrated: Engine) -> None:
     deliver(migrated, delivered_bars("ACME", MONDAY))
-    changed = judge(delivered_bars("ACME", MONDAY, c=10.5), BOTH, instruments(), "toy").kept.drop("market", "file")
+    changed = apply_contract(delivered_bars("ACME", MONDAY, c=10.5), BOTH, instruments(), "toy").kept.drop(
+        "market", "file"
+    )
     assert write(migrated, changed, "by hand") == MergeCounts(changed=1)
     assert query_rows(migrated, "SELECT c, source, run_id FROM price_bar_revisions") == [(10.0, None, "by hand")]
 
@@ -117,7 +119,7 @@ def test_a_frame_that_somebody_computed_leaves_revisions_too(migrated: Engine) -
     ],
     ids=["an instrument that was not delivered", "a file that was not understood"],
 )
-def test_what_a_delivery_is_known_to_lack_stays_as_it_was(migrated: Engine, missing: pl.DataFrame) -> None:
+def test_bars_that_a_delivery_is_known_to_lack_stay_as_they_were(migrated: Engine, missing: pl.DataFrame) -> None:
     deliver(migrated, delivered_bars("ACME BOLT", MONDAY))
     deliver(migrated, delivered_bars("ACME", MONDAY, c=10.5), missing)
     assert closes() == [("BOLT", "Mon", 10.0), ("ACME", "Mon", 10.5)]

@@ -1,4 +1,4 @@
-"""Computed sessions: what a correction makes stale is named, however far it is looked back on."""
+"""Staleness: a correction makes all sessions stale that look back on it, and only those."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SESSIONS = [date for date in US.sessions().tolist() if dt.date(2022, 1, 1) < dat
 
 
 def part_of(first: int, last: int) -> Slice:
-    """The slice of consecutive sessions, by their places in SESSIONS."""
+    """The slice of consecutive sessions, by their positions in SESSIONS."""
     dates = all_sessions()
     within = (dates >= np.datetime64(SESSIONS[first])) & (dates <= np.datetime64(SESSIONS[last]))
     (part,) = slices_of(US, dates[within].tolist())
@@ -34,14 +34,14 @@ WHOLE = part_of(0, len(SESSIONS) - 1)
 
 
 def compute(connection: Connection, asset: str, part: Slice, touched: list[dt.date] | None = None) -> None:
-    """Say that a slice was computed, and that these dates changed, or all of them."""
+    """Record that a slice was computed, and that these dates changed; by default all of them."""
     dates = pl.Series(part.sessions if touched is None else touched, dtype=pl.Date).cast(pl.Datetime("us"))
     staleness.record(connection, asset, part, server_time.database_time(connection), dates)
 
 
 @pytest.fixture
 def loaded(migrated: Engine) -> Iterator[Connection]:
-    """Two years of bars, features and advice, each computed after what it needs."""
+    """Two years of bars, features and recommendations, each computed after its inputs."""
     with migrated.connect() as connection:
         for asset in ("price_bars", "features", "recommendations", "track_record"):
             compute(connection, asset, WHOLE)
@@ -52,7 +52,7 @@ def stale(connection: Connection, asset: str) -> list[dt.date]:
     return staleness.stale_sessions(connection, asset, WHOLE)
 
 
-def test_nothing_is_stale_that_was_computed_in_order(loaded: Connection) -> None:
+def test_sessions_computed_in_order_are_not_stale(loaded: Connection) -> None:
     assert staleness.find_stale_sessions(loaded) == []
 
 
@@ -67,14 +67,14 @@ def test_a_corrected_bar_makes_every_session_stale_that_looks_back_on_it(loaded:
     ]
 
 
-def test_what_is_computed_anew_is_stale_no_more_even_if_it_came_out_the_same(loaded: Connection) -> None:
+def test_a_session_that_is_computed_again_is_not_stale_even_if_its_rows_are_the_same(loaded: Connection) -> None:
     compute(loaded, "price_bars", part_of(100, 100))
     compute(loaded, "features", part_of(100, 150), touched=[SESSIONS[101]])
     assert stale(loaded, "features") == SESSIONS[151 : 101 + LOOKBACK]
     assert stale(loaded, "recommendations") == SESSIONS[100:102]
 
 
-def test_what_is_computed_again_for_nothing_is_not_written(loaded: Connection) -> None:
+def test_an_unneeded_computation_is_not_recorded(loaded: Connection) -> None:
     number = "SELECT pg_current_xact_id_if_assigned() IS NULL"
     loaded.commit()
     compute(loaded, "features", WHOLE, touched=[])
@@ -82,19 +82,21 @@ def test_what_is_computed_again_for_nothing_is_not_written(loaded: Connection) -
     assert loaded.scalar(text(number))
 
 
-def test_the_other_market_is_not_concerned(loaded: Connection) -> None:
+def test_the_other_market_is_not_stale(loaded: Connection) -> None:
     (paris,) = slices_of(MARKETS["EURONEXT"], [SESSIONS[100]])
     compute(loaded, "price_bars", paris)
     assert staleness.find_stale_sessions(loaded) == []
 
 
-def test_advice_is_stale_from_the_session_on_whose_speaker_was_decided_later(loaded: Connection) -> None:
+def test_recommendations_are_stale_from_the_first_session_whose_champion_was_decided_later(
+    loaded: Connection,
+) -> None:
     train(loaded, "v2", SESSIONS[200], "promoted", "v2")
     train(loaded, "v3", SESSIONS[300], "refused", "v2")
     assert stale(loaded, "recommendations") == SESSIONS[200:]
 
 
-def test_a_decision_that_leaves_the_speaker_makes_no_advice_stale(loaded: Connection) -> None:
+def test_a_decision_that_keeps_the_champion_makes_no_recommendation_stale(loaded: Connection) -> None:
     train(loaded, "v2", SESSIONS[200], "promoted", "v2")
     compute(loaded, "recommendations", WHOLE)
     train(loaded, "v3", SESSIONS[300], "refused", "v2")
@@ -103,15 +105,15 @@ def test_a_decision_that_leaves_the_speaker_makes_no_advice_stale(loaded: Connec
     assert stale(loaded, "recommendations") == SESSIONS[400:], "which is HOLD from then on"
 
 
-def test_a_persons_decision_concerns_the_first_session_that_closes_after_it(loaded: Connection) -> None:
+def test_a_persons_decision_takes_effect_at_the_first_close_after_it(loaded: Connection) -> None:
     train(loaded, "v2", SESSIONS[200], "promoted", "v2")
     train(loaded, "v3", SESSIONS[210], "refused", "v2")
     compute(loaded, "recommendations", WHOLE)
-    decide(loaded, "v3", "forced", "v3", US.closes(SESSIONS[300]) + dt.timedelta(seconds=1))
+    decide(loaded, "v3", "forced", "v3", US.close_time(SESSIONS[300]) + dt.timedelta(seconds=1))
     assert stale(loaded, "recommendations") == SESSIONS[301:]
-    decide(loaded, "v2", "forced", "v2", US.closes(SESSIONS[250]))
-    assert stale(loaded, "recommendations") == SESSIONS[301:], "v2 spoke then anyway"
-    decide(loaded, "v3", "forced", "v3", US.closes(SESSIONS[240]))
+    decide(loaded, "v2", "forced", "v2", US.close_time(SESSIONS[250]))
+    assert stale(loaded, "recommendations") == SESSIONS[301:], "v2 was champion then anyway"
+    decide(loaded, "v3", "forced", "v3", US.close_time(SESSIONS[240]))
     assert stale(loaded, "recommendations") == SESSIONS[240:]
 
 
@@ -156,24 +158,22 @@ def decide(connection: Connection, version: str, kind: str, speaker: str | None,
 
 
 @pytest.mark.parametrize(("written", "waits"), [("price_bars|US", True), ("price_bars|EURONEXT", False)])
-def test_a_computation_beside_a_writer_of_its_inputs_began_when_that_one_did(
+def test_a_computation_beside_a_writer_of_its_inputs_starts_with_that_transaction(
     migrated: Engine, written: str, waits: bool
 ) -> None:
-    """What the writer commits is timed before it can be seen, so it must count as later."""
+    """The writer's rows have a time before its commit, and must count as later."""
     with migrated.connect() as writer, migrated.connect() as reader:
         advisory_lock(writer, written)
         changed = server_time.database_time(writer)
         assert (staleness.input_read_time(reader, "features", WHOLE) < changed) is waits
-        assert staleness.input_read_time(reader, "price_bars", WHOLE) > changed, (
-            "which is computed from nothing here"
-        )
+        assert staleness.input_read_time(reader, "price_bars", WHOLE) > changed, "which has no inputs here"
 
 
 HORIZONS = {profile.horizon for profile in RISK_PROFILES}
 
 
-def superseded(engine: Engine, session: dt.date) -> list[dt.date]:
-    """The scored sessions of a small platform that are stale once a session's advice has changed."""
+def stale_after_superseding(engine: Engine, session: dt.date) -> list[dt.date]:
+    """The stale sessions of the track record after the recommendations of a session have changed."""
     with engine.connect() as connection:
         changed = (
             "UPDATE computed_sessions SET changed_at = clock_timestamp()"
@@ -190,11 +190,13 @@ def superseded(engine: Engine, session: dt.date) -> list[dt.date]:
         )
 
 
-def test_superseded_advice_makes_those_sessions_stale_on_which_it_is_due(filled: Engine) -> None:
+def test_superseded_recommendations_make_the_sessions_stale_on_which_their_horizons_end(filled: Engine) -> None:
     *_, changed = (date for date in US.sessions().tolist() if date < LAST - dt.timedelta(days=40))
     after = [date for date in US.sessions().tolist() if changed < date <= LAST]
-    assert superseded(filled, changed) == [after[ahead - 1] for ahead in sorted(HORIZONS) if ahead <= len(after)]
+    assert stale_after_superseding(filled, changed) == [
+        after[ahead - 1] for ahead in sorted(HORIZONS) if ahead <= len(after)
+    ]
 
 
-def test_superseded_advice_that_is_not_due_yet_makes_nothing_stale(filled: Engine) -> None:
-    assert superseded(filled, LAST) == []
+def test_superseded_recommendations_with_open_horizons_make_nothing_stale(filled: Engine) -> None:
+    assert stale_after_superseding(filled, LAST) == []

@@ -94,7 +94,7 @@ def recommendation_rows(
             "take_profit": 12.0,
             "justification": "it moved",
             "features_snapshot": '{"ret_1d": 0.01}',
-            "as_of": MARKETS[market].closes(day(date)),
+            "as_of": MARKETS[market].close_time(day(date)),
         }
         for date in dates
         for symbol in symbols.split()
