@@ -4,7 +4,7 @@ What belongs here: the comparison that qlib publishes of its data server (a data
 daily bars of 800 stocks), with factors in the manner of its handler Alpha158.
 Kept elsewhere: the eight features of the platform (`features.py`).
 
-Ours is `tables.read` and `indicators.table`: bars out of PostgreSQL to a frame of factors. Theirs is
+Ours is `tables.read` and `compute.table`: bars out of PostgreSQL to a frame of factors. Theirs is
 `D.features` over binary files in qlib's own layout, written beforehand and not timed, without expression or
 dataset cache, with two processes and with as many as it chooses itself; the better median counts. Both get the
 same prices, rounded to the 32 bits that qlib's files hold. They agree within 1e-4; only the first 60 rows of an
@@ -34,8 +34,8 @@ from sqlalchemy import text
 from boursomatic_assets.arrays import Floats
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
-from boursomatic_assets.features.indicators import Formula, table
-from boursomatic_assets.features.panel import Panel
+from boursomatic_assets.features.compute import compute_formulas
+from boursomatic_assets.features.panel import Formula, Panel
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources.simulated.source import Simulated
 
@@ -65,7 +65,7 @@ def low_to(panel: Panel) -> Floats:
 
 def roc(bars: int) -> Formula:
     """Close so many bars ago / close."""
-    return _named(f"roc_{bars}", lambda panel: panel.ago(panel.close, bars) / panel.close)
+    return _named(f"roc_{bars}", lambda panel: panel.lagged(panel.close, bars) / panel.close)
 
 
 def ma(bars: int) -> Formula:
@@ -135,7 +135,7 @@ def _ours(part: Slice) -> pl.DataFrame:
     from boursomatic_assets.tables.grains import GRAINS
     from boursomatic_assets.tables.reading import read_slice
 
-    return table(read_slice(GRAINS["price_bars"], part), US.sessions(), FACTORS)
+    return compute_formulas(read_slice(GRAINS["price_bars"], part), US.sessions(), FACTORS)
 
 
 def _fill(folder: Path) -> tuple[Slice, pl.DataFrame]:

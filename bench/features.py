@@ -19,7 +19,9 @@ import talib
 from helpers.harness import Line, interleaved, ratio, times
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.features.indicators import FEATURES, LOOKBACK, table
+from boursomatic_assets.features.compute import compute_formulas
+from boursomatic_assets.features.indicators import FEATURES
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.sources.simulated.source import Simulated
 
 US = MARKETS["US"]
@@ -63,7 +65,7 @@ def _bars() -> pl.DataFrame:
 
 
 def _eight(bars: pl.DataFrame) -> pl.DataFrame:
-    return table(bars, US.sessions(), FEATURES)
+    return compute_formulas(bars, US.sessions(), FEATURES)
 
 
 def _talib(bars: Arrays) -> Arrays:

@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.features import indicators
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features import compute
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
 from boursomatic_assets.tables.grains import GRAINS
@@ -83,7 +83,7 @@ def _measure(part: Slice, own: pl.DataFrame) -> dict[str, float]:
         taken["look-back read"].append(
             timed(lambda seen=seen: seen.append(read_slice(GRAIN, part.looking_back(LOOKBACK))))
         )
-        taken["features"].append(timed(lambda seen=seen: indicators.features(seen[0], US.sessions(), part.start)))
+        taken["features"].append(timed(lambda seen=seen: compute.compute_features(seen[0], US.sessions(), part.start)))
         assert seen[0].height >= own.height
     return {work: statistics.median(seconds) for work, seconds in taken.items()}
 

@@ -16,7 +16,7 @@ from helpers.harness import Line, interleaved, ratio, times
 from helpers.universe import US, slice_of
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources.files.source import Files
 from boursomatic_assets.sources.simulated.source import Simulated
@@ -65,7 +65,7 @@ def lines() -> Iterator[Line]:
 
 def _judged(source: Files, part: Slice, listed: pl.DataFrame) -> pl.DataFrame:
     raw = source.bars(part.market, part.start, part.end)
-    return judge(raw, part, listed, source.name, with_raw=source.with_raw).kept
+    return apply_contract(raw, part, listed, source.name, with_raw=source.with_raw).kept
 
 
 def _compare(kept: pl.DataFrame, read: pl.DataFrame, listed: pl.DataFrame) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
 from boursomatic_assets.tables.grains import GRAINS

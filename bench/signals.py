@@ -24,7 +24,7 @@ from helpers.signals_tables import Contest
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import slices_of
-from boursomatic_assets.features import indicators
+from boursomatic_assets.features import compute
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.learning.evaluation.metrics import PROBABILITY_COLUMNS, Metrics, SessionMetrics
 from boursomatic_assets.learning.history import History
@@ -32,7 +32,7 @@ from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import train_challengers
 from boursomatic_assets.learning.walk import due_dates, walk_forward
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import Source
 from boursomatic_assets.sources.files.source import Files
@@ -113,10 +113,10 @@ def prepared(source: Source, last: dt.date = LAST) -> Prepared:
     kept, eight, rows = [], [], []
     for part in (part for market in MARKETS.values() for part in slices_of(market, dates)):
         raw = source.bars(part.market, part.start, part.end)
-        bars = judge(raw, part, listed, source.name, with_raw=source.with_raw).kept
+        bars = apply_contract(raw, part, listed, source.name, with_raw=source.with_raw).kept
         if bars.is_empty():
             continue
-        features = indicators.features(bars, part.market.sessions()).with_columns(market=pl.lit(part.market.name))
+        features = compute.compute_features(bars, part.market.sessions()).with_columns(market=pl.lit(part.market.name))
         kept.append(bars)
         eight.append(features.drop("additional_features"))
         rows.append(unpack(sample_sessions(features, DEFAULTS.stride)))

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
@@ -76,8 +76,10 @@ def lines() -> Iterator[Line]:
                "at most 0.25 x")  # fmt: skip
 
 
-def _write(merges: dict[str, MergeCounts], part: Slice, listed: pl.DataFrame, name: str, raw: pl.DataFrame) -> None:
-    kept = judge(raw, part, listed, "simulated").kept.drop("market", "file")
+def _write(
+    merges: dict[str, MergeCounts], part: Slice, listed: pl.DataFrame, name: str, raw: pl.DataFrame
+) -> None:
+    kept = apply_contract(raw, part, listed, "simulated").kept.drop("market", "file")
     with database.engine().begin() as connection:
         merges[name] = merging.replace(connection, GRAIN, part, kept)
 

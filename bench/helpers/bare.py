@@ -14,11 +14,11 @@ from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.assets.recommendations import BARS_PER_CHUNK, SCHEMA, champion_sessions, recommend_sessions
 from boursomatic_assets.assets.track_record import score_slice
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.features import indicators
+from boursomatic_assets.features import compute
 from boursomatic_assets.features.additional_features import unpack
-from boursomatic_assets.features.indicators import LOOKBACK
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import open_source
 from boursomatic_assets.tables import delivery_log, merging, rejected_rows
@@ -38,14 +38,14 @@ def bare(parts: Sequence[Slice]) -> None:
     with database.engine().begin() as connection:
         merging.upsert(connection, INSTRUMENTS, listed)
     for part in parts:
-        delivery = judge(source.bars(part.market, part.start, part.end), part, listed, source.name)
+        delivery = apply_contract(source.bars(part.market, part.start, part.end), part, listed, source.name)
         with database.engine().begin() as connection:
             merging.replace(connection, GRAINS["price_bars"], part, delivery.kept.drop("market", "file"))
             rejected_rows.record(connection, part, delivery, "bare")
             delivery_log.record(connection, part, delivery, "bare")
     for part in parts:
         seen = read_slice(GRAINS["price_bars"], part.looking_back(LOOKBACK))
-        own = indicators.features(seen, part.market.sessions(), part.start)
+        own = compute.compute_features(seen, part.market.sessions(), part.start)
         with database.engine().begin() as connection:
             merging.replace(connection, GRAINS["features"], part, own)
     registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
@@ -53,7 +53,9 @@ def bare(parts: Sequence[Slice]) -> None:
         count = listed.filter(pl.col("exchange").is_in(part.market.exchanges)).height
         for piece in part.chunks(max(BARS_PER_CHUNK // max(count, 1), 1)):
             features, bars = (read_slice(GRAINS[name], piece) for name in ("features", "price_bars"))
-            advice = [recommend_sessions(piece, one, unpack(features), bars, "en") for one in champion_sessions(piece)]
+            advice = [
+                recommend_sessions(piece, one, unpack(features), bars, "en") for one in champion_sessions(piece)
+            ]
             with database.engine().begin() as connection:
                 merging.supersede(
                     connection, GRAINS["recommendations"], piece, pl.concat([pl.DataFrame(schema=SCHEMA), *advice])

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources.simulated.source import Simulated
 from boursomatic_assets.tables import merging
@@ -41,7 +41,7 @@ def list_instruments(source: Simulated) -> pl.DataFrame:
 def judged(source: Simulated, part: Slice, listed: pl.DataFrame) -> pl.DataFrame:
     """A slice's bars as `price_bars` takes them."""
     raw = source.bars(part.market, part.start, part.end)
-    return judge(raw, part, listed, "simulated").kept.drop("market", "file")
+    return apply_contract(raw, part, listed, "simulated").kept.drop("market", "file")
 
 
 def execute(*statements: str) -> None:

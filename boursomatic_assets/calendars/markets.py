@@ -1,7 +1,7 @@
-"""The two markets and their clocks.
+"""Markets: the two markets, their sessions and their clocks.
 
 What belongs here: which exchanges a market has, when its sessions are, when they open and close.
-Kept elsewhere: Dagster's view of the same dates (`partitions.py`).
+Kept elsewhere: Dagster's view of the same dates (`orchestration/partitions.py`).
 
 All instants are naive UTC; a session is named by its date.
 """
@@ -21,7 +21,7 @@ from boursomatic_assets.settings import EPOCH as EPOCH
 YEARS_AHEAD = 5
 """Calendars reach at least so far beyond this year, so that no process that lives on runs out of one."""
 
-SETTLING = dt.timedelta(hours=1)
+SETTLEMENT_DELAY = dt.timedelta(hours=1)
 """After the close, until when vendors still change a session's bars: auctions, late trades, their own delay."""
 
 
@@ -33,7 +33,7 @@ class Market:
     calendar: str
     timezone: str
     exchanges: tuple[str, ...]
-    extended: tuple[dt.time, dt.time] | None = None
+    extended_hours: tuple[dt.time, dt.time] | None = None
     """From when to when is traded before the open and after the close, on the exchange's clock."""
 
     def sessions(self) -> Times:
@@ -44,25 +44,25 @@ class Market:
         """Whether the market trades on this date."""
         return date in _session_dates(self.calendar)
 
-    def opens(self, session: dt.date) -> dt.datetime:
+    def open_time(self, session: dt.date) -> dt.datetime:
         """When the session opens, naive UTC."""
-        return _naive(_calendar(self.calendar).session_open(session.isoformat()))
+        return _to_naive_utc(_calendar(self.calendar).session_open(session.isoformat()))
 
-    def closes(self, session: dt.date) -> dt.datetime:
+    def close_time(self, session: dt.date) -> dt.datetime:
         """When the session closes, naive UTC; early closes included."""
-        return _naive(_calendar(self.calendar).session_close(session.isoformat()))
+        return _to_naive_utc(_calendar(self.calendar).session_close(session.isoformat()))
 
-    def settles(self, session: dt.date) -> dt.datetime:
+    def settle_time(self, session: dt.date) -> dt.datetime:
         """When the session's bars are final, naive UTC."""
-        return self.closes(session) + SETTLING
+        return self.close_time(session) + SETTLEMENT_DELAY
 
-    def hours(self, session: dt.date, *, extended: bool = False) -> tuple[dt.datetime, dt.datetime]:
+    def trading_hours(self, session: dt.date, *, extended: bool = False) -> tuple[dt.datetime, dt.datetime]:
         """When trading begins and ends, naive UTC; with what is before the open and after the close, if asked."""
-        if not (extended and self.extended):
-            return self.opens(session), self.closes(session)
+        if not (extended and self.extended_hours):
+            return self.open_time(session), self.close_time(session)
         begin, end = (
             dt.datetime.combine(session, time, ZoneInfo(self.timezone)).astimezone(dt.UTC).replace(tzinfo=None)
-            for time in self.extended
+            for time in self.extended_hours
         )
         return begin, end
 
@@ -97,7 +97,7 @@ def all_sessions() -> Times:
 
 def first_open(date: dt.date) -> dt.datetime:
     """The earliest open of any market on this date, naive UTC; the date must be a session of one."""
-    return min(market.opens(date) for market in MARKETS.values() if market.is_session(date))
+    return min(market.open_time(date) for market in MARKETS.values() if market.is_session(date))
 
 
 @cache
@@ -120,6 +120,6 @@ def _sessions(name: str) -> Times:
     return sessions
 
 
-def _naive(instant: Any) -> dt.datetime:
+def _to_naive_utc(instant: Any) -> dt.datetime:
     naive: dt.datetime = instant.tz_convert("UTC").tz_localize(None).to_pydatetime()
     return naive

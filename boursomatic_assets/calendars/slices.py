@@ -1,7 +1,7 @@
-"""A slice: the part of a table that one market and some consecutive session dates own.
+"""Slices: a slice is the part of a table that one market and some consecutive session dates own.
 
-What belongs here: the value that assets, sources, the IO manager and checks agree on, and rows outside of some.
-Kept elsewhere: how Dagster's partition keys become slices (`partitions.py`), SQL (`tables.py`).
+What belongs here: the value that assets, sources, the IO manager and checks share, and rows outside of slices.
+Kept elsewhere: how Dagster's partition keys become slices (`orchestration/partitions.py`), SQL (`tables/`).
 """
 
 import datetime as dt
@@ -30,9 +30,9 @@ class Slice:
     def end(self) -> dt.datetime:
         """First instant after the slice: the midnight that begins the next partition date.
 
-        A row on a date that is no session (a holiday in a vendor's file) so falls to the session before
-        it, where it is refused by name instead of being lost between two partitions. After the last date that the
-        calendars know, it is the next midnight.
+        A row on a date that is no session (a holiday in a vendor's file) falls to the session before
+        it, where it is rejected with a reason instead of being lost between two partitions. After the last date that
+        the calendars know, it is the next midnight.
         """
         dates, last = all_sessions(), np.datetime64(self.dates[-1])
         following = dates[np.searchsorted(dates, last, side="right") :]
@@ -75,7 +75,7 @@ def slices_of(market: Market, dates: Iterable[dt.date]) -> list[Slice]:
     return [Slice(market, tuple(part.tolist())) for part in parts if part.size]
 
 
-def outside(rows: pl.DataFrame, time: str, parts: Sequence[Slice]) -> pl.DataFrame:
+def rows_outside(rows: pl.DataFrame, time: str, parts: Sequence[Slice]) -> pl.DataFrame:
     """The rows whose time lies in none of some slices of their market; rows without a time stay.
 
     Without slices nothing is filtered: polars 2.1 cuts a large frame for its threads, and computes a predicate
@@ -93,7 +93,7 @@ def require_closed(part: Slice) -> Slice:
     Raises:
         ValueError: naming the session and when it closes; its bars are not final before.
     """
-    if part.sessions and (closes := part.market.closes(part.sessions[-1])) > _now():
+    if part.sessions and (closes := part.market.close_time(part.sessions[-1])) > _now():
         raise ValueError(
             f"the {part.market.name} session {part.sessions[-1]} closes at {closes:%Y-%m-%d %H:%M} UTC:"
             " ask for it after that, or for earlier sessions now"

@@ -1,10 +1,10 @@
-"""What the market as a whole does: its mean return, session by session, and the context that it gives every row.
+"""The market's context: its mean return session by session, and the features that all its instruments share.
 
 What belongs here: numbers that all instruments of a market share in a session.
-Kept elsewhere: an instrument against its market (`more_indicators.py`), its rank in it (`additional.py`).
+Kept elsewhere: an instrument against its market (`additional_indicators.py`), its rank (`additional_features.py`).
 
-A number of a session is made of the bars of that session and a fixed few before it, all instruments in order of
-their ids: so it is the same whichever range it was computed in.
+A session's numbers depend on the bars of that session and a fixed few before it, all instruments in order of
+their ids. So they are the same whichever range they are computed in.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy.typing as npt
 import polars as pl
 
 from boursomatic_assets.arrays import Floats, Ints
-from boursomatic_assets.features.rolling_windows import folded, moments
+from boursomatic_assets.features.rolling_windows import moments, reduce_windows
 
 CONTEXT = ("market_ret_20d", "market_vol_20d", "market_breadth_120d", "session_of_month")
-"""The numbers of `context`, in order."""
+"""The features of `compute_context`, in order."""
 
 WINDOW = 20
 """Sessions in the market's own return and volatility."""
 
-MOST = 0.5
-"""An instrument counts with at most this return, up or down: so that one wrong price makes no market day."""
+RETURN_LIMIT = 0.5
+"""An instrument counts with at most this return, up or down: so that one wrong price does not move the market."""
 
 
 def mean_returns(close: Floats, first: Ints, ordinal: Ints) -> Floats:
@@ -45,16 +45,16 @@ def mean_returns(close: Floats, first: Ints, ordinal: Ints) -> Floats:
     following = session[1:] - session[:-1] == 1
     following[first[1:] - 1] = False
     with np.errstate(all="ignore"):
-        returned = (close[1:] - close[:-1]) / close[:-1]
-        counted = np.flatnonzero(following & np.isfinite(returned))
+        returns = (close[1:] - close[:-1]) / close[:-1]
+        counted = np.flatnonzero(following & np.isfinite(returns))
         sessions, most = session[counted + 1], int(session.max()) + 1
         # bincount adds row after row, so in order of instruments
-        total = np.bincount(sessions, np.clip(returned[counted], -MOST, MOST), most)
+        total = np.bincount(sessions, np.clip(returns[counted], -RETURN_LIMIT, RETURN_LIMIT), most)
         means: Floats = (total / np.bincount(sessions, minlength=most)).take(session)
     return means
 
 
-def context(rows: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> pl.DataFrame:
+def compute_context(rows: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> pl.DataFrame:
     """One row of CONTEXT for each session that there are rows of.
 
     Args:
@@ -67,29 +67,29 @@ def context(rows: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> pl.Data
         standard deviation), market_breadth_120d (the share of instruments whose ret_120d is above 0, of those
         that have one), session_of_month (1 for a month's first session), sorted by ts; null where undefined.
     """
-    found = rows.group_by("ts").agg(
+    by_session = rows.group_by("ts").agg(
         pl.col("market_ret_1d").first(), market_breadth_120d=(pl.col("ret_120d") > 0).mean()
     )
-    found = found.sort("ts")
-    ordinal = np.searchsorted(sessions, found["ts"].to_numpy().astype("datetime64[D]"))
-    returned = _by_session(found["market_ret_1d"].to_numpy(), ordinal)
-    seen = ordinal - ordinal.min(initial=ordinal.size and ordinal[0])
-    _, squares = moments(returned, WINDOW)
+    by_session = by_session.sort("ts")
+    ordinal = np.searchsorted(sessions, by_session["ts"].to_numpy().astype("datetime64[D]"))
+    returns = _dense_by_session(by_session["market_ret_1d"].to_numpy(), ordinal)
+    offset = ordinal - ordinal.min(initial=ordinal.size and ordinal[0])
+    _, squares = moments(returns, WINDOW)
     columns = {
-        "market_ret_20d": folded(1 + returned, WINDOW, np.multiply).take(seen) - 1,
-        "market_vol_20d": np.sqrt(squares / (WINDOW - 1)).take(seen),
+        "market_ret_20d": reduce_windows(1 + returns, WINDOW, np.multiply).take(offset) - 1,
+        "market_vol_20d": np.sqrt(squares / (WINDOW - 1)).take(offset),
     }
     month = sessions.astype("datetime64[M]")
-    of_month = 1 + ordinal - np.searchsorted(month, month[ordinal])
-    return found.select(
+    session_of_month = 1 + ordinal - np.searchsorted(month, month[ordinal])
+    return by_session.select(
         "ts",
         *(pl.Series(name, values).fill_nan(None) for name, values in columns.items()),
         "market_breadth_120d",
-        pl.Series("session_of_month", of_month),
+        pl.Series("session_of_month", session_of_month),
     )
 
 
-def _by_session(values: Floats, ordinal: Ints) -> Floats:
+def _dense_by_session(values: Floats, ordinal: Ints) -> Floats:
     """A value for each session from the first to the last, with room for one window before; NaN where none is."""
     dense = np.full(WINDOW + (int(ordinal[-1] - ordinal[0]) if ordinal.size else 0), np.nan)
     dense[WINDOW - 1 + ordinal - ordinal[:1]] = values

@@ -1,12 +1,12 @@
-"""Bars of one market in memory, and the windows of them that a feature is made of.
+"""Panels: bars of one market in memory, and the lagged values, means and extremes that formulas use.
 
-What belongs here: values some bars ago, means, deviations, extremes; any number of bars up to 250.
-Kept elsewhere: how far back a row looks, Wilder's means (`anchors.py`), in which order a window adds up
-(`windows.py`), which feature is made of what (`indicators.py`, `more_indicators.py`).
+What belongs here: lagged values, means, deviations, extremes; any number of bars up to 250.
+Kept elsewhere: how far back a row looks, Wilder's means (`lookback_blocks.py`), in which order a window adds
+up (`rolling_windows.py`), the formulas (`indicators.py`, `additional_indicators.py`).
 
-The law: a row is the same, to the last bit, whichever range and company it was computed in. So no running
-sum may start where the bars happen to start, and every sum runs in an order that the window's length alone
-fixes: numpy's own reductions (`sum`, `std`) choose the order by memory layout, so they are not used here.
+Invariant: a row is the same, to the last bit, in whichever range and with whichever instruments it is computed. So
+no running sum may start where the bars happen to start, and every sum runs in an order that the window's length
+alone fixes: numpy's own reductions (`sum`, `std`) choose the order by memory layout, so they are not used here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from functools import cached_property
 import numpy as np
 
 from boursomatic_assets.arrays import Floats
-from boursomatic_assets.features.lookback_blocks import Runs
-from boursomatic_assets.features.rolling_windows import cubes, folded, moments, products
+from boursomatic_assets.features.lookback_blocks import LookbackBlocks
+from boursomatic_assets.features.rolling_windows import co_moments, moments, reduce_windows, third_moments
 
 
 @dataclass(frozen=True)
@@ -31,99 +31,99 @@ class Panel:
     low: Floats
     close: Floats
     volume: Floats
-    runs: Runs
-    """What each row sees."""
-    of_market: Callable[[], Floats]
-    """Makes `market`, when a formula asks for it: from bars of all instruments, of which a panel may hold some."""
+    lookback: LookbackBlocks
+    """The history that each row may use."""
+    compute_market_returns: Callable[[], Floats]
+    """Computes `market_returns` on first use: from bars of all instruments, of which a panel may hold some."""
 
     @cached_property
-    def market(self) -> Floats:
+    def market_returns(self) -> Floats:
         """The mean one-bar return of the market in each bar's session (`market_context.py`)."""
-        return self.of_market()
+        return self.compute_market_returns()
 
     @cached_property
-    def previous(self) -> Floats:
-        """The close of the bar before; NaN where the row does not see one."""
-        return self.ago(self.close, 1)
+    def previous_close(self) -> Floats:
+        """The close of the bar before; NaN where its look-back holds none."""
+        return self.lagged(self.close, 1)
 
     @cached_property
-    def returned(self) -> Floats:
-        """Simple return of each bar on the one before; NaN where the row does not see one."""
-        return (self.close - self.previous) / self.previous
+    def returns(self) -> Floats:
+        """Simple return of each bar on the one before; NaN where its look-back holds none."""
+        return (self.close - self.previous_close) / self.previous_close
 
-    def returned_over(self, bars: int) -> Floats:
-        """Simple return over some bars; NaN where the row does not see that far."""
-        before = self.ago(self.close, bars)
+    def returns_over(self, bars: int) -> Floats:
+        """Simple return over some bars; NaN where the look-back is shorter."""
+        before = self.lagged(self.close, bars)
         return (self.close - before) / before
 
-    def seeing(self, bars: int, values: Floats) -> Floats:
-        """The values of the rows that see at least so many bars before their own; NaN for the others."""
-        return self._aligned(values, bars)
+    def require_history(self, bars: int, values: Floats) -> Floats:
+        """The values of the rows with at least so many earlier bars in their look-back; NaN for the others."""
+        return self._align(values, bars)
 
-    def ago(self, values: Floats, bars: int) -> Floats:
-        """Each row's value some bars earlier; NaN where the row does not see that far."""
-        return self._aligned(values[:-bars], bars)
+    def lagged(self, values: Floats, bars: int) -> Floats:
+        """Each row's value some bars earlier; NaN where the look-back is shorter."""
+        return self._align(values[:-bars], bars)
 
     def mean(self, values: Floats, bars: int) -> Floats:
-        """Mean of each row's last values; NaN where the row sees fewer."""
-        return self._aligned(folded(values, bars, np.add), bars - 1) / bars
+        """Mean of each row's last values; NaN where the look-back holds fewer."""
+        return self._align(reduce_windows(values, bars, np.add), bars - 1) / bars
 
     def highest(self, values: Floats, bars: int) -> Floats:
-        """Greatest of each row's last values; NaN where the row sees fewer."""
-        return self._aligned(folded(values, bars, np.maximum), bars - 1)
+        """Greatest of each row's last values; NaN where the look-back holds fewer."""
+        return self._align(reduce_windows(values, bars, np.maximum), bars - 1)
 
     def lowest(self, values: Floats, bars: int) -> Floats:
-        """Least of each row's last values; NaN where the row sees fewer."""
-        return self._aligned(folded(values, bars, np.minimum), bars - 1)
+        """Least of each row's last values; NaN where the look-back holds fewer."""
+        return self._align(reduce_windows(values, bars, np.minimum), bars - 1)
 
     def deviation(self, values: Floats, bars: int) -> Floats:
-        """Sample standard deviation of each row's last values; NaN where the row sees fewer.
+        """Sample standard deviation of each row's last values; NaN where the look-back holds fewer.
 
         Of equal values it is zero, to the last bit.
         """
         _, squares = moments(values, bars)
-        return self._root(squares, bars)
+        return self._sample_deviation(squares, bars)
 
-    def score(self, values: Floats, bars: int) -> Floats:
-        """Deviations by which each row's value exceeds the mean of its last ones; NaN where the row sees fewer."""
+    def zscore(self, values: Floats, bars: int) -> Floats:
+        """Standard score of each row's value among its last ones; NaN where the look-back holds fewer."""
         mean, squares = moments(values, bars)
-        return (values - self._aligned(mean, bars - 1)) / self._root(squares, bars)
+        return (values - self._align(mean, bars - 1)) / self._sample_deviation(squares, bars)
 
     def skewness(self, values: Floats, bars: int) -> Floats:
-        """Third moment of each row's last values by the 3/2 power of the second; NaN where the row sees fewer."""
-        _, squares, third = cubes(values, bars)
+        """Third moment of each row's last values by m2^1.5; NaN where the look-back holds fewer."""
+        _, squares, third = third_moments(values, bars)
         squares /= bars
         third /= bars
-        return self._aligned(third / (squares * np.sqrt(squares)), bars - 1)
+        return self._align(third / (squares * np.sqrt(squares)), bars - 1)
 
     def regression(self, values: Floats, others: Floats, bars: int) -> tuple[Floats, Floats]:
-        """Slope of each row's last values on as many others, and the standard deviation of what is left (n - 2).
+        """Slope of each row's last values on as many others, and the standard deviation of the residuals (n - 2).
 
-        Least squares with a constant; both NaN where the row sees fewer.
+        Least squares with a constant; both NaN where the look-back holds fewer.
         """
-        squares, of_others, both = products(values, others, bars)
+        squares, of_others, both = co_moments(values, others, bars)
         slope = both / of_others
         left = np.maximum(squares - slope * both, 0.0) / (bars - 2)
-        return self._aligned(slope, bars - 1), self._aligned(np.sqrt(left), bars - 1)
+        return self._align(slope, bars - 1), self._align(np.sqrt(left), bars - 1)
 
     def wilder_mean(self, values: Floats) -> Floats:
-        """Wilder's 14-bar mean, started at the oldest bar that the row sees; NaN on the first 14 bars."""
-        return self.runs.wilder_mean(values)
+        """Wilder's 14-bar mean, started at the oldest bar of the row's look-back; NaN on the first 14 bars."""
+        return self.lookback.wilder_mean(values)
 
-    def wilder_share(self, values: Floats, others: Floats) -> Floats:
+    def wilder_ratio(self, values: Floats, others: Floats) -> Floats:
         """Wilder's mean of values by that of others, 0 where that is 0; NaN on the first 14 bars."""
-        return self.runs.wilder_share(values, others)
+        return self.lookback.wilder_ratio(values, others)
 
-    def _root(self, squares: Floats, bars: int) -> Floats:
+    def _sample_deviation(self, squares: Floats, bars: int) -> Floats:
         squares /= bars - 1
-        return self._aligned(np.sqrt(squares, out=squares), bars - 1)
+        return self._align(np.sqrt(squares, out=squares), bars - 1)
 
-    def _aligned(self, values: Floats, bars: int) -> Floats:
-        """The last rows' values; NaN in the rows before, and in those that see fewer bars before their own."""
+    def _align(self, values: Floats, bars: int) -> Floats:
+        """The last rows' values; NaN before them, and where the look-back holds fewer earlier bars."""
         size = self.close.size
         whole = np.empty(size)
         whole[size - values.size :] = values
-        whole[self.runs.blind(bars)] = np.nan
+        whole[self.lookback.rows_in_warm_up(bars)] = np.nan
         return whole
 
 

@@ -1,7 +1,7 @@
-"""Windows of an array: each full run of so many neighbours, joined halves first.
+"""Rolling windows of an array: statistics of each full window, merged from those of its halves.
 
 What belongs here: sums, extremes and moments of windows, in an order that the window's length alone fixes.
-Kept elsewhere: which row sees a window at all (`panel.py`).
+Kept elsewhere: which rows have enough history for a window (`panel.py`).
 
 Values are in order of time. A result has one value per full window, so `bars - 1` fewer than the array.
 """
@@ -14,23 +14,23 @@ import numpy as np
 
 from boursomatic_assets.arrays import Floats
 
-Parts = tuple[Floats, ...]
-Join = Callable[[Parts, Parts, int, int], Parts]
-"""What is known of n newer and m older values together, from what is known of either."""
+Statistics = tuple[Floats, ...]
+Merge = Callable[[Statistics, Statistics, int, int], Statistics]
+"""The statistics of n newer and m older values together, from those of each: (newer, older, n, m)."""
 
 
-def folded(values: Floats, bars: int, join: np.ufunc) -> Floats:
-    """Each full window of so many values joined, halves first: an order that `bars` alone fixes."""
+def reduce_windows(values: Floats, bars: int, join: np.ufunc) -> Floats:
+    """Each full window of so many values reduced by `join`, halves first: an order that `bars` alone fixes."""
     if bars == 1:
         return values
     half = bars // 2
-    part = folded(values, half, join)
+    part = reduce_windows(values, half, join)
     whole: Floats = join(part[half:], part[:-half])
     return whole if bars == 2 * half else join(values[2 * half :], whole[:-1])
 
 
 def moments(values: Floats, bars: int) -> tuple[Floats, Floats]:
-    """Mean of each full window, and the sum of squared distances from it, joined as `folded` does.
+    """Mean of each full window, and the sum of squared distances from it, merged as `reduce_windows` does.
 
     Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", equations 2.1.
     """
@@ -38,19 +38,19 @@ def moments(values: Floats, bars: int) -> tuple[Floats, Floats]:
         return values, np.zeros_like(values)
     half = bars // 2
     mean, squares = moments(values, half)
-    mean, apart = _joined(mean[half:], mean[:-half], half, half)
+    mean, apart = _merge_means(mean[half:], mean[:-half], half, half)
     if half > 1:  # a single value has no distance from its mean
         apart += squares[half:]
         apart += squares[:-half]
     if bars == 2 * half:
         return mean, apart
-    mean, more = _joined(values[2 * half :], mean[:-1], 1, 2 * half)
+    mean, more = _merge_means(values[2 * half :], mean[:-1], 1, 2 * half)
     more += apart[:-1]
     return mean, more
 
 
-def _joined(newer: Floats, older: Floats, n: int, m: int) -> tuple[Floats, Floats]:
-    """The mean of n newer and m older values, from theirs, and what the squared distances grow by."""
+def _merge_means(newer: Floats, older: Floats, n: int, m: int) -> tuple[Floats, Floats]:
+    """The mean of n newer and m older values, from theirs, and the increase of the squared distances."""
     gap = older - newer
     mean = gap * (m / (n + m))
     mean += newer
@@ -59,39 +59,41 @@ def _joined(newer: Floats, older: Floats, n: int, m: int) -> tuple[Floats, Float
     return mean, gap
 
 
-def products(values: Floats, others: Floats, bars: int) -> tuple[Floats, Floats, Floats]:
+def co_moments(values: Floats, others: Floats, bars: int) -> tuple[Floats, Floats, Floats]:
     """Squared distances of each full window from its mean, those of the others, and products of both, summed."""
     nothing = np.zeros_like(values)
-    _, _, squares, of_others, both = _together((values, others, nothing, nothing, nothing), bars, _products)
+    _, _, squares, of_others, both = _reduce_jointly(
+        (values, others, nothing, nothing, nothing), bars, _merge_co_moments
+    )
     return squares, of_others, both
 
 
-def cubes(values: Floats, bars: int) -> tuple[Floats, Floats, Floats]:
+def third_moments(values: Floats, bars: int) -> tuple[Floats, Floats, Floats]:
     """Mean of each full window, and the sums of squared and of cubed distances from it."""
     nothing = np.zeros_like(values)
-    mean, squares, third = _together((values, nothing, nothing), bars, _cubes)
+    mean, squares, third = _reduce_jointly((values, nothing, nothing), bars, _merge_third_moments)
     return mean, squares, third
 
 
-def _together(parts: Parts, bars: int, join: Join) -> Parts:
-    """What `folded` is for one array, for several that must be joined together."""
+def _reduce_jointly(parts: Statistics, bars: int, join: Merge) -> Statistics:
+    """As `reduce_windows`, for several statistics that are merged together."""
     if bars == 1:
         return parts
     half = bars // 2
-    whole = _together(parts, half, join)
-    whole = join(_newer(whole, half), _older(whole, half), half, half)
-    return whole if bars == 2 * half else join(_newer(parts, 2 * half), _older(whole, 1), 1, 2 * half)
+    whole = _reduce_jointly(parts, half, join)
+    whole = join(_drop_oldest(whole, half), _drop_newest(whole, half), half, half)
+    return whole if bars == 2 * half else join(_drop_oldest(parts, 2 * half), _drop_newest(whole, 1), 1, 2 * half)
 
 
-def _newer(parts: Parts, bars: int) -> Parts:
+def _drop_oldest(parts: Statistics, bars: int) -> Statistics:
     return tuple(part[bars:] for part in parts)
 
 
-def _older(parts: Parts, bars: int) -> Parts:
+def _drop_newest(parts: Statistics, bars: int) -> Statistics:
     return tuple(part[:-bars] for part in parts)
 
 
-def _products(newer: Parts, older: Parts, n: int, m: int) -> Parts:
+def _merge_co_moments(newer: Statistics, older: Statistics, n: int, m: int) -> Statistics:
     """Pébay 2008, SAND2008-6212, the pairwise update of a co-moment."""
     gap, gap_of_others = older[0] - newer[0], older[1] - newer[1]
     weight = n * m / (n + m)
@@ -104,7 +106,7 @@ def _products(newer: Parts, older: Parts, n: int, m: int) -> Parts:
     )
 
 
-def _cubes(newer: Parts, older: Parts, n: int, m: int) -> Parts:
+def _merge_third_moments(newer: Statistics, older: Statistics, n: int, m: int) -> Statistics:
     """Pébay 2008, SAND2008-6212, the pairwise update of the second and the third moment."""
     gap, both = older[0] - newer[0], n + m
     apart = gap * gap * (n * m / both)

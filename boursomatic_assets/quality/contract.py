@@ -1,8 +1,8 @@
-"""What a good row is: every delivered bar is kept, merged with its twin, or rejected with a reason.
+"""The data contract: each delivered bar is kept, merged with its duplicate, or rejected with a reason.
 
-What belongs here: the rules, in the order in which a row is held against them, and the judgement.
-Kept elsewhere: where rows come from (`sources/`), where they go (`io_manager.py`), bars that are only strange
-(`oddities.py`).
+What belongs here: the rules, in the order in which they are applied, and their application to a delivery.
+Kept elsewhere: where rows come from (`sources/`), where they are written (`orchestration/io_manager.py`), valid
+bars that are unusual (`anomalies.py`).
 """
 
 import datetime as dt
@@ -14,7 +14,7 @@ import polars as pl
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.quality.delivery import Delivery, count_rows, with_session
-from boursomatic_assets.sources import NOT_DELIVERED, NOT_UNDERSTOOD
+from boursomatic_assets.sources import NOT_DELIVERED, UNREADABLE_FILE
 
 NOISE = 1e-6
 """Relative excess of open or close over high, or below low, that is float noise: it is repaired."""
@@ -22,18 +22,18 @@ NOISE = 1e-6
 TEST_SYMBOLS = r"^(Z[A-Z]ZZT|[A-Z]TEST)(\.[A-Z])?$"
 """Symbols with which Nasdaq (ZVZZT and its sisters) and NYSE (ATEST, ...) try out their own systems."""
 
-QUARTER = dt.timedelta(minutes=15)
+BAR_LENGTH = dt.timedelta(minutes=15)
 
-FILE_UNKNOWN = "file cannot be understood"
+UNREADABLE_REASON = "file cannot be understood"
 
-INCOMPLETE = ("source did not deliver it", FILE_UNKNOWN)
-"""Reasons that stand for bars that did not come."""
+INCOMPLETE_REASONS = ("source did not deliver it", UNREADABLE_REASON)
+"""Reasons of rows that stand for bars that were not delivered."""
 
-CONTRADICTION = {
+CONTRADICTION_REASONS = {
     "daily": "two different bars for one session",
     "15m": "two different bars for one time",
 }
-"""Why neither of two bars is kept that say different things."""
+"""Why neither of two contradicting bars is kept."""
 
 _PRICES = tuple("ohlc")
 _CONTENT = (*_PRICES, "v")
@@ -41,7 +41,7 @@ _TOP, _BOTTOM = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rejected_bars.boursomatic")
 
 
-def judge(
+def apply_contract(
     raw: pl.DataFrame,
     part: Slice,
     instruments: pl.DataFrame,
@@ -51,7 +51,7 @@ def judge(
     extended: bool = False,
     with_raw: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows,
 ) -> Delivery:
-    """Hold every row of a delivery against the rules.
+    """Apply the rules to every row of a delivery.
 
     Args:
         raw: delivered bars with the columns of `sources.RAW_BARS`.
@@ -60,50 +60,50 @@ def judge(
         source: the name of the source.
         interval: what was asked for, `daily` or `15m`.
         extended: whether 15m bars before the open and after the close are wanted too.
-        with_raw: the source's own, which says how refused rows stood there.
+        with_raw: the source's own, which adds the original text of rejected rows.
     """
-    times, of_times = _daily_times(part) if interval == "daily" else _quarter_times(part, extended)
-    known, market = _traded(part, instruments), pl.lit(part.market.name)
-    rows = raw.with_columns(nth=_place(known), sound=_sound(part, interval, times))
+    times, of_times = _daily_times(part) if interval == "daily" else _times_15m(part, extended)
+    known, market = _tradable_instruments(part, instruments), pl.lit(part.market.name)
+    rows = raw.with_columns(nth=_instrument_index(known), sound=_is_certainly_valid(part, interval, times))
     sound = pl.col("sound") & pl.col("nth").is_not_null()
-    doubtful = rows.filter(~sound).with_columns(reason=_reason(_rules(part, interval, of_times)))
+    doubtful = rows.filter(~sound).with_columns(reason=_first_violation(_rules(part, interval, of_times)))
     noisy = doubtful.filter(pl.col("reason").is_null()).drop("reason").with_columns(h=_TOP, l=_BOTTOM)
-    kept, repeats, clashing = _without_twins(pl.concat([rows.filter(sound), noisy]))
-    contradicting = clashing.with_columns(reason=pl.lit(CONTRADICTION[interval]))
+    kept, repeats, clashing = _split_duplicates(pl.concat([rows.filter(sound), noisy]))
+    contradicting = clashing.with_columns(reason=pl.lit(CONTRADICTION_REASONS[interval]))
     rejected = pl.concat([doubtful.drop_nulls("reason"), contradicting])
     repaired = kept.filter(~pl.col("sound"))
     outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": repaired}
     return Delivery(
-        kept.select(_id(known), "ts", *_CONTENT, "interval", "file", market=market),
-        _rejections(with_session(with_raw(rejected), part), part, source, interval),
+        kept.select(_instrument_id(known), "ts", *_CONTENT, "interval", "file", market=market),
+        _rejected_rows(with_session(with_raw(rejected), part), part, source, interval),
         count_rows(outcomes, part).with_columns(market=market),
         source,
-        complete=rejected.filter(pl.col("reason").is_in(INCOMPLETE)).is_empty(),
+        complete=rejected.filter(pl.col("reason").is_in(INCOMPLETE_REASONS)).is_empty(),
     )
 
 
-def _traded(part: Slice, instruments: pl.DataFrame) -> pl.DataFrame:
+def _tradable_instruments(part: Slice, instruments: pl.DataFrame) -> pl.DataFrame:
     """The known instruments that the market trades, in order of symbol and exchange."""
     traded = pl.col("exchange").is_in(part.market.exchanges) & ~pl.col("symbol").str.contains(TEST_SYMBOLS)
     return instruments.filter(traded).select("symbol", "exchange", "id").sort("symbol", "exchange")
 
 
-def _place(known: pl.DataFrame) -> pl.Expr:
-    """A row's instrument as its place among the known ones; null if it is none of them."""
+def _instrument_index(known: pl.DataFrame) -> pl.Expr:
+    """The index of a row's instrument among the known ones; null if it is none of them."""
     named = pl.struct("symbol", "exchange")
     places = pl.int_range(known.height, dtype=pl.UInt32, eager=True)
     return named.replace_strict(known.select(named).to_series(), places, default=None, return_dtype=pl.UInt32)
 
 
-def _id(known: pl.DataFrame) -> pl.Expr:
+def _instrument_id(known: pl.DataFrame) -> pl.Expr:
     return pl.lit(known["id"]).gather("nth").alias("instrument_id")
 
 
-def _sound(part: Slice, interval: str, times: pl.Series) -> pl.Expr:
-    """Whether a row of a known instrument surely breaks no rule: nearly all do not, and few comparisons tell.
+def _is_certainly_valid(part: Slice, interval: str, times: pl.Series) -> pl.Expr:
+    """Whether a row of a known instrument certainly breaks no rule: true of nearly all, with few comparisons.
 
-    NaN is above infinity here. What is not sound is held against each rule, and may be found to break none: its
-    high or low is off by noise.
+    NaN is above infinity here. The other rows are checked against each rule, and may break none: their high or
+    low is off by noise.
     """
     o, h, l, c, v = map(pl.col, _CONTENT)  # noqa: E741
     prices = (l > 0) & (l <= o) & (l <= c) & (o <= h) & (c <= h) & (h < math.inf)
@@ -112,17 +112,17 @@ def _sound(part: Slice, interval: str, times: pl.Series) -> pl.Expr:
     return (prices & volume & on_time & (pl.col("interval") == interval)).fill_null(False)
 
 
-def _reason(rules: dict[str, pl.Expr]) -> pl.Expr:
+def _first_violation(rules: dict[str, pl.Expr]) -> pl.Expr:
     return pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
 
 
 def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, pl.Expr]:
-    """Each rule's name and the rows that break it; the first that a row breaks is its reason."""
+    """The rules by name, each true where a row breaks it; the first that a row breaks is its reason."""
     price = [pl.col(name) for name in _PRICES]
     volume = pl.col("v")
     return {
         "source did not deliver it": NOT_DELIVERED,
-        FILE_UNKNOWN: NOT_UNDERSTOOD,
+        UNREADABLE_REASON: UNREADABLE_FILE,
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
@@ -148,11 +148,11 @@ def _daily_times(part: Slice) -> tuple[pl.Series, dict[str, pl.Expr]]:
     return sessions, {"date is not a session of the market": ~pl.col("ts").is_in(sessions.implode())}
 
 
-def _quarter_times(part: Slice, extended: bool) -> tuple[pl.Series, dict[str, pl.Expr]]:
+def _times_15m(part: Slice, extended: bool) -> tuple[pl.Series, dict[str, pl.Expr]]:
     """When a 15m bar may start, and the rules: on the quarter of an hour, of a session, while it is open."""
     market, sessions = part.market, part.looking_back(1).sessions  # a late bar may fall to the next date in UTC
-    hours = [market.hours(session, extended=extended) for session in sessions]
-    quarters = [pl.datetime_range(opens, closes, QUARTER, closed="left", eager=True) for opens, closes in hours]
+    hours = [market.trading_hours(session, extended=extended) for session in sessions]
+    quarters = [pl.datetime_range(opens, closes, BAR_LENGTH, closed="left", eager=True) for opens, closes in hours]
     traded = pl.concat([pl.Series(dtype=pl.Datetime("us")), *quarters])
     local = pl.col("ts").dt.replace_time_zone("UTC").dt.convert_time_zone(market.timezone).dt.date()
     return traded, {
@@ -162,41 +162,41 @@ def _quarter_times(part: Slice, extended: bool) -> tuple[pl.Series, dict[str, pl
     }
 
 
-def _without_twins(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Each bar once; those that repeat one; and apart from both those that contradict each other, each once."""
-    if _surely_distinct(good):
-        return good, good.clear(), good.clear()
-    first = good.select(pl.struct("nth", "ts", *_CONTENT).is_first_distinct()).to_series()
-    distinct = good.filter(first)
+def _split_duplicates(valid: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Three frames: each bar once, exact duplicates, and bars that contradict each other, each once."""
+    if _has_no_duplicates(valid):
+        return valid, valid.clear(), valid.clear()
+    first = valid.select(pl.struct("nth", "ts", *_CONTENT).is_first_distinct()).to_series()
+    distinct = valid.filter(first)
     clash = distinct.select("nth", "ts").is_duplicated()
-    return distinct.filter(~clash), good.filter(~first), distinct.filter(clash)
+    return distinct.filter(~clash), valid.filter(~first), distinct.filter(clash)
 
 
-def _surely_distinct(good: pl.DataFrame) -> bool:
-    """Whether no bar is there twice, as nearly always: seen from the order of rows, or else from hashes."""
+def _has_no_duplicates(valid: pl.DataFrame) -> bool:
+    """Whether no bar is there twice, as nearly always: known from the order of rows, or else from hashes."""
 
     def in_order(first: pl.Expr, second: pl.Expr) -> pl.Expr:
         same = first == first.shift()
         return ((first > first.shift()) | (same & (second > second.shift()))).all()
 
     ts, nth = pl.col("ts"), pl.col("nth")
-    if good.select(in_order(ts, nth) | in_order(nth, ts)).item():
+    if valid.select(in_order(ts, nth) | in_order(nth, ts)).item():
         return True
-    hashes = good.select(nth.hash() + ts.hash(1)).to_series()
-    return hashes.n_unique() == good.height
+    hashes = valid.select(nth.hash() + ts.hash(1)).to_series()
+    return hashes.n_unique() == valid.height
 
 
-def _rejections(rejected: pl.DataFrame, part: Slice, source: str, interval: str) -> pl.DataFrame:
-    """Refused rows with the columns of `rejected_bars`; the id is derived, so that the same row is the same."""
+def _rejected_rows(rejected: pl.DataFrame, part: Slice, source: str, interval: str) -> pl.DataFrame:
+    """Rejected rows with the columns of `rejected_bars`; the id is derived from the content, so it is stable."""
     as_delivered = pl.struct("symbol", "exchange", pl.col("ts").cast(pl.String), *_CONTENT, "interval")
     rows = rejected.with_columns(raw=pl.coalesce("raw", as_delivered.struct.json_encode())).select(
         "session", "file", "line", "raw", "reason", market=pl.lit(part.market.name), source=pl.lit(source)
     )
     named = rows if interval == "daily" else rows.with_columns(interval=pl.lit(interval))
-    return rows.with_columns(id=_ids(named), interval=pl.lit(interval))
+    return rows.with_columns(id=_row_ids(named), interval=pl.lit(interval))
 
 
-def _ids(rows: pl.DataFrame) -> pl.Series:
+def _row_ids(rows: pl.DataFrame) -> pl.Series:
     nth = pl.int_range(pl.len()).over(rows.columns)
     named = rows.select(pl.concat_str(pl.all().cast(pl.String), nth, separator="|", ignore_nulls=True))
     return pl.Series([str(uuid.uuid5(_NAMESPACE, name)) for name in named.to_series()], dtype=pl.String)

@@ -1,7 +1,8 @@
-"""What became of a delivery: its good bars, its refused rows, and how many there were of each.
+"""Deliveries: valid bars, rejected rows, and the number of rows by outcome.
 
-What belongs here: the value that the judgement gives and the tables are written from, and counting.
-Kept elsewhere: the judgement (`contracts.py`), the tables (`rejections.py`, `deliveries.py`, `merging.py`).
+What belongs here: the value that the contract returns and the tables are written from, and its row counts.
+Kept elsewhere: the rules (`contract.py`), the tables (`tables/rejected_rows.py`, `tables/delivery_log.py`,
+`tables/merging.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,22 +11,22 @@ from typing import Self
 
 import polars as pl
 
-from boursomatic_assets.calendars.slices import Slice, outside
+from boursomatic_assets.calendars.slices import Slice, rows_outside
 
 ROW_COUNTS = ("delivered", "kept", "merged", "rejected", "repaired")
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A judged delivery: delivered rows = kept + merged + rejected.
+    """A validated delivery: delivered rows = kept + merged + rejected.
 
     Attributes:
-        kept: good bars, with the columns of `price_bars`, `market`, and the `file` that they stood in.
-        rejected: refused rows, with the columns of `rejected_bars` but for the run.
-        counts: a row per market and session (null: no readable time) with the OUTCOMES.
+        kept: valid bars, with the columns of `price_bars`, `market`, and the `file` that they stood in.
+        rejected: rejected rows, with the columns of `rejected_bars` but for the run.
+        counts: a row per market and session (null: no readable time) with the ROW_COUNTS.
         source: the name of the source.
-        complete: whether the source delivered all it was asked for; what is missing in a delivery that is not
-            may be there all the same.
+        complete: whether the source delivered all it was asked for; bars that an incomplete delivery lacks
+            may exist.
     """
 
     kept: pl.DataFrame
@@ -35,25 +36,29 @@ class Delivery:
     complete: bool = True
 
     def for_slice(self, part: Slice) -> "Delivery":
-        """What falls to a slice; rows without a readable time fall to each of their market."""
-        mine = pl.col("market") == part.market.name
-        here = pl.col("session").is_between(part.start, part.end, closed="left") | pl.col("session").is_null()
-        time = pl.col("ts").is_between(part.start, part.end, closed="left")
+        """The part of a slice; rows without a readable time belong to each slice of their market."""
+        of_market = pl.col("market") == part.market.name
+        in_sessions = (
+            pl.col("session").is_between(part.start, part.end, closed="left") | pl.col("session").is_null()
+        )
+        in_time = pl.col("ts").is_between(part.start, part.end, closed="left")
         return Delivery(
-            self.kept.filter(mine & time),
-            self.rejected.filter(mine & here),
-            self.counts.filter(mine & here).unique(["market", "session"], keep="last", maintain_order=True),
+            self.kept.filter(of_market & in_time),
+            self.rejected.filter(of_market & in_sessions),
+            self.counts.filter(of_market & in_sessions).unique(
+                ["market", "session"], keep="last", maintain_order=True
+            ),
             self.source,
             self.complete,
         )
 
-    def without(self, parts: Sequence[Slice]) -> "Delivery":
-        """What falls to none of some sessions of its market; rows without a readable time stay."""
+    def outside_slices(self, parts: Sequence[Slice]) -> "Delivery":
+        """The part outside of all these slices of its market; rows without a readable time stay."""
         return replace(
             self,
-            kept=outside(self.kept, "ts", parts),
-            rejected=outside(self.rejected, "session", parts),
-            counts=outside(self.counts, "session", parts),
+            kept=rows_outside(self.kept, "ts", parts),
+            rejected=rows_outside(self.rejected, "session", parts),
+            counts=rows_outside(self.counts, "session", parts),
         )
 
     def total(self, outcome: str) -> int:
@@ -81,7 +86,7 @@ def with_session(rows: pl.DataFrame, part: Slice) -> pl.DataFrame:
 
 
 def count_rows(outcomes: Mapping[str, pl.DataFrame], part: Slice) -> pl.DataFrame:
-    """OUTCOMES by session; what was delivered and is neither merged nor rejected is kept.
+    """ROW_COUNTS by session; what was delivered and is neither merged nor rejected is kept.
 
     Args:
         outcomes: the rows, with `ts`, that were delivered, merged, rejected and repaired.

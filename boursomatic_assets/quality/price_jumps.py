@@ -1,10 +1,10 @@
-"""Prices that leave their instrument's past behind, while the market does not.
+"""Price jumps: moves that neither the instrument's past nor the market explains.
 
-What belongs here: each bar beside the one before it, how far its price jumped, and the split that explains it.
-Kept elsewhere: what else is strange about a bar (`oddities.py`), what a vendor restated (`restatement.py`).
+What belongs here: each bar joined with the previous one, the size of its move, and the split that explains it.
+Kept elsewhere: other anomalies of a bar (`anomalies.py`), what a vendor restated (`restatement.py`).
 
-A jump is a candidate for a split or an error, never a verdict: crashes look the same. A row sees only what was
-there by its own session.
+A jump is a candidate for a split or an error, not proof: crashes look the same. A row uses only bars up to its own
+session.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ import polars as pl
 from boursomatic_assets.arrays import Times
 
 WINDOW = 60
-"""Sessions before its own whose returns say what is usual for an instrument."""
+"""Sessions before its own whose returns show what is usual for an instrument."""
 
-REACH = 60
+MAX_SESSIONS_APART = 60
 """Sessions between a bar and the one before it; where there are more, it is an instrument's first."""
 
-FEWEST_RETURNS = 20
+MIN_RETURNS = 20
 """Returns in a window that say what is usual; with fewer, a bar is not judged."""
 
-FEWEST_PEERS = 5
+MIN_PEERS = 5
 """Instruments that make a market: with fewer, each is judged by itself."""
 
 DEVIATIONS = 10.0
 """Robust deviations beyond which a move is a jump."""
 
-FLOOR = 0.03
+MIN_DEVIATION = 0.03
 """The least robust deviation, in log price: quiet instruments move by less, and then by more."""
 
-CLOSE_TO = 0.03
+SPLIT_TOLERANCE = 0.03
 """How far, in log price, a price may be from a split's and still be likely to come from it: a day's usual move."""
 
-NORMAL = 1.4826
+MAD_TO_SIGMA = 1.4826
 """The standard deviation of a normal distribution, in median absolute deviations."""
 
 _WHOLE = [*map(Fraction, (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)), Fraction(3, 2)]
@@ -45,7 +45,7 @@ SPLITS = sorted(float(ratio) for whole in _WHOLE for ratio in (whole, 1 / whole)
 """Price after a split as a multiple of the price before: two for one is 0.5; 100 are also cents for units."""
 
 
-def beside_earlier(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+def join_previous_bars(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
     """Each bar with its session's ordinal, and the bar of its instrument before it.
 
     Args:
@@ -59,7 +59,7 @@ def beside_earlier(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
     numbered = pl.DataFrame({"ts": sessions.astype("datetime64[us]"), "n": np.arange(sessions.size)})
     rows = bars.select("instrument_id", "ts", *"ohlcv").join(numbered, on="ts").sort("instrument_id", "ts")
     earlier = pl.col(*"ohlcvn").shift(1)
-    near = (pl.col("n") - pl.col("n").shift(1)) <= REACH
+    near = (pl.col("n") - pl.col("n").shift(1)) <= MAX_SESSIONS_APART
     same = pl.col("instrument_id") == pl.col("instrument_id").shift(1)
     return rows.with_columns(pl.when(same & near).then(earlier).name.suffix("_"))
 
@@ -69,7 +69,7 @@ def find_jumps(rows: pl.DataFrame) -> pl.DataFrame:
 
     A deviation is the instrument's own, over its last WINDOW sessions, grown with the square root of the
     sessions since the bar before; or that of the session's moves over the market, if it is greater, so that
-    a crash that all share is nobody's jump; or FLOOR.
+    a crash of the whole market is no jump; or FLOOR.
 
     Args:
         rows: as `beside_earlier` makes them.
@@ -87,8 +87,8 @@ def find_jumps(rows: pl.DataFrame) -> pl.DataFrame:
         closed=(pl.col("c") / pl.col("c_")).log(),
     )
     judged = moves.with_columns(
-        at_open=pl.col("opened") - _of_market("opened"), at_close=pl.col("closed") - _of_market("closed")
-    ).with_columns(deviation=_deviation())
+        at_open=pl.col("opened") - _market_move("opened"), at_close=pl.col("closed") - _market_move("closed")
+    ).with_columns(deviation=_robust_deviation())
     at_open = pl.col("at_open").abs() > pl.col("at_close").abs()
     further = judged.with_columns(
         move=pl.when(at_open).then("opened").otherwise("closed"),
@@ -98,23 +98,23 @@ def find_jumps(rows: pl.DataFrame) -> pl.DataFrame:
     return found.select("instrument_id", "ts", "n", figure=pl.col("move").exp(), ratio=_likeliest_split())
 
 
-def _of_market(move: str) -> pl.Expr:
+def _market_move(move: str) -> pl.Expr:
     """The median move of the session; 0 where too few instruments make it."""
-    enough = pl.col(move).len().over("n") >= FEWEST_PEERS
+    enough = pl.col(move).len().over("n") >= MIN_PEERS
     return pl.when(enough).then(pl.col(move).median().over("n")).otherwise(0.0)
 
 
-def _deviation() -> pl.Expr:
-    """The robust deviation that a row is held against; null where the past is too short to say."""
+def _robust_deviation() -> pl.Expr:
+    """The robust deviation that a row is compared with; null where the history is too short."""
     size = pl.col("at_close").abs()
-    usual = size.rolling_median_by("n", f"{WINDOW}i", min_samples=FEWEST_RETURNS, closed="left")
-    own = NORMAL * usual.over("instrument_id") * pl.col("elapsed").sqrt()
-    enough = pl.len().over("n") >= FEWEST_PEERS
-    shared = pl.when(enough).then(NORMAL * size.median().over("n")).otherwise(0.0)
-    return pl.when(own.is_not_null()).then(pl.max_horizontal(own, shared, pl.lit(FLOOR)))
+    usual = size.rolling_median_by("n", f"{WINDOW}i", min_samples=MIN_RETURNS, closed="left")
+    own = MAD_TO_SIGMA * usual.over("instrument_id") * pl.col("elapsed").sqrt()
+    enough = pl.len().over("n") >= MIN_PEERS
+    shared = pl.when(enough).then(MAD_TO_SIGMA * size.median().over("n")).otherwise(0.0)
+    return pl.when(own.is_not_null()).then(pl.max_horizontal(own, shared, pl.lit(MIN_DEVIATION)))
 
 
 def _likeliest_split() -> pl.Expr:
     """The one of SPLITS that a move, or what it is over the market's, is CLOSE_TO; null where none is."""
     near = {split: pl.min_horizontal((pl.col("move", "own") - np.log(split)).abs()) for split in SPLITS}
-    return pl.coalesce(pl.when(apart <= CLOSE_TO).then(split) for split, apart in near.items())
+    return pl.coalesce(pl.when(apart <= SPLIT_TOLERANCE).then(split) for split, apart in near.items())

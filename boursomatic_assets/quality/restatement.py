@@ -1,17 +1,18 @@
-"""Restated history: a vendor that adjusts the past anew delivers it on another basis than what is stored.
+"""Restated history: a vendor that adjusts the past again delivers it on another basis than what is stored.
 
-What belongs here: the evidence, from what is stored and what is delivered; nothing is decided or changed.
-Kept elsewhere: what a delivery changes row by row (`differences.py`), the re-load of an instrument.
+What belongs here: the evidence, from stored and delivered bars; nothing is decided or changed.
+Kept elsewhere: what a delivery changes row by row (`tables/differences.py`), the check that warns
+(`checks/deliveries.py`).
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from boursomatic_assets.arrays import Times
-from boursomatic_assets.quality.price_jumps import beside_earlier, find_jumps
+from boursomatic_assets.arrays import KEY, Times
+from boursomatic_assets.quality.price_jumps import find_jumps, join_previous_bars
 
-FEWEST_SESSIONS = 3
+MIN_SESSIONS = 3
 """Sessions in a row that must share a factor; what fewer share may be corrections of single bars."""
 
 DECIMALS = (2, 3, 4, 5, 6)
@@ -23,7 +24,6 @@ ROUNDINGS = 3
 NOISE = 1e-6
 """Relative error of prices that show more decimals: they went through single precision."""
 
-_KEY = ["instrument_id", "ts"]
 _PRICES = list("ohlc")
 
 
@@ -31,7 +31,7 @@ def find_restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame
     """Stretches of sessions over which delivered prices are stored ones times one factor other than 1.
 
     A split restates an instrument by one stretch; dividends by one before each of them. A stretch ends where
-    the factor changes, by more than the prices' rounding can explain. What fewer than FEWEST_SESSIONS in a row
+    the factor changes, by more than the prices' rounding can explain. What fewer than MIN_SESSIONS in a row
     share, or the four prices of a session do not, is a correction: it ends no stretch.
 
     Args:
@@ -42,15 +42,15 @@ def find_restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame
         instrument_id, factor (delivered over stored), sessions (how many share it), first and last of them
         (`ts`), sorted by instrument_id and first.
     """
-    both = _with_unit(stored).join(_with_unit(delivered), on=_KEY, suffix="_new").sort(_KEY)
-    low = pl.max_horizontal(_bound(price, -1) for price in _PRICES)
-    high = pl.min_horizontal(_bound(price, 1) for price in _PRICES)
-    lasting = _in_stretches(both.with_columns(low=low, high=high)).filter(
-        pl.len().over("stretch") >= FEWEST_SESSIONS
+    both = _with_price_unit(stored).join(_with_price_unit(delivered), on=KEY, suffix="_new").sort(KEY)
+    low = pl.max_horizontal(_factor_bound(price, -1) for price in _PRICES)
+    high = pl.min_horizontal(_factor_bound(price, 1) for price in _PRICES)
+    long_enough = _number_stretches(both.with_columns(low=low, high=high)).filter(
+        pl.len().over("stretch") >= MIN_SESSIONS
     )
     total = {side: pl.sum_horizontal(pl.col(f"{price}{side}").sum() for price in _PRICES) for side in ("", "_new")}
     stretches = (
-        _in_stretches(lasting)
+        _number_stretches(long_enough)
         .group_by("stretch", maintain_order=True)
         .agg(
             pl.col("instrument_id").first(),
@@ -64,7 +64,7 @@ def find_restated(stored: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame
     return stretches.filter(~pl.col("same")).drop("stretch", "same")
 
 
-def find_unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+def find_basis_changes(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Times) -> pl.DataFrame:
     """Instruments whose new bars stand on another basis than what is stored: they begin with a split's jump.
 
     Whether the instrument was split, or its past adjusted, shows in the past when it is loaded again. A bar
@@ -72,20 +72,20 @@ def find_unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Times
     nearer to the new basis than to the old.
 
     Args:
-        stored: instrument_id, ts, o, h, l, c, v of one market, with the last `oddities.LOOKBACK` sessions.
+        stored: instrument_id, ts, o, h, l, c, v of one market, with the last `anomalies.LOOKBACK` sessions.
         delivered: the same of what came; bars up to an instrument's last stored one are left out.
         sessions: all sessions of the market, sorted datetime64[D].
 
     Returns:
-        instrument_id, factor (new basis over old, one of `jumps.SPLITS`), sessions (how many new bars show it,
-        FEWEST_SESSIONS at most), first of them (`ts`), sorted by instrument_id.
+        instrument_id, factor (new basis over old, one of `price_jumps.SPLITS`), sessions (how many new bars
+        show it, MIN_SESSIONS at most), first of them (`ts`), sorted by instrument_id.
     """
     ends = stored.group_by("instrument_id").agg(last=pl.col("ts").max(), before=pl.col("c").sort_by("ts").last())
-    new = delivered.join(ends, on="instrument_id").filter(pl.col("ts") > pl.col("last")).sort(_KEY)
-    begin = new.group_by("instrument_id", maintain_order=True).head(FEWEST_SESSIONS)
-    bars = pl.concat(part.select(*_KEY, *_PRICES, "v") for part in (stored, begin))
-    jumped = find_jumps(beside_earlier(bars, sessions)).filter(pl.col("ratio").is_not_null())
-    at_first = jumped.join(begin.group_by("instrument_id").agg(pl.col("ts").min()), on=_KEY)
+    new = delivered.join(ends, on="instrument_id").filter(pl.col("ts") > pl.col("last")).sort(KEY)
+    begin = new.group_by("instrument_id", maintain_order=True).head(MIN_SESSIONS)
+    bars = pl.concat(part.select(*KEY, *_PRICES, "v") for part in (stored, begin))
+    jumped = find_jumps(join_previous_bars(bars, sessions)).filter(pl.col("ratio").is_not_null())
+    at_first = jumped.join(begin.group_by("instrument_id").agg(pl.col("ts").min()), on=KEY)
     moved = (pl.col("c") / pl.col("before")).log()
     shows = (moved - pl.col("ratio").log()).abs() < moved.abs()
     return (
@@ -97,30 +97,32 @@ def find_unjoined(stored: pl.DataFrame, delivered: pl.DataFrame, sessions: Times
     )
 
 
-def _with_unit(bars: pl.DataFrame) -> pl.DataFrame:
+def _with_price_unit(bars: pl.DataFrame) -> pl.DataFrame:
     """Keys and prices, and the unit of each bar: one in the last decimal of its roughest price."""
-    return bars.select(*_KEY, *_PRICES, unit=pl.max_horizontal(map(_unit, _PRICES)))
+    return bars.select(*KEY, *_PRICES, unit=pl.max_horizontal(map(_price_unit, _PRICES)))
 
 
-def _unit(price: str) -> pl.Expr:
+def _price_unit(price: str) -> pl.Expr:
     """One in the last decimal that a price shows, a cent at most; 0 where it shows more than DECIMALS."""
     exact = pl.col(price)
     shows = {decimals: (exact - exact.round(decimals)).abs() <= 1e-9 * exact for decimals in DECIMALS}
     return pl.coalesce(*(pl.when(so).then(10.0**-decimals) for decimals, so in shows.items()), pl.lit(0.0))
 
 
-def _bound(price: str, side: int) -> pl.Expr:
+def _factor_bound(price: str, side: int) -> pl.Expr:
     """The least (-1) or greatest (1) factor of a price that rounding leaves possible."""
-    return (pl.col(f"{price}_new") + side * _error(price, "_new")) / (pl.col(price) - side * _error(price, ""))
+    return (pl.col(f"{price}_new") + side * _price_error(price, "_new")) / (
+        pl.col(price) - side * _price_error(price, "")
+    )
 
 
-def _error(price: str, version: str) -> pl.Expr:
+def _price_error(price: str, version: str) -> pl.Expr:
     """By how much a price may be off; less than the price."""
     exact, unit = pl.col(price + version), pl.col("unit" + version)
     return pl.min_horizontal(pl.max_horizontal(ROUNDINGS * unit, NOISE * exact), exact / 2)
 
 
-def _in_stretches(both: pl.DataFrame) -> pl.DataFrame:
+def _number_stretches(both: pl.DataFrame) -> pl.DataFrame:
     """Rows by instrument and session, with the number of the stretch that they belong to."""
     apart = (pl.col("low") > pl.col("high").shift(1)) | (pl.col("high") < pl.col("low").shift(1))
     other = pl.col("instrument_id") != pl.col("instrument_id").shift(1)

@@ -1,7 +1,8 @@
-"""Where bars come from: one protocol, one file per source.
+"""Sources: where bars come from.
 
-What belongs here: the protocol and the choice of a source. A source delivers rows as it has them and judges
-none of them. Kept elsewhere: what a good row is (`contracts.py`).
+What belongs here: the protocol of a source, the choice of one, and a room for each kind (`files/`, `network/`,
+`simulated/`). A source delivers rows as it has them and validates none.
+Kept elsewhere: which rows are valid (`quality/contract.py`), where bars are stored (`tables/`).
 """
 
 import datetime as dt
@@ -33,11 +34,11 @@ INSTRUMENTS = dict.fromkeys(
 NOT_DELIVERED = pl.col("symbol").is_not_null() & pl.col("file").is_null() & pl.col("raw").is_not_null()
 """Rows that stand for an instrument of which a source had no bars; `raw` says why, `ts` from when on."""
 
-NOT_UNDERSTOOD = pl.col("file").is_not_null() & pl.col("line").is_null() & pl.col("symbol").is_null()
+UNREADABLE_FILE = pl.col("file").is_not_null() & pl.col("line").is_null() & pl.col("symbol").is_null()
 """Rows that stand for a file that could not be read; `raw` says why."""
 
-STATED = "columns.yaml"
-"""The file, beside the bars, that says what their cells cannot tell."""
+DECLARATIONS_FILE = "columns.yaml"
+"""The file beside the bars that declares what their cells do not show."""
 
 
 class SourceError(ValueError):
@@ -64,7 +65,7 @@ class Source(Protocol):
         ...
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Some of its rows, as refused ones are, with `raw` where a file says it."""
+        """Some of its rows, such as rejected ones, with `raw` read from their file."""
         ...
 
 
@@ -92,10 +93,10 @@ def open_source(
         if not files:
             raise SourceError("the source `files` needs a folder: set BOURSOMATIC_FILES to it")
         return Files(Path(files), dt.datetime.combine(first, dt.time()))
-    return _services(kind)
+    return _open_services(kind)
 
 
-def _services(kind: str) -> Source:
+def _open_services(kind: str) -> Source:
     """Services of the network in the order of `kind`; behind yahoo alone stands stooq."""
     names = ["yahoo", "stooq"] if kind == "yahoo" else [name.strip() for name in kind.split(",")]
     if unknown := [name for name in names if name not in ("yahoo", "stooq")]:
@@ -103,13 +104,13 @@ def _services(kind: str) -> Source:
         raise SourceError(f"there is no source {unknown[0]!r}: set BOURSOMATIC_SOURCE to {known}")
     from boursomatic_assets.settings import home, stooq_key
     from boursomatic_assets.sources.network.fallback import Fallback
-    from boursomatic_assets.sources.network.services import Listed
+    from boursomatic_assets.sources.network.services import ListedSource
     from boursomatic_assets.sources.network.stooq import Stooq
     from boursomatic_assets.sources.network.yahoo import Yahoo
-    from boursomatic_assets.sources.simulated.universe import listed
+    from boursomatic_assets.sources.simulated.universe import read_universe
 
-    instruments = listed()
-    services: dict[str, Listed] = {
+    instruments = read_universe()
+    services: dict[str, ListedSource] = {
         "yahoo": Yahoo(instruments, home() / "yahoo"),
         "stooq": Stooq(instruments, stooq_key()),
     }

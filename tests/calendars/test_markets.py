@@ -15,7 +15,7 @@ US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
 
 
 def close(market: markets.Market, session: str) -> str:
-    return f"{market.closes(day(session)):%H:%M}"
+    return f"{market.close_time(day(session)):%H:%M}"
 
 
 def test_an_early_close_is_known() -> None:
@@ -24,8 +24,8 @@ def test_an_early_close_is_known() -> None:
 
 
 def test_an_early_close_does_not_move_the_open() -> None:
-    assert US.opens(day("2025-07-03")) == dt.datetime(2025, 7, 3, 13, 30)
-    assert EURONEXT.opens(day("2024-12-24")) == dt.datetime(2024, 12, 24, 8)
+    assert US.open_time(day("2025-07-03")) == dt.datetime(2025, 7, 3, 13, 30)
+    assert EURONEXT.open_time(day("2024-12-24")) == dt.datetime(2024, 12, 24, 8)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_every_session_keeps_the_wall_clock_of_its_exchange(
     sessions = [session for session in market.sessions().tolist() if 2002 <= session.year <= 2026]
     assert len(sessions) > 25 * 250
     for session in sessions:
-        assert on_the_wall(market.opens(session)) == f"{session} {opens}"
-        assert on_the_wall(market.closes(session)) in {f"{session} {hour}" for hour in closes}
+        assert on_the_wall(market.open_time(session)) == f"{session} {opens}"
+        assert on_the_wall(market.close_time(session)) in {f"{session} {hour}" for hour in closes}
 
 
 def test_nobody_trades_on_the_sundays_on_which_clocks_change() -> None:
@@ -103,7 +103,7 @@ def test_nobody_trades_on_the_sundays_on_which_clocks_change() -> None:
 
 
 def test_instants_carry_no_time_zone() -> None:
-    assert US.opens(day("2024-06-10")).tzinfo is US.closes(day("2024-06-10")).tzinfo is None
+    assert US.open_time(day("2024-06-10")).tzinfo is US.close_time(day("2024-06-10")).tzinfo is None
 
 
 @pytest.mark.parametrize(("market", "in_2024"), [(US, 252), (EURONEXT, 256)])
@@ -125,7 +125,7 @@ def test_a_process_that_lives_on_does_not_run_out_of_sessions() -> None:
     for market in MARKETS.values():
         newest: dt.date = market.sessions()[-1].item()
         assert newest >= dt.date(now.year + markets.YEARS_AHEAD, 12, 29)
-        assert market.opens(newest) < market.closes(newest)
+        assert market.open_time(newest) < market.close_time(newest)
 
 
 def test_sessions_cannot_be_changed_by_accident() -> None:

@@ -11,7 +11,7 @@ from worlds.frames import day, midnight, slice_of
 
 from boursomatic_assets.calendars import slices
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
-from boursomatic_assets.calendars.slices import Slice, outside, require_closed, slices_of
+from boursomatic_assets.calendars.slices import Slice, require_closed, rows_outside, slices_of
 
 US = MARKETS["US"]
 IN_2024 = [date for date in all_sessions().tolist() if date.year == 2024]
@@ -110,10 +110,10 @@ def test_rows_outside_of_some_slices_are_those_of_none_of_them_and_those_without
     times = [midnight("2024-06-10"), midnight("2024-06-11"), midnight("2024-06-12"), None]
     rows = pl.DataFrame({"ts": times}, schema={"ts": pl.Datetime("us")})
     parts = [slice_of("US", "2024-06-10"), slice_of("US", "2024-06-12")]
-    assert outside(rows, "ts", parts)["ts"].to_list() == [times[1], None]
+    assert rows_outside(rows, "ts", parts)["ts"].to_list() == [times[1], None]
 
 
 def test_a_large_frame_lies_outside_of_no_slices() -> None:
     """Cut for several threads, it was refused by polars: `ShapeError: filter predicate length of 2`."""
     rows = pl.DataFrame({"ts": [midnight("2024-06-10")] * 20_000})
-    assert outside(rows, "ts", []).equals(rows)
+    assert rows_outside(rows, "ts", []).equals(rows)

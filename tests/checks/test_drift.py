@@ -1,4 +1,4 @@
-"""The check of drift on the small platform: which sessions it looks at, and what it says of them."""
+"""The check of feature drift on the small platform: which sessions it measures, and what it reports."""
 
 import datetime as dt
 from typing import Any
@@ -15,53 +15,53 @@ FEBRUARY = dt.date(2024, 2, 1)
 SESSION = dt.date(2024, 2, 14)
 
 
-def said(market: str = "US", start: dt.date | None = None, end: dt.date = LAST) -> dict[str, Any]:
-    """What the check says of a range; of everything without a start."""
+def check_figures(market: str = "US", start: dt.date | None = None, end: dt.date = LAST) -> dict[str, Any]:
+    """The result and metadata of the check for a range; for all sessions without a start."""
     name = "features_resemble_what_the_model_learned"
     evaluation = check(name, market, start, end) if start else check(name, market)
     return {"passed": evaluation.passed} | {name: value.value for name, value in evaluation.metadata.items()}
 
 
 @pytest.mark.parametrize("market", MARKETS)
-def test_of_a_long_range_the_sessions_that_models_learn_from_are_looked_at(filled: Engine, market: str) -> None:
+def test_a_long_range_is_sampled_like_training_data(filled: Engine, market: str) -> None:
     sampled = MARKETS[market].sessions()[::5]
     measured = (sampled >= FIRST_VERSION) & (sampled <= np.datetime64(LAST))
-    assert said(market)["sessions_measured"] == measured.sum() > 20
+    assert check_figures(market)["sessions_measured"] == measured.sum() > 20
 
 
-def test_of_a_short_range_all_sessions_are_looked_at(filled: Engine) -> None:
-    found = said(start=FEBRUARY)
-    assert found["passed"]
-    assert found["sessions_measured"] == 20
+def test_every_session_of_a_short_range_is_measured(filled: Engine) -> None:
+    figures = check_figures(start=FEBRUARY)
+    assert figures["passed"]
+    assert figures["sessions_measured"] == 20
 
 
-def test_a_session_unlike_the_training_is_named_with_its_version_and_features(filled: Engine) -> None:
+def test_a_drifted_session_is_named_with_its_version_and_features(filled: Engine) -> None:
     execute(filled, f"UPDATE features SET {ALL_HIGH} WHERE ts = '{SESSION}'")
-    found = said(start=FEBRUARY)
-    assert not found["passed"]
-    assert (found["errors"], found["warnings"]) == (0, 1)
-    assert found["sessions_above"] == f"US {SESSION}"
-    assert found["worst_session"] == f"US {SESSION} against v2024.02.01"
-    assert found["worst_mean_psi"] > found["mean_psi_allowed"] > found["median_mean_psi"]
-    assert found["worst_features"].count(",") == 4
-    assert "market_vol_20d 1e+09 above nine tenths" in found["context"]
+    figures = check_figures(start=FEBRUARY)
+    assert not figures["passed"]
+    assert (figures["errors"], figures["warnings"]) == (0, 1)
+    assert figures["sessions_above"] == f"US {SESSION}"
+    assert figures["worst_session"] == f"US {SESSION} against v2024.02.01"
+    assert figures["worst_mean_psi"] > figures["mean_psi_allowed"] > figures["median_mean_psi"]
+    assert figures["worst_features"].count(",") == 4
+    assert "market_vol_20d 1e+09 above nine tenths" in figures["context"]
 
 
-def test_a_session_is_told_the_same_alone_and_in_a_range(filled: Engine) -> None:
+def test_a_session_has_the_same_figures_alone_and_in_a_range(filled: Engine) -> None:
     execute(filled, f"UPDATE features SET {ALL_HIGH} WHERE ts = '{SESSION}'")
-    alone, among = said(start=SESSION, end=SESSION), said(start=FEBRUARY)
-    assert alone["sessions_measured"] == 1
+    single, in_range = check_figures(start=SESSION, end=SESSION), check_figures(start=FEBRUARY)
+    assert single["sessions_measured"] == 1
     for figure in ("worst_session", "worst_mean_psi", "worst_features", "context", "sessions_above"):
-        assert alone[figure] == among[figure]
+        assert single[figure] == in_range[figure]
 
 
-def test_the_version_that_speaks_comes_before_the_newest_one(filled: Engine) -> None:
+def test_the_champion_is_preferred_to_the_newest_version(filled: Engine) -> None:
     execute(
         filled,
         "UPDATE model_decisions SET speaker_id = (SELECT id FROM model_versions WHERE version = 'v2023.10.02')"
         " WHERE kind = 'promoted'",
     )
-    assert said(start=SESSION, end=SESSION)["worst_session"] == f"US {SESSION} against v2023.10.02"
+    assert check_figures(start=SESSION, end=SESSION)["worst_session"] == f"US {SESSION} against v2023.10.02"
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_the_version_that_speaks_comes_before_the_newest_one(filled: Engine) -> 
     ],
     ids=["no version", "no deciles"],
 )
-def test_without_anything_to_compare_with_it_passes_and_says_so(filled: Engine, gone: str) -> None:
+def test_the_check_passes_with_a_note_if_there_is_nothing_to_compare_with(filled: Engine, gone: str) -> None:
     execute(filled, gone)
-    found = said()
-    assert found["passed"]
-    assert (found["sessions_measured"], found["note"]) == (0, "no version with deciles, or no features")
+    figures = check_figures()
+    assert figures["passed"]
+    assert (figures["sessions_measured"], figures["note"]) == (0, "no version with deciles, or no features")

@@ -1,4 +1,4 @@
-"""Every check passes on a sound platform, and fails, by the right amount, when its table is broken by hand."""
+"""Every check passes on an undamaged platform, and counts the right number of violations in a damaged one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ NUMBERS = tuple(feature.__name__ for feature in FEATURES)
 OF_US = "(SELECT id FROM instruments WHERE exchange <> 'EURONEXT')"
 
 
-def some(table: str, count: int = 1, where: str = "true") -> str:
+def ids_of(table: str, count: int = 1, where: str = "true") -> str:
     """The ids of some rows of US instruments, the newest first."""
     time = "as_of" if table == "recommendations" else "ts"
     of_us = f"instrument_id IN {OF_US} AND {where}"
@@ -29,19 +29,19 @@ def some(table: str, count: int = 1, where: str = "true") -> str:
 
 
 def change(table: str, change: str, count: int = 1, where: str = "true") -> str:
-    return f"UPDATE {table} SET {change} WHERE id IN {some(table, count, where)}"
+    return f"UPDATE {table} SET {change} WHERE id IN {ids_of(table, count, where)}"
 
 
 def remove(table: str, count: int, where: str = "true") -> str:
-    return f"DELETE FROM {table} WHERE id IN {some(table, count, where)}"
+    return f"DELETE FROM {table} WHERE id IN {ids_of(table, count, where)}"
 
 
-def without(table: str, *constraints: str) -> str:
+def drop_constraints(table: str, *constraints: str) -> str:
     return f"ALTER TABLE {table} " + ", ".join(f"DROP CONSTRAINT {name}" for name in constraints)
 
 
 def snapshot(what: str, instead: str) -> str:
-    """Rewrite a piece of one active row's snapshot; the text is JSON, not JSONB, so numbers stay as written."""
+    """Rewrite a part of one active row's snapshot; the text is JSON, not JSONB, so numbers stay as written."""
     rewritten = f"regexp_replace(features_snapshot::text, '{what}', '{instead}')::json"
     return change("recommendations", f"features_snapshot = {rewritten}", where="is_active")
 
@@ -50,26 +50,26 @@ COPY_OF_BARS = (
     "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval)"
     " SELECT gen_random_uuid(), {instrument}, {ts}, o, h, l, c, v, interval FROM price_bars WHERE id IN {bars}"
 )
-MORE_BARS = COPY_OF_BARS.format(instrument="instrument_id", ts="ts", bars=some("price_bars", 3))
-NOBODYS_BARS = COPY_OF_BARS.format(instrument="gen_random_uuid()", ts="ts", bars=some("price_bars", 2))
+DUPLICATE_BARS = COPY_OF_BARS.format(instrument="instrument_id", ts="ts", bars=ids_of("price_bars", 3))
+ORPHANED_BARS = COPY_OF_BARS.format(instrument="gen_random_uuid()", ts="ts", bars=ids_of("price_bars", 2))
 EARLY_BAR = COPY_OF_BARS.format(
-    instrument="instrument_id", ts="ts + interval '9 hours 30 minutes'", bars=some("price_bars")
+    instrument="instrument_id", ts="ts + interval '9 hours 30 minutes'", bars=ids_of("price_bars")
 )
-NOBODYS_FEATURES = (
+ORPHANED_FEATURES = (
     "INSERT INTO features (id, instrument_id, ts)"
-    f" SELECT gen_random_uuid(), gen_random_uuid(), ts FROM features WHERE id IN {some('features')}"
+    f" SELECT gen_random_uuid(), gen_random_uuid(), ts FROM features WHERE id IN {ids_of('features')}"
 )
-MORE_FEATURES = (
+DUPLICATE_FEATURES = (
     "INSERT INTO features (id, instrument_id, ts)"
-    f" SELECT gen_random_uuid(), instrument_id, ts FROM features WHERE id IN {some('features', 2)}"
+    f" SELECT gen_random_uuid(), instrument_id, ts FROM features WHERE id IN {ids_of('features', 2)}"
 )
-MORE_ADVICE = (
+DUPLICATE_RECOMMENDATIONS = (
     "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
     " features_snapshot, is_active, as_of) SELECT gen_random_uuid(), instrument_id, model_version_id, profile,"
     f" label, confidence, features_snapshot, false, as_of FROM recommendations WHERE id IN"
-    f" {some('recommendations', 2)}"
+    f" {ids_of('recommendations', 2)}"
 )
-ADVICE_ON_NOTHING = (
+RECOMMENDATIONS_WITHOUT_FEATURES = (
     "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
     "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
     " features_snapshot, as_of) SELECT gen_random_uuid(), n.id, model_version_id, profile, label, confidence,"
@@ -99,7 +99,7 @@ WITHOUT_ONE_METRIC_EACH = tuple(
 DELETE_OLD_DECISION = (
     "DELETE FROM model_decisions d USING model_versions v WHERE v.id = d.version_id AND v.version = 'v2023.09.01'"
 )
-SPEAKS_TOO_EARLY = (
+EARLY_CHAMPION = (
     "INSERT INTO model_decisions (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by)"
     " SELECT gen_random_uuid(), id, '2020-01-02', 'forced', id, '', '{}', 'ann'"
     " FROM model_versions WHERE version = 'v2023.09.01'"
@@ -109,7 +109,7 @@ OLD_MODEL, NEW_MODEL = "version = 'v2023.09.01'", "version = 'v2024.02.01'"
 
 @dataclass(frozen=True)
 class Damage:
-    """What is done to a table, and what its check counts then."""
+    """Statements that damage a table, and the errors and warnings that its check then counts."""
 
     check: str
     statements: tuple[str, ...]
@@ -125,45 +125,47 @@ def damage(check: str, *statements: str, errors: int = 0, warnings: int = 0) -> 
 
 
 def changes(table: str, *wanted: str) -> tuple[str, ...]:
-    """Changes of one row each, each of another row."""
-    nth = some(table).replace("LIMIT 1", "LIMIT 1 OFFSET {}")
+    """Statements that each change one row, all of them different rows."""
+    nth = ids_of(table).replace("LIMIT 1", "LIMIT 1 OFFSET {}")
     return tuple(f"UPDATE {table} SET {change} WHERE id = {nth.format(n)}" for n, change in enumerate(wanted))
 
 
-def of_advice(change_: str, *constraints: str, where: str = "true") -> Damage:
-    free = [without("recommendations", *(f"ck_recommendations_{name}" for name in constraints))] * bool(
+def recommendation_damage(change_: str, *constraints: str, where: str = "true") -> Damage:
+    free = [drop_constraints("recommendations", *(f"ck_recommendations_{name}" for name in constraints))] * bool(
         constraints
     )
     return damage("advice_is_valid", *free, change("recommendations", change_, 2, where), errors=2)
 
 
-def corrected(asset: str, session: str) -> str:
+def mark_changed(asset: str, session: str) -> str:
     return (
         "UPDATE computed_sessions SET changed_at = clock_timestamp()"
         f" WHERE asset = '{asset}' AND market = 'US' AND session = '{session}'"
     )
 
 
-ONES_BARS = "instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001') AND interval = 'daily'"
-TIMES = "o = o * {0}, h = h * {0}, l = l * {0}, c = c * {0}"
-LATER_ON = "created_at + interval '1 day'"
-KEPT_AS_REVISIONS = (
+BARS_OF_ONE_INSTRUMENT = (
+    "instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001') AND interval = 'daily'"
+)
+SCALE_PRICES = "o = o * {0}, h = h * {0}, l = l * {0}, c = c * {0}"
+ONE_DAY_LATER = "created_at + interval '1 day'"
+INSERT_REVISIONS = (
     "INSERT INTO price_bar_revisions (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until)"
-    f" SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, {LATER_ON}"
+    f" SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, {ONE_DAY_LATER}"
     " FROM price_bars WHERE {}"
 )
-LATER = f"{ONES_BARS} AND ts >= '2024-02-20'"
-RESTATED = f"UPDATE price_bars SET {TIMES.format(0.5)}, created_at = {LATER_ON} WHERE {{}}"
-REFUSED = (
+LATER_BARS = f"{BARS_OF_ONE_INSTRUMENT} AND ts >= '2024-02-20'"
+RESTATED = f"UPDATE price_bars SET {SCALE_PRICES.format(0.5)}, created_at = {ONE_DAY_LATER} WHERE {{}}"
+INSERT_REJECTED = (
     "INSERT INTO rejected_bars (id, market, session, source, file, line, raw, reason)"
     " SELECT gen_random_uuid(), market, session, 'files', 'a.csv', 3, '{}', 'price is missing' FROM (VALUES"
     " ('US', '2024-02-28'::date), ('US', '2023-02-28'), ('US', NULL), ('US', '2022-02-28'), ('EURONEXT', NULL))"
     " AS r(market, session)"
 )
-ONE_BAR_MORE = (
+EXTRA_BAR = (
     "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
     COPY_OF_BARS.format(
-        instrument="(SELECT id FROM instruments WHERE symbol = 'NEW')", ts="ts", bars=some("price_bars")
+        instrument="(SELECT id FROM instruments WHERE symbol = 'NEW')", ts="ts", bars=ids_of("price_bars")
     ),
 )
 NOT_DELIVERED = (
@@ -178,17 +180,19 @@ NOT_DELIVERED = (
 DAMAGES = [
     damage(
         "bars_are_usual",
-        f"UPDATE price_bars SET v = 0 WHERE {LATER}",
-        f"UPDATE price_bars SET o = c, h = c, l = c WHERE {LATER} AND ts >= '2024-02-28'",
+        f"UPDATE price_bars SET v = 0 WHERE {LATER_BARS}",
+        f"UPDATE price_bars SET o = c, h = c, l = c WHERE {LATER_BARS} AND ts >= '2024-02-28'",
         warnings=8,
     ),
-    damage("bars_are_usual", f"UPDATE price_bars SET {TIMES.format(0.5)} WHERE {LATER}", warnings=1),
+    damage("bars_are_usual", f"UPDATE price_bars SET {SCALE_PRICES.format(0.5)} WHERE {LATER_BARS}", warnings=1),
     damage("bars_are_usual", "DELETE FROM price_bars WHERE ts = '2024-02-28'", warnings=1),
-    damage("series_stand_on_one_basis", KEPT_AS_REVISIONS.format(LATER), RESTATED.format(LATER), warnings=1),
+    damage(
+        "series_stand_on_one_basis", INSERT_REVISIONS.format(LATER_BARS), RESTATED.format(LATER_BARS), warnings=1
+    ),
     damage(
         "no_symbol_was_reused",
-        f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts BETWEEN '2023-09-01' AND '2024-02-19'",
-        f"UPDATE price_bars SET {TIMES.format(20)} WHERE {LATER}",
+        f"DELETE FROM price_bars WHERE {BARS_OF_ONE_INSTRUMENT} AND ts BETWEEN '2023-09-01' AND '2024-02-19'",
+        f"UPDATE price_bars SET {SCALE_PRICES.format(20)} WHERE {LATER_BARS}",
         warnings=1,
     ),
     damage("every_delivered_row_is_accounted_for", remove("price_bars", 2), errors=1),
@@ -198,28 +202,28 @@ DAMAGES = [
         " WHERE market = 'US' AND session >= '2024-02-28'",
         errors=2,
     ),
-    damage("every_delivered_row_is_accounted_for", *ONE_BAR_MORE, errors=1),
-    damage("every_delivered_row_is_accounted_for", *NOT_DELIVERED, *ONE_BAR_MORE, errors=1),
+    damage("every_delivered_row_is_accounted_for", *EXTRA_BAR, errors=1),
+    damage("every_delivered_row_is_accounted_for", *NOT_DELIVERED, *EXTRA_BAR, errors=1),
     damage(
         "every_delivered_row_is_accounted_for",
         "DELETE FROM delivered_sessions WHERE market = 'US' AND session >= '2024-02-28'",
         errors=2,
     ),
-    damage("every_delivered_row_is_accounted_for", REFUSED, errors=3),
-    damage("no_row_was_refused", REFUSED, warnings=3),
-    damage("features_follow_their_bars", corrected("price_bars", "2024-02-28"), warnings=2),
-    damage("advice_follows_its_features", corrected("features", "2024-02-28"), warnings=1),
-    damage("versions_follow_what_they_learned_from", corrected("price_bars", "2023-12-29"), warnings=2),
+    damage("every_delivered_row_is_accounted_for", INSERT_REJECTED, errors=3),
+    damage("no_row_was_refused", INSERT_REJECTED, warnings=3),
+    damage("features_follow_their_bars", mark_changed("price_bars", "2024-02-28"), warnings=2),
+    damage("advice_follows_its_features", mark_changed("features", "2024-02-28"), warnings=1),
+    damage("versions_follow_what_they_learned_from", mark_changed("price_bars", "2023-12-29"), warnings=2),
     damage(
         "one_row_per_symbol_and_exchange",
-        without("instruments", "uq_instruments_symbol_exchange"),
+        drop_constraints("instruments", "uq_instruments_symbol_exchange"),
         "INSERT INTO instruments (id, symbol, exchange)"
         " SELECT gen_random_uuid(), symbol, exchange FROM instruments ORDER BY symbol LIMIT 2",
         errors=3,
     ),
     damage(
         "one_row_per_symbol_and_exchange",
-        without("instruments", "uq_instruments_symbol_exchange"),
+        drop_constraints("instruments", "uq_instruments_symbol_exchange"),
         "CREATE INDEX uq_instruments_symbol_exchange ON instruments (symbol, exchange)",
         errors=1,
     ),
@@ -231,19 +235,19 @@ DAMAGES = [
     damage(
         "one_bar_per_instrument_and_session",
         "DROP INDEX idx_price_bars_instrument_ts_interval",
-        MORE_BARS,
+        DUPLICATE_BARS,
         errors=4,
     ),
     damage(
         "prices_are_sane",
-        without("price_bars", *(f"ck_price_bars_{name}" for name in PRICE_CHECKS)),
+        drop_constraints("price_bars", *(f"ck_price_bars_{name}" for name in PRICE_CHECKS)),
         *changes("price_bars", *IMPOSSIBLE_PRICES),
         errors=len(IMPOSSIBLE_PRICES),
     ),
     damage(
         "bars_have_their_instrument",
-        without("price_bars", "fk_price_bars_instrument_id"),
-        NOBODYS_BARS,
+        drop_constraints("price_bars", "fk_price_bars_instrument_id"),
+        ORPHANED_BARS,
         errors=2,
     ),
     damage("bars_are_on_sessions", EARLY_BAR, errors=1),
@@ -257,7 +261,7 @@ DAMAGES = [
     damage(
         "one_feature_row_per_instrument_and_session",
         "DROP INDEX idx_features_instrument_ts",
-        MORE_FEATURES,
+        DUPLICATE_FEATURES,
         errors=3,
     ),
     damage("features_are_possible", *changes("features", *IMPOSSIBLE_FEATURES), errors=len(IMPOSSIBLE_FEATURES)),
@@ -265,8 +269,8 @@ DAMAGES = [
     damage("features_and_bars_match", remove("price_bars", 2), errors=2),
     damage(
         "features_and_bars_match",
-        without("features", "fk_features_instrument_id"),
-        NOBODYS_FEATURES,
+        drop_constraints("features", "fk_features_instrument_id"),
+        ORPHANED_FEATURES,
         errors=1,
     ),
     damage(
@@ -276,7 +280,7 @@ DAMAGES = [
     ),
     damage(
         "one_row_per_version",
-        without("model_versions", "uq_model_versions_version"),
+        drop_constraints("model_versions", "uq_model_versions_version"),
         f"UPDATE model_versions SET {OLD_MODEL} WHERE {NEW_MODEL}",
         errors=2,
     ),
@@ -294,7 +298,7 @@ DAMAGES = [
         errors=2,
     ),
     damage("every_version_has_its_decision", DELETE_OLD_DECISION, errors=1),
-    damage("every_version_has_its_decision", SPEAKS_TOO_EARLY, errors=1),
+    damage("every_version_has_its_decision", EARLY_CHAMPION, errors=1),
     damage(
         "parameters_are_those_of_the_active_model",
         f"UPDATE model_versions SET params_hash = repeat('0', 64) WHERE {NEW_MODEL}",
@@ -314,25 +318,25 @@ DAMAGES = [
     damage(
         "one_current_row_per_session_and_profile",
         "DROP INDEX uq_recommendations_current",
-        MORE_ADVICE,
+        DUPLICATE_RECOMMENDATIONS,
         errors=3,
     ),
-    of_advice("label = 'MAYBE'", "label"),
-    of_advice("profile = 'reckless'", "profile", where="profile = 'moderate'"),
-    of_advice("confidence = 1.01", "confidence"),
-    of_advice("confidence = 'NaN'", "confidence"),
-    of_advice("stop_loss = take_profit", where="label = 'BUY'"),
-    of_advice("label = 'SELL', stop_loss = take_profit", where="label = 'BUY'"),
-    of_advice("stop_loss = take_profit, take_profit = stop_loss", where="label = 'BUY'"),
+    recommendation_damage("label = 'MAYBE'", "label"),
+    recommendation_damage("profile = 'reckless'", "profile", where="profile = 'moderate'"),
+    recommendation_damage("confidence = 1.01", "confidence"),
+    recommendation_damage("confidence = 'NaN'", "confidence"),
+    recommendation_damage("stop_loss = take_profit", where="label = 'BUY'"),
+    recommendation_damage("label = 'SELL', stop_loss = take_profit", where="label = 'BUY'"),
+    recommendation_damage("stop_loss = take_profit, take_profit = stop_loss", where="label = 'BUY'"),
     damage(
         "advice_has_its_instrument_and_model",
-        without("recommendations", "fk_recommendations_model_version_id"),
+        drop_constraints("recommendations", "fk_recommendations_model_version_id"),
         change("recommendations", "model_version_id = gen_random_uuid()", 2),
         errors=2,
     ),
     damage(
         "advice_has_its_instrument_and_model",
-        without("recommendations", "fk_recommendations_instrument_id"),
+        drop_constraints("recommendations", "fk_recommendations_instrument_id"),
         change("recommendations", "instrument_id = gen_random_uuid()", 2, "NOT is_active"),
         errors=2,
     ),
@@ -374,7 +378,7 @@ DAMAGES = [
     damage(
         "every_computed_session_has_its_advice",
         "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
-        f" {some('recommendations', 2)}",
+        f" {ids_of('recommendations', 2)}",
         errors=2,
     ),
     damage(
@@ -382,20 +386,20 @@ DAMAGES = [
         "DELETE FROM computed_sessions WHERE asset = 'recommendations' AND session = '2024-02-29'",
         errors=36,
     ),
-    damage("every_computed_session_has_its_advice", *ADVICE_ON_NOTHING, errors=3),
+    damage("every_computed_session_has_its_advice", *RECOMMENDATIONS_WITHOUT_FEATURES, errors=3),
     damage("all_due_advice_is_scored_once", remove("track_record", 2), errors=2),
     damage("all_due_advice_is_scored_once", change("track_record", "ts = ts - interval '1 day'"), errors=2),
     damage(
         "all_due_advice_is_scored_once",
         "UPDATE recommendations SET is_active = false, superseded_at = now() WHERE id IN"
-        f" (SELECT recommendation_id FROM track_record WHERE id IN {some('track_record', 2)})",
+        f" (SELECT recommendation_id FROM track_record WHERE id IN {ids_of('track_record', 2)})",
         errors=2,
     ),
     damage(
         "all_due_advice_is_scored_once",
-        without("track_record", "pk_track_record"),
+        drop_constraints("track_record", "pk_track_record"),
         "DROP INDEX uq_track_record_ts_recommendation",
-        f"INSERT INTO track_record SELECT * FROM track_record WHERE id IN {some('track_record', 2)}",
+        f"INSERT INTO track_record SELECT * FROM track_record WHERE id IN {ids_of('track_record', 2)}",
         errors=3,
     ),
     *(
@@ -417,14 +421,14 @@ DAMAGES = [
     ),
     damage(
         "scores_follow_their_advice",
-        # What was advised on that session is due after 10 and 20 sessions.
+        # Recommendations of that session are due after 10 and 20 sessions.
         "UPDATE computed_sessions SET changed_at = clock_timestamp() WHERE asset = 'recommendations'"
         " AND market = 'US' AND session = '2024-01-31'",
         warnings=2,
     ),
     damage(
         "one_account_per_email",
-        without("users", "uq_users_email"),
+        drop_constraints("users", "uq_users_email"),
         "INSERT INTO users (id, email, password_hash)"
         " SELECT gen_random_uuid(), 'ann@example.org', '' FROM generate_series(1, 2)",
         errors=2,
@@ -432,36 +436,36 @@ DAMAGES = [
 ]
 
 
-def counted(evaluation: dg.AssetCheckEvaluation) -> tuple[object, object]:
+def counts(evaluation: dg.AssetCheckEvaluation) -> tuple[object, object]:
     return evaluation.metadata["errors"].value, evaluation.metadata["warnings"].value
 
 
-def test_every_check_is_broken_by_something_here() -> None:
+def test_every_check_has_a_damage() -> None:
     assert {damage.check for damage in DAMAGES} == {key.name for key in CHECK_KEYS}
 
 
-def test_a_series_that_was_restated_as_a_whole_stands_on_one_basis(filled: Engine) -> None:
-    execute(filled, KEPT_AS_REVISIONS.format(ONES_BARS), RESTATED.format(ONES_BARS))
+def test_a_series_restated_as_a_whole_has_one_price_basis(filled: Engine) -> None:
+    execute(filled, INSERT_REVISIONS.format(BARS_OF_ONE_INSTRUMENT), RESTATED.format(BARS_OF_ONE_INSTRUMENT))
     assert check("series_stand_on_one_basis").passed
 
 
 @pytest.mark.parametrize("market", ["US", "EURONEXT"])
-def test_a_sound_platform_passes_every_check(filled: Engine, market: str) -> None:
+def test_an_undamaged_platform_passes_every_check(filled: Engine, market: str) -> None:
     names = {damage.check for damage in DAMAGES}
     undated = {key.name for key in CHECK_KEYS if key.asset_key.path[-1] in UNPARTITIONED_ASSETS}
     evaluations = evaluate(names - undated, market) + evaluate(undated, market)
     assert {evaluation.check_name for evaluation in evaluations} == names
     for evaluation in evaluations:
         assert evaluation.passed, evaluation.check_name
-        assert counted(evaluation) == (0, 0), evaluation.check_name
+        assert counts(evaluation) == (0, 0), evaluation.check_name
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
-def test_a_broken_table_fails_its_check_by_how_much_is_broken(filled: Engine, damage: Damage) -> None:
-    assert execute(filled, *damage.statements) != 0, "nothing was broken"
+def test_a_damaged_table_fails_its_check_with_the_right_counts(filled: Engine, damage: Damage) -> None:
+    assert execute(filled, *damage.statements) != 0, "nothing was damaged"
     evaluation = check(damage.check)
     assert not evaluation.passed
-    assert counted(evaluation) == (damage.errors, damage.warnings)
+    assert counts(evaluation) == (damage.errors, damage.warnings)
     wanted = dg.AssetCheckSeverity.ERROR if damage.errors else dg.AssetCheckSeverity.WARN
     assert evaluation.severity == wanted
 
@@ -470,13 +474,13 @@ def figures(name: str) -> dict[str, object]:
     return {key: value.value for key, value in check(name).metadata.items()}
 
 
-def test_what_is_strange_is_named_by_instrument_and_session(filled: Engine) -> None:
+def test_anomalies_are_listed_by_instrument_and_session(filled: Engine) -> None:
     assert figures("bars_are_usual") == {"errors": 0, "warnings": 0, **dict.fromkeys(KINDS, 0)}
     execute(
         filled,
-        f"UPDATE price_bars SET v = 0 WHERE {ONES_BARS} AND ts >= '2024-01-03'",
-        f"UPDATE price_bars SET o = c, h = c, l = c WHERE {ONES_BARS} AND ts >= '2024-02-28'",
-        f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts = '2023-12-28'",
+        f"UPDATE price_bars SET v = 0 WHERE {BARS_OF_ONE_INSTRUMENT} AND ts >= '2024-01-03'",
+        f"UPDATE price_bars SET o = c, h = c, l = c WHERE {BARS_OF_ONE_INSTRUMENT} AND ts >= '2024-02-28'",
+        f"DELETE FROM price_bars WHERE {BARS_OF_ONE_INSTRUMENT} AND ts = '2023-12-28'",
         "DELETE FROM price_bars WHERE ts = '2023-06-15'",
     )
     found = figures("bars_are_usual")
@@ -484,24 +488,27 @@ def test_what_is_strange_is_named_by_instrument_and_session(filled: Engine) -> N
     assert (found["gap at"], found["outage at"]) == ("SIMU001 2023-12-29", "2023-06-15")
     assert found["zero volume"] == 38
     assert str(found["zero volume at"]).split("; ")[:2] == ["SIMU001 2024-01-03", "SIMU001 2024-01-04"]
-    assert len(str(found["zero volume at"]).split("; ")) == 20, "the first ones"
+    assert len(str(found["zero volume at"]).split("; ")) == 20, "the first 20"
     assert "stale at" not in found
 
 
-def test_missing_bars_are_named(filled: Engine) -> None:
+def test_missing_bars_are_listed(filled: Engine) -> None:
     assert "missing" not in figures("every_tracked_instrument_has_its_bar")
-    execute(filled, f"DELETE FROM price_bars WHERE {ONES_BARS} AND ts BETWEEN '2024-01-02' AND '2024-02-28'")
+    execute(
+        filled,
+        f"DELETE FROM price_bars WHERE {BARS_OF_ONE_INSTRUMENT} AND ts BETWEEN '2024-01-02' AND '2024-02-28'",
+    )
     found = figures("every_tracked_instrument_has_its_bar")
     names = str(found["missing"]).split("; ")
     assert (found["warnings"], len(names), names[0]) == (40, 20, "SIMU001 2024-01-02")
 
 
-def test_bars_of_an_instrument_that_did_not_come_stay_and_are_not_held_against_a_delivery(filled: Engine) -> None:
+def test_bars_of_an_undelivered_instrument_do_not_count_as_a_mismatch(filled: Engine) -> None:
     execute(filled, *NOT_DELIVERED)
     assert check("every_delivered_row_is_accounted_for").passed
 
 
-def test_bars_of_before_deliveries_were_counted_need_no_count(filled: Engine) -> None:
+def test_bars_older_than_the_delivery_log_need_no_delivery(filled: Engine) -> None:
     execute(
         filled,
         "DELETE FROM delivered_sessions",
@@ -510,21 +517,21 @@ def test_bars_of_before_deliveries_were_counted_need_no_count(filled: Engine) ->
     assert check("every_delivered_row_is_accounted_for").passed
 
 
-def test_what_is_broken_in_one_market_is_not_held_against_the_other(filled: Engine) -> None:
+def test_damage_in_one_market_does_not_fail_the_check_of_the_other(filled: Engine) -> None:
     execute(filled, EARLY_BAR)
     assert not check("bars_are_on_sessions", "US").passed
     assert check("bars_are_on_sessions", "EURONEXT").passed
 
 
-def test_a_snapshot_of_another_session_is_no_evidence(filled: Engine) -> None:
+def test_a_snapshot_of_another_session_is_an_error(filled: Engine) -> None:
     older = (
         "(SELECT o.features_snapshot FROM recommendations o WHERE o.instrument_id = r.instrument_id"
         " AND o.profile = r.profile AND NOT o.is_active ORDER BY o.as_of DESC LIMIT 1)"
     )
     execute(
-        filled, f"UPDATE recommendations r SET features_snapshot = {older} WHERE id IN {some('recommendations')}"
+        filled, f"UPDATE recommendations r SET features_snapshot = {older} WHERE id IN {ids_of('recommendations')}"
     )
-    assert counted(check("snapshots_are_valid")) == (1, 0)
+    assert counts(check("snapshots_are_valid")) == (1, 0)
 
 
 def test_a_damaged_model_file_is_named(filled: Engine, home: Path) -> None:
@@ -532,22 +539,22 @@ def test_a_damaged_model_file_is_named(filled: Engine, home: Path) -> None:
     path = home / "models" / active["model_path"]
     path.write_bytes(path.read_bytes()[:-1])
     evaluation = check("active_model_file_is_intact")
-    assert counted(evaluation) == (1, 0)
+    assert counts(evaluation) == (1, 0)
     assert str(path.name) in str(evaluation.metadata["problem"].value)
 
 
-def test_an_instrument_that_is_no_longer_tracked_may_end(filled: Engine) -> None:
+def test_an_instrument_that_is_no_longer_tracked_needs_no_more_bars(filled: Engine) -> None:
     execute(
         filled,
         "DELETE FROM price_bars WHERE ts > '2024-01-01'"
         " AND instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001')",
     )
-    assert counted(check("every_tracked_instrument_has_its_bar")) == (0, 41)
+    assert counts(check("every_tracked_instrument_has_its_bar")) == (0, 41)
     execute(filled, "UPDATE instruments SET is_active = false")
     assert check("every_tracked_instrument_has_its_bar").passed
 
 
-def test_before_the_first_promotion_no_active_model_is_fine(migrated: Engine) -> None:
+def test_no_active_model_is_needed_before_the_first_promotion(migrated: Engine) -> None:
     assert check("exactly_one_model_is_active").passed
     execute(
         migrated,
@@ -558,7 +565,7 @@ def test_before_the_first_promotion_no_active_model_is_fine(migrated: Engine) ->
     assert check("active_model_file_is_intact").passed
 
 
-def test_a_failed_check_stops_what_is_downstream_in_its_run(filled: Engine) -> None:
+def test_a_failed_check_stops_downstream_assets_of_its_run(filled: Engine) -> None:
     execute(filled, EARLY_BAR, "DELETE FROM features WHERE ts = '2024-02-29'")
     (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
     assert not outcome.success
@@ -573,7 +580,7 @@ def test_a_warning_stops_nothing(filled: Engine) -> None:
         COPY_OF_BARS.format(
             instrument="(SELECT id FROM instruments WHERE symbol = 'NEW')",
             ts="'2024-02-28'",
-            bars=some("price_bars"),
+            bars=ids_of("price_bars"),
         ),
         "DELETE FROM features WHERE ts = '2024-02-29'",
     )

@@ -1,4 +1,4 @@
-"""What promises rest on: one moment, and indexes that do what the models declare, whatever their names."""
+"""What invariants rely on: one snapshot, and unique indexes as the models declare them, whatever their names."""
 
 import pytest
 from sqlalchemy import Engine, text
@@ -9,19 +9,22 @@ from boursomatic_assets.checks._counting import check_unique_index
 
 CURRENT, ONE_ACTIVE = "uq_recommendations_current", "uq_model_versions_active"
 COLUMNS = "instrument_id, profile, as_of"
-STANDING = "WHERE superseded_at IS NULL"
+CURRENT_ROWS = "WHERE superseded_at IS NULL"
 
-OTHERS = {
-    "on other columns": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}, id) {STANDING}"),
+DIFFERENT_INDEXES = {
+    "on other columns": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}, id) {CURRENT_ROWS}"),
     "on columns in another order": (
         CURRENT,
-        f"UNIQUE INDEX {{}} ON recommendations (as_of, profile, id) {STANDING}",
+        f"UNIQUE INDEX {{}} ON recommendations (as_of, profile, id) {CURRENT_ROWS}",
     ),
     "on another table": (CURRENT, "UNIQUE INDEX {} ON features (instrument_id, ts)"),
-    "on fewer rows": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}) {STANDING} AND is_active"),
+    "on fewer rows": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}) {CURRENT_ROWS} AND is_active"),
     "on all rows": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS})"),
-    "not unique": (CURRENT, f"INDEX {{}} ON recommendations ({COLUMNS}) {STANDING}"),
-    "on an expression": (CURRENT, f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}, (label || '')) {STANDING}"),
+    "not unique": (CURRENT, f"INDEX {{}} ON recommendations ({COLUMNS}) {CURRENT_ROWS}"),
+    "on an expression": (
+        CURRENT,
+        f"UNIQUE INDEX {{}} ON recommendations ({COLUMNS}, (label || '')) {CURRENT_ROWS}",
+    ),
     "on the inactive": (ONE_ACTIVE, "UNIQUE INDEX {} ON model_versions (is_active) WHERE NOT is_active"),
     "on some rows of what is unique in all": (
         "idx_features_instrument_ts",
@@ -40,36 +43,36 @@ DECLARED = (
 )
 
 
-def errors(engine: Engine, index: str) -> int:
+def index_errors(engine: Engine, index: str) -> int:
     with engine.connect() as connection:
         return check_unique_index(connection, index).errors
 
 
 @pytest.mark.parametrize("index", DECLARED)
-def test_an_index_as_the_models_declare_it_is_at_work(migrated: Engine, index: str) -> None:
-    assert errors(migrated, index) == 0
+def test_an_index_as_the_models_declare_it_is_in_force(migrated: Engine, index: str) -> None:
+    assert index_errors(migrated, index) == 0
 
 
-@pytest.mark.parametrize(("index", "other"), OTHERS.values(), ids=list(OTHERS))
-def test_another_index_of_its_name_does_not_guard(migrated: Engine, index: str, other: str) -> None:
-    execute(migrated, f"DROP INDEX {index}", f"CREATE {other.format(index)}")
-    assert errors(migrated, index) == 1
+@pytest.mark.parametrize(("index", "definition"), DIFFERENT_INDEXES.values(), ids=list(DIFFERENT_INDEXES))
+def test_a_different_index_of_the_same_name_is_an_error(migrated: Engine, index: str, definition: str) -> None:
+    execute(migrated, f"DROP INDEX {index}", f"CREATE {definition.format(index)}")
+    assert index_errors(migrated, index) == 1
 
 
-def test_an_index_whose_build_failed_does_not_guard(migrated: Engine) -> None:
+def test_an_index_whose_build_failed_is_an_error(migrated: Engine) -> None:
     execute(
         migrated,
         f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{CURRENT}'::regclass",
     )
-    assert errors(migrated, CURRENT) == 1
+    assert index_errors(migrated, CURRENT) == 1
 
 
-def test_a_name_that_no_model_declares_is_named(migrated: Engine) -> None:
+def test_an_undeclared_index_is_named(migrated: Engine) -> None:
     with pytest.raises(ValueError, match="no model declares 'uq_nothing'"):
-        errors(migrated, "uq_nothing")
+        index_errors(migrated, "uq_nothing")
 
 
-def test_a_check_sees_its_tables_as_of_one_moment(migrated: Engine) -> None:
+def test_a_check_reads_one_snapshot_of_the_tables(migrated: Engine) -> None:
     listed = text("SELECT count(*) FROM instruments")
     with invariant._open_snapshot() as connection:
         before = connection.scalar(listed)

@@ -4,32 +4,33 @@ import json
 
 import polars as pl
 import pytest
-from worlds.markets import SESSIONS, a_market
+from worlds.markets import SESSIONS, random_market
 
 from boursomatic_assets.features.additional_features import (
+    ADDITIONAL_FEATURES,
     MODEL_FEATURES,
-    NAMES,
-    RANKED,
-    RANKS,
-    RAW,
-    ranks,
+    RANK_NAMES,
+    RANKED_FEATURES,
+    RAW_FEATURES,
+    rank_within_sessions,
     unpack,
 )
-from boursomatic_assets.features.indicators import FEATURES, features, table
-from boursomatic_assets.features.more_indicators import MORE_FEATURES
+from boursomatic_assets.features.additional_indicators import ADDITIONAL_INDICATORS
+from boursomatic_assets.features.compute import compute_features, compute_formulas
+from boursomatic_assets.features.indicators import FEATURES
 
 
 @pytest.fixture(scope="module")
 def rows() -> pl.DataFrame:
-    return features(a_market(instruments=12, last=600, gaps=0.02), SESSIONS)
+    return compute_features(random_market(instruments=12, last=600, gaps=0.02), SESSIONS)
 
 
 def ranked(*values: float | None) -> list[float | None]:
     """The ranks of one session in which a feature has these values."""
     session = pl.DataFrame(
-        {"ts": 1} | dict.fromkeys(RANKED, values), schema_overrides=dict.fromkeys(RANKED, float)
+        {"ts": 1} | dict.fromkeys(RANKED_FEATURES, values), schema_overrides=dict.fromkeys(RANKED_FEATURES, float)
     )
-    return session.select(ranks())["ret_1d_rank"].to_list()
+    return session.select(rank_within_sessions())["ret_1d_rank"].to_list()
 
 
 def test_a_rank_is_the_middle_of_its_place() -> None:
@@ -51,7 +52,7 @@ def test_whoever_is_alone_is_in_the_middle() -> None:
 
 def test_ranks_are_of_one_session_and_of_the_numbers_that_are_kept(rows: pl.DataFrame) -> None:
     read = unpack(rows)
-    for name, rank in zip(RANKED, RANKS, strict=True):
+    for name, rank in zip(RANKED_FEATURES, RANK_NAMES, strict=True):
         for session in (150, 300, 599):
             of_session = read.filter(pl.col("ts").dt.date() == SESSIONS[session].item())
             again = (of_session[name].rank("average") - 0.5) / of_session[name].count()
@@ -60,17 +61,19 @@ def test_ranks_are_of_one_session_and_of_the_numbers_that_are_kept(rows: pl.Data
 
 def test_every_key_is_there_in_order_and_every_number_is_finite(rows: pl.DataFrame) -> None:
     for text in (rows["additional_features"][0], rows["additional_features"][-1]):
-        assert list(json.loads(text, parse_constant=pytest.fail)) == list(NAMES)
+        assert list(json.loads(text, parse_constant=pytest.fail)) == list(ADDITIONAL_FEATURES)
     assert None not in json.loads(rows["additional_features"][-1]).values()
 
 
 def test_reading_gives_the_numbers_to_six_digits_and_ranks_to_four_decimals(rows: pl.DataFrame) -> None:
-    exact = table(a_market(instruments=12, last=600, gaps=0.02), SESSIONS, (*FEATURES, *MORE_FEATURES))
+    exact = compute_formulas(
+        random_market(instruments=12, last=600, gaps=0.02), SESSIONS, (*FEATURES, *ADDITIONAL_INDICATORS)
+    )
     read = unpack(rows)
-    for name in RAW:
+    for name in RAW_FEATURES:
         assert read[name].is_null().to_list() == exact[name].is_null().to_list()
         assert ((read[name] - exact[name]).abs() <= exact[name].abs() * 5.01e-6).all()
-    for rank in RANKS:
+    for rank in RANK_NAMES:
         assert read[rank].equals(read[rank].round(4))
 
 
@@ -78,7 +81,7 @@ def test_what_is_read_is_exactly_what_is_written(rows: pl.DataFrame) -> None:
     written = pl.DataFrame(
         [json.loads(text) for text in rows["additional_features"][-500:]], infer_schema_length=None
     )
-    assert unpack(rows[-500:]).select(NAMES).equals(written.cast(pl.Float64))
+    assert unpack(rows[-500:]).select(ADDITIONAL_FEATURES).equals(written.cast(pl.Float64))
 
 
 def test_the_text_is_short(rows: pl.DataFrame) -> None:
@@ -96,7 +99,7 @@ def test_a_row_without_text_has_no_numbers(rows: pl.DataFrame) -> None:
     bare = pl.concat([rows[-1:].with_columns(additional_features=pl.lit(None, pl.String)), rows[-1:]])
     read = unpack(bare)
     assert read["vol_250d"].is_null().to_list() == [True, False]
-    assert read.select(NAMES).dtypes == [pl.Float64] * len(NAMES)
+    assert read.select(ADDITIONAL_FEATURES).dtypes == [pl.Float64] * len(ADDITIONAL_FEATURES)
 
 
 def test_no_rows_have_all_columns(rows: pl.DataFrame) -> None:

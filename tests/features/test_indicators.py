@@ -16,13 +16,15 @@ import pytest
 import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds.markets import SESSIONS, a_market, between
+from worlds.markets import SESSIONS, between_sessions, random_market
 
 from boursomatic_assets.arrays import Floats
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.features import indicators
-from boursomatic_assets.features.indicators import BLOCK, FEATURES, LOOKBACK, WARM_UP, Formula, features, table
-from boursomatic_assets.features.panel import Panel
+from boursomatic_assets.features import compute
+from boursomatic_assets.features.compute import compute_features, compute_formulas
+from boursomatic_assets.features.indicators import FEATURES
+from boursomatic_assets.features.lookback_blocks import BLOCK, LOOKBACK, WARM_UP
+from boursomatic_assets.features.panel import Formula, Panel
 from boursomatic_assets.sources.simulated.source import Simulated
 
 NAMES = [feature.__name__ for feature in FEATURES]
@@ -39,7 +41,9 @@ def bits(frame: pl.DataFrame) -> dict[str, Any]:
 
 def computed(bars: pl.DataFrame, first: int, last: int, lookback: int = LOOKBACK) -> pl.DataFrame:
     """Features of the sessions of ordinal first to last, from no more bars than these need."""
-    return between(features(between(bars, first - lookback, last), SESSIONS), first, last)
+    return between_sessions(
+        compute_features(between_sessions(bars, first - lookback, last), SESSIONS), first, last
+    )
 
 
 def reference(bars: pl.DataFrame) -> dict[str, Floats]:
@@ -68,7 +72,7 @@ def drift(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> pl.DataFr
     """By how much each feature is off TA-Lib's over the whole history, at most, per instrument."""
     bars = bars.sort("instrument_id", "ts")
     whole = pl.concat(pl.DataFrame(reference(one)) for one in bars.partition_by("instrument_id"))
-    found = features(bars, sessions)
+    found = compute_features(bars, sessions)
     off = found.select("instrument_id", *((found[name] - whole[name].fill_nan(None)).abs() for name in NAMES))
     return off.group_by("instrument_id").max()
 
@@ -80,8 +84,8 @@ def real_files() -> list[Path]:
 
 
 def test_a_row_is_talib_run_from_its_anchor() -> None:
-    bars = a_market().sort("instrument_id", "ts")
-    found = features(bars, SESSIONS)
+    bars = random_market().sort("instrument_id", "ts")
+    found = compute_features(bars, SESSIONS)
     ordinal = pl.Series(np.searchsorted(SESSIONS, bars["ts"].dt.date().to_numpy()))
     for row in range(0, len(bars), 7):
         seen = ordinal.is_between(ordinal[row] // 64 * 64 - 250, ordinal[row])
@@ -116,8 +120,8 @@ def test_on_real_bars_the_whole_history_gives_the_same_numbers(path: Path) -> No
 
 @pytest.mark.parametrize(("name", "bars_before"), BARS_BEFORE)
 def test_warm_up_is_null_exactly_where_talib_is_undefined(name: str, bars_before: int) -> None:
-    bars = a_market(instruments=1, last=100)
-    found = features(bars, SESSIONS)[name]
+    bars = random_market(instruments=1, last=100)
+    found = compute_features(bars, SESSIONS)[name]
     assert found.is_null().to_list() == np.isnan(reference(bars)[name]).tolist()
     assert found.null_count() == bars_before
 
@@ -125,39 +129,45 @@ def test_warm_up_is_null_exactly_where_talib_is_undefined(name: str, bars_before
 @pytest.mark.parametrize(("name", "bars_before"), BARS_BEFORE)
 def test_bars_before_the_anchor_are_out_of_sight(name: str, bars_before: int) -> None:
     """Ordinal 640 opens a block, its anchor is 390, and the instrument pauses from 391 to 639."""
-    bars = a_market(instruments=1, gaps=0)
-    paused = features(pl.concat([between(bars, 0, 390), between(bars, 640, 900)]), SESSIONS)
-    assert between(paused, 640, 700)[name].null_count() == bars_before - 1
+    bars = random_market(instruments=1, gaps=0)
+    paused = compute_features(
+        pl.concat([between_sessions(bars, 0, 390), between_sessions(bars, 640, 900)]), SESSIONS
+    )
+    assert between_sessions(paused, 640, 700)[name].null_count() == bars_before - 1
 
 
 @pytest.mark.parametrize("ordinal", [639, 640, 641, 703, 704])
 def test_one_session_alone_gives_the_bits_of_the_whole_history(ordinal: int) -> None:
-    bars = a_market(instruments=8)
-    assert bits(computed(bars, ordinal, ordinal)) == bits(between(features(bars, SESSIONS), ordinal, ordinal))
+    bars = random_market(instruments=8)
+    assert bits(computed(bars, ordinal, ordinal)) == bits(
+        between_sessions(compute_features(bars, SESSIONS), ordinal, ordinal)
+    )
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 251), (252, 503), (500, 900)])
 def test_a_year_at_once_gives_the_bits_of_the_whole_history(first: int, last: int) -> None:
-    bars = a_market(instruments=5)
-    assert bits(computed(bars, first, last)) == bits(between(features(bars, SESSIONS), first, last))
+    bars = random_market(instruments=5)
+    assert bits(computed(bars, first, last)) == bits(
+        between_sessions(compute_features(bars, SESSIONS), first, last)
+    )
 
 
 def test_the_order_of_the_bars_changes_no_bit() -> None:
-    bars = a_market()
-    assert bits(features(bars.sample(fraction=1, shuffle=True, seed=3), SESSIONS)) == bits(
-        features(bars, SESSIONS)
+    bars = random_market()
+    assert bits(compute_features(bars.sample(fraction=1, shuffle=True, seed=3), SESSIONS)) == bits(
+        compute_features(bars, SESSIONS)
     )
 
 
 @pytest.mark.parametrize("last", [63, 400], ids=["within one block", "over some blocks"])
 def test_one_instrument_alone_gives_the_bits_it_has_in_company(last: int) -> None:
-    bars = a_market(instruments=9, last=last, late=5)
-    whole = features(bars, SESSIONS)
+    bars = random_market(instruments=9, last=last, late=5)
+    whole = compute_features(bars, SESSIONS)
     for alone in bars.partition_by("instrument_id"):
         mine = whole.filter(pl.col("instrument_id") == alone["instrument_id"][0])
         # What is in additional_features is measured against the others.
         columns = pl.exclude("additional_features")
-        assert bits(features(alone, SESSIONS).select(columns)) == bits(mine.select(columns))
+        assert bits(compute_features(alone, SESSIONS).select(columns)) == bits(mine.select(columns))
 
 
 @pytest.mark.slow
@@ -172,51 +182,57 @@ def test_one_instrument_alone_gives_the_bits_it_has_in_company(last: int) -> Non
 def test_no_range_changes_a_bit_whatever_is_missing(
     seed: int, gaps: float, late: int, first: int, length: int
 ) -> None:
-    bars = a_market(last=750, gaps=gaps, late=late, seed=seed)
+    bars = random_market(last=750, gaps=gaps, late=late, seed=seed)
     last = first + length - 1
-    assert bits(computed(bars, first, last)) == bits(between(features(bars, SESSIONS), first, last))
+    assert bits(computed(bars, first, last)) == bits(
+        between_sessions(compute_features(bars, SESSIONS), first, last)
+    )
 
 
 @pytest.mark.parametrize("first", [0, 1, 640, 900])
 def test_a_start_leaves_earlier_rows_out_and_changes_no_bit_of_the_others(first: int) -> None:
-    bars = a_market()
-    late = features(bars, SESSIONS, SESSIONS[first].astype("datetime64[us]").item())
-    assert bits(late) == bits(between(features(bars, SESSIONS), first, 900))
+    bars = random_market()
+    late = compute_features(bars, SESSIONS, SESSIONS[first].astype("datetime64[us]").item())
+    assert bits(late) == bits(between_sessions(compute_features(bars, SESSIONS), first, 900))
 
 
 def test_less_look_back_than_stated_changes_a_row() -> None:
-    bars = a_market(gaps=0)
+    bars = random_market(gaps=0)
     farthest = 10 * BLOCK + BLOCK - 1
-    whole = between(features(bars, SESSIONS), farthest, farthest)
+    whole = between_sessions(compute_features(bars, SESSIONS), farthest, farthest)
     assert bits(computed(bars, farthest, farthest, LOOKBACK)) == bits(whole)
     assert bits(computed(bars, farthest, farthest, LOOKBACK - 1)) != bits(whole)
     assert LOOKBACK == WARM_UP + BLOCK - 1 == 313
 
 
 def test_the_future_changes_nothing() -> None:
-    bars = a_market()
+    bars = random_market()
     later = pl.col("ts") > SESSIONS[700].item()
     prices = pl.when(later).then(pl.col("h", "l", "c", "v") * 3).otherwise(pl.col("h", "l", "c", "v"))
-    changed = features(bars.with_columns(prices), SESSIONS)
-    assert bits(between(changed, 0, 700)) == bits(between(features(bars, SESSIONS), 0, 700))
-    assert bits(between(changed, 701, 900)) != bits(between(features(bars, SESSIONS), 701, 900))
+    changed = compute_features(bars.with_columns(prices), SESSIONS)
+    assert bits(between_sessions(changed, 0, 700)) == bits(
+        between_sessions(compute_features(bars, SESSIONS), 0, 700)
+    )
+    assert bits(between_sessions(changed, 701, 900)) != bits(
+        between_sessions(compute_features(bars, SESSIONS), 701, 900)
+    )
 
 
 def test_a_price_that_never_moves_has_no_risk_and_no_strength() -> None:
-    still = a_market(instruments=1).with_columns(pl.lit(12.3).alias(name) for name in "ohlcv")
-    last = features(still, SESSIONS).row(-1, named=True)
+    still = random_market(instruments=1).with_columns(pl.lit(12.3).alias(name) for name in "ohlcv")
+    last = compute_features(still, SESSIONS).row(-1, named=True)
     assert (last["vol_20d"], last["atr_14"], last["rsi_14"], last["ret_20d"]) == (0, 0, 0, 0)
     assert last["volume_zscore"] is None, "no volume differs, so no score is defined"
 
 
 def test_no_number_is_nan_or_infinite() -> None:
-    bars = a_market().with_columns(c=pl.when(pl.col("v") < 200_000).then(0.0).otherwise("c"))
-    assert features(bars, SESSIONS).select(pl.col(NAMES).is_finite().all()).row(0) == (True,) * 8
+    bars = random_market().with_columns(c=pl.when(pl.col("v") < 200_000).then(0.0).otherwise("c"))
+    assert compute_features(bars, SESSIONS).select(pl.col(NAMES).is_finite().all()).row(0) == (True,) * 8
 
 
 def test_there_is_one_typed_row_for_each_bar() -> None:
-    bars = a_market()
-    found = features(bars.sample(fraction=1, shuffle=True, seed=5), SESSIONS)
+    bars = random_market()
+    found = compute_features(bars.sample(fraction=1, shuffle=True, seed=5), SESSIONS)
     assert found.schema == {
         "instrument_id": pl.String,
         "ts": pl.Datetime("us"),
@@ -228,32 +244,32 @@ def test_there_is_one_typed_row_for_each_bar() -> None:
 
 
 def test_no_bars_give_no_rows() -> None:
-    none = features(a_market().clear(), SESSIONS)
-    assert none.schema == features(a_market(), SESSIONS).schema
+    none = compute_features(random_market().clear(), SESSIONS)
+    assert none.schema == compute_features(random_market(), SESSIONS).schema
     assert none.is_empty()
 
 
 def test_a_bar_that_is_on_no_session_is_refused() -> None:
-    bars = a_market(instruments=1)
+    bars = random_market(instruments=1)
     intraday = bars.with_columns(pl.col("ts").dt.offset_by("15m"))
     with pytest.raises(ValueError, match=r"i0 at 1990-01-0\d 00:15:00 is on no session"):
-        features(intraday, SESSIONS)
+        compute_features(intraday, SESSIONS)
 
 
 def test_a_second_bar_of_one_session_is_refused() -> None:
-    bars = a_market(instruments=1, gaps=0)
+    bars = random_market(instruments=1, gaps=0)
     with pytest.raises(ValueError, match="i0 has more than one bar at 1990-01-06"):
-        features(pl.concat([bars, bars[4:5]]), SESSIONS)
+        compute_features(pl.concat([bars, bars[4:5]]), SESSIONS)
 
 
 def test_bars_that_are_in_order_are_not_sorted_again(monkeypatch: pytest.MonkeyPatch) -> None:
     sorts: list[int] = []
     sort = pl.DataFrame.sort
     monkeypatch.setattr(pl.DataFrame, "sort", lambda *given: sorts.append(len(given[0])) or sort(*given))
-    bars = a_market()
-    features(bars, SESSIONS)
+    bars = random_market()
+    compute_features(bars, SESSIONS)
     assert len(bars) not in sorts
-    features(bars.reverse(), SESSIONS)
+    compute_features(bars.reverse(), SESSIONS)
     assert sorts.count(len(bars)) == 1
 
 
@@ -261,16 +277,16 @@ def test_bars_that_are_in_order_are_not_sorted_again(monkeypatch: pytest.MonkeyP
 def test_no_bit_depends_on_how_many_rows_are_computed_at_once(
     together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bars = a_market(instruments=7)
-    whole = features(bars, SESSIONS)
-    monkeypatch.setattr(indicators, "TOGETHER", together)
-    assert bits(features(bars, SESSIONS)) == bits(whole)
+    bars = random_market(instruments=7)
+    whole = compute_features(bars, SESSIONS)
+    monkeypatch.setattr(compute, "BARS_PER_PANEL", together)
+    assert bits(compute_features(bars, SESSIONS)) == bits(whole)
 
 
 @pytest.mark.parametrize("bars", [2, 3, 5, 14, 20, 60])
 def test_a_window_is_what_numpy_makes_of_the_last_bars(bars: int) -> None:
-    given = a_market(instruments=1, last=500)
-    found = table(given, SESSIONS, windows_of(bars))
+    given = random_market(instruments=1, last=500)
+    found = compute_formulas(given, SESSIONS, windows_of(bars))
     last = np.lib.stride_tricks.sliding_window_view(given["c"].to_numpy(), bars)
     expected = [last.mean(axis=1), last.std(axis=1, ddof=1), last.max(axis=1), last.min(axis=1)]
     for name, numbers in zip(("mean", "deviation", "highest", "lowest"), expected, strict=True):
@@ -280,16 +296,16 @@ def test_a_window_is_what_numpy_makes_of_the_last_bars(bars: int) -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(640, 640), (702, 705), (252, 503)])
 def test_no_range_changes_a_bit_of_a_window_of_60_bars(first: int, last: int) -> None:
-    bars = a_market(instruments=5)
-    whole = table(bars, SESSIONS, windows_of(60))
-    some = table(between(bars, first - LOOKBACK, last), SESSIONS, windows_of(60))
-    assert between(some, first, last).equals(between(whole, first, last))
+    bars = random_market(instruments=5)
+    whole = compute_formulas(bars, SESSIONS, windows_of(60))
+    some = compute_formulas(between_sessions(bars, first - LOOKBACK, last), SESSIONS, windows_of(60))
+    assert between_sessions(some, first, last).equals(between_sessions(whole, first, last))
 
 
 @pytest.mark.parametrize("bars", [3, 7, 20, 60])
 def test_equal_values_do_not_deviate_at_all(bars: int) -> None:
-    still = a_market(instruments=1).with_columns(c=pl.lit(0.1))
-    last = table(still, SESSIONS, windows_of(bars)).row(-1, named=True)
+    still = random_market(instruments=1).with_columns(c=pl.lit(0.1))
+    last = compute_formulas(still, SESSIONS, windows_of(bars)).row(-1, named=True)
     assert (last["mean"], last["deviation"]) == (pytest.approx(0.1), 0)
 
 

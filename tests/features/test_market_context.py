@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from worlds.markets import SESSIONS, a_market, market_returns
+from worlds.markets import SESSIONS, market_returns, random_market
 
-from boursomatic_assets.features.indicators import market_ret_1d, table
-from boursomatic_assets.features.market_context import context
-from boursomatic_assets.features.more_indicators import ret_120d
+from boursomatic_assets.features.additional_indicators import ret_120d
+from boursomatic_assets.features.compute import compute_formulas
+from boursomatic_assets.features.indicators import market_ret_1d
+from boursomatic_assets.features.market_context import compute_context
 
 
 def bars(**closes: list[float | None]) -> pl.DataFrame:
@@ -26,7 +27,7 @@ def bars(**closes: list[float | None]) -> pl.DataFrame:
 
 
 def returns(given: pl.DataFrame) -> dict[str, list[float | None]]:
-    found = table(given, SESSIONS, [market_ret_1d])
+    found = compute_formulas(given, SESSIONS, [market_ret_1d])
     return {
         name: found.filter(pl.col("instrument_id") == name)["market_ret_1d"].to_list()
         for name in found["instrument_id"].unique().sort()
@@ -54,7 +55,9 @@ def test_one_wrong_price_makes_no_market_day() -> None:
 
 @pytest.fixture(scope="module")
 def found() -> pl.DataFrame:
-    return context(table(a_market(instruments=6, late=0), SESSIONS, [market_ret_1d, ret_120d]), SESSIONS)
+    return compute_context(
+        compute_formulas(random_market(instruments=6, late=0), SESSIONS, [market_ret_1d, ret_120d]), SESSIONS
+    )
 
 
 def number(found: pl.DataFrame, name: str) -> np.ndarray:
@@ -62,7 +65,7 @@ def number(found: pl.DataFrame, name: str) -> np.ndarray:
 
 
 def test_return_and_volatility_are_those_of_20_sessions(found: pl.DataFrame) -> None:
-    market = market_returns(a_market(instruments=6, late=0))[: len(found)]
+    market = market_returns(random_market(instruments=6, late=0))[: len(found)]
     compounded = (1 + market).rolling(20).apply(np.prod, raw=True) - 1
     assert np.allclose(number(found, "market_ret_20d"), compounded, rtol=1e-9, atol=1e-12, equal_nan=True)
     assert np.allclose(number(found, "market_vol_20d"), market.rolling(20).std(), rtol=1e-9, equal_nan=True)
@@ -72,7 +75,9 @@ def test_return_and_volatility_are_those_of_20_sessions(found: pl.DataFrame) -> 
 def test_breadth_is_the_share_that_rose_of_those_that_are_known() -> None:
     up, down = [float(price) for price in range(1, 131)], [float(price) for price in range(130, 0, -1)]
     given = bars(a=up, b=down, c=down, late=[None] * 100 + up[:30], d=up)
-    shares = context(table(given, SESSIONS, [market_ret_1d, ret_120d]), SESSIONS)["market_breadth_120d"]
+    shares = compute_context(compute_formulas(given, SESSIONS, [market_ret_1d, ret_120d]), SESSIONS)[
+        "market_breadth_120d"
+    ]
     assert shares.to_list() == [None] * 120 + [0.5] * 10
 
 
@@ -86,9 +91,11 @@ def test_sessions_are_counted_within_their_month(found: pl.DataFrame) -> None:
 
 
 def test_a_session_without_bars_has_no_context_and_leaves_a_hole_in_that_of_others() -> None:
-    whole = a_market(instruments=6, late=0)
+    whole = random_market(instruments=6, late=0)
     gap = SESSIONS[500].astype("datetime64[us]").item()
-    found = context(table(whole.filter(pl.col("ts") != gap), SESSIONS, [market_ret_1d, ret_120d]), SESSIONS)
+    found = compute_context(
+        compute_formulas(whole.filter(pl.col("ts") != gap), SESSIONS, [market_ret_1d, ret_120d]), SESSIONS
+    )
     assert gap not in found["ts"]
     holes = found.filter(pl.col("ts") > SESSIONS[20].item(), pl.col("market_ret_20d").is_null())
     assert holes["ts"].dt.date().to_list() == SESSIONS[501:521].tolist()

@@ -71,14 +71,14 @@ def test_a_date_is_a_partition_when_either_market_trades() -> None:
     assert not {"2019-12-25", "2025-04-18", "2024-06-08", "2024-06-09"} & set(dates)
 
 
-def rebuilt(definition: dg.PartitionsDefinition) -> dg.PartitionsDefinition:
-    """A definition as the daemon and the webserver have it: made from its description."""
+def deserialized(definition: dg.PartitionsDefinition) -> dg.PartitionsDefinition:
+    """A definition as the daemon and the webserver have it: serialized and deserialized."""
     description = deserialize_value(serialize_value(PartitionsSnap.from_def(definition)), PartitionsSnap)
     return description.get_partitions_definition()
 
 
-def lately(now: dt.datetime) -> dg.TimeWindowPartitionsDefinition:
-    """The definition that is used, of the last weeks alone: Dagster takes seconds to walk through all years."""
+def recent_definition(now: dt.datetime) -> dg.TimeWindowPartitionsDefinition:
+    """The definition, of the last weeks only: Dagster takes seconds to iterate over all years."""
     return session_dates(now.date() - dt.timedelta(weeks=9), closed_dates(SESSION_DATES))
 
 
@@ -88,15 +88,15 @@ def test_partitions_are_the_sessions_up_to_today() -> None:
     sessions = all_sessions()
     past = sessions[(sessions >= np.datetime64(START)) & (sessions <= np.datetime64(now.date()))]
     assert SESSION_DATES.get_partition_keys(now) == [str(date) for date in past]
-    assert rebuilt(SESSION_DATES).get_partition_keys(now) == [str(date) for date in past]
+    assert deserialized(SESSION_DATES).get_partition_keys(now) == [str(date) for date in past]
 
 
 @pytest.mark.calendar
-def test_the_last_partition_is_the_newest_date_that_is_not_to_come() -> None:
-    """Whatever Dagster is asked: its list by pages and its windows are not looked up, but walked through."""
+def test_the_last_partition_is_the_newest_date_that_is_not_in_the_future() -> None:
+    """By every method: pages and windows are not looked up, but iterated over."""
     now = dt.datetime.now(dt.UTC)
     newest = str(all_sessions()[all_sessions() <= np.datetime64(now.date())][-1])
-    for dates in (SESSION_DATES, rebuilt(SESSION_DATES)):
+    for dates in (SESSION_DATES, deserialized(SESSION_DATES)):
         assert isinstance(dates, dg.TimeWindowPartitionsDefinition)
         with partition_loading_context(now) as context:
             assert dates.get_last_partition_key() == newest
@@ -105,27 +105,29 @@ def test_the_last_partition_is_the_newest_date_that_is_not_to_come() -> None:
 
 
 @pytest.mark.calendar
-def test_todays_keys_are_those_that_dagster_walks_through() -> None:
+def test_todays_keys_equal_those_of_dagsters_own_iteration() -> None:
     now = dt.datetime.now(dt.UTC)
-    assert lately(now).get_partition_keys(now) == partition_keys._walked(lately(now), now)
+    assert recent_definition(now).get_partition_keys(now) == partition_keys._walked(recent_definition(now), now)
 
 
 @pytest.mark.slow
-def test_every_key_is_one_that_dagster_walks_through() -> None:
+def test_every_key_equals_that_of_dagsters_own_iteration() -> None:
     assert is_of_session_dates(SESSION_DATES)
     assert SESSION_DATES.get_partition_keys(NOW) == partition_keys._walked(SESSION_DATES, NOW)
 
 
 @pytest.mark.parametrize("time", ["00:00:00", "00:00:59", "12:00:00", "23:59:59"])
 def test_the_dates_of_any_day_are_those_that_dagster_walks_through(time: str) -> None:
-    """These three weeks hold weekends, Christmas and the turn of a year."""
+    """These three weeks include weekends, Christmas and New Year."""
     for later in range(21):
         now = dt.datetime.fromisoformat(f"2024-12-15T{time}+00:00") + dt.timedelta(days=later)
-        assert lately(now).get_partition_keys(now) == partition_keys._walked(lately(now), now)
+        assert recent_definition(now).get_partition_keys(now) == partition_keys._walked(
+            recent_definition(now), now
+        )
 
 
-def test_a_process_that_lives_on_finds_the_new_date_at_midnight_and_no_holiday_of_the_years_to_come() -> None:
-    """The definition is made once, and neither the webserver nor a code server is started anew each day."""
+def test_a_long_running_process_finds_each_new_date_at_midnight_and_no_holiday() -> None:
+    """The definition is made once, and neither the webserver nor a code server restarts each day."""
     for year in range(dt.datetime.now(dt.UTC).year, dt.datetime.now(dt.UTC).year + YEARS_AHEAD):
         new_year, christmas = dt.date(year + 1, 1, 1), dt.date(year, 12, 25)
         before = dt.datetime(year, 12, 24, 23, 59, 59, tzinfo=dt.UTC)
@@ -148,7 +150,7 @@ def test_a_process_that_lives_on_finds_the_new_date_at_midnight_and_no_holiday_o
         dg.HourlyPartitionsDefinition("2024-06-10-00:00"),
     ],
 )
-def test_any_other_definition_is_left_to_dagster(other: dg.TimeWindowPartitionsDefinition) -> None:
+def test_other_definitions_are_left_to_dagster(other: dg.TimeWindowPartitionsDefinition) -> None:
     assert not is_of_session_dates(other)
     assert other.get_partition_keys(NOW) == partition_keys._walked(other, NOW)
 
@@ -161,7 +163,7 @@ def test_each_date_has_a_partition_of_each_market() -> None:
 
 @pytest.mark.parametrize("market", MARKETS.values(), ids=MARKETS)
 def test_the_look_back_holds_enough_sessions_of_each_market_on_every_date(market: Market) -> None:
-    """The window counts dates on which the other market alone trades; so many are never in it too many."""
+    """The window counts dates on which only the other market trades; the allowance covers them."""
     dates = all_sessions()
     own = np.isin(dates, market.sessions()).cumsum()
     reach = LOOKBACK + CLOSED_DATES_IN_LOOKBACK
@@ -170,7 +172,7 @@ def test_the_look_back_holds_enough_sessions_of_each_market_on_every_date(market
     assert before.min() >= LOOKBACK
 
 
-def test_the_look_back_of_a_session_reaches_its_first_needed_session() -> None:
+def test_the_look_back_of_a_session_includes_its_first_needed_session() -> None:
     needed = MARKETS["EURONEXT"].sessions()
     place = int(np.searchsorted(needed, np.datetime64("2024-06-10")))
     found = upstream(SAME_MARKET_LOOKBACK, ["2024-06-10|EURONEXT"], MARKET_SESSIONS)
@@ -180,13 +182,13 @@ def test_the_look_back_of_a_session_reaches_its_first_needed_session() -> None:
     assert len(found) == LOOKBACK + CLOSED_DATES_IN_LOOKBACK + 1
 
 
-def test_the_first_partition_needs_itself_alone() -> None:
+def test_the_first_partition_needs_only_itself() -> None:
     first = f"{START}|US"
     assert upstream(SAME_MARKET_LOOKBACK, [first], MARKET_SESSIONS) == {first}
     assert upstream(EVERYTHING_BEFORE, [first], MARKET_SESSIONS) == {first}
 
 
-def test_everything_before_is_of_both_markets_and_of_the_date_itself_the_own_session_alone() -> None:
+def test_everything_before_holds_earlier_dates_of_both_markets_and_the_session_itself() -> None:
     found = upstream(EVERYTHING_BEFORE, ["2024-06-10|US"], MARKET_SESSIONS)
     earlier = [date for date in SESSION_DATES.get_partition_keys() if date < "2024-06-10"]
     assert found == {"2024-06-10|US"} | {f"{date}|{market}" for date in earlier for market in MARKETS}
@@ -205,8 +207,8 @@ def test_a_look_back_waits_for_the_own_session_and_what_dagsters_own_mapping_nee
 
 
 @pytest.mark.parametrize("mapping", [SAME_MARKET_LOOKBACK, EVERYTHING_BEFORE])
-def test_no_session_of_a_backfill_goes_before_its_own_upstream_session(mapping: LookBack) -> None:
-    """The daemon holds back what waits for a session that is to come: of a range, that must be all of it."""
+def test_no_session_of_a_backfill_runs_before_its_own_upstream_session(mapping: LookBack) -> None:
+    """The daemon holds back partitions that wait for a requested session: of a range, that must be all of them."""
     asked = {f"{date}|{market}" for date in ("2024-06-10", "2024-06-11", "2024-06-12") for market in MARKETS}
     waited_for = upstream(mapping, asked, MARKET_SESSIONS) & asked
     assert downstream(mapping, waited_for, MARKET_SESSIONS) == asked
@@ -219,7 +221,7 @@ def test_a_backfill_is_not_widened_to_the_sessions_that_look_back_on_it(mapping:
 
 
 @pytest.mark.parametrize("mapping", [SAME_MARKET_LOOKBACK, EVERYTHING_BEFORE])
-def test_a_look_back_travels_between_processes(mapping: LookBack) -> None:
+def test_a_look_back_is_serializable(mapping: LookBack) -> None:
     arrived = deserialize_value(serialize_value(mapping))
     assert isinstance(arrived, LookBack)
     assert arrived == mapping
@@ -251,13 +253,13 @@ def test_partition_dates_include_both_ends() -> None:
         ("2024-06-08", "2024-06-09", "no market trades between 2024-06-08 and 2024-06-09"),
     ],
 )
-def test_a_range_that_cannot_be_asked_for_is_explained(start: str, end: str, why: str) -> None:
+def test_an_invalid_range_is_explained(start: str, end: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         partition_dates(day(start), day(end))
 
 
 @pytest.mark.calendar
-def test_the_newest_closed_date_is_not_one_that_still_trades() -> None:
+def test_no_market_still_trades_on_the_newest_closed_date() -> None:
     newest = partitions.newest_closed_date()
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     later = [date for date in all_sessions().tolist() if newest < date <= now.date()]
@@ -266,7 +268,7 @@ def test_the_newest_closed_date_is_not_one_that_still_trades() -> None:
     assert all(any(m.is_session(d) and m.close_time(d) > now for m in MARKETS.values()) for d in later)
 
 
-def test_a_range_that_still_names_its_first_partition_is_refused() -> None:
+def test_a_range_with_the_tags_of_its_first_partition_raises_an_error() -> None:
     """Dagster leaves these tags on the runs of a job's backfill, and then computes the wrong partition."""
     tags = {
         "dagster/asset_partition_range_start": "2024-06-10|EURONEXT",
@@ -285,29 +287,29 @@ DATES = {"2024-06-10", "2024-06-08", "2019-12-25", "1999-12-31", "2999-01-04", "
 
 
 @pytest.mark.calendar
-def test_only_sessions_until_today_are_known_keys() -> None:
+def test_only_sessions_until_today_are_valid_keys() -> None:
     assert SESSION_DATES.filter_valid_partition_keys(DATES) == {"2024-06-10"}
     assert {date for date in DATES if SESSION_DATES.has_partition_key(date)} == {"2024-06-10"}
     keys = {"2024-06-10|US", "2024-06-08|US", "2024-06-10|MARS", "2024-06-10"}
     assert MARKET_SESSIONS.filter_valid_partition_keys(keys) == {"2024-06-10|US"}
 
 
-def test_a_partition_is_known_from_its_own_date_on() -> None:
+def test_a_partition_exists_from_its_own_date_on() -> None:
     for moment, known in (("2024-06-10T23:59", False), ("2024-06-11T00:00", True)):
         with partition_loading_context(dt.datetime.fromisoformat(f"{moment}+00:00")):
             assert SESSION_DATES.has_partition_key("2024-06-11") is known
 
 
-def test_many_keys_are_known_without_walking_through_the_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten years of a check are asked for one by one, whenever its page is opened."""
+def test_many_keys_are_validated_without_iterating_over_the_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster validates ten years of a check's keys one by one, whenever its page is opened."""
     walks = Counter[str]()
     original = dg.TimeWindowPartitionsDefinition._iterate_time_windows
 
-    def counted(self: Any, *given: Any, **named: Any) -> Any:
+    def count_walks(self: Any, *args: Any, **kwargs: Any) -> Any:
         walks["calendar"] += 1
-        return original(self, *given, **named)
+        return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(dg.TimeWindowPartitionsDefinition, "_iterate_time_windows", counted)
+    monkeypatch.setattr(dg.TimeWindowPartitionsDefinition, "_iterate_time_windows", count_walks)
     with partition_loading_context(dt.datetime(2024, 6, 10, tzinfo=dt.UTC)):
         assert all(MARKET_SESSIONS.has_partition_key(f"{date}|US") for date in ["2024-06-07", "2024-06-10"] * 1000)
     assert walks["calendar"] < 5

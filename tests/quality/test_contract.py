@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 from hypothesis import given, settings
-from worlds.arbitrary import DELIVERED
+from worlds.arbitrary import ARBITRARY_DELIVERIES
 from worlds.frames import IDS, delivered_bars, instruments, midnight, slice_of
 
-from boursomatic_assets.quality.contract import CONTRADICTION, NOISE, judge
+from boursomatic_assets.quality.contract import CONTRADICTION_REASONS, NOISE, apply_contract
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBar
 from boursomatic_assets.sources import RAW_BARS
@@ -24,7 +24,7 @@ TWINS = "two different bars for one session"
 
 
 def judged(raw: pl.DataFrame) -> Delivery:
-    return judge(raw, PART, instruments(), "toy")
+    return apply_contract(raw, PART, instruments(), "toy")
 
 
 def one(**changed: Any) -> pl.DataFrame:
@@ -175,7 +175,7 @@ def test_an_empty_delivery_is_judged() -> None:
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
-@given(DELIVERED)
+@given(ARBITRARY_DELIVERIES)
 def test_no_row_is_lost_and_what_is_kept_fits_its_table(raw: pl.DataFrame) -> None:
     delivery = judged(raw)
     assert delivery.kept.height + delivery.total("merged") + delivery.rejected.height == raw.height
@@ -207,8 +207,8 @@ def is_good(row: dict[str, Any], interval: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("interval", ["daily", "15m"])
 @settings(max_examples=200, deadline=None)
-@given(raw=DELIVERED)
+@given(raw=ARBITRARY_DELIVERIES)
 def test_exactly_the_bad_rows_break_a_rule(raw: pl.DataFrame, interval: str) -> None:
-    rejected = judge(raw, PART, instruments(), "toy", interval).rejected
-    broken = rejected.filter(~pl.col("reason").is_in(CONTRADICTION.values()))
+    rejected = apply_contract(raw, PART, instruments(), "toy", interval).rejected
+    broken = rejected.filter(~pl.col("reason").is_in(CONTRADICTION_REASONS.values()))
     assert broken.height == sum(not is_good(row, interval) for row in raw.iter_rows(named=True))

@@ -15,7 +15,7 @@ QUARTERS = (
     *("2025-01-07 20:45", "2025-01-08 14:30", "2025-01-09 15:00"),
     *("2025-01-10 09:00", "2025-01-10 20:45", "2025-01-10 21:00", "2025-01-10 15:10"),
 )
-ROWS = st.fixed_dictionaries(
+ARBITRARY_ROWS = st.fixed_dictionaries(
     {
         "symbol": st.sampled_from(["ACME", "BOLT", "GHOST", "", "00123", None]),
         "exchange": st.sampled_from(["NYSE", "NASDAQ", "EURONEXT", "MARS", None]),
@@ -29,14 +29,14 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-def likely(row: dict[str, Any]) -> dict[str, Any]:
+def make_likely(row: dict[str, Any]) -> dict[str, Any]:
     """A row that is often good, so that twins and contradictions happen."""
     good = {"symbol": "ACME", "exchange": "NYSE", "o": 10.0, "h": 11.0, "l": 9.0, "v": 1.0}
     midnight = row["ts"] is not None and row["ts"].time() == dt.time()
     return {**row, **good, "interval": "daily" if midnight else "15m"}
 
 
-DELIVERED = st.lists(st.one_of(ROWS, ROWS.map(likely)), max_size=12).map(
+ARBITRARY_DELIVERIES = st.lists(st.one_of(ARBITRARY_ROWS, ARBITRARY_ROWS.map(make_likely)), max_size=12).map(
     lambda rows: pl.DataFrame(rows, schema=RAW_BARS)
 )
 """A few rows with the columns of RAW_BARS, good and bad."""

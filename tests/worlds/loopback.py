@@ -11,14 +11,14 @@ from urllib.parse import parse_qsl, urlsplit
 import polars as pl
 
 from boursomatic_assets.sources import INSTRUMENTS
-from boursomatic_assets.sources.network.services import Line
+from boursomatic_assets.sources.network.services import PacedClient
 
-Question = dict[str, str]
+Query = dict[str, str]
 """What was asked: the path, and what stood behind the question mark."""
 
 
 @dataclass
-class Answer:
+class Response:
     """An answer; `cut` bytes of its body are announced and not sent."""
 
     body: bytes | str = b""
@@ -32,13 +32,13 @@ class Service:
     """Where a service is, and what it was asked so far."""
 
     address: str
-    asked: list[Question]
+    queries: list[Query]
 
 
 @contextmanager
-def serving(answer: Callable[[Question], Answer]) -> Iterator[Service]:
+def serve(answer: Callable[[Query], Response]) -> Iterator[Service]:
     """A server on 127.0.0.1 that answers each question so."""
-    asked: list[Question] = []
+    asked: list[Query] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -67,18 +67,18 @@ def serving(answer: Callable[[Question], Answer]) -> Iterator[Service]:
         thread.join()
 
 
-def in_turn(*answers: Answer) -> Callable[[Question], Answer]:
+def answer_in_turn(*answers: Response) -> Callable[[Query], Response]:
     """One answer after the other; the last one stays."""
     left = list(answers)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
-def listed(**exchanges: str) -> pl.DataFrame:
+def instruments_of(**exchanges: str) -> pl.DataFrame:
     """Instruments, each with its exchange; a symbol's dot is written as two underscores."""
     pairs = [{"symbol": name.replace("__", "."), "exchange": exchange} for name, exchange in exchanges.items()]
     return pl.DataFrame(pairs, schema=INSTRUMENTS)
 
 
-def quick() -> Line:
+def quick_client() -> PacedClient:
     """A line that waits for nothing longer than a moment."""
-    return Line(every=0, attempts=3, wait=0.001)
+    return PacedClient(seconds_between_requests=0, attempts=3, first_wait=0.001)

@@ -8,7 +8,7 @@ import polars as pl
 SESSIONS = np.arange("1990-01-02", "1994-06-01", dtype="datetime64[D]")
 
 
-def a_market(
+def random_market(
     instruments: int = 3, last: int = 900, gaps: float = 0.1, late: int = 37, seed: int = 1
 ) -> pl.DataFrame:
     """Random walks up to the session of ordinal last, with gaps, each listed later than the one before."""
@@ -30,7 +30,7 @@ def _walk(instrument: str, ordinals: npt.NDArray[np.int64], gaps: float, seed: i
     )
 
 
-def between(frame: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
+def between_sessions(frame: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
     """The rows of the sessions of ordinal first to last."""
     return frame.filter(pl.col("ts").dt.date().is_between(SESSIONS[max(first, 0)].item(), SESSIONS[last].item()))
 

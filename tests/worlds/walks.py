@@ -24,22 +24,22 @@ def walks(names: str, *, sigma: float = 0.01, seed: int = 1) -> pl.DataFrame:
     return pl.concat(frames).sort("ts", "instrument_id")
 
 
-def market(size: int = 10, **how: Any) -> pl.DataFrame:
+def quiet_market(size: int = 10, **how: Any) -> pl.DataFrame:
     """Walks of so many instruments, named A, B, C, ..."""
     return walks(" ".join(map(chr, range(65, 65 + size))), **how)
 
 
-def scaled(bars: pl.DataFrame, factor: float, where: pl.Expr, names: str = "ohlc") -> pl.DataFrame:
+def scale_prices(bars: pl.DataFrame, factor: float, where: pl.Expr, names: str = "ohlc") -> pl.DataFrame:
     """The bars with some prices times a factor, on some rows."""
     return bars.with_columns(pl.when(where).then(pl.col(*names) * factor).otherwise(pl.col(*names)))
 
 
-def bar(name: str, day: int) -> pl.Expr:
+def is_bar(name: str, day: int) -> pl.Expr:
     """The one row of an instrument's bar."""
     return (pl.col("instrument_id") == name) & (pl.col("ts") == DAYS[day])
 
 
-def since(name: str, day: int) -> pl.Expr:
+def is_since(name: str, day: int) -> pl.Expr:
     """The rows of an instrument from a day on."""
     return (pl.col("instrument_id") == name) & (pl.col("ts") >= DAYS[day])
 

@@ -1,5 +1,5 @@
-"""Bars from a folder of files: what a file is shows in its content.
+"""Files: bars from a folder of files, whose content shows their format.
 
 What belongs here: reading vendors' files, from their bytes to raw bars.
-Kept elsewhere: what makes a raw bar good (`quality/`).
+Kept elsewhere: which bars are valid (`quality/contract.py`).
 """

@@ -1,8 +1,8 @@
-"""A file's cells as raw bars: text and typed columns into the columns of `RAW_BARS`.
+"""Cells: from a file's text and typed columns to the columns of `RAW_BARS`.
 
-What belongs here: times and numbers of rows, as all rows of a file tell them to be written.
-Kept elsewhere: what headers mean (`layouts.py`), forms of times (`stamps.py`), judging (`contracts.py`). A cell
-that cannot be read becomes null, and is refused there with the row as it stood.
+What belongs here: symbols, intervals, times and numbers, in the format that all rows of a file show.
+Kept elsewhere: opening a file (`scan.py`), what headers mean (`layouts.py`), formats of times (`stamps.py`), which
+bars are valid (`quality/contract.py`). A cell that cannot be read becomes null, and its row is rejected there.
 """
 
 import re
@@ -12,47 +12,46 @@ from functools import partial
 
 import polars as pl
 
-from boursomatic_assets.sources import RAW_BARS, SourceError
+from boursomatic_assets.sources import RAW_BARS
 from boursomatic_assets.sources.files import stamps
-from boursomatic_assets.sources.files.contents import File, text
-from boursomatic_assets.sources.files.layouts import Layout, Stated, bars_of_columns, listed, recognise
-
-PARQUET = b"PAR1"
+from boursomatic_assets.sources.files.contents import File
+from boursomatic_assets.sources.files.layouts import Declaration, Layout, split_symbol
+from boursomatic_assets.sources.files.scan import open_rows, select_cells, unreadable
 
 _PRICE_WITH_COMMA = r"^\s*-?\d[\d.]*,\d+\s*$"
 _NUMBER_WITH_COMMA = r"^-?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$"
 _ABBREVIATED = r"^([\d.]+)\s*([KMBkmb])$"
-_TIMES = {"K": 1e3, "M": 1e6, "B": 1e9}
+_MULTIPLIERS = {"K": 1e3, "M": 1e6, "B": 1e9}
 
 
 @dataclass(frozen=True)
-class Habits:
-    """What all rows of a file tell together."""
+class TextFormat:
+    """The format that all rows of a text file show together."""
 
-    stamps: pl.DataFrame | None
+    times: pl.DataFrame | None
     comma: bool = False
     abbreviated: bool = False
 
 
-def tidy(file: File, stated: Stated, names: Collection[str] = tuple(RAW_BARS)) -> pl.LazyFrame:
-    """One file with the columns of `RAW_BARS` of these names; `raw` is null, see `as_written`.
+def read_raw_bars(file: File, declared: Declaration, names: Collection[str] = tuple(RAW_BARS)) -> pl.LazyFrame:
+    """One file with the columns of `RAW_BARS` of these names; `raw` is null, see `rows_as_json`.
 
     Raises:
-        SourceError: naming the file, what was seen and what is wanted.
+        SourceError: naming the file, what was found and what is expected.
     """
-    rows, layout = _opened(file, stated)
+    rows, layout = open_rows(file, declared)
     try:
-        rows = _cells(file, rows, layout, names)
-        habits = _habits(rows, layout, stated, file.name)
+        rows = select_cells(file, rows, layout, names)
+        text_format = _detect_format(rows, layout, declared, file.name)
     except pl.exceptions.PolarsError as error:
-        raise _unreadable(file, error) from None
-    series = [_series(rows, layout, habits, stated, *one) for one in layout.series]
+        raise unreadable(file, error) from None
+    series = [_select_bars(rows, layout, text_format, declared, *one) for one in layout.series]
     return pl.concat(series).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String)).select(names)
 
 
-def as_written(file: File, stated: Stated, lines: Collection[int]) -> pl.LazyFrame:
-    """Some rows of a file as they stand in it: file, line, symbol as `tidy` gives it, and all cells as JSON."""
-    rows, layout = _opened(file, stated)
+def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> pl.LazyFrame:
+    """Some rows of a file: file, line, symbol as in `read_raw_bars`, and all cells as JSON."""
+    rows, layout = open_rows(file, declared)
     wanted = rows.filter(pl.col("line").is_in(lines))
 
     def cells(columns: dict[str, str]) -> list[str]:
@@ -62,164 +61,116 @@ def as_written(file: File, stated: Stated, lines: Collection[int]) -> pl.LazyFra
         wanted.select(
             pl.col("line").cast(pl.Int64),
             file=pl.lit(file.name),
-            symbol=_listing(symbol, columns, stated)[0],
+            symbol=_symbol_and_exchange(symbol, columns, declared)[0],
             raw=pl.struct(cells(columns)).struct.json_encode(),
         )
         for symbol, columns in layout.series
     )
 
 
-def _opened(file: File, stated: Stated) -> tuple[pl.LazyFrame, Layout]:
-    """A file's rows, of text with all cells as text, and what its columns are."""
-    head = file.head
-    try:
-        if head.startswith(PARQUET):
-            rows = pl.scan_parquet(file.source).with_row_index("line", offset=1)
-            return rows, bars_of_columns(rows.collect_schema().names()[1:], ",", 0, file.name, stated)
-        if b"\0" in head:
-            raise SourceError(f"{file.name}: neither Parquet nor text: wanted bars as Parquet or CSV")
-        layout = recognise(text(head).splitlines(), file.name, stated)
-        return _scan_text(file, layout), layout
-    except pl.exceptions.PolarsError as error:
-        raise _unreadable(file, error) from None
-
-
-def _unreadable(file: File, error: pl.exceptions.PolarsError) -> SourceError:
-    kind = "parquet" if file.head.startswith(PARQUET) else "csv"
-    return SourceError(f"{file.name}: cannot be read as {kind}: {str(error).splitlines()[0]}")
-
-
-def _scan_text(file: File, layout: Layout, numbers: Collection[str] = ()) -> pl.LazyFrame:
-    """Cells as text, so that nothing is guessed, but for these columns; `line` counts from 1 as an editor does.
-
-    A cell of those columns that is no number, or has blanks around it, is null.
-    """
-    return pl.scan_csv(
-        file.source,
-        has_header=False,
-        separator=layout.separator,
-        skip_lines=layout.skipped,
-        schema={header: pl.Float64() if header in numbers else pl.String() for header in layout.headers},
-        missing_columns="insert",
-        ignore_errors=bool(numbers),
-        encoding="utf8-lossy",
-    ).with_row_index("line", offset=layout.skipped + 1)
-
-
-def _cells(file: File, rows: pl.LazyFrame, layout: Layout, names: Collection[str]) -> pl.LazyFrame:
-    """The columns that are needed for these names; in memory, if all rows together must tell what they mean.
-
-    Numbers are read as such, which takes least time; a column in which that leaves nulls is read again, as text.
-    """
-    schema = rows.collect_schema()
-    if schema[layout.series[0][1]["ts"]] != pl.String:
-        return rows
-    columns = {header: field for _, named in layout.series for field, header in named.items()}
-    wanted = ["line", *(header for header, field in columns.items() if field not in "ohlcv" or field in names)]
-    if layout.separator != "," or file.head.startswith(PARQUET) or not set("ohlcv") & set(names):
-        return rows.select(wanted).collect().lazy()
-    numbers = [header for header, field in columns.items() if field in "ohlcv"]
-    # All columns, as a line with too many cells would pass unnoticed among some of them.
-    cells = _scan_text(file, layout, numbers).collect().select(wanted)
-    if unread := [header for header in numbers if cells[header].has_nulls()]:
-        cells = cells.with_columns(rows.select(unread).collect())
-    return cells.lazy()
-
-
-def _habits(rows: pl.LazyFrame, layout: Layout, stated: Stated, name: str) -> Habits:
-    """What all rows of a text file tell: its distinct times, and how it writes numbers."""
+def _detect_format(rows: pl.LazyFrame, layout: Layout, declared: Declaration, name: str) -> TextFormat:
+    """The format of a text file: its distinct times, and how it writes numbers."""
     _, columns = layout.series[0]
     schema = rows.collect_schema()
     if schema[columns["ts"]] != pl.String:
-        return Habits(None)
-    asked = {"cells": _time(columns).unique().implode()}
+        return TextFormat(None)
+    questions = {"cells": _time_cell(columns).unique().implode()}
     if schema.get(columns["c"]) == pl.String and layout.separator != ",":
-        asked["comma"] = pl.col(columns["c"]).str.contains(_PRICE_WITH_COMMA).any()
+        questions["comma"] = pl.col(columns["c"]).str.contains(_PRICE_WITH_COMMA).any()
     if schema.get(columns["v"]) == pl.String:
-        asked["abbreviated"] = pl.col(columns["v"]).str.contains(r"[KMBkmb]\s*$").any()
-    found = rows.select(**asked).collect().row(0, named=True)
-    clock = stamps.Clock(stated.zone or layout.zone, stated.dates)
-    times = stamps.read(pl.Series(found["cells"], dtype=pl.String), clock, name)
-    return Habits(times, bool(found.get("comma")), bool(found.get("abbreviated")))
+        questions["abbreviated"] = pl.col(columns["v"]).str.contains(r"[KMBkmb]\s*$").any()
+    answers = rows.select(**questions).collect().row(0, named=True)
+    clock = stamps.Clock(declared.zone or layout.zone, declared.dates)
+    times = stamps.parse_times(pl.Series(answers["cells"], dtype=pl.String), clock, name)
+    return TextFormat(times, bool(answers.get("comma")), bool(answers.get("abbreviated")))
 
 
-def _series(
-    rows: pl.LazyFrame, layout: Layout, habits: Habits, stated: Stated, symbol: str | None, columns: dict[str, str]
+def _select_bars(
+    rows: pl.LazyFrame,
+    layout: Layout,
+    text_format: TextFormat,
+    declared: Declaration,
+    symbol: str | None,
+    columns: dict[str, str],
 ) -> pl.LazyFrame:
     """The bars of one instrument that has columns of its own, or of all if a column names them."""
     schema = rows.collect_schema()
-    ours, exchange = _listing(symbol, columns, stated)
-    interval = _told_interval(columns, habits, stated)
+    symbols, exchange = _symbol_and_exchange(symbol, columns, declared)
+    interval = _interval_expr(columns, text_format, declared)
     return rows.select(
         pl.col("line").cast(pl.Int64),
-        symbol=ours,
+        symbol=symbols,
         exchange=exchange,
-        ts=_written_time(columns, habits.stamps, interval)
-        if habits.stamps is not None
+        ts=_parsed_time(columns, text_format.times, interval)
+        if text_format.times is not None
         else _typed_time(columns["ts"], schema[columns["ts"]]),
         interval=interval,
         **{
-            price: _number(columns[price], schema[columns[price]], habits)
+            price: _number_expr(columns[price], schema[columns[price]], text_format)
             for price in "ohlcv"
             if columns[price] in schema
         },
     )
 
 
-def _listing(symbol: str | None, columns: dict[str, str], stated: Stated) -> tuple[pl.Expr, pl.Expr]:
-    """Each row's symbol and exchange, as we call them."""
+def _symbol_and_exchange(
+    symbol: str | None, columns: dict[str, str], declared: Declaration
+) -> tuple[pl.Expr, pl.Expr]:
+    """Each row's symbol and exchange, as the platform names them."""
     names = pl.lit(symbol) if symbol else pl.col(columns["symbol"]).cast(pl.String)
-    if stated.exchange:
-        return names, pl.lit(stated.exchange)
+    if declared.exchange:
+        return names, pl.lit(declared.exchange)
     if "exchange" in columns:
         return names, pl.col(columns["exchange"]).cast(pl.String)
-    ours, exchange = (_told(names, partial(_listed, place=place)) for place in (0, 1))
-    return ours, exchange
+    symbols, exchange = (_map_cells(names, partial(_listing_part, index=place)) for place in (0, 1))
+    return symbols, exchange
 
 
-def _listed(symbols: pl.Series, place: int) -> pl.Series:
-    return _each_once(symbols, lambda symbol: listed(symbol)[place])
+def _listing_part(symbols: pl.Series, index: int) -> pl.Series:
+    return _map_distinct(symbols, lambda symbol: split_symbol(symbol)[index])
 
 
-def _told(cells: pl.Expr, told: Callable[[pl.Series], pl.Series]) -> pl.Expr:
-    """What each cell means by itself, so that a file may be told part by part while it is read."""
-    return cells.map_batches(told, return_dtype=pl.String, is_elementwise=True)
+def _map_cells(cells: pl.Expr, meaning: Callable[[pl.Series], pl.Series]) -> pl.Expr:
+    """The meaning of each cell by itself, so that a file may be mapped in parts while it is read."""
+    return cells.map_batches(meaning, return_dtype=pl.String, is_elementwise=True)
 
 
-def _each_once(cells: pl.Series, told: Callable[[str], str]) -> pl.Series:
-    """What each cell means, asked once for each distinct one."""
+def _map_distinct(cells: pl.Series, meaning: Callable[[str], str]) -> pl.Series:
+    """The meaning of each cell, computed once for each distinct one."""
     same = cells.eq_missing(cells.first()).all()
     distinct = (cells.head(1) if same else cells.unique()).drop_nulls()
-    meanings = [told(cell) for cell in distinct]
+    meanings = [meaning(cell) for cell in distinct]
     if meanings == distinct.to_list():
         return cells
     return cells.replace_strict(distinct, meanings, default=None, return_dtype=pl.String)
 
 
-def _time(columns: dict[str, str]) -> pl.Expr:
+def _time_cell(columns: dict[str, str]) -> pl.Expr:
     cell = pl.col(columns["ts"])
     return pl.concat_str([cell, pl.col(columns["clock"])], separator=" ") if "clock" in columns else cell
 
 
-def _told_interval(columns: dict[str, str], habits: Habits, stated: Stated) -> pl.Expr:
-    """A row's interval: as stated, as a column says, or as all times tell. Stooq's D is daily, its 15 is 15m."""
-    if stated.interval:
-        return pl.lit(stated.interval)
+def _interval_expr(columns: dict[str, str], text_format: TextFormat, declared: Declaration) -> pl.Expr:
+    """A row's interval: as declared, as a column says, or as all times show. Stooq's D is daily, its 15 is 15m."""
+    if declared.interval:
+        return pl.lit(declared.interval)
     if "interval" in columns:
         cells = pl.col(columns["interval"]).cast(pl.String)
-        return _told(cells, partial(_each_once, told=_interval))
-    told = [] if habits.stamps is None else habits.stamps["interval"].head(1).to_list()
-    return pl.lit(told[0] if told else "daily")
+        return _map_cells(cells, partial(_map_distinct, meaning=_interval_of_period))
+    detected = [] if text_format.times is None else text_format.times["interval"].head(1).to_list()
+    return pl.lit(detected[0] if detected else "daily")
 
 
-def _interval(cell: str) -> str:
+def _interval_of_period(cell: str) -> str:
     return "daily" if cell == "D" else f"{cell}m" if re.fullmatch(r"[0-9]+", cell) else cell
 
 
-def _written_time(columns: dict[str, str], times: pl.DataFrame, interval: pl.Expr) -> pl.Expr:
+def _parsed_time(columns: dict[str, str], times: pl.DataFrame, interval: pl.Expr) -> pl.Expr:
     """A row's `ts`, looked up by its cell: a session's date, or an instant."""
     session, instant = (
-        _time(columns).replace_strict(times["cell"], times[kind], default=None, return_dtype=pl.Datetime("us"))
+        _time_cell(columns).replace_strict(
+            times["cell"], times[kind], default=None, return_dtype=pl.Datetime("us")
+        )
         for kind in ("session", "instant")
     )
     if times["session"].equals(times["instant"]):
@@ -235,19 +186,21 @@ def _typed_time(column: str, kind: pl.DataType) -> pl.Expr:
     return pl.col(column).cast(pl.Datetime("us")) if known else pl.lit(None, pl.Datetime("us"))
 
 
-def _number(column: str, kind: pl.DataType, habits: Habits) -> pl.Expr:
+def _number_expr(column: str, kind: pl.DataType, text_format: TextFormat) -> pl.Expr:
     """A cell as a number, null where it is none."""
     if kind != pl.String:
         return pl.col(column).cast(pl.Float64, strict=False)
     cell = pl.col(column).str.strip_chars()
-    if habits.comma:
+    if text_format.comma:
         plain = cell.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         cell = (
             pl.when(cell.str.contains(_NUMBER_WITH_COMMA)).then(plain).when(~cell.str.contains(r"\d")).then(cell)
         )
     number = cell.cast(pl.Float64, strict=False)
-    if habits.abbreviated:
+    if text_format.abbreviated:
         parts = cell.str.extract_groups(_ABBREVIATED)
-        times = parts.struct[1].str.to_uppercase().replace_strict(_TIMES, default=None, return_dtype=pl.Float64)
+        times = (
+            parts.struct[1].str.to_uppercase().replace_strict(_MULTIPLIERS, default=None, return_dtype=pl.Float64)
+        )
         number = pl.coalesce(number, parts.struct[0].cast(pl.Float64, strict=False) * times)
     return number

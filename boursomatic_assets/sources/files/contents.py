@@ -1,7 +1,7 @@
-"""One file of bars: its bytes, unpacked where they are packed, text of two bytes a letter as UTF-8.
+"""Contents: the bytes of one file of bars, unpacked where they are packed, text of two bytes a letter as UTF-8.
 
-What belongs here: compression and UTF-16, told by a file's first bytes. Kept elsewhere: what the bytes mean
-(`cells.py`).
+What belongs here: compression and UTF-16, known by a file's first bytes.
+Kept elsewhere: what the bytes mean (`scan.py`, `cells.py`).
 """
 
 import codecs
@@ -29,7 +29,7 @@ class File:
     name: str
     path: Path
     size: int
-    changed: int
+    modified_ns: int
     damage: str = ""
     content: bytes | None = field(default=None, compare=False)
 
@@ -51,31 +51,31 @@ class File:
             return b"".join(islice(opened, 3))
 
 
-def shown(path: PurePath) -> bool:
+def is_user_file(path: PurePath) -> bool:
     """Whether a file is the user's own: no hidden one, and none that a Mac puts into archives."""
     return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
-def unpacked(file: File) -> Iterator[File]:
-    """The file; of an archive, its members, each by itself. A damaged one is left as it is, and not understood."""
+def unpack(file: File) -> Iterator[File]:
+    """The file; of an archive, its members, each by itself. A damaged one raises where it is read."""
     with file.path.open("rb") as opened:
         start = opened.read(4)
     try:
         if start.startswith(GZIP):
             with gzip.open(file.path) as packed:
-                yield replace(file, content=_utf_8(packed.read()))
+                yield replace(file, content=_to_utf_8(packed.read()))
         elif start == ZIP:
             with zipfile.ZipFile(file.path) as archive:
                 members = [info.filename for info in archive.infolist() if not info.is_dir()]
-                for member in filter(lambda name: shown(PurePath(name)), members):
-                    yield replace(file, name=f"{file.name}/{member}", content=_utf_8(archive.read(member)))
+                for member in filter(lambda name: is_user_file(PurePath(name)), members):
+                    yield replace(file, name=f"{file.name}/{member}", content=_to_utf_8(archive.read(member)))
         else:
-            yield replace(file, content=_utf_8(file.path.read_bytes())) if start.startswith(UTF_16) else file
+            yield replace(file, content=_to_utf_8(file.path.read_bytes())) if start.startswith(UTF_16) else file
     except DAMAGED as error:  # raised by whoever reads the file
         yield replace(file, damage=str(error))
 
 
-def _utf_8(content: bytes) -> bytes:
+def _to_utf_8(content: bytes) -> bytes:
     """Text that spreadsheets save with two bytes a letter, as UTF-8; anything else as it is.
 
     Raises:
@@ -84,9 +84,9 @@ def _utf_8(content: bytes) -> bytes:
     return content.decode("utf-16").encode() if content.startswith(UTF_16) else content
 
 
-def text(head: bytes) -> str:
+def decode(head: bytes) -> str:
     """The first lines of a text: UTF-8, or what Windows writes in western Europe."""
     try:
         return head.decode("utf-8-sig")
-    except UnicodeDecodeError:  # every byte is a character in this one; the cells are judged like others
+    except UnicodeDecodeError:  # every byte is a character in this one; the cells are validated like others
         return head.decode("cp1252", "replace")

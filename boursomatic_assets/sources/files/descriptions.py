@@ -1,7 +1,7 @@
-"""What an `instruments.parquet` or `instruments.csv` beside the bars says of their symbols.
+"""Descriptions of instruments: an `instruments.parquet` or `instruments.csv` beside the bars.
 
-What belongs here: its columns. Kept elsewhere: which instruments there are (`files.py`), what a bucket is
-(`buckets.py`).
+What belongs here: its columns. Kept elsewhere: which instruments there are (`source.py`), what a bucket is
+(`schema/buckets.py`).
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from boursomatic_assets.schema import buckets
 from boursomatic_assets.sources import INSTRUMENTS, SourceError
 
 
-def descriptions(path: Path) -> pl.DataFrame:
+def read_descriptions(path: Path) -> pl.DataFrame:
     """The file with the columns of `INSTRUMENTS`; those that it lacks are null.
 
     Buckets come from their own column, or else from the numbers of `market_cap` and `pe`.
@@ -35,15 +35,17 @@ def descriptions(path: Path) -> pl.DataFrame:
                 f"{path.name}: {bucket} is {unknown[bucket][0]!r} for {unknown['symbol'][0]}:"
                 f" wanted {', '.join(buckets.LOWER_BOUNDS[bucket])}, or nothing"
             )
-    return rows.select(_told(rows.columns, name).alias(name) for name in INSTRUMENTS)
+    return rows.select(_describe(rows.columns, name).alias(name) for name in INSTRUMENTS)
 
 
-def _told(columns: list[str], name: str) -> pl.Expr:
-    """What a file with these columns says of a column of `INSTRUMENTS`."""
-    told = [pl.lit(None, pl.String)]
+def _describe(columns: list[str], name: str) -> pl.Expr:
+    """A column of `INSTRUMENTS`, from a file with these columns."""
+    candidates = [pl.lit(None, pl.String)]
     if name in columns:
         cells = pl.col(name)
-        told.append(buckets.from_names(cells, name) if name in buckets.LOWER_BOUNDS else cells.cast(pl.String))
+        candidates.append(
+            buckets.from_names(cells, name) if name in buckets.LOWER_BOUNDS else cells.cast(pl.String)
+        )
     if (number := buckets.NUMERIC_COLUMNS.get(name)) in columns:
-        told.append(buckets.from_numbers(pl.col(number), name))
-    return pl.coalesce(told)
+        candidates.append(buckets.from_numbers(pl.col(number), name))
+    return pl.coalesce(candidates)

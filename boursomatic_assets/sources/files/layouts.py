@@ -1,7 +1,7 @@
-"""What the cells of a text file mean: vendors' headers, recognised by their words and never by the file's name.
+"""Layouts: what the columns of a file mean, by the words of its headers and never by the file's name.
 
 What belongs here: headers of one, two and three lines, Stooq without any, separators, and whose bars they are.
-Kept elsewhere: how times are written (`stamps.py`), folders and compression (`files.py`).
+Kept elsewhere: formats of times (`stamps.py`), compression (`contents.py`), folders (`source.py`).
 """
 
 import csv
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.sources import STATED, SourceError
+from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 
 FIELDS = {
     "ts": ("ts", "date", "datetime", "timestamp", "day"),
@@ -27,7 +27,7 @@ FIELDS = {
 }
 """Our names and what vendors call them, French ones too; small letters, without <>. An adjusted close is none."""
 
-_OURS = {word: field for field, words in FIELDS.items() for word in words}
+_FIELD_OF_WORD = {word: field for field, words in FIELDS.items() for word in words}
 NEEDED = ("ts", *"ohlcv")
 
 STOOQ = ("<TICKER>", "<PER>", "<DATE>", "<TIME>", "<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<VOL>", "<OPENINT>")
@@ -35,13 +35,13 @@ STOOQ_ZONE = "Europe/Warsaw"
 """Stooq's intraday clock: wall time, whatever the market."""
 _STOOQ_PERIODS = ("D", "W", "M", "1", "5", "15", "30", "60", "H")
 
-EURONEXT = ("PA", "AS", "BR", "LS")
+EURONEXT_SUFFIXES = ("PA", "AS", "BR", "LS")
 """Yahoo's suffixes of Euronext's four cities."""
 
 
 @dataclass(frozen=True)
-class Stated:
-    """What `columns.yaml` says of a file, for what its cells cannot tell.
+class Declaration:
+    """What `columns.yaml` declares of a file, where its cells do not show it.
 
     Attributes:
         columns: our field -> the file's header, for headers that FIELDS does not know.
@@ -78,80 +78,82 @@ class Layout:
     zone: str = "UTC"
 
 
-def recognise(lines: Sequence[str], name: str, stated: Stated) -> Layout:
+def recognise_layout(lines: Sequence[str], name: str, declared: Declaration) -> Layout:
     """The layout of a file, from its first three lines.
 
     Raises:
-        SourceError: naming the file, what was seen and what is wanted.
+        SourceError: naming the file, what was found and what is expected.
     """
     if not lines or not "".join(lines).strip():
         raise SourceError(f"{name}: cannot be read as csv: it is empty")
     separator = max(",;\t|", key=lines[0].count)
-    rows = [_cells(line, separator) for line in lines[:3]]
-    if _is_bare_stooq(rows[0]):
-        return bars_of_columns(STOOQ[: len(rows[0])], separator, 0, name, stated)
-    if len(rows) == 3 and _our(rows[2][0]) == "ts" and not any(rows[2][1:]):
-        return _wide(rows, separator, name)
-    return bars_of_columns(rows[0], separator, 1, name, stated)
+    rows = [_split_line(line, separator) for line in lines[:3]]
+    if _is_stooq_without_header(rows[0]):
+        return layout_of_columns(STOOQ[: len(rows[0])], separator, 0, name, declared)
+    if len(rows) == 3 and _field_of(rows[2][0]) == "ts" and not any(rows[2][1:]):
+        return _layout_of_wide_file(rows, separator, name)
+    return layout_of_columns(rows[0], separator, 1, name, declared)
 
 
-def _cells(line: str, separator: str) -> list[str]:
+def _split_line(line: str, separator: str) -> list[str]:
     """A line's cells, without the blanks around them; at least one."""
     cells = next(csv.reader([line.lstrip("\N{BOM}").rstrip("\r\n")], delimiter=separator), [])
     return [cell.strip() for cell in cells] or [""]
 
 
-def _is_bare_stooq(cells: list[str]) -> bool:
+def _is_stooq_without_header(cells: list[str]) -> bool:
     """Stooq's ten cells, a period second and a date third, and no header above them."""
     return len(cells) in (9, 10) and cells[1] in _STOOQ_PERIODS and bool(re.fullmatch(r"\d{8}", cells[2]))
 
 
-def _our(header: str) -> str | None:
-    return _OURS.get(header.strip('<> "').lower())
+def _field_of(header: str) -> str | None:
+    return _FIELD_OF_WORD.get(header.strip('<> "').lower())
 
 
-def bars_of_columns(headers: Sequence[str], separator: str, skipped: int, name: str, stated: Stated) -> Layout:
+def layout_of_columns(
+    headers: Sequence[str], separator: str, skipped: int, name: str, declared: Declaration
+) -> Layout:
     """One row per bar, under one header or under none."""
-    named = {header: field for field, header in stated.columns}
+    declared_fields = {header: field for field, header in declared.columns}
     columns: dict[str, str] = {}
     unique = tuple(header if headers.index(header) == n else f"{header}.{n}" for n, header in enumerate(headers))
     for header in unique:
-        if field := named.get(header) or _our(header):
+        if field := declared_fields.get(header) or _field_of(header):
             columns.setdefault(field, header)
     if missing := [field for field in NEEDED if field not in columns]:
         wanted = ", ".join(f"{field} ({' or '.join(FIELDS[field])})" for field in missing)
         raise SourceError(
             f"{name}: the columns {missing} are missing; found {list(headers)}, wanted {wanted}:"
-            f" name them under `columns:` in {STATED}"
+            f" name them under `columns:` in {DECLARATIONS_FILE}"
         )
-    symbol = stated.symbol or (None if "symbol" in columns else symbol_in(name))
+    symbol = declared.symbol or (None if "symbol" in columns else symbol_from_name(name))
     stooq = any(header.startswith("<") for header in headers)
     return Layout(separator, skipped, unique, ((symbol, columns),), STOOQ_ZONE if stooq else "UTC")
 
 
-def _wide(rows: list[list[str]], separator: str, name: str) -> Layout:
+def _layout_of_wide_file(rows: list[list[str]], separator: str, name: str) -> Layout:
     """Two header lines above a line that names the time alone: fields over symbols, or symbols over fields."""
     top, below, last = rows
     width = max(map(len, rows))
     top, below = ([*cells, *[""] * (width - len(cells))] for cells in (top, below))
-    fields, symbols = (top, below) if sum(map(bool, map(_our, top[1:]))) > width // 2 else (below, top)
+    fields, symbols = (top, below) if sum(map(bool, map(_field_of, top[1:]))) > width // 2 else (below, top)
     headers = (
         last[0],
         *(f"{field} {symbol} {n}" for n, (field, symbol) in enumerate(zip(fields[1:], symbols[1:], strict=True))),
     )
     series: dict[str, dict[str, str]] = {}
     for header, field, symbol in list(zip(headers, fields, symbols, strict=True))[1:]:
-        if (ours := _our(field)) and symbol:
-            series.setdefault(symbol, {"ts": last[0]}).setdefault(ours, header)
-    whole = {symbol: columns for symbol, columns in series.items() if set(NEEDED) <= set(columns)}
-    if not whole:
+        if (name_of_field := _field_of(field)) and symbol:
+            series.setdefault(symbol, {"ts": last[0]}).setdefault(name_of_field, header)
+    complete = {symbol: columns for symbol, columns in series.items() if set(NEEDED) <= set(columns)}
+    if not complete:
         raise SourceError(
             f"{name}: found {fields[1:6]} of {symbols[1:6]}, wanted open, high, low, close and volume of a symbol"
         )
-    return Layout(separator, 3, headers, tuple(whole.items()))
+    return Layout(separator, 3, headers, tuple(complete.items()))
 
 
-def symbol_in(name: str) -> str:
+def symbol_from_name(name: str) -> str:
     """The symbol that a file is named after: all of its name, or what follows the last two underscores.
 
     Raises:
@@ -162,19 +164,19 @@ def symbol_in(name: str) -> str:
     if not re.fullmatch(r"[A-Z0-9^][A-Z0-9.^=-]{0,14}", symbol):
         raise SourceError(
             f"{name}: no column names the symbol, and {stem!r} is none: name the file after it, or state"
-            f" `symbol:` for it in {STATED}"
+            f" `symbol:` for it in {DECLARATIONS_FILE}"
         )
     return symbol
 
 
-def listed(symbol: str) -> tuple[str, str]:
+def split_symbol(symbol: str) -> tuple[str, str]:
     """A vendor's symbol as ours, and its exchange by the suffix: AAPL.US is AAPL of US, MC.PA is of EURONEXT.
 
     Without a suffix it is an American one; a class of shares (BRK.B, BRK-B) is no suffix. An exchange of no
-    market here is named by its suffix, and refused by the contract.
+    market here is named by its suffix, and rejected by the contract.
     """
     head, dot, suffix = symbol.rpartition(".")
-    if suffix in EURONEXT and dot:
+    if suffix in EURONEXT_SUFFIXES and dot:
         return symbol, MARKETS["EURONEXT"].exchanges[0]
     if suffix == "US" and dot:
         return head.replace("-", "."), "US"

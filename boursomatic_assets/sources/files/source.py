@@ -1,9 +1,9 @@
 """Bars from a folder of files, read recursively; what a file is shows in its content, not in its name.
 
 What belongs here: the folder, and what `columns.yaml` states in it.
-Kept elsewhere: compression (`contents.py`), cells (`cells.py`), names and sectors (`descriptions.py`), judging the
-rows (`contracts.py`). A file that cannot be understood is one row without a line, whose `raw` says why, and which
-is refused.
+Kept elsewhere: compression (`contents.py`), cells (`cells.py`), names and sectors (`descriptions.py`), which bars
+are valid (`quality/contract.py`). A file that cannot be read becomes one row without a line, whose `raw` says why,
+and which is rejected.
 """
 
 import datetime as dt
@@ -17,14 +17,14 @@ import polars as pl
 import yaml
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.sources import INSTRUMENTS, NOT_UNDERSTOOD, RAW_BARS, STATED, SourceError
-from boursomatic_assets.sources.files.cells import as_written, tidy
-from boursomatic_assets.sources.files.contents import File, shown, unpacked
-from boursomatic_assets.sources.files.descriptions import descriptions
-from boursomatic_assets.sources.files.layouts import Stated
-from boursomatic_assets.sources.simulated.universe import listed
+from boursomatic_assets.sources import DECLARATIONS_FILE, INSTRUMENTS, RAW_BARS, UNREADABLE_FILE, SourceError
+from boursomatic_assets.sources.files.cells import read_raw_bars, rows_as_json
+from boursomatic_assets.sources.files.contents import File, is_user_file, unpack
+from boursomatic_assets.sources.files.descriptions import read_descriptions
+from boursomatic_assets.sources.files.layouts import Declaration
+from boursomatic_assets.sources.simulated.universe import read_universe
 
-NO_BARS = (STATED, ".md", ".yaml", ".yml", ".json")
+IGNORED_ENDINGS = (DECLARATIONS_FILE, ".md", ".yaml", ".yml", ".json")
 """Endings of files that are passed over, with hidden ones."""
 
 
@@ -33,45 +33,49 @@ class Files:
     """The bars of every file in a folder and the folders below it."""
 
     folder: Path
-    first: dt.datetime = dt.datetime.min
-    """The first partition. What is older is in none: it comes with the first one, to be refused by name; and what
-    is dated later than today comes with the newest."""
+    first_partition: dt.datetime = dt.datetime.min
+    """The first partition. What is older is in none: it comes with the first one, to be rejected with a reason;
+    and what is dated later than today comes with the newest."""
 
     name: str = "files"
 
     def instruments(self) -> pl.DataFrame:
         """One row per symbol and exchange of the bars, described by the instruments file, or the universe."""
-        pairs = [frame.unique() for frame in self._read(pl.col("symbol").is_not_null(), "symbol", "exchange")]
+        pairs = [
+            frame.unique() for frame in self._read_files(pl.col("symbol").is_not_null(), "symbol", "exchange")
+        ]
         named = pl.concat(pairs).unique().drop_nulls()
-        described = [descriptions(path) for path in self._paths() if path.stem == "instruments"]
-        about = pl.concat([*described, listed()]).unique(["symbol", "exchange"], keep="first", maintain_order=True)
+        described = [read_descriptions(path) for path in self._paths() if path.stem == "instruments"]
+        about = pl.concat([*described, read_universe()]).unique(
+            ["symbol", "exchange"], keep="first", maintain_order=True
+        )
         keys = ["symbol", "exchange"]
         return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys)
 
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """Bars of a market in [start, end); rows that name no known exchange are the first market's.
 
-        A file that cannot be understood may hold bars of any market: each is told of it.
+        A file that cannot be read may hold bars of any market, so its row is delivered for each.
 
-        Daily are all that do not say 15m: what is neither is delivered there, and refused.
+        All bars that do not say 15m count as daily: other intervals are delivered there, and rejected.
         """
-        mine = pl.col("exchange").is_in(market.exchanges)
+        of_market = pl.col("exchange").is_in(market.exchanges)
         first, *others = MARKETS.values()
         if market == first:
             elsewhere = [exchange for other in others for exchange in other.exchanges]
-            mine = ~pl.col("exchange").is_in(elsewhere).fill_null(False)
-        older, newer = start <= self.first, end > dt.datetime.now(dt.UTC).replace(tzinfo=None)
+            of_market = ~pl.col("exchange").is_in(elsewhere).fill_null(False)
+        older, newer = start <= self.first_partition, end > dt.datetime.now(dt.UTC).replace(tzinfo=None)
         since, until = pl.lit(older) | (pl.col("ts") >= start), pl.lit(newer) | (pl.col("ts") < end)
         in_time = (since & until) | pl.col("ts").is_null()
-        quarter_hours = pl.col("interval").eq_missing("15m")
-        of_interval = quarter_hours if interval == "15m" else ~quarter_hours
-        return pl.concat(self._read((mine & in_time & of_interval) | NOT_UNDERSTOOD, *RAW_BARS))
+        is_15m = pl.col("interval").eq_missing("15m")
+        of_interval = is_15m if interval == "15m" else ~is_15m
+        return pl.concat(self._read_files((of_market & in_time & of_interval) | UNREADABLE_FILE, *RAW_BARS))
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of `bars` with `raw`: their files are read again, which costs good rows nothing."""
         lines = dict(rows.drop_nulls(["file", "line"]).group_by("file").agg("line").iter_rows())
         found = [
-            _collected(as_written(file, self._stated(file.name), lines[file.name]), file)
+            _collect(rows_as_json(file, self._declaration_of(file.name), lines[file.name]), file)
             for file in self._files(lines)
             if file.name in lines
         ]
@@ -82,7 +86,7 @@ class Files:
         joined = rows.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
         return joined.with_columns(raw=pl.coalesce("raw", "told")).drop("told")
 
-    def _read(self, wanted: pl.Expr, *names: str) -> list[pl.DataFrame]:
+    def _read_files(self, wanted: pl.Expr, *names: str) -> list[pl.DataFrame]:
         """The wanted rows of each file, with the columns of these names: no other is read or made.
 
         Raises:
@@ -91,13 +95,15 @@ class Files:
         frames, errors = [], []
         for file in self._files():
             try:
-                frames.append(_collected(tidy(file, self._stated(file.name), names).filter(wanted), file))
-            except SourceError as error:  # becomes a row that is refused with this reason
+                frames.append(
+                    _collect(read_raw_bars(file, self._declaration_of(file.name), names).filter(wanted), file)
+                )
+            except SourceError as error:  # becomes a row that is rejected with this reason
                 errors.append((file.name, str(error)))
         if not frames:
             raise SourceError(errors[0][1] if errors else f"{self.folder} holds no file with bars")
         if errors:
-            frames.append(_not_understood(errors).filter(wanted).select(names))
+            frames.append(_rows_of_unreadable_files(errors).filter(wanted).select(names))
         return frames
 
     def _paths(self) -> list[Path]:
@@ -105,41 +111,48 @@ class Files:
             raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
         found = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
         return sorted(
-            self.folder / path for path in filter(shown, found) if not path.name.lower().endswith(NO_BARS)
+            self.folder / path
+            for path in filter(is_user_file, found)
+            if not path.name.lower().endswith(IGNORED_ENDINGS)
         )
 
     def _files(self, names: Collection[str] | None = None) -> Iterator[File]:
         """The files with bars; of these names, packed or in an archive of that name, if any are given."""
-        asked = (
+        archives = (
             None if names is None else {str(part) for n in names for part in (PurePath(n), *PurePath(n).parents)}
         )
         for path in self._paths():
             name = str(path.relative_to(self.folder))
-            if path.stem != "instruments" and (asked is None or name in asked):
+            if path.stem != "instruments" and (archives is None or name in archives):
                 stat = path.stat()
-                yield from unpacked(File(name, path, stat.st_size, stat.st_mtime_ns))
+                yield from unpack(File(name, path, stat.st_size, stat.st_mtime_ns))
 
-    def _stated(self, name: str) -> Stated:
+    def _declaration_of(self, name: str) -> Declaration:
         """What the first fitting pattern of `columns.yaml` says of a file."""
-        return next((stated for pattern, stated in _statements(self.folder) if fnmatch(name, pattern)), Stated())
+        return next(
+            (declared for pattern, declared in _read_declarations(self.folder) if fnmatch(name, pattern)),
+            Declaration(),
+        )
 
 
-def _statements(folder: Path) -> list[tuple[str, Stated]]:
-    path = folder / STATED
+def _read_declarations(folder: Path) -> list[tuple[str, Declaration]]:
+    path = folder / DECLARATIONS_FILE
     if not path.is_file():
         return []
     try:
         told = yaml.safe_load(path.read_text()) or {}
         return [
-            (pattern, replace(Stated(**said), columns=tuple(said.get("columns", {}).items())))
+            (pattern, replace(Declaration(**said), columns=tuple(said.get("columns", {}).items())))
             for pattern, said in told.items()
         ]
     except (yaml.YAMLError, TypeError, AttributeError) as error:
         known = "columns, dates, zone, symbol, exchange, interval"
-        raise SourceError(f"{STATED}: wanted a pattern of file names with {known} below it: {error}") from None
+        raise SourceError(
+            f"{DECLARATIONS_FILE}: wanted a pattern of file names with {known} below it: {error}"
+        ) from None
 
 
-def _collected(rows: pl.LazyFrame, file: File) -> pl.DataFrame:
+def _collect(rows: pl.LazyFrame, file: File) -> pl.DataFrame:
     """A file's rows; what only shows when they are read, such as a line with too many cells, names the file."""
     try:
         return rows.collect()
@@ -147,7 +160,7 @@ def _collected(rows: pl.LazyFrame, file: File) -> pl.DataFrame:
         raise SourceError(f"{file.name}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _not_understood(errors: list[tuple[str, str]]) -> pl.DataFrame:
-    """A row for each file that could not be read, which the contract refuses."""
-    told = [dict.fromkeys(RAW_BARS) | {"file": name, "raw": json.dumps({"error": why})} for name, why in errors]
-    return pl.DataFrame(told, schema=RAW_BARS)
+def _rows_of_unreadable_files(errors: list[tuple[str, str]]) -> pl.DataFrame:
+    """A row for each file that could not be read, which the contract rejects."""
+    rows = [dict.fromkeys(RAW_BARS) | {"file": name, "raw": json.dumps({"error": why})} for name, why in errors]
+    return pl.DataFrame(rows, schema=RAW_BARS)

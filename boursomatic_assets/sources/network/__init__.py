@@ -1,5 +1,5 @@
 """Bars from services of the network, asked for one instrument at a time.
 
-What belongs here: one file for each service, the pace at which they are asked, and the order of several.
-Kept elsewhere: what makes a raw bar good (`quality/`).
+What belongs here: one file for each service, the client that paces requests, and the fallback.
+Kept elsewhere: which bars are valid (`quality/contract.py`).
 """

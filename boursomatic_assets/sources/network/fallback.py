@@ -1,7 +1,7 @@
-"""Several services in order: what one could not deliver is asked of the next.
+"""Fallback: several services in order; what one does not deliver is requested from the next.
 
-What belongs here: who is asked for what, and who is quoted when nobody had it.
-Kept elsewhere: each service (`yahoo.py`, `stooq.py`). Which of them a row comes from stands in its `file`.
+What belongs here: which service is asked for which instruments, and the reasons when none delivers.
+Kept elsewhere: each service (`yahoo.py`, `stooq.py`). The column `file` of a row names its service.
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ import polars as pl
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import Market
 from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError
-from boursomatic_assets.sources.network.services import Listed, not_delivered
+from boursomatic_assets.sources.network.services import ListedSource, rows_without_bars
 
 KEYS = ["symbol", "exchange"]
 
@@ -22,7 +22,7 @@ KEYS = ["symbol", "exchange"]
 class Fallback:
     """Sources of the same instruments, the preferred one first."""
 
-    sources: tuple[Listed, ...]
+    sources: tuple[ListedSource, ...]
 
     @property
     def name(self) -> str:
@@ -37,18 +37,18 @@ class Fallback:
         """Bars of one market with `ts` in [start, end), each instrument's from the first source that has some.
 
         Raises:
-            SourceError: no source has one; it says what each of them said.
+            SourceError: no source has one; the message quotes each of them.
         """
         wanted = self.instruments().filter(pl.col("exchange").is_in(market.exchanges))
         reasons = wanted.select(*KEYS, why=pl.lit(None, pl.String))
         frames: list[pl.DataFrame] = []
         for source, following in zip_longest(self.sources, self.sources[1:]):
             try:
-                delivered = source.only(wanted).bars(market, start, end, interval)
+                delivered = source.restricted_to(wanted).bars(market, start, end, interval)
                 frames.append(delivered.filter(~NOT_DELIVERED))
                 said = pl.col("raw").str.json_path_match("$.error")
                 missing = delivered.filter(NOT_DELIVERED).select(*KEYS, said=said)
-            except SourceError as error:  # recorded below, or quoted in the rows that are refused
+            except SourceError as error:  # recorded below, or quoted in the rejected rows
                 missing = wanted.select(*KEYS, said=pl.lit(str(error)))
             why = pl.concat_str("why", "said", separator="; ", ignore_nulls=True)
             reasons = reasons.join(missing, on=KEYS).select(*KEYS, why=why)
@@ -58,8 +58,8 @@ class Fallback:
                 absorbed.record(SourceError(missing["said"][0]), asked)
         if not frames:
             raise SourceError(reasons["why"][0])
-        return pl.concat([*frames, not_delivered(reasons.rows(), start)]).select(*RAW_BARS)
+        return pl.concat([*frames, rows_without_bars(reasons.rows(), start)]).select(*RAW_BARS)
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows as they are: they carry what the services said."""
+        """The rows as they are: `raw` is the response of a service."""
         return rows

@@ -1,8 +1,8 @@
-"""Asking a service in the network for bars, politely and for one instrument after the other.
+"""Network services: requesting bars, one instrument after the other, at a limited pace.
 
-What belongs here: how often a service is asked, when it is asked again, when it is left alone, and what is
-delivered for an instrument that it had nothing for.
-Kept elsewhere: what is asked and how answers read (`yahoo.py`, `stooq.py`), who is asked next (`fallback.py`).
+What belongs here: the pace of requests, retries, when a service is given up, and the rows that stand for
+instruments without bars.
+Kept elsewhere: requests and the parsing of responses (`yahoo.py`, `stooq.py`), the next service (`fallback.py`).
 """
 
 import datetime as dt
@@ -23,22 +23,24 @@ from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import Market
 from boursomatic_assets.sources import RAW_BARS, Source, SourceError
 
-MOST_SECONDS = 120.0
-"""A service that asks for a longer pause than this is not waited for."""
+MAX_WAIT_SECONDS = 120.0
+"""The longest wait before a retry; a service that asks for a longer one is given up."""
 
-MOST_FAILURES = 3
-"""Instruments in a row for which a service may fail before it is left alone."""
+MAX_FAILURES_IN_A_ROW = 3
+"""Instruments in a row for which a service may fail before it is given up."""
 
 Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
 
-def _tell(details: RetryDetails) -> None:
+def _record_retry(details: RetryDetails) -> None:
     absorbed.record(details.caused_by, f"asked again in {details.wait_for:.1f} s")
 
 
-set_on_retry_hooks([_tell])  # else stamina writes to the standard output, which belongs to the command line
+set_on_retry_hooks(
+    [_record_retry]
+)  # else stamina writes to the standard output, which belongs to the command line
 
 
 class NoBarsError(Exception):
@@ -46,23 +48,23 @@ class NoBarsError(Exception):
 
 
 class TransientError(Exception):
-    """The service does not answer in order; it may a moment later.
+    """The service fails for now, and may answer a moment later.
 
     Attributes:
-        seconds: how long it asks to be left in peace, if it says so.
+        retry_after: seconds after which it may be asked again, if it says so.
     """
 
-    def __init__(self, why: str, seconds: float | None = None) -> None:
-        super().__init__(why)
-        self.seconds = seconds
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class RefusedError(Exception):
-    """The service refuses all further questions; the message says why, and what to do."""
+    """The service refuses all further requests; the message says why, and what to do."""
 
 
-class Listed(Source, Protocol):
-    """A dataclass of a source that is asked for each instrument of a list, `listed`."""
+class ListedSource(Source, Protocol):
+    """A source, as a dataclass, that is asked for each instrument of its list, `listed`."""
 
     listed: pl.DataFrame
 
@@ -70,52 +72,52 @@ class Listed(Source, Protocol):
         """The listed instruments."""
         return self.listed
 
-    def only(self, listed: pl.DataFrame) -> Self:
+    def restricted_to(self, listed: pl.DataFrame) -> Self:
         """The same source for fewer instruments, a frame like that of `instruments`."""
         return replace(self, listed=listed)  # type: ignore[type-var]
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows as they are: they carry what the service said."""
+        """The rows as they are: `raw` is the response of the service."""
         return rows
 
 
 @dataclass
-class Line:
-    """The line to one service; what is learnt of it, such as that it is closed, holds for all who share the line.
+class PacedClient:
+    """Paces and retries the requests to one service; it is closed for good once the service refuses.
 
     Attributes:
-        every: seconds from one question to the next, at least.
-        attempts: how often a question is asked before its instrument is given up.
-        wait: seconds before the second attempt; each further pause is twice as long, and a random part of
-            `wait` is added to each.
+        seconds_between_requests: the least number of seconds between two requests.
+        attempts: how often a request is sent before its instrument is given up.
+        first_wait: seconds before the second attempt; each further wait is twice as long, plus a random part
+            of `first_wait`.
     """
 
-    every: float = 1.0
+    seconds_between_requests: float = 1.0
     attempts: int = 4
-    wait: float = 1.0
-    closed: str = ""
+    first_wait: float = 1.0
+    closed_reason: str = ""
     _failures: int = 0
     _free_at: float = 0.0
 
-    def ask(self, question: Callable[[], Answer]) -> Answer:
-        """The answer to a question, asked again after trouble.
+    def request(self, send: Callable[[], Answer]) -> Answer:
+        """The result of a request, sent again after transient errors.
 
         Raises:
-            NoBarsError: from the question.
+            NoBarsError: from the request.
             TransientError: the last attempt failed as well.
-            RefusedError: the service refuses this and every further question.
+            RefusedError: the service refuses this and every further request.
         """
-        if self.closed:
-            raise RefusedError(self.closed)
+        if self.closed_reason:
+            raise RefusedError(self.closed_reason)
         try:
-            answer = self._patiently(question)
+            answer = self._request_with_retries(send)
         except RefusedError as error:
-            self.closed = str(error)
+            self.closed_reason = str(error)
             raise
         except TransientError as error:
             self._failures += 1
-            if error.seconds is not None or self._failures >= MOST_FAILURES:
-                self.closed = f"not asked any more after: {error}"
+            if error.retry_after is not None or self._failures >= MAX_FAILURES_IN_A_ROW:
+                self.closed_reason = f"not asked any more after: {error}"
             raise
         except NoBarsError:
             self._failures = 0
@@ -123,52 +125,56 @@ class Line:
         self._failures = 0
         return answer
 
-    def _patiently(self, question: Callable[[], Answer]) -> Answer:
+    def _request_with_retries(self, send: Callable[[], Answer]) -> Answer:
         for attempt in stamina.retry_context(
-            on=pause,
+            on=should_retry,
             attempts=self.attempts,
             timeout=None,
-            wait_initial=self.wait,
-            wait_max=MOST_SECONDS,
-            wait_jitter=self.wait,
+            wait_initial=self.first_wait,
+            wait_max=MAX_WAIT_SECONDS,
+            wait_jitter=self.first_wait,
         ):
             with attempt:
-                self._take_turn()
-                return question()
-        raise AssertionError("the last attempt answers or raises")
+                self._wait_for_turn()
+                return send()
+        raise AssertionError("the last attempt returns or raises")
 
-    def _take_turn(self) -> None:
+    def _wait_for_turn(self) -> None:
         time.sleep(max(self._free_at - time.monotonic(), 0))
-        self._free_at = time.monotonic() + self.every
+        self._free_at = time.monotonic() + self.seconds_between_requests
 
 
-def pause(error: Exception) -> bool | float:
+def should_retry(error: Exception) -> bool | float:
     """Whether to ask again after this error; a number is the seconds that the service asks for."""
     if not isinstance(error, TransientError):
         return False
-    if error.seconds is None:
+    if error.retry_after is None:
         return True
-    return error.seconds if error.seconds <= MOST_SECONDS else False
+    return error.retry_after if error.retry_after <= MAX_WAIT_SECONDS else False
 
 
-def wanted(listed: pl.DataFrame, market: Market, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
+def select_listed(listed: pl.DataFrame, market: Market, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
     """The listed instruments that a market trades in [start, end): none if it has no session then."""
     sessions = market.sessions()
     open_days = (sessions >= np.datetime64(start.date())) & (sessions < np.datetime64(end))
     return listed.filter(pl.col("exchange").is_in(market.exchanges)) if open_days.any() else listed.clear()
 
 
-def deliver(
-    name: str, line: Line, listed: pl.DataFrame, start: dt.datetime, ask: Callable[[str], pl.DataFrame]
+def fetch_bars(
+    source_name: str,
+    client: PacedClient,
+    listed: pl.DataFrame,
+    start: dt.datetime,
+    fetch_symbol: Callable[[str], pl.DataFrame],
 ) -> pl.DataFrame:
     """The bars of all listed instruments, and a row with the reason for each of which none came.
 
     Args:
-        name: of the source, for messages.
-        line: the line to its service.
-        listed: symbol and exchange of what is wanted.
-        start: from when on bars are wanted.
-        ask: the bars of one symbol, with the columns of `RAW_BARS` but for symbol, exchange and line.
+        source_name: of the source, for messages.
+        client: sends the requests to its service.
+        listed: symbol and exchange of the instruments to fetch.
+        start: of the range of bars.
+        fetch_symbol: returns the bars of one symbol, with the columns of `RAW_BARS` but symbol, exchange and line.
 
     Raises:
         SourceError: there is not one bar.
@@ -176,23 +182,25 @@ def deliver(
     frames, reasons = [], []
     for symbol, exchange in listed.select("symbol", "exchange").rows():
         try:
-            bars = line.ask(partial(ask, symbol))
+            bars = client.request(partial(fetch_symbol, symbol))
             frames.append(bars.with_columns(symbol=pl.lit(symbol), exchange=pl.lit(exchange)))
         except (
             NoBarsError,
             TransientError,
             RefusedError,
-        ) as error:  # becomes a refused row
-            reasons.append((symbol, exchange, f"{name}: {error}"))
+        ) as error:  # becomes a rejected row
+            reasons.append((symbol, exchange, f"{source_name}: {error}"))
     if reasons and not frames:
         raise SourceError(f"{reasons[0][2]} (none of {len(reasons)} instruments was delivered)")
     if reasons:
-        _log.warning("%s delivered %d of %d instruments: %s", name, len(frames), listed.height, reasons[0][2])
-    return pl.concat([not_delivered(reasons, start), *frames], how="diagonal")
+        _log.warning(
+            "%s delivered %d of %d instruments: %s", source_name, len(frames), listed.height, reasons[0][2]
+        )
+    return pl.concat([rows_without_bars(reasons, start), *frames], how="diagonal")
 
 
-def not_delivered(reasons: Iterable[tuple[str, str, str]], start: dt.datetime) -> pl.DataFrame:
-    """A row for each symbol and exchange without bars from a moment on, which the contract refuses, saying why."""
+def rows_without_bars(reasons: Iterable[tuple[str, str, str]], start: dt.datetime) -> pl.DataFrame:
+    """A row for each symbol and exchange without bars; the contract rejects it with the reason."""
     rows = [
         dict.fromkeys(RAW_BARS)
         | {

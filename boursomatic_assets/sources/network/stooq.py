@@ -1,12 +1,12 @@
 """Bars from Stooq, by its CSV download.
 
-What belongs here: Stooq's names of our symbols, the address of a download, and what its answers mean.
-Kept elsewhere: how often it is asked (`services.py`), files that were downloaded by hand (`files.py`).
+What belongs here: Stooq's symbols, the address of a download, and the parsing of responses.
+Kept elsewhere: pace and retries (`services.py`), files that were downloaded by hand (`sources/files/`).
 
 What it lacks: shares of Euronext (it lists American, British, German, Japanese, Hong Kong, Hungarian and Polish
-ones), and 15m bars by this way; both are refused with a word. What it wants: since 2026 a key, which a person
+ones), and 15m bars by this way; both raise an error. What it needs: since 2026 a key, which a person
 gets from a page of Stooq after a captcha (set BOURSOMATIC_STOOQ_KEY), and only so many downloads a day. Where it
-takes us for a robot it answers with a page instead of bars; that is told, and not got around.
+suspects a robot it answers with a page instead of bars; that is reported, and not circumvented.
 
 Prices are adjusted for splits and not for dividends, as Yahoo's are here: `o=0100000` asks for that. Without it,
 the bars of one source would not join those of the other.
@@ -27,49 +27,49 @@ import polars as pl
 from boursomatic_assets.calendars.markets import Market
 from boursomatic_assets.sources import SourceError
 from boursomatic_assets.sources.network.services import (
-    Line,
-    Listed,
+    ListedSource,
     NoBarsError,
+    PacedClient,
     RefusedError,
     TransientError,
-    deliver,
-    wanted,
+    fetch_bars,
+    select_listed,
 )
 
 ADDRESS = "https://stooq.com/q/d/l/"
-NO_DIVIDENDS = "0100000"
+SKIP_DIVIDEND_ADJUSTMENT = "0100000"
 """Which adjustments to leave out: splits, dividends, four kinds of rights, others."""
 
 HEADER = "Date,Open,High,Low,Close"
 PRICES = {"o": "Open", "h": "High", "l": "Low", "c": "Close", "v": "Volume"}
 TIMEOUT = 30.0
 
-REFUSED_SECONDS = 60.0
+RATE_LIMIT_SECONDS = 60.0
 """How long to wait after a 429 that does not say how long."""
 
-REFUSALS = {
+REFUSAL_MESSAGES = {
     "Exceeded the daily hits limit": "the downloads of this day are used up: ask again tomorrow",
     "apikey": "it wants a key: open https://stooq.com/q/d/?s=aapl.us&get_apikey in a browser, and set"
     " BOURSOMATIC_STOOQ_KEY to the key that it shows",
     "<": "it answers with a page for people instead of bars: download them in a browser, and read the files with"
     " BOURSOMATIC_SOURCE=files",
 }
-"""What stands in an answer that refuses every question, and what to do about it."""
+"""Text in a response that refuses every request, and what to do about it."""
 
 
 @dataclass(frozen=True)
-class Stooq(Listed):
+class Stooq(ListedSource):
     """Daily bars of listed American instruments.
 
     Attributes:
         listed: the instruments, with the columns of `sources.INSTRUMENTS`.
         key: what Stooq lets download with.
-        address: of the download, without its question.
+        address: of the download, without its query.
     """
 
     listed: pl.DataFrame
     key: str | None = field(default=None, repr=False)
-    line: Line = field(default_factory=Line)
+    client: PacedClient = field(default_factory=PacedClient)
     address: str = ADDRESS
     name: str = "stooq"
 
@@ -84,50 +84,56 @@ class Stooq(Listed):
                 f"stooq: there are no {interval} bars of {market.name}: it has daily ones of US, and yahoo or"
                 " files have others"
             )
-        listed = wanted(self.listed, market, start, end)
-        return deliver(self.name, self.line, listed, start, partial(self._download, start=start, end=end))
+        listed = select_listed(self.listed, market, start, end)
+        return fetch_bars(self.name, self.client, listed, start, partial(self._download, start=start, end=end))
 
     def _download(self, symbol: str, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
         """The bars of one symbol."""
-        theirs = f"{symbol.replace('.', '-').lower()}.us"
+        stooq_symbol = f"{symbol.replace('.', '-').lower()}.us"
         last = end - dt.timedelta(microseconds=1)
-        question = {"s": theirs, "d1": f"{start:%Y%m%d}", "d2": f"{last:%Y%m%d}", "i": "d", "o": NO_DIVIDENDS}
+        query = {
+            "s": stooq_symbol,
+            "d1": f"{start:%Y%m%d}",
+            "d2": f"{last:%Y%m%d}",
+            "i": "d",
+            "o": SKIP_DIVIDEND_ADJUSTMENT,
+        }
         if self.key:
-            question["apikey"] = self.key
-        answer = _get(f"{self.address}?{urllib.parse.urlencode(question)}")
-        bars = raw_bars(answer, theirs).filter(pl.col("ts").is_between(start, end, closed="left"))
+            query["apikey"] = self.key
+        answer = _get_text(f"{self.address}?{urllib.parse.urlencode(query)}")
+        bars = parse_bars(answer, stooq_symbol).filter(pl.col("ts").is_between(start, end, closed="left"))
         if bars.is_empty():
-            raise NoBarsError(f"no bars of {theirs} from {start} to {end}")
+            raise NoBarsError(f"no bars of {stooq_symbol} from {start} to {end}")
         return bars
 
 
-def raw_bars(answer: str, theirs: str) -> pl.DataFrame:
-    """The bars of an answer, as `deliver` wants them.
+def parse_bars(answer: str, stooq_symbol: str) -> pl.DataFrame:
+    """The bars of an answer, as `fetch_bars` takes them.
 
     Args:
         answer: lines of Date,Open,High,Low,Close,Volume, or what Stooq says instead.
-        theirs: Stooq's name of the symbol.
+        stooq_symbol: Stooq's name of the symbol.
 
     Raises:
         NoBarsError: Stooq has no bars of it.
         RefusedError: it refuses this and every other download.
         TransientError: the answer is cut short, or none that is known.
     """
-    told = answer.strip()
-    if told in ("", "No data", HEADER, f"{HEADER},Volume"):
-        raise NoBarsError(f"no data of {theirs}")
-    if not told.startswith(HEADER):
-        for sign, what_to_do in REFUSALS.items():
-            if sign in told:
+    stripped = answer.strip()
+    if stripped in ("", "No data", HEADER, f"{HEADER},Volume"):
+        raise NoBarsError(f"no data of {stooq_symbol}")
+    if not stripped.startswith(HEADER):
+        for sign, what_to_do in REFUSAL_MESSAGES.items():
+            if sign in stripped:
                 raise RefusedError(what_to_do)
-        raise TransientError(f"wanted {HEADER},Volume of {theirs}, got {told[:60]!r}")
+        raise TransientError(f"wanted {HEADER},Volume of {stooq_symbol}, got {stripped[:60]!r}")
     if not answer.endswith("\n"):
-        raise TransientError(f"the bars of {theirs} end amid a line")
+        raise TransientError(f"the bars of {stooq_symbol} end within a line")
     try:
         rows = pl.read_csv(answer.encode(), infer_schema=False)
         dates = rows["Date"].str.to_date("%Y-%m-%d")
     except pl.exceptions.PolarsError as error:
-        raise TransientError(f"the bars of {theirs} cannot be read: {str(error).splitlines()[0]}") from None
+        raise TransientError(f"the bars of {stooq_symbol} cannot be read: {str(error).splitlines()[0]}") from None
     return rows.select(
         dates.cast(pl.Datetime("us")).alias("ts"),
         *(
@@ -135,12 +141,12 @@ def raw_bars(answer: str, theirs: str) -> pl.DataFrame:
             for ours, name in PRICES.items()
         ),
         interval=pl.lit("daily"),
-        file=pl.lit(f"stooq:{theirs}"),
+        file=pl.lit(f"stooq:{stooq_symbol}"),
         raw=pl.struct(rows.columns).struct.json_encode(),
     ).cast(dict.fromkeys(PRICES, pl.Float64))
 
 
-def _get(address: str) -> str:
+def _get_text(address: str) -> str:
     """What is at an address; no message shows the address, which may hold the key."""
     request = urllib.request.Request(address, headers={"User-Agent": "boursomatic"})
     try:
@@ -148,31 +154,33 @@ def _get(address: str) -> str:
             body: bytes = response.read()
     except urllib.error.HTTPError as error:
         with error:
-            raise _explained(error.code, error.headers.get("Retry-After")) from None
+            raise _error_of_status(error.code, error.headers.get("Retry-After")) from None
     except (OSError, http.client.HTTPException) as error:
         raise TransientError(f"{type(error).__name__}: {error}") from None
     return body.decode("utf-8", "replace")
 
 
-def _explained(code: int, retry_after: str | None) -> TransientError | RefusedError:
+def _error_of_status(code: int, retry_after: str | None) -> TransientError | RefusedError:
     """What an HTTP status that is not OK means."""
-    seconds = _seconds(retry_after)
-    asks = "" if seconds is None else f", it asks for {seconds:.0f} s of peace"
+    seconds = _parse_retry_after(retry_after)
+    wait_text = "" if seconds is None else f", it asks for {seconds:.0f} s of peace"
     if code == http.HTTPStatus.TOO_MANY_REQUESTS:
-        return TransientError(f"too many questions (429){asks}", REFUSED_SECONDS if seconds is None else seconds)
+        return TransientError(
+            f"too many questions (429){wait_text}", RATE_LIMIT_SECONDS if seconds is None else seconds
+        )
     if code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        return TransientError(f"HTTP {code}{asks}", seconds)
+        return TransientError(f"HTTP {code}{wait_text}", seconds)
     return RefusedError(f"it refuses (HTTP {code}): look at its pages in a browser")
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _parse_retry_after(retry_after: str | None) -> float | None:
     """The header Retry-After in seconds: it is a number of them, or a date."""
     if not retry_after:
         return None
     if retry_after.isdigit():
         return float(retry_after)
     try:
-        then = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:  # as if it asked for nothing: the answer's code is raised all the same
+        until = email.utils.parsedate_to_datetime(retry_after)
+    except ValueError:  # as without the header: the error of the status is raised in any case
         return None
-    return max((then - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)
+    return max((until - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)

@@ -1,12 +1,12 @@
 """Bars from Yahoo Finance, through yfinance.
 
-What belongs here: Yahoo's names of our symbols, the question for one of them, and its answer as raw bars.
-Kept elsewhere: how often it is asked (`services.py`), which symbols there are (`universe.py`).
+What belongs here: Yahoo's symbols, the request for one of them, and its response as raw bars.
+Kept elsewhere: pace and retries (`services.py`), the list of symbols (`sources/simulated/universe.py`).
 
 Prices are as traded, but for splits: dividends are not taken out (`auto_adjust=False`). Otherwise every dividend
 would rewrite all bars before it, and what is fetched today would not join what was stored yesterday. What Yahoo
 calls `Adj Close` stays in `raw`, with the rest of the row. Rows that Yahoo leaves empty are delivered, and
-refused by the contract.
+rejected by the contract.
 
 Yahoo answers for one symbol at a time, whatever the range. `yf.download` asks the same questions, but only logs
 why a symbol failed, and fills all symbols up to the same dates with rows that nobody delivered; so each symbol's
@@ -29,7 +29,14 @@ from yfinance.scrapers.history import PriceHistory
 
 from boursomatic_assets.calendars.markets import Market
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.network.services import Line, Listed, NoBarsError, TransientError, deliver, wanted
+from boursomatic_assets.sources.network.services import (
+    ListedSource,
+    NoBarsError,
+    PacedClient,
+    TransientError,
+    fetch_bars,
+    select_listed,
+)
 
 INTERVALS = {"daily": "1d", "15m": "15m"}
 """Our intervals, and Yahoo's names of them."""
@@ -37,7 +44,7 @@ INTERVALS = {"daily": "1d", "15m": "15m"}
 INTRADAY_DAYS = 60
 """How far back Yahoo has 15m bars."""
 
-REFUSED_SECONDS = 60.0
+RATE_LIMIT_SECONDS = 60.0
 """How long to wait after a 429; Yahoo counts questions a minute, and does not say when it listens again."""
 
 TIMEOUT = 30.0
@@ -46,7 +53,7 @@ PRICES = {"o": "Open", "h": "High", "l": "Low", "c": "Close", "v": "Volume"}
 
 
 @dataclass(frozen=True)
-class Yahoo(Listed):
+class Yahoo(ListedSource):
     """Daily and 15m bars of listed instruments.
 
     Attributes:
@@ -57,7 +64,7 @@ class Yahoo(Listed):
 
     listed: pl.DataFrame
     cookies: Path
-    line: Line = field(default_factory=Line)
+    client: PacedClient = field(default_factory=PacedClient)
     session: Any = None
     name: str = "yahoo"
 
@@ -67,27 +74,29 @@ class Yahoo(Listed):
         Raises:
             SourceError: there is not one bar, or the interval or the time is one that Yahoo has no bars of.
         """
-        _require(interval, start)
-        _settle(self.cookies)
-        ask = partial(self._history, market=market, start=start, end=end, interval=interval)
-        return deliver(self.name, self.line, wanted(self.listed, market, start, end), start, ask)
+        _require_available(interval, start)
+        _configure_yfinance(self.cookies)
+        fetch = partial(self._history, market=market, start=start, end=end, interval=interval)
+        return fetch_bars(self.name, self.client, select_listed(self.listed, market, start, end), start, fetch)
 
     def _history(
         self, symbol: str, market: Market, start: dt.datetime, end: dt.datetime, interval: str
     ) -> pl.DataFrame:
         """The bars of one symbol."""
-        theirs = symbol if market.name == "EURONEXT" else symbol.replace(".", "-")
+        yahoo_symbol = symbol if market.name == "EURONEXT" else symbol.replace(".", "-")
         data = YfData(session=self.session)
         data.cache_get.cache_clear()  # it also keeps broken answers, which a second attempt would be given again
-        history = PriceHistory(data, theirs, market.timezone, session=self.session)
-        bars = _fetched(history, start, end, interval).filter(pl.col("ts").is_between(start, end, closed="left"))
+        history = PriceHistory(data, yahoo_symbol, market.timezone, session=self.session)
+        bars = _fetch_history(history, start, end, interval).filter(
+            pl.col("ts").is_between(start, end, closed="left")
+        )
         if bars["c"].drop_nulls().is_empty():
-            raise NoBarsError(f"no prices of {theirs} from {start} to {end}, and {bars.height} empty rows")
+            raise NoBarsError(f"no prices of {yahoo_symbol} from {start} to {end}, and {bars.height} empty rows")
         return bars
 
 
-def _fetched(history: PriceHistory, start: dt.datetime, end: dt.datetime, interval: str) -> pl.DataFrame:
-    """One question, and what came of it."""
+def _fetch_history(history: PriceHistory, start: dt.datetime, end: dt.datetime, interval: str) -> pl.DataFrame:
+    """The response to one request, as raw bars."""
     daily = interval == "daily"
     try:
         with warnings.catch_warnings():
@@ -101,37 +110,37 @@ def _fetched(history: PriceHistory, start: dt.datetime, end: dt.datetime, interv
                 keepna=True,
                 timeout=TIMEOUT,
             )
-        return raw_bars(frame, history.ticker, interval)
+        return to_raw_bars(frame, history.ticker, interval)
     except YFRateLimitError:
-        raise TransientError("too many questions (429)", REFUSED_SECONDS) from None
+        raise TransientError("too many questions (429)", RATE_LIMIT_SECONDS) from None
     except YFTickerMissingError as error:
         raise NoBarsError(error.rationale) from None
     except Exception as error:  # whatever yfinance stumbles over in an answer that is cut or of another form
         raise TransientError(f"{type(error).__name__}: {error}") from error
 
 
-def raw_bars(frame: pd.DataFrame, theirs: str, interval: str) -> pl.DataFrame:
-    """What yfinance returns of one symbol, as `deliver` wants it.
+def to_raw_bars(frame: pd.DataFrame, yahoo_symbol: str, interval: str) -> pl.DataFrame:
+    """What yfinance returns of one symbol, as `fetch_bars` takes it.
 
     Args:
         frame: Open, High, Low, Close, Volume and more; the index is the start of a bar on the exchange's clock.
-        theirs: Yahoo's name of the symbol, for `file`.
+        yahoo_symbol: Yahoo's name of the symbol, for `file`.
         interval: of the bars.
     """
     index = pd.DatetimeIndex(frame.index)
     naive = index.tz_localize(None) if interval == "daily" else index.tz_convert("UTC").tz_localize(None)
     cells = {name: pl.Series(frame[name].to_numpy("float64"), nan_to_null=True) for name in frame.columns}
-    told = pl.DataFrame({"ts": naive.to_numpy().astype("datetime64[us]"), **cells})
-    return told.select(
+    rows = pl.DataFrame({"ts": naive.to_numpy().astype("datetime64[us]"), **cells})
+    return rows.select(
         "ts",
         *(pl.col(name).alias(ours) for ours, name in PRICES.items()),
         interval=pl.lit(interval),
-        file=pl.lit(f"yahoo:{theirs}"),
+        file=pl.lit(f"yahoo:{yahoo_symbol}"),
         raw=pl.struct(pl.col("ts").cast(pl.String), *cells).struct.json_encode(),
     )
 
 
-def _require(interval: str, start: dt.datetime) -> None:
+def _require_available(interval: str, start: dt.datetime) -> None:
     if interval not in INTERVALS:
         raise SourceError(f"yahoo: there are no bars of {interval!r}: ask for {' or '.join(INTERVALS)}")
     first = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=INTRADAY_DAYS)
@@ -148,7 +157,7 @@ def _next_midnight(time: dt.datetime) -> dt.datetime:
 
 
 @cache
-def _settle(cookies: Path) -> None:
+def _configure_yfinance(cookies: Path) -> None:
     """Have yfinance write into this folder only, and raise its errors instead of logging them."""
     yfinance.set_tz_cache_location(str(cookies))
     yfinance.config.debug.hide_exceptions = False

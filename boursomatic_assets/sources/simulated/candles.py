@@ -1,8 +1,8 @@
-"""The bars of simulated sessions around their closes: of a day, and of its quarters of an hour.
+"""Candles: daily and 15m bars around the closes of simulated sessions.
 
-What belongs here: all that a session's closes and its random numbers decide alone, in whole cents and shares.
-Only sums, products and roundings, whose last bit is the same in arrays of any length.
-Kept elsewhere: closes (`simulated_paths.py`), random numbers (`simulated_draws.py`), frames (`simulated.py`).
+What belongs here: all that follows from a session's closes and its random numbers alone, in whole cents and
+shares. Only sums, products and roundings, whose last bit is the same in arrays of any length.
+Kept elsewhere: closes (`paths.py`), random numbers (`draws.py`), frames (`source.py`).
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import numpy as np
 
 from boursomatic_assets.arrays import Floats
 
-Drawn = tuple[Floats, Floats, Floats, Floats]
+Uniforms = tuple[Floats, Floats, Floats, Floats]
 
 
 class Candles(NamedTuple):
@@ -24,7 +24,9 @@ class Candles(NamedTuple):
     volume: Floats
 
 
-def days(before: Floats, close: Floats, sigma: Floats, usual: Floats, shares: Floats, drawn: Drawn) -> Candles:
+def daily_candles(
+    before: Floats, close: Floats, sigma: Floats, usual: Floats, shares: Floats, drawn: Uniforms
+) -> Candles:
     """Daily bars: a gap at the open, wicks above and below, and more volume the further a price went.
 
     Args:
@@ -45,8 +47,8 @@ def days(before: Floats, close: Floats, sigma: Floats, usual: Floats, shares: Fl
     return Candles(opening, high, low, close, np.rint(volume * shares))
 
 
-def quarters(day: Candles, drawn: Drawn) -> Candles:
-    """The bars of a quarter of an hour that add up to each day's, along a new last axis as long as drawn's.
+def candles_15m(day: Candles, drawn: Uniforms) -> Candles:
+    """The 15m bars that add up to each day's, along a new last axis as long as drawn's.
 
     They open where the day opens, each where the one before it closed, and close where the day closes; one
     reaches the day's high, one its low, and their volumes add up to the day's.
@@ -56,7 +58,7 @@ def quarters(day: Candles, drawn: Drawn) -> Candles:
         drawn: uniform numbers: step, wick above, wick below, volume.
     """
     step, above, below, busy = drawn
-    opening, high, low, close, volume = (part[..., None] for part in day)
+    opening, high, low, close, volume = (values[..., None] for values in day)
     count = step.shape[-1]
     share, room = np.arange(1, count + 1) / count, (high - low) / np.sqrt(count)
     walked = np.cumsum(step - 0.5, axis=-1)

@@ -2,7 +2,7 @@
 
 What belongs here: all that depends on the sessions before, so that it starts at the first one whatever is asked
 for: random walks, splits, halts, first and last sessions.
-Kept elsewhere: the rest of a bar (`simulated_candles.py`), random numbers (`simulated_draws.py`).
+Kept elsewhere: the rest of a bar (`candles.py`), random numbers (`draws.py`).
 
 A close is a random walk (market, sector and own moves with fat tails, clustered volatility and rare jumps) plus
 a planted signal: each price overshoots, and half of an overshoot is gone after about a week. So what fell
@@ -16,37 +16,36 @@ import numpy as np
 import numpy.typing as npt
 
 from boursomatic_assets.arrays import SESSIONS_PER_YEAR, Floats, Masks
-from boursomatic_assets.sources.simulated.draws import stream
+from boursomatic_assets.sources.simulated.draws import random_stream
 
 Cents = npt.NDArray[np.int32]
 
-"""Sessions."""
 
 OVERSHOOT = 0.02
 """Standard deviation of the planted overshoot, in log price."""
 
-KEPT = 0.9
+OVERSHOOT_PERSISTENCE = 0.9
 """Share of an overshoot that is left one session later; half of it after 6.6 sessions."""
 
-JUMPS = 2 / SESSIONS_PER_YEAR
+JUMP_PROBABILITY = 2 / SESSIONS_PER_YEAR
 """Chance of a jump in a session, as after a company's news: up to JUMP up or down, in log price."""
-JUMP = 0.15
+JUMP_SIZE = 0.15
 
 SPLIT_ABOVE = 200_00
 """Cents: a share that closes at it or above is two shares from the next session on."""
 
-LATE = 1 / 4
+LATE_SHARE = 1 / 4
 """Share of instruments whose bars begin late, at any time in LATEST sessions."""
-LATEST = 25 * SESSIONS_PER_YEAR
+LATE_SESSIONS = 25 * SESSIONS_PER_YEAR
 
-LIFE = 200 * SESSIONS_PER_YEAR
+MEAN_LIFE = 200 * SESSIONS_PER_YEAR
 """Mean sessions until an instrument is delisted: five of a thousand in a year."""
 
-HALTS = 1 / (20 * SESSIONS_PER_YEAR)
+HALT_PROBABILITY = 1 / (20 * SESSIONS_PER_YEAR)
 """Chance that an instrument is halted before a session, for 1 to HALTED sessions without a bar."""
-HALTED = 5
+MAX_HALT = 5
 
-TOGETHER = 128
+NAMES_PER_BATCH = 128
 """Instruments computed at once: few enough for memory, many enough for numpy."""
 
 
@@ -64,7 +63,7 @@ class Walk:
     events: bool
     signal: bool
 
-    def restlessness(self, names: list[str]) -> Floats:
+    def volatility(self, names: list[str]) -> Floats:
         """Standard deviation of each name's own moves in a session, in log price."""
         restless: Floats = 0.009 + 0.007 * self._traits("traits", names)[2]
         return restless
@@ -73,47 +72,47 @@ class Walk:
         """Closing prices in cents, sessions x names, for shares as they were in the first session."""
         groups, sector = np.unique(sectors, return_inverse=True)
         market, shared = self._moves([self.market]), self._moves(groups.tolist())
-        found = np.empty((self.sessions, len(names)), np.int32)
-        for first in range(0, len(names), TOGETHER):
-            part = slice(first, first + TOGETHER)
-            (level, beta, _), own = self._traits("traits", names[part]), self._own(names[part])
+        closes = np.empty((self.sessions, len(names)), np.int32)
+        for first in range(0, len(names), NAMES_PER_BATCH):
+            part = slice(first, first + NAMES_PER_BATCH)
+            (level, beta, _), own = self._traits("traits", names[part]), self._own_moves(names[part])
             moves = own + 0.005 * shared[:, sector[part]] + 0.008 * (0.7 + 0.6 * beta) * market
             value = np.log(20) + 1.8 * level + np.cumsum(moves + 0.0002, axis=0)
             if self.signal:
-                value += OVERSHOOT * _reverting(self._normal("overshoot", names[part]), KEPT)
-            found[:, part] = np.clip(np.rint(100 * np.exp(value)), 1, 2e9)
-        return found
+                value += OVERSHOOT * _autoregress(self._normals("overshoot", names[part]), OVERSHOOT_PERSISTENCE)
+            closes[:, part] = np.clip(np.rint(100 * np.exp(value)), 1, 2e9)
+        return closes
 
     def trading(self, names: list[str]) -> Masks:
         """In which sessions each name has a bar, sessions x names."""
         if not self.events:
             return np.ones((self.sessions, len(names)), bool)
         late, begin, life = self._traits("life", names)
-        first = np.where(late < LATE, begin * LATEST, 0)
-        last = first - np.log1p(-life) * LIFE
+        first = np.where(late < LATE_SHARE, begin * LATE_SESSIONS, 0)
+        last = first - np.log1p(-life) * MEAN_LIFE
         session = np.arange(self.sessions)[:, None]
         trading: Masks = (session >= first) & (session <= last)
         for column, name in enumerate(names):
             chance = self._stream("halt", name).random(self.sessions)
-            for row in np.flatnonzero(chance < HALTS):
-                trading[row : row + 1 + int(chance[row] / HALTS * HALTED), column] = False
+            for row in np.flatnonzero(chance < HALT_PROBABILITY):
+                trading[row : row + 1 + int(chance[row] / HALT_PROBABILITY * MAX_HALT), column] = False
         return trading
 
-    def _own(self, names: list[str]) -> Floats:
-        own: Floats = self.restlessness(names) * self._moves(names)
+    def _own_moves(self, names: list[str]) -> Floats:
+        own: Floats = self.volatility(names) * self._moves(names)
         if not self.events:
             return own
         news = np.column_stack([self._stream("news", name).random(self.sessions) for name in names])
-        return own + np.where(news < JUMPS, JUMP * (2 * news / JUMPS - 1), 0)
+        return own + np.where(news < JUMP_PROBABILITY, JUMP_SIZE * (2 * news / JUMP_PROBABILITY - 1), 0)
 
     def _moves(self, names: list[str]) -> Floats:
         """Columns of about unit variance with fat tails (Student's t, 5 degrees) and clustered volatility."""
         shocks = np.column_stack([self._stream("moves", name).standard_t(5, self.sessions) for name in names])
-        turbulence = 0.5 * _reverting(self._normal("turbulence", names), 0.97)
+        turbulence = 0.5 * _autoregress(self._normals("turbulence", names), 0.97)
         moves: Floats = shocks * np.sqrt(3 / 5) * np.exp(turbulence - 0.5**2)
         return moves
 
-    def _normal(self, part: str, names: list[str]) -> Floats:
+    def _normals(self, part: str, names: list[str]) -> Floats:
         return np.column_stack([self._stream(part, name).standard_normal(self.sessions) for name in names])
 
     def _traits(self, part: str, names: list[str]) -> Floats:
@@ -121,10 +120,10 @@ class Walk:
         return np.column_stack([self._stream(part, name).random(3) for name in names])
 
     def _stream(self, part: str, name: str) -> np.random.Generator:
-        return stream(f"{self.seed} {self.market} {part} {name}")
+        return random_stream(f"{self.seed} {self.market} {part} {name}")
 
 
-def shares(closes: Cents) -> Cents:
+def shares_after_splits(closes: Cents) -> Cents:
     """What one share of the first session has become by each session, sessions x names."""
     highest = np.maximum.accumulate(closes, axis=0)
     before = np.concatenate([highest[:1], highest[:-1]])
@@ -132,7 +131,7 @@ def shares(closes: Cents) -> Cents:
     return 1 << np.maximum(doublings, 0)
 
 
-def _reverting(shocks: Floats, kept: float) -> Floats:
+def _autoregress(shocks: Floats, kept: float) -> Floats:
     """First-order autoregression of unit variance: each row keeps a share of the row before it."""
     path: Floats = shocks * np.sqrt(1 - kept**2)
     for row in range(1, len(path)):

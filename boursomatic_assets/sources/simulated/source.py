@@ -1,8 +1,8 @@
 """A seeded market: bars of made-up companies, which need no network and never change.
 
 What belongs here: instruments and raw bars as a source delivers them.
-Kept elsewhere: closes and who trades (`simulated_paths.py`), the rest of a bar (`simulated_candles.py`), the
-calendar (`markets.py`), judging rows (`contracts.py`).
+Kept elsewhere: closes and trading sessions (`paths.py`), the rest of a bar (`candles.py`), the calendar
+(`calendars/markets.py`), which bars are valid (`quality/contract.py`).
 
 Prices and volumes are those of an instrument's first shares: a split shows in no bar, and no later event rewrites
 one, as with a vendor who adjusts the past to the newest shares. `adjusted=False` delivers the shares of the day.
@@ -19,11 +19,11 @@ import polars as pl
 from boursomatic_assets.arrays import Floats, Ints, Masks, Times
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS
-from boursomatic_assets.sources.simulated.candles import Candles, days, quarters
-from boursomatic_assets.sources.simulated.draws import Keys, draws, keys
-from boursomatic_assets.sources.simulated.paths import Cents, Walk, shares
+from boursomatic_assets.sources.simulated.candles import Candles, candles_15m, daily_candles
+from boursomatic_assets.sources.simulated.draws import Keys, draw_uniforms, keys_of_names
+from boursomatic_assets.sources.simulated.paths import Cents, Walk, shares_after_splits
 
-OPENING = np.datetime64("2000-01-01")
+FIRST_DATE = np.datetime64("2000-01-01")
 """No bar is older. Every path starts here, whatever range is asked for."""
 
 SECTORS = {
@@ -43,12 +43,12 @@ USUAL_VOLUME = {"small": 1e5, "mid": 5e5, "large": 3e6}
 
 PE_BUCKETS = ("low", "medium", "high")
 
-QUARTER = np.timedelta64(15, "m").astype("timedelta64[us]")
+BAR_LENGTH = np.timedelta64(15, "m").astype("timedelta64[us]")
 
-PLACES = 100
-"""Random numbers are found by date and place: a day's bar has place 0, its quarters have 1, 2, 3, ..."""
+DRAWS_PER_DATE = 100
+"""Random numbers are found by date and place: a day's bar has place 0, its 15m bars have 1, 2, 3, ..."""
 
-TOGETHER = 100_000
+BARS_PER_BATCH = 100_000
 """Bars computed at once, few enough for a processor's cache."""
 
 
@@ -91,12 +91,12 @@ class Simulated:
         """
         sessions = _sessions(market)
         rows = np.arange(*np.searchsorted(sessions, np.array([start.date(), end], sessions.dtype)))
-        world = _world(market, self._count, self._seed, self._events, self._adjusted, self._signal)
+        world = _simulate_market(market, self._count, self._seed, self._events, self._adjusted, self._signal)
         parts: Iterator[pl.DataFrame] = iter(())
         if interval == "daily":
-            parts = _days(world, sessions, rows)
+            parts = _daily_bars(world, sessions, rows)
         elif interval == "15m":
-            parts = _quarters(world, market, sessions, rows)
+            parts = _bars_15m(world, market, sessions, rows)
         asked = (part.filter(pl.col("ts").is_between(start, end, closed="left")) for part in parts)
         bars = pl.concat([pl.DataFrame(schema=RAW_BARS), *asked], how="diagonal")
         return bars.with_columns(interval=pl.lit(interval))
@@ -107,7 +107,7 @@ class Simulated:
 
 
 @dataclass(frozen=True)
-class _World:
+class _SimulatedMarket:
     """One market's instruments: what is the same in all sessions, and what remembers the sessions before."""
 
     listed: pl.DataFrame
@@ -120,13 +120,13 @@ class _World:
 
     def candles(self, session: Ints, place: Ints, date: Ints) -> Candles:
         """The daily bars at these rows and columns of the paths; `date` numbers a session in any calendar."""
-        return days(
+        return daily_candles(
             before=self.closes[np.maximum(session - 1, 0), place].astype(float),
             close=self.closes[session, place].astype(float),
             sigma=self.sigma[place],
             usual=self.usual[place],
             shares=np.ones(1) if self.shares is None else self.shares[session, place].astype(float),
-            drawn=draws(self.keys[place], date * PLACES),
+            drawn=draw_uniforms(self.keys[place], date * DRAWS_PER_DATE),
         )
 
 
@@ -147,57 +147,59 @@ def _instruments(market: Market, count: int) -> pl.DataFrame:
 
 def _sessions(market: Market) -> Times:
     sessions = market.sessions()
-    return sessions[sessions >= OPENING].astype("datetime64[us]")
+    return sessions[sessions >= FIRST_DATE].astype("datetime64[us]")
 
 
 @lru_cache(maxsize=4)
-def _world(market: Market, count: int, seed: int, events: bool, adjusted: bool, signal: bool) -> _World:
+def _simulate_market(
+    market: Market, count: int, seed: int, events: bool, adjusted: bool, signal: bool
+) -> _SimulatedMarket:
     listed = _instruments(market, count)
     symbols, sectors = listed["symbol"].to_list(), listed["sector"].to_list()
     walk = Walk(seed, market.name, len(_sessions(market)), events, signal)
     closes = walk.closes(symbols, sectors)
-    return _World(
+    return _SimulatedMarket(
         listed=listed.select("symbol", "exchange"),
-        keys=keys(f"{seed} {market.name} {symbol}" for symbol in symbols),
-        sigma=walk.restlessness(symbols),
+        keys=keys_of_names(f"{seed} {market.name} {symbol}" for symbol in symbols),
+        sigma=walk.volatility(symbols),
         usual=np.array([USUAL_VOLUME[bucket] for bucket in listed["market_cap_bucket"]]),
         closes=closes,
         trading=walk.trading(symbols),
-        shares=None if adjusted else shares(closes),
+        shares=None if adjusted else shares_after_splits(closes),
     )
 
 
-def _days(world: _World, sessions: Times, rows: Ints) -> Iterator[pl.DataFrame]:
+def _daily_bars(world: _SimulatedMarket, sessions: Times, rows: Ints) -> Iterator[pl.DataFrame]:
     """Daily bars of these sessions."""
-    for part in _parts(rows, TOGETHER // len(world.listed)):
-        session, place, date = _traded(world, sessions, part)
+    for part in _batches(rows, BARS_PER_BATCH // len(world.listed)):
+        session, place, date = _traded_bars(world, sessions, part)
         yield _frame(world.listed[place], sessions[session], world.candles(session, place, date))
 
 
-def _quarters(world: _World, market: Market, sessions: Times, rows: Ints) -> Iterator[pl.DataFrame]:
-    """Bars of a quarter of an hour, as many as fit between a session's open and its close."""
+def _bars_15m(world: _SimulatedMarket, market: Market, sessions: Times, rows: Ints) -> Iterator[pl.DataFrame]:
+    """15m bars, as many as fit between a session's open and its close."""
     dates = sessions[rows].astype("datetime64[D]").tolist()
-    opens = np.array([market.opens(date) for date in dates], sessions.dtype)
-    closes = np.array([market.closes(date) for date in dates], sessions.dtype)
-    counts = -((opens - closes) // QUARTER)
-    at_once = TOGETHER // (len(world.listed) * counts.max(initial=1))
-    for alike in np.split(np.arange(rows.size), np.flatnonzero(np.diff(counts)) + 1):
-        for part in _parts(alike, at_once):
+    opens = np.array([market.open_time(date) for date in dates], sessions.dtype)
+    closes = np.array([market.close_time(date) for date in dates], sessions.dtype)
+    counts = -((opens - closes) // BAR_LENGTH)
+    at_once = BARS_PER_BATCH // (len(world.listed) * counts.max(initial=1))
+    for same_length in np.split(np.arange(rows.size), np.flatnonzero(np.diff(counts)) + 1):
+        for part in _batches(same_length, at_once):
             slot = np.arange(counts[part[0]])
-            session, place, date = _traded(world, sessions, rows[part])
-            times = opens[session - rows[0], None] + QUARTER * slot
-            drawn = draws(world.keys[place, None], date[:, None] * PLACES + slot + 1)
-            bars = quarters(world.candles(session, place, date), drawn)
+            session, place, date = _traded_bars(world, sessions, rows[part])
+            times = opens[session - rows[0], None] + BAR_LENGTH * slot
+            drawn = draw_uniforms(world.keys[place, None], date[:, None] * DRAWS_PER_DATE + slot + 1)
+            bars = candles_15m(world.candles(session, place, date), drawn)
             yield _frame(world.listed[np.repeat(place, slot.size)], times, bars)
 
 
-def _parts(rows: Ints, at_once: int) -> Iterator[Ints]:
+def _batches(rows: Ints, at_once: int) -> Iterator[Ints]:
     """These rows, a few at a time."""
     at_once = max(at_once, 1)
     return (rows[first : first + at_once] for first in range(0, rows.size, at_once))
 
 
-def _traded(world: _World, sessions: Times, rows: Ints) -> tuple[Ints, Ints, Ints]:
+def _traded_bars(world: _SimulatedMarket, sessions: Times, rows: Ints) -> tuple[Ints, Ints, Ints]:
     """Row, column and date, in days since 1970, of each instrument that trades in these consecutive sessions."""
     session, place = np.nonzero(world.trading[rows[0] : rows[-1] + 1])
     session += rows[0]

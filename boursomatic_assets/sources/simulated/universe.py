@@ -10,7 +10,7 @@ To change it, edit the CSV: a line more is an instrument more. One that is taken
 instruments are never deleted. The source `files` does not need it: its instruments are those of its bars; where an
 `instruments.csv` of its own does not describe one, the name and the sector come from here.
 
-Kept elsewhere: the sources themselves, and the instruments that are simulated (`simulated.py`).
+Kept elsewhere: the sources themselves, and the instruments that are simulated (`source.py`).
 """
 
 from importlib.resources import files
@@ -20,7 +20,7 @@ import polars as pl
 from boursomatic_assets.sources import INSTRUMENTS
 
 
-def listed() -> pl.DataFrame:
+def read_universe() -> pl.DataFrame:
     """The instruments of the universe, with the columns of `INSTRUMENTS`; buckets, which change, are null."""
     text = files("boursomatic_assets.sources.simulated").joinpath("universe.csv").read_bytes()
     empty = pl.DataFrame(schema=INSTRUMENTS)

@@ -14,7 +14,7 @@ from worlds.frames import midnight
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files.layouts import listed, symbol_in
+from boursomatic_assets.sources.files.layouts import split_symbol, symbol_from_name
 from boursomatic_assets.sources.files.source import Files
 
 DAY = midnight("2024-06-13")
@@ -257,13 +257,13 @@ def test_a_file_that_is_not_understood_is_told_and_the_others_go_on(tmp_path: Pa
     }.items(),
 )
 def test_a_suffix_is_an_exchange(symbol: str, ours: tuple[str, str]) -> None:
-    assert listed(symbol) == ours
+    assert split_symbol(symbol) == ours
 
 
 @pytest.mark.parametrize("name", ["my prices.csv", "f_AZN.L_T20_fails.csv", ".csv", "x" * 30])
 def test_a_name_that_is_no_symbol_is_not_taken_for_one(name: str) -> None:
     with pytest.raises(SourceError, match="no column names the symbol"):
-        symbol_in(name)
+        symbol_from_name(name)
 
 
 @pytest.mark.slow

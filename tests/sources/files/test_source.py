@@ -9,7 +9,7 @@ import pytest
 from worlds.frames import midnight, slice_of
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS, SourceError, open_source
 from boursomatic_assets.sources.files.source import Files
 
@@ -100,7 +100,7 @@ def test_only_rows_that_are_asked_for_are_read_again(tmp_path: Path) -> None:
     found = source.bars(MARKETS["US"], START, END)
     assert found["raw"].null_count() == 2
     listed = pl.DataFrame({"id": "some id", "symbol": "ACME", "exchange": "NYSE"})
-    delivery = judge(found, slice_of("US", "2024-06-10"), listed, "files", with_raw=source.with_raw)
+    delivery = apply_contract(found, slice_of("US", "2024-06-10"), listed, "files", with_raw=source.with_raw)
     assert delivery.kept.height == 1
     assert json.loads(delivery.rejected["raw"].item())["c"] == "ten"
 
@@ -109,7 +109,7 @@ def test_only_rows_that_are_asked_for_are_read_again(tmp_path: Path) -> None:
 def test_a_number_that_is_none_is_refused_by_name(tmp_path: Path, cell: str) -> None:
     raw = bars(write_csv(tmp_path, LINES[0].replace("10.5", cell)))
     listed = pl.DataFrame({"id": "some id", "symbol": "ACME", "exchange": "NYSE"})
-    rejected = judge(raw, slice_of("US", "2024-06-10"), listed, "files").rejected.row(0, named=True)
+    rejected = apply_contract(raw, slice_of("US", "2024-06-10"), listed, "files").rejected.row(0, named=True)
     assert rejected["reason"] == "price is not finite"
     assert json.loads(rejected["raw"])["c"] == cell
 
@@ -289,12 +289,12 @@ def test_the_source_files_is_opened_by_name(tmp_path: Path) -> None:
 def test_what_no_partition_holds_comes_with_the_first_or_the_newest_one(tmp_path: Path) -> None:
     cells = "ACME,NYSE,{},10,12,9,11,500,daily"
     write_csv(tmp_path, *(cells.format(date) for date in ("1984-09-07", "2024-06-12", "2024-06-13", "2999-01-04")))
-    source = Files(tmp_path, first=dt.datetime(2024, 6, 12))
+    source = Files(tmp_path, first_partition=dt.datetime(2024, 6, 12))
 
     def years(start: dt.datetime, end: dt.datetime) -> list[int]:
         return source.bars(MARKETS["US"], start, end)["ts"].dt.year().to_list()
 
     day = dt.timedelta(days=1)
-    assert years(source.first, source.first + day) == [1984, 2024]
-    assert years(source.first + day, source.first + 2 * day) == [2024]
-    assert years(source.first + day, dt.datetime.now(dt.UTC).replace(tzinfo=None) + day) == [2024, 2999]
+    assert years(source.first_partition, source.first_partition + day) == [1984, 2024]
+    assert years(source.first_partition + day, source.first_partition + 2 * day) == [2024]
+    assert years(source.first_partition + day, dt.datetime.now(dt.UTC).replace(tzinfo=None) + day) == [2024, 2999]

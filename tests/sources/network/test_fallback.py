@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 import pytest
 from worlds.frames import midnight, slice_of
-from worlds.loopback import Answer, in_turn, listed, quick, serving
+from worlds.loopback import Response, answer_in_turn, instruments_of, quick_client, serve
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.quality.contract import judge
+from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError, open_source
 from boursomatic_assets.sources.network.fallback import Fallback
-from boursomatic_assets.sources.network.services import Line, NoBarsError, deliver, wanted
+from boursomatic_assets.sources.network.services import NoBarsError, PacedClient, fetch_bars, select_listed
 from boursomatic_assets.sources.network.stooq import Stooq
 
 US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
 START, END = midnight("2024-06-10"), midnight("2024-06-11")
-LISTED = listed(ACME="NYSE", BOLT="NASDAQ", LUXE="EURONEXT")
+LISTED = instruments_of(ACME="NYSE", BOLT="NASDAQ", LUXE="EURONEXT")
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,20 @@ class Shelf:
         """The listed ones."""
         return self.listed
 
-    def only(self, listed: pl.DataFrame) -> "Shelf":
+    def restricted_to(self, listed: pl.DataFrame) -> "Shelf":
         """The same shelf for fewer instruments."""
         return replace(self, listed=listed)
 
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
         """The bars that are there."""
-        listed = wanted(self.listed, market, start, end)
-        return deliver(self.name, Line(every=0, closed=self.closed), listed, start, self._take)
+        listed = select_listed(self.listed, market, start, end)
+        return fetch_bars(
+            self.name,
+            PacedClient(seconds_between_requests=0, closed_reason=self.closed),
+            listed,
+            start,
+            self._take,
+        )
 
     def _take(self, symbol: str) -> pl.DataFrame:
         self.asked.append(symbol)
@@ -95,7 +101,7 @@ def test_what_nobody_has_is_told_with_what_each_of_them_said() -> None:
     said = "first: no BOLT here; second: go away (none of 1 instruments was delivered)"
     assert errors(bars) == {"BOLT": said}
     known = pl.DataFrame({"id": ["1", "2"], "symbol": ["ACME", "BOLT"], "exchange": ["NYSE", "NASDAQ"]})
-    delivery = judge(bars, slice_of("US", "2024-06-10"), known, "first,second")
+    delivery = apply_contract(bars, slice_of("US", "2024-06-10"), known, "first,second")
     assert delivery.kept.height == 1
     assert delivery.rejected["reason"].to_list() == ["source did not deliver it"]
     assert json.loads(delivery.rejected["raw"].item()) == {"symbol": "BOLT", "error": said}
@@ -123,17 +129,17 @@ def test_it_is_called_after_all_of_its_sources() -> None:
 
 @pytest.mark.usefixtures("absorbed_errors")
 def test_a_service_that_closed_once_is_not_asked_again_behind_another() -> None:
-    with serving(in_turn(Answer("Exceeded the daily hits limit"))) as service:
-        both = Fallback((Shelf("first", {"ACME": 1.0}), Stooq(LISTED, None, quick(), service.address)))
+    with serve(answer_in_turn(Response("Exceeded the daily hits limit"))) as service:
+        both = Fallback((Shelf("first", {"ACME": 1.0}), Stooq(LISTED, None, quick_client(), service.address)))
         for _ in range(3):
             assert "used up" in errors(both.bars(US, START, END))["BOLT"]
-    assert len(service.asked) == 1
+    assert len(service.queries) == 1
 
 
 @pytest.mark.usefixtures("absorbed_errors")
 def test_a_market_that_the_next_lacks_is_told_for_its_symbols() -> None:
     both = Fallback(
-        (Shelf("first", {"VINS": 1.0}, listed=listed(VINS="EURONEXT", LUXE="EURONEXT")), Stooq(LISTED))
+        (Shelf("first", {"VINS": 1.0}, listed=instruments_of(VINS="EURONEXT", LUXE="EURONEXT")), Stooq(LISTED))
     )
     bars = both.bars(EURONEXT, START, END)
     assert prices(bars) == {"VINS": 1.0}

@@ -15,12 +15,12 @@ import pytest
 import yfinance.cache
 from curl_cffi import requests
 from worlds.frames import midnight
-from worlds.loopback import Answer, Question, Service, listed, quick, serving
+from worlds.loopback import Query, Response, Service, instruments_of, quick_client, serve
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError
 from boursomatic_assets.sources.network import yahoo as module
-from boursomatic_assets.sources.network.yahoo import INTRADAY_DAYS, Yahoo, raw_bars
+from boursomatic_assets.sources.network.yahoo import INTRADAY_DAYS, Yahoo, to_raw_bars
 
 US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
 START, END = midnight("2024-06-10"), midnight("2024-06-13")
@@ -82,27 +82,27 @@ DAILY = chart(
 
 
 @contextmanager
-def yahoo(instruments: pl.DataFrame, charts: Callable[[str, int], Answer]) -> Iterator[tuple[Yahoo, Service]]:
+def yahoo(instruments: pl.DataFrame, charts: Callable[[str, int], Response]) -> Iterator[tuple[Yahoo, Service]]:
     """The source, on a service that answers for a symbol, the nth time."""
     times: dict[str, int] = {}
 
-    def answer(question: Question) -> Answer:
+    def answer(question: Query) -> Response:
         if not question["path"].startswith(CHART):
-            return Answer("a crumb")
+            return Response("a crumb")
         symbol = question["path"].removeprefix(CHART)
         times[symbol] = times.get(symbol, 0) + 1
         return charts(symbol, times[symbol])
 
-    with serving(answer) as service:
-        yield Yahoo(instruments, COOKIES, quick(), Rerouted(service.address)), service
+    with serve(answer) as service:
+        yield Yahoo(instruments, COOKIES, quick_client(), Rerouted(service.address)), service
 
 
-def charts_asked(service: Service) -> list[Question]:
-    return [question for question in service.asked if question["path"].startswith(CHART)]
+def charts_asked(service: Service) -> list[Query]:
+    return [question for question in service.queries if question["path"].startswith(CHART)]
 
 
 def test_daily_bars_are_delivered_as_they_stand() -> None:
-    with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(DAILY)) as (source, _):
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda *_: Response(DAILY)) as (source, _):
         bars = source.bars(US, START, END)
     assert bars.schema == pl.Schema(RAW_BARS)
     first = bars.row(0, named=True)
@@ -116,20 +116,20 @@ def test_daily_bars_are_delivered_as_they_stand() -> None:
 
 
 def test_a_row_without_prices_is_delivered_without() -> None:
-    with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(DAILY)) as (source, _):
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda *_: Response(DAILY)) as (source, _):
         last = source.bars(US, START, END).row(2, named=True)
     assert last["ts"] == midnight("2024-06-12")
     assert [last[name] for name in "ohlc"] == [None] * 4
 
 
 def test_each_symbol_of_the_market_is_asked_for_once_by_its_name_there() -> None:
-    instruments = listed(BRK__B="NYSE", MC__PA="EURONEXT", KBC__BR="EURONEXT")
+    instruments = instruments_of(BRK__B="NYSE", MC__PA="EURONEXT", KBC__BR="EURONEXT")
     answers = {
         "BRK-B": DAILY,
         "MC.PA": chart({"2024-06-10 09:00": (1, 2, 1, 2, 9)}, EURONEXT),
         "KBC.BR": chart({"2024-06-10 09:00": (1, 2, 1, 2, 9)}, EURONEXT),
     }
-    with yahoo(instruments, lambda symbol, _: Answer(answers[symbol])) as (source, service):
+    with yahoo(instruments, lambda symbol, _: Response(answers[symbol])) as (source, service):
         assert source.bars(US, START, END)["symbol"].unique().to_list() == ["BRK.B"]
         assert source.bars(EURONEXT, START, END)["symbol"].to_list() == ["MC.PA", "KBC.BR"]
     asked = charts_asked(service)
@@ -142,7 +142,7 @@ def test_each_symbol_of_the_market_is_asked_for_once_by_its_name_there() -> None
 def test_a_symbol_of_which_all_rows_are_empty_has_no_bars() -> None:
     empty = chart({f"2024-06-{day} 09:30": (None,) * 5 for day in (10, 11)})
     with (
-        yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(empty)) as (source, _),
+        yahoo(instruments_of(AAPL="NASDAQ"), lambda *_: Response(empty)) as (source, _),
         pytest.raises(SourceError, match=r"no prices of AAPL from .*, and 2 empty rows"),
     ):
         source.bars(US, START, END)
@@ -161,9 +161,12 @@ def test_a_15m_bar_is_named_by_its_start_in_utc() -> None:
     session = recent_session()
     bars = {f"{session} 09:{minute}": (1.0, 2.0, 1.0, 2.0, 9.0) for minute in (30, 45)}
     start = dt.datetime.combine(session, dt.time())
-    with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(chart(bars, interval="15m"))) as (source, service):
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda *_: Response(chart(bars, interval="15m"))) as (
+        source,
+        service,
+    ):
         found = source.bars(US, start, start + dt.timedelta(days=1), "15m")
-    assert found["ts"].to_list() == [US.opens(session), US.opens(session) + dt.timedelta(minutes=15)]
+    assert found["ts"].to_list() == [US.open_time(session), US.open_time(session) + dt.timedelta(minutes=15)]
     assert found["interval"].unique().to_list() == ["15m"]
     asked = charts_asked(service)[0]
     assert (asked["interval"], int(asked["period1"])) == ("15m", start.replace(tzinfo=dt.UTC).timestamp())
@@ -172,30 +175,30 @@ def test_a_15m_bar_is_named_by_its_start_in_utc() -> None:
 @pytest.mark.calendar
 def test_15m_bars_from_long_ago_are_refused_without_asking() -> None:
     long_ago = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=INTRADAY_DAYS + 1)
-    with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(DAILY)) as (source, service):
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda *_: Response(DAILY)) as (source, service):
         with pytest.raises(SourceError, match=f"yahoo: 15m bars reach back 60 days, and {long_ago:%Y-%m-%d} is"):
             source.bars(US, long_ago, long_ago + dt.timedelta(days=1), "15m")
         with pytest.raises(SourceError, match="yahoo: there are no bars of '5m': ask for daily or 15m"):
             source.bars(US, START, END, "5m")
-    assert not service.asked
+    assert not service.queries
 
 
 def test_on_a_closed_day_nothing_is_asked_for() -> None:
-    with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(DAILY)) as (source, service):
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda *_: Response(DAILY)) as (source, service):
         bars = source.bars(US, midnight("2024-07-04"), midnight("2024-07-05"))
         assert source.bars(EURONEXT, START, END).is_empty()
     assert bars.is_empty()
     assert bars.schema == pl.Schema(RAW_BARS)
-    assert not service.asked
+    assert not service.queries
 
 
-def unknown() -> Answer:
-    return Answer(json.dumps({"chart": {"result": None, "error": UNKNOWN}}), 404)
+def unknown() -> Response:
+    return Response(json.dumps({"chart": {"result": None, "error": UNKNOWN}}), 404)
 
 
 def test_a_symbol_that_it_does_not_know_is_told_and_the_others_go_on() -> None:
-    instruments = listed(GONE="NYSE", AAPL="NASDAQ")
-    with yahoo(instruments, lambda symbol, _: Answer(DAILY) if symbol == "AAPL" else unknown()) as (source, _):
+    instruments = instruments_of(GONE="NYSE", AAPL="NASDAQ")
+    with yahoo(instruments, lambda symbol, _: Response(DAILY) if symbol == "AAPL" else unknown()) as (source, _):
         bars = source.bars(US, START, END)
     assert bars.filter(~NOT_DELIVERED)["symbol"].to_list() == ["AAPL"] * 3
     missing = bars.filter(NOT_DELIVERED).row(0, named=True)
@@ -205,7 +208,7 @@ def test_a_symbol_that_it_does_not_know_is_told_and_the_others_go_on() -> None:
 
 def test_no_bars_at_all_are_an_error() -> None:
     with (
-        yahoo(listed(GONE="NYSE", LOST="NYSE"), lambda *_: unknown()) as (source, _),
+        yahoo(instruments_of(GONE="NYSE", LOST="NYSE"), lambda *_: unknown()) as (source, _),
         pytest.raises(SourceError, match=r"yahoo: No data found, .*none of 2 instruments"),
     ):
         source.bars(US, START, END)
@@ -215,32 +218,32 @@ def test_no_bars_at_all_are_an_error() -> None:
 @pytest.mark.parametrize(
     "trouble",
     [
-        Answer("oops", 500),
-        Answer('{"chart": {"result": [{"meta": {}}]}}'),
-        Answer("<html>Will be right back...</html>", 503),
-        Answer(DAILY, cut=40),
+        Response("oops", 500),
+        Response('{"chart": {"result": [{"meta": {}}]}}'),
+        Response("<html>Will be right back...</html>", 503),
+        Response(DAILY, cut=40),
     ],
     ids=["500", "another form", "down", "cut"],
 )
-def test_after_trouble_it_is_asked_again_and_not_its_cache(trouble: Answer) -> None:
-    with yahoo(listed(AAPL="NASDAQ"), lambda _, n: trouble if n <= 2 else Answer(DAILY)) as (source, _):
+def test_after_trouble_it_is_asked_again_and_not_its_cache(trouble: Response) -> None:
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda _, n: trouble if n <= 2 else Response(DAILY)) as (source, _):
         assert source.bars(US, START, END)["c"].to_list() == [193.12, 207.15, None]
 
 
 @pytest.mark.usefixtures("absorbed_errors")
 def test_after_too_many_questions_it_waits_and_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REFUSED_SECONDS", 0.0)
-    many = Answer("Too Many Requests\r\n", 429)
-    with yahoo(listed(AAPL="NASDAQ"), lambda _, n: many if n <= 2 else Answer(DAILY)) as (source, _):
+    monkeypatch.setattr(module, "RATE_LIMIT_SECONDS", 0.0)
+    many = Response("Too Many Requests\r\n", 429)
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda _, n: many if n <= 2 else Response(DAILY)) as (source, _):
         assert source.bars(US, START, END)["c"].to_list() == [193.12, 207.15, None]
 
 
 @pytest.mark.usefixtures("absorbed_errors")
 def test_what_came_before_it_refuses_is_kept_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REFUSED_SECONDS", 0.0)
-    instruments = listed(AAPL="NASDAQ", MSFT="NASDAQ", NVDA="NASDAQ")
-    many = Answer("Too Many Requests\r\n", 429)
-    with yahoo(instruments, lambda symbol, _: Answer(DAILY) if symbol == "AAPL" else many) as (source, service):
+    monkeypatch.setattr(module, "RATE_LIMIT_SECONDS", 0.0)
+    instruments = instruments_of(AAPL="NASDAQ", MSFT="NASDAQ", NVDA="NASDAQ")
+    many = Response("Too Many Requests\r\n", 429)
+    with yahoo(instruments, lambda symbol, _: Response(DAILY) if symbol == "AAPL" else many) as (source, service):
         bars = source.bars(US, START, END)
     assert bars.filter(~NOT_DELIVERED)["symbol"].unique().to_list() == ["AAPL"]
     reasons = [json.loads(raw)["error"] for raw in bars.filter(NOT_DELIVERED).sort("symbol")["raw"]]
@@ -248,13 +251,16 @@ def test_what_came_before_it_refuses_is_kept_and_the_rest_is_told(monkeypatch: p
         "yahoo: too many questions (429)",
         "yahoo: not asked any more after: too many questions (429)",
     ]
-    assert not any(question["path"].endswith("NVDA") for question in service.asked)
+    assert not any(question["path"].endswith("NVDA") for question in service.queries)
 
 
 def test_the_same_question_is_asked_anew_in_the_same_process() -> None:
     """A bar that Yahoo corrects must arrive, though yfinance keeps answers about the past."""
     corrected = chart({"2024-06-10 09:30": (1, 2, 1, 2, 9)})
-    with yahoo(listed(AAPL="NASDAQ"), lambda _, n: Answer(DAILY if n == 1 else corrected)) as (source, _):
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda _, n: Response(DAILY if n == 1 else corrected)) as (
+        source,
+        _,
+    ):
         assert source.bars(US, START, END).height == 3
         assert source.bars(US, START, END)["c"].to_list() == [2.0]
 
@@ -265,17 +271,17 @@ def test_clocks_are_those_of_the_exchange_whatever_zone_the_frame_is_in() -> Non
     for zone in (None, "Europe/Paris", "America/New_York"):
         days = pd.DatetimeIndex(["2024-03-29", "2024-04-01"], tz=zone, name="Date")
         frame = pd.DataFrame(1.0, index=days, columns=pd.Index(columns, name="Price"))
-        assert raw_bars(frame, "MC.PA", "daily")["ts"].to_list() == [
+        assert to_raw_bars(frame, "MC.PA", "daily")["ts"].to_list() == [
             midnight("2024-03-29"),
             midnight("2024-04-01"),
         ]
     quarters = pd.DatetimeIndex(["2024-03-29 09:00", "2024-04-02 09:00"], tz="Europe/Paris", name="Datetime")
     frame = pd.DataFrame(1.0, index=quarters, columns=columns)
-    assert raw_bars(frame, "MC.PA", "15m")["ts"].dt.hour().to_list() == [8, 7]
+    assert to_raw_bars(frame, "MC.PA", "15m")["ts"].dt.hour().to_list() == [8, 7]
 
 
 def test_yfinance_writes_where_it_is_told() -> None:
-    with yahoo(listed(AAPL="NASDAQ"), lambda *_: Answer(DAILY)) as (source, _):
+    with yahoo(instruments_of(AAPL="NASDAQ"), lambda *_: Response(DAILY)) as (source, _):
         source.bars(US, START, END)
     managers = ("_TzDBManager", "_CookieDBManager", "_ISINDBManager")
     assert {getattr(yfinance.cache, name).get_location() for name in managers} == {str(COOKIES)}

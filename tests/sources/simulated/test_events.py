@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.sources.simulated.source import OPENING, Simulated
+from boursomatic_assets.sources.simulated.source import FIRST_DATE, Simulated
 
 START, END = dt.datetime(2000, 1, 1), dt.datetime(2026, 1, 1)
 KEYS = ["symbol", "ts"]
@@ -19,7 +19,7 @@ both_markets = pytest.mark.parametrize("market", list(MARKETS.values()), ids=lam
 def lives(market: Market) -> pl.DataFrame:
     """Each instrument's first and last bar, and the sessions between two bars that have none."""
     sessions = market.sessions()
-    sessions = pl.Series("ts", sessions[sessions >= OPENING]).cast(pl.Datetime("us"))
+    sessions = pl.Series("ts", sessions[sessions >= FIRST_DATE]).cast(pl.Datetime("us"))
     numbered = pl.DataFrame({"ts": sessions, "session": np.arange(len(sessions))})
     bars = Simulated(instruments=150).bars(market, START, END).join(numbered, on="ts", maintain_order="left")
     pauses = pl.col("session").diff().drop_nulls() - 1

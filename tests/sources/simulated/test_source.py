@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS
-from boursomatic_assets.sources.simulated.source import OPENING, Simulated
+from boursomatic_assets.sources.simulated.source import FIRST_DATE, Simulated
 
 both_markets = pytest.mark.parametrize("market", list(MARKETS.values()), ids=lambda market: market.name)
 
@@ -86,7 +86,7 @@ def test_another_seed_is_another_market() -> None:
 def test_without_events_every_session_has_one_bar_of_every_instrument(market: Market) -> None:
     bars = Simulated(events=False).bars(market, dt.datetime(1990, 1, 1), year(2012))
     sessions = market.sessions()
-    open_days = sessions[(sessions >= OPENING) & (sessions < np.datetime64("2012-01-01"))]
+    open_days = sessions[(sessions >= FIRST_DATE) & (sessions < np.datetime64("2012-01-01"))]
     assert bars["ts"].dt.date().unique().sort().to_list() == open_days.tolist()
     assert len(bars) == bars.select("symbol", "ts").n_unique() == 24 * len(open_days)
 

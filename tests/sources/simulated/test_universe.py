@@ -22,7 +22,7 @@ GICS = {
     "Utilities",
 }
 
-LISTED = universe.listed()
+LISTED = universe.read_universe()
 
 
 def test_it_has_the_columns_of_every_source() -> None:
@@ -57,7 +57,7 @@ def test_both_markets_are_there(market: str, least: int) -> None:
 def test_a_symbol_is_written_as_files_of_that_market_are_read() -> None:
     """What a vendor's file calls MC.PA or BRK-B is the same instrument."""
     for symbol, exchange in LISTED.select("symbol", "exchange").iter_rows():
-        ours, market = layouts.listed(symbol)
+        ours, market = layouts.split_symbol(symbol)
         assert ours == symbol
         assert (market == "EURONEXT") is (exchange == "EURONEXT")
 

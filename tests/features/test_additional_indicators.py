@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from worlds.markets import SESSIONS, a_market, between, market_returns
+from worlds.markets import SESSIONS, between_sessions, market_returns, random_market
 
-from boursomatic_assets.features.indicators import LOOKBACK, table
+from boursomatic_assets.features.additional_indicators import ADDITIONAL_INDICATORS
+from boursomatic_assets.features.compute import compute_formulas
+from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.features.market_context import CONTEXT
-from boursomatic_assets.features.more_indicators import MORE_FEATURES
 
 BARS_BEFORE = {
     "ret_60d": 60,
@@ -59,8 +60,8 @@ def reference(bars: pd.DataFrame, market: pd.Series) -> dict[str, pd.Series]:
 @pytest.mark.parametrize("gaps", [0, 0.1])
 @pytest.mark.parametrize("name", BARS_BEFORE)
 def test_a_feature_is_what_pandas_makes_of_the_bars_it_sees(name: str, gaps: float) -> None:
-    bars = a_market(gaps=gaps).sort("instrument_id", "ts")
-    found = table(bars, SESSIONS, MORE_FEATURES)
+    bars = random_market(gaps=gaps).sort("instrument_id", "ts")
+    found = compute_formulas(bars, SESSIONS, ADDITIONAL_INDICATORS)
     market = market_returns(bars)
     for one in bars.partition_by("instrument_id"):
         frame = one.to_pandas().set_index("ts")
@@ -77,7 +78,7 @@ def test_a_feature_is_what_pandas_makes_of_the_bars_it_sees(name: str, gaps: flo
 def test_every_feature_is_documented_with_the_bars_it_needs() -> None:
     lines = (Path(__file__).parents[2] / "docs" / "features.md").read_text().splitlines()
     documented = {line.split("`")[1]: line.rstrip(" |").split()[-1] for line in lines if line.startswith("| `")}
-    assert [feature.__name__ for feature in MORE_FEATURES] == list(BARS_BEFORE)
+    assert [feature.__name__ for feature in ADDITIONAL_INDICATORS] == list(BARS_BEFORE)
     assert {name: documented[name] for name in BARS_BEFORE} == {name: f"{n}" for name, n in BARS_BEFORE.items()}
     assert set(CONTEXT) < documented.keys()
     assert max(BARS_BEFORE.values()) == 250
@@ -85,15 +86,15 @@ def test_every_feature_is_documented_with_the_bars_it_needs() -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(639, 639), (640, 641), (300, 550)])
 def test_no_range_changes_a_bit_of_an_unrounded_number(first: int, last: int) -> None:
-    bars = a_market(instruments=5)
-    whole = table(bars, SESSIONS, MORE_FEATURES)
-    some = table(between(bars, first - LOOKBACK, last), SESSIONS, MORE_FEATURES)
-    assert between(some, first, last).equals(between(whole, first, last))
+    bars = random_market(instruments=5)
+    whole = compute_formulas(bars, SESSIONS, ADDITIONAL_INDICATORS)
+    some = compute_formulas(between_sessions(bars, first - LOOKBACK, last), SESSIONS, ADDITIONAL_INDICATORS)
+    assert between_sessions(some, first, last).equals(between_sessions(whole, first, last))
 
 
 def test_bars_without_volume_do_not_count_as_illiquid() -> None:
     """Amihud's mean is over the days on which there was trade."""
-    bars = a_market(instruments=1, gaps=0, last=100).with_row_index("day")
+    bars = random_market(instruments=1, gaps=0, last=100).with_row_index("day")
     some = bars.with_columns(v=pl.when(pl.col("day") % 4 == 0).then(0.0).otherwise("v"))
     last = [
         abs(c / before - 1) / (c * v) * 1e6
@@ -105,23 +106,23 @@ def test_bars_without_volume_do_not_count_as_illiquid() -> None:
 
 
 def test_without_any_trade_there_is_no_illiquidity() -> None:
-    still = a_market(instruments=1, last=200).with_columns(v=pl.lit(0.0))
+    still = random_market(instruments=1, last=200).with_columns(v=pl.lit(0.0))
     assert last_of(still, "illiquidity_60d") is None
     assert last_of(still, "volume_trend") is None
 
 
 def test_a_price_that_never_moves_has_no_skewness_and_no_beta() -> None:
-    still = a_market(instruments=1, gaps=0).with_columns(pl.lit(12.3).alias(name) for name in "ohlc")
+    still = random_market(instruments=1, gaps=0).with_columns(pl.lit(12.3).alias(name) for name in "ohlc")
     assert last_of(still, "skew_60d", "beta_120d", "vol_ratio") == [None, None, None]
     assert last_of(still, "vol_250d", "range_20d", "high_250d") == [0, 0, 1]
 
 
 def test_the_market_alone_moves_with_itself() -> None:
-    alone = a_market(instruments=1, gaps=0)
+    alone = random_market(instruments=1, gaps=0)
     assert last_of(alone, "beta_120d", "idiosyncratic_vol_120d") == pytest.approx([1, 0], abs=1e-9)
 
 
 def last_of(bars: pl.DataFrame, *names: str) -> float | Sequence[float | None] | None:
     """The last row's number, or numbers."""
-    row = table(bars, SESSIONS, MORE_FEATURES).row(-1, named=True)
+    row = compute_formulas(bars, SESSIONS, ADDITIONAL_INDICATORS).row(-1, named=True)
     return [row[name] for name in names] if len(names) > 1 else row[names[0]]

@@ -12,8 +12,8 @@ from polars.testing import assert_frame_equal
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import RAW_BARS
-from boursomatic_assets.sources.simulated.candles import Candles, quarters
-from boursomatic_assets.sources.simulated.draws import draws, keys
+from boursomatic_assets.sources.simulated.candles import Candles, candles_15m
+from boursomatic_assets.sources.simulated.draws import draw_uniforms, keys_of_names
 from boursomatic_assets.sources.simulated.source import Simulated
 
 US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
@@ -43,7 +43,7 @@ def test_every_session_is_filled_from_its_open_to_its_close(market: Market) -> N
         day for day in market.sessions().tolist() if WINTER.date() <= day < SPRING.date()
     ]
     for date, starts, bars_of_all in found.iter_rows():
-        full = pl.datetime_range(market.opens(date), market.closes(date), "15m", closed="left", eager=True)
+        full = pl.datetime_range(market.open_time(date), market.close_time(date), "15m", closed="left", eager=True)
         assert starts == full.to_list()
         assert bars_of_all == 24 * len(starts)
 
@@ -95,7 +95,7 @@ def test_whatever_the_day_was_they_are_possible_bars_of_it(
     low, *inner, high = map(float, prices)
     opening, close = reversed(inner) if falls else inner
     day = Candles(*(np.array([number]) for number in (opening, high, low, close, float(volume))))
-    bars = quarters(day, tuple(np.random.default_rng(seed).random((4, 1, count))))
+    bars = candles_15m(day, tuple(np.random.default_rng(seed).random((4, 1, count))))
     assert all(part.shape == (1, count) and (part == part.round()).all() for part in bars)
     assert (bars.low <= np.minimum(bars.open, bars.close)).all()
     assert (bars.high >= np.maximum(bars.open, bars.close)).all()
@@ -108,12 +108,12 @@ def test_whatever_the_day_was_they_are_possible_bars_of_it(
 def test_draws_are_those_of_splitmix64() -> None:
     """Its first three outputs from the seed 0, as published with the algorithm."""
     known = (0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F)
-    drawn = np.array(draws(np.zeros(1, np.uint64), np.array([1, 2, 3]))) * 2**16
+    drawn = np.array(draw_uniforms(np.zeros(1, np.uint64), np.array([1, 2, 3]))) * 2**16
     assert [sum(int(part) << 16 * nth for nth, part in enumerate(parts)) for parts in drawn.T] == list(known)
 
 
 def test_draws_of_neighbours_have_nothing_in_common() -> None:
-    numbers = np.stack(draws(keys(f"name {n}" for n in range(100))[:, None], np.arange(1000)))
+    numbers = np.stack(draw_uniforms(keys_of_names(f"name {n}" for n in range(100))[:, None], np.arange(1000)))
     assert numbers.min() >= 0
     assert numbers.max() < 1
     assert abs(numbers.mean(axis=(1, 2)) - 0.5).max() < 0.005
