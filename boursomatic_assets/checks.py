@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import computed
-from boursomatic_assets.checks_of_bars import BARS, INSTRUMENT, MINE
+from boursomatic_assets.checks_of_bars import BARS, MINE, ORPHANED
 from boursomatic_assets.indicators import LOOKBACK
 from boursomatic_assets.models import LABELS, PROFILES
 from boursomatic_assets.promises import Finding, count, promise, unique
@@ -24,8 +24,8 @@ from boursomatic_assets.signals import parse_snapshot
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 
-FEATURES = f"features t {INSTRUMENT} WHERE t.ts >= :start AND t.ts < :end AND {MINE}"
-ADVICE = f"recommendations t {INSTRUMENT} WHERE t.as_of >= :start AND t.as_of < :end AND {MINE}"
+FEATURES = f"features t WHERE t.ts >= :start AND t.ts < :end AND {MINE}"
+ADVICE = f"recommendations t WHERE t.as_of >= :start AND t.as_of < :end AND {MINE}"
 
 
 # --- features
@@ -54,7 +54,7 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
         f"SELECT FROM price_bars x WHERE {same} AND x.interval = 'daily'",
         f"SELECT FROM features x WHERE {same}",
     )
-    orphans = count(connection, f"{FEATURES} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part))
+    orphans = count(connection, f"{FEATURES} AND ({ORPHANED} OR NOT EXISTS ({bar}))", bounds(part))
     return orphans + count(connection, f"{BARS} AND NOT EXISTS ({row})", bounds(part))
 
 
@@ -91,23 +91,27 @@ def advice_is_valid(connection: Connection, part: Slice) -> Finding:
 def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> Finding:
     """Every row belongs to an instrument and a model version that exist."""
     model = "SELECT FROM model_versions m WHERE m.id = t.model_version_id"
-    return count(connection, f"{ADVICE} AND (i.id IS NULL OR NOT EXISTS ({model}))", bounds(part))
+    return count(connection, f"{ADVICE} AND ({ORPHANED} OR NOT EXISTS ({model}))", bounds(part))
 
 
 @promise("recommendations")
 def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
     """Of each instrument and profile the current row of the newest session is active, and no other."""
-    # Asked once per instrument and profile: row by row it took minutes on a table without fresh statistics.
+    # Looked up in a hash: with wrong statistics a join looks for the newest session once per row.
     newest = (
-        "(SELECT w.id, p.profile, (SELECT max(x.as_of) FROM recommendations x WHERE x.instrument_id = w.id"
-        " AND x.profile = p.profile AND x.superseded_at IS NULL) AS as_of FROM instruments w"
-        " CROSS JOIN unnest(CAST(:profiles AS text[])) AS p(profile) WHERE w.exchange = ANY(:exchanges) OFFSET 0)"
+        "SELECT i.id, p.profile, r.as_of"
+        " FROM instruments i CROSS JOIN unnest(CAST(:profiles AS text[])) AS p(profile)"
+        " CROSS JOIN LATERAL (SELECT r.as_of FROM recommendations r WHERE r.instrument_id = i.id"
+        "   AND r.profile = p.profile AND r.superseded_at IS NULL ORDER BY r.as_of DESC LIMIT 1) r"
+        " WHERE i.exchange = ANY(:exchanges)"
     )
-    named = f"LEFT JOIN {newest} n ON n.id = t.instrument_id AND n.profile = t.profile"
-    active = "t.superseded_at IS NULL AND t.as_of = n.as_of"
-    rows = ADVICE.replace(INSTRUMENT, f"{INSTRUMENT} {named}")
+    is_newest = "(t.instrument_id, t.profile, t.as_of) IN (TABLE newest)"
+    unknown = "(t.instrument_id, t.profile) NOT IN (SELECT id, profile FROM newest)"
+    active = f"t.superseded_at IS NULL AND {is_newest}"
+    wrong = f"t.is_active <> ({active}) OR t.superseded_at IS NULL AND {unknown}"
     given = {**bounds(part), "profiles": list(PROFILES)}
-    return count(connection, f"{rows} AND t.is_active IS DISTINCT FROM ({active})", given)
+    rows = f"(WITH newest AS MATERIALIZED ({newest}) SELECT FROM {ADVICE} AND ({wrong})) wrong"
+    return count(connection, rows, given)
 
 
 @promise("recommendations")

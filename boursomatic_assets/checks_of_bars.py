@@ -17,9 +17,14 @@ from boursomatic_assets.promises import SHOWN, Finding, count, promise, unique
 from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 
-INSTRUMENT = "LEFT JOIN instruments i ON i.id = t.instrument_id"
-MINE = "(i.exchange = ANY(:exchanges) OR i.id IS NULL)"
-BARS = f"price_bars t {INSTRUMENT} WHERE t.interval = 'daily' AND t.ts >= :start AND t.ts < :end AND {MINE}"
+ORPHANED = "t.instrument_id NOT IN (SELECT id FROM instruments)"
+MINE = "t.instrument_id NOT IN (SELECT id FROM instruments WHERE exchange <> ALL(:exchanges))"
+"""Rows of a market, and rows of no instrument: PostgreSQL hashes the ids once, and looks each row up.
+
+A join is as slow as its plan: if the statistics say that a market has one instrument, it compares row by row.
+"""
+
+BARS = f"price_bars t WHERE t.interval = 'daily' AND t.ts >= :start AND t.ts < :end AND {MINE}"
 QUARTERS = BARS.replace("'daily'", "'15m'")
 
 
@@ -66,7 +71,7 @@ def sane(connection: Connection, bars: str, part: Slice) -> Finding:
 @promise("price_bars")
 def bars_have_their_instrument(connection: Connection, part: Slice) -> Finding:
     """Every bar belongs to an instrument that exists."""
-    return count(connection, f"{BARS} AND i.id IS NULL", bounds(part))
+    return count(connection, f"{BARS} AND {ORPHANED}", bounds(part))
 
 
 @promise("price_bars")

@@ -7,11 +7,11 @@ Kept elsewhere: how Dagster runs and shows a promise (`promises.py`).
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from boursomatic_assets import computed
 from boursomatic_assets.checks import stale
-from boursomatic_assets.checks_of_bars import INSTRUMENT, MINE
+from boursomatic_assets.checks_of_bars import BARS, MINE
 from boursomatic_assets.learning.labels import BREAK
 from boursomatic_assets.outcomes import LONGEST_HORIZON
 from boursomatic_assets.promises import Finding, count, promise, unique
@@ -19,7 +19,61 @@ from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import bounds
 
 OF_SLICE = f"t.ts >= :start AND t.ts < :end AND {MINE}"
-SCORES = f"track_record t {INSTRUMENT} WHERE {OF_SLICE}"
+SCORES = f"track_record t WHERE {OF_SLICE}"
+
+SESSIONS = "CAST(:sessions AS timestamp[])"
+PLACE = f"width_bucket(date_trunc('day', r.as_of), {SESSIONS})"
+DUE_BESIDE_SCORED = f"""
+WITH rows AS (
+    SELECT r.id, ({SESSIONS})[{PLACE} + r.horizon_days] AS ts, true AS due, false AS mine
+    FROM recommendations r
+    WHERE r.superseded_at IS NULL AND r.as_of >= :first AND ({SESSIONS})[{PLACE}] = date_trunc('day', r.as_of)
+        AND (r.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))) IS TRUE
+    UNION ALL
+    SELECT t.recommendation_id, t.ts, false, {MINE} FROM track_record t WHERE t.ts >= :start AND t.ts < :end
+), keys AS (
+    SELECT bool_or(due) AS due, count(*) FILTER (WHERE NOT due) AS scores, count(*) FILTER (WHERE mine) AS mine
+    FROM rows WHERE ts >= :start AND ts <> ALL(:stale) GROUP BY id, ts
+)
+SELECT coalesce(sum(CASE WHEN due THEN (scores = 0)::int ELSE mine END), 0)::int FROM keys
+"""
+"""How much advice is due and has no score, and how many scores no advice is due for.
+
+Both tables are counted together, as joined they are compared row by row if the statistics are wrong; IS TRUE keeps
+PostgreSQL from making a join of the instruments.
+"""
+
+CLOSE = "SELECT x.c FROM price_bars x WHERE x.instrument_id = t.instrument_id AND x.interval = 'daily' AND x.ts"
+DAY = "date_trunc('day', t.as_of)"
+UNLIKE_THE_BARS = f"""
+WITH bars AS MATERIALIZED (
+    SELECT instrument_id, array_agg(ts ORDER BY ts) AS at, array_agg(c ORDER BY ts) AS closes,
+        array_agg(ts) FILTER (WHERE ratio >= :break OR ratio <= 1 / :break) AS breaks
+    FROM (
+        SELECT instrument_id, ts, c, c / lag(c) OVER (PARTITION BY instrument_id ORDER BY ts) AS ratio
+        FROM {BARS.replace(":start", ":first")}
+    ) AS bars GROUP BY instrument_id
+), scores AS MATERIALIZED (
+    SELECT t.realised_return_pct AS said,
+        coalesce(
+            CASE WHEN b.at[width_bucket({DAY}, b.at)] = {DAY} THEN b.closes[width_bucket({DAY}, b.at)] END,
+            ({CLOSE} = {DAY} LIMIT 1)
+        ) AS began,
+        coalesce(
+            b.closes[width_bucket(t.ts, b.at)], ({CLOSE} <= t.ts ORDER BY x.ts DESC LIMIT 1)
+        ) AS last,
+        EXISTS (SELECT FROM unnest(b.breaks) AS at WHERE at > t.as_of AND at <= t.ts) AS broken
+    FROM track_record t LEFT JOIN bars b ON b.instrument_id = t.instrument_id
+    WHERE {OF_SLICE} AND t.ts <> ALL(:stale)
+)
+SELECT count(*) FROM scores
+WHERE abs(said - (last / began - 1) * 100) > 1e-9 OR (said IS NULL) <> (began IS NULL OR broken)
+"""
+"""How many returns differ from those of the bars.
+
+The closes are arrays in order of time, one row per instrument, and the place of a session is searched in them: a
+join to every bar is as slow as its plan. What lies before the look-back is looked up in the table.
+"""
 
 
 @promise("track_record")
@@ -29,24 +83,10 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
     Sessions whose advice or bars changed since, by a run beside this one perhaps, are left to
     `scores_follow_their_advice`.
     """
-    sessions = "unnest(CAST(:sessions AS timestamp[])) WITH ORDINALITY"
-    due = (
-        f"recommendations r JOIN instruments i ON i.id = r.instrument_id AND i.exchange = ANY(:exchanges)"
-        f" JOIN {sessions} AS b(session, place) ON b.session = date_trunc('day', r.as_of)"
-        f" JOIN {sessions} AS e(session, place) ON e.place = b.place + r.horizon_days"
-        " WHERE r.superseded_at IS NULL AND r.as_of >= :first AND e.session >= :start"
-        " AND e.session <> ALL(:stale)"
-    )
     seen = list(part.looking_back(LONGEST_HORIZON).sessions)
     given = {**bounds(part), "sessions": seen, "first": seen[0], "stale": _stale(connection, part)}
-    of_advice = "t.recommendation_id = r.id AND t.ts = e.session"
-    unscored = f"{due} AND NOT EXISTS (SELECT FROM track_record t WHERE {of_advice})"
-    other = f"{SCORES} AND t.ts <> ALL(:stale) AND NOT EXISTS (SELECT FROM {due} AND {of_advice})"
-    return (
-        count(connection, unscored, given)
-        + count(connection, other, given)
-        + unique(connection, "pk_track_record", SCORES, "t.recommendation_id", bounds(part))
-    )
+    repeated = unique(connection, "pk_track_record", SCORES, "t.recommendation_id", bounds(part))
+    return repeated + Finding(connection.execute(text(DUE_BESIDE_SCORED), given).scalar_one())
 
 
 @promise("track_record")
@@ -55,26 +95,9 @@ def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
 
     Sessions whose advice or bars changed since are left to `scores_follow_their_advice`.
     """
-    bar = "LEFT JOIN price_bars {0} ON {0}.instrument_id = t.instrument_id AND {0}.interval = 'daily' AND {0}.ts"
-    joined = f"{bar.format('began')} = date_trunc('day', t.as_of) {bar.format('ended')} = t.ts"
-    before = "x.instrument_id = t.instrument_id AND x.interval = 'daily' AND x.ts < t.ts"
-    last = f"coalesce(ended.c, (SELECT x.c FROM price_bars x WHERE {before} ORDER BY x.ts DESC LIMIT 1))"
-    differs = f"abs(t.realised_return_pct - ({last} / began.c - 1) * 100) > 1e-9"
-    ratios = (
-        "SELECT instrument_id, ts, c / lag(c) OVER (PARTITION BY instrument_id ORDER BY ts) AS ratio"
-        " FROM price_bars WHERE interval = 'daily' AND ts >= :first AND ts < :end"
-    )
-    broken = (
-        f"LEFT JOIN (SELECT instrument_id, array_agg(ts) AS at FROM ({ratios}) r"
-        " WHERE ratio >= :break OR ratio <= 1 / :break GROUP BY instrument_id) broken"
-        " ON broken.instrument_id = t.instrument_id"
-    )
-    breaks = "EXISTS (SELECT FROM unnest(broken.at) AS at WHERE at > t.as_of AND at <= t.ts)"
-    one_sided = f"(t.realised_return_pct IS NULL) <> (began.c IS NULL OR {breaks})"
-    scores = f"track_record t {INSTRUMENT} {joined} {broken} WHERE {OF_SLICE}"
     first = part.looking_back(LONGEST_HORIZON).start
     given = {**bounds(part), "first": first, "break": BREAK, "stale": _stale(connection, part)}
-    return count(connection, f"{scores} AND t.ts <> ALL(:stale) AND ({differs} OR {one_sided})", given)
+    return Finding(connection.execute(text(UNLIKE_THE_BARS), given).scalar_one())
 
 
 @promise("track_record")

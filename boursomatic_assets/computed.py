@@ -204,7 +204,7 @@ def _due(connection: Connection, market: Market, sessions: npt.NDArray[np.dateti
         return found
     query = text(
         "SELECT DISTINCT r.as_of::date, r.horizon_days FROM recommendations r"
-        " JOIN instruments i ON i.id = r.instrument_id WHERE i.exchange = ANY(:exchanges)"
+        " WHERE (r.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))) IS TRUE"
         " AND r.as_of >= :first AND r.as_of < CAST(:last AS date) + 1 AND r.horizon_days <= :longest"
     )
     given = {"exchanges": list(market.exchanges), "first": late[0].item(), "last": late[-1].item()}

@@ -16,8 +16,8 @@ from boursomatic_assets.markets import MARKETS, market_named
 from boursomatic_assets.models import PROFILES
 
 _SCORED = (
-    "WITH scored AS (SELECT t.* FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
-    " WHERE t.profile = ANY(:profiles) AND i.exchange = ANY(:exchanges) AND t.ts < :until)"
+    "WITH scored AS (SELECT t.* FROM track_record t WHERE t.profile = ANY(:profiles) AND t.ts < :until"
+    " AND (t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))) IS TRUE)"
 )
 _LABELS = (
     f"{_SCORED}, happened AS (SELECT profile, outcome AS label,"
