@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import DAILY_BARS, count_duplicates, count_violations
+from boursomatic_assets.checks._counting import DAILY_BARS, WITHOUT_INSTRUMENT, count_duplicates, count_violations
 from boursomatic_assets.checks.deliveries import count_rejected_rows, reconcile_deliveries
 from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant
 from boursomatic_assets.tables.staging import bounds
@@ -40,7 +40,7 @@ def count_impossible_bars(connection: Connection, bars: str, part: Slice) -> Fin
 @invariant("price_bars")
 def bars_have_their_instrument(connection: Connection, part: Slice) -> Finding:
     """Every bar belongs to an instrument that exists."""
-    return count_violations(connection, f"{DAILY_BARS} AND i.id IS NULL", bounds(part))
+    return count_violations(connection, f"{DAILY_BARS} AND {WITHOUT_INSTRUMENT}", bounds(part))
 
 
 @invariant("price_bars")

@@ -12,6 +12,7 @@ from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks._counting import (
     DAILY_BARS,
     FEATURE_ROWS,
+    WITHOUT_INSTRUMENT,
     count_duplicates,
     count_stale_sessions,
     count_violations,
@@ -46,7 +47,7 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
         f"SELECT FROM features x WHERE {same_key}",
     )
     orphans = count_violations(
-        connection, f"{FEATURE_ROWS} AND (i.id IS NULL OR NOT EXISTS ({bar}))", bounds(part)
+        connection, f"{FEATURE_ROWS} AND ({WITHOUT_INSTRUMENT} OR NOT EXISTS ({bar}))", bounds(part)
     )
     return orphans + count_violations(connection, f"{DAILY_BARS} AND NOT EXISTS ({row})", bounds(part))
 

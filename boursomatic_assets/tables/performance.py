@@ -17,8 +17,8 @@ from boursomatic_assets.learning.evaluation.reliability_diagram import as_markdo
 from boursomatic_assets.vocabulary import PROFILES
 
 _SCORED_ROWS = (
-    "WITH scored AS (SELECT t.* FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
-    " WHERE t.profile = ANY(:profiles) AND i.exchange = ANY(:exchanges) AND t.ts < :until)"
+    "WITH scored AS (SELECT t.* FROM track_record t WHERE t.profile = ANY(:profiles) AND t.ts < :until"
+    " AND (t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))) IS TRUE)"
 )
 _FIGURES_BY_LABEL = (
     f"{_SCORED_ROWS}, happened AS (SELECT profile, outcome AS label,"

@@ -178,7 +178,7 @@ def _last_changes_by_due_session(
         return last_changes
     query = text(
         "SELECT DISTINCT r.as_of::date, r.horizon_days FROM recommendations r"
-        " JOIN instruments i ON i.id = r.instrument_id WHERE i.exchange = ANY(:exchanges)"
+        " WHERE (r.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))) IS TRUE"
         " AND r.as_of >= :first AND r.as_of < CAST(:last AS date) + 1 AND r.horizon_days <= :longest"
     )
     parameters = {
