@@ -31,8 +31,8 @@ class Slice:
         """First instant after the slice: the midnight that begins the next partition date.
 
         A row on a date that is no session (a holiday in a vendor's file) falls to the session before
-        it, where it is rejected with a reason instead of being lost between two partitions. After the last date that
-        the calendars know, it is the next midnight.
+        it, where it is rejected with a reason instead of being lost between two partitions. After the
+        last date of the calendars, it is the next midnight.
         """
         dates, last = all_sessions(), np.datetime64(self.dates[-1])
         following = dates[np.searchsorted(dates, last, side="right") :]

@@ -34,10 +34,10 @@ SIGNIFICANT_DIGITS = 6
 
 
 def pack(rows: pl.DataFrame, context: pl.DataFrame) -> pl.Series:
-    """The JSON text of each row: all of NAMES, in order, null where undefined.
+    """The JSON text of each row: all of ADDITIONAL_FEATURES, in order, null where undefined.
 
     Args:
-        rows: all rows of a market in their sessions: ts and RANKED, null where undefined.
+        rows: all rows of a market in their sessions: ts and RANKED_FEATURES, null where undefined.
         context: the market's context, as `market_context.compute_context` gives it.
     """
     rows = rows.with_columns(pl.col(RAW_FEATURES).round_sig_figs(SIGNIFICANT_DIGITS)).with_columns(
@@ -49,7 +49,7 @@ def pack(rows: pl.DataFrame, context: pl.DataFrame) -> pl.Series:
 
 
 def rank_within_sessions() -> list[pl.Expr]:
-    """Each of RANKED as (rank - 0.5) / count among the rows of its session that have one: RANKS, in (0, 1).
+    """Each of RANKED_FEATURES as (rank - 0.5) / count among the rows of its session that have one: RANK_NAMES, in (0, 1).
 
     Equal numbers share their mean rank, so the mean of a session's ranks is 0.5.
     """

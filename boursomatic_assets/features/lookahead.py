@@ -87,7 +87,7 @@ def measure_history_error(
         compute: the computation to test.
 
     Returns:
-        Each feature's largest relative difference from all bars, for each of LENGTHS: 0 if no bit differs,
+        Each feature's largest relative difference from all bars, for each of HISTORY_LENGTHS: 0 if no bit differs,
         infinite if a number is there in one and not in the other, NaN if there is none in either.
 
     Raises:

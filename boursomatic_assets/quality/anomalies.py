@@ -89,7 +89,7 @@ def count_by_kind(findings: pl.DataFrame) -> dict[str, int]:
 
 
 def find_outages(rows: pl.DataFrame, sessions: Times) -> pl.DataFrame:
-    """Every session, and whether it is out: fewer than OUTAGE of the usual number of instruments traded.
+    """Every session, and whether it is out: fewer than OUTAGE_SHARE of the usual number of instruments traded.
 
     Fillers are no trading, so a session of fillers is out, too. Below FEWEST_PEERS nothing is usual.
 

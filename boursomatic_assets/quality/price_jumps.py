@@ -54,7 +54,7 @@ def join_previous_bars(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
 
     Returns:
         instrument_id, ts, o, h, l, c, v and n; o_, h_, l_, c_, v_ and n_ of the bar before, null where there is
-        none in REACH; sorted by instrument_id and ts.
+        none in MAX_SESSIONS_APART; sorted by instrument_id and ts.
     """
     numbered = pl.DataFrame({"ts": sessions.astype("datetime64[us]"), "n": np.arange(sessions.size)})
     rows = bars.select("instrument_id", "ts", *"ohlcv").join(numbered, on="ts").sort("instrument_id", "ts")
@@ -69,7 +69,7 @@ def find_jumps(rows: pl.DataFrame) -> pl.DataFrame:
 
     A deviation is the instrument's own, over its last WINDOW sessions, grown with the square root of the
     sessions since the bar before; or that of the session's moves over the market, if it is greater, so that
-    a crash of the whole market is no jump; or FLOOR.
+    a crash of the whole market is no jump; or MIN_DEVIATION.
 
     Args:
         rows: as `beside_earlier` makes them.
@@ -115,6 +115,6 @@ def _robust_deviation() -> pl.Expr:
 
 
 def _likeliest_split() -> pl.Expr:
-    """The one of SPLITS that a move, or what it is over the market's, is CLOSE_TO; null where none is."""
+    """The one of SPLITS that a move, or what it is over the market's, is SPLIT_TOLERANCE; null where none is."""
     near = {split: pl.min_horizontal((pl.col("move", "own") - np.log(split)).abs()) for split in SPLITS}
     return pl.coalesce(pl.when(apart <= SPLIT_TOLERANCE).then(split) for split, apart in near.items())

@@ -28,21 +28,21 @@ OVERSHOOT_PERSISTENCE = 0.9
 """Share of an overshoot that is left one session later; half of it after 6.6 sessions."""
 
 JUMP_PROBABILITY = 2 / SESSIONS_PER_YEAR
-"""Chance of a jump in a session, as after a company's news: up to JUMP up or down, in log price."""
+"""Chance of a jump in a session, as after a company's news: up to JUMP_SIZE up or down, in log price."""
 JUMP_SIZE = 0.15
 
 SPLIT_ABOVE = 200_00
 """Cents: a share that closes at it or above is two shares from the next session on."""
 
 LATE_SHARE = 1 / 4
-"""Share of instruments whose bars begin late, at any time in LATEST sessions."""
+"""Share of instruments whose bars begin late, at any time in LATE_SESSIONS sessions."""
 LATE_SESSIONS = 25 * SESSIONS_PER_YEAR
 
 MEAN_LIFE = 200 * SESSIONS_PER_YEAR
 """Mean sessions until an instrument is delisted: five of a thousand in a year."""
 
 HALT_PROBABILITY = 1 / (20 * SESSIONS_PER_YEAR)
-"""Chance that an instrument is halted before a session, for 1 to HALTED sessions without a bar."""
+"""Chance that an instrument is halted before a session, for 1 to MAX_HALT sessions without a bar."""
 MAX_HALT = 5
 
 NAMES_PER_BATCH = 128
