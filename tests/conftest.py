@@ -4,6 +4,7 @@ The server is the embedded one, in a temporary folder of the run, shared by all 
 pytest-xdist. With `BOURSOMATIC_TEST_DATABASE_URL` (a superuser's address) that server is used instead.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -76,7 +77,8 @@ def remove_homes_of_killed_runs() -> None:
     for home in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*"):
         pid = home.name.removeprefix(RUN_PREFIX).partition("-")[0]
         if home.owner() == Path.home().owner() and not Path(f"/proc/{pid}").exists():
-            remove_home(home)
+            with contextlib.suppress(FileNotFoundError):  # another run is removing it too
+                remove_home(home)
 
 
 class Admin:

@@ -63,7 +63,8 @@ WITH bars AS MATERIALIZED (
 ), scores AS MATERIALIZED (
     SELECT t.realised_return_pct AS stored,
         coalesce(
-            CASE WHEN b.times[width_bucket({DAY}, b.times)] = {DAY} THEN b.closes[width_bucket({DAY}, b.times)] END,
+            CASE WHEN b.times[width_bucket({DAY}, b.times)] = {DAY}
+                THEN b.closes[width_bucket({DAY}, b.times)] END,
             ({CLOSE} = {DAY} LIMIT 1)
         ) AS first_close,
         coalesce(

@@ -37,6 +37,9 @@ from boursomatic_assets.tables.staging import (
 )
 from boursomatic_assets.vocabulary import PROFILES
 
+WORTH_ANALYSING, GROWTH = 10_000, 0.2
+"""A table of sessions is analysed after more rows than so many are inserted, and than this share of its rows."""
+
 _OF_MARKET = "t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))"
 
 
@@ -125,7 +128,9 @@ def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> MergeCo
     stored = read_table(table).select(name for name in frame.columns if name != "id")
     difference = compare(frame, stored.join(frame, on=key, how="semi"), key)
     _change(connection, table, difference.changed.drop("id"))
-    _insert(connection, table, difference.new)
+    copy(connection, table.name, difference.new)
+    if difference.new.height:  # autovacuum waits for 50 rows: a new market would be planned for as one instrument
+        connection.exec_driver_sql(f"ANALYZE {table.name}")
     return _merge_counts(difference)
 
 
@@ -173,11 +178,17 @@ def _compare_with_stored(connection: Connection, grain: Grain, part: Slice, fram
 
 
 def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
-    """Append rows. A table that more than doubles is analysed, or the next reader's plan is made for less."""
+    """Append rows. A table that grows by much is analysed, or the next reader's plan is made for fewer rows.
+
+    Another transaction that analyses it at the same time is not waited for. A role that may not analyse it is
+    warned by PostgreSQL.
+    """
     copy(connection, table.name, rows)
-    known = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:table)")
-    if rows.height > max(connection.scalar(known, {"table": table.name}) or 0, 10_000):
-        connection.exec_driver_sql(f"ANALYZE {table.name}")
+    if rows.height > WORTH_ANALYSING:
+        known = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:table)")
+        stored = connection.scalar(known, {"table": table.name}) or 0
+        if rows.height > GROWTH * stored:
+            connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {table.name}")
 
 
 def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
