@@ -49,7 +49,7 @@ def pack(rows: pl.DataFrame, context: pl.DataFrame) -> pl.Series:
 
 
 def rank_within_sessions() -> list[pl.Expr]:
-    """Each of RANKED_FEATURES as (rank - 0.5) / count among the rows of its session that have one: RANK_NAMES, in (0, 1).
+    """RANK_NAMES: each of RANKED_FEATURES as (rank - 0.5) / count in its session, in (0, 1); nulls do not count.
 
     Equal numbers share their mean rank, so the mean of a session's ranks is 0.5.
     """

@@ -1,7 +1,7 @@
 """Additional indicators: the formulas that have no column of their own.
 
-What belongs here: one small pure function per feature, as in `indicators.py`; ADDITIONAL_INDICATORS, to which users add
-their own.
+What belongs here: one small pure function per feature, as in `indicators.py`; ADDITIONAL_INDICATORS, to which
+users add their own.
 Kept elsewhere: how they are ranked and written (`additional_features.py`), the market as a whole
 (`market_context.py`).
 

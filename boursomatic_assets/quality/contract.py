@@ -64,14 +64,14 @@ def apply_contract(
     """
     times, of_times = _daily_times(part) if interval == "daily" else _times_15m(part, extended)
     known, market = _tradable_instruments(part, instruments), pl.lit(part.market.name)
-    rows = raw.with_columns(nth=_instrument_index(known), sound=_is_certainly_valid(part, interval, times))
-    sound = pl.col("sound") & pl.col("nth").is_not_null()
-    doubtful = rows.filter(~sound).with_columns(reason=_first_violation(_rules(part, interval, of_times)))
+    rows = raw.with_columns(instrument=_instrument_index(known), valid=_is_certainly_valid(part, interval, times))
+    valid = pl.col("valid") & pl.col("instrument").is_not_null()
+    doubtful = rows.filter(~valid).with_columns(reason=_first_violation(_rules(part, interval, of_times)))
     noisy = doubtful.filter(pl.col("reason").is_null()).drop("reason").with_columns(h=_TOP, l=_BOTTOM)
-    kept, repeats, clashing = _split_duplicates(pl.concat([rows.filter(sound), noisy]))
+    kept, repeats, clashing = _split_duplicates(pl.concat([rows.filter(valid), noisy]))
     contradicting = clashing.with_columns(reason=pl.lit(CONTRADICTION_REASONS[interval]))
     rejected = pl.concat([doubtful.drop_nulls("reason"), contradicting])
-    repaired = kept.filter(~pl.col("sound"))
+    repaired = kept.filter(~pl.col("valid"))
     outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": repaired}
     return Delivery(
         kept.select(_instrument_id(known), "ts", *_CONTENT, "interval", "file", market=market),
@@ -96,7 +96,7 @@ def _instrument_index(known: pl.DataFrame) -> pl.Expr:
 
 
 def _instrument_id(known: pl.DataFrame) -> pl.Expr:
-    return pl.lit(known["id"]).gather("nth").alias("instrument_id")
+    return pl.lit(known["id"]).gather("instrument").alias("instrument_id")
 
 
 def _is_certainly_valid(part: Slice, interval: str, times: pl.Series) -> pl.Expr:
@@ -126,7 +126,7 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
-        "instrument is unknown": pl.col("nth").is_null(),
+        "instrument is unknown": pl.col("instrument").is_null(),
         "interval is not known": pl.col("interval").ne_missing(interval),
         "time is missing or unreadable": pl.col("ts").is_null(),
         "date is before the first partition": pl.col("ts") < part.start,
@@ -166,9 +166,9 @@ def _split_duplicates(valid: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, 
     """Three frames: each bar once, exact duplicates, and bars that contradict each other, each once."""
     if _has_no_duplicates(valid):
         return valid, valid.clear(), valid.clear()
-    first = valid.select(pl.struct("nth", "ts", *_CONTENT).is_first_distinct()).to_series()
+    first = valid.select(pl.struct("instrument", "ts", *_CONTENT).is_first_distinct()).to_series()
     distinct = valid.filter(first)
-    clash = distinct.select("nth", "ts").is_duplicated()
+    clash = distinct.select("instrument", "ts").is_duplicated()
     return distinct.filter(~clash), valid.filter(~first), distinct.filter(clash)
 
 
@@ -179,10 +179,10 @@ def _has_no_duplicates(valid: pl.DataFrame) -> bool:
         same = first == first.shift()
         return ((first > first.shift()) | (same & (second > second.shift()))).all()
 
-    ts, nth = pl.col("ts"), pl.col("nth")
-    if valid.select(in_order(ts, nth) | in_order(nth, ts)).item():
+    ts, instrument = pl.col("ts"), pl.col("instrument")
+    if valid.select(in_order(ts, instrument) | in_order(instrument, ts)).item():
         return True
-    hashes = valid.select(nth.hash() + ts.hash(1)).to_series()
+    hashes = valid.select(instrument.hash() + ts.hash(1)).to_series()
     return hashes.n_unique() == valid.height
 
 
@@ -197,8 +197,8 @@ def _rejected_rows(rejected: pl.DataFrame, part: Slice, source: str, interval: s
 
 
 def _row_ids(rows: pl.DataFrame) -> pl.Series:
-    nth = pl.int_range(pl.len()).over(rows.columns)
-    named = rows.select(pl.concat_str(pl.all().cast(pl.String), nth, separator="|", ignore_nulls=True))
+    occurrence = pl.int_range(pl.len()).over(rows.columns)
+    named = rows.select(pl.concat_str(pl.all().cast(pl.String), occurrence, separator="|", ignore_nulls=True))
     return pl.Series([str(uuid.uuid5(_NAMESPACE, name)) for name in named.to_series()], dtype=pl.String)
 
 

@@ -65,20 +65,7 @@ def parse_times(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
     Raises:
         SourceError: day and month cannot be told apart by any row of the file, or rows contradict each other.
     """
-    parts = pl.DataFrame({"cell": cells.drop_nulls()}).with_columns(
-        parts=pl.col("cell").str.strip_chars().str.extract_groups(_TIME_PARTS)
-    )
-    parts = parts.select("cell", pl.col("parts").struct.unnest())
-    order = clock.order or _detect_order(parts[DATE].drop_nulls().unique(), name)
-    hours = (
-        pl.col(CLOCK).str.replace(r"^(\d{2})(\d{2})(\d{2})$", "$1:$2:$3").str.replace(r"^(\d+:\d{2})$", "$1:00")
-    )
-    parsed = parts.select(
-        "cell",
-        date=_date_expr(order),
-        clock=hours.fill_null("00:00:00").str.to_time("%H:%M:%S%.f", strict=False),
-        offset=_offset_minutes(),
-    )
+    parsed = _parse_parts(cells.drop_nulls(), clock, name)
     # 22:00 UTC is the next day in Paris: a date alone, a midnight, or a local time with its offset says which.
     date_is_certain = (pl.col(CLOCK) == dt.time()) | (pl.col(CLOCK).is_not_null() & (pl.col(OFFSET) != 0))
     wall = pl.col(DATE).dt.combine(pl.col(CLOCK), time_unit="us")
@@ -89,6 +76,24 @@ def parse_times(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
         session=pl.when(date_is_certain).then(pl.col(DATE).cast(pl.Datetime("us"))),
         instant=pl.when(pl.col(OFFSET).is_null()).then(utc).otherwise(wall - pl.duration(minutes=OFFSET)),
         interval=pl.lit(_detect_interval(parsed)),
+    )
+
+
+def _parse_parts(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
+    """The date, the clock (midnight where there is none) and the offset in minutes of each cell."""
+    parts = pl.DataFrame({"cell": cells}).with_columns(
+        parts=pl.col("cell").str.strip_chars().str.extract_groups(_TIME_PARTS)
+    )
+    parts = parts.select("cell", pl.col("parts").struct.unnest())
+    order = clock.order or _detect_order(parts[DATE].drop_nulls().unique(), name)
+    hours = (
+        pl.col(CLOCK).str.replace(r"^(\d{2})(\d{2})(\d{2})$", "$1:$2:$3").str.replace(r"^(\d+:\d{2})$", "$1:00")
+    )
+    return parts.select(
+        "cell",
+        date=_date_expr(order),
+        clock=hours.fill_null("00:00:00").str.to_time("%H:%M:%S%.f", strict=False),
+        offset=_offset_minutes(),
     )
 
 

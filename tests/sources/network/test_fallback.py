@@ -15,6 +15,7 @@ from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError, ope
 from boursomatic_assets.sources.network.fallback import Fallback
 from boursomatic_assets.sources.network.services import NoBarsError, PacedClient, fetch_bars, select_listed
 from boursomatic_assets.sources.network.stooq import Stooq
+from boursomatic_assets.sources.simulated.universe import read_universe
 
 US, EURONEXT = MARKETS["US"], MARKETS["EURONEXT"]
 START, END = midnight("2024-06-10"), midnight("2024-06-11")
@@ -156,7 +157,6 @@ def test_a_market_that_the_next_lacks_is_told_for_its_symbols() -> None:
     ],
 )
 def test_the_order_is_chosen_by_configuration(kind: str, name: str) -> None:
-    universe = pytest.importorskip("boursomatic_assets.sources.simulated.universe")
     source = open_source(kind)
     assert source.name == name
-    assert source.instruments().equals(universe.listed())
+    assert source.instruments().equals(read_universe())

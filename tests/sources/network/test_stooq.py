@@ -151,5 +151,5 @@ def test_no_bars_are_no_bars_however_it_says_so(answer: str) -> None:
 def test_an_answer_that_is_cut_anywhere_is_never_taken_for_a_whole_one() -> None:
     for length in range(len(HEADER) + 1, len(AAPL) - 1):
         if not AAPL[:length].endswith("\n"):
-            with pytest.raises(TransientError, match="end amid a line"):
+            with pytest.raises(TransientError, match="end within a line"):
                 parse_bars(AAPL[:length], "aapl.us")
