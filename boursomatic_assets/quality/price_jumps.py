@@ -72,7 +72,7 @@ def find_jumps(rows: pl.DataFrame) -> pl.DataFrame:
     a crash of the whole market is no jump; or MIN_DEVIATION.
 
     Args:
-        rows: as `beside_earlier` makes them.
+        rows: as `join_previous_bars` makes them.
 
     Returns:
         instrument_id, ts, n; figure: the price that jumped (open or close) over the close before; ratio: the
