@@ -85,8 +85,8 @@ def test_the_message_without_a_server_has_its_address(refusal: Callable[[str], s
 
 
 def test_the_message_for_an_unknown_host_has_its_name(refusal: Callable[[str], str]) -> None:
-    said = refusal(f"postgresql://ann:{ENCODED}@no-such-host.invalid/prices")
-    assert said.startswith("the server at no-such-host.invalid:5432 does not answer (")
+    message_text = refusal(f"postgresql://ann:{ENCODED}@no-such-host.invalid/prices")
+    assert message_text.startswith("the server at no-such-host.invalid:5432 does not answer (")
 
 
 def test_the_message_for_a_wrong_password_has_the_user(admin: Admin, refusal: Callable[[str], str]) -> None:
@@ -106,8 +106,8 @@ def test_the_servers_message_is_passed_on_for_other_refusals(
 ) -> None:
     database.dispose()
     admin.execute(f'ALTER DATABASE "{database.url.database}" ALLOW_CONNECTIONS false')
-    said = refusal(admin.address(str(database.url.database)))
-    assert said.endswith(
+    message_text = refusal(admin.address(str(database.url.database)))
+    assert message_text.endswith(
         f'refused the connection: database "{database.url.database}" is not currently accepting connections'
     )
 

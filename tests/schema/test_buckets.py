@@ -1,4 +1,4 @@
-"""Buckets: which sizes and prices are called what."""
+"""Buckets: the bounds and the vendors' names of market capitalisations and P/E ratios."""
 
 import polars as pl
 import pytest
@@ -36,7 +36,9 @@ def bucket_of(cell: float | str | None, bucket: str) -> str | None:
         (None, None),
     ],
 )
-def test_sizes_are_bounded_by_two_and_ten_billion(cap: float | str | None, bucket: str | None) -> None:
+def test_the_bounds_of_market_capitalisations_are_two_and_ten_billion(
+    cap: float | str | None, bucket: str | None
+) -> None:
     assert bucket_of(cap, "market_cap_bucket") == bucket
 
 
@@ -52,7 +54,7 @@ def test_sizes_are_bounded_by_two_and_ten_billion(cap: float | str | None, bucke
         (0.0, None),
     ],
 )
-def test_prices_are_bounded_by_15_and_25_times_the_earnings(pe: float, bucket: str | None) -> None:
+def test_the_bounds_of_pe_ratios_are_15_and_25(pe: float, bucket: str | None) -> None:
     assert bucket_of(pe, "pe_bucket") == bucket
 
 
@@ -67,15 +69,15 @@ def test_prices_are_bounded_by_15_and_25_times_the_earnings(pe: float, bucket: s
         "cap": None,
     }.items(),
 )
-def test_vendors_words_are_understood(word: str, bucket: str | None) -> None:
+def test_vendors_names_are_mapped(word: str, bucket: str | None) -> None:
     assert pl.select(from_names(pl.lit(word), "market_cap_bucket")).item() == bucket
 
 
-def test_a_size_is_no_price() -> None:
+def test_a_name_of_a_size_is_no_pe_bucket() -> None:
     assert pl.select(from_names(pl.lit("mega"), "pe_bucket")).item() is None
 
 
-def test_the_words_are_those_that_the_table_takes() -> None:
+def test_the_buckets_are_those_of_the_table() -> None:
     assert tuple(LOWER_BOUNDS["market_cap_bucket"]) == MARKET_CAP_BUCKETS
     assert tuple(LOWER_BOUNDS["pe_bucket"]) == PE_BUCKETS
     assert LOWER_BOUNDS.keys() == NUMERIC_COLUMNS.keys()

@@ -1,4 +1,4 @@
-"""Ids follow from what a row is, are unique, and lie in the order in which rows are written."""
+"""Identifiers are derived from the content of a row, are unique, and in the order of writing."""
 
 import datetime as dt
 import uuid
@@ -12,7 +12,7 @@ from boursomatic_assets.schema import Recommendation, identifiers
 DATES = [str(dt.date(2000, 1, 3) + dt.timedelta(days=number)) for number in range(0, 9000, 7)]
 
 
-def test_a_row_has_the_same_id_whatever_it_stands_beside() -> None:
+def test_a_row_has_the_same_id_whatever_other_rows_are_in_the_frame() -> None:
     frame = bars("ACME BOLT", *DATES[:50])
     whole = frame.with_columns(identifiers.of_rows(frame))
     alone = frame.reverse().tail(3)
@@ -48,12 +48,12 @@ def test_features_have_ids_without_an_interval() -> None:
     assert identifiers.of_rows(frame.drop("interval")).to_list() == identifiers.of_rows(frame).to_list()
 
 
-def test_what_is_said_of_an_advice_has_its_id() -> None:
+def test_a_row_of_the_track_record_has_the_id_of_its_recommendation() -> None:
     frame = bars("ACME", *DATES[:2]).with_columns(recommendation_id=pl.Series(["first", "second"]))
     assert identifiers.of_rows(frame).to_list() == ["first", "second"]
 
 
-def test_ids_of_advice_are_in_order_of_writing_and_hold_what_is_published() -> None:
+def test_ids_of_recommendations_are_in_order_of_writing_with_a_digest_of_their_content() -> None:
     written = recommendation_rows("ACME BOLT LUXE", "US", "2024-06-10", "2024-06-11", "2024-06-12")
     first, second = identifiers.of_recommendations(written), identifiers.of_recommendations(written)
     assert first.is_sorted() and first.n_unique() == written.height
@@ -68,7 +68,7 @@ def test_a_change_of_any_published_column_is_another_digest(name: str) -> None:
     assert identifiers.of_recommendations(written)[0][24:] != identifiers.of_recommendations(changed)[0][24:]
 
 
-def test_all_of_an_advice_is_published_but_its_place_among_others() -> None:
+def test_all_columns_of_a_recommendation_are_published_but_its_flag_and_times() -> None:
     others = {"id", "generated_at", "is_active", "superseded_at"}
     assert set(Recommendation.model_fields) == {*identifiers.PUBLISHED_COLUMNS} | others
 

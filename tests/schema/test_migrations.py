@@ -1,4 +1,4 @@
-"""Promises about the migrations: no row is lost, runs do not disturb each other, new ones are easily made."""
+"""Migrations: no row is lost, concurrent runs do not disturb each other, and new ones are generated."""
 
 import os
 import subprocess
@@ -119,7 +119,7 @@ def test_no_row_is_lost_on_the_way_up_and_down_and_up(with_rows_of_0001: Engine)
     assert migrate.row_counts(with_rows_of_0001) == {}
 
 
-def test_of_several_recommendations_of_a_moment_the_last_active_one_stands(with_rows_of_0001: Engine) -> None:
+def test_of_several_recommendations_of_a_moment_the_last_active_one_is_current(with_rows_of_0001: Engine) -> None:
     migrate.upgrade()
     standing = "SELECT label, is_active, as_of = generated_at FROM recommendations WHERE superseded_at IS NULL"
     assert query(with_rows_of_0001, f"{standing} ORDER BY as_of") == [
@@ -210,7 +210,7 @@ def test_of_two_instruments_of_a_name_the_older_one_keeps_it(with_rows_of_0001: 
     ]
 
 
-def test_a_bad_bar_of_old_is_kept_as_it_was_among_the_rejected(with_rows_of_0001: Engine) -> None:
+def test_an_invalid_bar_of_an_older_revision_is_moved_to_the_rejected_rows(with_rows_of_0001: Engine) -> None:
     migrate.upgrade()
     found = "SELECT market, session::text, raw->>'c', raw->>'interval' FROM rejected_bars ORDER BY market"
     assert query(with_rows_of_0001, found) == [

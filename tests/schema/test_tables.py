@@ -1,4 +1,4 @@
-"""Promises about the newest schema: it is the specification plus its extensions, and it refuses bad rows."""
+"""The newest schema is the specification with its extensions, and it rejects invalid rows."""
 
 import subprocess
 import sys
@@ -169,8 +169,8 @@ def refused_by(connection: Connection, statement: str) -> str | None:
     return refusal.value.orig.diag.constraint_name
 
 
-def only_check(connection: Connection, table: str, check: str) -> None:
-    """Drop all other checks of a table, so that none of them can answer in this one's place."""
+def keep_only_check(connection: Connection, table: str, check: str) -> None:
+    """Drop all other checks of a table, so that only this one can raise the error."""
     for other in {name for of, _, name in BAD_VALUES if of == table} - {check}:
         connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {other}"))
 
@@ -212,15 +212,15 @@ def test_the_specifications_sample_statements_work_as_they_stand(filled: Connect
     assert filled.exec_driver_sql("SELECT count(*) FROM users WHERE email = 'test@example.com'").scalar() == 1
 
 
-def test_every_bad_value_is_refused(filled: Connection, subtests: pytest.Subtests) -> None:
+def test_every_invalid_value_is_rejected(filled: Connection, subtests: pytest.Subtests) -> None:
     for table, change, check in BAD_VALUES:
         with subtests.test(f"{table}: {change}"), filled.begin_nested() as attempt:
-            only_check(filled, table, check)
+            keep_only_check(filled, table, check)
             assert refused_by(filled, f"UPDATE {table} SET {change}") == check
             attempt.rollback()
 
 
-def test_every_check_has_a_bad_value_in_these_tests(migrated: Engine) -> None:
+def test_every_check_has_an_invalid_value_in_these_tests(migrated: Engine) -> None:
     checks = "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0"
     with migrated.connect() as connection:
         assert set(connection.scalars(text(checks))) == {check for _, _, check in BAD_VALUES}
@@ -258,7 +258,7 @@ def test_the_gate_decides_once_about_a_version_and_persons_as_often_as_they_want
     assert refused_by(filled, again.format("promoted", "gate")) == "uq_model_decisions_gate"
 
 
-def test_one_recommendation_of_a_session_stands_and_any_number_are_kept(filled: Connection) -> None:
+def test_one_recommendation_of_a_session_is_current_and_any_number_are_kept(filled: Connection) -> None:
     again = """
         INSERT INTO recommendations
             (id, instrument_id, model_version_id, profile, label, confidence, features_snapshot, as_of)
@@ -304,7 +304,7 @@ def test_the_key_of_a_table_is_unique_in_the_database(table: SqlTable) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__tablename__)
-def test_every_table_and_column_says_what_it_means(model: type[SQLModel]) -> None:
+def test_every_table_and_column_has_a_description(model: type[SQLModel]) -> None:
     assert model.__doc__ and model.__doc__.strip()
     assert all(field.description for field in model.model_fields.values())
 

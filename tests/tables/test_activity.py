@@ -1,4 +1,4 @@
-"""Activity: an instrument without bars becomes inactive, is never deleted, and becomes active with its next bar."""
+"""Activity: an instrument without bars becomes inactive, is never deleted, and is active from its next bar."""
 
 from typing import Any
 

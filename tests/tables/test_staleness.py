@@ -127,7 +127,7 @@ def test_a_version_is_stale_when_something_before_its_due_date_changed(loaded: C
     assert staleness.stale_versions(loaded) == ["v1", "v2"]
 
 
-def train(connection: Connection, version: str, due: dt.date, kind: str, speaker: str | None) -> None:
+def train(connection: Connection, version: str, due: dt.date, kind: str, champion: str | None) -> None:
     as_of = dt.datetime.combine(due, dt.time(8))
     connection.execute(
         text(
@@ -136,21 +136,21 @@ def train(connection: Connection, version: str, due: dt.date, kind: str, speaker
         ),
         {"version": version, "as_of": as_of},
     )
-    decide(connection, version, kind, speaker, as_of)
+    decide(connection, version, kind, champion, as_of)
 
 
-def decide(connection: Connection, version: str, kind: str, speaker: str | None, at: dt.datetime) -> None:
+def decide(connection: Connection, version: str, kind: str, champion: str | None, at: dt.datetime) -> None:
     connection.execute(
         text(
             "INSERT INTO model_decisions"
             " (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by, decided_at)"
             " SELECT gen_random_uuid(), v.id, :at, :kind, s.id, '', '{}', :by, clock_timestamp()"
-            " FROM model_versions v LEFT JOIN model_versions s ON s.version = :speaker WHERE v.version = :version"
+            " FROM model_versions v LEFT JOIN model_versions s ON s.version = :champion WHERE v.version = :version"
         ),
         {
             "at": at,
             "kind": kind,
-            "speaker": speaker,
+            "champion": champion,
             "version": version,
             "by": "ann" if kind == "forced" else "gate",
         },

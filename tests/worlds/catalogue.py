@@ -1,4 +1,4 @@
-"""What PostgreSQL's own catalogue says about the schema, beside any library's reading of it."""
+"""The schema according to PostgreSQL's catalogue, independent of any library."""
 
 from sqlalchemy import Connection, text
 
@@ -56,9 +56,11 @@ def columns(connection: Connection) -> dict[str, Column]:
     foreign = {column: target for kind, column, target in keys if kind == "f"}
     found = {}
     for table, name, kind, nullable, default in connection.execute(text(COLUMNS)):
-        at = f"{table}.{name}"
+        column = f"{table}.{name}"
         default_text = DEFAULTS.get(default, default)
-        found[at] = Column(_type(kind), nullable, default_text, at in primary, at in unique, foreign.get(at))
+        found[column] = Column(
+            _type(kind), nullable, default_text, column in primary, column in unique, foreign.get(column)
+        )
     return found
 
 

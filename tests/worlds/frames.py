@@ -1,4 +1,4 @@
-"""Small frames for tests: a few instruments of both markets, their bars and the advice on them."""
+"""Small frames for tests: a few instruments of both markets, their bars and recommendations."""
 
 import datetime as dt
 import uuid
@@ -27,13 +27,13 @@ def midnight(date: str) -> dt.datetime:
 
 
 def slice_of(market: str, *dates: str) -> Slice:
-    """The one slice that these consecutive dates are."""
+    """The slice of consecutive dates."""
     (part,) = slices_of(MARKETS[market], map(day, dates))
     return part
 
 
 def instruments() -> pl.DataFrame:
-    """All of LISTED, as `instruments` takes them."""
+    """All instruments of EXCHANGES, with the columns of the table `instruments`."""
     rows = [
         {"id": IDS[symbol], "symbol": symbol, "exchange": exchange, "name": symbol.title()}
         for symbol, exchange in EXCHANGES.items()
@@ -103,13 +103,13 @@ def recommendation_rows(
 
 
 def insert_model_version(engine: Engine) -> None:
-    """The one model version that all advice names."""
+    """The model version of all recommendations."""
     statement = "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of)"
     with engine.begin() as connection:
         connection.execute(text(f"{statement} VALUES (:id, 'v1', 'hash', '{{}}', '2020-01-02')"), {"id": MODEL_ID})
 
 
 def query_rows(engine: Engine, statement: str, **values: object) -> list[Any]:
-    """What a query finds, as tuples."""
+    """The rows of a query, as tuples."""
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(statement), values)]
