@@ -27,6 +27,9 @@ from boursomatic_assets.slices import Slice
 from boursomatic_assets.staging import advisory_lock, bounds, copy, lock, quote, require_inside, same_key, stage
 from boursomatic_assets.tables import Grain, read, read_table
 
+WORTH_ANALYSING, GROWTH = 10_000, 0.2
+"""A table of sessions is analysed when more rows come than so many, and than this share of those that it had."""
+
 _OF_MARKET = "t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))"
 
 
@@ -108,7 +111,9 @@ def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> Merge:
     stored = read_table(table).select(name for name in frame.columns if name != "id")
     found = difference(frame, stored.join(frame, on=key, how="semi"), key)
     _change(connection, table, found.changed.drop("id"))
-    _insert(connection, table, found.new)
+    copy(connection, table.name, found.new)
+    if found.new.height:  # autovacuum waits for 50 rows: until then a new market is planned for as one instrument
+        connection.exec_driver_sql(f"ANALYZE {table.name}")
     return _counts(found)
 
 
@@ -152,11 +157,16 @@ def _difference(connection: Connection, grain: Grain, part: Slice, frame: pl.Dat
 
 
 def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
-    """Append rows. A table that more than doubles is analysed, or the next reader's plan is made for less."""
+    """Append rows. A table that grows by much is analysed, or the next reader's plan is made for less.
+
+    Whoever analyses it beside this transaction is not waited for. A role that may not is warned by PostgreSQL.
+    """
     copy(connection, table.name, rows)
-    known = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:table)")
-    if rows.height > max(connection.scalar(known, {"table": table.name}) or 0, 10_000):
-        connection.exec_driver_sql(f"ANALYZE {table.name}")
+    if rows.height > WORTH_ANALYSING:
+        known = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:table)")
+        stored = connection.scalar(known, {"table": table.name}) or 0
+        if rows.height > GROWTH * stored:
+            connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {table.name}")
 
 
 def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:

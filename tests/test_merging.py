@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -530,8 +531,51 @@ def test_what_comes_back_has_the_id_that_it_had(market: Engine) -> None:
     assert {row[0]: row[5] for row in versions(market)} == before
 
 
-def test_a_table_that_more_than_doubles_is_analysed(market: Engine) -> None:
+KNOWN_ROWS = "SELECT reltuples FROM pg_class WHERE relname = '{}'"
+
+
+def test_a_table_that_grows_by_much_is_analysed(market: Engine) -> None:
     part = long_slice("2000-01-03", 5300)
-    known = "SELECT reltuples FROM pg_class WHERE relname = 'price_bars'"
     write(market, part, bars("ACME BOLT", *map(str, part.sessions)))
-    assert rows_of(market, known) == [(2 * len(part.sessions),)]
+    assert rows_of(market, KNOWN_ROWS.format("price_bars")) == [(2 * len(part.sessions),)]
+
+
+def test_a_table_that_grows_by_little_is_not_analysed(market: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "WORTH_ANALYSING", 10)
+    first, grown = long_slice("2024-01-02", 100), long_slice("2024-01-02", 115)
+    write(market, first, bars("ACME BOLT", *map(str, first.sessions)))
+    write(market, grown, bars("ACME BOLT", *map(str, grown.sessions)))
+    assert rows_of(market, KNOWN_ROWS.format("price_bars")) == [(2 * len(first.sessions),)]
+
+
+def test_a_load_does_not_wait_for_another_that_analyses_its_table(
+    market: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merging, "WORTH_ANALYSING", 1)
+    with market.begin() as other, market.begin() as own:
+        other.exec_driver_sql("ANALYZE price_bars")
+        own.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        assert merging.replace(own, GRAINS["price_bars"], WEEK, bars("ACME BOLT", MONDAY)).inserted == 2
+
+
+def test_added_instruments_are_analysed_however_few(market: Engine) -> None:
+    """Or checks of a market that came later are planned for a market of one instrument."""
+    assert rows_of(market, KNOWN_ROWS.format("instruments")) == [(4,)]
+    listed = instruments().head(1).with_columns(symbol=pl.lit("NEW"), id=pl.lit(str(uuid.uuid4())))
+    with market.begin() as connection:
+        assert merging.upsert(connection, INSTRUMENTS, listed) == Merge(inserted=1)
+    assert rows_of(market, KNOWN_ROWS.format("instruments")) == [(5,)]
+
+
+def test_a_role_that_may_not_analyse_writes_all_the_same(market: Engine) -> None:
+    role, listed = f"writer_{uuid.uuid4().hex[:8]}", instruments().head(1)
+    listed = listed.with_columns(symbol=pl.lit("NEW"), id=pl.lit(str(uuid.uuid4())))
+    with market.begin() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role}")
+        connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE ON instruments TO {role}")
+        connection.exec_driver_sql(f"SET LOCAL ROLE {role}")
+        assert merging.upsert(connection, INSTRUMENTS, listed) == Merge(inserted=1)
+        connection.exec_driver_sql("RESET ROLE")
+        connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        connection.exec_driver_sql(f"DROP ROLE {role}")
+    assert rows_of(market, "SELECT count(*) FROM instruments") == [(5,)]
