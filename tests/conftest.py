@@ -308,11 +308,11 @@ def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
 def _fill_with_patches(bars: Path) -> None:
     """Fill the platform in another process: stock Dagster would take a quarter of an hour."""
     program = (
-        "import dagster, pathlib, platform_of, sys;"
+        "import dagster, pathlib, platform_of, sys; from boursomatic_assets import runs;"
+        "runs.defs = platform_of.platform;"
         "instance = dagster.DagsterInstance.get(); platform_of.fill(pathlib.Path(sys.argv[1]), instance)"
     )
     environment = os.environ | {"BOURSOMATIC_STOCK_DAGSTER": "0"}
-    environment.pop("BOURSOMATIC_START", None)  # made-up bars depend on it
     subprocess.run(
         [sys.executable, "-c", program, str(bars)], cwd=Path(__file__).parent, env=environment, check=True
     )
