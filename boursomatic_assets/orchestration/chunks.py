@@ -95,7 +95,7 @@ def run_chunks(work: Callable[[Slice], None], chunks: Iterator[Slice]) -> list[t
     Returns:
         The slices that failed, each with its error.
     """
-    return list(islice(chain.from_iterable(_isolate_failures(work, piece) for piece in chunks), MAX_FAILURES))
+    return list(islice(chain.from_iterable(_isolate_failures(work, chunk) for chunk in chunks), MAX_FAILURES))
 
 
 def _isolate_failures(work: Callable[[Slice], None], chunk: Slice) -> Iterator[tuple[Slice, Exception]]:

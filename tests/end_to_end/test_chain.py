@@ -1,4 +1,4 @@
-"""Promises about the assets as a chain: from a vendor's bars to advice, again and again."""
+"""All assets together: from a vendor's bars to recommendations, repeatedly and after corrections."""
 
 import datetime as dt
 import json
@@ -23,15 +23,15 @@ START = dt.date(2024, 2, 26)
 LATEST = "as_of >= '2024-02-26'"
 
 
-def delivery_with(change: pl.Expr, folder: Path) -> str:
-    """The platform's bars, some of the US ones changed, in a folder of their own."""
+def write_delivery_with(change: pl.Expr, folder: Path) -> str:
+    """Write the platform's bars, with changed US bars, into a new folder."""
     shutil.copytree(os.environ["BOURSOMATIC_FILES"], folder)
     path = folder / "US.parquet"
     pl.read_parquet(path).with_columns(change).write_parquet(path)
     return str(folder)
 
 
-def test_the_chain_runs_through_as_the_command_line_runs_it(
+def test_deleted_sessions_are_computed_again_as_the_command_line_runs_them(
     filled: Engine, dagster_instance: dg.DagsterInstance
 ) -> None:
     """On Dagster's own storage in PostgreSQL, over a few sessions of both markets."""
@@ -49,7 +49,7 @@ def test_the_chain_runs_through_as_the_command_line_runs_it(
     assert shown == {"US 2024-02-26 .. 2024-02-29", "EURONEXT 2024-02-26 .. 2024-02-29"}
 
 
-def test_the_same_run_again_changes_no_row(filled: Engine) -> None:
+def test_a_repeated_run_changes_no_row(filled: Engine) -> None:
     before = contents(filled)
     bring_up_to_date(START, LAST)
     assert contents(filled) == before
@@ -63,8 +63,8 @@ def test_a_range_is_run_in_stages_so_that_models_find_both_markets() -> None:
     assert all((run.start, run.end) == (START, LAST) for run in planned)
 
 
-def test_bars_bring_their_instruments_along() -> None:
-    """Else a fresh database would refuse every bar as one of an unknown instrument."""
+def test_a_plan_with_bars_includes_their_instruments() -> None:
+    """Otherwise a fresh database rejects every bar as one of an unknown instrument."""
     planned = launching.plan_backfill(("price_bars", "features", "price_bars_15m"), ["US"], [LAST])
     assert [run.assets for run in planned] == [
         ("instruments", "price_bars", "features"),
@@ -73,13 +73,15 @@ def test_bars_bring_their_instruments_along() -> None:
     assert [run.assets for run in launching.plan_backfill(("features",), ["US"], [LAST])] == [("features",)]
 
 
-def test_one_changed_bar_supersedes_the_advice_that_rested_on_it(
+def test_one_changed_bar_supersedes_the_recommendations_that_depend_on_it(
     filled: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vendor corrects one close: ranks change in its market since then, and no other advice; old rows stay."""
+    """A vendor corrects one close: ranks of its market change from then on; superseded rows stay."""
     before = {row["id"]: row for row in rows(filled, "SELECT * FROM recommendations")}
     corrected = (pl.col("symbol") == "SIMU001") & (pl.col("ts") == dt.datetime(2024, 2, 27))
-    bars = delivery_with(pl.when(corrected).then(pl.col("c") * 0.999).otherwise("c").alias("c"), tmp_path / "bars")
+    bars = write_delivery_with(
+        pl.when(corrected).then(pl.col("c") * 0.999).otherwise("c").alias("c"), tmp_path / "bars"
+    )
     monkeypatch.setenv("BOURSOMATIC_FILES", bars)
     bring_up_to_date(START, LAST)
     after = {row["id"]: row for row in rows(filled, "SELECT * FROM recommendations")}
@@ -101,16 +103,16 @@ def test_one_changed_bar_supersedes_the_advice_that_rested_on_it(
     assert sum(row["is_active"] for row in after.values()) == 2 * INSTRUMENTS * 3
 
 
-def test_every_advice_is_complete(filled: Engine) -> None:
-    advice = rows(
+def test_every_recommendation_is_complete(filled: Engine) -> None:
+    recommendations = rows(
         filled,
         "SELECT r.*, i.exchange, b.c FROM recommendations r JOIN instruments i ON i.id = r.instrument_id"
         " JOIN price_bars b ON b.instrument_id = r.instrument_id AND b.ts = date_trunc('day', r.as_of)",
     )
-    assert len(advice) == len(rows(filled, "SELECT FROM recommendations"))
-    assert {row["profile"] for row in advice} == set(PROFILES)
-    assert {row["label"] for row in advice} == {"BUY", "HOLD"}, "this market's SELLs are too unlikely"
-    for row in advice:
+    assert len(recommendations) == len(rows(filled, "SELECT FROM recommendations"))
+    assert {row["profile"] for row in recommendations} == set(PROFILES)
+    assert {row["label"] for row in recommendations} == {"BUY", "HOLD"}, "this market's SELLs are too unlikely"
+    for row in recommendations:
         market = next(market for market in MARKETS.values() if row["exchange"] in market.exchanges)
         assert row["as_of"] == market.close_time(row["as_of"].date())
         assert 0 < row["confidence"] <= 1
@@ -122,7 +124,7 @@ def test_every_advice_is_complete(filled: Engine) -> None:
         assert (row["stop_loss"] or 0) <= (row["take_profit"] or 0) or row["label"] == "SELL"
 
 
-def test_each_instrument_has_one_advice_per_profile_and_session(filled: Engine) -> None:
+def test_each_instrument_has_one_recommendation_per_profile_and_session(filled: Engine) -> None:
     counts = rows(
         filled,
         "SELECT as_of::date AS day, exchange = 'EURONEXT' AS paris, count(*) AS n FROM recommendations r"
@@ -140,15 +142,15 @@ def test_each_instrument_has_one_advice_per_profile_and_session(filled: Engine) 
 
 
 def test_a_snapshot_is_the_features_row_to_the_last_bit(filled: Engine) -> None:
-    advice = rows(
+    recommendations = rows(
         filled,
         "SELECT r.features_snapshot::text AS snapshot, m.version, f.*, additional_features::text"
         " FROM recommendations r"
         " JOIN model_versions m ON m.id = r.model_version_id"
         " JOIN features f ON f.instrument_id = r.instrument_id AND f.ts = date_trunc('day', r.as_of)",
     )
-    assert len(advice) == len(rows(filled, "SELECT FROM recommendations"))
-    for row in advice:
+    assert len(recommendations) == len(rows(filled, "SELECT FROM recommendations"))
+    for row in recommendations:
         snapshot = parse_snapshot(row["snapshot"])
         assert (snapshot.ts, snapshot.model_version) == (row["ts"], row["version"])
         assert len(snapshot.features) == 8 + len(MODEL_FEATURES)
@@ -163,7 +165,7 @@ def test_the_newest_session_is_active_and_no_other(filled: Engine) -> None:
     assert (active["n"], active["first"]) == (2 * INSTRUMENTS * 3, LAST)
 
 
-def test_before_the_first_version_a_session_succeeds_with_nothing(filled: Engine) -> None:
+def test_a_session_before_the_first_version_succeeds_without_recommendations(filled: Engine) -> None:
     early = dt.date(2023, 3, 15)
     before = contents(filled)
     bring_up_to_date(early, early)
@@ -178,19 +180,19 @@ def test_a_date_on_which_the_market_is_closed_succeeds(filled: Engine, date: dt.
     assert contents(filled) == before
 
 
-def test_an_empty_delivery_leaves_full_tables_as_they_are(
+def test_an_empty_delivery_leaves_the_tables_unchanged(
     filled: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(filled)
     late = pl.col("ts") >= midnight(START)
     moved = pl.when(late).then(pl.lit(dt.datetime(2030, 1, 1))).otherwise("ts").alias("ts")
-    monkeypatch.setenv("BOURSOMATIC_FILES", delivery_with(moved, tmp_path / "bars"))
+    monkeypatch.setenv("BOURSOMATIC_FILES", write_delivery_with(moved, tmp_path / "bars"))
     (outcome,) = outcomes_of(START, LAST, ("price_bars", "features"), ("US",))
     assert outcome.success
     assert contents(filled) == before
 
 
-def test_a_session_that_has_not_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_has_not_closed_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from boursomatic_assets.calendars import slices
 
     monkeypatch.setattr(slices, "_now", lambda: dt.datetime(2024, 2, 29, 17))

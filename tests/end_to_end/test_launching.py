@@ -1,7 +1,7 @@
-"""Every way to launch ends with the same partitions materialised and the same rows.
+"""Every way to launch materializes the same partitions and writes the same rows.
 
 The webserver's GraphQL, the daemon's iterations and the runs are Dagster's own, in this process. What the
-command line computes is the small platform of `platform_of.py` itself, against which the others are held.
+command line computes is the small platform of `worlds/platform.py` itself, with which the others are compared.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from boursomatic_assets.orchestration.dagster_patches.run_storage import COMPUTE
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster"),  # of itself, when it describes a location
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster"),  # its own, when it describes a location
     # A run in this process has an event loop inside of that of the daemon, and cannot close it.
     pytest.mark.filterwarnings("ignore:coroutine 'BaseEventLoop.shutdown_asyncgens'"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -62,9 +62,13 @@ def dagster(filled: Engine, dagster_of: Opener) -> Iterator[Dagster]:
 def test_a_jobs_page_asks_for_what_the_assets_page_asks_for(
     dagster: Dagster, assets: tuple[str, ...], keys: set[str]
 ) -> None:
-    theirs, ours = (dagster.data(dagster.backfill(assets, keys, job=job)).target_subset for job in (None, JOB))
-    assert ours == theirs
-    asked = {(part.asset_key.to_user_string(), part.partition_key) for part in ours.iterate_asset_partitions()}
+    by_assets_page, by_job_page = (
+        dagster.data(dagster.backfill(assets, keys, job=job)).target_subset for job in (None, JOB)
+    )
+    assert by_job_page == by_assets_page
+    asked = {
+        (part.asset_key.to_user_string(), part.partition_key) for part in by_job_page.iterate_asset_partitions()
+    }
     assert asked == {(asset, key) for asset in assets for key in keys}
 
 
@@ -89,13 +93,13 @@ def test_a_backfill_writes_what_the_command_line_wrote(
 
 
 @only_patched
-def test_a_range_of_each_market_stays_one_run_however_often_the_daemon_looks_meanwhile(
+def test_a_range_of_each_market_stays_one_run_over_several_daemon_iterations(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Models wait for all features of the range; none of its sessions goes ahead in a run of its own."""
+    """Models wait for all features of the range; no session starts in a run of its own."""
     dagster.backfill(ASSETS, BOTH)
     dagster.look()
-    monkeypatch.setattr(SyncInMemoryRunLauncher, "launch_run", lambda *_: None)  # features take their time
+    monkeypatch.setattr(SyncInMemoryRunLauncher, "launch_run", lambda *_: None)  # features stay unfinished
     for _ in range(3):
         dagster.look()
     assert Counter(run.tags[COMPUTES_TAG] for run in dagster.instance.get_runs()) == {
@@ -125,19 +129,19 @@ def test_a_single_run_writes_what_the_command_line_wrote(
     assert all(dagster.coloured(asset) == {DONE: keys} for asset in ASSETS)
 
 
-BAD: set[str] = set()
+FAILING: set[str] = set()
 """Partitions of the toy asset `bars` that fail."""
 
 
-def toy(stage: int) -> dict[str, Any]:
+def toy_options(stage: int) -> dict[str, Any]:
     return {"partitions_def": MARKET_SESSIONS, "backfill_policy": dg.BackfillPolicy.multi_run(100_000 + stage)}
 
 
-@dg.asset(**toy(0))
+@dg.asset(**toy_options(0))
 def bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """Reports each session that it wrote, and fails for the others, naming them."""
+    """Materializes the good sessions, and fails naming the others."""
     keys = sorted(context.partition_keys)
-    good, bad = [key for key in keys if key not in BAD], [key for key in keys if key in BAD]
+    good, bad = [key for key in keys if key not in FAILING], [key for key in keys if key in FAILING]
     if not bad:
         return dg.MaterializeResult()
     for key in good:
@@ -147,25 +151,25 @@ def bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     raise dg.Failure(f"no bars for {', '.join(bad)}")
 
 
-@dg.asset(deps=[bars], **toy(1))
+@dg.asset(deps=[bars], **toy_options(1))
 def numbers() -> None: ...
 
 
-toys = dg.Definitions([bars, numbers], executor=dg.in_process_executor)
+toy_definitions = dg.Definitions([bars, numbers], executor=dg.in_process_executor)
 
 
-def test_one_bad_session_of_a_range_is_red_alone_and_asked_for_alone(
+def test_one_failing_session_of_a_range_fails_and_is_retried_alone(
     dagster_of: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = {"2024-02-02|US"}
-    monkeypatch.setattr(f"{__name__}.BAD", bad)
-    with dagster_of(__name__, "toys") as dagster:
+    monkeypatch.setattr(f"{__name__}.FAILING", bad)
+    with dagster_of(__name__, "toy_definitions") as dagster:
         first = dagster.backfill(["bars", "numbers"], BOTH)
         assert dagster.finish(first) == "COMPLETED_FAILED"
         assert dagster.coloured("bars") == {DONE: BOTH - bad, FAILED: bad}
         assert dagster.coloured("numbers") == {DONE: BOTH - bad}
         missing = dagster.data(first).target_subset - dagster.data(first).materialized_subset
         assert {part.partition_key for part in missing.iterate_asset_partitions()} == bad
-        monkeypatch.setattr(f"{__name__}.BAD", set())
+        monkeypatch.setattr(f"{__name__}.FAILING", set())
         assert dagster.finish(dagster.backfill(["bars", "numbers"], bad)) == "COMPLETED_SUCCESS"
         assert dagster.coloured("bars") == dagster.coloured("numbers") == {DONE: BOTH}

@@ -1,4 +1,4 @@
-"""The optional partitioned form: nothing is lost on the way there and back, and the platform works on it."""
+"""Optional partitioned tables: partitioning and unpartitioning lose nothing, and the platform works on them."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from boursomatic_assets.tables.reading import read_slice
 TABLES = ("price_bars", "features")
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 
-PLACES = "SELECT tableoid::regclass::text, ts FROM price_bars ORDER BY ts"
+ROW_PARTITIONS = "SELECT tableoid::regclass::text, ts FROM price_bars ORDER BY ts"
 PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{}'::regclass ORDER BY 1"
 COLUMNS = """
     SELECT table_name, column_name,
@@ -52,7 +52,7 @@ def execute(engine: Engine, *statements: str) -> None:
 
 
 def contents(engine: Engine) -> dict[str, list[Any]]:
-    """Every row of the two tables, to the last bit; ids and times of creation included."""
+    """Every row of the two tables, with ids and times of creation."""
     return {table: query_rows(engine, f"SELECT t.*::text FROM {table} t ORDER BY id") for table in TABLES}
 
 
@@ -66,7 +66,7 @@ def fingerprint(engine: Engine) -> set[tuple[object, ...]]:
 
 
 def write(engine: Engine, date: str, **changed: Any) -> MergeCounts:
-    """Write a session of two bars, and see that it can be read again."""
+    """Write a session of two bars, and check that it is read back."""
     part, frame = slice_of("US", date), bars("ACME BOLT", date, **changed).sort("instrument_id")
     with engine.begin() as connection:
         merge = merging.replace(connection, GRAINS["price_bars"], part, frame)
@@ -75,7 +75,7 @@ def write(engine: Engine, date: str, **changed: Any) -> MergeCounts:
 
 
 def insert(engine: Engine, ts: str, table: str = "price_bars") -> None:
-    """Add a row by hand, at any time."""
+    """Insert a row by SQL, with any time."""
     more = {"price_bars": ("o, h, l, c, v, interval", "1, 1, 1, 1, 1, 'daily'"), "features": ("rsi_14", "50")}
     names, values = more[table]
     execute(
@@ -102,8 +102,8 @@ def partitioned(with_bars: Engine) -> Engine:
 
 
 @pytest.fixture
-def reader(with_bars: Engine) -> Iterator[str]:
-    """A role that may do some things with bars, and one by a default privilege that it has lost since."""
+def reading_role(with_bars: Engine) -> Iterator[str]:
+    """A role with some privileges on bars, and with a default privilege on later tables."""
     role = f'"{with_bars.url.database}_reader"'
     execute(
         with_bars,
@@ -116,14 +116,14 @@ def reader(with_bars: Engine) -> Iterator[str]:
     execute(with_bars, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-# --- there and back
+# --- partitioning and unpartitioning
 
 
-def test_every_row_is_kept_and_lies_in_its_year(with_bars: Engine) -> None:
+def test_every_row_is_kept_and_stored_in_the_partition_of_its_year(with_bars: Engine) -> None:
     before = contents(with_bars)
     migrate.partition()
     assert contents(with_bars) == before
-    assert [place for place, _ in query_rows(with_bars, PLACES)] == [
+    assert [place for place, _ in query_rows(with_bars, ROW_PARTITIONS)] == [
         f"partitions.price_bars_{year}" for year in (2022, 2023, 2024)
     ]
     migrate.unpartition()
@@ -154,7 +154,7 @@ def test_only_the_key_differs_from_the_schema_of_the_models(with_bars: Engine) -
     assert ("price_bars", "pk_price_bars", "True", "PRIMARY KEY (id, ts)") in schema()
 
 
-def test_the_way_back_leaves_no_trace(with_bars: Engine) -> None:
+def test_unpartitioning_restores_the_original_schema(with_bars: Engine) -> None:
     before = fingerprint(with_bars)
     migrate.partition()
     migrate.unpartition()
@@ -162,7 +162,7 @@ def test_the_way_back_leaves_no_trace(with_bars: Engine) -> None:
     assert query_rows(with_bars, "SELECT to_regnamespace('partitions')") == [(None,)]
 
 
-def test_each_way_twice_is_once(with_bars: Engine) -> None:
+def test_partitioning_and_unpartitioning_are_idempotent(with_bars: Engine) -> None:
     oids = "SELECT oid FROM pg_class WHERE relname LIKE 'price_bars%' OR relname LIKE 'features%' ORDER BY 1"
     migrate.partition()
     once = query_rows(with_bars, oids)
@@ -174,7 +174,7 @@ def test_each_way_twice_is_once(with_bars: Engine) -> None:
     assert query_rows(with_bars, oids) == once
 
 
-def test_privileges_stay_to_the_letter(with_bars: Engine, reader: str) -> None:
+def test_privileges_are_kept(with_bars: Engine, reading_role: str) -> None:
     before = query_rows(with_bars, PRIVILEGES)
     migrate.partition()
     assert query_rows(with_bars, PRIVILEGES) == before
@@ -182,14 +182,14 @@ def test_privileges_stay_to_the_letter(with_bars: Engine, reader: str) -> None:
     assert query_rows(with_bars, PRIVILEGES) == before
 
 
-def test_the_owner_stays_the_owner_of_every_part(with_bars: Engine, reader: str) -> None:
-    execute(with_bars, *(f"ALTER TABLE {table} OWNER TO {reader}" for table in TABLES))
+def test_the_owner_stays_the_owner_of_every_part(with_bars: Engine, reading_role: str) -> None:
+    execute(with_bars, *(f"ALTER TABLE {table} OWNER TO {reading_role}" for table in TABLES))
     migrate.partition()
     owners = "SELECT pg_get_userbyid(relowner) FROM pg_class, pg_partition_tree('price_bars') WHERE oid = relid"
-    assert set(query_rows(with_bars, owners)) == {(reader.strip('"'),)}
+    assert set(query_rows(with_bars, owners)) == {(reading_role.strip('"'),)}
 
 
-def test_triggers_and_comments_come_along(with_bars: Engine) -> None:
+def test_triggers_and_comments_are_kept(with_bars: Engine) -> None:
     execute(
         with_bars,
         "COMMENT ON TABLE price_bars IS 'bars: all'; COMMENT ON COLUMN price_bars.c IS 'Close'",
@@ -216,17 +216,17 @@ NOT_CARRIED = {
 }
 
 
-@pytest.mark.parametrize("made", NOT_CARRIED)
+@pytest.mark.parametrize("statement", NOT_CARRIED)
 @pytest.mark.filterwarnings("ignore:.*wal_level")
-def test_what_would_be_lost_stops_it_and_nothing_is_changed(with_bars: Engine, made: str) -> None:
-    execute(with_bars, made)
+def test_objects_that_would_be_lost_prevent_partitioning(with_bars: Engine, statement: str) -> None:
+    execute(with_bars, statement)
     before = fingerprint(with_bars)
-    with pytest.raises(RuntimeError, match=f"has {NOT_CARRIED[made]}, which would be lost"):
+    with pytest.raises(RuntimeError, match=f"has {NOT_CARRIED[statement]}, which would be lost"):
         migrate.partition()
     assert fingerprint(with_bars) == before
 
 
-def test_a_change_that_is_broken_off_leaves_everything_as_it_was(with_bars: Engine) -> None:
+def test_an_aborted_change_leaves_everything_unchanged(with_bars: Engine) -> None:
     before = fingerprint(with_bars)
     with with_bars.connect() as busy, ThreadPoolExecutor() as pool:
         busy.execute(text("SELECT FROM features"))
@@ -238,34 +238,34 @@ def test_a_change_that_is_broken_off_leaves_everything_as_it_was(with_bars: Engi
     assert fingerprint(with_bars) == before
 
 
-def test_two_rows_of_one_id_stop_the_way_back(partitioned: Engine) -> None:
+def test_duplicate_ids_prevent_unpartitioning(partitioned: Engine) -> None:
     execute(partitioned, "UPDATE price_bars SET id = '00000000-0000-0000-0000-000000000001'")
     with pytest.raises(DatabaseError, match="pk_price_bars"):
         migrate.unpartition()
-    assert len(query_rows(partitioned, PLACES)) == 3
+    assert len(query_rows(partitioned, ROW_PARTITIONS)) == 3
 
 
-def test_an_older_schema_is_refused(database: Engine) -> None:
+def test_an_older_schema_raises_an_error(database: Engine) -> None:
     migrate.upgrade("0001")
     with pytest.raises(DatabaseError, match="run `boursomatic db upgrade`"):
         migrate.partition()
 
 
-# --- years that come
+# --- further years
 
 
 @pytest.mark.calendar
-def test_no_row_is_refused_for_want_of_a_partition_and_a_second_run_gives_it_one(partitioned: Engine) -> None:
+def test_a_row_without_a_partition_goes_to_the_default_until_a_second_run_creates_one(partitioned: Engine) -> None:
     year = this_year()
     for ts in (f"{year + 2}-01-01", f"{year + 3}-12-31 23:00", "2019-05-01"):
         insert(partitioned, ts)
     before = contents(partitioned)
-    late = [place for place, _ in query_rows(partitioned, PLACES)]
+    late = [place for place, _ in query_rows(partitioned, ROW_PARTITIONS)]
     assert late.count("partitions.price_bars_default") == 3
     migrate.partition()
     assert contents(partitioned) == before
-    assert query_rows(partitioned, PLACES) == [
-        (f"partitions.price_bars_{ts.year}", ts) for _, ts in query_rows(partitioned, PLACES)
+    assert query_rows(partitioned, ROW_PARTITIONS) == [
+        (f"partitions.price_bars_{ts.year}", ts) for _, ts in query_rows(partitioned, ROW_PARTITIONS)
     ]
     assert ("partitions.price_bars_2020",) in query_rows(partitioned, PARTITIONS.format("price_bars"))
 
@@ -279,22 +279,22 @@ def test_an_impossible_year_gets_no_partition(partitioned: Engine, ts: str) -> N
     assert len(query_rows(partitioned, PARTITIONS.format("price_bars"))) < 75
 
 
-def test_a_year_can_be_dropped_or_kept_aside(partitioned: Engine) -> None:
+def test_the_partition_of_a_year_can_be_dropped_or_detached(partitioned: Engine) -> None:
     execute(
         partitioned,
         "DROP TABLE partitions.price_bars_2022",
         "ALTER TABLE price_bars DETACH PARTITION partitions.price_bars_2023",
     )
-    assert [place for place, _ in query_rows(partitioned, PLACES)] == ["partitions.price_bars_2024"]
+    assert [place for place, _ in query_rows(partitioned, ROW_PARTITIONS)] == ["partitions.price_bars_2024"]
     migrate.partition()
     migrate.unpartition()
     assert query_rows(partitioned, "SELECT count(*) FROM partitions.price_bars_2023") == [(1,)]
 
 
-# --- the platform on it
+# --- the platform on partitioned tables
 
 
-def test_slices_are_written_read_corrected_and_left_alone(partitioned: Engine) -> None:
+def test_slices_are_inserted_read_corrected_and_left_unchanged(partitioned: Engine) -> None:
     assert write(partitioned, TUESDAY) == MergeCounts(inserted=2)
     versions = "SELECT ctid, xmin, id, created_at FROM price_bars ORDER BY id"
     before = query_rows(partitioned, versions)
@@ -305,12 +305,12 @@ def test_slices_are_written_read_corrected_and_left_alone(partitioned: Engine) -
     assert write(partitioned, "2021-06-10") == MergeCounts(inserted=2)
 
 
-def test_a_bar_that_is_there_cannot_be_inserted_again(partitioned: Engine) -> None:
+def test_a_duplicate_bar_cannot_be_inserted(partitioned: Engine) -> None:
     with pytest.raises(IntegrityError, match="instrument_id_ts_interval"):
         insert(partitioned, MONDAY)
 
 
-def test_a_run_through_all_assets_finds_nothing_to_change(filled: Engine) -> None:
+def test_a_run_of_all_assets_changes_nothing(filled: Engine) -> None:
     from worlds import platform as platform_of
 
     before = platform_of.contents(filled)
@@ -323,26 +323,26 @@ def test_a_run_through_all_assets_finds_nothing_to_change(filled: Engine) -> Non
     assert checked.passed and checked.metadata["index_at_work"].value is True
 
 
-def test_the_commands_answer(partitioned: Engine, dagster_instance: object) -> None:
-    def told(*words: str) -> str:
+def test_the_commands_work_on_partitioned_tables(partitioned: Engine, dagster_instance: object) -> None:
+    def output_of(*words: str) -> str:
         result = CliRunner().invoke(main, list(words))
         assert result.exit_code == 0, result.output
         return result.output
 
     before = this_year()
-    assert told("db", "partition").startswith(
+    assert output_of("db", "partition").startswith(
         tuple(f"price_bars: partitioned, {year - 2022 + 3} partitions\n" for year in (before, this_year()))
     )
-    assert "price_bars" in told("status")
-    assert "at revision" in told("doctor")
-    assert told("db", "unpartition") == "price_bars: plain\nfeatures: plain\n"
+    assert "price_bars" in output_of("status")
+    assert "at revision" in output_of("doctor")
+    assert output_of("db", "unpartition") == "price_bars: plain\nfeatures: plain\n"
 
 
 def test_alembic_finds_nothing_to_migrate(partitioned: Engine) -> None:
     command.check(Config(migrate.CONFIG))
 
 
-def test_the_main_line_goes_down_and_up_through_it(partitioned: Engine) -> None:
+def test_downgrade_and_upgrade_work_on_partitioned_tables(partitioned: Engine) -> None:
     before = contents(partitioned)
     migrate.downgrade("0001")
     migrate.upgrade()

@@ -1,4 +1,4 @@
-"""No look-ahead, in numbers: skill is found where some is planted, and nowhere else.
+"""No look-ahead, measured: skill is found where a signal is planted, and nowhere else.
 
 The markets are simulated ones, through the real features, labels, walk and gate. Each claim is tried on three
 markets, since chance alone reaches a t-statistic of 1 in one of six.
@@ -24,7 +24,7 @@ from boursomatic_assets.sources.simulated.source import Simulated
 pytestmark = pytest.mark.slow
 
 FIRST, DUE = dt.datetime(2020, 1, 1), dt.datetime(2022, 12, 1)
-"""Three years of bars: two of record."""
+"""Three years of bars: two of them are evaluated."""
 
 three_markets = pytest.mark.parametrize("seed", [7, 8, 9])
 
@@ -39,68 +39,68 @@ def bars(seed: int, signal: bool) -> pl.DataFrame:
 
 @cache
 def frames(seed: int, signal: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Their features, made as the platform makes them, and their closes."""
-    found = bars(seed, signal)
+    """Features, computed as by the platform, and closes."""
+    both_markets = bars(seed, signal)
     features = [
-        compute_columns(found.filter(market=name), market.sessions()).with_columns(market=pl.lit(name))
+        compute_columns(both_markets.filter(market=name), market.sessions()).with_columns(market=pl.lit(name))
         for name, market in MARKETS.items()
     ]
-    return pl.concat(features), found.select("market", "instrument_id", "ts", "c")
+    return pl.concat(features), both_markets.select("market", "instrument_id", "ts", "c")
 
 
-def challenger(history: History) -> Challenger:
-    """What is trained on the due date."""
-    ((_, found),) = train_challengers(history, [DUE.date()], Parameters())
-    assert found
-    return found
+def train_challenger(history: History) -> Challenger:
+    """The challenger of the due date."""
+    ((_, trained),) = train_challengers(history, [DUE.date()], Parameters())
+    assert trained
+    return trained
 
 
 @cache
-def honest(seed: int, signal: bool) -> Challenger:
-    """What is trained on the market as it is."""
-    return challenger(History.from_frames(*frames(seed, signal), Parameters()))
+def train_honestly(seed: int, signal: bool) -> Challenger:
+    """The challenger trained on unmanipulated features and labels."""
+    return train_challenger(History.from_frames(*frames(seed, signal), Parameters()))
 
 
-def admitted(found: Challenger) -> bool:
-    """Whether the gate lets it speak, where nobody did before."""
-    return judge_challenger(found.metrics, None, Parameters(), same_recipe=False).kind == "promoted"
-
-
-@three_markets
-def test_a_planted_signal_is_found_and_admitted(seed: int) -> None:
-    found = honest(seed, signal=True)
-    low, high = found.metrics["intervals"]["rank_ic"]
-    assert 0 < low < found.metrics["rank_ic"] < high
-    assert admitted(found)
+def is_promoted(trained: Challenger) -> bool:
+    """Whether the gate promotes a challenger without a previous champion."""
+    return judge_challenger(trained.metrics, None, Parameters(), same_recipe=False).kind == "promoted"
 
 
 @three_markets
-def test_a_random_walk_shows_no_skill_and_is_refused(seed: int) -> None:
-    found = honest(seed, signal=False)
-    low, high = found.metrics["intervals"]["rank_ic"]
+def test_a_planted_signal_is_found_and_promoted(seed: int) -> None:
+    trained = train_honestly(seed, signal=True)
+    low, high = trained.metrics["intervals"]["rank_ic"]
+    assert 0 < low < trained.metrics["rank_ic"] < high
+    assert is_promoted(trained)
+
+
+@three_markets
+def test_a_random_walk_shows_no_skill_and_is_not_promoted(seed: int) -> None:
+    trained = train_honestly(seed, signal=False)
+    low, high = trained.metrics["intervals"]["rank_ic"]
     assert low < 0 < high
-    assert not admitted(found)
+    assert not is_promoted(trained)
 
 
 @three_markets
-def test_shuffled_labels_show_no_skill_and_are_refused(seed: int) -> None:
-    """What followed is dealt out anew among the instruments of each session."""
+def test_shuffled_labels_show_no_skill_and_are_not_promoted(seed: int) -> None:
+    """Labels are shuffled among the instruments of each session."""
     history = History.from_frames(*frames(seed, signal=True), Parameters())
     chance = pl.Series("chance", np.random.default_rng(seed).random(history.rows.height))
     rows = history.rows.select("market", "ts", chance).with_row_index()
     order = rows.select(pl.col("index").sort_by("chance").over("market", "ts"))["index"]
-    dealt = {horizon: outcome[order] for horizon, outcome in history.labels.items()}
-    found = challenger(replace(history, outcomes=dealt))
-    low, high = found.metrics["intervals"]["rank_ic"]
+    shuffled = {horizon: outcome[order] for horizon, outcome in history.labels.items()}
+    trained = train_challenger(replace(history, labels=shuffled))
+    low, high = trained.metrics["intervals"]["rank_ic"]
     assert low < 0 < high
-    assert not admitted(found)
+    assert not is_promoted(trained)
 
 
 # A planted look-ahead
 
 
-def knowing(features: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
-    """Features of which one, wrongly, reads the close of the next session."""
+def add_look_ahead(features: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
+    """Features with one that wrongly reads the close of the next session."""
     to_come = closes.sort("market", "instrument_id", "ts").select(
         "market",
         "instrument_id",
@@ -113,21 +113,23 @@ def knowing(features: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
 
 
 @three_markets
-def test_a_feature_that_reads_one_later_bar_has_a_rank_ic_that_no_honest_one_has(seed: int) -> None:
-    """Even in a random walk, where there is nothing to know but what is to come."""
+def test_a_feature_that_reads_one_later_bar_has_an_impossible_rank_ic(seed: int) -> None:
+    """Even in a random walk, where only future prices predict anything."""
     features, closes = frames(seed, signal=False)
-    wrong = challenger(History.from_frames(knowing(features, closes), closes, Parameters())).metrics
-    assert wrong["intervals"]["rank_ic"][0] > honest(seed, signal=True).metrics["intervals"]["rank_ic"][1]
+    wrong = train_challenger(History.from_frames(add_look_ahead(features, closes), closes, Parameters())).metrics
+    assert wrong["intervals"]["rank_ic"][0] > train_honestly(seed, signal=True).metrics["intervals"]["rank_ic"][1]
     assert wrong["rank_ic_t"] > 10
 
 
-def test_a_feature_that_reads_one_later_bar_is_named_by_the_check_of_look_ahead() -> None:
+def test_a_feature_that_reads_one_later_bar_is_named_by_the_look_ahead_check() -> None:
     def compute(given: pl.DataFrame, sessions: Times) -> pl.DataFrame:
         marked = given.with_columns(market=pl.lit("US"))
-        return knowing(compute_columns(given, sessions).with_columns(market=pl.lit("US")), marked).drop("market")
+        return add_look_ahead(compute_columns(given, sessions).with_columns(market=pl.lit("US")), marked).drop(
+            "market"
+        )
 
     some = bars(7, signal=False).filter(market="US").head(12_000)
     assert find_leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1) == []
-    found = find_leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1, compute=compute)
-    assert {leak.feature for leak in found} == {"ret_1d", "ret_1d_rank"}
-    assert all(leak.ts == leak.cut_date for leak in found), "one bar, and no other, knows too much"
+    leaks = find_leaks(some, MARKETS["US"].sessions(), cuts=3, seed=1, compute=compute)
+    assert {leak.feature for leak in leaks} == {"ret_1d", "ret_1d_rank"}
+    assert all(leak.ts == leak.cut_date for leak in leaks), "one bar, and no other, knows too much"

@@ -1,4 +1,4 @@
-"""Past advice is scored from what is stored, whatever range is computed, and anew when other advice stands."""
+"""Recommendations are scored from stored rows, whatever range is computed, and again after superseding."""
 
 import datetime as dt
 from typing import Any
@@ -19,20 +19,20 @@ from boursomatic_assets.tables.differences import Difference
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import SliceReader, read_slice
 
-ONE = ("track_record",)
+TRACK_RECORD = ("track_record",)
 START, END = dt.date(2024, 2, 16), dt.date(2024, 2, 21)
 """In between, on 2024-02-19, New York is closed."""
 
 SCORES = "SELECT (to_jsonb(t) - 'created_at')::text AS row FROM track_record t {} ORDER BY id"
 
 
-def scores(engine: Engine, where: str = "") -> list[dict[str, Any]]:
-    """Rows of the track record, without the time they were written at."""
+def track_record_rows(engine: Engine, where: str = "") -> list[dict[str, Any]]:
+    """Rows of the track record, without created_at."""
     return rows(engine, SCORES.format(where))
 
 
 @pytest.mark.parametrize("market", list(MARKETS))
-def test_every_advice_whose_horizon_has_ended_is_scored_on_the_session_that_ends_it(
+def test_every_due_recommendation_is_scored_on_the_session_that_ends_its_horizon(
     filled: Engine, market: str
 ) -> None:
     sessions = [date for date in MARKETS[market].sessions().tolist() if date >= FIRST]
@@ -55,7 +55,7 @@ def test_every_advice_whose_horizon_has_ended_is_scored_on_the_session_that_ends
     assert 1000 < len(found) < len(due)
 
 
-def test_a_row_says_what_was_advised_as_it_was_advised(filled: Engine) -> None:
+def test_a_row_repeats_the_recommendation_as_published(filled: Engine) -> None:
     same = ("profile", "label", "confidence", "expected_return_pct", "horizon_days", "as_of", "instrument_id")
     differs = " OR ".join(f"t.{name} IS DISTINCT FROM r.{name}" for name in same)
     joined = "track_record t JOIN recommendations r ON r.id = t.recommendation_id"
@@ -64,22 +64,22 @@ def test_a_row_says_what_was_advised_as_it_was_advised(filled: Engine) -> None:
 
 @pytest.mark.parametrize("by", ["session", "range"])
 def test_any_chunking_gives_the_same_rows(filled: Engine, by: str) -> None:
-    before = scores(filled)
+    before = track_record_rows(filled)
     assert (
         execute(filled, f"DELETE FROM track_record WHERE ts BETWEEN '{START}' AND '{END}'") == 7 * 3 * INSTRUMENTS
     )
     sessions = [(date, date) for date in reversed(partition_dates(START, END))]
     for first, last in [(START, END)] if by == "range" else sessions:
-        bring_up_to_date(first, last, ONE, strict=by == "range")
-    assert scores(filled) == before
+        bring_up_to_date(first, last, TRACK_RECORD, strict=by == "range")
+    assert track_record_rows(filled) == before
 
 
-def test_what_stands_is_scored_when_a_session_is_computed_again(filled: Engine) -> None:
-    """Advice is superseded by advice of another horizon: it moves to another session, as a whole."""
+def test_current_recommendations_are_scored_when_a_session_is_computed_again(filled: Engine) -> None:
+    """A recommendation superseded by one with another horizon is scored on another session."""
     of_us = "instrument_id IN (SELECT id FROM instruments WHERE exchange <> 'EURONEXT')"
     on = f"WHERE {of_us} AND profile = 'moderate' AND as_of::date = '2024-01-30'"
     then = rows(filled, f"SELECT id FROM recommendations {on}")
-    assert len(scores(filled, on)) == len(then) == INSTRUMENTS
+    assert len(track_record_rows(filled, on)) == len(then) == INSTRUMENTS
     execute(
         filled,
         f"UPDATE recommendations SET superseded_at = now(), is_active = false {on}",
@@ -88,19 +88,19 @@ def test_what_stands_is_scored_when_a_session_is_computed_again(filled: Engine) 
         " model_version_id, profile, label, confidence, 10, features_snapshot, false, as_of"
         f" FROM recommendations {on}",
     )
-    bring_up_to_date(dt.date(2024, 2, 13), dt.date(2024, 2, 13), ONE, ("US",))
+    bring_up_to_date(dt.date(2024, 2, 13), dt.date(2024, 2, 13), TRACK_RECORD, ("US",))
     moved = rows(filled, f"SELECT DISTINCT ts::date, horizon_days FROM track_record {on} ORDER BY ts")
     assert [tuple(row.values()) for row in moved] == [(dt.date(2024, 2, 13), 10), (dt.date(2024, 2, 28), 20)]
-    bring_up_to_date(dt.date(2024, 2, 28), dt.date(2024, 2, 28), ONE, ("US",))
-    assert len(scores(filled, on)) == INSTRUMENTS
-    assert not scores(filled, "WHERE ts = '2024-02-28' AND profile = 'moderate' AND " + of_us)
+    bring_up_to_date(dt.date(2024, 2, 28), dt.date(2024, 2, 28), TRACK_RECORD, ("US",))
+    assert len(track_record_rows(filled, on)) == INSTRUMENTS
+    assert not track_record_rows(filled, "WHERE ts = '2024-02-28' AND profile = 'moderate' AND " + of_us)
 
 
 @pytest.mark.parametrize("committed", ["after it was read", "while it was read"])
-def test_a_run_that_supersedes_advice_beside_a_scoring_run_breaks_no_promise(
+def test_concurrent_superseding_makes_scores_stale_but_violates_no_invariant(
     filled: Engine, committed: str
 ) -> None:
-    """Its scores are of what stood when it read: stale until they are computed again, but none is missing."""
+    """The scoring run uses recommendations as it read them: its scores are stale, but none is missing."""
     scoring, advised = slice_of("US", dt.date(2024, 2, 13), LAST), slice_of("US", *[dt.date(2024, 1, 30)] * 2)
     grain, readers = (
         GRAINS["recommendations"],
@@ -108,7 +108,7 @@ def test_a_run_that_supersedes_advice_beside_a_scoring_run_breaks_no_promise(
     )
     other = read_slice(grain, advised).drop("market").with_columns(horizon_days=pl.lit(10, pl.Int32))
 
-    def told(connection: Connection, found: Difference) -> None:
+    def record_difference(connection: Connection, found: Difference) -> None:
         staleness.record(
             connection,
             "recommendations",
@@ -119,27 +119,29 @@ def test_a_run_that_supersedes_advice_beside_a_scoring_run_breaks_no_promise(
 
     with filled.connect() as own, filled.connect() as beside:
         if committed == "while it was read":
-            merging.supersede(beside, grain, advised, other, told)
+            merging.supersede(beside, grain, advised, other, record_difference)
         begun = staleness.input_read_time(own, "track_record", scoring)
         rows_ = score_slice(scoring, *readers)
         if committed == "after it was read":
-            merging.supersede(beside, grain, advised, other, told)
+            merging.supersede(beside, grain, advised, other, record_difference)
         beside.commit()
     write_chunk(ChunkWrite("track_record", GRAINS["track_record"], scoring, "run", begun), rows_)
     assert check("all_due_advice_is_scored_once").passed
     assert not check("scores_follow_their_advice").passed
-    bring_up_to_date(scoring.dates[0], LAST, ONE, ("US",))
+    bring_up_to_date(scoring.dates[0], LAST, TRACK_RECORD, ("US",))
 
 
-def test_a_return_across_prices_on_two_bases_is_none_and_the_check_agrees(filled: Engine) -> None:
+def test_a_return_across_a_price_break_is_missing_and_the_check_agrees(filled: Engine) -> None:
     one, since = "instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001')", dt.date(2024, 2, 14)
     higher = ", ".join(f"{price} = {price} * 90" for price in "ohlc")
     execute(filled, f"UPDATE price_bars SET {higher} WHERE {one} AND ts >= '{since}'")
     across = f"{one} AND as_of < '{since}' AND ts >= '{since}'"
     assert (
-        check("scores_agree_with_the_bars").metadata["errors"].value == len(scores(filled, f"WHERE {across}")) > 0
+        check("scores_agree_with_the_bars").metadata["errors"].value
+        == len(track_record_rows(filled, f"WHERE {across}"))
+        > 0
     )
-    bring_up_to_date(since, LAST, ONE, ("US",))
+    bring_up_to_date(since, LAST, TRACK_RECORD, ("US",))
     assert check("scores_agree_with_the_bars").passed
     assert (
         rows(
@@ -175,7 +177,7 @@ def test_the_figures_are_those_of_the_rows(filled: Engine) -> None:
     assert found.hit_rate == pytest.approx(sum(row["hit"] for row in of_us) / len(of_us))
 
 
-def test_the_bins_say_how_often_a_confidence_was_right(filled: Engine) -> None:
+def test_the_bins_hold_the_share_of_hits_by_confidence(filled: Engine) -> None:
     execute(
         filled,
         "UPDATE track_record SET hit = NULL, outcome = NULL",
@@ -194,11 +196,11 @@ def test_the_bins_say_how_often_a_confidence_was_right(filled: Engine) -> None:
     assert found.calibration_error == pytest.approx(0.06 * 5 / 6)
 
 
-def test_a_run_shows_the_figures_of_its_newest_session_and_of_nothing_later(
+def test_a_run_reports_figures_until_its_newest_session(
     filled: Engine, dagster_instance: dg.DagsterInstance
 ) -> None:
     middle = dt.date(2023, 12, 15)
-    bring_up_to_date(dt.date(2023, 12, 13), middle, ONE, ("US",), dagster_instance, strict=False)
+    bring_up_to_date(dt.date(2023, 12, 13), middle, TRACK_RECORD, ("US",), dagster_instance, strict=False)
     events = dagster_instance.fetch_materializations(dg.AssetKey("track_record"), limit=10).records
     shown = {one.partition_key: one.asset_materialization.metadata for one in events if one.asset_materialization}
     newest = shown.pop("2023-12-15|US")
@@ -207,13 +209,13 @@ def test_a_run_shows_the_figures_of_its_newest_session_and_of_nothing_later(
         "SELECT count(*) AS n FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
         " WHERE exchange <> 'EURONEXT' AND ts <= '2023-12-15'",
     )
-    assert newest["scored"].value == until[0]["n"] < len(scores(filled)) / 2
+    assert newest["scored"].value == until[0]["n"] < len(track_record_rows(filled)) / 2
     assert "| aggressive | BUY |" in str(newest["by_profile_and_label"].value)
     assert "data:image/svg+xml;base64," in str(newest["reliability"].value)
     assert [set(metadata) & {"scored", "reliability"} for metadata in shown.values()] == [set(), set()]
 
 
-def test_before_anything_is_scored_there_is_nothing_to_show(filled: Engine) -> None:
+def test_without_scores_there_is_no_summary(filled: Engine) -> None:
     early = dt.date(2023, 3, 15)
-    bring_up_to_date(early, early, ONE)
+    bring_up_to_date(early, early, TRACK_RECORD)
     assert summarise_market(slice_of("US", FIRST, early)) == {}
