@@ -18,6 +18,39 @@ from boursomatic_assets.quality.delivery import ROW_COUNTS
 from boursomatic_assets.tables import rejected_rows
 from boursomatic_assets.tables.staging import bounds
 
+ASSET_BY_INTERVAL = {"daily": "price_bars", "15m": "price_bars_15m"}
+
+REJECTED_ROWS = "rejected_bars r WHERE r.market = :market AND r.interval = :interval"
+
+BARS_BY_SESSION = (
+    f"(WITH undelivered AS MATERIALIZED (SELECT r.session, r.raw->>'symbol' AS symbol FROM {REJECTED_ROWS}"
+    " AND r.reason = ANY(:incomplete)) SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n,"
+    " count(*) FILTER (WHERE EXISTS (SELECT FROM undelivered u"
+    "   WHERE u.session IS NULL OR u.session <= b.ts AND coalesce(u.symbol, i.symbol) = i.symbol)) AS excused"
+    " FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b"
+    " JOIN instruments i ON i.id = b.instrument_id WHERE b.interval = :interval"
+    " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges) GROUP BY 1)"
+)
+"""The bars of each session (`n`), and how many of them the delivery may have left untouched (`excused`): those of
+an instrument that was not delivered, or all of them if a file could not be parsed."""
+
+COUNTED_DELIVERIES = (
+    f"delivered_sessions d LEFT JOIN {BARS_BY_SESSION} h ON h.session = d.session"
+    f" LEFT JOIN (SELECT session, count(*) AS n FROM {REJECTED_ROWS} GROUP BY 1) r"
+    "   ON r.session IS NOT DISTINCT FROM d.session"
+    " LEFT JOIN unnest(CAST(:moved AS timestamp[]), CAST(:bars AS int[])) AS a(session, n)"
+    "   ON a.session = d.session"
+    " WHERE d.market = :market AND d.interval = :interval"
+    " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
+)
+"""The delivery of each session (d), with the bars (h), rejected rows (r) and archived bars (a) that exist."""
+
+MISMATCH = (
+    "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0) OR h.n < a.n"
+    " OR d.kept > 0 AND (d.kept > coalesce(h.n, a.n, 0) OR a.n IS NULL AND d.kept < h.n - h.excused)"
+)
+"""Whether a delivery (d) differs from the bars (h), rejected rows (r) and archived bars (a) of its session."""
+
 
 def count_rejected_rows(connection: Connection, interval: str, parts: Sequence[Slice]) -> Finding:
     """A finding with one warning for each rejected row of some slices, counts by reason, and the first rows."""
@@ -38,37 +71,6 @@ def count_rejected_rows(connection: Connection, interval: str, parts: Sequence[S
     reasons: dict[str, int] = {row.reason: row.n for row in connection.execute(by_reason, parameters)}
     described = rejected_rows.describe(connection, in_slices, parameters, MAX_NAMED) if reasons else []
     return Finding(warnings=sum(reasons.values()), figures={**reasons, "refused": described})
-
-
-ASSET_BY_INTERVAL = {"daily": "price_bars", "15m": "price_bars_15m"}
-
-
-REJECTED_ROWS = "rejected_bars r WHERE r.market = :market AND r.interval = :interval"
-
-
-BARS_BY_SESSION = (
-    f"(WITH undelivered AS MATERIALIZED (SELECT r.session, r.raw->>'symbol' AS symbol FROM {REJECTED_ROWS}"
-    " AND r.reason = ANY(:incomplete)) SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n,"
-    " count(*) FILTER (WHERE EXISTS (SELECT FROM undelivered u"
-    "   WHERE u.session IS NULL OR u.session <= b.ts AND coalesce(u.symbol, i.symbol) = i.symbol)) AS excused"
-    " FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b"
-    " JOIN instruments i ON i.id = b.instrument_id WHERE b.interval = :interval"
-    " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges) GROUP BY 1)"
-)
-"""The bars of each session (`n`), and how many of them the delivery may have left untouched (`excused`): those of
-an instrument that was not delivered, or all of them if a file could not be parsed."""
-
-
-COUNTED_DELIVERIES = (
-    f"delivered_sessions d LEFT JOIN {BARS_BY_SESSION} h ON h.session = d.session"
-    f" LEFT JOIN (SELECT session, count(*) AS n FROM {REJECTED_ROWS} GROUP BY 1) r"
-    "   ON r.session IS NOT DISTINCT FROM d.session"
-    " LEFT JOIN unnest(CAST(:moved AS timestamp[]), CAST(:bars AS int[])) AS a(session, n)"
-    "   ON a.session = d.session"
-    " WHERE d.market = :market AND d.interval = :interval"
-    " AND (d.session IS NULL OR d.session >= :start AND d.session < :end)"
-)
-"""The delivery of each session (d), with the bars (h), rejected rows (r) and archived bars (a) that exist."""
 
 
 def reconcile_deliveries(
@@ -97,11 +99,7 @@ def reconcile_deliveries(
     figures = (
         connection.execute(text(f"SELECT {sum_columns} FROM {COUNTED_DELIVERIES}"), parameters).one()._asdict()
     )
-    mismatch = (
-        "d.delivered <> d.kept + d.merged + d.rejected OR d.rejected <> coalesce(r.n, 0) OR h.n < a.n"
-        " OR d.kept > 0 AND (d.kept > coalesce(h.n, a.n, 0) OR a.n IS NULL AND d.kept < h.n - h.excused)"
-    )
-    mismatches = count_violations(connection, f"{COUNTED_DELIVERIES} AND ({mismatch})", parameters)
+    mismatches = count_violations(connection, f"{COUNTED_DELIVERIES} AND ({MISMATCH})", parameters)
     unlogged = count_violations(connection, _sessions_without_delivery(), parameters)
     return mismatches + unlogged + Finding(figures=figures)
 
