@@ -49,7 +49,7 @@ def dagster_of(dagster_instance: dg.DagsterInstance, tmp_path: Path, monkeypatch
 @pytest.fixture
 def dagster(filled: Engine, dagster_of: Opener) -> Iterator[Dagster]:
     """Dagster over the small platform."""
-    with dagster_of("platform_of", "platform") as dagster:
+    with dagster_of("worlds.platform", "platform") as dagster:
         yield dagster
 
 
