@@ -48,9 +48,7 @@ Output = Frame | Delivery | Piecewise
 class PostgresIOManager(dg.ConfigurableIOManager):
     """Stores an asset in the table of its name, and loads it by partition or range with its look-back."""
 
-    def handle_output(  # type: ignore[override]
-        self, context: dg.OutputContext, obj: Output
-    ) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
+    def handle_output(self, context: dg.OutputContext, obj: Output) -> Iterator[dg.DagsterEvent]:  # type: ignore[override]
         """Write every piece of the run in a transaction of its own.
 
         Raises:

@@ -70,7 +70,7 @@ class Report:
         context.add_output_metadata(self._of_the_run())
         add_partition_metadata(context.step_context, context.asset_key, self.partitions)
 
-    def of_what_was_done(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
+    def of_what_was_done(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent]:
         """Materialisations of the partitions that were written, for a step that is about to fail."""
         of_the_run = self._of_the_run()
         each = {key: of_the_run | metadata for key, metadata in self.partitions.items()}
