@@ -83,7 +83,9 @@ def _measure(part: Slice, own: pl.DataFrame) -> dict[str, float]:
         taken["look-back read"].append(
             timed(lambda seen=seen: seen.append(read_slice(GRAIN, part.looking_back(LOOKBACK))))
         )
-        taken["features"].append(timed(lambda seen=seen: compute.compute_features(seen[0], US.sessions(), part.start)))
+        taken["features"].append(
+            timed(lambda seen=seen: compute.compute_features(seen[0], US.sessions(), part.start))
+        )
         assert seen[0].height >= own.height
     return {work: statistics.median(seconds) for work, seconds in taken.items()}
 

@@ -116,7 +116,9 @@ def prepared(source: Source, last: dt.date = LAST) -> Prepared:
         bars = apply_contract(raw, part, listed, source.name, with_raw=source.with_raw).kept
         if bars.is_empty():
             continue
-        features = compute.compute_features(bars, part.market.sessions()).with_columns(market=pl.lit(part.market.name))
+        features = compute.compute_features(bars, part.market.sessions()).with_columns(
+            market=pl.lit(part.market.name)
+        )
         kept.append(bars)
         eight.append(features.drop("additional_features"))
         rows.append(unpack(sample_sessions(features, DEFAULTS.stride)))

@@ -107,12 +107,14 @@ def _isolate_failures(work: Callable[[Slice], None], chunk: Slice) -> Iterator[t
         yield chunk, error
         return
     explained = False
-    for half in chunk.chunks(-(-len(chunk.dates) // 2)):
-        for part, cause in _isolate_failures(work, half):
-            explained |= type(cause) is type(error)
-            yield part, cause
-    if not explained:
-        absorbed.record(error, f"{chunk} is done in halves")
+    try:
+        for half in chunk.chunks(-(-len(chunk.dates) // 2)):
+            for part, cause in _isolate_failures(work, half):
+                explained |= type(cause) is type(error)
+                yield part, cause
+    finally:  # also after MAX_FAILURES, when nothing more is tried
+        if not explained:
+            absorbed.record(error, f"{chunk} is done in halves")
 
 
 def _try_chunk(work: Callable[[Slice], None], chunk: Slice) -> Exception | None:

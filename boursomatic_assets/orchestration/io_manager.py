@@ -49,7 +49,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     def handle_output(  # type: ignore[override]
         self, context: dg.OutputContext, obj: Output
-    ) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
+    ) -> Iterator[dg.DagsterEvent]:
         """Write every chunk of the run in a transaction of its own.
 
         Raises:
@@ -127,9 +127,9 @@ def _to_polars(frame: Frame) -> pl.DataFrame:
 
 def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
     """Upsert the listed instruments."""
-    with transaction() as connection:
+    with absorbed.collected() as reasons, transaction() as connection:
         merge = merging.upsert(connection, INSTRUMENTS, _to_polars(listed))
-    Report(INSTRUMENTS.name, merge).attach_metadata(context)
+    Report(INSTRUMENTS.name, merge, absorbed=reasons).attach_metadata(context)
 
 
 def _count_instruments(part: Slice) -> int:

@@ -83,9 +83,7 @@ class Report:
         context.add_output_metadata(self._run_metadata())
         add_partition_metadata(context.step_context, context.asset_key, self.partitions)
 
-    def materialize_written(
-        self, context: dg.OutputContext
-    ) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
+    def materialize_written(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent]:
         """Materializations of the written partitions, for a step that is about to fail."""
         run_metadata = self._run_metadata()
         by_partition = {key: run_metadata | metadata for key, metadata in self.partitions.items()}

@@ -189,6 +189,16 @@ def test_status_omits_runs_without_absorbed_errors(dagster_home: Engine) -> None
     assert "absorbed" not in boursomatic("status").output
 
 
+def test_status_without_dagsters_database_shows_all_but_its_runs(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", "postgresql://ann@127.0.0.1:1/dagster")
+    result = boursomatic("status")
+    assert result.exit_code == 0
+    assert "v2024.02.01" in result.output
+    assert "absorbed:         not known: the server at 127.0.0.1:1 does not answer" in result.output
+
+
 def test_status_of_an_empty_platform_succeeds(migrated: Engine) -> None:
     result = boursomatic("status")
     assert result.exit_code == 0

@@ -143,6 +143,7 @@ def test_an_empty_home_has_no_server(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.usefixtures("absorbed_errors")  # its last processes may still be leaving
 def test_a_killed_server_comes_back_with_what_was_committed(shared: Path, running: embedded.Server) -> None:
     with connect(running) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -151,8 +152,9 @@ def test_a_killed_server_comes_back_with_what_was_committed(shared: Path, runnin
     assert value(embedded.ensure_running(shared), "SELECT answer FROM kept") == 42
 
 
-@pytest.mark.usefixtures("absorbed_errors")
-def test_a_start_waits_for_the_last_query_of_a_killed_server(shared: Path, running: embedded.Server) -> None:
+def test_a_start_waits_for_the_last_query_of_a_killed_server(
+    shared: Path, running: embedded.Server, absorbed_errors: list[str]
+) -> None:
     with contextlib.closing(connect(running)) as connection:
         query = Path(f"/proc/{connection.info.backend_pid}/cwd")
         connection.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 10000000)")
@@ -160,8 +162,10 @@ def test_a_start_waits_for_the_last_query_of_a_killed_server(shared: Path, runni
         assert query.exists()
         embedded.ensure_running(shared)
         assert not query.exists()
+    assert "shared memory block" in absorbed_errors[0]
 
 
+@pytest.mark.usefixtures("absorbed_errors")  # its last processes may still be leaving
 def test_a_reused_pid_is_not_taken_for_the_server(
     shared: Path, running: embedded.Server, stranger: "subprocess.Popen[bytes]"
 ) -> None:

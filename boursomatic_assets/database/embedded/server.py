@@ -168,13 +168,13 @@ def _try_start(cluster: Cluster) -> None:
         )
     except ServerError as error:
         log_text = _log_since(cluster, size)
+        reason = " ".join(log_text.rpartition("FATAL:")[2].split())[:400] or str(error)
         if "shared memory block" in log_text:
-            absorbed.record(error, "the embedded server is started again")
+            absorbed.record(ServerError(reason), "the embedded server is started again")
             time.sleep(0.5)  # processes of a killed server have not ended yet
         elif _is_alive(cluster):
-            absorbed.record(error, "the embedded server is waited for")
+            absorbed.record(ServerError(reason), "the embedded server is waited for")
         else:
-            reason = " ".join(log_text.rpartition("FATAL:")[2].split())[:400] or error
             raise ServerError(f"the embedded server does not start: {reason}; see {cluster.log}") from None
 
 

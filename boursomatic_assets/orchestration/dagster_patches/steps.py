@@ -45,11 +45,14 @@ def add_partition_metadata(step: "Step", asset_key: dg.AssetKey, metadata: Mappi
 
 def materializations(
     step: "Step", asset_key: dg.AssetKey, metadata: Mapping[str, Metadata]
-) -> Iterator[dg.DagsterEvent | dg.AssetMaterialization]:
-    """Materialisations of partitions by key, for a step that is about to fail; stored as one batch."""
+) -> Iterator[dg.DagsterEvent]:
+    """Materialisations of partitions by key, for a step that is about to fail; with patches stored as one batch.
+
+    They are events, since an IO manager's `AssetMaterialization` is stored only once its step has succeeded.
+    """
     made = [dg.AssetMaterialization(asset_key, partition=key, metadata=each) for key, each in metadata.items()]
     if not guard.enabled():
-        yield from made
+        yield from (dg.DagsterEvent.asset_materialization(step, one) for one in made)
         return
     from dagster._core.events import DagsterEventBatchMetadata
 
