@@ -165,13 +165,13 @@ def _try_start(place: Place) -> None:
         run(place.server_ids(), "pg_ctl", "start", *wait, "-D", place.data, "-l", place.log, "-o", folder)
     except ServerError as error:
         said = _log_since(place, size)
+        reason = " ".join(said.rpartition("FATAL:")[2].split())[:400] or str(error)
         if "shared memory block" in said:
-            absorbed.record(error, "the embedded server is started again")
+            absorbed.record(ServerError(reason), "the embedded server is started again")
             time.sleep(0.5)  # the last processes of a killed server are still leaving
         elif _lives(place):
-            absorbed.record(error, "the embedded server is waited for")
+            absorbed.record(ServerError(reason), "the embedded server is waited for")
         else:
-            reason = " ".join(said.rpartition("FATAL:")[2].split())[:400] or error
             raise ServerError(f"the embedded server does not start: {reason}; see {place.log}") from None
 
 

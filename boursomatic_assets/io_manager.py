@@ -128,9 +128,9 @@ def _polars(frame: Frame) -> pl.DataFrame:
 
 
 def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
-    with transaction() as connection:
+    with absorbed.collected() as reasons, transaction() as connection:
         merge = merging.upsert(connection, INSTRUMENTS, _polars(listed))
-    Report(INSTRUMENTS.name, merge).of_all(context)
+    Report(INSTRUMENTS.name, merge, absorbed=reasons).of_all(context)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ def failures(work: Callable[[Slice], None], pieces: Iterator[Slice]) -> list[tup
 
 
 def _narrowed(work: Callable[[Slice], None], piece: Slice) -> Iterator[tuple[Slice, Exception]]:
+    """What fails of a piece; its own error is absorbed unless a part of it fails with one of the same type."""
     error = _error(work, piece)
     if error is None:
         return
@@ -104,12 +105,14 @@ def _narrowed(work: Callable[[Slice], None], piece: Slice) -> Iterator[tuple[Sli
         yield piece, error
         return
     explained = False
-    for half in piece.pieces(-(-len(piece.dates) // 2)):
-        for part, reason in _narrowed(work, half):
-            explained |= type(reason) is type(error)
-            yield part, reason
-    if not explained:
-        absorbed.record(error, f"{piece} is done in halves")
+    try:
+        for half in piece.pieces(-(-len(piece.dates) // 2)):
+            for part, reason in _narrowed(work, half):
+                explained |= type(reason) is type(error)
+                yield part, reason
+    finally:  # also where nothing more is tried
+        if not explained:
+            absorbed.record(error, f"{piece} is done in halves")
 
 
 def _error(work: Callable[[Slice], None], piece: Slice) -> Exception | None:

@@ -467,6 +467,16 @@ def test_status_tells_the_runs_that_absorbed_errors_the_newest_first(
     )
 
 
+def test_status_without_dagsters_database_tells_all_but_its_runs(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", "postgresql://ann@127.0.0.1:1/dagster")
+    result = boursomatic("status")
+    assert result.exit_code == 0
+    assert "v2024.02.01" in result.output
+    assert "absorbed:         not known: the server at 127.0.0.1:1 does not answer" in result.output
+
+
 def test_status_is_silent_about_runs_that_absorbed_nothing(dagster_home: Engine) -> None:
     assert "absorbed" not in boursomatic("status").output
 

@@ -140,6 +140,7 @@ def test_an_empty_home_has_no_server(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.usefixtures("absorbed_errors")  # its last processes may still be leaving
 def test_a_killed_server_comes_back_with_what_was_committed(shared: Path, running: embedded.Server) -> None:
     with connected(running) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -148,7 +149,9 @@ def test_a_killed_server_comes_back_with_what_was_committed(shared: Path, runnin
     assert value(embedded.ensure_running(shared), "SELECT answer FROM kept") == 42
 
 
-def test_a_start_waits_for_the_last_query_of_a_killed_server(shared: Path, running: embedded.Server) -> None:
+def test_a_start_waits_for_the_last_query_of_a_killed_server(
+    shared: Path, running: embedded.Server, absorbed_errors: list[str]
+) -> None:
     with contextlib.closing(connected(running)) as connection:
         query = Path(f"/proc/{connection.info.backend_pid}/cwd")
         connection.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 10000000)")
@@ -156,8 +159,10 @@ def test_a_start_waits_for_the_last_query_of_a_killed_server(shared: Path, runni
         assert query.exists()
         embedded.ensure_running(shared)
         assert not query.exists()
+    assert "shared memory block" in absorbed_errors[0]
 
 
+@pytest.mark.usefixtures("absorbed_errors")  # its last processes may still be leaving
 def test_a_recycled_pid_is_not_taken_for_the_server(
     shared: Path, running: embedded.Server, stranger: "subprocess.Popen[bytes]"
 ) -> None:
@@ -227,6 +232,7 @@ def test_a_socket_folder_that_is_open_to_others_is_made_anew(shared: Path, runni
     assert not (running.host / "of somebody else").exists()
 
 
+@pytest.mark.usefixtures("absorbed_errors")  # its last processes may still be leaving
 def test_an_emptied_pid_file_is_survived(shared: Path, running: embedded.Server) -> None:
     """A power cut leaves one."""
     kill(running)

@@ -67,7 +67,7 @@ def test_the_next_is_asked_only_for_what_the_first_could_not_deliver(absorbed_er
     assert (first.asked, second.asked) == (["ACME", "BOLT"], ["BOLT"])
     assert bars["file"].to_list() == ["first", "second"]
     assert errors(bars) == {}
-    assert absorbed_errors == ["1 instruments are asked of second, after SourceError: first: no BOLT here"]
+    assert absorbed_errors == ["second is asked for 1 of 2 instruments, after SourceError: first: no BOLT here"]
     assert bars.schema == pl.Schema(RAW_BARS)
 
 

@@ -149,3 +149,11 @@ def test_an_error_that_no_bad_date_explains_is_absorbed_beside_one(absorbed_erro
 
     assert [part.dates for part, _ in failures(work, iter(THOUSAND))] == [(DATES[7],)]
     assert absorbed_errors == [f"US {DATES[0]} .. {DATES[999]} is done in halves, after MemoryError: no message"]
+
+
+def test_an_error_is_absorbed_also_where_a_run_gives_up(absorbed_errors: list[str]) -> None:
+    def work(part: Slice) -> None:
+        raise MemoryError if len(part.dates) > 500 else ValueError("bad")
+
+    assert len(failures(work, iter(THOUSAND))) == MOST_FAILURES
+    assert absorbed_errors == [f"US {DATES[0]} .. {DATES[999]} is done in halves, after MemoryError: no message"]

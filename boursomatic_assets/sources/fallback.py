@@ -40,6 +40,7 @@ class Fallback:
             SourceError: no source has one; it says what each of them said.
         """
         wanted = self.instruments().filter(pl.col("exchange").is_in(market.exchanges))
+        listed = wanted.height
         reasons = wanted.select(*KEYS, why=pl.lit(None, pl.String))
         frames: list[pl.DataFrame] = []
         for source, following in zip_longest(self.sources, self.sources[1:]):
@@ -54,7 +55,7 @@ class Fallback:
             reasons = reasons.join(missing, on=KEYS).select(*KEYS, why=why)
             wanted = wanted.join(missing, on=KEYS, how="semi")
             if following and wanted.height:
-                asked = f"{wanted.height} instruments are asked of {following.name}"
+                asked = f"{following.name} is asked for {wanted.height} of {listed} instruments"
                 absorbed.record(SourceError(missing["said"][0]), asked)
         if not frames:
             raise SourceError(reasons["why"][0])

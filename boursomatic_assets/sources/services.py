@@ -178,12 +178,10 @@ def deliver(
         try:
             bars = line.ask(partial(ask, symbol))
             frames.append(bars.with_columns(symbol=pl.lit(symbol), exchange=pl.lit(exchange)))
-        except (
-            NoBarsError,
-            TransientError,
-            RefusedError,
-        ) as error:  # becomes a refused row
-            reasons.append((symbol, exchange, f"{name}: {error}"))
+        except (NoBarsError, TransientError, RefusedError) as error:
+            reasons.append(
+                (symbol, exchange, f"{name}: {error}")
+            )  # becomes a row that is refused with this reason
     if reasons and not frames:
         raise SourceError(f"{reasons[0][2]} (none of {len(reasons)} instruments was delivered)")
     if reasons:
