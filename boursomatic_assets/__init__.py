@@ -1,4 +1,4 @@
-"""Boursomatic: price bars of two stock markets into audited BUY / HOLD / SELL advice, as Dagster assets."""
+"""Boursomatic: price bars of two stock markets into audited recommendations, as Dagster assets on PostgreSQL."""
 
 import warnings
 

@@ -48,8 +48,6 @@ _.model_config  # pydantic
 _.__cause__
 
 # By a name in a string: languages, the digest of all parameters
-_.en
-_.fr
 _.recipe
 
 # For readers: the test that proves a patch
@@ -59,3 +57,4 @@ _.proof
 ArrowConnection
 ConfigurableClassData
 backfill_policies
+_.modified_ns  # boursomatic_assets.sources.files.contents: a field that equality compares
