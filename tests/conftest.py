@@ -116,7 +116,7 @@ class Admin:
     def create(self, template: str = "template0") -> str:
         """Create a database, and return its name."""
         name = f"{self.prefix}{uuid.uuid4().hex[:12]}"
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         return name
 
     def drop(self, name: str) -> None:
@@ -237,6 +237,28 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     yield from _engine_of(admin, name, monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def shared_platform(admin: Admin) -> Iterator[str]:
+    """The name of a database with the small platform in which the server refuses every write."""
+    bars = admin.run / "bars of the platform"
+    name = admin.create(admin.template("filled", lambda address: _fill_platform(admin, address, bars)))
+    admin.execute(
+        f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'",
+        f'ALTER DATABASE "{name}" SET default_transaction_read_only = on',
+    )
+    yield name
+    admin.drop(name)
+
+
+@pytest.fixture
+def readable(admin: Admin, shared_platform: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """The small platform of `filled`, one for all tests that only read: a write fails its test."""
+    for variable in ("DATABASE_URL", "DAGSTER_DATABASE_URL"):
+        monkeypatch.setenv(variable, admin.address(shared_platform))
+    yield db.engine()
+    db.disconnect()
+
+
 @pytest.fixture
 def dagster_instance(
     admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, absorbed_error_log: AbsorbedErrorLog
@@ -290,10 +312,12 @@ def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
     """Fill it with the project's Dagster storage, which writes the events of a range at once."""
     from worlds import platform as platform_of
 
+    from boursomatic_assets.cli import launching
     from boursomatic_assets.orchestration.dagster_patches import guard
 
     _migrate(address)
     with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(launching, "defs", platform_of.platform)
         monkeypatch.setenv("DATABASE_URL", address)
         monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
         monkeypatch.setenv("BOURSOMATIC_HOME", str(bars.with_name("home of the platform")))

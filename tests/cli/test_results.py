@@ -14,10 +14,10 @@ from boursomatic_assets.cli.views import status
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 
 
-def test_json_holds_the_active_recommendations(filled: Engine) -> None:
+def test_json_holds_the_active_recommendations(readable: Engine) -> None:
     shown = json.loads(boursomatic("recommendations", "--json").stdout)
     active = rows(
-        filled,
+        readable,
         "SELECT symbol, exchange, profile, label, confidence, expected_return_pct, horizon_days, stop_loss,"
         " take_profit, to_char(r.as_of, 'YYYY-MM-DD\"T\"HH24:MI:SS') AS as_of, version, justification"
         " FROM recommendations r"
@@ -39,7 +39,7 @@ def test_json_holds_the_active_recommendations(filled: Engine) -> None:
         (("--date", "2024-01-10", "--market", "EURONEXT", "--profile", "aggressive"), INSTRUMENTS),
     ],
 )
-def test_recommendations_are_filtered_by_options(filled: Engine, words: tuple[str, ...], count: int) -> None:
+def test_recommendations_are_filtered_by_options(readable: Engine, words: tuple[str, ...], count: int) -> None:
     shown = json.loads(boursomatic("recommendations", "--json", *words).stdout)
     assert len(shown) == count
     options = dict(zip(words[::2], words[1::2], strict=True))
@@ -49,7 +49,7 @@ def test_recommendations_are_filtered_by_options(filled: Engine, words: tuple[st
         assert row["symbol"] == options.get("--symbol", row["symbol"])
 
 
-def test_the_table_shows_every_recommendation(filled: Engine) -> None:
+def test_the_table_shows_every_recommendation(readable: Engine) -> None:
     result = boursomatic("recommendations")
     assert result.exit_code == 0
     lines = [line for line in result.output.splitlines() if "SIM" in line]
@@ -99,13 +99,13 @@ def test_without_recommendations_the_error_names_the_remedy(migrated: Engine) ->
         assert "`boursomatic backfill` makes recommendations" in error_line(boursomatic("recommendations", *date))
 
 
-def test_the_track_record_is_shown_as_tables_and_as_json(filled: Engine) -> None:
+def test_the_track_record_is_shown_as_tables_and_as_json(readable: Engine) -> None:
     shown = json.loads(boursomatic("track-record", "--market", "US", "--profile", "moderate", "--json").stdout)
     scored = (
         "SELECT label, count(*) AS n FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
         " WHERE exchange <> 'EURONEXT' AND profile = 'moderate' GROUP BY label ORDER BY label"
     )
-    assert [{"label": row["label"], "n": row["n"]} for row in shown["labels"]] == rows(filled, scored)
+    assert [{"label": row["label"], "n": row["n"]} for row in shown["labels"]] == rows(readable, scored)
     result = boursomatic("track-record", "--market", "US", "--profile", "moderate")
     assert all(f"| moderate   {row['label']}" in result.output for row in shown["labels"])
     assert result.output.endswith(f"\nexpected calibration error {shown['calibration_error']:.3f}\n")
@@ -128,10 +128,10 @@ def test_without_a_track_record_the_error_names_the_remedy(migrated: Engine) -> 
     assert "no recommendation has reached the end of its horizon" in error_line(boursomatic("track-record"))
 
 
-def test_bars_are_shown_as_known_now_and_at_a_past_time(filled: Engine) -> None:
+def test_bars_are_shown_as_known_now_and_at_a_past_time(readable: Engine) -> None:
     result = boursomatic("bars", "SIMU001", "--from", DAY, "--json")
     assert [bar["ts"] for bar in json.loads(result.output)] == ["2024-02-28T00:00:00", "2024-02-29T00:00:00"]
-    now = rows(filled, "SELECT clock_timestamp()::timestamp::text AS now")[0]["now"][:19]
+    now = rows(readable, "SELECT clock_timestamp()::timestamp::text AS now")[0]["now"][:19]
     moment = (dt.datetime.fromisoformat(now) + dt.timedelta(seconds=1)).isoformat()
     assert boursomatic("bars", "SIMU001", "--from", DAY, "--json", "--known-at", moment).output == result.output
     assert (
@@ -143,7 +143,7 @@ def test_bars_are_shown_as_known_now_and_at_a_past_time(filled: Engine) -> None:
     assert table.count("SIMU001") == 2
 
 
-def test_status_shows_sessions_champion_and_row_counts(filled: Engine) -> None:
+def test_status_shows_sessions_champion_and_row_counts(readable: Engine) -> None:
     result = boursomatic("status")
     assert result.exit_code == 0
     facts = {line.partition(":")[0]: line.partition(":")[2].strip() for line in result.output.splitlines()}
