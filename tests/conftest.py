@@ -332,9 +332,9 @@ def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
 def _fill_with_patches(bars: Path) -> None:
     """Fill the platform in another process: stock Dagster would take a quarter of an hour."""
     program = (
-        "import dagster, pathlib, platform_of, sys; from boursomatic_assets import runs;"
-        "runs.defs = platform_of.platform;"
-        "instance = dagster.DagsterInstance.get(); platform_of.fill(pathlib.Path(sys.argv[1]), instance)"
+        "import dagster, pathlib, sys; from worlds import platform; from boursomatic_assets.cli import launching;"
+        "launching.defs = platform.platform;"
+        "instance = dagster.DagsterInstance.get(); platform.fill(pathlib.Path(sys.argv[1]), instance)"
     )
     environment = os.environ | {"BOURSOMATIC_STOCK_DAGSTER": "0"}
     subprocess.run(

@@ -74,7 +74,7 @@ def digests() -> dict[str, str]:
 def report() -> dict[str, Any]:
     """Carry out both backfills; what came of them."""
     forget(database.engine(), KEYS)
-    with opened("platform_of", "platform") as dagster:
+    with opened("worlds.platform", "platform") as dagster:
         statuses = [dagster.finish(dagster.backfill(stage, KEYS)) for stage in STAGES]
         stored = dagster.instance.get_runs()
         groups = {",".join(sorted(key.path[-1] for key in run.asset_selection or ())) for run in stored}

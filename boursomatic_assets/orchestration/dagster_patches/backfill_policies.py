@@ -1,6 +1,6 @@
 """Which assets of a backfill share a run: those of one stage.
 
-What belongs here: policies by stage. Kept elsewhere: which stages there are (`assets/common.py`).
+What belongs here: policies by stage. Kept elsewhere: which stages there are (`assets/policies.py`).
 
 Dagster puts assets into one run if their policies are equal and their partitions are the same. Two assets whose
 runs must be apart therefore need policies that differ, and Dagster's own differ in the size of a run alone: limits

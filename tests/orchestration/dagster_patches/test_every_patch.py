@@ -165,7 +165,7 @@ importlib.metadata.version = lambda name: "1.14.0" if name == "dagster" else rea
 from boursomatic_assets.orchestration.dagster_patches import guard
 assert not guard.enabled()
 import dagster as dg
-from boursomatic_assets.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 from boursomatic_assets.definitions import defs
 from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata
 
