@@ -255,8 +255,10 @@ def readable(admin: Admin, shared_platform: str, home: Path, monkeypatch: pytest
     """The small platform of `filled`, one for all tests that only read: a write fails its test."""
     for variable in ("DATABASE_URL", "DAGSTER_DATABASE_URL"):
         monkeypatch.setenv(variable, admin.address(shared_platform))
-    yield db.engine()
+    engine = db.engine()
+    yield engine
     db.disconnect()
+    engine.dispose()  # a test may have named another database meanwhile
 
 
 @pytest.fixture
@@ -295,6 +297,7 @@ def _engine_of(admin: Admin, name: str, monkeypatch: pytest.MonkeyPatch) -> Iter
     engine = db.engine()
     yield engine
     db.disconnect()
+    engine.dispose()  # a test may have named another database meanwhile
     admin.drop(name)
 
 

@@ -80,7 +80,7 @@ def report() -> dict[str, Any]:
         groups = {",".join(sorted(key.path[-1] for key in run.asset_selection or ())) for run in stored}
         found = {"colours": colours(dagster, ASSETS), "metadata": reported(dagster), "digests": digests()}
         keys = Counter(MARKET_SESSIONS.get_partition_keys())
-    with opened("small_backfill", "toys") as dagster:
+    with opened("worlds.small_backfill", "toys") as dagster:
         toy = dagster.finish(dagster.backfill(TOYS, KEYS))
         found["toys"] = colours(dagster, TOYS)
     return found | {
