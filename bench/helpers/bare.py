@@ -21,7 +21,8 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import open_source
-from boursomatic_assets.tables import delivery_log, merging, rejected_rows
+from boursomatic_assets.tables import merging
+from boursomatic_assets.tables.deliveries import rejected_rows, sessions
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 from boursomatic_assets.tables.reading import SliceReader, read_slice
 
@@ -42,7 +43,7 @@ def bare(parts: Sequence[Slice]) -> None:
         with database.engine().begin() as connection:
             merging.replace(connection, GRAINS["price_bars"], part, delivery.kept.drop("market", "file"))
             rejected_rows.record(connection, part, delivery, "bare")
-            delivery_log.record(connection, part, delivery, "bare")
+            sessions.record(connection, part, delivery, "bare")
     for part in parts:
         seen = read_slice(GRAINS["price_bars"], part.looking_back(LOOKBACK))
         own = compute.compute_features(seen, part.market.sessions(), part.start)

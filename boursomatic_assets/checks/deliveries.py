@@ -2,7 +2,7 @@
 
 What belongs here: findings about the delivery log and about rejected rows.
 Kept elsewhere: the checks that report them (`bars.py`, `bars_15m.py`), why a row is rejected
-(`quality/contract.py`), how deliveries are logged (`tables/delivery_log.py`).
+(`quality/contract.py`), how deliveries are logged (`tables/deliveries/sessions.py`).
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ from boursomatic_assets.checks._counting import count_violations
 from boursomatic_assets.checks.invariant import MAX_NAMED, Finding
 from boursomatic_assets.quality.contract import INCOMPLETE_REASONS
 from boursomatic_assets.quality.delivery import ROW_COUNTS
-from boursomatic_assets.tables import rejected_rows
+from boursomatic_assets.tables.deliveries import rejected_rows
 from boursomatic_assets.tables.staging import bounds
 
 ASSET_BY_INTERVAL = {"daily": "price_bars", "15m": "price_bars_15m"}

@@ -18,12 +18,11 @@ from boursomatic_assets.tables import (
     activity,
     archive,
     computations,
-    delivery_log,
     merging,
-    rejected_rows,
     revisions,
     staleness,
 )
+from boursomatic_assets.tables.deliveries import rejected_rows, sessions
 from boursomatic_assets.tables.differences import Difference
 from boursomatic_assets.tables.grains import Grain
 from boursomatic_assets.tables.merging import MergeCounts
@@ -71,7 +70,7 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
             activity.update_activity(connection, chunk.market)
         if isinstance(rows, Delivery):
             rejected_rows.record(connection, chunk, rows, write.run_id, grain.interval)
-            delivery_log.record(connection, chunk, rows, write.run_id, grain.interval)
+            sessions.record(connection, chunk, rows, write.run_id, grain.interval)
     return merge, overtaken
 
 

@@ -1,8 +1,7 @@
 """Deliveries: valid bars, rejected rows, and the number of rows by outcome.
 
 What belongs here: the value that the contract returns and the tables are written from, and its row counts.
-Kept elsewhere: the rules (`contract.py`), the tables (`tables/rejected_rows.py`, `tables/delivery_log.py`,
-`tables/merging.py`).
+Kept elsewhere: the rules (`contract.py`), the tables (`tables/deliveries/`, `tables/merging.py`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -12,16 +12,18 @@ Columns, keys and rules marked *extension* are added to the schema's specificati
 from boursomatic_assets.schema._columns import Table
 from boursomatic_assets.schema.accounts import User, UserSettings
 from boursomatic_assets.schema.features import Feature
-from boursomatic_assets.schema.market_data import Instrument, PriceBar, PriceBarRevision
+from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, PriceBar, PriceBarRevision
 from boursomatic_assets.schema.models import ModelDecision, ModelVersion
-from boursomatic_assets.schema.provenance import ComputedSession, DeliveredSession, RejectedBar
+from boursomatic_assets.schema.provenance import ComputedSession, DeliveredFile, DeliveredSession, RejectedBar
 from boursomatic_assets.schema.recommendations import Recommendation, TrackRecord
 
 __all__ = [
     "ComputedSession",
+    "DeliveredFile",
     "DeliveredSession",
     "Feature",
     "Instrument",
+    "InstrumentAlias",
     "ModelDecision",
     "ModelVersion",
     "PriceBar",

@@ -50,6 +50,26 @@ class Instrument(Table, table=True):
     updated_at: NaiveDatetime = defaulting_to_now("Last update")
 
 
+class InstrumentAlias(Table, table=True):
+    """Another name under which an instrument is delivered: its bars go to the instrument.
+
+    Extension: the whole table, because a share that changes its exchange, or that vendors list under different
+    ones, must stay one series.
+    """
+
+    __tablename__ = "instrument_aliases"
+    __table_args__ = (
+        UniqueConstraint("symbol", "exchange"),
+        {"info": {"key": ("symbol", "exchange")}},
+    )
+
+    id: UUID = primary_key("Unique alias identifier")
+    symbol: str = Field(sa_type=String(50), description="Symbol that is delivered")
+    exchange: str = Field(sa_type=String(50), description="Exchange that is delivered")
+    instrument_id: UUID = Field(foreign_key="instruments.id", description="Instrument that it names")
+    created_at: NaiveDatetime = defaulting_to_now("When the alias was stated")
+
+
 class PriceBar(Table, table=True):
     """One bar per instrument, time and interval; a daily bar's `ts` is its session date at 00:00 UTC.
 

@@ -83,6 +83,38 @@ class DeliveredSession(Table, table=True):
     delivered_at: NaiveDatetime = defaulting_to_now("When these counts were first recorded")
 
 
+class DeliveredFile(Table, table=True):
+    """What became of each line of a file when it was last read: header, blank, comment, footer, or delivered.
+
+    Extension: the whole table, because it must be provable that no line of a file was lost while it was parsed.
+    """
+
+    __tablename__ = "delivered_files"
+    __table_args__ = (
+        UniqueConstraint("source", "file"),
+        {"info": {"key": ("source", "file")}},
+    )
+
+    id: UUID = primary_key("Unique file identifier")
+    source: str = Field(sa_type=String(50), description="Source that delivered it")
+    file: str = Field(sa_type=String(500), description="Its name, from the folder of the source")
+    recognised: str | None = Field(
+        default=None, sa_type=String(200), description="What it was recognised as; null: not understood"
+    )
+    lines: int = Field(sa_type=BigInteger, description="Lines of a text, records or rows of other formats")
+    header: int = Field(sa_type=BigInteger, description="Lines that hold headers, or stand above them")
+    blank: int = Field(sa_type=BigInteger, description="Lines without any content")
+    comments: int = Field(sa_type=BigInteger, description="Lines that are comments")
+    footer: int = Field(sa_type=BigInteger, description="Lines below the last row, such as totals")
+    delivered: int = Field(sa_type=BigInteger, description="Lines that hold rows of bars, good or bad")
+    problem: str | None = Field(
+        default=None, sa_type=String(1000), description="Why it could not be read, or what must be stated of it"
+    )
+    passed_over: bool = Field(description="Whether it is none of bars, and was not read")
+    run_id: str | None = Field(default=None, sa_type=String(50), description="Run that read it")
+    read_at: NaiveDatetime = defaulting_to_now("When it was read")
+
+
 class ComputedSession(Table, table=True):
     """When an asset's rows of a market's session were computed, and when they last changed.
 

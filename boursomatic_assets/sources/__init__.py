@@ -30,6 +30,14 @@ INSTRUMENTS = dict.fromkeys(
 )
 """The columns of delivered instruments."""
 
+FILES = {
+    "file": pl.String(),
+    "recognised": pl.String(),
+    **dict.fromkeys(("lines", "header", "blank", "comments", "footer", "delivered"), pl.Int64()),
+    "problem": pl.String(),
+    "passed_over": pl.Boolean(),
+}
+"""The columns of what a source says of its files, see the table `delivered_files`."""
 
 NOT_DELIVERED = pl.col("symbol").is_not_null() & pl.col("file").is_null() & pl.col("raw").is_not_null()
 """Rows that stand for an instrument of which a source had no bars; `raw` says why, `ts` from when on."""
@@ -62,6 +70,10 @@ class Source(Protocol):
 
         The columns are those of `RAW_BARS`; the rows are as the source has them, good or bad.
         """
+        ...
+
+    def files(self) -> pl.DataFrame:
+        """What became of the lines of each of its files, with the columns of `FILES`; a service has none."""
         ...
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBar
 from boursomatic_assets.sources import RAW_BARS
 from boursomatic_assets.tables import frames
-from boursomatic_assets.tables.rejected_rows import REJECTED_BARS
+from boursomatic_assets.tables.deliveries.rejected_rows import REJECTED_BARS
 
 PART = slice_of("US", "2025-01-08", "2025-01-09", "2025-01-10")  # closed on the 9th
 GOOD = delivered_bars("ACME BOLT", "2025-01-08", "2025-01-10")

@@ -15,9 +15,11 @@ from worlds import catalogue, specification
 
 from boursomatic_assets.schema import (
     ComputedSession,
+    DeliveredFile,
     DeliveredSession,
     Feature,
     Instrument,
+    InstrumentAlias,
     ModelDecision,
     ModelVersion,
     PriceBar,
@@ -33,7 +35,7 @@ from boursomatic_assets.schema import (
 FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
-    DeliveredSession, ComputedSession, ModelDecision, TrackRecord,
+    DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
 )  # fmt: skip
 TABLES = Table.metadata.sorted_tables
 

@@ -237,6 +237,33 @@ created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 
 uq_track_record_ts_recommendation on (ts, recommendation_id) UNIQUE
 """,
+    "delivered_files": """
+id                       | UUID          | PK
+source                   | VARCHAR(50)   | NOT NULL
+file                     | VARCHAR(500)  | NOT NULL
+recognised               | VARCHAR(200)  | NULL
+lines                    | BIGINT        | NOT NULL
+header                   | BIGINT        | NOT NULL
+blank                    | BIGINT        | NOT NULL
+comments                 | BIGINT        | NOT NULL
+footer                   | BIGINT        | NOT NULL
+delivered                | BIGINT        | NOT NULL
+problem                  | VARCHAR(1000) | NULL
+passed_over              | BOOLEAN       | NOT NULL
+run_id                   | VARCHAR(50)   | NULL
+read_at                  | TIMESTAMP     | NOT NULL, DEFAULT NOW()
+
+uq_delivered_files_source_file on (source, file) UNIQUE
+""",
+    "instrument_aliases": """
+id                       | UUID         | PK
+symbol                   | VARCHAR(50)  | NOT NULL
+exchange                 | VARCHAR(50)  | NOT NULL
+instrument_id            | UUID         | FK(instruments.id), NOT NULL
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+uq_instrument_aliases_symbol_exchange on (symbol, exchange) UNIQUE
+""",
     "computed_sessions": """
 id                       | UUID         | PK
 asset                    | VARCHAR(50)  | NOT NULL

@@ -1,7 +1,7 @@
 """What `boursomatic status` shows: the state of the platform.
 
 What belongs here: each fact as a line. Kept elsewhere: what is stale (`tables/staleness.py`), which rows are
-rejected (`tables/rejected_rows.py`), which version is champion (`registry/decisions.py`).
+rejected (`tables/deliveries/rejected_rows.py`), which version is champion (`registry/decisions.py`).
 """
 
 import datetime as dt
@@ -16,7 +16,8 @@ from boursomatic_assets.database import migrate, server_time
 from boursomatic_assets.quality.contract import UNREADABLE_REASON
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.schema import Instrument, PriceBar
-from boursomatic_assets.tables import rejected_rows, staleness
+from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.deliveries import rejected_rows
 from boursomatic_assets.vocabulary import INTERVALS
 
 _BARS: Table = PriceBar.__table__

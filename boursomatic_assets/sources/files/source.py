@@ -17,7 +17,14 @@ import polars as pl
 import yaml
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.sources import DECLARATIONS_FILE, INSTRUMENTS, RAW_BARS, UNREADABLE_FILE, SourceError
+from boursomatic_assets.sources import (
+    DECLARATIONS_FILE,
+    FILES,
+    INSTRUMENTS,
+    RAW_BARS,
+    UNREADABLE_FILE,
+    SourceError,
+)
 from boursomatic_assets.sources.files.cells import read_raw_bars, rows_as_json
 from boursomatic_assets.sources.files.contents import File, is_user_file, unpack
 from boursomatic_assets.sources.files.descriptions import read_descriptions
@@ -70,6 +77,10 @@ class Files:
         is_15m = pl.col("interval").eq_missing("15m")
         of_interval = is_15m if interval == "15m" else ~is_15m
         return pl.concat(self._read_files((of_market & in_time & of_interval) | UNREADABLE_FILE, *RAW_BARS))
+
+    def files(self) -> pl.DataFrame:
+        """What became of the lines of each file, with the columns of `FILES`."""
+        return pl.DataFrame(schema=FILES)
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of `bars` with `raw`: their files are read again, which costs good rows nothing."""

@@ -12,7 +12,7 @@ import polars as pl
 
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import Market
-from boursomatic_assets.sources import NOT_DELIVERED, RAW_BARS, SourceError
+from boursomatic_assets.sources import FILES, NOT_DELIVERED, RAW_BARS, SourceError
 from boursomatic_assets.sources.network.services import ListedSource, rows_without_bars
 
 KEYS = ["symbol", "exchange"]
@@ -60,6 +60,10 @@ class Fallback:
         if not frames:
             raise SourceError(reasons["why"][0])
         return pl.concat([*frames, rows_without_bars(reasons.rows(), start)]).select(*RAW_BARS)
+
+    def files(self) -> pl.DataFrame:
+        """No file."""
+        return pl.DataFrame(schema=FILES)
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: `raw` is the response of a service."""

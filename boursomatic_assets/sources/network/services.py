@@ -21,7 +21,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import Market
-from boursomatic_assets.sources import RAW_BARS, Source, SourceError
+from boursomatic_assets.sources import FILES, RAW_BARS, Source, SourceError
 
 MAX_WAIT_SECONDS = 120.0
 """The longest wait before a retry; a service that asks for a longer one is given up."""
@@ -75,6 +75,10 @@ class ListedSource(Source, Protocol):
     def restricted_to(self, listed: pl.DataFrame) -> Self:
         """The same source for fewer instruments, a frame like that of `instruments`."""
         return replace(self, listed=listed)  # type: ignore[type-var]
+
+    def files(self) -> pl.DataFrame:
+        """No file."""
+        return pl.DataFrame(schema=FILES)
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: `raw` is the response of the service."""

@@ -18,7 +18,7 @@ import polars as pl
 
 from boursomatic_assets.arrays import Floats, Ints, Masks, Times
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.sources import INSTRUMENTS, RAW_BARS
+from boursomatic_assets.sources import FILES, INSTRUMENTS, RAW_BARS
 from boursomatic_assets.sources.simulated.candles import Candles, candles_15m, daily_candles
 from boursomatic_assets.sources.simulated.draws import Keys, draw_uniforms, keys_of_names
 from boursomatic_assets.sources.simulated.paths import Cents, Walk, shares_after_splits
@@ -100,6 +100,10 @@ class Simulated:
         asked = (part.filter(pl.col("ts").is_between(start, end, closed="left")) for part in parts)
         bars = pl.concat([pl.DataFrame(schema=RAW_BARS), *asked], how="diagonal")
         return bars.with_columns(interval=pl.lit(interval))
+
+    def files(self) -> pl.DataFrame:
+        """No file."""
+        return pl.DataFrame(schema=FILES)
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: they stand in no file."""

@@ -14,7 +14,7 @@ from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.deliveries import count_rejected_rows
 from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.sources.network.services import rows_without_bars
-from boursomatic_assets.tables import rejected_rows
+from boursomatic_assets.tables.deliveries import rejected_rows
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 BOTH = slice_of("US", MONDAY, TUESDAY)

@@ -1,4 +1,4 @@
-"""The delivery log: how many rows of each session were delivered, kept, merged and rejected.
+"""The log of delivered sessions: how many rows of each session were delivered, kept, merged and rejected.
 
 What belongs here: writing `delivered_sessions`. Kept elsewhere: the rejected rows (`rejected_rows.py`), which rows
 are kept, merged or rejected (`quality/contract.py`), the check of the sums (`checks/bars.py`).

@@ -15,7 +15,7 @@ from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.deliveries import reconcile_deliveries
 from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
 from boursomatic_assets.quality.contract import apply_contract
-from boursomatic_assets.tables import delivery_log
+from boursomatic_assets.tables.deliveries import sessions
 from boursomatic_assets.tables.grains import GRAINS
 
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
@@ -25,7 +25,7 @@ OUTCOMES = "delivered, kept, merged, rejected, repaired"
 
 def record(engine: Engine, *raw: pl.DataFrame, part: Slice = BOTH, run: str = "first") -> None:
     with engine.begin() as connection:
-        delivery_log.record(connection, part, apply_contract(pl.concat(raw), part, instruments(), "toy"), run)
+        sessions.record(connection, part, apply_contract(pl.concat(raw), part, instruments(), "toy"), run)
 
 
 def recorded(engine: Engine, columns: str = OUTCOMES) -> list[Any]:
@@ -72,7 +72,7 @@ def test_a_session_is_provisional_until_it_is_delivered_after_it_has_settled(
     migrated: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [BOTH.market.settle_time(dt.date(2024, 6, 11)) - dt.timedelta(minutes=1)]
-    monkeypatch.setattr(delivery_log, "database_time", lambda connection: clock[0])
+    monkeypatch.setattr(sessions, "database_time", lambda connection: clock[0])
     bars = delivered_bars("ACME", MONDAY, TUESDAY)
     record(migrated, bars)
     assert recorded(migrated, "provisional") == [("Mon", False), ("Tue", True)]
