@@ -29,6 +29,9 @@ UNREADABLE_REASON = "file cannot be understood"
 INCOMPLETE_REASONS = ("source did not deliver it", UNREADABLE_REASON)
 """Reasons of rows that stand for bars that were not delivered."""
 
+BEFORE_FAULTS = (*INCOMPLETE_REASONS, "symbol is missing", "symbol is an exchange's test symbol")
+"""Reasons that say more than why the source could not read a row."""
+
 CONTRADICTION_REASONS = {
     "daily": "two different bars for one session",
     "15m": "two different bars for one time",
@@ -109,11 +112,15 @@ def _is_certainly_valid(part: Slice, interval: str, times: pl.Series) -> pl.Expr
     prices = (l > 0) & (l <= o) & (l <= c) & (o <= h) & (c <= h) & (h < math.inf)
     volume = (v >= 0) & (v < math.inf)
     on_time = pl.col("ts").is_in(times.implode()) & pl.col("ts").is_between(part.start, _now())
-    return (prices & volume & on_time & (pl.col("interval") == interval)).fill_null(False)
+    read = pl.col("fault").is_null() & (pl.col("interval") == interval)
+    return (prices & volume & on_time & read).fill_null(False)
 
 
 def _first_violation(rules: dict[str, pl.Expr]) -> pl.Expr:
-    return pl.coalesce(pl.when(rule).then(pl.lit(name)) for name, rule in rules.items())
+    """Why a row is rejected: the first rule that it breaks, or why the source could not read it."""
+    broken = {name: pl.when(rule).then(pl.lit(name)) for name, rule in rules.items()}
+    unread = {name: broken.pop(name) for name in BEFORE_FAULTS}
+    return pl.coalesce(*unread.values(), "fault", *broken.values())
 
 
 def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, pl.Expr]:

@@ -22,8 +22,13 @@ RAW_BARS = {
     "file": pl.String(),
     "line": pl.Int64(),
     "raw": pl.String(),
+    "fault": pl.String(),
 }
-"""The columns of delivered bars; `raw`, null until it is asked for, is the row as it stood there, as JSON."""
+"""The columns of delivered bars.
+
+`raw`, null until it is asked for, is the row as it stood there, as JSON; `fault` is why the source could not read
+the row, null where it could.
+"""
 
 INSTRUMENTS = dict.fromkeys(
     ("symbol", "exchange", "name", "sector", "market_cap_bucket", "pe_bucket"), pl.String()

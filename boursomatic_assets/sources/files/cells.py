@@ -1,58 +1,60 @@
-"""Cells: from a file's text and typed columns to the columns of `RAW_BARS`.
+"""Cells: from the cells of a file to the columns of `RAW_BARS`.
 
-What belongs here: symbols, intervals, times and numbers, in the format that all rows of a file show.
-Kept elsewhere: opening a file (`scan.py`), what headers mean (`layouts.py`), formats of times (`stamps.py`), which
-bars are valid (`quality/contract.py`). A cell that cannot be read becomes null, and its row is rejected there.
+What belongs here: symbols, intervals, times and numbers of each row, and why a row cannot be read.
+Kept elsewhere: opening a file (`scan.py`), what headers mean (`layouts.py`), what all rows show together
+(`examination.py`), which bars are valid (`quality/contract.py`).
 """
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import partial
 
 import polars as pl
 
 from boursomatic_assets.sources import RAW_BARS
-from boursomatic_assets.sources.files import stamps
 from boursomatic_assets.sources.files.contents import File
-from boursomatic_assets.sources.files.layouts import Declaration, Layout, split_symbol
-from boursomatic_assets.sources.files.scan import open_rows, select_cells, unreadable
+from boursomatic_assets.sources.files.declarations import Declaration
+from boursomatic_assets.sources.files.examination import (
+    Examination,
+    examine,
+    is_typed,
+    is_unknown_form,
+    read_cells,
+    time_cell,
+)
+from boursomatic_assets.sources.files.notation.numbers import number_expr
+from boursomatic_assets.sources.files.scan import FAULT, TOO_MANY
 
-_PRICE_WITH_COMMA = r"^\s*-?\d[\d.]*,\d+\s*$"
-_NUMBER_WITH_COMMA = r"^-?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$"
-_ABBREVIATED = r"^([\d.]+)\s*([KMBkmb])$"
-_MULTIPLIERS = {"K": 1e3, "M": 1e6, "B": 1e9}
+PRICE_OF_UNKNOWN_FORM = "price is of an unknown form"
+VOLUME_OF_UNKNOWN_FORM = "volume is of an unknown form"
+TIME_OF_UNKNOWN_FORM = "time is of an unknown form"
+NOT_DAILY = "bars lie weeks apart: they are no daily ones"
+
+QUARTER = "15m"
 
 
-@dataclass(frozen=True)
-class TextFormat:
-    """The format that all rows of a text file show together."""
-
-    times: pl.DataFrame | None
-    comma: bool = False
-    abbreviated: bool = False
-
-
-def read_raw_bars(file: File, declared: Declaration, names: Collection[str] = tuple(RAW_BARS)) -> pl.LazyFrame:
-    """One file with the columns of `RAW_BARS` of these names; `raw` is null, see `rows_as_json`.
+def read_raw_bars(file: File, declared: Declaration) -> pl.LazyFrame:
+    """One file with the columns of `RAW_BARS`; `raw` is null, see `rows_as_json`.
 
     Raises:
         SourceError: naming the file, what was found and what is expected.
     """
-    rows, layout = open_rows(file, declared)
-    try:
-        rows = select_cells(file, rows, layout, names)
-        text_format = _detect_format(rows, layout, declared, file.name)
-    except pl.exceptions.PolarsError as error:
-        raise unreadable(file, error) from None
-    series = [_select_bars(rows, layout, text_format, declared, *one) for one in layout.series]
-    return pl.concat(series).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String)).select(names)
+    seen = examine(file, declared)
+    opened, cells = read_cells(file, declared)
+    rows = opened.rows if is_typed(opened) else cells.lazy()
+    if seen.others:
+        rows = rows.filter(~pl.col("line").is_in(seen.others))
+    bars = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
+    found = pl.concat(bars).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
+    return (_added_up(found) if declared.resample else found).select(*RAW_BARS)
 
 
 def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> pl.LazyFrame:
     """Some rows of a file: file, line, symbol as in `read_raw_bars`, and all cells as JSON."""
-    rows, layout = open_rows(file, declared)
-    wanted = rows.filter(pl.col("line").is_in(lines))
+    seen = examine(file, declared)
+    layout = seen.layout
+    opened, _ = read_cells(file, declared)
+    wanted = opened.rows.filter(pl.col("line").is_in(lines))
 
     def cells(columns: dict[str, str]) -> list[str]:
         return [header for header in layout.headers if len(layout.series) == 1 or header in columns.values()]
@@ -61,78 +63,78 @@ def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> p
         wanted.select(
             pl.col("line").cast(pl.Int64),
             file=pl.lit(file.name),
-            symbol=_symbol_and_exchange(symbol, columns, declared)[0],
+            symbol=_listing_exprs(seen, symbol, columns, declared)["symbol"],
             raw=pl.struct(cells(columns)).struct.json_encode(),
         )
         for symbol, columns in layout.series
     )
 
 
-def _detect_format(rows: pl.LazyFrame, layout: Layout, declared: Declaration, name: str) -> TextFormat:
-    """The format of a text file: its distinct times, and how it writes numbers."""
-    _, columns = layout.series[0]
-    schema = rows.collect_schema()
-    if schema[columns["ts"]] != pl.String:
-        return TextFormat(None)
-    questions = {"cells": _time_cell(columns).unique().implode()}
-    if schema.get(columns["c"]) == pl.String and layout.separator != ",":
-        questions["comma"] = pl.col(columns["c"]).str.contains(_PRICE_WITH_COMMA).any()
-    if schema.get(columns["v"]) == pl.String:
-        questions["abbreviated"] = pl.col(columns["v"]).str.contains(r"[KMBkmb]\s*$").any()
-    answers = rows.select(**questions).collect().row(0, named=True)
-    clock = stamps.Clock(declared.zone or layout.zone, declared.dates)
-    times = stamps.parse_times(pl.Series(answers["cells"], dtype=pl.String), clock, name)
-    return TextFormat(times, bool(answers.get("comma")), bool(answers.get("abbreviated")))
-
-
 def _select_bars(
-    rows: pl.LazyFrame,
-    layout: Layout,
-    text_format: TextFormat,
-    declared: Declaration,
-    symbol: str | None,
-    columns: dict[str, str],
+    rows: pl.LazyFrame, seen: Examination, declared: Declaration, symbol: str | None, columns: dict[str, str]
 ) -> pl.LazyFrame:
     """The bars of one instrument that has columns of its own, or of all if a column names them."""
     schema = rows.collect_schema()
-    symbols, exchange = _symbol_and_exchange(symbol, columns, declared)
-    interval = _interval_expr(columns, text_format, declared)
+    listing = _listing_exprs(seen, symbol, columns, declared)
+    interval = _interval_expr(columns, seen)
+    time = _time_expr(columns, seen, schema, interval)
+    numbers = {price: _number_expr(columns[price], schema[columns[price]], seen) for price in "ohlcv"}
+    fault = pl.lit(None, pl.String)
+    if not (seen.clean and not seen.sparse):
+        fault = _fault_expr(columns, schema, seen, listing["fault"], time, numbers)
     return rows.select(
         pl.col("line").cast(pl.Int64),
-        symbol=symbols,
-        exchange=exchange,
-        ts=_parsed_time(columns, text_format.times, interval)
-        if text_format.times is not None
-        else _typed_time(columns["ts"], schema[columns["ts"]]),
+        symbol=listing["symbol"],
+        exchange=listing["exchange"],
+        ts=time,
         interval=interval,
-        **{
-            price: _number_expr(columns[price], schema[columns[price]], text_format)
-            for price in "ohlcv"
-            if columns[price] in schema
-        },
+        fault=fault,
+        **numbers,
     )
 
 
-def _symbol_and_exchange(
-    symbol: str | None, columns: dict[str, str], declared: Declaration
-) -> tuple[pl.Expr, pl.Expr]:
-    """Each row's symbol and exchange, as the platform names them."""
-    names = pl.lit(symbol) if symbol else pl.col(columns["symbol"]).cast(pl.String)
-    if declared.exchange:
-        return names, pl.lit(declared.exchange)
-    if "exchange" in columns:
-        return names, pl.col(columns["exchange"]).cast(pl.String)
-    symbols, exchange = (_map_cells(names, partial(_listing_part, index=place)) for place in (0, 1))
-    return symbols, exchange
+def _listing_exprs(
+    seen: Examination, symbol: str | None, columns: dict[str, str], declared: Declaration
+) -> dict[str, pl.Expr]:
+    """Each row's symbol and exchange as the platform names them, and what is wrong with them."""
+    names = pl.lit(symbol, pl.String) if symbol else pl.col(columns["symbol"]).cast(pl.String)
+    by_column = "exchange" in columns and not declared.exchange
+    listings = seen.listings
+    if symbol and not by_column:
+        found = listings.filter(pl.col("symbol_cell") == symbol).row(0, named=True) if listings.height else {}
+        return {name: pl.lit(found.get(name), pl.String) for name in ("symbol", "exchange", "fault")}
+    if by_column and _same(listings, "symbol") and _same(listings, "exchange"):
+        exchange = pl.col(columns["exchange"]).cast(pl.String)
+        return {"symbol": names, "exchange": exchange, "fault": pl.lit(None, pl.String)}
+    if not by_column:
+        cells = listings["symbol_cell"]
+        return {name: _map(names, cells, listings[name]) for name in ("symbol", "exchange", "fault")}
+    exchange = pl.col(columns["exchange"]).cast(pl.String)
+    pair = pl.struct(symbol_cell=names, exchange_cell=exchange)
+    pairs = listings.select(pl.struct("symbol_cell", "exchange_cell")).to_series()
+    return {name: _map(pair, pairs, listings[name]) for name in ("symbol", "exchange", "fault")}
 
 
-def _listing_part(symbols: pl.Series, index: int) -> pl.Series:
-    return _map_distinct(symbols, lambda symbol: split_symbol(symbol)[index])
+def _same(listings: pl.DataFrame, name: str) -> bool:
+    """Whether all cells are written as the platform names them."""
+    no_fault = listings["fault"].is_null().all()
+    return bool(no_fault and listings[name].eq_missing(listings[f"{name}_cell"]).all())
 
 
-def _map_cells(cells: pl.Expr, meaning: Callable[[pl.Series], pl.Series]) -> pl.Expr:
-    """The meaning of each cell by itself, so that a file may be mapped in parts while it is read."""
-    return cells.map_batches(meaning, return_dtype=pl.String, is_elementwise=True)
+def _map(cells: pl.Expr, known: pl.Series, values: pl.Series) -> pl.Expr:
+    if known.is_empty():
+        return pl.lit(None, pl.String)
+    return cells.replace_strict(known, values, default=None, return_dtype=pl.String)
+
+
+def _interval_expr(columns: dict[str, str], seen: Examination) -> pl.Expr:
+    """A row's interval: as stated, as a column says, or as all times show. Stooq's D is daily, its 15 is 15m."""
+    if seen.interval is not None:
+        return pl.lit(seen.interval)
+    cells = pl.col(columns["interval"]).cast(pl.String).str.strip_chars()
+    return cells.map_batches(
+        partial(_map_distinct, meaning=_interval_of_period), return_dtype=pl.String, is_elementwise=True
+    )
 
 
 def _map_distinct(cells: pl.Series, meaning: Callable[[str], str]) -> pl.Series:
@@ -145,62 +147,83 @@ def _map_distinct(cells: pl.Series, meaning: Callable[[str], str]) -> pl.Series:
     return cells.replace_strict(distinct, meanings, default=None, return_dtype=pl.String)
 
 
-def _time_cell(columns: dict[str, str]) -> pl.Expr:
-    cell = pl.col(columns["ts"])
-    return pl.concat_str([cell, pl.col(columns["clock"])], separator=" ") if "clock" in columns else cell
-
-
-def _interval_expr(columns: dict[str, str], text_format: TextFormat, declared: Declaration) -> pl.Expr:
-    """A row's interval: as declared, as a column says, or as all times show. Stooq's D is daily, its 15 is 15m."""
-    if declared.interval:
-        return pl.lit(declared.interval)
-    if "interval" in columns:
-        cells = pl.col(columns["interval"]).cast(pl.String)
-        return _map_cells(cells, partial(_map_distinct, meaning=_interval_of_period))
-    detected = [] if text_format.times is None else text_format.times["interval"].head(1).to_list()
-    return pl.lit(detected[0] if detected else "daily")
-
-
 def _interval_of_period(cell: str) -> str:
-    return "daily" if cell == "D" else f"{cell}m" if re.fullmatch(r"[0-9]+", cell) else cell
+    small = cell.lower()
+    if small in ("d", "1d", "day", "daily"):
+        return "daily"
+    return f"{cell}m" if re.fullmatch(r"[0-9]+", cell) else QUARTER if small in ("15min", "15m") else cell
 
 
-def _parsed_time(columns: dict[str, str], times: pl.DataFrame, interval: pl.Expr) -> pl.Expr:
-    """A row's `ts`, looked up by its cell: a session's date, or an instant."""
+def _time_expr(columns: dict[str, str], seen: Examination, schema: pl.Schema, interval: pl.Expr) -> pl.Expr:
+    """A row's `ts`: a session's date, or an instant, looked up by its cell."""
+    kind = schema[columns["ts"]]
+    if seen.times is None:
+        return pl.col(columns["ts"]).cast(pl.Datetime("us"))
+    times = seen.times
+    if times.is_empty():
+        return pl.lit(None, pl.Datetime("us"))
+    cell = time_cell(columns) if kind == pl.String else pl.col(columns["ts"])
     session, instant = (
-        _time_cell(columns).replace_strict(
-            times["cell"], times[kind], default=None, return_dtype=pl.Datetime("us")
-        )
-        for kind in ("session", "instant")
+        cell.replace_strict(times["cell"], times[name], default=None, return_dtype=pl.Datetime("us"))
+        for name in ("session", "instant")
     )
     if times["session"].equals(times["instant"]):
         return session
     return pl.when(interval == "daily").then(session).otherwise(instant)
 
 
-def _typed_time(column: str, kind: pl.DataType) -> pl.Expr:
-    """A typed time stamp as naive UTC; a bare number has no unit, and would fall into 1970: it is none."""
-    if isinstance(kind, pl.Datetime) and kind.time_zone:
-        return pl.col(column).dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
-    known = isinstance(kind, pl.Date | pl.Datetime)
-    return pl.col(column).cast(pl.Datetime("us")) if known else pl.lit(None, pl.Datetime("us"))
-
-
-def _number_expr(column: str, kind: pl.DataType, text_format: TextFormat) -> pl.Expr:
+def _number_expr(column: str, kind: pl.DataType, seen: Examination) -> pl.Expr:
     """A cell as a number, null where it is none."""
-    if kind != pl.String:
-        return pl.col(column).cast(pl.Float64, strict=False)
-    cell = pl.col(column).str.strip_chars()
-    if text_format.comma:
-        plain = cell.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-        cell = (
-            pl.when(cell.str.contains(_NUMBER_WITH_COMMA)).then(plain).when(~cell.str.contains(r"\d")).then(cell)
-        )
-    number = cell.cast(pl.Float64, strict=False)
-    if text_format.abbreviated:
-        parts = cell.str.extract_groups(_ABBREVIATED)
-        times = (
-            parts.struct[1].str.to_uppercase().replace_strict(_MULTIPLIERS, default=None, return_dtype=pl.Float64)
-        )
-        number = pl.coalesce(number, parts.struct[0].cast(pl.Float64, strict=False) * times)
-    return number
+    if kind == pl.String:
+        return number_expr(column, seen.decimal or ".")
+    return pl.col(column).cast(pl.Float64, strict=False)
+
+
+def _fault_expr(
+    columns: dict[str, str],
+    schema: pl.Schema,
+    seen: Examination,
+    listing: pl.Expr,
+    time: pl.Expr,
+    numbers: dict[str, pl.Expr],
+) -> pl.Expr:
+    """Why a row cannot be read, the first of several reasons; null where it can."""
+    faults = [pl.col(FAULT)] if FAULT in schema else []
+    faults += [
+        pl.when(pl.col(header).str.strip_chars() != "").then(pl.lit(TOO_MANY)) for header in seen.layout.empty
+    ]
+    faults.append(listing)
+    said = pl.col(columns["ts"]).cast(pl.String).str.strip_chars() != ""
+    faults.append(pl.when(said & time.is_null()).then(pl.lit(TIME_OF_UNKNOWN_FORM)))
+    for field, number in numbers.items():
+        if schema[columns[field]] == pl.String:
+            reason = VOLUME_OF_UNKNOWN_FORM if field == "v" else PRICE_OF_UNKNOWN_FORM
+            faults.append(pl.when(is_unknown_form(pl.col(columns[field]), number)).then(pl.lit(reason)))
+    if seen.sparse:
+        symbol, _ = seen.layout.series[0]
+        names = pl.lit(symbol) if symbol else pl.col(columns["symbol"]).cast(pl.String)
+        faults.append(pl.when(names.is_in(seen.sparse)).then(pl.lit(NOT_DAILY)))
+    return pl.coalesce(faults)
+
+
+def _added_up(bars: pl.LazyFrame) -> pl.LazyFrame:
+    """Bars of some minutes as bars of 15; a number that one of them lacks, the sum lacks too."""
+    parts = bars.with_columns(start=pl.col("ts").dt.truncate(QUARTER)).sort("ts", maintain_order=True)
+
+    def whole(name: str, value: pl.Expr) -> pl.Expr:
+        return pl.when(~pl.col(name).has_nulls()).then(value).alias(name)
+
+    timed = parts.filter(pl.col("ts").is_not_null(), pl.col("fault").is_null())
+    summed = timed.group_by("symbol", "exchange", "start", "file", maintain_order=True).agg(
+        pl.col("line").first(),
+        whole("o", pl.col("o").first()),
+        whole("h", pl.col("h").max()),
+        whole("l", pl.col("l").min()),
+        whole("c", pl.col("c").last()),
+        whole("v", pl.col("v").sum()),
+        interval=pl.lit(QUARTER),
+        fault=pl.lit(None, pl.String),
+        raw=pl.lit(None, pl.String),
+    )
+    rest = parts.filter(pl.col("ts").is_null() | pl.col("fault").is_not_null()).drop("start")
+    return pl.concat([summed.rename({"start": "ts"}).select(rest.collect_schema().names()), rest])

@@ -1,92 +1,130 @@
-"""Contents: the bytes of one file of bars, unpacked where they are packed, text of two bytes a letter as UTF-8.
+"""Contents: the bytes of one file of bars, unpacked where they are packed.
 
-What belongs here: compression and UTF-16, known by a file's first bytes.
-Kept elsewhere: what the bytes mean (`scan.py`, `cells.py`).
+What belongs here: compression and archives, known by a file's first bytes; letters of a text.
+Kept elsewhere: which files there are (`folder.py`), what the bytes mean (`scan.py`).
 """
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 
 from boursomatic_assets.sources import SourceError
 
-GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeError)
-"""What unpacking a damaged, cut or encrypted archive, or text that is cut, raises."""
+ZIP = b"PK\x03\x04"
+_UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress,
+    b"BZh": bz2.decompress,
+    b"\xfd7zXZ": lzma.decompress,
+}
+_WORKBOOK_PARTS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+"""What unpacking a damaged, cut or encrypted archive raises."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of bars, or one member of an archive; equal as long as the file is not changed."""
+    """One file of bars, or one member of an archive; equal as long as the file is not changed.
+
+    Attributes:
+        name: from the folder of the source, the same in every message and table.
+        path: where it is.
+        size, modified_ns: of the file.
+        member: the name within an archive.
+        says: pairs of our field and its value that the folders above it say.
+        problem: why it cannot be read, if that is known already.
+    """
 
     name: str
     path: Path
-    size: int
-    modified_ns: int
-    damage: str = ""
-    content: bytes | None = field(default=None, compare=False)
+    size: int = 0
+    modified_ns: int = 0
+    member: str | None = None
+    says: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
 
-    @property
-    def source(self) -> Path | io.BytesIO:
-        """Where its bytes are."""
-        return self.path if self.content is None else io.BytesIO(self.content)
-
-    @property
-    def head(self) -> bytes:
-        """Its first bytes: of text, three lines.
+    def read(self) -> bytes:
+        """All of its bytes.
 
         Raises:
-            SourceError: it is an archive that cannot be unpacked.
+            SourceError: it may not be opened, or cannot be unpacked.
         """
-        if self.damage:
-            raise SourceError(f"{self.name}: cannot be unpacked: {self.damage}")
-        with io.BytesIO(self.content) if self.content is not None else self.path.open("rb") as opened:
-            return b"".join(islice(opened, 3))
+        if self.problem:
+            raise SourceError(f"{self.name}: {self.problem}")
+        return _read(self)
 
 
-def is_user_file(path: PurePath) -> bool:
-    """Whether a file is the user's own: no hidden one, and none that a Mac puts into archives."""
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+@lru_cache(maxsize=1)
+def _read(file: File) -> bytes:
+    """A file's bytes; the last one's are kept, as a file is read several times in a row."""
+    try:
+        packed = file.path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{file.name}: may not be opened: {error.strerror or error}") from None
+    try:
+        if file.member is not None:
+            with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+                return archive.read(file.member)
+        unpack = next((unpack for start, unpack in _UNPACKERS.items() if packed.startswith(start)), bytes)
+        return unpack(packed)
+    except DAMAGED as error:
+        raise SourceError(f"{file.name}: cannot be unpacked: {str(error) or type(error).__name__}") from None
 
 
-def unpack(file: File) -> Iterator[File]:
+def members(file: File) -> Iterator[File]:
     """The file; of an archive, its members, each by itself. A damaged one raises where it is read."""
-    with file.path.open("rb") as opened:
-        start = opened.read(4)
     try:
-        if start.startswith(GZIP):
-            with gzip.open(file.path) as packed:
-                yield replace(file, content=_to_utf_8(packed.read()))
-        elif start == ZIP:
-            with zipfile.ZipFile(file.path) as archive:
-                members = [info.filename for info in archive.infolist() if not info.is_dir()]
-                for member in filter(lambda name: is_user_file(PurePath(name)), members):
-                    yield replace(file, name=f"{file.name}/{member}", content=_to_utf_8(archive.read(member)))
-        else:
-            yield replace(file, content=_to_utf_8(file.path.read_bytes())) if start.startswith(UTF_16) else file
-    except DAMAGED as error:  # raised by whoever reads the file
-        yield replace(file, damage=str(error))
+        with file.path.open("rb") as opened:
+            if opened.read(4) != ZIP:
+                yield file
+                return
+        with zipfile.ZipFile(file.path) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    except DAMAGED as error:
+        reason = error.strerror if isinstance(error, PermissionError) else str(error)
+        told = "may not be opened" if isinstance(error, PermissionError) else "cannot be unpacked"
+        yield replace(file, problem=f"{told}: {reason}")
+        return
+    if any(part in names for part in _WORKBOOK_PARTS):
+        yield file
+        return
+    for name in names:
+        yield replace(file, name=f"{file.name}/{printable(name)}", member=name)
 
 
-def _to_utf_8(content: bytes) -> bytes:
-    """Text that spreadsheets save with two bytes a letter, as UTF-8; anything else as it is.
-
-    Raises:
-        UnicodeError: it is cut within a letter.
-    """
-    return content.decode("utf-16").encode() if content.startswith(UTF_16) else content
+def is_hidden(path: PurePath) -> bool:
+    """Whether a file is none of the user's own: a hidden one, or one that a Mac puts into archives."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
-def decode(head: bytes) -> str:
-    """The first lines of a text: UTF-8, or what Windows writes in western Europe."""
+def printable(name: str) -> str:
+    """A file's name with bytes that are no letter, and control characters, as escapes."""
+    letters = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in letters
+    )
+
+
+def decode(content: bytes) -> str:
+    """A text: UTF-8, UTF-16 with a mark, or what Windows writes in western Europe."""
+    return content.decode(encoding_of(content), "replace").lstrip("\N{BOM}")
+
+
+def encoding_of(content: bytes) -> str:
+    """How the letters of a text are written."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if content.isascii():
+        return "utf-8"
     try:
-        return head.decode("utf-8-sig")
+        content.decode("utf-8")
     except UnicodeDecodeError:  # every byte is a character in this one; the cells are validated like others
-        return head.decode("cp1252", "replace")
+        return "cp1252"
+    return "utf-8"

@@ -2,40 +2,101 @@
 
 What belongs here: its columns. Kept elsewhere: which instruments there are (`source.py`), what a bucket is
 (`schema/buckets.py`).
+
+The file is optional: one that cannot be read is told, and left out.
 """
 
-from pathlib import Path
+import io
+from dataclasses import dataclass
 
 import polars as pl
 
 from boursomatic_assets.schema import buckets
 from boursomatic_assets.sources import INSTRUMENTS, SourceError
+from boursomatic_assets.sources.files.contents import File
+from boursomatic_assets.sources.files.scan import PARQUET
+from boursomatic_assets.sources.files.text import read_text, split_records
+from boursomatic_assets.sources.symbols import read_listing_of
+
+LENGTHS = {"name": 255, "sector": 100}
+"""Characters of the columns of `instruments`; what is longer is cut."""
 
 
-def read_descriptions(path: Path) -> pl.DataFrame:
-    """The file with the columns of `INSTRUMENTS`; those that it lacks are null.
+@dataclass(frozen=True)
+class Descriptions:
+    """What such a file says.
+
+    Attributes:
+        rows: with the columns of `INSTRUMENTS`; those that the file lacks are null.
+        report: columns of `FILES`.
+    """
+
+    rows: pl.DataFrame
+    report: dict[str, object]
+
+
+def read_descriptions(file: File) -> Descriptions:
+    """The descriptions of a file; none if it cannot be read, and the report says why."""
+    nothing = pl.DataFrame(schema=INSTRUMENTS)
+    try:
+        cells = _read_cells(file)
+        rows = _describe_all(cells, file.name)
+    except SourceError as error:  # it is the report
+        return Descriptions(nothing, {"problem": str(error)})
+    cut = {name: int((rows[name].str.len_chars() > most).sum()) for name, most in LENGTHS.items()}
+    notes = [f"{n} cells of {name} cut to {LENGTHS[name]} characters" for name, n in cut.items() if n]
+    recognised = ", ".join(["descriptions of instruments", *notes])
+    header = 0 if file.read().startswith(PARQUET) else 1
+    counts = {"lines": cells.height + header, "header": header, "delivered": cells.height}
+    shortened = rows.with_columns(pl.col(name).str.slice(0, most) for name, most in LENGTHS.items())
+    return Descriptions(shortened, {"recognised": recognised, **counts})
+
+
+def _read_cells(file: File) -> pl.DataFrame:
+    """The rows of the file, headers in small letters.
+
+    Raises:
+        SourceError: naming the file, and why it cannot be read.
+    """
+    if (content := file.read()).startswith(PARQUET):
+        try:
+            return pl.read_parquet(io.BytesIO(content))
+        except pl.exceptions.PolarsError as error:
+            raise SourceError(f"{file.name}: cannot be read: {str(error).splitlines()[0]}") from None
+    lines = read_text(file).content.decode("utf-8", "replace").removesuffix("\n").split("\n")
+    separator = max(",;\t|", key=lines[0].count)
+    (_, headers), *records = split_records(lines, separator)
+    names = [header.strip().lower() for header in headers]
+    if len(set(names)) < len(names):
+        raise SourceError(f"{file.name}: two columns have the same name; found {names}")
+    rows = [dict(zip(names, (cell.strip() or None for cell in cells), strict=False)) for _, cells in records]
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String()))
+
+
+def _describe_all(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The rows with the columns of `INSTRUMENTS`, symbols and exchanges as the platform names them.
 
     Buckets come from their own column, or else from the numbers of `market_cap` and `pe`.
 
     Raises:
         SourceError: naming the file, and what it lacks or which bucket is none.
     """
-    try:
-        rows = (
-            pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
-        )
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{path.name}: cannot be read: {str(error).splitlines()[0]}") from None
     if missing := {"symbol", "exchange"} - set(rows.columns):
-        raise SourceError(f"{path.name}: the columns {sorted(missing)} are missing; found {rows.columns}")
+        raise SourceError(f"{name}: the columns {sorted(missing)} are missing; found {rows.columns}")
     for bucket in set(buckets.LOWER_BOUNDS) & set(rows.columns):
         unknown = rows.filter(pl.col(bucket).is_not_null() & buckets.from_names(pl.col(bucket), bucket).is_null())
         if unknown.height:
             raise SourceError(
-                f"{path.name}: {bucket} is {unknown[bucket][0]!r} for {unknown['symbol'][0]}:"
+                f"{name}: {bucket} is {unknown[bucket][0]!r} for {unknown['symbol'][0]}:"
                 f" wanted {', '.join(buckets.LOWER_BOUNDS[bucket])}, or nothing"
             )
-    return rows.select(_describe(rows.columns, name).alias(name) for name in INSTRUMENTS)
+    described = rows.select(_describe(rows.columns, column).alias(column) for column in INSTRUMENTS)
+    pairs = described.select("symbol", "exchange").rows()
+    listings = [read_listing_of(symbol, exchange) if symbol else None for symbol, exchange in pairs]
+    return described.with_columns(
+        symbol=pl.Series([one and one.symbol for one in listings], dtype=pl.String),
+        exchange=pl.Series([one and one.exchange for one in listings], dtype=pl.String),
+    )
 
 
 def _describe(columns: list[str], name: str) -> pl.Expr:

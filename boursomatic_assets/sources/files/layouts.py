@@ -1,33 +1,50 @@
-"""Layouts: what the columns of a file mean, by the words of its headers and never by the file's name.
+"""Layouts: what the columns of a file mean, by the words of its headers.
 
-What belongs here: headers of one, two and three lines, Stooq without any, separators, and whose bars they are.
-Kept elsewhere: formats of times (`stamps.py`), compression (`contents.py`), folders (`source.py`).
+What belongs here: where the header is, headers of one, two and three lines, Stooq without any, separators, and
+whose bars they are.
+Kept elsewhere: notation of times and numbers (`notation/`), names of symbols (`sources/symbols.py`), folders
+(`folder.py`).
 """
 
-import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+from boursomatic_assets.sources.files.declarations import Declaration
+from boursomatic_assets.sources.files.folder import may_name_symbol
+from boursomatic_assets.sources.files.text import Record, split_records
 
 FIELDS = {
-    "ts": ("ts", "date", "datetime", "timestamp", "day"),
+    "ts": ("ts", "datetime", "date/time", "date", "timestamp", "day", "trade date", "trading date", "t"),
     "clock": ("time",),
     "symbol": ("symbol", "ticker"),
     "exchange": ("exchange",),
     "interval": ("interval", "per"),
-    "o": ("o", "open", "ouverture"),
-    "h": ("h", "high", "haut", "plus haut"),
-    "l": ("l", "low", "bas", "plus bas"),
-    "c": ("c", "close", "last", "clôture", "cloture", "dernier"),
-    "v": ("v", "volume", "vol"),
+    "o": ("o", "open", "ouverture", "opening price", "open price"),
+    "h": ("h", "high", "haut", "plus haut", "high price"),
+    "l": ("l", "low", "bas", "plus bas", "low price"),
+    "c": (
+        "c",
+        "close",
+        "clôture",
+        "cloture",
+        "closing price",
+        "close price",
+        "close/last",
+        "last",
+        "dernier",
+        "price",
+    ),
+    "v": ("v", "volume", "vol", "vol.", "number of shares", "titres", "nombre de titres"),
 }
-"""Our names and what vendors call them, French ones too; small letters, without <>. An adjusted close is none."""
+"""Our names and what vendors call them, French ones too, the better name first; small letters, without <>.
+
+An adjusted close is none."""
 
 _FIELD_OF_WORD = {word: field for field, words in FIELDS.items() for word in words}
+_RANK_OF_WORD = {word: rank for words in FIELDS.values() for rank, word in enumerate(words)}
 NEEDED = ("ts", *"ohlcv")
 
 STOOQ = ("<TICKER>", "<PER>", "<DATE>", "<TIME>", "<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<VOL>", "<OPENINT>")
@@ -35,32 +52,21 @@ STOOQ_ZONE = "Europe/Warsaw"
 """Stooq's intraday clock: wall time, whatever the market."""
 _STOOQ_PERIODS = ("D", "W", "M", "1", "5", "15", "30", "60", "H")
 
-EURONEXT_SUFFIXES = ("PA", "AS", "BR", "LS")
-"""Yahoo's suffixes of Euronext's four cities."""
+OWN_ZONE = "UTC"
+"""The zone of the platform's own layout, known by its column `ts`."""
 
+SEPARATORS = ",;\t|"
+HEAD = 60
+"""Lines in which a header is looked for."""
 
-@dataclass(frozen=True)
-class Declaration:
-    """What `columns.yaml` declares of a file, where its cells do not show it.
-
-    Attributes:
-        columns: our field -> the file's header, for headers that FIELDS does not know.
-        dates: dmy or mdy.
-        zone: of wall times without an offset.
-        symbol, exchange, interval: of every row of the file.
-    """
-
-    columns: tuple[tuple[str, str], ...] = ()
-    dates: str | None = None
-    zone: str | None = None
-    symbol: str | None = None
-    exchange: str | None = None
-    interval: str | None = None
+_TIME = re.compile(
+    r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8,10}\b|\d{1,2}[- ]\w{3,9}[- ]\d{2,4}|\w{3,9}\.? \d{1,2},? \d{4})"
+)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file's lines are read.
+    """How a file's rows are read.
 
     Attributes:
         separator: between cells.
@@ -68,70 +74,189 @@ class Layout:
         headers: the names of the columns, each once.
         series: for each instrument that has columns of its own, its symbol and which column each field is; a
             file of one row per bar is one series, whose symbol may be None: then it is in a column.
-        zone: of wall times without an offset.
+        zone: of wall times without an offset; None: nothing says it.
+        empty: columns at the end that have neither header nor cells; a cell there is one too many.
+        vendor: whose layout it is, as far as that is known.
     """
 
     separator: str
     skipped: int
     headers: tuple[str, ...]
     series: tuple[tuple[str | None, dict[str, str]], ...]
-    zone: str = "UTC"
+    zone: str | None = None
+    empty: tuple[str, ...] = ()
+    vendor: str | None = None
 
 
-def recognise_layout(lines: Sequence[str], name: str, declared: Declaration) -> Layout:
-    """The layout of a file, from its first three lines.
+def recognise_layout(lines: Sequence[str], name: str, declared: Declaration, says: dict[str, str]) -> Layout:
+    """The layout of a text, from its first lines, with the separator under which most headers are known.
 
     Raises:
         SourceError: naming the file, what was found and what is expected.
     """
-    if not lines or not "".join(lines).strip():
+    if not "".join(lines).strip():
         raise SourceError(f"{name}: cannot be read as csv: it is empty")
-    separator = max(",;\t|", key=lines[0].count)
-    rows = [_split_line(line, separator) for line in lines[:3]]
-    if _is_stooq_without_header(rows[0]):
-        return layout_of_columns(STOOQ[: len(rows[0])], separator, 0, name, declared)
-    if len(rows) == 3 and _field_of(rows[2][0]) == "ts" and not any(rows[2][1:]):
-        return _layout_of_wide_file(rows, separator, name)
-    return layout_of_columns(rows[0], separator, 1, name, declared)
+    by_separator = {separator: list(split_records(lines, separator)) for separator in SEPARATORS}
+
+    def known(separator: str) -> tuple[int, int]:
+        best = max((_known_fields(cells, declared) for _, cells in by_separator[separator]), default=0)
+        return best, max(len(cells) for _, cells in by_separator[separator])
+
+    separator = max(SEPARATORS, key=known)
+    return recognise_records(by_separator[separator], name, declared, says, separator)
 
 
-def _split_line(line: str, separator: str) -> list[str]:
-    """A line's cells, without the blanks around them; at least one."""
-    cells = next(csv.reader([line.lstrip("\N{BOM}").rstrip("\r\n")], delimiter=separator), [])
-    return [cell.strip() for cell in cells] or [""]
+def recognise_records(
+    records: Sequence[Record], name: str, declared: Declaration, says: dict[str, str], separator: str = ","
+) -> Layout:
+    """The layout of a file, from its first records.
+
+    Raises:
+        SourceError: naming the file, what was found and what is expected.
+    """
+    records = [(line, [cell.strip() for cell in cells]) for line, cells in records if line > declared.skip]
+    filled = [(line, cells) for line, cells in records if any(cells)]
+    if not filled:
+        raise SourceError(f"{name}: cannot be read as csv: it has no line with cells")
+    if declared.header == "none":
+        headers = [str(number + 1) for number in range(max(len(cells) for _, cells in filled))]
+        return layout_of_columns(headers, separator, declared.skip, name, declared, says)
+    if _is_stooq_without_header(filled[0][1]):
+        headers = list(STOOQ[: len(filled[0][1])])
+        return layout_of_columns(headers, separator, filled[0][0] - 1, name, declared, says)
+    if len(filled) > 2 and _field_of(filled[2][1][0]) == "ts" and not any(filled[2][1][1:]):
+        return _layout_of_wide_file([cells for _, cells in filled[:3]], filled[2][0], separator, name)
+    place = max(range(len(filled)), key=lambda n: (_known_fields(filled[n][1], declared), -n))
+    line, headers = filled[place]
+    named = layout_of_columns(_trimmed(headers), separator, line, name, declared, says)
+    return _with_unnamed_columns(named, [cells for _, cells in filled[place + 1 :]], name)
 
 
-def _is_stooq_without_header(cells: list[str]) -> bool:
+def _known_fields(cells: Sequence[str], declared: Declaration) -> int:
+    """How many of the needed fields a line names as headers."""
+    declared_fields = {header: field for field, header in declared.columns}
+    fields = {declared_fields.get(cell.strip()) or _field_of(cell) for cell in cells}
+    return len(fields & {*NEEDED, "clock"})
+
+
+def _trimmed(headers: Sequence[str]) -> list[str]:
+    """Headers without the empty ones at the end."""
+    last = max((n for n, header in enumerate(headers) if header), default=0)
+    return list(headers[: last + 1])
+
+
+def _with_unnamed_columns(layout: Layout, rows: Sequence[Sequence[str]], name: str) -> Layout:
+    """The layout of rows that all have more cells than there are headers: behind them, or one before them.
+
+    Raises:
+        SourceError: which cell belongs to which header cannot be told.
+    """
+    width = len(layout.headers)
+    surplus = {len(row) - width for row in rows if len(row) > 1}
+    if len(surplus) != 1 or (more := surplus.pop()) <= 0:
+        return layout
+    unnamed = tuple(f"column {width + n + 1}" for n in range(more))
+    if not any(any(row[width:]) for row in rows if len(row) > width):
+        return replace(layout, headers=(*layout.headers, *unnamed), empty=unnamed)
+    place = layout.headers.index(layout.series[0][1]["ts"])
+    behind = sum(bool(_TIME.match(row[place])) for row in rows if len(row) > place)
+    before = sum(bool(_TIME.match(row[place + more])) for row in rows if len(row) > place + more)
+    if behind > before:
+        return replace(layout, headers=(*layout.headers, *unnamed))
+    if before > behind:
+        return replace(layout, headers=(*unnamed, *layout.headers))
+    raise SourceError(
+        f"{name}: its lines have {more} cells more than headers: name all columns, or state `skip:` and"
+        f" `header: none` with `columns:` in {DECLARATIONS_FILE}"
+    )
+
+
+def _is_stooq_without_header(cells: Sequence[str]) -> bool:
     """Stooq's ten cells, a period second and a date third, and no header above them."""
     return len(cells) in (9, 10) and cells[1] in _STOOQ_PERIODS and bool(re.fullmatch(r"\d{8}", cells[2]))
 
 
+def _word(header: str) -> str:
+    return header.strip('<> "').lower()
+
+
 def _field_of(header: str) -> str | None:
-    return _FIELD_OF_WORD.get(header.strip('<> "').lower())
+    return _FIELD_OF_WORD.get(_word(header))
 
 
 def layout_of_columns(
-    headers: Sequence[str], separator: str, skipped: int, name: str, declared: Declaration
+    headers: Sequence[str],
+    separator: str,
+    skipped: int,
+    name: str,
+    declared: Declaration,
+    says: dict[str, str] | None = None,
 ) -> Layout:
-    """One row per bar, under one header or under none."""
-    declared_fields = {header: field for field, header in declared.columns}
-    columns: dict[str, str] = {}
+    """One row per bar, under one header or under none.
+
+    Raises:
+        SourceError: a column is missing, two claim to be the same, or nothing names the symbol.
+    """
     unique = tuple(header if headers.index(header) == n else f"{header}.{n}" for n, header in enumerate(headers))
-    for header in unique:
-        if field := declared_fields.get(header) or _field_of(header):
-            columns.setdefault(field, header)
+    columns = _columns_by_field(headers, unique, name, declared)
+    if "ts" not in columns and "clock" in columns:
+        columns["ts"] = columns.pop("clock")
     if missing := [field for field in NEEDED if field not in columns]:
         wanted = ", ".join(f"{field} ({' or '.join(FIELDS[field])})" for field in missing)
         raise SourceError(
             f"{name}: the columns {missing} are missing; found {list(headers)}, wanted {wanted}:"
             f" name them under `columns:` in {DECLARATIONS_FILE}"
         )
-    symbol = declared.symbol or (None if "symbol" in columns else symbol_from_name(name))
-    stooq = any(header.startswith("<") for header in headers)
-    return Layout(separator, skipped, unique, ((symbol, columns),), STOOQ_ZONE if stooq else "UTC")
+    symbol = declared.symbol or (
+        None if "symbol" in columns else (says or {}).get("symbol") or symbol_from_name(name)
+    )
+    stooq = {"ticker", "per", "date"} <= set(map(_word, headers)) and headers[0].startswith("<")
+    zone = STOOQ_ZONE if stooq else OWN_ZONE if columns["ts"] == "ts" else None
+    return Layout(separator, skipped, unique, ((symbol, columns),), zone, vendor=_vendor(headers, stooq))
 
 
-def _layout_of_wide_file(rows: list[list[str]], separator: str, name: str) -> Layout:
+def _columns_by_field(
+    headers: Sequence[str], unique: Sequence[str], name: str, declared: Declaration
+) -> dict[str, str]:
+    """Which column each field is: as declared, or the one with the best name.
+
+    Raises:
+        SourceError: two columns have a name for the same field, and none is better.
+    """
+    declared_fields = {header: field for field, header in declared.columns}
+    columns = {declared_fields[header]: header for header in unique if header in declared_fields}
+    claims: dict[str, list[tuple[int, str]]] = {}
+    for written, header in zip(headers, unique, strict=True):
+        if (field := _field_of(written)) and field not in columns:
+            claims.setdefault(field, []).append((_RANK_OF_WORD[_word(written)], header))
+    for field, ranked in claims.items():
+        (rank, best), *others = sorted(ranked)
+        if others and others[0][0] == rank:
+            raise SourceError(
+                f"{name}: the columns {best!r} and {others[0][1]!r} both claim to be {field}: name one of them"
+                f" under `columns:` in {DECLARATIONS_FILE}"
+            )
+        columns[field] = best
+    return columns
+
+
+def _vendor(headers: Sequence[str], stooq: bool) -> str | None:
+    """Whose layout some headers are."""
+    words = set(map(_word, headers))
+    if stooq:
+        return "Stooq"
+    if {"adj close"} <= words or {"dividends", "stock splits"} <= words:
+        return "Yahoo"
+    if {"tickvol", "spread"} <= words:
+        return "MetaTrader"
+    if {"number of shares", "turnover"} <= words:
+        return "Euronext"
+    if "close/last" in words:
+        return "Nasdaq"
+    return None
+
+
+def _layout_of_wide_file(rows: list[list[str]], skipped: int, separator: str, name: str) -> Layout:
     """Two header lines above a line that names the time alone: fields over symbols, or symbols over fields."""
     top, below, last = rows
     width = max(map(len, rows))
@@ -150,36 +275,21 @@ def _layout_of_wide_file(rows: list[list[str]], separator: str, name: str) -> La
         raise SourceError(
             f"{name}: found {fields[1:6]} of {symbols[1:6]}, wanted open, high, low, close and volume of a symbol"
         )
-    return Layout(separator, 3, headers, tuple(complete.items()))
+    return Layout(separator, skipped, headers, tuple(complete.items()), vendor="Yahoo")
 
 
 def symbol_from_name(name: str) -> str:
     """The symbol that a file is named after: all of its name, or what follows the last two underscores.
 
     Raises:
-        SourceError: the name is no symbol.
+        SourceError: the name is no symbol that says its exchange, or an ordinary word.
     """
-    stem = re.sub(r"(\.(csv|txt|tsv|parquet|gz|zip))+$", "", PurePath(name).name, flags=re.IGNORECASE)
-    symbol = stem.rpartition("__")[2].upper()
-    if not re.fullmatch(r"[A-Z0-9^][A-Z0-9.^=-]{0,14}", symbol):
+    endings = r"(\.(csv|txt|tsv|psv|dat|asc|parquet|pq|arrow|feather|ipc|jsonl?|ndjson|xlsx?|ods|gz|bz2|xz|zip))+$"
+    stem = re.sub(endings, "", PurePath(name).name, flags=re.IGNORECASE)
+    symbol = stem.rpartition("__")[2]
+    if not may_name_symbol(symbol):
         raise SourceError(
             f"{name}: no column names the symbol, and {stem!r} is none: name the file after it, or state"
             f" `symbol:` for it in {DECLARATIONS_FILE}"
         )
     return symbol
-
-
-def split_symbol(symbol: str) -> tuple[str, str]:
-    """A vendor's symbol as ours, and its exchange by the suffix: AAPL.US is AAPL of US, MC.PA is of EURONEXT.
-
-    Without a suffix it is an American one; a class of shares (BRK.B, BRK-B) is no suffix. An exchange of no
-    market here is named by its suffix, and rejected by the contract.
-    """
-    head, dot, suffix = symbol.rpartition(".")
-    if suffix in EURONEXT_SUFFIXES and dot:
-        return symbol, MARKETS["EURONEXT"].exchanges[0]
-    if suffix == "US" and dot:
-        return head.replace("-", "."), "US"
-    if dot and (len(suffix) > 1 or suffix in "LFT"):
-        return symbol, suffix
-    return symbol.replace("-", "."), "US"

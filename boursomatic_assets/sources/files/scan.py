@@ -1,75 +1,158 @@
-"""The rows of one file as they stand: Parquet or text, scanned or in memory.
+"""The rows of one file as they stand: typed ones of Parquet and Arrow, or cells of text of all others.
 
-What belongs here: telling Parquet from text, reading cells as text or as numbers, errors that name the file.
-Kept elsewhere: compression (`contents.py`), what headers mean (`layouts.py`), cells as raw bars (`cells.py`).
+What belongs here: telling formats apart, reading cells as text or as numbers, errors that name the file.
+Kept elsewhere: compression (`contents.py`), lines (`text.py`), workbooks and JSON (`records.py`), what headers
+mean (`layouts.py`), cells as raw bars (`cells.py`).
 """
 
-from collections.abc import Collection
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files.contents import File, decode
-from boursomatic_assets.sources.files.layouts import Declaration, Layout, layout_of_columns, recognise_layout
+from boursomatic_assets.sources.files.contents import File
+from boursomatic_assets.sources.files.declarations import Declaration
+from boursomatic_assets.sources.files.layouts import (
+    HEAD,
+    Layout,
+    layout_of_columns,
+    recognise_layout,
+    recognise_records,
+)
+from boursomatic_assets.sources.files.records import Records, is_json, is_workbook, read_json, read_workbook
+from boursomatic_assets.sources.files.text import Record, Text, is_plain, read_text, split_records
 
-PARQUET = b"PAR1"
+PARQUET, ARROW = b"PAR1", b"ARROW1"
+
+FAULT = "fault"
+"""The column that says why a row cannot be read; null for all others."""
+
+TOO_MANY, TOO_FEW, NO_RECORD = (
+    "line has more cells than headers",
+    "line has fewer cells than headers",
+    "line is no record of its format",
+)
 
 
-def open_rows(file: File, declared: Declaration) -> tuple[pl.LazyFrame, Layout]:
-    """A file's rows, of text with all cells as text, and what its columns are."""
-    head = file.head
+@dataclass(frozen=True)
+class Opened:
+    """A file's rows.
+
+    Attributes:
+        rows: `line`, a column for each header, and maybe FAULT.
+        layout: what the columns are.
+        kind: what the file is.
+        lines: of a text; records, or rows, of other formats.
+        header: lines above the first row.
+        encoding: of a text.
+        text: the text, if each of its lines is taken for a row, so that polars can read it.
+    """
+
+    rows: pl.LazyFrame
+    layout: Layout
+    kind: str
+    lines: int
+    header: int = 0
+    encoding: str | None = None
+    text: Text | None = None
+
+
+def open_rows(file: File, declared: Declaration, *, line_by_line: bool = False) -> Opened:
+    """A file's rows, of all but typed formats with cells as text, and what its columns are.
+
+    Args:
+        file: the file.
+        declared: what is declared of it.
+        line_by_line: whether the lines of a text are cut one by one, as those that polars cannot read.
+
+    Raises:
+        SourceError: naming the file, what was found and what is expected.
+    """
+    content = file.read()
     try:
-        if head.startswith(PARQUET):
-            rows = pl.scan_parquet(file.source).with_row_index("line", offset=1)
-            return rows, layout_of_columns(rows.collect_schema().names()[1:], ",", 0, file.name, declared)
-        if b"\0" in head:
-            raise SourceError(f"{file.name}: neither Parquet nor text: wanted bars as Parquet or CSV")
-        layout = recognise_layout(decode(head).splitlines(), file.name, declared)
-        return _scan_text(file, layout), layout
+        if content.startswith((PARQUET, ARROW)):
+            return _open_typed(file, content, declared)
+        if is_workbook(content):
+            return _open_records(file, read_workbook(file), declared)
+        if is_json(content):
+            return _open_records(file, read_json(file), declared)
+        return _open_text(file, read_text(file), declared, line_by_line)
     except pl.exceptions.PolarsError as error:
         raise unreadable(file, error) from None
 
 
 def unreadable(file: File, error: pl.exceptions.PolarsError) -> SourceError:
     """The error of a file that polars cannot read, with the first line of the reason."""
-    kind = "parquet" if file.head.startswith(PARQUET) else "csv"
+    content = file.read()
+    kind = "parquet" if content.startswith(PARQUET) else "arrow" if content.startswith(ARROW) else "csv"
     return SourceError(f"{file.name}: cannot be read as {kind}: {str(error).splitlines()[0]}")
 
 
-def _scan_text(file: File, layout: Layout, numbers: Collection[str] = ()) -> pl.LazyFrame:
+def _open_typed(file: File, content: bytes, declared: Declaration) -> Opened:
+    is_parquet = content.startswith(PARQUET)
+    rows = pl.scan_parquet(io.BytesIO(content)) if is_parquet else pl.read_ipc(io.BytesIO(content)).lazy()
+    headers = rows.collect_schema().names()
+    layout = layout_of_columns(headers, ",", 0, file.name, declared, dict(file.says))
+    lines = rows.select(pl.len()).collect().item()
+    return Opened(rows.with_row_index("line", offset=1), layout, "Parquet" if is_parquet else "Arrow", lines)
+
+
+def _open_text(file: File, text: Text, declared: Declaration, line_by_line: bool) -> Opened:
+    layout = recognise_layout(text.head(declared.skip + HEAD), file.name, declared, dict(file.says))
+    if not line_by_line and is_plain(text, layout.separator):
+        header = min(layout.skipped, text.lines)
+        return Opened(scan_text(text, layout), layout, "text", text.lines, header, text.encoding, text)
+    lines = text.content.decode("utf-8", "replace").removesuffix("\n").split("\n")
+    records = list(split_records(lines, layout.separator, len(layout.headers)))
+    header = sum(line <= layout.skipped for line, _ in records)
+    return Opened(_frame(records[header:], layout), layout, "text", len(records), header, text.encoding)
+
+
+def scan_text(text: Text, layout: Layout, numbers: Collection[str] = ()) -> pl.LazyFrame:
     """Cells as text, so that nothing is guessed, but for these columns; `line` counts from 1 as an editor does.
 
     A cell of those columns that is no number, or has blanks around it, is null.
     """
     return pl.scan_csv(
-        file.source,
+        io.BytesIO(text.content),
         has_header=False,
         separator=layout.separator,
+        quote_char='"' if b'"' in text.content else None,
         skip_lines=layout.skipped,
         schema={header: pl.Float64() if header in numbers else pl.String() for header in layout.headers},
         missing_columns="insert",
         ignore_errors=bool(numbers),
-        encoding="utf8-lossy",
     ).with_row_index("line", offset=layout.skipped + 1)
 
 
-def select_cells(file: File, rows: pl.LazyFrame, layout: Layout, names: Collection[str]) -> pl.LazyFrame:
-    """The columns that are needed for these names; in memory, if all rows together must tell what they mean.
+def _open_records(file: File, records: Records, declared: Declaration) -> Opened:
+    if records.headers is None:
+        head = [record for record in records.rows if record[0] <= declared.skip + HEAD]
+        layout = recognise_records(head, file.name, declared, dict(file.says))
+    else:
+        layout = layout_of_columns(records.headers, ",", 0, file.name, declared, dict(file.says))
+    header = sum(line <= layout.skipped for line, _ in records.rows)
+    rows = _frame(records.rows[header:], layout)
+    if records.broken:
+        broken = pl.col("line").is_in(records.broken)
+        rows = rows.with_columns(pl.when(broken).then(pl.lit(NO_RECORD)).otherwise(FAULT).alias(FAULT))
+    return Opened(rows, layout, records.kind, len(records.rows), header)
 
-    Numbers are read as such, which takes least time; a column in which that leaves nulls is read again, as text.
-    """
-    schema = rows.collect_schema()
-    if schema[layout.series[0][1]["ts"]] != pl.String:
-        return rows
-    columns = {
-        header: field for _, columns_of_series in layout.series for field, header in columns_of_series.items()
-    }
-    wanted = ["line", *(header for header, field in columns.items() if field not in "ohlcv" or field in names)]
-    if layout.separator != "," or file.head.startswith(PARQUET) or not set("ohlcv") & set(names):
-        return rows.select(wanted).collect().lazy()
-    numbers = [header for header, field in columns.items() if field in "ohlcv"]
-    # All columns, as a line with too many cells would pass unnoticed among some of them.
-    cells = _scan_text(file, layout, numbers).collect().select(wanted)
-    if unread := [header for header in numbers if cells[header].has_nulls()]:
-        cells = cells.with_columns(rows.select(unread).collect())
-    return cells.lazy()
+
+def _frame(records: Sequence[Record], layout: Layout) -> pl.LazyFrame:
+    """Records as rows, with the fault of those that have too many or too few cells."""
+    headers = layout.headers
+    width = len(headers)
+    columns: dict[str, list[str | None]] = {header: [] for header in headers}
+    faults: list[str | None] = []
+    for _, cells in records:
+        for place, header in enumerate(headers):
+            columns[header].append((cells[place] or None) if place < len(cells) else None)
+        surplus = any(cell.strip() for cell in cells[width:])
+        short = 1 < len(cells) < width - len(layout.empty)
+        faults.append(TOO_MANY if surplus else TOO_FEW if short else None)
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(headers, pl.String()))
+    line = pl.Series("line", [line for line, _ in records], dtype=pl.Int64)
+    return frame.insert_column(0, line).with_columns(pl.Series(FAULT, faults, dtype=pl.String)).lazy()

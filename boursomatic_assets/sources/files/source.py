@@ -1,38 +1,29 @@
-"""Bars from a folder of files, read recursively; what a file is shows in its content, not in its name.
+"""Bars from a folder of files, read recursively; what a file is shows in its content.
 
-What belongs here: the folder, and what `columns.yaml` states in it.
-Kept elsewhere: compression (`contents.py`), cells (`cells.py`), names and sectors (`descriptions.py`), which bars
-are valid (`quality/contract.py`). A file that cannot be read becomes one row without a line, whose `raw` says why,
-and which is rejected.
+What belongs here: the source `files`: which rows of which files are asked for, and files that cannot be read.
+Kept elsewhere: which files there are (`folder.py`), what is declared of them (`declarations.py`), cells
+(`cells.py`), names and sectors (`descriptions.py`), which bars are valid (`quality/contract.py`).
+
+A file that cannot be read becomes one row without a line, whose `raw` says why, and which is rejected.
 """
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
-from fnmatch import fnmatch
-from pathlib import Path, PurePath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
-import yaml
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.sources import (
-    DECLARATIONS_FILE,
-    FILES,
-    INSTRUMENTS,
-    RAW_BARS,
-    UNREADABLE_FILE,
-    SourceError,
-)
+from boursomatic_assets.sources import FILES, INSTRUMENTS, RAW_BARS, SourceError
 from boursomatic_assets.sources.files.cells import read_raw_bars, rows_as_json
-from boursomatic_assets.sources.files.contents import File, is_user_file, unpack
+from boursomatic_assets.sources.files.contents import File
+from boursomatic_assets.sources.files.declarations import Declarations
 from boursomatic_assets.sources.files.descriptions import read_descriptions
-from boursomatic_assets.sources.files.layouts import Declaration
+from boursomatic_assets.sources.files.examination import examine
+from boursomatic_assets.sources.files.folder import Folder, list_files
 from boursomatic_assets.sources.simulated.universe import read_universe
-
-IGNORED_ENDINGS = (DECLARATIONS_FILE, ".md", ".yaml", ".yml", ".json")
-"""Endings of files that are passed over, with hidden ones."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +38,24 @@ class Files:
     name: str = "files"
 
     def instruments(self) -> pl.DataFrame:
-        """One row per symbol and exchange of the bars, described by the instruments file, or the universe."""
-        pairs = [
-            frame.unique() for frame in self._read_files(pl.col("symbol").is_not_null(), "symbol", "exchange")
-        ]
-        named = pl.concat(pairs).unique().drop_nulls()
-        described = [read_descriptions(path) for path in self._paths() if path.stem == "instruments"]
-        about = pl.concat([*described, read_universe()]).unique(
-            ["symbol", "exchange"], keep="first", maintain_order=True
-        )
+        """One row per symbol and exchange of the bars, described by the instruments file, or the universe.
+
+        Raises:
+            SourceError: there is no file, or none of them can be understood.
+        """
+        folder, declarations = self._folder(), Declarations(self.folder)
+        listings, errors = [], []
+        for file in folder.files:
+            try:
+                listings.append(examine(file, declarations.of(file.name)).listings)
+            except SourceError as error:  # told by `files`, and by a row of `bars`
+                errors.append(str(error))
+        self._require_some(listings, errors)
         keys = ["symbol", "exchange"]
+        sound = [listing.filter(pl.col("fault").is_null()).select(keys) for listing in listings]
+        named = pl.concat(sound).unique().drop_nulls()
+        described = [read_descriptions(file).rows for file in folder.descriptions]
+        about = pl.concat([*described, read_universe()]).unique(keys, keep="first", maintain_order=True)
         return named.join(about, on=keys, how="left").select(*INSTRUMENTS).sort(keys)
 
     def bars(self, market: Market, start: dt.datetime, end: dt.datetime, interval: str = "daily") -> pl.DataFrame:
@@ -76,18 +75,23 @@ class Files:
         in_time = (since & until) | pl.col("ts").is_null()
         is_15m = pl.col("interval").eq_missing("15m")
         of_interval = is_15m if interval == "15m" else ~is_15m
-        return pl.concat(self._read_files((of_market & in_time & of_interval) | UNREADABLE_FILE, *RAW_BARS))
+        return pl.concat(self._read_files(of_market & in_time & of_interval))
 
     def files(self) -> pl.DataFrame:
         """What became of the lines of each file, with the columns of `FILES`."""
-        return pl.DataFrame(schema=FILES)
+        folder, declarations = self._folder(), Declarations(self.folder)
+        rows = [_report(file, declarations) for file in folder.files]
+        rows += [_nothing_of(file.name) | read_descriptions(file).report for file in folder.descriptions]
+        rows += [_nothing_of(name) | {"passed_over": True} for name in folder.passed_over]
+        return pl.DataFrame(rows, schema=FILES)
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of `bars` with `raw`: their files are read again, which costs good rows nothing."""
         lines = dict(rows.drop_nulls(["file", "line"]).group_by("file").agg("line").iter_rows())
+        declarations = Declarations(self.folder)
         found = [
-            _collect(rows_as_json(file, self._declaration_of(file.name), lines[file.name]), file)
-            for file in self._files(lines)
+            _collect(rows_as_json(file, declarations.of(file.name), lines[file.name]), file)
+            for file in (self._folder().files if lines else ())
             if file.name in lines
         ]
         if not found:
@@ -97,74 +101,49 @@ class Files:
         joined = rows.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
         return joined.with_columns(raw=pl.coalesce("raw", "told")).drop("told")
 
-    def _read_files(self, wanted: pl.Expr, *names: str) -> list[pl.DataFrame]:
-        """The wanted rows of each file, with the columns of these names: no other is read or made.
+    def _folder(self) -> Folder:
+        if not self.folder.is_dir():
+            raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
+        return list_files(self.folder)
+
+    def _require_some(self, found: list[pl.DataFrame], errors: list[str]) -> None:
+        if not found:
+            raise SourceError(errors[0] if errors else f"{self.folder} holds no file with bars")
+
+    def _read_files(self, wanted: pl.Expr) -> Iterator[pl.DataFrame]:
+        """The wanted rows of each file, and a row for each file that cannot be read.
 
         Raises:
             SourceError: there is no file, or none of them can be understood.
         """
+        declarations = Declarations(self.folder)
         frames, errors = [], []
-        for file in self._files():
+        for file in self._folder().files:
             try:
-                frames.append(
-                    _collect(read_raw_bars(file, self._declaration_of(file.name), names).filter(wanted), file)
-                )
+                frames.append(_collect(read_raw_bars(file, declarations.of(file.name)).filter(wanted), file))
             except SourceError as error:  # becomes a row that is rejected with this reason
                 errors.append((file.name, str(error)))
-        if not frames:
-            raise SourceError(errors[0][1] if errors else f"{self.folder} holds no file with bars")
+        self._require_some(frames, [reason for _, reason in errors])
+        yield from frames
         if errors:
-            frames.append(_rows_of_unreadable_files(errors).filter(wanted).select(names))
-        return frames
-
-    def _paths(self) -> list[Path]:
-        if not self.folder.is_dir():
-            raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
-        found = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
-        return sorted(
-            self.folder / path
-            for path in filter(is_user_file, found)
-            if not path.name.lower().endswith(IGNORED_ENDINGS)
-        )
-
-    def _files(self, names: Collection[str] | None = None) -> Iterator[File]:
-        """The files with bars; of these names, packed or in an archive of that name, if any are given."""
-        archives = (
-            None if names is None else {str(part) for n in names for part in (PurePath(n), *PurePath(n).parents)}
-        )
-        for path in self._paths():
-            name = str(path.relative_to(self.folder))
-            if path.stem != "instruments" and (archives is None or name in archives):
-                stat = path.stat()
-                yield from unpack(File(name, path, stat.st_size, stat.st_mtime_ns))
-
-    def _declaration_of(self, name: str) -> Declaration:
-        """What the first fitting pattern of `columns.yaml` says of a file."""
-        return next(
-            (declared for pattern, declared in _read_declarations(self.folder) if fnmatch(name, pattern)),
-            Declaration(),
-        )
+            yield _rows_of_unreadable_files(errors)
 
 
-def _read_declarations(folder: Path) -> list[tuple[str, Declaration]]:
-    path = folder / DECLARATIONS_FILE
-    if not path.is_file():
-        return []
+def _nothing_of(name: str) -> dict[str, object]:
+    counts = dict.fromkeys(("lines", "header", "blank", "comments", "footer", "delivered"), 0)
+    return {"file": name, "recognised": None, **counts, "problem": None, "passed_over": False}
+
+
+def _report(file: File, declarations: Declarations) -> dict[str, object]:
     try:
-        told = yaml.safe_load(path.read_text()) or {}
-        return [
-            (pattern, replace(Declaration(**said), columns=tuple(said.get("columns", {}).items())))
-            for pattern, said in told.items()
-        ]
-    except (yaml.YAMLError, TypeError, AttributeError) as error:
-        known = "columns, dates, zone, symbol, exchange, interval"
-        raise SourceError(
-            f"{DECLARATIONS_FILE}: wanted a pattern of file names with {known} below it: {error}"
-        ) from None
+        seen = examine(file, declarations.of(file.name))
+    except SourceError as error:  # it is the report
+        return _nothing_of(file.name) | {"problem": str(error)}
+    return _nothing_of(file.name) | {"recognised": seen.recognised} | seen.counts
 
 
 def _collect(rows: pl.LazyFrame, file: File) -> pl.DataFrame:
-    """A file's rows; what only shows when they are read, such as a line with too many cells, names the file."""
+    """A file's rows; what only shows when they are read, such as a damaged page of Parquet, names the file."""
     try:
         return rows.collect()
     except pl.exceptions.PolarsError as error:

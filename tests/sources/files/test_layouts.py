@@ -14,7 +14,7 @@ from worlds.frames import midnight
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files.layouts import split_symbol, symbol_from_name
+from boursomatic_assets.sources.files.layouts import symbol_from_name
 from boursomatic_assets.sources.files.source import Files
 
 DAY = midnight("2024-06-13")
@@ -82,7 +82,7 @@ def content_of(layout: str) -> tuple[str, str]:
 def test_every_layout_gives_the_same_bar(tmp_path: Path, layout: str, ends: str, mark: str) -> None:
     name, content = content_of(layout)
     found = read(tmp_path, name, mark + content.replace("\n", ends) + ends)
-    assert found.drop("file", "line", "raw").rows() == [("AAPL", "US", DAY, 10, 12, 9, 11, 500, "daily")]
+    assert found.drop("file", "line", "raw", "fault").rows() == [("AAPL", "US", DAY, 10, 12, 9, 11, 500, "daily")]
     assert found["line"].item() == content.count("\n") + 1
 
 
@@ -91,7 +91,7 @@ def test_a_wide_file_has_a_series_for_each_symbol(tmp_path: Path) -> None:
         lines = [*head, "Date,,,,,,,,,,", "2024-06-13,11,21,12,22,9,19,10,20,500,600", ""]
         (tmp_path / name).write_text("\n".join(lines))
     found = everything(tmp_path)
-    assert set(found.drop("file", "line", "raw").rows()) == {
+    assert set(found.drop("file", "line", "raw", "fault").rows()) == {
         ("AAPL", "US", DAY, 20, 22, 19, 21, 600, "daily"),
         ("MC.PA", "EURONEXT", DAY, 10, 12, 9, 11, 500, "daily"),
     }
@@ -132,7 +132,9 @@ def test_a_french_spreadsheet_is_read_as_it_was_saved(
     mark = "\N{BOM}" if encoding == "utf-16-be" else ""
     (tmp_path / "MC.PA.csv").write_bytes(packed((mark + FRENCH).encode(encoding)))
     found = everything(tmp_path)
-    assert found.drop("file", "line", "raw").rows() == [("MC.PA", "EURONEXT", DAY, 10, 12, 9, 11, 500, "daily")]
+    assert found.drop("file", "line", "raw", "fault").rows() == [
+        ("MC.PA", "EURONEXT", DAY, 10, 12, 9, 11, 500, "daily")
+    ]
     assert json.loads(found["raw"].item())["Clôture"] == "11,0"
 
 
@@ -176,7 +178,9 @@ def test_what_no_detection_finds_is_stated_beside_the_files(tmp_path: Path) -> N
     )
     (tmp_path / "paris").mkdir()
     found = read(tmp_path, "paris/lvmh 2024.csv", "Jour;Ouv;Haut;Bas;Clot;Titres\n13/06/2024;10;12;9;11;500\n")
-    assert found.drop("file", "line", "raw").rows() == [("MC", "EURONEXT", DAY, 10, 12, 9, 11, 500, "daily")]
+    assert found.drop("file", "line", "raw", "fault").rows() == [
+        ("MC", "EURONEXT", DAY, 10, 12, 9, 11, 500, "daily")
+    ]
 
 
 @pytest.mark.parametrize("said", ["'*': {date: dmy}", "- a list", "'*': dmy", "{"])
@@ -241,23 +245,6 @@ def test_a_file_that_is_not_understood_is_told_and_the_others_go_on(tmp_path: Pa
     assert told["cut.csv.gz"].startswith("cut.csv.gz: cannot be unpacked: ")
     assert told["image.csv"] == "image.csv: neither Parquet nor text: wanted bars as Parquet or CSV"
     assert found.filter(pl.col("line").is_not_null()).height == 1
-
-
-@pytest.mark.parametrize(
-    ("symbol", "ours"),
-    {
-        "AAPL.US": ("AAPL", "US"),
-        "BRK-B.US": ("BRK.B", "US"),
-        "BRK-B": ("BRK.B", "US"),
-        "BRK.B": ("BRK.B", "US"),
-        "MC.PA": ("MC.PA", "EURONEXT"),
-        "ASML.AS": ("ASML.AS", "EURONEXT"),
-        "AZN.L": ("AZN.L", "L"),
-        "9988.HK": ("9988.HK", "HK"),
-    }.items(),
-)
-def test_a_suffix_is_an_exchange(symbol: str, ours: tuple[str, str]) -> None:
-    assert split_symbol(symbol) == ours
 
 
 @pytest.mark.parametrize("name", ["my prices.csv", "f_AZN.L_T20_fails.csv", ".csv", "x" * 30])

@@ -1,0 +1,136 @@
+"""Declarations: what `columns.yaml` says of files, where their cells do not show it.
+
+What belongs here: its keys, which values they may have, and errors that name them.
+Kept elsewhere: what the values are needed for (`layouts.py`, `cells.py`, `notation/`).
+
+A declaration that is not understood stops the files that it is for, and no others.
+"""
+
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+from boursomatic_assets.sources.files.contents import decode
+from boursomatic_assets.sources.symbols import read_exchange
+
+_EXCHANGES = tuple(exchange for market in MARKETS.values() for exchange in market.exchanges)
+
+
+def _known_exchange(name: str) -> str:
+    if (exchange := read_exchange(name)) not in _EXCHANGES:
+        raise ValueError(f"wanted one of {', '.join(_EXCHANGES)}")
+    return exchange
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError):  # it is reported with the key
+        raise ValueError("wanted the name of a time zone, such as America/New_York or UTC") from None
+    return name
+
+
+def _pairs(columns: Any) -> Any:
+    return tuple(columns.items()) if isinstance(columns, dict) else columns
+
+
+class Declaration(BaseModel):
+    """What is declared of a file.
+
+    Attributes:
+        columns: pairs of our field and the file's header, for headers that are not known; without headers the
+            number of the column, from 1.
+        dates: the order of day, month and year.
+        decimal: the decimal sign.
+        zone: of wall times without an offset.
+        symbol, exchange, interval: of every row of the file.
+        skip: lines above the header.
+        header: `none` if there is none.
+        resample: `15m` to add up bars of 1, 3 or 5 minutes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)] = ()
+    dates: Literal["dmy", "mdy", "ymd"] | None = None
+    decimal: Literal[".", ","] | None = None
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = None
+    symbol: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    exchange: Annotated[str, AfterValidator(_known_exchange)] | None = None
+    interval: Literal["daily", "15m"] | None = None
+    skip: Annotated[int, Field(ge=0)] = 0
+    header: Literal["none"] | None = None
+    resample: Literal["15m"] | None = None
+
+
+NO_DECLARATION = Declaration()
+
+
+class Declarations:
+    """The declarations of a folder; the first pattern that matches a file's name counts."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read `columns.yaml`, which may be missing."""
+        self._entries: list[tuple[str, Declaration | str]] = []
+        path = folder / DECLARATIONS_FILE
+        if path.is_file():
+            try:
+                self._entries = [(pattern, _validate(pattern, told)) for pattern, told in _read(path).items()]
+            except SourceError as error:  # it may be about any file, so each of them asks for it to be mended
+                self._entries = [("*", str(error))]
+
+    def of(self, name: str) -> Declaration:
+        """What is declared of a file.
+
+        Raises:
+            SourceError: naming the file, the key, its value, and the values that it may have.
+        """
+        found = next((entry for pattern, entry in self._entries if fnmatch(name, pattern)), NO_DECLARATION)
+        if isinstance(found, str):
+            raise SourceError(f"{name}: {found}")
+        return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The entries of the file, with every value as it is written: ON is a symbol, and no truth value."""
+    try:
+        told = yaml.BaseLoader(decode(path.read_bytes())).get_single_data() or {}
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SourceError(
+            f"{DECLARATIONS_FILE} cannot be read{line}: {error.problem or 'it is no YAML'}"
+        ) from None
+    except (OSError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no YAML"
+        raise SourceError(f"{DECLARATIONS_FILE} cannot be read: {reason}") from None
+    if not isinstance(told, dict):
+        raise SourceError(
+            f"{DECLARATIONS_FILE}: wanted patterns of file names, each with keys below it:"
+            f" {', '.join(Declaration.model_fields)}"
+        )
+    return told
+
+
+def _validate(pattern: str, told: Any) -> Declaration | str:
+    """The declaration of a pattern, or what is wrong with it, in one sentence."""
+    try:
+        return Declaration.model_validate(told)
+    except ValidationError as error:
+        first = error.errors()[0]
+    if not first["loc"]:
+        return f"{DECLARATIONS_FILE}: {pattern!r} is {told!r}: wanted keys below it: {_keys()}"
+    key = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"{DECLARATIONS_FILE}: {pattern!r} has the key {key!r}: known are {_keys()}"
+    wanted = first["msg"].removeprefix("Value error, ").replace("Input should be", "wanted")
+    return f"{DECLARATIONS_FILE}: {key} of {pattern!r} is {told[key]!r}: {wanted}"
+
+
+def _keys() -> str:
+    return ", ".join(Declaration.model_fields)

@@ -1,0 +1,115 @@
+"""Numbers: the cells of a file as numbers, in the one way of writing that all of them show.
+
+What belongs here: decimal signs, separators of thousands, currencies, signs, exponents and abbreviations.
+Kept elsewhere: which columns are numbers (`files/layouts.py`), which are possible prices (`quality/contract.py`).
+
+All cells are read together: 7,601 alone is seven thousand or seven point six, but beside 7,5 it is 7.601. A cell
+that does not fit the others has no number, and is rejected.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+
+DECIMAL_SIGNS = (".", ",")
+
+CLEAR_MAJORITY = 20
+"""So many times as many cells as those against it, and the cells against it are single errors."""
+
+_BLANKS = r"[\s\u00a0\u2007\u2009\u202f'’]"
+_CURRENCY = r"(?:US\$|[$€£¥]|(?i:USD|EUR|GBP|CHF))"
+_EXPONENT = r"(?:[eE][+-]?\d{1,3})?$"
+_EXPONENT_BY_SUFFIX = {"k": 3, "m": 6, "mn": 6, "mio": 6, "b": 9, "bn": 9, "mrd": 9}
+_SUFFIX = r"^(.*[\d.,])\s*(?i:(k|mn|mio|m|bn|b|mrd))\.?$"
+
+
+def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str) -> str:
+    """The decimal sign of all cells together: a point or a comma.
+
+    Args:
+        cells: the columns of prices and volumes, as text.
+        separator: what is between the cells of a line. Where it is a comma, a point is a decimal sign: where a
+            comma is one, the cells are cut by something else.
+        name: the file, for the error.
+
+    Raises:
+        SourceError: the cells can be read both ways, or contradict each other.
+    """
+    written = pl.concat([column.rename("cell") for column in cells]).drop_nulls()
+    without_comma = not written.str.contains(",", literal=True).any()
+    if without_comma and (separator == "," or _shows_point(written.head(1000)) or _shows_point(written)):
+        return "."
+    plain = pl.DataFrame({"cell": written}).select(_cleaned("cell")).to_series().drop_nulls()
+    counts = {sign: int(_surely(plain, sign).sum()) for sign in DECIMAL_SIGNS}
+    both = plain.filter(plain.str.contains(r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"))
+    least, most = sorted(DECIMAL_SIGNS, key=lambda sign: counts[sign])
+    if counts[least] and counts[most] < CLEAR_MAJORITY * counts[least]:
+        reason = f"{counts['.']} numbers can only have a decimal point and {counts[',']} only a decimal comma"
+    elif counts[most] or both.is_empty():
+        return most if counts[most] else "."
+    else:
+        reason = (
+            f"decimal signs cannot be told from thousands: {len(both)} numbers such as {both[0]} fit both ways"
+        )
+    raise SourceError(f'{name}: {reason}: state `decimal: "."` or `decimal: ","` for it in {DECLARATIONS_FILE}')
+
+
+def _shows_point(cells: pl.Series) -> bool:
+    """Whether some cell with a point and no comma cannot have a separator of thousands in that place."""
+    pointed = cells.filter(cells.str.contains(".", literal=True))
+    either_way = r"^\D*[1-9]\d{0,2}\.\d{3}\D*$|\..*\."
+    return pointed.is_empty() or bool((~pointed.str.contains(either_way)).any())
+
+
+def _surely(plain: pl.Series, sign: str) -> pl.Series:
+    """Whether each cell can only be read with this decimal sign."""
+    s, other = (r"\.", ",") if sign == "." else (",", r"\.")
+    forms = (
+        rf"^[^{s}]*{s}(?:\d{{1,2}}|\d{{4,}}){_EXPONENT}",  # not three digits behind it
+        rf"^[+-]?(?:0|\d{{4,}})?{s}\d+{_EXPONENT}",  # nothing, a zero or four digits before it
+        rf"{other}[^{s}]*{s}\d*{_EXPONENT}",  # the other one before it
+        rf"^[+-]?\d{{1,3}}(?:{other}\d{{2,3}}){{2,}}$",  # the other one twice
+        rf"^[+-]?\d{s}\d+[eE]",
+    )
+    return (
+        plain.to_frame("cell")
+        .select(pl.any_horizontal(pl.col("cell").str.contains(form) for form in forms))
+        .to_series()
+    )
+
+
+def number_expr(column: str, sign: str) -> pl.Expr:
+    """The cells of a column as numbers, null where they are none.
+
+    An abbreviation is an exponent, so that 4.19M is the double nearest to 4190000.
+    """
+    cell = _cleaned(column)
+    other = "," if sign == "." else "."
+    tail = f"(?:[{sign}]\\d*)?{_EXPONENT}"
+    grouped = cell.str.contains(rf"^[+-]?\d{{1,3}}(?:[{other}]\d{{2,3}})*[{other}]\d{{3}}{tail}")
+    number = (
+        pl.when(~cell.str.contains(other, literal=True))
+        .then(cell)
+        .when(grouped)
+        .then(cell.str.replace_all(other, "", literal=True))
+    )
+    return number.str.replace(sign, ".", literal=True).cast(pl.Float64, strict=False)
+
+
+def _cleaned(column: str) -> pl.Expr:
+    """A cell without what is no part of its number: its currency, blanks between thousands, brackets."""
+    cell = pl.col(column).str.strip_chars().str.replace_all("−", "-", literal=True)
+    cell = cell.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([^-].*?)\s*-$", "-${1}")
+    cell = cell.str.replace(r"^([+-]?)" + _CURRENCY + r"\s*", "${1}").str.replace(rf"\s*{_CURRENCY}$", "")
+    thousands = rf"^[+-]?\d{{1,3}}(?:{_BLANKS}\d{{3}})+(?:[.,]\d+)?(?:\D.*)?$"
+    cell = (
+        pl.when(cell.str.contains(thousands)).then(cell.str.replace_all(rf"(\d){_BLANKS}", "${1}")).otherwise(cell)
+    )
+    parts = cell.str.extract_groups(_SUFFIX)
+    exponent = (
+        parts.struct[1].str.to_lowercase().replace_strict(_EXPONENT_BY_SUFFIX, default=None, return_dtype=pl.Int64)
+    )
+    abbreviated = parts.struct[0].str.strip_chars() + pl.lit("e") + exponent.cast(pl.String)
+    return pl.coalesce(abbreviated, cell)

@@ -1,0 +1,147 @@
+"""Symbols: an instrument's one name, from the spellings and identifiers that vendors use.
+
+What belongs here: the canonical symbol and exchange of what a cell, a file's name or a folder says.
+Kept elsewhere: which exchanges a market has (`calendars/markets.py`), other names of an instrument that is known
+already (`tables/aliases.py`).
+
+American symbols have a dot before a class of shares (BRK.B); those of Euronext have Yahoo's suffix of their city
+(MC.PA). What is of no known form is never filed under an exchange: its exchange is null, and it is rejected.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from boursomatic_assets.calendars.markets import MARKETS
+
+US, EURONEXT = "US", MARKETS["EURONEXT"].exchanges[0]
+_AMERICAN = frozenset(MARKETS["US"].exchanges)
+
+EURONEXT_SUFFIXES = ("PA", "AS", "BR", "LS")
+"""Yahoo's suffixes of Euronext's four cities, which are Reuters' too."""
+
+MAX_LENGTH = 50
+"""Characters of a symbol, as in the table `instruments`."""
+
+UNKNOWN_FORM = "symbol is of an unknown form"
+
+_CITY_BY_CODE = {
+    **{"EPA": "PA", "AMS": "AS", "EBR": "BR", "ELI": "LS"},  # Google
+    **{"XPAR": "PA", "ENXTPA": "PA", "XAMS": "AS", "ENXTAM": "AS", "XBRU": "BR", "ENXTBR": "BR", "XLIS": "LS"},
+    **{"ENXTLS": "LS", "FP": "PA", "NA": "AS", "BB": "BR", "PL": "LS"},  # Bloomberg
+}
+_AMERICAN_BY_CODE = {
+    **{"NYSE": "NYSE", "XNYS": "NYSE", "NASDAQ": "NASDAQ", "XNAS": "NASDAQ", "NASDAQGS": "NASDAQ"},
+    **{"NASDAQGM": "NASDAQ", "NASDAQCM": "NASDAQ", "NYSEMKT": "NYSEMKT", "XASE": "NYSEMKT", "AMEX": "NYSEMKT"},
+    **{"NYSEAMERICAN": "NYSEMKT", "US": "US"},
+    **{"UN": "NYSE", "UW": "NASDAQ", "UQ": "NASDAQ", "UR": "NASDAQ", "UA": "NYSEMKT"},  # Bloomberg
+}
+_EXCHANGE_BY_NAME = {
+    **{name: exchange for name, exchange in _AMERICAN_BY_CODE.items() if len(name) > 2 or name == "US"},
+    **dict.fromkeys(("EURONEXT", "XPAR", "XAMS", "XBRU", "XLIS"), EURONEXT),
+    **{f"EURONEXT {city}": EURONEXT for city in ("PARIS", "AMSTERDAM", "BRUSSELS", "LISBON")},
+}
+_AMERICAN_BY_REUTERS = {"OQ": "NASDAQ", "O": "NASDAQ", "N": "NYSE"}
+
+_CITY = "|".join(EURONEXT_SUFFIXES)
+_TICKER, _CLASS = r"(?P<ticker>[A-Z]{1,5})", r"(?:[-./ ](?P<share>[A-Z]))?"
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
+_FIGI = re.compile(r"BBG[A-Z0-9]{8}[0-9]")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A symbol and its exchange; the exchange is None where nothing says it for sure."""
+
+    symbol: str
+    exchange: str | None
+
+
+def _american(match: re.Match[str], exchange: str = US) -> Listing:
+    share = match.groupdict().get("share")
+    return Listing(match["ticker"] + (f".{share}" if share else ""), exchange)
+
+
+def _european(match: re.Match[str]) -> Listing:
+    return Listing(f"{match['ticker']}.{match['city']}", EURONEXT)
+
+
+def _of_code(match: re.Match[str]) -> Listing:
+    """A ticker with the code of its exchange, as Google, TradingView, Bloomberg and MIC write it."""
+    code = match["code"]
+    if city := _CITY_BY_CODE.get(code):
+        return Listing(f"{match['ticker']}.{city}", EURONEXT)
+    if exchange := _AMERICAN_BY_CODE.get(code):
+        return _american(match, exchange)
+    return Listing(match[0], None)
+
+
+_FORMS: tuple[tuple[str, Callable[[re.Match[str]], Listing]], ...] = (
+    (rf"(?P<ticker>[A-Z0-9]{{1,12}})\.(?P<city>{_CITY})", _european),
+    (rf"{_TICKER}{_CLASS}\.US", _american),
+    (rf"{_TICKER}\.(?P<code>O|OQ|N)", lambda match: _american(match, _AMERICAN_BY_REUTERS[match["code"]])),
+    (rf"(?P<code>[A-Z]{{2,12}}):{_TICKER}{_CLASS}", _of_code),
+    (r"(?P<code>[A-Z]{2,12}):(?P<ticker>[A-Z0-9]{1,12})", _of_code),
+    (rf"{_TICKER}{_CLASS}[ .](?P<code>X[A-Z]{{3}})", _of_code),
+    (rf"{_TICKER}{_CLASS} (?P<code>[A-Z]{{2}})(?: EQUITY)?", _of_code),
+    (r"(?P<ticker>[A-Z]{1,5})(?:[-. /](?P<share>[A-EGHIJKMP-SU-Z]))?", _american),
+    (r"[A-Z0-9]{1,12}\.(?P<suffix>[A-Z]{1,3})", lambda match: Listing(match[0], match["suffix"])),
+)
+"""Forms that say their exchange, or that only an American symbol has, in the order in which they are tried.
+
+A class of shares L, F or T is none: `AZN.L` trades in London, `.F` is Frankfurt, `.T` Tokyo. A suffix that is left
+names an exchange of no market here. `MC-PA` may be Paris or a preferred share of class A: it is of no known form.
+"""
+
+
+def canonical(cell: str) -> str:
+    """A symbol in capital letters, without blanks around it or invisible characters at its ends."""
+    return re.sub(r"\s+", " ", cell.replace("\N{BOM}", "").replace("\N{ZERO WIDTH SPACE}", "")).strip().upper()
+
+
+def read_listing(cell: str) -> Listing:
+    """The listing that a cell alone says: AAPL.US is AAPL of US, EPA:MC is MC.PA of EURONEXT.
+
+    A name of no known form keeps its spelling, and has no exchange.
+    """
+    name = canonical(cell)
+    if _is_identifier(name):
+        return Listing(name, None)
+    for form, listing in _FORMS:
+        if match := re.fullmatch(form, name):
+            return listing(match)
+    return Listing(name, None)
+
+
+def read_listing_of(cell: str, exchange: str | None) -> Listing:
+    """The listing that a cell says together with a stated exchange, if there is one.
+
+    A stated exchange stands, also against what the symbol says: `US` beside IBM.N is US. An identifier of another
+    system, such as an ISIN, stays as it is: it is no symbol, see `is_symbol`.
+    """
+    listing = read_listing(cell)
+    if exchange is None or not canonical(exchange):
+        return listing
+    stated = read_exchange(exchange)
+    if listing.exchange == stated or {listing.exchange, stated} <= _AMERICAN:
+        return Listing(listing.symbol, stated)
+    city = _CITY_BY_CODE.get(canonical(exchange))
+    if city and re.fullmatch(r"[A-Z0-9]{1,12}", listing.symbol) and not _is_identifier(listing.symbol):
+        return Listing(f"{listing.symbol}.{city}", stated)
+    return Listing(canonical(cell), stated)
+
+
+def is_symbol(name: str) -> bool:
+    """Whether a canonical name can be the symbol of a stated exchange: short, printable, no ISIN."""
+    return 0 < len(name) <= MAX_LENGTH and name.isprintable() and not _is_identifier(name)
+
+
+def read_exchange(cell: str) -> str:
+    """An exchange as the platform calls it; one that is not known stays as it is, in capital letters."""
+    name = canonical(cell)
+    return _EXCHANGE_BY_NAME.get(name, name)
+
+
+def _is_identifier(name: str) -> bool:
+    """Whether it is an ISIN or a FIGI: of which share, only a register could say."""
+    return bool(_ISIN.fullmatch(name) or _FIGI.fullmatch(name))
