@@ -209,10 +209,12 @@ def _examine_times(
     kind = cells.schema[columns["ts"]]
     if kind == pl.Date:
         return None, "typed", interval or ("daily" if "interval" not in columns else None)
-    distinct = cells.select(cell=time_cell(columns) if kind == pl.String else columns["ts"]).to_series().unique()
+    distinct = (
+        cells.select(cell=time_cell(columns) if kind == pl.String else columns["ts"]).to_series().unique().sort()
+    )
     clock = Clock(declared.zone or layout.zone, declared.dates, stated)
     text = distinct if kind == pl.String else _typed_as_text(distinct)
-    times = parse_times(text.drop_nulls().unique(), clock, file.name)
+    times = parse_times(text.drop_nulls().unique(maintain_order=True), clock, file.name)
     found = times["interval"].head(1).to_list()
     form = times["form"].head(1).to_list()
     if kind != pl.String:
@@ -294,7 +296,7 @@ def _listings(bars: pl.DataFrame, layout: Layout, declared: Declaration, says: d
             if stated or "exchange" not in columns
             else pl.col(columns["exchange"]).cast(pl.String)
         )
-        pairs += bars.lazy().select(symbol=named, exchange=exchange).unique().collect().rows()
+        pairs += bars.lazy().select(symbol=named, exchange=exchange).unique(maintain_order=True).collect().rows()
     schema = dict.fromkeys(("symbol_cell", "exchange_cell", "symbol", "exchange", "fault"), pl.String())
     return pl.DataFrame([_listing(*pair) for pair in dict.fromkeys(pairs)], schema=schema, orient="row")
 
