@@ -101,7 +101,8 @@ def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice
 def no_quarter_was_refused(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No 15m row delivered for these sessions was rejected, and every delivered file could be parsed.
 
-    Rejected rows are counted by reason, and the first 20 are listed; `rejected_bars` has all of them.
+    Rejected rows are counted by reason, and the first 20 are listed, where rows of one file and reason stand
+    behind the first of them; `rejected_bars` has all of them.
     """
     return count_rejected_rows(connection, "15m", parts)
 

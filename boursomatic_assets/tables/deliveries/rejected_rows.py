@@ -17,6 +17,7 @@ from boursomatic_assets.quality.contract import INCOMPLETE_REASONS
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import RejectedBar
 from boursomatic_assets.tables import frames
+from boursomatic_assets.tables.deliveries import files
 from boursomatic_assets.tables.staging import quote, stage
 
 REJECTED_BARS: Table = RejectedBar.__table__
@@ -42,7 +43,7 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
     sessions = delivery.counts["session"].drop_nulls().unique()
     if delivery.counts.is_empty():
         return 0
-    rejected = delivery.rejected.unique("id", maintain_order=True)
+    rejected = _with_stored_names(delivery.rejected.unique("id", maintain_order=True))
     scope = {"market": part.market.name, "interval": interval, "sessions": sessions.to_list()}
     query = text(
         "SELECT id::text FROM rejected_bars WHERE market = :market AND interval = :interval"
@@ -55,6 +56,14 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
     if new.height:
         _insert(connection, frames.validate(REJECTED_BARS, new))
     return rejected.height
+
+
+def _with_stored_names(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with their files' names as the ledger of files has them."""
+    names = rows["file"].drop_nulls().unique()
+    return rows.with_columns(
+        pl.col("file").replace(names, pl.Series(map(files.stored_name, names), dtype=pl.String))
+    )
 
 
 def _insert(connection: Connection, rows: pl.DataFrame) -> None:
@@ -71,22 +80,35 @@ def describe(
     """Describe the first of some rejected rows: where they were delivered, and why they were rejected.
 
     Missing instruments and files come first. A file that cannot be parsed is recorded for every market, and
-    described once.
+    described once. Of the rows of one file and reason the first is described, and the others are counted.
 
     Args:
         connection: a connection.
         condition: SQL on `rejected_bars r`.
         parameters: the parameters of the condition.
-        limit: how many descriptions are returned at most.
+        limit: how many descriptions are returned at most; a file's rows of one reason are one.
     """
+    group = "PARTITION BY file, reason, CASE WHEN line IS NULL THEN id END"
     rows = connection.execute(
         text(
-            f"SELECT file, line, raw, session::date, reason FROM rejected_bars r WHERE {condition}"
+            f"SELECT file, line, raw, session::date, reason, n FROM rejected_bars JOIN (SELECT id, count(*) OVER"
+            f"   ({group}) AS n, row_number() OVER ({group} ORDER BY line, session, id) AS place"
+            f"   FROM rejected_bars r WHERE {condition}) grouped USING (id) WHERE place = 1"
             " ORDER BY reason <> ALL(:incomplete), file, line, session, id LIMIT :rows"
         ),
         {**parameters, "incomplete": list(INCOMPLETE_REASONS), "rows": limit * len(MARKETS)},
     )
-    return [*dict.fromkeys(_describe_row(*row) for row in rows)][:limit]
+    return [*dict.fromkeys(_describe_group(*row) for row in rows)][:limit]
+
+
+def _describe_group(
+    file: str | None, line: int | None, raw: dict[str, Any], session: object, reason: str, count: int
+) -> str:
+    """The first row of some of one file and reason, and how many more there are."""
+    described = _describe_row(file, line, raw, session, reason)
+    if count == 1:
+        return described
+    return f"{described}, and {count - 1:,} more {'row' if count == 2 else 'rows'} of {file}"
 
 
 def _describe_row(file: str | None, line: int | None, raw: dict[str, Any], session: object, reason: str) -> str:
