@@ -14,6 +14,7 @@ from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
 from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
 from boursomatic_assets.cli.db import db
 from boursomatic_assets.cli.features import features
+from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record
 from boursomatic_assets.cli.settings import list_settings
@@ -59,7 +60,7 @@ def dev(port: int) -> None:
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
     *(recommendations, track_record, bars, status),
-    *(models, features),
+    *(files, models, features),
     *(doctor, dev, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""

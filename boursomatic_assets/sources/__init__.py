@@ -55,7 +55,20 @@ DECLARATIONS_FILE = "columns.yaml"
 
 
 class SourceError(ValueError):
-    """A source that cannot deliver; the message says why, and what to do."""
+    """A source that cannot deliver; the message says why, and what to do.
+
+    Attributes:
+        asks: what must be stated in `columns.yaml`, by key, each with what may stand there; see `UNSTATED`.
+    """
+
+    def __init__(self, message: str, **asks: str) -> None:
+        """A message, and what is asked for."""
+        super().__init__(message)
+        self.asks = asks
+
+
+UNSTATED = '"?"'
+"""Stands in `columns.yaml` for a value that a person must state; it is none that any key may have."""
 
 
 class Source(Protocol):

@@ -1,6 +1,7 @@
 """Frames as plain text and as JSON, whatever their subject."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -16,6 +17,22 @@ def as_text_table(frame: pl.DataFrame) -> str:
         tbl_width_chars=140,
     ):
         return str(frame)
+
+
+def as_lines(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of text as aligned columns, no cell cut; numbers stand to the right."""
+    headers = list(rows[0])
+    table = [headers, *([row[header] for header in headers] for row in rows)]
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    is_number = [all(cell.replace(",", "").isdigit() for cell in column[1:]) for column in columns]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, is_number, strict=True)
+        ).rstrip()
+        for row in table
+    )
 
 
 def number_as_text(column: str, decimals: int) -> pl.Expr:

@@ -61,7 +61,7 @@ class Declaration(BaseModel):
     dates: Literal["dmy", "mdy", "ymd"] | None = None
     decimal: Literal[".", ","] | None = None
     zone: Annotated[str, AfterValidator(_known_zone)] | None = None
-    symbol: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    symbol: Annotated[str, Field(max_length=50, pattern=r"[A-Za-z0-9]")] | None = None
     exchange: Annotated[str, AfterValidator(_known_exchange)] | None = None
     interval: Literal["daily", "15m"] | None = None
     skip: Annotated[int, Field(ge=0)] = 0

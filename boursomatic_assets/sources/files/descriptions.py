@@ -28,28 +28,36 @@ class Descriptions:
 
     Attributes:
         rows: with the columns of `INSTRUMENTS`; those that the file lacks are null.
-        report: columns of `FILES`.
+        recognised: what the file is, and what was cut.
+        problem: why it cannot be read.
+        header: lines above the first row.
     """
 
     rows: pl.DataFrame
-    report: dict[str, object]
+    recognised: str | None = None
+    problem: str | None = None
+    header: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of its lines, by column of `FILES`."""
+        delivered = self.rows.height
+        return {"lines": delivered + self.header, "header": self.header, "delivered": delivered}
 
 
 def read_descriptions(file: File) -> Descriptions:
     """The descriptions of a file; none if it cannot be read, and the report says why."""
-    nothing = pl.DataFrame(schema=INSTRUMENTS)
     try:
         cells = _read_cells(file)
         rows = _describe_all(cells, file.name)
     except SourceError as error:  # it is the report
-        return Descriptions(nothing, {"problem": str(error)})
+        return Descriptions(pl.DataFrame(schema=INSTRUMENTS), problem=str(error))
     cut = {name: int((rows[name].str.len_chars() > most).sum()) for name, most in LENGTHS.items()}
     notes = [f"{n} cells of {name} cut to {LENGTHS[name]} characters" for name, n in cut.items() if n]
     recognised = ", ".join(["descriptions of instruments", *notes])
     header = 0 if file.read().startswith(PARQUET) else 1
-    counts = {"lines": cells.height + header, "header": header, "delivered": cells.height}
     shortened = rows.with_columns(pl.col(name).str.slice(0, most) for name, most in LENGTHS.items())
-    return Descriptions(shortened, {"recognised": recognised, **counts})
+    return Descriptions(shortened, recognised, header=header)
 
 
 def _read_cells(file: File) -> pl.DataFrame:

@@ -32,6 +32,13 @@ _TOTALS = (
 _COMMENT = r"^\s*(#|//)"
 _WORDS_OF_NOTHING = ("", "-", "--", ".", "n/a", "na", "nan", "null", "none", "#n/a")
 
+_INTERVAL_BY_PERIOD = {
+    **dict.fromkeys(("d", "1d", "day", "daily"), "daily"),
+    **dict.fromkeys(("w", "1w", "1wk", "week"), "weekly"),
+    **dict.fromkeys(("m", "1mo", "month"), "monthly"),
+    **dict.fromkeys(("15min", "15m"), "15m"),
+}
+
 ADDED_UP = ("1m", "3m", "5m")
 """Intervals of which several make a bar of 15 minutes."""
 
@@ -98,7 +105,7 @@ def examine(file: File, declared: Declaration) -> Examination:
     """
     outcome = _outcome(file, declared)
     if isinstance(outcome, SourceError):
-        raise SourceError(*outcome.args)
+        raise SourceError(*outcome.args, **outcome.asks)
     return outcome
 
 
@@ -205,10 +212,10 @@ def _examine_times(
     """The times of the distinct cells, how they are written, and the interval that they show."""
     says = dict(file.says)
     stated = declared.interval or says.get("interval")
-    interval = None if "interval" in columns and not stated else stated
     kind = cells.schema[columns["ts"]]
     if kind == pl.Date:
-        return None, "typed", interval or ("daily" if "interval" not in columns else None)
+        by_column = "interval" in columns and not stated
+        return None, "dates", _one_interval(cells[columns["interval"]]) if by_column else stated or "daily"
     distinct = (
         cells.select(cell=time_cell(columns) if kind == pl.String else columns["ts"]).to_series().unique().sort()
     )
@@ -224,10 +231,27 @@ def _examine_times(
             .drop("cell")
             .rename({"typed": "cell"})
         )
-    if "interval" not in columns or stated:
+    if "interval" in columns and not stated:
+        interval = _one_interval(cells[columns["interval"]])
+    else:
         interval = stated or (found[0] if found else "daily")
+    if interval is not None:
         _require_known_interval(interval, declared, file.name)
     return times, form[0] if form else None, interval
+
+
+def _one_interval(cells: pl.Series) -> str | None:
+    """The interval that a column says, if it says the same in each row."""
+    intervals = {interval_of_period(cell) for cell in cells.cast(pl.String).unique() if cell is not None}
+    return intervals.pop() if len(intervals) == 1 and not cells.has_nulls() else None
+
+
+def interval_of_period(cell: str) -> str:
+    """An interval as the platform calls it: Stooq's D is daily, its 15 is 15m."""
+    small = cell.strip().lower()
+    if named := _INTERVAL_BY_PERIOD.get(small):
+        return named
+    return f"{small}m" if small.isdigit() else cell.strip()
 
 
 def _typed_as_text(distinct: pl.Series) -> pl.Series:
@@ -243,10 +267,11 @@ def _typed_as_text(distinct: pl.Series) -> pl.Series:
 def _require_known_interval(interval: str, declared: Declaration, name: str) -> None:
     if interval in ("daily", "15m") or (declared.resample and interval in ADDED_UP):
         return
-    mended = (
-        f": state `resample: 15m` for it in {DECLARATIONS_FILE} to add them up" if interval in ADDED_UP else ""
-    )
-    raise SourceError(f"{name}: its bars are of {interval}, and only daily and 15m bars are kept{mended}")
+    reason = f"{name}: its bars are of {interval}, and only daily and 15m bars are kept"
+    if interval in ADDED_UP:
+        mended = f"state `resample: 15m` for it in {DECLARATIONS_FILE} to add them up"
+        raise SourceError(f"{reason}: {mended}", resample="15m")
+    raise SourceError(reason)
 
 
 def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame) -> dict[str, list[int]]:

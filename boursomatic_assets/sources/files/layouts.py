@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+from boursomatic_assets.sources import DECLARATIONS_FILE, UNSTATED, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.folder import may_name_symbol
 from boursomatic_assets.sources.files.text import Record, split_records
@@ -59,6 +59,9 @@ SEPARATORS = ",;\t|"
 HEAD = 60
 """Lines in which a header is looked for."""
 
+FEWEST = 3
+"""Known headers that make a line below the first one a header: `T` alone is a symbol."""
+
 _TIME = re.compile(
     r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8,10}\b|\d{1,2}[- ]\w{3,9}[- ]\d{2,4}|\w{3,9}\.? \d{1,2},? \d{4})"
 )
@@ -96,13 +99,16 @@ def recognise_layout(lines: Sequence[str], name: str, declared: Declaration, say
     """
     if not "".join(lines).strip():
         raise SourceError(f"{name}: cannot be read as csv: it is empty")
-    by_separator = {separator: list(split_records(lines, separator)) for separator in SEPARATORS}
+    present = [separator for separator in SEPARATORS if any(separator in line for line in lines)] or [
+        SEPARATORS[0]
+    ]
+    by_separator = {separator: list(split_records(lines, separator)) for separator in present}
 
     def known(separator: str) -> tuple[int, int]:
-        best = max((_known_fields(cells, declared) for _, cells in by_separator[separator]), default=0)
-        return best, max(len(cells) for _, cells in by_separator[separator])
+        rows = [cells for _, cells in by_separator[separator]]
+        return _header_among(rows, declared)[1], max(map(len, rows))
 
-    separator = max(SEPARATORS, key=known)
+    separator = max(present, key=known)
     return recognise_records(by_separator[separator], name, declared, says, separator)
 
 
@@ -126,10 +132,23 @@ def recognise_records(
         return layout_of_columns(headers, separator, filled[0][0] - 1, name, declared, says)
     if len(filled) > 2 and _field_of(filled[2][1][0]) == "ts" and not any(filled[2][1][1:]):
         return _layout_of_wide_file([cells for _, cells in filled[:3]], filled[2][0], separator, name)
-    place = max(range(len(filled)), key=lambda n: (_known_fields(filled[n][1], declared), -n))
+    place, known = _header_among([cells for _, cells in filled], declared)
+    place = place if known >= FEWEST else 0
     line, headers = filled[place]
     named = layout_of_columns(_trimmed(headers), separator, line, name, declared, says)
     return _with_unnamed_columns(named, [cells for _, cells in filled[place + 1 :]], name)
+
+
+def _header_among(rows: Sequence[Sequence[str]], declared: Declaration) -> tuple[int, int]:
+    """The place of the row that names most of the needed fields, the first of several, and how many it names."""
+    best = (0, 0)
+    for place, cells in enumerate(rows):
+        known = _known_fields(cells, declared)
+        if known > best[1]:
+            best = (place, known)
+        if known >= len(NEEDED):
+            break
+    return best
 
 
 def _known_fields(cells: Sequence[str], declared: Declaration) -> int:
@@ -205,7 +224,8 @@ def layout_of_columns(
         wanted = ", ".join(f"{field} ({' or '.join(FIELDS[field])})" for field in missing)
         raise SourceError(
             f"{name}: the columns {missing} are missing; found {list(headers)}, wanted {wanted}:"
-            f" name them under `columns:` in {DECLARATIONS_FILE}"
+            f" name them under `columns:` in {DECLARATIONS_FILE}",
+            columns="{" + ", ".join(f"{field}: {UNSTATED}" for field in missing) + "}  # our field: the header",
         )
     symbol = declared.symbol or (
         None if "symbol" in columns else (says or {}).get("symbol") or symbol_from_name(name)
@@ -234,7 +254,8 @@ def _columns_by_field(
         if others and others[0][0] == rank:
             raise SourceError(
                 f"{name}: the columns {best!r} and {others[0][1]!r} both claim to be {field}: name one of them"
-                f" under `columns:` in {DECLARATIONS_FILE}"
+                f" under `columns:` in {DECLARATIONS_FILE}",
+                columns=f"{{{field}: {UNSTATED}}}  # {best!r} or {others[0][1]!r}",
             )
         columns[field] = best
     return columns
@@ -290,6 +311,7 @@ def symbol_from_name(name: str) -> str:
     if not may_name_symbol(symbol):
         raise SourceError(
             f"{name}: no column names the symbol, and {stem!r} is none: name the file after it, or state"
-            f" `symbol:` for it in {DECLARATIONS_FILE}"
+            f" `symbol:` for it in {DECLARATIONS_FILE}",
+            symbol=UNSTATED,
         )
     return symbol

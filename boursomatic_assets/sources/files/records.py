@@ -7,7 +7,7 @@ Kept elsewhere: texts (`text.py`), Parquet and Arrow (`scan.py`), what cells mea
 import datetime as dt
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,10 @@ def read_json(file: File) -> Records:
     listed = _one_document(text)
     if listed is None:
         lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
-        return _as_records("JSON lines", enumerate(map(_object_of_line, lines), start=1))
+        objects = list(map(_object_of_line, lines))
+        if not any(objects):
+            raise SourceError(f"{file.name}: neither JSON nor JSON lines, though it begins like them")
+        return _as_records("JSON lines", enumerate(objects, start=1))
     if isinstance(listed, dict):
         listed = next((listed[key] for key in _LISTS if isinstance(listed.get(key), list)), listed)
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
@@ -128,7 +131,7 @@ def _parse(text: str) -> Any:
     return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
 
 
-def _as_records(kind: str, objects: Iterator[tuple[int, dict[str, Any] | None]]) -> Records:
+def _as_records(kind: str, objects: Iterable[tuple[int, dict[str, Any] | None]]) -> Records:
     found = list(objects)
     headers = tuple(dict.fromkeys(key for _, one in found for key in one or ()))
     rows = [(number, _values(one or {}, headers)) for number, one in found]

@@ -81,7 +81,11 @@ class Files:
         """What became of the lines of each file, with the columns of `FILES`."""
         folder, declarations = self._folder(), Declarations(self.folder)
         rows = [_report(file, declarations) for file in folder.files]
-        rows += [_nothing_of(file.name) | read_descriptions(file).report for file in folder.descriptions]
+        for file in folder.descriptions:
+            told = read_descriptions(file)
+            rows.append(
+                _nothing_of(file.name) | told.counts | {"recognised": told.recognised, "problem": told.problem}
+            )
         rows += [_nothing_of(name) | {"passed_over": True} for name in folder.passed_over]
         return pl.DataFrame(rows, schema=FILES)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+from boursomatic_assets.sources import DECLARATIONS_FILE, UNSTATED, SourceError
 
 DECIMAL_SIGNS = (".", ",")
 
@@ -53,7 +53,10 @@ def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str) -
         reason = (
             f"decimal signs cannot be told from thousands: {len(both)} numbers such as {both[0]} fit both ways"
         )
-    raise SourceError(f'{name}: {reason}: state `decimal: "."` or `decimal: ","` for it in {DECLARATIONS_FILE}')
+    raise SourceError(
+        f'{name}: {reason}: state `decimal: "."` or `decimal: ","` for it in {DECLARATIONS_FILE}',
+        decimal=f'{UNSTATED}  # "." or ","',
+    )
 
 
 def _shows_point(cells: pl.Series) -> bool:

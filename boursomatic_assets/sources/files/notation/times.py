@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+from boursomatic_assets.sources import DECLARATIONS_FILE, UNSTATED, SourceError
 
 DATE, CLOCK, OFFSET = "date", "clock", "offset"
 
@@ -96,6 +96,8 @@ def parse_times(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
         SourceError: day and month cannot be told apart by any row of the file, rows contradict each other, or
             wall times need a zone that nothing says.
     """
+    if clock.interval in (None, "daily") and (dates := _iso_dates(cells)) is not None:
+        return dates
     parsed = _parse_parts(cells.drop_nulls(), clock, name)
     interval = clock.interval or _detect_interval(parsed)
     _require_zone(parsed, interval, clock, name)
@@ -105,6 +107,18 @@ def parse_times(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
     instant = pl.when(pl.col(OFFSET).is_null()).then(utc).otherwise(wall - pl.duration(minutes=OFFSET))
     return parsed.with_columns(instant=instant).select(
         "cell", session=_session_expr(clock.zone), instant="instant", interval=pl.lit(interval), form="form"
+    )
+
+
+def _iso_dates(cells: pl.Series) -> pl.DataFrame | None:
+    """The times of cells that are all written like 2024-06-13, which most are; None if one is not."""
+    if not (cells.str.len_bytes() == 10).all():
+        return None
+    dates = cells.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    if dates.has_nulls():
+        return None
+    return pl.DataFrame({"cell": cells, "session": dates, "instant": dates}).with_columns(
+        interval=pl.lit("daily"), form=pl.lit(FORM_BY_ORDER["ymd"])
     )
 
 
@@ -138,7 +152,8 @@ def _require_zone(parsed: pl.DataFrame, interval: str, clock: Clock, name: str) 
     if clock.zone is None and wall.height:
         raise SourceError(
             f"{name}: times such as {wall['cell'][0]} have no offset from UTC: state `zone:` for it in"
-            f" {DECLARATIONS_FILE}, such as `zone: America/New_York`"
+            f" {DECLARATIONS_FILE}, such as `zone: America/New_York`",
+            zone=f"{UNSTATED}  # such as America/New_York",
         )
 
 
@@ -261,7 +276,10 @@ def _order_of(parts: pl.DataFrame, stated: str | None, name: str) -> str | None:
 
 
 def _undecided(name: str, reason: str) -> SourceError:
-    return SourceError(f"{name}: {reason}: state `dates: dmy` or `dates: mdy` for it in {DECLARATIONS_FILE}")
+    return SourceError(
+        f"{name}: {reason}: state `dates: dmy` or `dates: mdy` for it in {DECLARATIONS_FILE}",
+        dates=f"{UNSTATED}  # dmy or mdy",
+    )
 
 
 def _year_comes_first(numbered: pl.DataFrame, read: pl.DataFrame, name: str) -> bool:
@@ -282,7 +300,8 @@ def _year_comes_first(numbered: pl.DataFrame, read: pl.DataFrame, name: str) -> 
         return False
     raise SourceError(
         f"{name}: day and year cannot be told apart: {len(numbered)} dates such as {numbered['cell'][0]} fit both"
-        f" ways: state `dates: dmy`, `dates: mdy` or `dates: ymd` for it in {DECLARATIONS_FILE}"
+        f" ways: state `dates: dmy`, `dates: mdy` or `dates: ymd` for it in {DECLARATIONS_FILE}",
+        dates=f"{UNSTATED}  # dmy, mdy or ymd",
     )
 
 
