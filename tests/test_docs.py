@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import click
+import polars as pl
 import pytest
 import yaml
 
@@ -219,8 +220,14 @@ def test_yaml_blocks_state_columns_as_the_files_source_reads_them(page: Path, tm
             assert set(headers) <= set(FIELDS)
             path = folder / pattern.replace("*", "ACME")
             path.parent.mkdir(exist_ok=True)
-            path.write_text(",".join(headers.values()) + "\n13/07/2015,10,11,9,10,100\n")
-        assert set(Files(folder).instruments()["symbol"]) <= {"ACME", "GLD"}
+            above = ["about this file"] * said.get("skip", 0)
+            named = [] if said.get("header") == "none" else [",".join(headers.values())]
+            path.write_text("\n".join([*above, *named, "13/07/2015,10,11,9,10,100", ""]))
+        source = Files(folder)
+        assert set(source.instruments()["symbol"]) <= {"ACME", "GLD", "KO"}
+        assert source.files().filter(~pl.col("passed_over"))["delivered"].to_list() == [1] * len(
+            yaml.safe_load(block)
+        )
 
 
 @every_page

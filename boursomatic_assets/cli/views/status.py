@@ -63,6 +63,8 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
         yield "rejected", f"{name} {row_count:,} x {reason}"
     for file in rejected_rows.describe(connection, _UNREADABLE_FILES, {"why": UNREADABLE_REASON}, MAX_FILES):
         yield "rejected file", file
+    for row in rejected_rows.describe(connection, "reason <> :why", {"why": UNREADABLE_REASON}, MAX_FILES):
+        yield "rejected row", row
     yield from _files(connection)
     provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
     for name, session in connection.execute(provisional):

@@ -22,6 +22,18 @@ from boursomatic_assets.tables.staging import quote, stage
 
 REJECTED_BARS: Table = RejectedBar.__table__
 
+HINTS = {
+    "symbol is of an unknown form": "write tickers such as MC.PA, or state `exchange:` in columns.yaml",
+    "price is of an unknown form": "mend the cell, or state `decimal:` in columns.yaml",
+    "volume is of an unknown form": "mend the cell, or state `decimal:` in columns.yaml",
+    "time is of an unknown form": "mend the cell, or state `dates:` and `zone:` in columns.yaml",
+    "bars lie weeks apart: they are no daily ones": "deliver daily bars",
+}
+"""What to do about rows that could not be read, by reason."""
+
+MAX_CELLS = 120
+"""Letters of a row that are shown."""
+
 
 def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> int:
     """Make the rejected rows of the delivered sessions equal to those of a delivery.
@@ -118,4 +130,14 @@ def _describe_row(file: str | None, line: int | None, raw: dict[str, Any], sessi
     if file and explanation.startswith(f"{file}:"):
         return explanation
     time = str(raw.get("ts") or session or "").removesuffix(".000000").removesuffix(" 00:00:00")
-    return " ".join(filter(None, (location, raw.get("symbol"), time))) + f": {explanation}"
+    subject = " ".join(filter(None, (location, raw.get("symbol"), time)))
+    return f"{subject}: {explanation}{_hint(reason, raw)}"
+
+
+def _hint(reason: str, raw: dict[str, Any]) -> str:
+    """What the row says, and what mends it, where its form is not understood."""
+    if reason not in HINTS:
+        return ""
+    cells = ", ".join(f"{header} {cell}" for header, cell in raw.items() if cell is not None)
+    shown = cells if len(cells) <= MAX_CELLS else f"{cells[:MAX_CELLS]}\N{HORIZONTAL ELLIPSIS}"
+    return f" ({shown}): {HINTS[reason]}"
