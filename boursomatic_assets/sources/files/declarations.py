@@ -31,7 +31,7 @@ def _known_exchange(name: str) -> str:
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):  # it is reported with the key
+    except (OSError, ValueError, KeyError):  # it is reported with the key
         raise ValueError("wanted the name of a time zone, such as America/New_York or UTC") from None
     return name
 

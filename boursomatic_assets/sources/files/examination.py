@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import polars as pl
 
+from boursomatic_assets import absorbed
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration
@@ -59,7 +60,7 @@ class Examination:
         others: lines below the header that hold no bar.
         counts: rows of `FILES` by column.
         clean: whether every row has all its numbers, its time and its instrument.
-        first, last: dates of the bars.
+        first, last: dates of the bars; None: some have none.
     """
 
     layout: Layout
@@ -95,6 +96,9 @@ def _outcome(file: File, declared: Declaration) -> Examination | SourceError:
         return _examine(file, declared)
     except SourceError as error:  # raised by each call
         return error
+    except Exception as error:  # a defect of the code, which must not stop the other files
+        absorbed.record(error, f"{file.name} is not read")
+        return SourceError(f"{file.name}: cannot be read ({type(error).__name__}): save it as CSV, and report it")
 
 
 def examine(file: File, declared: Declaration) -> Examination:
@@ -279,7 +283,8 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
     columns = layout.series[0][1]
     readable = times.filter(pl.any_horizontal(pl.col("session", "instant").is_not_null()))["cell"]
     has_time = time_cell(columns).is_in(readable.implode()).fill_null(False)
-    odd = cells.filter(~has_time)
+    sound = pl.col(FAULT).is_null() if FAULT in cells.columns else pl.lit(True)
+    odd = cells.filter(~has_time & sound)
     if odd.is_empty():
         return {}
     last = max(cells.filter(has_time)["line"].tail(1).to_list(), default=0)
@@ -346,6 +351,8 @@ def _sessions(bars: pl.DataFrame, columns: dict[str, str], times: pl.DataFrame |
 
 
 def _ends(dated: pl.Series) -> tuple[dt.date | None, dt.date | None]:
+    if dated.has_nulls():
+        return None, None
     return dated.min(), dated.max()  # type: ignore[return-value]
 
 
