@@ -29,6 +29,7 @@ from boursomatic_assets.sources.files.cells import read_raw_bars, rows_as_json
 from boursomatic_assets.sources.files.contents import File, is_user_file, unpack
 from boursomatic_assets.sources.files.descriptions import read_descriptions
 from boursomatic_assets.sources.files.layouts import Declaration
+from boursomatic_assets.sources.files.rereading import read_again
 from boursomatic_assets.sources.simulated.universe import read_universe
 
 IGNORED_ENDINGS = (DECLARATIONS_FILE, ".md", ".yaml", ".yml", ".json")
@@ -96,6 +97,10 @@ class Files:
         told = pl.concat(found).unique(keys).rename({"raw": "told"})
         joined = rows.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
         return joined.with_columns(raw=pl.coalesce("raw", "told")).drop("told")
+
+    def read_again(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """Rejected rows as raw bars, read from their cells, with the columns of `raw_rows.READ_AGAIN`."""
+        return read_again(rejected, self._declaration_of)
 
     def _read_files(self, wanted: pl.Expr, *names: str) -> list[pl.DataFrame]:
         """The wanted rows of each file, with the columns of these names: no other is read or made.
