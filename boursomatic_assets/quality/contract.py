@@ -26,6 +26,8 @@ BAR_LENGTH = dt.timedelta(minutes=15)
 
 UNREADABLE_REASON = "file cannot be understood"
 
+UNKNOWN_INSTRUMENT = "instrument is unknown"
+
 INCOMPLETE_REASONS = ("source did not deliver it", UNREADABLE_REASON)
 """Reasons of rows that stand for bars that were not delivered."""
 
@@ -133,7 +135,7 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
-        "instrument is unknown": pl.col("instrument").is_null(),
+        UNKNOWN_INSTRUMENT: pl.col("instrument").is_null(),
         "interval is not known": pl.col("interval").ne_missing(interval),
         "time is missing or unreadable": pl.col("ts").is_null(),
         "date is before the first partition": pl.col("ts") < part.start,
@@ -196,9 +198,19 @@ def _has_no_duplicates(valid: pl.DataFrame) -> bool:
 def _rejected_rows(rejected: pl.DataFrame, part: Slice, source: str, interval: str) -> pl.DataFrame:
     """Rejected rows with the columns of `rejected_bars`; the id is derived from the content, so it is stable."""
     as_delivered = pl.struct("symbol", "exchange", pl.col("ts").cast(pl.String), *_CONTENT, "interval")
-    rows = rejected.with_columns(raw=pl.coalesce("raw", as_delivered.struct.json_encode())).select(
-        "session", "file", "line", "raw", "reason", market=pl.lit(part.market.name), source=pl.lit(source)
+    return identify_rejected(
+        rejected.with_columns(
+            raw=pl.coalesce("raw", as_delivered.struct.json_encode()),
+            market=pl.lit(part.market.name),
+            source=pl.lit(source),
+        ),
+        interval,
     )
+
+
+def identify_rejected(rejected: pl.DataFrame, interval: str) -> pl.DataFrame:
+    """Rejected rows of an interval with the columns of `rejected_bars`, and ids derived from their content."""
+    rows = rejected.select("session", "file", "line", "raw", "reason", "market", "source")
     named = rows if interval == "daily" else rows.with_columns(interval=pl.lit(interval))
     return rows.with_columns(id=_row_ids(named), interval=pl.lit(interval))
 

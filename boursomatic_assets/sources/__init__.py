@@ -98,6 +98,17 @@ class Source(Protocol):
         """Some of its rows, such as rejected ones, with `raw` read from their file."""
         ...
 
+    def read_again(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """Rejected rows as raw bars, read from their `raw` as the source reads its rows now.
+
+        Args:
+            rejected: rows of the source, with the columns of `raw_rows.REJECTED`.
+
+        Returns:
+            Those that can be read, and a row for each file of which none can be, as `raw_rows.READ_AGAIN`.
+        """
+        ...
+
 
 def open_source(
     kind: str, files: str | None = None, instruments: int = 24, first: dt.date = dt.date.min

@@ -5,16 +5,20 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+MAX_CELL = 1_000
+"""Characters of a cell that is not shortened."""
 
-def as_text_table(frame: pl.DataFrame) -> str:
-    """All rows of a frame as plain text."""
+
+def as_text_table(frame: pl.DataFrame, *, whole: bool = False) -> str:
+    """All rows of a frame as plain text; cells are shortened to fit a terminal, unless they are to be whole."""
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
         tbl_hide_column_data_types=True,
         tbl_hide_dataframe_shape=True,
         tbl_formatting="ASCII_BORDERS_ONLY_CONDENSED",
-        tbl_width_chars=140,
+        tbl_width_chars=-1 if whole else 140,
+        fmt_str_lengths=MAX_CELL if whole else None,
     ):
         return str(frame)
 

@@ -23,6 +23,7 @@ from boursomatic_assets.sources.files.declarations import Declarations
 from boursomatic_assets.sources.files.descriptions import read_descriptions
 from boursomatic_assets.sources.files.examination import Examination, examine
 from boursomatic_assets.sources.files.folder import Folder, list_files
+from boursomatic_assets.sources.files.rereading import read_again
 from boursomatic_assets.sources.simulated.universe import read_universe
 
 
@@ -105,6 +106,11 @@ class Files:
         told = pl.concat(found).unique(keys).rename({"raw": "told"})
         joined = rows.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
         return joined.with_columns(raw=pl.coalesce("raw", "told")).drop("told")
+
+    def read_again(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """Rejected rows as raw bars, read from their cells, with the columns of `raw_rows.READ_AGAIN`."""
+        says = {file.name: file.says for file in self._folder().files}
+        return read_again(rejected, Declarations(self.folder).of, says)
 
     def _folder(self) -> Folder:
         if not self.folder.is_dir():

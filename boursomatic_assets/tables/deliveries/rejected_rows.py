@@ -4,7 +4,7 @@ What belongs here: writing `rejected_bars`, and describing its rows. Kept elsewh
 (`quality/contract.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -62,11 +62,8 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
         " AND (session IS NULL OR session = ANY(:sessions))"
     )
     stored_ids = set(connection.scalars(query, scope))
-    if cleared := stored_ids - set(rejected["id"]):
-        connection.execute(text("DELETE FROM rejected_bars WHERE id = ANY(:ids)"), {"ids": [*map(UUID, cleared)]})
-    new = rejected.filter(~pl.col("id").is_in(stored_ids)).with_columns(run_id=pl.lit(run_id))
-    if new.height:
-        _insert(connection, frames.validate(REJECTED_BARS, new))
+    new = rejected.filter(~pl.col("id").is_in(stored_ids))
+    replace(connection, stored_ids - set(rejected["id"]), new, run_id)
     return rejected.height
 
 
@@ -76,6 +73,21 @@ def _with_stored_names(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         pl.col("file").replace(names, pl.Series(map(files.stored_name, names), dtype=pl.String))
     )
+
+
+def replace(connection: Connection, cleared: Collection[str], new: pl.DataFrame, run_id: str) -> None:
+    """Delete the rows of some ids, and insert others; one that is there already stays as it is.
+
+    Args:
+        connection: a transaction.
+        cleared: the ids of the rows to delete.
+        new: rows with the columns of `rejected_bars` but for the run.
+        run_id: the run that rejects the new ones.
+    """
+    if cleared:
+        connection.execute(text("DELETE FROM rejected_bars WHERE id = ANY(:ids)"), {"ids": [*map(UUID, cleared)]})
+    if new.height:
+        _insert(connection, frames.validate(REJECTED_BARS, new.with_columns(run_id=pl.lit(run_id))))
 
 
 def _insert(connection: Connection, rows: pl.DataFrame) -> None:

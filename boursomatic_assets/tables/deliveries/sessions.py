@@ -5,17 +5,21 @@ are kept, merged or rejected (`quality/contract.py`), the check of the sums (`ch
 """
 
 import datetime as dt
+from collections import Counter
+from dataclasses import dataclass
 
 import polars as pl
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, delete, func, select, text
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
-from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.quality.delivery import ROW_COUNTS, Delivery
 from boursomatic_assets.schema import DeliveredSession
 from boursomatic_assets.tables import frames
+from boursomatic_assets.tables.deliveries.places import Place
+from boursomatic_assets.tables.deliveries.rejected_rows import REJECTED_BARS
 from boursomatic_assets.tables.reading import fetch
-from boursomatic_assets.tables.staging import quote, stage
+from boursomatic_assets.tables.staging import bounds, quote, stage
 
 DELIVERED_SESSIONS: Table = DeliveredSession.__table__
 
@@ -44,6 +48,56 @@ def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str,
         # All rows of this delivery have a readable time: the count of those without one is outdated.
         timeless = delete(DELIVERED_SESSIONS).where(DELIVERED_SESSIONS.c.session.is_(None))
         connection.execute(timeless.filter_by(**scope))
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """What became of rejected rows after they were delivered, besides leaving the ledger.
+
+    Attributes:
+        kept: how many are stored as bars.
+        merged: how many repeat a bar.
+        repaired: how many of the bars have a high or low that was off by float noise.
+    """
+
+    kept: int = 0
+    merged: int = 0
+    repaired: int = 0
+
+
+def amend(connection: Connection, place: Place, source: str, change: Amendment, run_id: str) -> None:
+    """Let the counts of a place follow its bars and rejected rows, which the transaction has changed before.
+
+    If the last delivery kept no row, the bars of an earlier one were left in place: these are counted too, because
+    the session has bars of both now.
+    """
+    key = {"market": place.market, "session": place.session, "interval": place.interval}
+    logged = connection.execute(select(DELIVERED_SESSIONS).filter_by(**key)).mappings().one_or_none()
+    counts = Counter({name: logged[name] for name in ROW_COUNTS} if logged else {})
+    counts.update(vars(change))
+    if change.kept and counts["kept"] == change.kept:
+        counts["kept"] = _count_bars(connection, place)
+    counts["rejected"] = connection.scalar(select(func.count()).select_from(REJECTED_BARS).filter_by(**key)) or 0
+    counts["delivered"] = counts["kept"] + counts["merged"] + counts["rejected"]
+    if not counts["delivered"] and place.session is None:
+        connection.execute(delete(DELIVERED_SESSIONS).filter_by(**key))
+        return
+    sessions = pl.Series([place.session], dtype=pl.Datetime("us"))
+    provisional = _provisional(sessions, place.part, database_time(connection))
+    first = {"source": source, "provisional": provisional[0]}
+    kept_as_logged = {name: logged[name] for name in first} if logged else first
+    row = key | {name: counts[name] for name in ROW_COUNTS} | kept_as_logged | {"run_id": run_id}
+    types = {name: frames.polars_type(DELIVERED_SESSIONS.c[name]) for name in row}
+    _upsert(connection, pl.DataFrame([row], schema=types))
+
+
+def _count_bars(connection: Connection, place: Place) -> int:
+    """How many bars the table has of a place."""
+    query = text(
+        "SELECT count(*) FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
+        " WHERE i.exchange = ANY(:exchanges) AND b.interval = :interval AND b.ts >= :start AND b.ts < :end"
+    )
+    return connection.scalar(query, {**bounds(place.part), "interval": place.interval}) or 0
 
 
 def _upsert(connection: Connection, rows: pl.DataFrame) -> None:
