@@ -221,9 +221,13 @@ def _columns_by_field(
     """Which column each field is: as declared, or the one with the best name.
 
     Raises:
-        SourceError: two columns have a name for the same field, and none is better.
+        SourceError: two columns have a name for the same field, and none is better, or a declared one is missing.
     """
-    declared_fields = {header: field for field, header in declared.columns}
+    declared_fields: dict[str, str] = {header: field for field, header in declared.columns}
+    if missing := [header for header in declared_fields if header not in unique]:
+        raise SourceError(
+            f"{name}: {DECLARATIONS_FILE} names the column {missing[0]!r}, which is not there; found {list(unique)}"
+        )
     columns = {declared_fields[header]: header for header in unique if header in declared_fields}
     claims: dict[str, list[tuple[int, str]]] = {}
     for written, header in zip(headers, unique, strict=True):

@@ -111,8 +111,8 @@ def parse_times(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
 def _session_expr(zone: str | None) -> pl.Expr:
     """The date of a daily bar, as it stands; but a midnight of Paris, written in UTC, is the next date.
 
-    22:00 UTC is the next day in Paris: a date alone, an earlier clock, or a clock of another zone says which. If all
-    clocks of another zone show a midnight of UTC, they were dates once.
+    22:00 UTC is the next day in Paris: a date alone, an earlier clock, or a clock of another zone says which. If
+    all clocks of another zone show a midnight of UTC, they were dates once.
     """
     date, late = pl.col(DATE).cast(pl.Datetime("us")), pl.col(CLOCK) >= LATEST_CLOCK
     in_paris = pl.col("instant").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Paris")
