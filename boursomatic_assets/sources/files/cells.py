@@ -24,6 +24,7 @@ from boursomatic_assets.sources.files.examination import (
 )
 from boursomatic_assets.sources.files.notation.numbers import number_expr
 from boursomatic_assets.sources.files.scan import FAULT, TOO_MANY
+from boursomatic_assets.sources.symbols import EURONEXT
 
 PRICE_OF_UNKNOWN_FORM = "price is of an unknown form"
 VOLUME_OF_UNKNOWN_FORM = "volume is of an unknown form"
@@ -77,7 +78,7 @@ def _select_bars(
     schema = rows.collect_schema()
     listing = _listing_exprs(seen, symbol, columns, declared)
     interval = _interval_expr(columns, seen)
-    time = _time_expr(columns, seen, schema, interval)
+    time = _time_expr(columns, seen, schema, interval, listing["exchange"])
     numbers = {price: _number_expr(columns[price], schema[columns[price]], seen) for price in "ohlcv"}
     fault = pl.lit(None, pl.String)
     if not (seen.clean and not seen.sparse):
@@ -154,8 +155,10 @@ def _interval_of_period(cell: str) -> str:
     return f"{cell}m" if re.fullmatch(r"[0-9]+", cell) else QUARTER if small in ("15min", "15m") else cell
 
 
-def _time_expr(columns: dict[str, str], seen: Examination, schema: pl.Schema, interval: pl.Expr) -> pl.Expr:
-    """A row's `ts`: a session's date, or an instant, looked up by its cell."""
+def _time_expr(
+    columns: dict[str, str], seen: Examination, schema: pl.Schema, interval: pl.Expr, exchange: pl.Expr
+) -> pl.Expr:
+    """A row's `ts`: a session's date, or an instant, looked up by its cell; midnights of Paris are Euronext's."""
     kind = schema[columns["ts"]]
     if seen.times is None:
         return pl.col(columns["ts"]).cast(pl.Datetime("us"))
@@ -169,6 +172,9 @@ def _time_expr(columns: dict[str, str], seen: Examination, schema: pl.Schema, in
     )
     if times["session"].equals(times["instant"]):
         return session
+    if times["paris"].any():
+        elsewhere = cell.is_in(times.filter("paris")["cell"].implode()) & exchange.ne_missing(EURONEXT)
+        session = pl.when(~elsewhere).then(session)
     return pl.when(interval == "daily").then(session).otherwise(instant)
 
 

@@ -43,7 +43,8 @@ class Examination:
     Attributes:
         layout: what its columns are.
         kind, encoding: of the file.
-        times: the session and the instant of each distinct `cell`; None: the column holds dates.
+        times: the session and the instant of each distinct `cell`, and whether a midnight of Paris says the
+            session; None: the column holds dates.
         form: how dates are written.
         interval: of all bars, if no column says it.
         decimal: the decimal sign of text cells.
@@ -140,7 +141,7 @@ def _examine(file: File, declared: Declaration) -> Examination:
         tuple(_sparse_symbols(bars, layout, dated)) if daily else (),
         tuple(line for lines in others.values() for line in lines),
         counts,
-        _is_clean(bars, layout, dated, listings, decimal),
+        _is_clean(bars, layout, dated, listings, decimal) and (times is None or not times["paris"].any()),
         *_ends(dated),
     )
 
@@ -212,7 +213,7 @@ def _examine_times(
     distinct = cells.select(cell=time_cell(columns) if kind == pl.String else columns["ts"]).to_series().unique()
     clock = Clock(declared.zone or layout.zone, declared.dates, stated)
     text = distinct if kind == pl.String else _typed_as_text(distinct)
-    times = parse_times(text.drop_nulls().unique(), clock, file.name)
+    times = parse_times(text.drop_nulls().unique().sort(), clock, file.name)
     found = times["interval"].head(1).to_list()
     form = times["form"].head(1).to_list()
     if kind != pl.String:
