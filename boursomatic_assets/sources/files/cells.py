@@ -22,8 +22,9 @@ from boursomatic_assets.sources.files.examination import (
     read_cells,
     time_cell,
 )
+from boursomatic_assets.sources.files.layouts import FAULT, LINE
 from boursomatic_assets.sources.files.notation.numbers import number_expr
-from boursomatic_assets.sources.files.scan import FAULT, TOO_MANY
+from boursomatic_assets.sources.files.scan import TOO_MANY
 from boursomatic_assets.sources.symbols import EURONEXT
 
 PRICE_OF_UNKNOWN_FORM = "price is of an unknown form"
@@ -44,7 +45,7 @@ def read_raw_bars(file: File, declared: Declaration) -> pl.LazyFrame:
     opened, cells = read_cells(file, declared)
     rows = opened.rows if is_typed(opened) else cells.lazy()
     if seen.others:
-        rows = rows.filter(~pl.col("line").is_in(seen.others))
+        rows = rows.filter(~pl.col(LINE).is_in(seen.others))
     bars = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
     found = pl.concat(bars).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
     return (_added_up(found) if declared.resample else found).select(*RAW_BARS)
@@ -55,14 +56,14 @@ def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> p
     seen = examine(file, declared)
     layout = seen.layout
     opened, _ = read_cells(file, declared)
-    wanted = opened.rows.filter(pl.col("line").is_in(lines))
+    wanted = opened.rows.filter(pl.col(LINE).is_in(lines))
 
     def cells(columns: dict[str, str]) -> list[str]:
         return [header for header in layout.headers if len(layout.series) == 1 or header in columns.values()]
 
     return pl.concat(
         wanted.select(
-            pl.col("line").cast(pl.Int64),
+            pl.col(LINE).cast(pl.Int64),
             file=pl.lit(file.name),
             symbol=_listing_exprs(seen, symbol, columns, declared)["symbol"],
             raw=pl.struct(cells(columns)).struct.json_encode(),
@@ -84,7 +85,7 @@ def _select_bars(
     if not (seen.clean and not seen.sparse):
         fault = _fault_expr(columns, schema, seen, listing["fault"], time, numbers)
     return rows.select(
-        pl.col("line").cast(pl.Int64),
+        pl.col(LINE).cast(pl.Int64),
         symbol=listing["symbol"],
         exchange=listing["exchange"],
         ts=time,
@@ -221,7 +222,7 @@ def _added_up(bars: pl.LazyFrame) -> pl.LazyFrame:
 
     timed = parts.filter(pl.col("ts").is_not_null(), pl.col("fault").is_null())
     summed = timed.group_by("symbol", "exchange", "start", "file", maintain_order=True).agg(
-        pl.col("line").first(),
+        pl.col(LINE).first(),
         whole("o", pl.col("o").first()),
         whole("h", pl.col("h").max()),
         whole("l", pl.col("l").min()),

@@ -14,10 +14,10 @@ import polars as pl
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration
-from boursomatic_assets.sources.files.layouts import Layout
+from boursomatic_assets.sources.files.layouts import FAULT, LINE, Layout
 from boursomatic_assets.sources.files.notation.numbers import detect_decimal_sign, number_expr
 from boursomatic_assets.sources.files.notation.times import Clock, parse_times
-from boursomatic_assets.sources.files.scan import FAULT, Opened, open_rows, scan_text, unreadable
+from boursomatic_assets.sources.files.scan import Opened, open_rows, scan_text, unreadable
 from boursomatic_assets.sources.symbols import UNKNOWN_FORM, canonical, is_symbol, read_listing_of
 
 SPARSE = dt.timedelta(days=5)
@@ -110,7 +110,7 @@ def _examine(file: File, declared: Declaration) -> Examination:
     times, form, interval = _examine_times(cells, columns, layout, declared, file)
     others = {} if is_typed(opened) or times is None else _lines_without_bars(cells, layout, times)
     bars = (
-        cells.filter(~pl.col("line").is_in([line for lines in others.values() for line in lines]))
+        cells.filter(~pl.col(LINE).is_in([line for lines in others.values() for line in lines]))
         if others
         else cells
     )
@@ -159,7 +159,7 @@ def read_cells(file: File, declared: Declaration) -> tuple[Opened, pl.DataFrame]
             return opened, cells
         opened = open_rows(file, declared, line_by_line=True)
     schema, numbers = opened.rows.collect_schema(), number_columns(opened.layout)
-    wanted = ["line", *_meaningful(opened.layout)]
+    wanted = [LINE, *_meaningful(opened.layout)]
     if is_typed(opened):
         wanted = [header for header in wanted if header not in numbers or schema[header] == pl.String]
     wanted += [name for name in (FAULT, *opened.layout.empty) if name in schema]
@@ -191,7 +191,7 @@ def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
             cells = cells.with_columns(opened.rows.select(unread).collect())
     except pl.exceptions.PolarsError:  # read line by line, a line with too many cells is told by its number
         return None
-    return cells.select("line", *_meaningful(layout), *layout.empty)
+    return cells.select(LINE, *_meaningful(layout), *layout.empty)
 
 
 def time_cell(columns: dict[str, str]) -> pl.Expr:
@@ -256,7 +256,7 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
     odd = cells.filter(~has_time)
     if odd.is_empty():
         return {}
-    last = max(cells.filter(has_time)["line"].tail(1).to_list(), default=0)
+    last = max(cells.filter(has_time)[LINE].tail(1).to_list(), default=0)
     text = [pl.col(header).cast(pl.String).str.strip_chars() for header in layout.headers if header in odd.columns]
     filled = [pl.when(cell != "").then(cell) for cell in text]
     first, time = pl.coalesce(filled), pl.col(columns["ts"]).str.strip_chars()
@@ -269,10 +269,10 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
         .then(pl.lit("comments"))
         .when(time == columns["ts"])
         .then(pl.lit("header"))
-        .when((pl.col("line") > last) & pl.lit(last > 0) & (words | first.str.contains(_TOTALS)))
+        .when((pl.col(LINE) > last) & pl.lit(last > 0) & (words | first.str.contains(_TOTALS)))
         .then(pl.lit("footer"))
     )
-    named = odd.select("line", kind=kind).drop_nulls().group_by("kind").agg("line")
+    named = odd.select(LINE, kind=kind).drop_nulls().group_by("kind").agg(LINE)
     return dict(named.iter_rows())
 
 

@@ -59,6 +59,11 @@ SEPARATORS = ",;\t|"
 HEAD = 60
 """Lines in which a header is looked for."""
 
+LINE, FAULT = "line", "fault"
+"""The columns that say a row's number in its file, and why it cannot be read; null for all others."""
+
+RESERVED = (LINE, FAULT)
+
 _TIME = re.compile(
     r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8,19}\b|\d{1,2}[- ]\w{3,9}[- ]\d{2,4}|\w{3,9}\.? \d{1,2},? \d{4})"
 )
@@ -184,6 +189,17 @@ def _field_of(header: str) -> str | None:
     return _FIELD_OF_WORD.get(_word(header))
 
 
+def unique_names(headers: Sequence[str]) -> tuple[str, ...]:
+    """Headers, each once and none of RESERVED: one that is taken gets its number behind it."""
+    names: list[str] = []
+    for number, header in enumerate(headers):
+        name = header
+        while name in names or name in RESERVED:
+            name += f".{number}"
+        names.append(name)
+    return tuple(names)
+
+
 def layout_of_columns(
     headers: Sequence[str],
     separator: str,
@@ -197,7 +213,7 @@ def layout_of_columns(
     Raises:
         SourceError: a column is missing, two claim to be the same, or nothing names the symbol.
     """
-    unique = tuple(header if headers.index(header) == n else f"{header}.{n}" for n, header in enumerate(headers))
+    unique = unique_names(headers)
     columns = _columns_by_field(headers, unique, name, declared)
     if "ts" not in columns and "clock" in columns:
         columns["ts"] = columns.pop("clock")

@@ -10,24 +10,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 
-from boursomatic_assets.sources import SourceError
+from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.layouts import (
+    FAULT,
     HEAD,
+    LINE,
     Layout,
     layout_of_columns,
     recognise_layout,
     recognise_records,
+    unique_names,
 )
 from boursomatic_assets.sources.files.records import Records, is_json, is_workbook, read_json, read_workbook
 from boursomatic_assets.sources.files.text import Record, Text, is_plain, read_text, split_records
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
-
-FAULT = "fault"
-"""The column that says why a row cannot be read; null for all others."""
 
 TOO_MANY, TOO_FEW, NO_RECORD = (
     "line has more cells than headers",
@@ -93,10 +94,34 @@ def unreadable(file: File, error: pl.exceptions.PolarsError) -> SourceError:
 def _open_typed(file: File, content: bytes, declared: Declaration) -> Opened:
     is_parquet = content.startswith(PARQUET)
     rows = pl.scan_parquet(io.BytesIO(content)) if is_parquet else pl.read_ipc(io.BytesIO(content)).lazy()
+    kinds = rows.collect_schema()
+    rows = rows.drop(header for header, kind in kinds.items() if kind.is_nested() and "Binary" in str(kind))
     headers = rows.collect_schema().names()
+    rows = rows.rename(dict(zip(headers, unique_names(headers), strict=True)))
     layout = layout_of_columns(headers, ",", 0, file.name, declared, dict(file.says))
+    _require_types(rows.collect_schema(), layout, file.name)
+    texts = cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String), cs.binary().map_batches(_decoded, pl.String)
     lines = rows.select(pl.len()).collect().item()
-    return Opened(rows.with_row_index("line", offset=1), layout, "Parquet" if is_parquet else "Arrow", lines)
+    rows = rows.with_columns(*texts).with_row_index(LINE, offset=1)
+    return Opened(rows, layout, "Parquet" if is_parquet else "Arrow", lines)
+
+
+def _decoded(column: pl.Series) -> pl.Series:
+    """Bytes as text, as programs write it that know no text in Parquet."""
+    return pl.Series([cell and cell.decode("utf-8", "replace") for cell in column], dtype=pl.String)
+
+
+def _require_types(schema: pl.Schema, layout: Layout, name: str) -> None:
+    """Raise SourceError if a column has a type that its meaning cannot have."""
+    text = (pl.String, pl.Null, pl.Categorical, pl.Enum, pl.Binary)
+    for field, header in layout.series[0][1].items():
+        kind = schema[header]
+        fits = kind in text or kind.is_numeric() or (kind.is_temporal() and field in ("ts", "clock"))
+        if not fits:
+            raise SourceError(
+                f"{name}: the column {header!r} holds {kind} and cannot be {field}: name another one under"
+                f" `columns:` in {DECLARATIONS_FILE}"
+            )
 
 
 def _open_text(file: File, text: Text, declared: Declaration, line_by_line: bool) -> Opened:
@@ -124,7 +149,7 @@ def scan_text(text: Text, layout: Layout, numbers: Collection[str] = ()) -> pl.L
         schema={header: pl.Float64() if header in numbers else pl.String() for header in layout.headers},
         missing_columns="insert",
         ignore_errors=bool(numbers),
-    ).with_row_index("line", offset=layout.skipped + 1)
+    ).with_row_index(LINE, offset=layout.skipped + 1)
 
 
 def _open_records(file: File, records: Records, declared: Declaration) -> Opened:
@@ -136,7 +161,7 @@ def _open_records(file: File, records: Records, declared: Declaration) -> Opened
     header = sum(line <= layout.skipped for line, _ in records.rows)
     rows = _frame(records.rows[header:], layout)
     if records.broken:
-        broken = pl.col("line").is_in(records.broken)
+        broken = pl.col(LINE).is_in(records.broken)
         rows = rows.with_columns(pl.when(broken).then(pl.lit(NO_RECORD)).otherwise(FAULT).alias(FAULT))
     return Opened(rows, layout, records.kind, len(records.rows), header)
 
@@ -154,5 +179,5 @@ def _frame(records: Sequence[Record], layout: Layout) -> pl.LazyFrame:
         short = 1 < len(cells) < width - len(layout.empty)
         faults.append(TOO_MANY if surplus else TOO_FEW if short else None)
     frame = pl.DataFrame(columns, schema=dict.fromkeys(headers, pl.String()))
-    line = pl.Series("line", [line for line, _ in records], dtype=pl.Int64)
+    line = pl.Series(LINE, [line for line, _ in records], dtype=pl.Int64)
     return frame.insert_column(0, line).with_columns(pl.Series(FAULT, faults, dtype=pl.String)).lazy()
