@@ -17,7 +17,7 @@ from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.layouts import FAULT, LINE, Layout
 from boursomatic_assets.sources.files.notation.numbers import detect_decimal_sign, number_expr
 from boursomatic_assets.sources.files.notation.times import Clock, parse_times
-from boursomatic_assets.sources.files.scan import Opened, open_rows, scan_text, unreadable
+from boursomatic_assets.sources.files.scan import NO_RECORD, UNREADABLE, Opened, open_rows, scan_text, unreadable
 from boursomatic_assets.sources.symbols import UNKNOWN_FORM, canonical, is_symbol, read_listing_of
 
 SPARSE = dt.timedelta(days=5)
@@ -165,7 +165,7 @@ def read_cells(file: File, declared: Declaration) -> tuple[Opened, pl.DataFrame]
     wanted += [name for name in (FAULT, *opened.layout.empty) if name in schema]
     try:
         return opened, opened.rows.select(wanted).collect()
-    except pl.exceptions.PolarsError as error:
+    except UNREADABLE as error:
         raise unreadable(file, error) from None
 
 
@@ -189,7 +189,7 @@ def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
             return None
         if unread := [header for header in numbers if cells[header].has_nulls()]:
             cells = cells.with_columns(opened.rows.select(unread).collect())
-    except pl.exceptions.PolarsError:  # read line by line, a line with too many cells is told by its number
+    except UNREADABLE:  # read line by line, a line with too many cells is told by its number
         return None
     return cells.select(LINE, *_meaningful(layout), *layout.empty)
 
@@ -253,7 +253,8 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
     columns = layout.series[0][1]
     readable = times.filter(pl.any_horizontal(pl.col("session", "instant").is_not_null()))["cell"]
     has_time = time_cell(columns).is_in(readable.implode()).fill_null(False)
-    odd = cells.filter(~has_time)
+    broken = pl.col(FAULT).eq_missing(NO_RECORD) if FAULT in cells.columns else pl.lit(False)
+    odd = cells.filter(~has_time, ~broken)
     if odd.is_empty():
         return {}
     last = max(cells.filter(has_time)[LINE].tail(1).to_list(), default=0)

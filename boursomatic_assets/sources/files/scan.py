@@ -30,6 +30,9 @@ from boursomatic_assets.sources.files.text import Record, Text, is_plain, read_t
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What polars raises for a file that is damaged, or of a kind that it cannot read."""
+
 TOO_MANY, TOO_FEW, NO_RECORD = (
     "line has more cells than headers",
     "line has fewer cells than headers",
@@ -80,11 +83,11 @@ def open_rows(file: File, declared: Declaration, *, line_by_line: bool = False) 
         if is_json(content):
             return _open_records(file, read_json(file), declared)
         return _open_text(file, read_text(file), declared, line_by_line)
-    except pl.exceptions.PolarsError as error:
+    except UNREADABLE as error:
         raise unreadable(file, error) from None
 
 
-def unreadable(file: File, error: pl.exceptions.PolarsError) -> SourceError:
+def unreadable(file: File, error: BaseException) -> SourceError:
     """The error of a file that polars cannot read, with the first line of the reason."""
     content = file.read()
     kind = "parquet" if content.startswith(PARQUET) else "arrow" if content.startswith(ARROW) else "csv"
