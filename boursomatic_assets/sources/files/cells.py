@@ -5,7 +5,6 @@ Kept elsewhere: opening a file (`scan.py`), what headers mean (`layouts.py`), wh
 (`examination.py`), which bars are valid (`quality/contract.py`).
 """
 
-import re
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -17,6 +16,7 @@ from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.examination import (
     Examination,
     examine,
+    interval_of_period,
     is_typed,
     is_unknown_form,
     read_cells,
@@ -130,12 +130,12 @@ def _map(cells: pl.Expr, known: pl.Series, values: pl.Series) -> pl.Expr:
 
 
 def _interval_expr(columns: dict[str, str], seen: Examination) -> pl.Expr:
-    """A row's interval: as stated, as a column says, or as all times show. Stooq's D is daily, its 15 is 15m."""
+    """A row's interval: as stated, as a column says, or as all times show."""
     if seen.interval is not None:
         return pl.lit(seen.interval)
     cells = pl.col(columns["interval"]).cast(pl.String).str.strip_chars()
     return cells.map_batches(
-        partial(_map_distinct, meaning=_interval_of_period), return_dtype=pl.String, is_elementwise=True
+        partial(_map_distinct, meaning=interval_of_period), return_dtype=pl.String, is_elementwise=True
     )
 
 
@@ -147,13 +147,6 @@ def _map_distinct(cells: pl.Series, meaning: Callable[[str], str]) -> pl.Series:
     if meanings == distinct.to_list():
         return cells
     return cells.replace_strict(distinct, meanings, default=None, return_dtype=pl.String)
-
-
-def _interval_of_period(cell: str) -> str:
-    small = cell.lower()
-    if small in ("d", "1d", "day", "daily"):
-        return "daily"
-    return f"{cell}m" if re.fullmatch(r"[0-9]+", cell) else QUARTER if small in ("15min", "15m") else cell
 
 
 def _time_expr(

@@ -5,6 +5,7 @@ Kept elsewhere: reading rows (`scan.py`), notation (`notation/`), names (`source
 """
 
 import datetime as dt
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -205,7 +206,7 @@ def _examine_times(
 ) -> tuple[pl.DataFrame | None, str | None, str | None]:
     """The times of the distinct cells, how they are written, and the interval that they show."""
     says = dict(file.says)
-    stated = declared.interval or says.get("interval")
+    stated = declared.interval or (interval_of_period(says["interval"]) if "interval" in says else None)
     interval = None if "interval" in columns and not stated else stated
     kind = cells.schema[columns["ts"]]
     if kind == pl.Date:
@@ -227,6 +228,14 @@ def _examine_times(
         interval = stated or (found[0] if found else "daily")
         _require_known_interval(interval, declared, file.name)
     return times, form[0] if form else None, interval
+
+
+def interval_of_period(cell: str) -> str:
+    """The interval that a cell names: Stooq's D is daily, its 15 is 15m."""
+    small = cell.lower()
+    if small in ("d", "1d", "day", "daily"):
+        return "daily"
+    return f"{cell}m" if re.fullmatch(r"[0-9]+", cell) else "15m" if small in ("15min", "15m") else cell
 
 
 def _typed_as_text(distinct: pl.Series) -> pl.Series:
@@ -253,6 +262,9 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
     columns = layout.series[0][1]
     readable = times.filter(pl.any_horizontal(pl.col("session", "instant").is_not_null()))["cell"]
     has_time = time_cell(columns).is_in(readable.implode()).fill_null(False)
+    prices = [pl.col(columns[price]).cast(pl.String).str.contains(r"\d").fill_null(False) for price in "ohlc"]
+    if layout.of_folder:
+        has_time &= pl.any_horizontal(prices)
     broken = pl.col(FAULT).eq_missing(NO_RECORD) if FAULT in cells.columns else pl.lit(False)
     odd = cells.filter(~has_time, ~broken)
     if odd.is_empty():
@@ -261,8 +273,7 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
     text = [pl.col(header).cast(pl.String).str.strip_chars() for header in layout.headers if header in odd.columns]
     filled = [pl.when(cell != "").then(cell) for cell in text]
     first, time = pl.coalesce(filled), pl.col(columns["ts"]).str.strip_chars()
-    prices = [pl.col(columns[price]).cast(pl.String).str.contains(r"\d") for price in "ohlc"]
-    words = first.str.contains(r"^[^\d\s]") & ~pl.any_horizontal(p.fill_null(False) for p in prices)
+    words = first.str.contains(r"^[^\d\s]") & ~pl.any_horizontal(prices)
     kind = (
         pl.when(first.is_null())
         .then(pl.lit("blank"))

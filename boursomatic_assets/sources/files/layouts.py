@@ -9,11 +9,10 @@ Kept elsewhere: notation of times and numbers (`notation/`), names of symbols (`
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
-from boursomatic_assets.sources.files.folder import may_name_symbol
+from boursomatic_assets.sources.files.folder import may_name_symbol, stem_of
 from boursomatic_assets.sources.files.text import Record, split_records
 
 FIELDS = {
@@ -82,6 +81,7 @@ class Layout:
         zone: of wall times without an offset; None: nothing says it.
         empty: columns at the end that have neither header nor cells; a cell there is one too many.
         vendor: whose layout it is, as far as that is known.
+        of_folder: pairs of a column that the file has not, and its value in all rows, as the folder says.
     """
 
     separator: str
@@ -91,6 +91,7 @@ class Layout:
     zone: str | None = None
     empty: tuple[str, ...] = ()
     vendor: str | None = None
+    of_folder: tuple[tuple[str, str], ...] = ()
 
 
 def recognise_layout(lines: Sequence[str], name: str, declared: Declaration, says: dict[str, str]) -> Layout:
@@ -163,7 +164,8 @@ def _with_unnamed_columns(layout: Layout, rows: Sequence[Sequence[str]], name: s
     unnamed = tuple(f"column {width + n + 1}" for n in range(more))
     if not any(any(row[width:]) for row in rows if len(row) > width):
         return replace(layout, headers=(*layout.headers, *unnamed), empty=unnamed)
-    place = layout.headers.index(layout.series[0][1]["ts"])
+    time = layout.series[0][1]["ts"]
+    place = layout.headers.index(time) if time in layout.headers else len(layout.headers) + more
     behind = sum(bool(_TIME.match(row[place])) for row in rows if len(row) > place)
     before = sum(bool(_TIME.match(row[place + more])) for row in rows if len(row) > place + more)
     if behind > before:
@@ -215,6 +217,9 @@ def layout_of_columns(
     """
     unique = unique_names(headers)
     columns = _columns_by_field(headers, unique, name, declared)
+    of_folder = (("date of the folder", says["ts"]),) if says and "ts" in says and "ts" not in columns else ()
+    if of_folder:
+        columns["ts"] = of_folder[0][0]
     if "ts" not in columns and "clock" in columns:
         columns["ts"] = columns.pop("clock")
     if missing := [field for field in NEEDED if field not in columns]:
@@ -223,12 +228,21 @@ def layout_of_columns(
             f"{name}: the columns {missing} are missing; found {list(headers)}, wanted {wanted}:"
             f" name them under `columns:` in {DECLARATIONS_FILE}"
         )
-    symbol = declared.symbol or (
-        None if "symbol" in columns else (says or {}).get("symbol") or symbol_from_name(name)
-    )
+    symbol = declared.symbol or (None if "symbol" in columns else _symbol_of_names(name, says or {}))
     stooq = {"ticker", "per", "date"} <= set(map(_word, headers)) and headers[0].startswith("<")
     zone = STOOQ_ZONE if stooq else OWN_ZONE if columns["ts"] == "ts" else None
-    return Layout(separator, skipped, unique, ((symbol, columns),), zone, vendor=_vendor(headers, stooq))
+    vendor = _vendor(headers, stooq)
+    return Layout(separator, skipped, unique, ((symbol, columns),), zone, vendor=vendor, of_folder=of_folder)
+
+
+def _symbol_of_names(name: str, says: dict[str, str]) -> str:
+    """The symbol that the file's name or its folder says."""
+    if "unclear" in says:
+        raise SourceError(
+            f"{name}: no column names the symbol, and it may be {says['unclear']}: state `symbol:` for it in"
+            f" {DECLARATIONS_FILE}"
+        )
+    return says.get("symbol") or symbol_from_name(name)
 
 
 def _columns_by_field(
@@ -304,8 +318,7 @@ def symbol_from_name(name: str) -> str:
     Raises:
         SourceError: the name is no symbol that says its exchange, or an ordinary word.
     """
-    endings = r"(\.(csv|txt|tsv|psv|dat|asc|parquet|pq|arrow|feather|ipc|jsonl?|ndjson|xlsx?|ods|gz|bz2|xz|zip))+$"
-    stem = re.sub(endings, "", PurePath(name).name, flags=re.IGNORECASE)
+    stem = stem_of(name)
     symbol = stem.rpartition("__")[2]
     if not may_name_symbol(symbol):
         raise SourceError(

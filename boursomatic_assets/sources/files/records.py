@@ -63,7 +63,9 @@ def read_workbook(file: File) -> Records:
         sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
     except (CalamineError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SourceError(f"{file.name}: a workbook that cannot be read ({reason}): save it as CSV") from None
+        raise SourceError(
+            f"{file.name}: a workbook, or an archive, that cannot be read ({reason}): save it as CSV"
+        ) from None
     filled = {name: rows for name, rows in sheets.items() if any(cell != "" for row in rows for cell in row)}
     if len(filled) != 1:
         found = f"has {len(filled)} sheets with cells" if filled else "has no cell"

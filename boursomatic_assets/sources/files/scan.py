@@ -105,8 +105,13 @@ def _open_typed(file: File, content: bytes, declared: Declaration) -> Opened:
     _require_types(rows.collect_schema(), layout, file.name)
     texts = cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String), cs.binary().map_batches(_decoded, pl.String)
     lines = rows.select(pl.len()).collect().item()
-    rows = rows.with_columns(*texts).with_row_index(LINE, offset=1)
+    rows = rows.with_columns(*texts, *_of_folder(layout)).with_row_index(LINE, offset=1)
     return Opened(rows, layout, "Parquet" if is_parquet else "Arrow", lines)
+
+
+def _of_folder(layout: Layout) -> list[pl.Expr]:
+    """The columns that the file has not."""
+    return [pl.lit(value).alias(header) for header, value in layout.of_folder]
 
 
 def _decoded(column: pl.Series) -> pl.Series:
@@ -118,7 +123,7 @@ def _require_types(schema: pl.Schema, layout: Layout, name: str) -> None:
     """Raise SourceError if a column has a type that its meaning cannot have."""
     text = (pl.String, pl.Null, pl.Categorical, pl.Enum, pl.Binary)
     for field, header in layout.series[0][1].items():
-        kind = schema[header]
+        kind = schema.get(header, pl.String())
         fits = kind in text or kind.is_numeric() or (kind.is_temporal() and field in ("ts", "clock"))
         if not fits:
             raise SourceError(
@@ -143,16 +148,20 @@ def scan_text(text: Text, layout: Layout, numbers: Collection[str] = ()) -> pl.L
 
     A cell of those columns that is no number, or has blanks around it, is null.
     """
-    return pl.scan_csv(
-        io.BytesIO(text.content),
-        has_header=False,
-        separator=layout.separator,
-        quote_char='"' if b'"' in text.content else None,
-        skip_lines=layout.skipped,
-        schema={header: pl.Float64() if header in numbers else pl.String() for header in layout.headers},
-        missing_columns="insert",
-        ignore_errors=bool(numbers),
-    ).with_row_index(LINE, offset=layout.skipped + 1)
+    return (
+        pl.scan_csv(
+            io.BytesIO(text.content),
+            has_header=False,
+            separator=layout.separator,
+            quote_char='"' if b'"' in text.content else None,
+            skip_lines=layout.skipped,
+            schema={header: pl.Float64() if header in numbers else pl.String() for header in layout.headers},
+            missing_columns="insert",
+            ignore_errors=bool(numbers),
+        )
+        .with_columns(*_of_folder(layout))
+        .with_row_index(LINE, offset=layout.skipped + 1)
+    )
 
 
 def _open_records(file: File, records: Records, declared: Declaration) -> Opened:
@@ -183,4 +192,5 @@ def _frame(records: Sequence[Record], layout: Layout) -> pl.LazyFrame:
         faults.append(TOO_MANY if surplus else TOO_FEW if short else None)
     frame = pl.DataFrame(columns, schema=dict.fromkeys(headers, pl.String()))
     line = pl.Series(LINE, [line for line, _ in records], dtype=pl.Int64)
-    return frame.insert_column(0, line).with_columns(pl.Series(FAULT, faults, dtype=pl.String)).lazy()
+    fault = pl.Series(FAULT, faults, dtype=pl.String)
+    return frame.insert_column(0, line).with_columns(fault, *_of_folder(layout)).lazy()
