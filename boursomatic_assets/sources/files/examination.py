@@ -18,7 +18,16 @@ from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.layouts import FAULT, LINE, Layout
 from boursomatic_assets.sources.files.notation.numbers import detect_decimal_sign, number_expr
 from boursomatic_assets.sources.files.notation.times import Clock, parse_times
-from boursomatic_assets.sources.files.scan import NO_RECORD, UNREADABLE, Opened, open_rows, scan_text, unreadable
+from boursomatic_assets.sources.files.scan import (
+    NO_RECORD,
+    TOO_FEW,
+    UNREADABLE,
+    Opened,
+    open_rows,
+    scan_text,
+    unreadable,
+)
+from boursomatic_assets.sources.files.text import Text, separators_by_line
 from boursomatic_assets.sources.symbols import UNKNOWN_FORM, canonical, is_symbol, read_listing_of
 
 SPARSE = dt.timedelta(days=5)
@@ -192,7 +201,20 @@ def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
             cells = cells.with_columns(opened.rows.select(unread).collect())
     except UNREADABLE:  # read line by line, a line with too many cells is told by its number
         return None
-    return cells.select(LINE, *_meaningful(layout), *layout.empty)
+    whole = not cells[layout.headers[layout.whole - 1]].has_nulls()
+    cells = cells.select(LINE, *_meaningful(layout), *layout.empty)
+    return cells if whole else _with_short_lines(cells, opened.text, layout)
+
+
+def _with_short_lines(cells: pl.DataFrame, text: Text, layout: Layout) -> pl.DataFrame | None:
+    """The cells with the fault of lines that are cut; None if their quotation marks hide which these are."""
+    if b'"' in text.content:
+        return None
+    separators = separators_by_line(text, layout.separator).tail(cells.height)
+    short = (separators > 0) & (separators < layout.whole - 1)
+    if not short.any():
+        return cells
+    return cells.with_columns(pl.when(short).then(pl.lit(TOO_FEW)).alias(FAULT))
 
 
 def time_cell(columns: dict[str, str]) -> pl.Expr:

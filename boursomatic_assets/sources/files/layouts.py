@@ -7,6 +7,7 @@ Kept elsewhere: notation of times and numbers (`notation/`), names of symbols (`
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -80,6 +81,7 @@ class Layout:
             file of one row per bar is one series, whose symbol may be None: then it is in a column.
         zone: of wall times without an offset; None: nothing says it.
         empty: columns at the end that have neither header nor cells; a cell there is one too many.
+        fewest: cells of a whole line, if most lines leave needless ones away at their end; None: all of them.
         vendor: whose layout it is, as far as that is known.
         of_folder: pairs of a column that the file has not, and its value in all rows, as the folder says.
     """
@@ -90,8 +92,14 @@ class Layout:
     series: tuple[tuple[str | None, dict[str, str]], ...]
     zone: str | None = None
     empty: tuple[str, ...] = ()
+    fewest: int | None = None
     vendor: str | None = None
     of_folder: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def whole(self) -> int:
+        """How many cells a whole line has at least."""
+        return self.fewest or len(self.headers) - len(self.empty)
 
 
 def recognise_layout(lines: Sequence[str], name: str, declared: Declaration, says: dict[str, str]) -> Layout:
@@ -152,14 +160,20 @@ def _trimmed(headers: Sequence[str]) -> list[str]:
 
 
 def _with_unnamed_columns(layout: Layout, rows: Sequence[Sequence[str]], name: str) -> Layout:
-    """The layout of rows that all have more cells than there are headers: behind them, or one before them.
+    """The layout of rows with fewer cells than headers, or which all have more: behind them, or one before them.
 
     Raises:
         SourceError: which cell belongs to which header cannot be told.
     """
     width = len(layout.headers)
-    surplus = {len(row) - width for row in rows if len(row) > 1}
-    if len(surplus) != 1 or (more := surplus.pop()) <= 0:
+    needed = max(
+        layout.headers.index(header) + 1 for header in layout.series[0][1].values() if header in layout.headers
+    )
+    lengths = Counter(len(row) for row in rows if len(row) >= needed)
+    usual = max(lengths, key=lambda length: (lengths[length], length), default=width)
+    if usual < width:
+        return replace(layout, fewest=usual)
+    if len(lengths) != 1 or (more := usual - width) == 0:
         return layout
     unnamed = tuple(f"column {width + n + 1}" for n in range(more))
     if not any(any(row[width:]) for row in rows if len(row) > width):

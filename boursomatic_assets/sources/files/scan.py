@@ -188,7 +188,7 @@ def _frame(records: Sequence[Record], layout: Layout) -> pl.LazyFrame:
         for place, header in enumerate(headers):
             columns[header].append((cells[place] or None) if place < len(cells) else None)
         surplus = any(cell.strip() for cell in cells[width:])
-        short = 1 < len(cells) < width - len(layout.empty)
+        short = 1 < len(cells) < layout.whole
         faults.append(TOO_MANY if surplus else TOO_FEW if short else None)
     frame = pl.DataFrame(columns, schema=dict.fromkeys(headers, pl.String()))
     line = pl.Series(LINE, [line for line, _ in records], dtype=pl.Int64)
