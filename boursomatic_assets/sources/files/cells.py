@@ -79,7 +79,7 @@ def _select_bars(
     schema = rows.collect_schema()
     listing = _listing_exprs(seen, symbol, columns, declared)
     interval = _interval_expr(columns, seen)
-    time = _time_expr(columns, seen, schema, interval, listing["exchange"])
+    time = _time_expr(columns, seen, interval, listing["exchange"])
     numbers = {price: _number_expr(columns[price], schema[columns[price]], seen) for price in "ohlcv"}
     fault = pl.lit(None, pl.String)
     if not (seen.clean and not seen.sparse):
@@ -149,17 +149,14 @@ def _map_distinct(cells: pl.Series, meaning: Callable[[str], str]) -> pl.Series:
     return cells.replace_strict(distinct, meanings, default=None, return_dtype=pl.String)
 
 
-def _time_expr(
-    columns: dict[str, str], seen: Examination, schema: pl.Schema, interval: pl.Expr, exchange: pl.Expr
-) -> pl.Expr:
+def _time_expr(columns: dict[str, str], seen: Examination, interval: pl.Expr, exchange: pl.Expr) -> pl.Expr:
     """A row's `ts`: a session's date, or an instant, looked up by its cell; midnights of Paris are Euronext's."""
-    kind = schema[columns["ts"]]
     if seen.times is None:
         return pl.col(columns["ts"]).cast(pl.Datetime("us"))
     times = seen.times
     if times.is_empty():
         return pl.lit(None, pl.Datetime("us"))
-    cell = time_cell(columns) if kind == pl.String else pl.col(columns["ts"])
+    cell = time_cell(columns)
     session, instant = (
         cell.replace_strict(times["cell"], times[name], default=None, return_dtype=pl.Datetime("us"))
         for name in ("session", "instant")
@@ -207,13 +204,18 @@ def _fault_expr(
 
 
 def _added_up(bars: pl.LazyFrame) -> pl.LazyFrame:
-    """Bars of some minutes as bars of 15; a number that one of them lacks, the sum lacks too."""
+    """Bars of some minutes as bars of 15; a number that one of them lacks, or has twice, the sum lacks too.
+
+    A bar that is there twice alike counts once.
+    """
     parts = bars.with_columns(start=pl.col("ts").dt.truncate(QUARTER)).sort("ts", maintain_order=True)
 
     def whole(name: str, value: pl.Expr) -> pl.Expr:
-        return pl.when(~pl.col(name).has_nulls()).then(value).alias(name)
+        once = pl.col("ts").is_unique().all()
+        return pl.when(~pl.col(name).has_nulls() & once).then(value).alias(name)
 
     timed = parts.filter(pl.col("ts").is_not_null(), pl.col("fault").is_null())
+    timed = timed.unique(["symbol", "exchange", "ts", *"ohlcv"], keep="first", maintain_order=True)
     summed = timed.group_by("symbol", "exchange", "start", "file", maintain_order=True).agg(
         pl.col(LINE).first(),
         whole("o", pl.col("o").first()),

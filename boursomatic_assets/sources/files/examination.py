@@ -218,7 +218,7 @@ def _with_short_lines(cells: pl.DataFrame, text: Text, layout: Layout) -> pl.Dat
 
 
 def time_cell(columns: dict[str, str]) -> pl.Expr:
-    """The text of a row's time, of its date and its clock if they are apart."""
+    """The cell of a row's time; the text of its date and its clock if they are apart."""
     cell = pl.col(columns["ts"])
     return pl.concat_str([cell, pl.col(columns["clock"])], separator=" ") if "clock" in columns else cell
 
@@ -230,10 +230,10 @@ def _examine_times(
     says = dict(file.says)
     stated = declared.interval or (interval_of_period(says["interval"]) if "interval" in says else None)
     interval = None if "interval" in columns and not stated else stated
-    kind = cells.schema[columns["ts"]]
+    kind = pl.String() if "clock" in columns else cells.schema[columns["ts"]]
     if kind == pl.Date:
         return None, "typed", interval or ("daily" if "interval" not in columns else None)
-    distinct = cells.select(cell=time_cell(columns) if kind == pl.String else columns["ts"]).to_series().unique()
+    distinct = cells.select(cell=time_cell(columns)).to_series().unique()
     clock = Clock(declared.zone or layout.zone, declared.dates, stated)
     text = distinct if kind == pl.String else _typed_as_text(distinct)
     times = parse_times(text.drop_nulls().unique().sort(), clock, file.name)
@@ -348,9 +348,10 @@ def _sessions(bars: pl.DataFrame, columns: dict[str, str], times: pl.DataFrame |
     if times is None:
         return bars[columns["ts"]].cast(pl.Date)
     date = pl.coalesce("session", "instant").cast(pl.Date)
-    cell = time_cell(columns) if bars.schema[columns["ts"]] == pl.String else pl.col(columns["ts"])
     dates = times.select(date).to_series()
-    return bars.select(cell.replace_strict(times["cell"], dates, default=None, return_dtype=pl.Date)).to_series()
+    return bars.select(
+        time_cell(columns).replace_strict(times["cell"], dates, default=None, return_dtype=pl.Date)
+    ).to_series()
 
 
 def _ends(dated: pl.Series) -> tuple[dt.date | None, dt.date | None]:
