@@ -32,7 +32,7 @@ _CITY_BY_CODE = {
 }
 _CITY_BY_EXCHANGE = {
     **{code: city for code, city in _CITY_BY_CODE.items() if len(code) > 2},
-    **{"EURONEXT PARIS": "PA", "EURONEXT AMSTERDAM": "AS", "EURONEXT BRUSSELS": "BR", "EURONEXT LISBON": "LS"},
+    **{"EURONEXTPARIS": "PA", "EURONEXTAMSTERDAM": "AS", "EURONEXTBRUSSELS": "BR", "EURONEXTLISBON": "LS"},
 }
 _AMERICAN_BY_CODE = {
     **{"NYSE": "NYSE", "XNYS": "NYSE", "NASDAQ": "NASDAQ", "XNAS": "NASDAQ", "NASDAQGS": "NASDAQ"},
@@ -137,7 +137,7 @@ def read_listing_of(cell: str, exchange: str | None) -> Listing:
         match := re.fullmatch(rf"(?P<ticker>[A-Z0-9]{{1,12}})[-_ ](?P<city>{_CITY})", name)
     ):
         return _european(match)
-    city = _CITY_BY_EXCHANGE.get(canonical(exchange))
+    city = _CITY_BY_EXCHANGE.get(_code(exchange))
     if city and re.fullmatch(r"[A-Z0-9]{1,12}", name) and not _is_identifier(name):
         return Listing(f"{name}.{city}", stated)
     return Listing(name, stated)
@@ -150,8 +150,11 @@ def is_symbol(name: str) -> bool:
 
 def read_exchange(cell: str) -> str:
     """An exchange as the platform calls it; one that is not known stays as it is, in capital letters."""
-    name = canonical(cell)
-    return _EXCHANGE_BY_NAME.get(name, name)
+    return _EXCHANGE_BY_NAME.get(_code(cell), canonical(cell))
+
+
+def _code(exchange: str) -> str:
+    return canonical(exchange).replace(" ", "")
 
 
 def _is_identifier(name: str) -> bool:
