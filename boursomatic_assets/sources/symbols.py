@@ -30,6 +30,10 @@ _CITY_BY_CODE = {
     **{"XPAR": "PA", "ENXTPA": "PA", "XAMS": "AS", "ENXTAM": "AS", "XBRU": "BR", "ENXTBR": "BR", "XLIS": "LS"},
     **{"ENXTLS": "LS", "FP": "PA", "NA": "AS", "BB": "BR", "PL": "LS"},  # Bloomberg
 }
+_CITY_BY_EXCHANGE = {
+    **{code: city for code, city in _CITY_BY_CODE.items() if len(code) > 2},
+    **{"EURONEXTPARIS": "PA", "EURONEXTAMSTERDAM": "AS", "EURONEXTBRUSSELS": "BR", "EURONEXTLISBON": "LS"},
+}
 _AMERICAN_BY_CODE = {
     **{"NYSE": "NYSE", "XNYS": "NYSE", "NASDAQ": "NASDAQ", "XNAS": "NASDAQ", "NASDAQGS": "NASDAQ"},
     **{"NASDAQGM": "NASDAQ", "NASDAQCM": "NASDAQ", "NYSEMKT": "NYSEMKT", "XASE": "NYSEMKT", "AMEX": "NYSEMKT"},
@@ -38,8 +42,7 @@ _AMERICAN_BY_CODE = {
 }
 _EXCHANGE_BY_NAME = {
     **{name: exchange for name, exchange in _AMERICAN_BY_CODE.items() if len(name) > 2 or name == "US"},
-    **dict.fromkeys(("EURONEXT", "XPAR", "XAMS", "XBRU", "XLIS"), EURONEXT),
-    **{f"EURONEXT {city}": EURONEXT for city in ("PARIS", "AMSTERDAM", "BRUSSELS", "LISBON")},
+    **dict.fromkeys((EURONEXT, *_CITY_BY_EXCHANGE), EURONEXT),
 }
 _AMERICAN_BY_REUTERS = {"OQ": "NASDAQ", "O": "NASDAQ", "N": "NYSE"}
 
@@ -84,13 +87,15 @@ _FORMS: tuple[tuple[str, Callable[[re.Match[str]], Listing]], ...] = (
     (r"(?P<code>[A-Z]{2,12}):(?P<ticker>[A-Z0-9]{1,12})", _of_code),
     (rf"{_TICKER}{_CLASS}[ .](?P<code>X[A-Z]{{3}})", _of_code),
     (rf"{_TICKER}{_CLASS} (?P<code>[A-Z]{{2}})(?: EQUITY)?", _of_code),
-    (r"(?P<ticker>[A-Z]{1,5})(?:[-. /](?P<share>[A-EGHIJKMP-SU-Z]))?", _american),
+    (rf"{_TICKER}(?:\.(?P<share>[A-C]))?", _american),
+    (rf"{_TICKER}[- /](?P<share>[A-EGHIJKMP-SU-Z])", _american),
     (r"[A-Z0-9]{1,12}\.(?P<suffix>[A-Z]{1,3})", lambda match: Listing(match[0], match["suffix"])),
 )
 """Forms that say their exchange, or that only an American symbol has, in the order in which they are tried.
 
-A class of shares L, F or T is none: `AZN.L` trades in London, `.F` is Frankfurt, `.T` Tokyo. A suffix that is left
-names an exchange of no market here. `MC-PA` may be Paris or a preferred share of class A: it is of no known form.
+Behind a point, only A, B and C are sure to be classes of shares: `AZN.L` trades in London, `NESN.S` in Zurich. A
+suffix that is left names an exchange of no market here. `MC-PA` may be Paris or a preferred share of class A: it
+is of no known form.
 """
 
 
@@ -116,19 +121,26 @@ def read_listing(cell: str) -> Listing:
 def read_listing_of(cell: str, exchange: str | None) -> Listing:
     """The listing that a cell says together with a stated exchange, if there is one.
 
-    A stated exchange stands, also against what the symbol says: `US` beside IBM.N is US. An identifier of another
-    system, such as an ISIN, stays as it is: it is no symbol, see `is_symbol`.
+    A stated exchange stands, also against what the symbol says: `US` beside IBM.N is US. But MC.PA is no share of
+    an American exchange: then nothing says it for sure. An identifier of another system, such as an ISIN, stays as
+    it is: it is no symbol, see `is_symbol`.
     """
     listing = read_listing(cell)
     if exchange is None or not canonical(exchange):
         return listing
-    stated = read_exchange(exchange)
+    stated, name = read_exchange(exchange), canonical(cell)
     if listing.exchange == stated or {listing.exchange, stated} <= _AMERICAN:
         return Listing(listing.symbol, stated)
-    city = _CITY_BY_CODE.get(canonical(exchange))
-    if city and re.fullmatch(r"[A-Z0-9]{1,12}", listing.symbol) and not _is_identifier(listing.symbol):
-        return Listing(f"{listing.symbol}.{city}", stated)
-    return Listing(canonical(cell), stated)
+    if listing.exchange == EURONEXT and stated in _AMERICAN:
+        return Listing(listing.symbol, None)
+    if stated == EURONEXT and (
+        match := re.fullmatch(rf"(?P<ticker>[A-Z0-9]{{1,12}})[-_ ](?P<city>{_CITY})", name)
+    ):
+        return _european(match)
+    city = _CITY_BY_EXCHANGE.get(_code(exchange))
+    if city and re.fullmatch(r"[A-Z0-9]{1,12}", name) and not _is_identifier(name):
+        return Listing(f"{name}.{city}", stated)
+    return Listing(name, stated)
 
 
 def is_symbol(name: str) -> bool:
@@ -138,8 +150,11 @@ def is_symbol(name: str) -> bool:
 
 def read_exchange(cell: str) -> str:
     """An exchange as the platform calls it; one that is not known stays as it is, in capital letters."""
-    name = canonical(cell)
-    return _EXCHANGE_BY_NAME.get(name, name)
+    return _EXCHANGE_BY_NAME.get(_code(cell), canonical(cell))
+
+
+def _code(exchange: str) -> str:
+    return canonical(exchange).replace(" ", "")
 
 
 def _is_identifier(name: str) -> bool:

@@ -22,8 +22,10 @@ from boursomatic_assets.sources.files.examination import (
     read_cells,
     time_cell,
 )
+from boursomatic_assets.sources.files.layouts import FAULT, LINE
 from boursomatic_assets.sources.files.notation.numbers import number_expr
-from boursomatic_assets.sources.files.scan import FAULT, TOO_MANY
+from boursomatic_assets.sources.files.scan import TOO_MANY
+from boursomatic_assets.sources.symbols import EURONEXT
 
 PRICE_OF_UNKNOWN_FORM = "price is of an unknown form"
 VOLUME_OF_UNKNOWN_FORM = "volume is of an unknown form"
@@ -43,7 +45,7 @@ def read_raw_bars(file: File, declared: Declaration) -> pl.LazyFrame:
     opened, cells = read_cells(file, declared)
     rows = opened.rows if is_typed(opened) else cells.lazy()
     if seen.others:
-        rows = rows.filter(~pl.col("line").is_in(seen.others))
+        rows = rows.filter(~pl.col(LINE).is_in(seen.others))
     bars = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
     found = pl.concat(bars).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
     return (_added_up(found) if declared.resample else found).select(*RAW_BARS)
@@ -54,14 +56,14 @@ def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> p
     seen = examine(file, declared)
     layout = seen.layout
     opened, _ = read_cells(file, declared)
-    wanted = opened.rows.filter(pl.col("line").is_in(lines))
+    wanted = opened.rows.filter(pl.col(LINE).is_in(lines))
 
     def cells(columns: dict[str, str]) -> list[str]:
         return [header for header in layout.headers if len(layout.series) == 1 or header in columns.values()]
 
     return pl.concat(
         wanted.select(
-            pl.col("line").cast(pl.Int64),
+            pl.col(LINE).cast(pl.Int64),
             file=pl.lit(file.name),
             symbol=_listing_exprs(seen, symbol, columns, declared)["symbol"],
             raw=pl.struct(cells(columns)).struct.json_encode(),
@@ -77,13 +79,13 @@ def _select_bars(
     schema = rows.collect_schema()
     listing = _listing_exprs(seen, symbol, columns, declared)
     interval = _interval_expr(columns, seen)
-    time = _time_expr(columns, seen, schema, interval)
+    time = _time_expr(columns, seen, interval, listing["exchange"])
     numbers = {price: _number_expr(columns[price], schema[columns[price]], seen) for price in "ohlcv"}
     fault = pl.lit(None, pl.String)
     if not (seen.clean and not seen.sparse):
         fault = _fault_expr(columns, schema, seen, listing["fault"], time, numbers)
     return rows.select(
-        pl.col("line").cast(pl.Int64),
+        pl.col(LINE).cast(pl.Int64),
         symbol=listing["symbol"],
         exchange=listing["exchange"],
         ts=time,
@@ -147,21 +149,23 @@ def _map_distinct(cells: pl.Series, meaning: Callable[[str], str]) -> pl.Series:
     return cells.replace_strict(distinct, meanings, default=None, return_dtype=pl.String)
 
 
-def _time_expr(columns: dict[str, str], seen: Examination, schema: pl.Schema, interval: pl.Expr) -> pl.Expr:
-    """A row's `ts`: a session's date, or an instant, looked up by its cell."""
-    kind = schema[columns["ts"]]
+def _time_expr(columns: dict[str, str], seen: Examination, interval: pl.Expr, exchange: pl.Expr) -> pl.Expr:
+    """A row's `ts`: a session's date, or an instant, looked up by its cell; midnights of Paris are Euronext's."""
     if seen.times is None:
         return pl.col(columns["ts"]).cast(pl.Datetime("us"))
     times = seen.times
     if times.is_empty():
         return pl.lit(None, pl.Datetime("us"))
-    cell = time_cell(columns) if kind == pl.String else pl.col(columns["ts"])
+    cell = time_cell(columns)
     session, instant = (
         cell.replace_strict(times["cell"], times[name], default=None, return_dtype=pl.Datetime("us"))
         for name in ("session", "instant")
     )
     if times["session"].equals(times["instant"]):
         return session
+    if times["paris"].any():
+        elsewhere = cell.is_in(times.filter("paris")["cell"].implode()) & exchange.ne_missing(EURONEXT)
+        session = pl.when(~elsewhere).then(session)
     return pl.when(interval == "daily").then(session).otherwise(instant)
 
 
@@ -200,15 +204,20 @@ def _fault_expr(
 
 
 def _added_up(bars: pl.LazyFrame) -> pl.LazyFrame:
-    """Bars of some minutes as bars of 15; a number that one of them lacks, the sum lacks too."""
+    """Bars of some minutes as bars of 15; a number that one of them lacks, or has twice, the sum lacks too.
+
+    A bar that is there twice alike counts once.
+    """
     parts = bars.with_columns(start=pl.col("ts").dt.truncate(QUARTER)).sort("ts", maintain_order=True)
 
     def whole(name: str, value: pl.Expr) -> pl.Expr:
-        return pl.when(~pl.col(name).has_nulls()).then(value).alias(name)
+        once = pl.col("ts").is_unique().all()
+        return pl.when(~pl.col(name).has_nulls() & once).then(value).alias(name)
 
     timed = parts.filter(pl.col("ts").is_not_null(), pl.col("fault").is_null())
+    timed = timed.unique(["symbol", "exchange", "ts", *"ohlcv"], keep="first", maintain_order=True)
     summed = timed.group_by("symbol", "exchange", "start", "file", maintain_order=True).agg(
-        pl.col("line").first(),
+        pl.col(LINE).first(),
         whole("o", pl.col("o").first()),
         whole("h", pl.col("h").max()),
         whole("l", pl.col("l").min()),

@@ -24,6 +24,7 @@ _UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"BZh": bz2.decompress,
     b"\xfd7zXZ": lzma.decompress,
 }
+_SYSTEM_FOLDERS = ("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "@eaDir")
 _WORKBOOK_PARTS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 """What unpacking a damaged, cut or encrypted archive raises."""
@@ -71,7 +72,7 @@ def _read(file: File) -> bytes:
     try:
         if file.member is not None:
             with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-                return archive.read(file.member)
+                packed = archive.read(file.member)
         unpack = next((unpack for start, unpack in _UNPACKERS.items() if packed.startswith(start)), bytes)
         return unpack(packed)
     except DAMAGED as error:
@@ -100,8 +101,8 @@ def members(file: File) -> Iterator[File]:
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Whether a file is none of the user's own: a hidden one, or one that a Mac puts into archives."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    """Whether a file is none of the user's own: a hidden one, a deleted one, or one of a system."""
+    return any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in path.parts)
 
 
 def printable(name: str) -> str:

@@ -8,7 +8,7 @@ A declaration that is not understood stops the files that it is for, and no othe
 
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -21,23 +21,46 @@ from boursomatic_assets.sources.symbols import read_exchange
 
 _EXCHANGES = tuple(exchange for market in MARKETS.values() for exchange in market.exchanges)
 
+FieldName = Literal["ts", "clock", "symbol", "exchange", "interval", "o", "h", "l", "c", "v"]
+
+_WANTED = {
+    "columns": f"wanted some of {', '.join(get_args(FieldName))}, each with its own header: {{c: Last}}",
+    "dates": "wanted dmy, mdy or ymd",
+    "decimal": 'wanted "." or ","',
+    "zone": "wanted the name of a time zone, such as America/New_York or UTC",
+    "symbol": "wanted a symbol of up to 50 letters, such as MC.PA",
+    "exchange": f"wanted one of {', '.join(_EXCHANGES)}, or a city of Euronext such as XPAR",
+    "interval": "wanted daily or 15m",
+    "skip": "wanted a number of lines",
+    "header": "wanted none, if the file has no header",
+    "resample": "wanted 15m",
+}
+"""What may stand below each key."""
+
 
 def _known_exchange(name: str) -> str:
-    if (exchange := read_exchange(name)) not in _EXCHANGES:
-        raise ValueError(f"wanted one of {', '.join(_EXCHANGES)}")
-    return exchange
+    """The exchange as it is written: XPAR says a city, which EURONEXT does not."""
+    if read_exchange(name) not in _EXCHANGES:
+        raise ValueError(name)
+    return name
 
 
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # it is reported with the key
-        raise ValueError("wanted the name of a time zone, such as America/New_York or UTC") from None
+        raise ValueError(name) from None
     return name
 
 
 def _pairs(columns: Any) -> Any:
     return tuple(columns.items()) if isinstance(columns, dict) else columns
+
+
+def _headers_once(columns: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    if len({header for _, header in columns}) < len(columns):
+        raise ValueError(columns)
+    return columns
 
 
 class Declaration(BaseModel):
@@ -57,7 +80,9 @@ class Declaration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    columns: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)] = ()
+    columns: Annotated[
+        tuple[tuple[FieldName, str], ...], BeforeValidator(_pairs), AfterValidator(_headers_once)
+    ] = ()
     dates: Literal["dmy", "mdy", "ymd"] | None = None
     decimal: Literal[".", ","] | None = None
     zone: Annotated[str, AfterValidator(_known_zone)] | None = None
@@ -71,6 +96,9 @@ class Declaration(BaseModel):
 
 NO_DECLARATION = Declaration()
 
+TWICE = object()
+"""What is said below a pattern that is there twice: nobody can know which is meant."""
+
 
 class Declarations:
     """The declarations of a folder; the first pattern that matches a file's name counts."""
@@ -81,7 +109,7 @@ class Declarations:
         path = folder / DECLARATIONS_FILE
         if path.is_file():
             try:
-                self._entries = [(pattern, _validate(pattern, told)) for pattern, told in _read(path).items()]
+                self._entries = [(pattern, _validate(pattern, told)) for pattern, told in _read(path)]
             except SourceError as error:  # it may be about any file, so each of them asks for it to be mended
                 self._entries = [("*", str(error))]
 
@@ -97,10 +125,12 @@ class Declarations:
         return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> list[tuple[str, Any]]:
     """The entries of the file, with every value as it is written: ON is a symbol, and no truth value."""
     try:
-        told = yaml.BaseLoader(decode(path.read_bytes())).get_single_data() or {}
+        loader = yaml.BaseLoader(decode(path.read_bytes()))
+        node = loader.get_single_node()
+        told = loader.construct_document(node) if node else {}
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise SourceError(
@@ -109,16 +139,18 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no YAML"
         raise SourceError(f"{DECLARATIONS_FILE} cannot be read: {reason}") from None
-    if not isinstance(told, dict):
+    if not isinstance(told or {}, dict):
         raise SourceError(
-            f"{DECLARATIONS_FILE}: wanted patterns of file names, each with keys below it:"
-            f" {', '.join(Declaration.model_fields)}"
+            f"{DECLARATIONS_FILE}: wanted patterns of file names, each with keys below it: {_keys()}"
         )
-    return told
+    patterns = [key.value for key, _ in node.value] if told else []
+    return [(pattern, told[pattern] if patterns.count(pattern) == 1 else TWICE) for pattern in patterns]
 
 
 def _validate(pattern: str, told: Any) -> Declaration | str:
     """The declaration of a pattern, or what is wrong with it, in one sentence."""
+    if told is TWICE:
+        return f"{DECLARATIONS_FILE}: {pattern!r} is there twice: write all of its keys below one of them"
     try:
         return Declaration.model_validate(told)
     except ValidationError as error:
@@ -128,8 +160,7 @@ def _validate(pattern: str, told: Any) -> Declaration | str:
     key = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return f"{DECLARATIONS_FILE}: {pattern!r} has the key {key!r}: known are {_keys()}"
-    wanted = first["msg"].removeprefix("Value error, ").replace("Input should be", "wanted")
-    return f"{DECLARATIONS_FILE}: {key} of {pattern!r} is {told[key]!r}: {wanted}"
+    return f"{DECLARATIONS_FILE}: {key} of {pattern!r} is {told[key]!r}: {_WANTED[key]}"
 
 
 def _keys() -> str:

@@ -14,7 +14,7 @@ import polars as pl
 from boursomatic_assets.schema import buckets
 from boursomatic_assets.sources import INSTRUMENTS, SourceError
 from boursomatic_assets.sources.files.contents import File
-from boursomatic_assets.sources.files.scan import PARQUET
+from boursomatic_assets.sources.files.scan import PARQUET, UNREADABLE
 from boursomatic_assets.sources.files.text import read_text, split_records
 from boursomatic_assets.sources.symbols import read_listing_of
 
@@ -69,7 +69,7 @@ def _read_cells(file: File) -> pl.DataFrame:
     if (content := file.read()).startswith(PARQUET):
         try:
             return pl.read_parquet(io.BytesIO(content))
-        except pl.exceptions.PolarsError as error:
+        except UNREADABLE as error:
             raise SourceError(f"{file.name}: cannot be read: {str(error).splitlines()[0]}") from None
     lines = read_text(file).content.decode("utf-8", "replace").removesuffix("\n").split("\n")
     separator = max(",;\t|", key=lines[0].count)

@@ -15,10 +15,19 @@ from boursomatic_assets import absorbed
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration
-from boursomatic_assets.sources.files.layouts import Layout
+from boursomatic_assets.sources.files.layouts import FAULT, LINE, Layout
 from boursomatic_assets.sources.files.notation.numbers import detect_decimal_sign, number_expr
 from boursomatic_assets.sources.files.notation.times import Clock, parse_times
-from boursomatic_assets.sources.files.scan import FAULT, Opened, open_rows, scan_text, unreadable
+from boursomatic_assets.sources.files.scan import (
+    NO_RECORD,
+    TOO_FEW,
+    UNREADABLE,
+    Opened,
+    open_rows,
+    scan_text,
+    unreadable,
+)
+from boursomatic_assets.sources.files.text import Text, separators_by_line
 from boursomatic_assets.sources.symbols import UNKNOWN_FORM, canonical, is_symbol, read_listing_of
 
 SPARSE = dt.timedelta(days=5)
@@ -51,7 +60,8 @@ class Examination:
     Attributes:
         layout: what its columns are.
         kind, encoding: of the file.
-        times: the session and the instant of each distinct `cell`; None: the column holds dates.
+        times: the session and the instant of each distinct `cell`, and whether a midnight of Paris says the
+            session; None: the column holds dates.
         form: how dates are written.
         interval: of all bars, if no column says it.
         decimal: the decimal sign of text cells.
@@ -120,7 +130,7 @@ def _examine(file: File, declared: Declaration) -> Examination:
     times, form, interval = _examine_times(cells, columns, layout, declared, file)
     others = {} if is_typed(opened) or times is None else _lines_without_bars(cells, layout, times)
     bars = (
-        cells.filter(~pl.col("line").is_in([line for lines in others.values() for line in lines]))
+        cells.filter(~pl.col(LINE).is_in([line for lines in others.values() for line in lines]))
         if others
         else cells
     )
@@ -151,7 +161,7 @@ def _examine(file: File, declared: Declaration) -> Examination:
         tuple(_sparse_symbols(bars, layout, dated)) if daily else (),
         tuple(line for lines in others.values() for line in lines),
         counts,
-        _is_clean(bars, layout, dated, listings, decimal),
+        _is_clean(bars, layout, dated, listings, decimal) and (times is None or not times["paris"].any()),
         *_ends(dated),
     )
 
@@ -169,13 +179,13 @@ def read_cells(file: File, declared: Declaration) -> tuple[Opened, pl.DataFrame]
             return opened, cells
         opened = open_rows(file, declared, line_by_line=True)
     schema, numbers = opened.rows.collect_schema(), number_columns(opened.layout)
-    wanted = ["line", *_meaningful(opened.layout)]
+    wanted = [LINE, *_meaningful(opened.layout)]
     if is_typed(opened):
         wanted = [header for header in wanted if header not in numbers or schema[header] == pl.String]
     wanted += [name for name in (FAULT, *opened.layout.empty) if name in schema]
     try:
         return opened, opened.rows.select(wanted).collect()
-    except pl.exceptions.PolarsError as error:
+    except UNREADABLE as error:
         raise unreadable(file, error) from None
 
 
@@ -199,13 +209,26 @@ def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
             return None
         if unread := [header for header in numbers if cells[header].has_nulls()]:
             cells = cells.with_columns(opened.rows.select(unread).collect())
-    except pl.exceptions.PolarsError:  # read line by line, a line with too many cells is told by its number
+    except UNREADABLE:  # read line by line, a line with too many cells is told by its number
         return None
-    return cells.select("line", *_meaningful(layout), *layout.empty)
+    whole = not cells[layout.headers[layout.whole - 1]].has_nulls()
+    cells = cells.select(LINE, *_meaningful(layout), *layout.empty)
+    return cells if whole else _with_short_lines(cells, opened.text, layout)
+
+
+def _with_short_lines(cells: pl.DataFrame, text: Text, layout: Layout) -> pl.DataFrame | None:
+    """The cells with the fault of lines that are cut; None if their quotation marks hide which these are."""
+    if b'"' in text.content:
+        return None
+    separators = separators_by_line(text, layout.separator).tail(cells.height)
+    short = (separators > 0) & (separators < layout.whole - 1)
+    if not short.any():
+        return cells
+    return cells.with_columns(pl.when(short).then(pl.lit(TOO_FEW)).alias(FAULT))
 
 
 def time_cell(columns: dict[str, str]) -> pl.Expr:
-    """The text of a row's time, of its date and its clock if they are apart."""
+    """The cell of a row's time; the text of its date and its clock if they are apart."""
     cell = pl.col(columns["ts"])
     return pl.concat_str([cell, pl.col(columns["clock"])], separator=" ") if "clock" in columns else cell
 
@@ -215,14 +238,12 @@ def _examine_times(
 ) -> tuple[pl.DataFrame | None, str | None, str | None]:
     """The times of the distinct cells, how they are written, and the interval that they show."""
     says = dict(file.says)
-    stated = declared.interval or says.get("interval")
-    kind = cells.schema[columns["ts"]]
+    stated = declared.interval or (interval_of_period(says["interval"]) if "interval" in says else None)
+    kind = pl.String() if "clock" in columns else cells.schema[columns["ts"]]
     if kind == pl.Date:
         by_column = "interval" in columns and not stated
         return None, "dates", _one_interval(cells[columns["interval"]]) if by_column else stated or "daily"
-    distinct = (
-        cells.select(cell=time_cell(columns) if kind == pl.String else columns["ts"]).to_series().unique().sort()
-    )
+    distinct = cells.select(cell=time_cell(columns)).to_series().unique().sort()
     clock = Clock(declared.zone or layout.zone, declared.dates, stated)
     text = distinct if kind == pl.String else _typed_as_text(distinct)
     times = parse_times(text.drop_nulls().unique(maintain_order=True), clock, file.name)
@@ -283,16 +304,18 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
     columns = layout.series[0][1]
     readable = times.filter(pl.any_horizontal(pl.col("session", "instant").is_not_null()))["cell"]
     has_time = time_cell(columns).is_in(readable.implode()).fill_null(False)
-    sound = pl.col(FAULT).is_null() if FAULT in cells.columns else pl.lit(True)
-    odd = cells.filter(~has_time & sound)
+    prices = [pl.col(columns[price]).cast(pl.String).str.contains(r"\d").fill_null(False) for price in "ohlc"]
+    if layout.of_folder:
+        has_time &= pl.any_horizontal(prices)
+    broken = pl.col(FAULT).eq_missing(NO_RECORD) if FAULT in cells.columns else pl.lit(False)
+    odd = cells.filter(~has_time, ~broken)
     if odd.is_empty():
         return {}
-    last = max(cells.filter(has_time)["line"].tail(1).to_list(), default=0)
+    last = max(cells.filter(has_time)[LINE].tail(1).to_list(), default=0)
     text = [pl.col(header).cast(pl.String).str.strip_chars() for header in layout.headers if header in odd.columns]
     filled = [pl.when(cell != "").then(cell) for cell in text]
     first, time = pl.coalesce(filled), pl.col(columns["ts"]).str.strip_chars()
-    prices = [pl.col(columns[price]).cast(pl.String).str.contains(r"\d") for price in "ohlc"]
-    words = first.str.contains(r"^[^\d\s]") & ~pl.any_horizontal(p.fill_null(False) for p in prices)
+    words = first.str.contains(r"^[^\d\s]") & ~pl.any_horizontal(prices)
     kind = (
         pl.when(first.is_null())
         .then(pl.lit("blank"))
@@ -300,10 +323,10 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
         .then(pl.lit("comments"))
         .when(time == columns["ts"])
         .then(pl.lit("header"))
-        .when((pl.col("line") > last) & pl.lit(last > 0) & (words | first.str.contains(_TOTALS)))
+        .when((pl.col(LINE) > last) & pl.lit(last > 0) & (words | first.str.contains(_TOTALS)))
         .then(pl.lit("footer"))
     )
-    named = odd.select("line", kind=kind).drop_nulls().group_by("kind").agg("line")
+    named = odd.select(LINE, kind=kind).drop_nulls().group_by("kind").agg(LINE)
     return dict(named.iter_rows())
 
 
@@ -345,9 +368,10 @@ def _sessions(bars: pl.DataFrame, columns: dict[str, str], times: pl.DataFrame |
     if times is None:
         return bars[columns["ts"]].cast(pl.Date)
     date = pl.coalesce("session", "instant").cast(pl.Date)
-    cell = time_cell(columns) if bars.schema[columns["ts"]] == pl.String else pl.col(columns["ts"])
     dates = times.select(date).to_series()
-    return bars.select(cell.replace_strict(times["cell"], dates, default=None, return_dtype=pl.Date)).to_series()
+    return bars.select(
+        time_cell(columns).replace_strict(times["cell"], dates, default=None, return_dtype=pl.Date)
+    ).to_series()
 
 
 def _ends(dated: pl.Series) -> tuple[dt.date | None, dt.date | None]:

@@ -10,27 +10,40 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from urllib.parse import unquote
 
 from boursomatic_assets.sources import DECLARATIONS_FILE
 from boursomatic_assets.sources.files.contents import File, is_hidden, members, printable
 from boursomatic_assets.sources.symbols import canonical, read_listing
 
 NO_BARS = re.compile(
-    r"(?i)^(readme|licen[cs]e|changelog|desktop\.ini|thumbs\.db|_success|(sha\d+|md5)sums?|checksums?|~\$)"
-    r"|\.(md|rst|yaml|yml|ini|log|pdf|html?|png|jpe?g|gif|svg|py|ipynb|sh|sql|crc|md5|sha\d+|sig|asc|lnk|url)$"
+    r"(?i)^(read[ _-]?me|lisez|licen[cs]e|changelog|desktop\.ini|thumbs\.db|_success|_(common_)?metadata$"
+    r"|(sha\d+|md5)sums?|checksums?|~\$)"
+    r"|\.(md|rst|yaml|yml|ini|log|pdf|html?|png|jpe?g|gif|svg|py|ipynb|sh|sql|crc|md5|sha\d+|sig|lnk|url)$"
+    r"|\.\w{3,7}\.asc$"  # a signature; an .asc by itself may be bars
 )
 """Names of files that are none of bars, whatever is in them."""
 
-NO_SYMBOLS = frozenset(
-    (
-        *("BARS", "BOOK", "COPY", "CSV", "DAILY", "DATA", "DAY", "DAYS", "DUMP", "EOD", "EQUITY", "EU", "EUR"),
-        *("EXPORT", "FILE", "FILES", "FR", "FULL", "HIST", "INDEX", "LIST", "MAIN", "MISC", "NEW", "NL", "NYSE"),
-        *("OHLC", "OHLCV", "OLD", "OTHER", "OUT", "PARIS", "PART", "PRICE", "QUOTE", "RAW", "SAMPLE", "SHARE"),
-        *("SHEET", "STOCK", "STOOQ", "TABLE", "TEMP", "TEST", "TMP", "TRADE", "UK", "US", "USA", "USD", "YAHOO"),
-        "YEAR",
-    )
+_ENDINGS = re.compile(
+    r"(?i)(\.(csv|txt|tsv|psv|dat|asc|parquet|pq|arrow|feather|ipc|jsonl?|ndjson|xlsx?|ods|gz|bz2|xz|zip))+$"
 )
+
+_WORDS = """
+APRIL ARRAY BAR BARS BATCH BOOK CAC CHUNK CLEAN CLOSE COPY CSV DAILY DATA DAX DAY DAYS DB DEMO DF DUMMY DUMP EOD
+EQUITY ETF ETFS EU EUR EXPORT FEED FILE FILES FINAL FR FULL FUND FUNDS HIGH HIST HOUR HOURS INDEX INPUT ITEM JSON
+JULY JUNE LIST LOG MAIN MARCH MERGE MIN MISC MONTH MY NAMES NEW NL NYSE OHLC OHLCV OLD OPEN ORDER OTHER OUT PAGE
+PARIS PART PIVOT PRICE PX QUOTE RATES RAW ROWS SAMPLE SET SETS SHARE SHEET SOME SP SPLIT STOCK STOOQ TABLE TEMP
+TEST TEXT TICK TICKS TIME TMP TODAY TRADE TRAIN TXT UK US USA USD VALUE WEEK WEEKS WORLD XLS XLSX YAHOO YEAR YEARS
+"""
+NO_SYMBOLS = frozenset(_WORDS.split())
 """Ordinary words that look like American symbols."""
+
+_KEYS = {
+    **dict.fromkeys(("symbol", "ticker"), "symbol"),
+    **dict.fromkeys(("date", "ts", "trade_date", "trading_date"), "ts"),
+    **{"exchange": "exchange", "interval": "interval"},
+}
+"""What folders such as `ticker=KO/` say, as our fields."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +120,28 @@ def _name(folder: Path, path: Path) -> str:
 def _with_folder_names(files: list[File]) -> Iterator[File]:
     """The files with what their folders say: `symbol=KO/`, or KO of `KO/prices.csv` beside `IBM/prices.csv`."""
     siblings: dict[tuple[PurePath, str], list[PurePath]] = defaultdict(list)
+    for path in (PurePath(file.name) for file in files):
+        siblings[path.parent.parent, path.name].append(path.parent)
+    named = {
+        folder
+        for folders in siblings.values()
+        if len(folders) > 1 and _name_symbols([folder.name for folder in folders])
+        for folder in folders
+    }
     for file in files:
         path = PurePath(file.name)
-        siblings[path.parent.parent, path.name].append(path)
-    for file in files:
-        path = PurePath(file.name)
-        says = dict(part.split("=", 1) for part in path.parts[:-1] if re.fullmatch(r"\w+=.+", part))
-        alike = siblings[path.parent.parent, path.name]
-        if "symbol" not in says and len(alike) > 1 and _name_symbols([other.parent.name for other in alike]):
-            says["symbol"] = path.parent.name
+        parts = (part.split("=", 1) for part in path.parts[:-1] if re.fullmatch(r"\w+=.+", part))
+        says = {_KEYS[key.lower()]: unquote(value) for key, value in parts if key.lower() in _KEYS}
+        if "symbol" not in says and path.parent in named:
+            stem = stem_of(file.name)
+            unclear = may_name_symbol(stem) and canonical(stem) != canonical(path.parent.name)
+            says |= {"unclear": f"{path.parent.name} or {stem}"} if unclear else {"symbol": path.parent.name}
         yield replace(file, says=tuple(says.items())) if says else file
+
+
+def stem_of(name: str) -> str:
+    """The name of a file without its folders and its endings."""
+    return _ENDINGS.sub("", PurePath(name).name)
 
 
 def _name_symbols(folders: list[str]) -> bool:
@@ -126,4 +151,5 @@ def _name_symbols(folders: list[str]) -> bool:
 
 def may_name_symbol(name: str) -> bool:
     """Whether the name of a file or folder is a symbol that says its exchange, and no ordinary word."""
-    return canonical(name) not in NO_SYMBOLS and read_listing(name).exchange is not None
+    word = re.sub("[-. /][A-Z]$", "", canonical(name))
+    return word not in NO_SYMBOLS and read_listing(name).exchange is not None

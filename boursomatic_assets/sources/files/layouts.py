@@ -7,13 +7,13 @@ Kept elsewhere: notation of times and numbers (`notation/`), names of symbols (`
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 
 from boursomatic_assets.sources import DECLARATIONS_FILE, UNSTATED, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
-from boursomatic_assets.sources.files.folder import may_name_symbol
+from boursomatic_assets.sources.files.folder import may_name_symbol, stem_of
 from boursomatic_assets.sources.files.text import Record, split_records
 
 FIELDS = {
@@ -61,9 +61,13 @@ HEAD = 60
 
 FEWEST = 3
 """Known headers that make a line below the first one a header: `T` alone is a symbol."""
+LINE, FAULT = "line", "fault"
+"""The columns that say a row's number in its file, and why it cannot be read; null for all others."""
+
+RESERVED = (LINE, FAULT)
 
 _TIME = re.compile(
-    r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8,10}\b|\d{1,2}[- ]\w{3,9}[- ]\d{2,4}|\w{3,9}\.? \d{1,2},? \d{4})"
+    r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8,19}\b|\d{1,2}[- ]\w{3,9}[- ]\d{2,4}|\w{3,9}\.? \d{1,2},? \d{4})"
 )
 
 
@@ -79,7 +83,9 @@ class Layout:
             file of one row per bar is one series, whose symbol may be None: then it is in a column.
         zone: of wall times without an offset; None: nothing says it.
         empty: columns at the end that have neither header nor cells; a cell there is one too many.
+        fewest: cells of a whole line, if most lines leave needless ones away at their end; None: all of them.
         vendor: whose layout it is, as far as that is known.
+        of_folder: pairs of a column that the file has not, and its value in all rows, as the folder says.
     """
 
     separator: str
@@ -88,7 +94,14 @@ class Layout:
     series: tuple[tuple[str | None, dict[str, str]], ...]
     zone: str | None = None
     empty: tuple[str, ...] = ()
+    fewest: int | None = None
     vendor: str | None = None
+    of_folder: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def whole(self) -> int:
+        """How many cells a whole line has at least."""
+        return self.fewest or len(self.headers) - len(self.empty)
 
 
 def recognise_layout(lines: Sequence[str], name: str, declared: Declaration, says: dict[str, str]) -> Layout:
@@ -165,19 +178,26 @@ def _trimmed(headers: Sequence[str]) -> list[str]:
 
 
 def _with_unnamed_columns(layout: Layout, rows: Sequence[Sequence[str]], name: str) -> Layout:
-    """The layout of rows that all have more cells than there are headers: behind them, or one before them.
+    """The layout of rows with fewer cells than headers, or which all have more: behind them, or one before them.
 
     Raises:
         SourceError: which cell belongs to which header cannot be told.
     """
     width = len(layout.headers)
-    surplus = {len(row) - width for row in rows if len(row) > 1}
-    if len(surplus) != 1 or (more := surplus.pop()) <= 0:
+    needed = max(
+        layout.headers.index(header) + 1 for header in layout.series[0][1].values() if header in layout.headers
+    )
+    lengths = Counter(len(row) for row in rows if len(row) >= needed)
+    usual = max(lengths, key=lambda length: (lengths[length], length), default=width)
+    if usual < width:
+        return replace(layout, fewest=usual)
+    if len(lengths) != 1 or (more := usual - width) == 0:
         return layout
     unnamed = tuple(f"column {width + n + 1}" for n in range(more))
     if not any(any(row[width:]) for row in rows if len(row) > width):
         return replace(layout, headers=(*layout.headers, *unnamed), empty=unnamed)
-    place = layout.headers.index(layout.series[0][1]["ts"])
+    time = layout.series[0][1]["ts"]
+    place = layout.headers.index(time) if time in layout.headers else len(layout.headers) + more
     behind = sum(bool(_TIME.match(row[place])) for row in rows if len(row) > place)
     before = sum(bool(_TIME.match(row[place + more])) for row in rows if len(row) > place + more)
     if behind > before:
@@ -203,6 +223,17 @@ def _field_of(header: str) -> str | None:
     return _FIELD_OF_WORD.get(_word(header))
 
 
+def unique_names(headers: Sequence[str]) -> tuple[str, ...]:
+    """Headers, each once and none of RESERVED: one that is taken gets its number behind it."""
+    names: list[str] = []
+    for number, header in enumerate(headers):
+        name = header
+        while name in names or name in RESERVED:
+            name += f".{number}"
+        names.append(name)
+    return tuple(names)
+
+
 def layout_of_columns(
     headers: Sequence[str],
     separator: str,
@@ -216,8 +247,11 @@ def layout_of_columns(
     Raises:
         SourceError: a column is missing, two claim to be the same, or nothing names the symbol.
     """
-    unique = tuple(header if headers.index(header) == n else f"{header}.{n}" for n, header in enumerate(headers))
+    unique = unique_names(headers)
     columns = _columns_by_field(headers, unique, name, declared)
+    of_folder = (("date of the folder", says["ts"]),) if says and "ts" in says and "ts" not in columns else ()
+    if of_folder:
+        columns["ts"] = of_folder[0][0]
     if "ts" not in columns and "clock" in columns:
         columns["ts"] = columns.pop("clock")
     if missing := [field for field in NEEDED if field not in columns]:
@@ -227,12 +261,21 @@ def layout_of_columns(
             f" name them under `columns:` in {DECLARATIONS_FILE}",
             columns="{" + ", ".join(f"{field}: {UNSTATED}" for field in missing) + "}  # our field: the header",
         )
-    symbol = declared.symbol or (
-        None if "symbol" in columns else (says or {}).get("symbol") or symbol_from_name(name)
-    )
+    symbol = declared.symbol or (None if "symbol" in columns else _symbol_of_names(name, says or {}))
     stooq = {"ticker", "per", "date"} <= set(map(_word, headers)) and headers[0].startswith("<")
     zone = STOOQ_ZONE if stooq else OWN_ZONE if columns["ts"] == "ts" else None
-    return Layout(separator, skipped, unique, ((symbol, columns),), zone, vendor=_vendor(headers, stooq))
+    vendor = _vendor(headers, stooq)
+    return Layout(separator, skipped, unique, ((symbol, columns),), zone, vendor=vendor, of_folder=of_folder)
+
+
+def _symbol_of_names(name: str, says: dict[str, str]) -> str:
+    """The symbol that the file's name or its folder says."""
+    if "unclear" in says:
+        raise SourceError(
+            f"{name}: no column names the symbol, and it may be {says['unclear']}: state `symbol:` for it in"
+            f" {DECLARATIONS_FILE}"
+        )
+    return says.get("symbol") or symbol_from_name(name)
 
 
 def _columns_by_field(
@@ -241,9 +284,13 @@ def _columns_by_field(
     """Which column each field is: as declared, or the one with the best name.
 
     Raises:
-        SourceError: two columns have a name for the same field, and none is better.
+        SourceError: two columns have a name for the same field, and none is better, or a declared one is missing.
     """
-    declared_fields = {header: field for field, header in declared.columns}
+    declared_fields: dict[str, str] = {header: field for field, header in declared.columns}
+    if missing := [header for header in declared_fields if header not in unique]:
+        raise SourceError(
+            f"{name}: {DECLARATIONS_FILE} names the column {missing[0]!r}, which it lacks; found {list(unique)}"
+        )
     columns = {declared_fields[header]: header for header in unique if header in declared_fields}
     claims: dict[str, list[tuple[int, str]]] = {}
     for written, header in zip(headers, unique, strict=True):
@@ -305,8 +352,7 @@ def symbol_from_name(name: str) -> str:
     Raises:
         SourceError: the name is no symbol that says its exchange, or an ordinary word.
     """
-    endings = r"(\.(csv|txt|tsv|psv|dat|asc|parquet|pq|arrow|feather|ipc|jsonl?|ndjson|xlsx?|ods|gz|bz2|xz|zip))+$"
-    stem = re.sub(endings, "", PurePath(name).name, flags=re.IGNORECASE)
+    stem = stem_of(name)
     symbol = stem.rpartition("__")[2]
     if not may_name_symbol(symbol):
         raise SourceError(

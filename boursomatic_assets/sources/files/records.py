@@ -7,7 +7,8 @@ Kept elsewhere: texts (`text.py`), Parquet and Arrow (`scan.py`), what cells mea
 import datetime as dt
 import io
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from boursomatic_assets.sources.files.text import Record
 OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _LISTS = ("data", "results", "bars", "prices", "historical", "values")
 """Keys below which services put a list of bars."""
+_OF_ALL = ("symbol", "ticker", "exchange", "interval")
+"""Keys beside that list that services write once for all bars."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ def is_workbook(content: bytes) -> bool:
 
 
 def is_json(content: bytes) -> bool:
-    """Whether it is JSON, or a line of it."""
-    return content[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
+    """Whether it is JSON, or a line of it; `[Data]` is not."""
+    return bool(re.match(rb"(\xef\xbb\xbf)?\s*(\{\s*[\"}]|\[\s*[\[{\]])", content[:1024]))
 
 
 def read_workbook(file: File) -> Records:
@@ -60,7 +63,9 @@ def read_workbook(file: File) -> Records:
         sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
     except (CalamineError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SourceError(f"{file.name}: a workbook that cannot be read ({reason}): save it as CSV") from None
+        raise SourceError(
+            f"{file.name}: a workbook, or an archive, that cannot be read ({reason}): save it as CSV"
+        ) from None
     filled = {name: rows for name, rows in sheets.items() if any(cell != "" for row in rows for cell in row)}
     if len(filled) != 1:
         found = f"has {len(filled)} sheets with cells" if filled else "has no cell"
@@ -94,22 +99,33 @@ def read_json(file: File) -> Records:
         lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
         objects = list(map(_object_of_line, lines))
         if not any(objects):
-            raise SourceError(f"{file.name}: neither JSON nor JSON lines, though it begins like them")
-        return _as_records("JSON lines", enumerate(objects, start=1))
+            raise SourceError(
+                f"{file.name}: JSON that is cut or broken: write a list of bars, or one object a line"
+            )
+        return _as_records("JSON lines", objects)
     if isinstance(listed, dict):
-        listed = next((listed[key] for key in _LISTS if isinstance(listed.get(key), list)), listed)
+        listed = _listed_below(listed)
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise SourceError(
             f"{file.name}: JSON that is no list of objects: write a list of bars, or one object a line"
         )
-    return _as_records("JSON", enumerate(listed, start=1))
+    return _as_records("JSON", listed)
+
+
+def _listed_below(answer: dict[str, Any]) -> Any:
+    """The list of bars in an answer of a service, each with what the answer says of all: whose bars they are."""
+    bars = next((answer[key] for key in _LISTS if isinstance(answer.get(key), list)), None)
+    if bars is None or not all(isinstance(one, dict) for one in bars):
+        return answer if bars is None else bars
+    of_all = {key: answer[key] for key in answer if key.lower() in _OF_ALL and isinstance(answer[key], str)}
+    return [of_all | one for one in bars]
 
 
 def _one_document(text: str) -> Any:
     """The text as one value of JSON; None if it is none, or one bar of JSON lines."""
     try:
         value = _parse(text)
-    except ValueError:  # it may be JSON lines, of which each broken one is told
+    except (ValueError, RecursionError):  # it may be JSON lines, of which each broken one is told
         return None
     one_bar = isinstance(value, dict) and not any(isinstance(part, list) for part in value.values())
     return None if one_bar else value
@@ -121,18 +137,24 @@ def _object_of_line(line: str) -> dict[str, Any] | None:
         return {}
     try:
         value = _parse(line)
-    except ValueError:  # the line is told by its number
+    except (ValueError, RecursionError):  # the line is told by its number
         return None
     return value if isinstance(value, dict) else None
 
 
 def _parse(text: str) -> Any:
     """JSON with its numbers as they are written."""
-    return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    return json.loads(text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_each_once)
 
 
-def _as_records(kind: str, objects: Iterable[tuple[int, dict[str, Any] | None]]) -> Records:
-    found = list(objects)
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(one := dict(pairs)) < len(pairs):
+        raise ValueError("a key is there twice")
+    return one
+
+
+def _as_records(kind: str, objects: Sequence[dict[str, Any] | None]) -> Records:
+    found = list(enumerate(objects, start=1))
     headers = tuple(dict.fromkeys(key for _, one in found for key in one or ()))
     rows = [(number, _values(one or {}, headers)) for number, one in found]
     return Records(kind, rows, headers, tuple(number for number, one in found if one is None))

@@ -10,24 +10,28 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 
-from boursomatic_assets.sources import SourceError
+from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.layouts import (
+    FAULT,
     HEAD,
+    LINE,
     Layout,
     layout_of_columns,
     recognise_layout,
     recognise_records,
+    unique_names,
 )
 from boursomatic_assets.sources.files.records import Records, is_json, is_workbook, read_json, read_workbook
 from boursomatic_assets.sources.files.text import Record, Text, is_plain, read_text, split_records
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 
-FAULT = "fault"
-"""The column that says why a row cannot be read; null for all others."""
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What polars raises for a file that is damaged, or of a kind that it cannot read."""
 
 TOO_MANY, TOO_FEW, NO_RECORD = (
     "line has more cells than headers",
@@ -79,11 +83,11 @@ def open_rows(file: File, declared: Declaration, *, line_by_line: bool = False) 
         if is_json(content):
             return _open_records(file, read_json(file), declared)
         return _open_text(file, read_text(file), declared, line_by_line)
-    except pl.exceptions.PolarsError as error:
+    except UNREADABLE as error:
         raise unreadable(file, error) from None
 
 
-def unreadable(file: File, error: pl.exceptions.PolarsError) -> SourceError:
+def unreadable(file: File, error: BaseException) -> SourceError:
     """The error of a file that polars cannot read, with the first line of the reason."""
     content = file.read()
     kind = "parquet" if content.startswith(PARQUET) else "arrow" if content.startswith(ARROW) else "csv"
@@ -93,10 +97,39 @@ def unreadable(file: File, error: pl.exceptions.PolarsError) -> SourceError:
 def _open_typed(file: File, content: bytes, declared: Declaration) -> Opened:
     is_parquet = content.startswith(PARQUET)
     rows = pl.scan_parquet(io.BytesIO(content)) if is_parquet else pl.read_ipc(io.BytesIO(content)).lazy()
+    kinds = rows.collect_schema()
+    rows = rows.drop(header for header, kind in kinds.items() if kind.is_nested() and "Binary" in str(kind))
     headers = rows.collect_schema().names()
+    rows = rows.rename(dict(zip(headers, unique_names(headers), strict=True)))
     layout = layout_of_columns(headers, ",", 0, file.name, declared, dict(file.says))
+    _require_types(rows.collect_schema(), layout, file.name)
+    texts = cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String), cs.binary().map_batches(_decoded, pl.String)
     lines = rows.select(pl.len()).collect().item()
-    return Opened(rows.with_row_index("line", offset=1), layout, "Parquet" if is_parquet else "Arrow", lines)
+    rows = rows.with_columns(*texts, *_of_folder(layout)).with_row_index(LINE, offset=1)
+    return Opened(rows, layout, "Parquet" if is_parquet else "Arrow", lines)
+
+
+def _of_folder(layout: Layout) -> list[pl.Expr]:
+    """The columns that the file has not."""
+    return [pl.lit(value).alias(header) for header, value in layout.of_folder]
+
+
+def _decoded(column: pl.Series) -> pl.Series:
+    """Bytes as text, as programs write it that know no text in Parquet."""
+    return pl.Series([cell and cell.decode("utf-8", "replace") for cell in column], dtype=pl.String)
+
+
+def _require_types(schema: pl.Schema, layout: Layout, name: str) -> None:
+    """Raise SourceError if a column has a type that its meaning cannot have."""
+    text = (pl.String, pl.Null, pl.Categorical, pl.Enum, pl.Binary)
+    for field, header in layout.series[0][1].items():
+        kind = schema.get(header, pl.String())
+        fits = kind in text or kind.is_numeric() or (kind.is_temporal() and field in ("ts", "clock"))
+        if not fits:
+            raise SourceError(
+                f"{name}: the column {header!r} holds {kind} and cannot be {field}: name another one under"
+                f" `columns:` in {DECLARATIONS_FILE}"
+            )
 
 
 def _open_text(file: File, text: Text, declared: Declaration, line_by_line: bool) -> Opened:
@@ -115,16 +148,20 @@ def scan_text(text: Text, layout: Layout, numbers: Collection[str] = ()) -> pl.L
 
     A cell of those columns that is no number, or has blanks around it, is null.
     """
-    return pl.scan_csv(
-        io.BytesIO(text.content),
-        has_header=False,
-        separator=layout.separator,
-        quote_char='"' if b'"' in text.content else None,
-        skip_lines=layout.skipped,
-        schema={header: pl.Float64() if header in numbers else pl.String() for header in layout.headers},
-        missing_columns="insert",
-        ignore_errors=bool(numbers),
-    ).with_row_index("line", offset=layout.skipped + 1)
+    return (
+        pl.scan_csv(
+            io.BytesIO(text.content),
+            has_header=False,
+            separator=layout.separator,
+            quote_char='"' if b'"' in text.content else None,
+            skip_lines=layout.skipped,
+            schema={header: pl.Float64() if header in numbers else pl.String() for header in layout.headers},
+            missing_columns="insert",
+            ignore_errors=bool(numbers),
+        )
+        .with_columns(*_of_folder(layout))
+        .with_row_index(LINE, offset=layout.skipped + 1)
+    )
 
 
 def _open_records(file: File, records: Records, declared: Declaration) -> Opened:
@@ -136,7 +173,7 @@ def _open_records(file: File, records: Records, declared: Declaration) -> Opened
     header = sum(line <= layout.skipped for line, _ in records.rows)
     rows = _frame(records.rows[header:], layout)
     if records.broken:
-        broken = pl.col("line").is_in(records.broken)
+        broken = pl.col(LINE).is_in(records.broken)
         rows = rows.with_columns(pl.when(broken).then(pl.lit(NO_RECORD)).otherwise(FAULT).alias(FAULT))
     return Opened(rows, layout, records.kind, len(records.rows), header)
 
@@ -151,8 +188,9 @@ def _frame(records: Sequence[Record], layout: Layout) -> pl.LazyFrame:
         for place, header in enumerate(headers):
             columns[header].append((cells[place] or None) if place < len(cells) else None)
         surplus = any(cell.strip() for cell in cells[width:])
-        short = 1 < len(cells) < width - len(layout.empty)
+        short = 1 < len(cells) < layout.whole
         faults.append(TOO_MANY if surplus else TOO_FEW if short else None)
     frame = pl.DataFrame(columns, schema=dict.fromkeys(headers, pl.String()))
-    line = pl.Series("line", [line for line, _ in records], dtype=pl.Int64)
-    return frame.insert_column(0, line).with_columns(pl.Series(FAULT, faults, dtype=pl.String)).lazy()
+    line = pl.Series(LINE, [line for line, _ in records], dtype=pl.Int64)
+    fault = pl.Series(FAULT, faults, dtype=pl.String)
+    return frame.insert_column(0, line).with_columns(fault, *_of_folder(layout)).lazy()

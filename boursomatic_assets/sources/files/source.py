@@ -24,6 +24,7 @@ from boursomatic_assets.sources.files.descriptions import read_descriptions
 from boursomatic_assets.sources.files.examination import Examination, examine
 from boursomatic_assets.sources.files.folder import Folder, list_files
 from boursomatic_assets.sources.files.rereading import read_again
+from boursomatic_assets.sources.files.scan import UNREADABLE
 from boursomatic_assets.sources.simulated.universe import read_universe
 
 
@@ -180,7 +181,7 @@ def _collect(rows: pl.LazyFrame, file: File) -> pl.DataFrame:
     """A file's rows; what only shows when they are read, such as a damaged page of Parquet, names the file."""
     try:
         return rows.collect()
-    except pl.exceptions.PolarsError as error:
+    except UNREADABLE as error:
         raise SourceError(f"{file.name}: cannot be read: {str(error).splitlines()[0]}") from None
 
 

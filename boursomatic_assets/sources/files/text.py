@@ -78,6 +78,12 @@ def is_plain(text: Text, separator: str) -> bool:
     return bool(lines.str.contains(rf"^{cell}(?:{between}{cell})*$").all())
 
 
+def separators_by_line(text: Text, separator: str) -> pl.Series:
+    """How many separators each line has, of a text without quotation marks."""
+    lines = pl.Series(text.content.decode("utf-8", "replace").removesuffix("\n").split("\n"))
+    return lines.str.count_matches(separator, literal=True)
+
+
 def split_records(lines: Sequence[str], separator: str, width: int | None = None) -> Iterator[Record]:
     """The records of some lines; blank lines are records without cells.
 

@@ -20,7 +20,7 @@ CLEAR_MAJORITY = 20
 
 _BLANKS = r"[\s\u00a0\u2007\u2009\u202f'’]"
 _CURRENCY = r"(?:US\$|[$€£¥]|(?i:USD|EUR|GBP|CHF))"
-_EXPONENT = r"(?:[eE][+-]?\d{1,3})?$"
+_EXPONENT = r"(?:[eE][+-]?\d{1,4})?$"
 _EXPONENT_BY_SUFFIX = {"k": 3, "m": 6, "mn": 6, "mio": 6, "b": 9, "bn": 9, "mrd": 9}
 _SUFFIX = r"^(.*[\d.,])\s*(?i:(k|mn|mio|m|bn|b|mrd))\.?$"
 
@@ -41,9 +41,9 @@ def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str) -
     without_comma = not written.str.contains(",", literal=True).any()
     if without_comma and (separator == "," or _shows_point(written.head(1000)) or _shows_point(written)):
         return "."
-    plain = pl.DataFrame({"cell": written}).select(_cleaned("cell")).to_series().drop_nulls()
+    plain = pl.DataFrame({"cell": written}).select(_cleaned("cell")).to_series()
     counts = {sign: int(_surely(plain, sign).sum()) for sign in DECIMAL_SIGNS}
-    both = plain.filter(plain.str.contains(r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"))
+    both = written.filter(plain.str.contains(r"^[+-]?[1-9]\d{0,2}[.,]\d{3}(?:e000\d)?$"))
     least, most = sorted(DECIMAL_SIGNS, key=lambda sign: counts[sign])
     if counts[least] and counts[most] < CLEAR_MAJORITY * counts[least]:
         reason = f"{counts['.']} numbers can only have a decimal point and {counts[',']} only a decimal comma"
@@ -74,7 +74,7 @@ def _surely(plain: pl.Series, sign: str) -> pl.Series:
         rf"^[+-]?(?:0|\d{{4,}})?{s}\d+{_EXPONENT}",  # nothing, a zero or four digits before it
         rf"{other}[^{s}]*{s}\d*{_EXPONENT}",  # the other one before it
         rf"^[+-]?\d{{1,3}}(?:{other}\d{{2,3}}){{2,}}$",  # the other one twice
-        rf"^[+-]?\d{s}\d+[eE]",
+        rf"^[+-]?\d{s}\d+[eE](?:[+-]|\d{{1,3}}$)",  # one digit before it, and an exponent that is written
     )
     return (
         plain.to_frame("cell")
@@ -102,7 +102,10 @@ def number_expr(column: str, sign: str) -> pl.Expr:
 
 
 def _cleaned(column: str) -> pl.Expr:
-    """A cell without what is no part of its number: its currency, blanks between thousands, brackets."""
+    """A cell without what is no part of its number: its currency, blanks between thousands, brackets.
+
+    An abbreviation becomes an exponent of four digits: 4.190K may be 4,190,000, and 4.190e3 may not.
+    """
     cell = pl.col(column).str.strip_chars().str.replace_all("−", "-", literal=True)
     cell = cell.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([^-].*?)\s*-$", "-${1}")
     cell = cell.str.replace(r"^([+-]?)" + _CURRENCY + r"\s*", "${1}").str.replace(rf"\s*{_CURRENCY}$", "")
@@ -114,5 +117,5 @@ def _cleaned(column: str) -> pl.Expr:
     exponent = (
         parts.struct[1].str.to_lowercase().replace_strict(_EXPONENT_BY_SUFFIX, default=None, return_dtype=pl.Int64)
     )
-    abbreviated = parts.struct[0].str.strip_chars() + pl.lit("e") + exponent.cast(pl.String)
+    abbreviated = parts.struct[0].str.strip_chars() + pl.lit("e000") + exponent.cast(pl.String)
     return pl.coalesce(abbreviated, cell)

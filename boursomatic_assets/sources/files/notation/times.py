@@ -54,6 +54,11 @@ ORDERS = {"dmy": "$3/$2/$1", "mdy": "$3/$1/$2", "ymd": "$1/$2/$3"}
 """Orders of numbers that can be taken for each other, and how each is written with its year first."""
 FORM_BY_ORDER = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 
+_COMPACT = (
+    r"^((?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))((?:[01]\d|2[0-3])(?:[0-5]\d){1,2})(?:\.0+)?$"
+)
+"""A date and a clock without anything between them; no epoch of a market's bars looks so."""
+
 _EPOCH = r"^(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?$"
 _UNIT_BY_DIGITS = {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}
 """The unit of a time since 1970, by the digits that it has in the decades of any market's bars."""
@@ -90,7 +95,8 @@ def parse_times(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
 
     Returns:
         cell, session (its date at 00:00), instant (in UTC), both Datetime us and null where the form does not
-        fit; interval ("daily", "15m", "5m", ...), the same in every row; form, in which dates are written.
+        fit; paris, whether a midnight of Paris says the session, which it does not for other markets;
+        interval ("daily", "15m", "5m", ...), the same in every row; form, in which dates are written.
 
     Raises:
         SourceError: day and month cannot be told apart by any row of the file, rows contradict each other, or
@@ -105,8 +111,14 @@ def parse_times(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
     zoned = wall.dt.replace_time_zone(clock.zone or "UTC", ambiguous="null", non_existent="null")
     utc = zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     instant = pl.when(pl.col(OFFSET).is_null()).then(utc).otherwise(wall - pl.duration(minutes=OFFSET))
+    at_midnight = _is_midnight_of_paris(clock.zone).fill_null(False)
     return parsed.with_columns(instant=instant).select(
-        "cell", session=_session_expr(clock.zone), instant="instant", interval=pl.lit(interval), form="form"
+        "cell",
+        session=_session_expr(clock.zone),
+        instant="instant",
+        paris=at_midnight,
+        interval=pl.lit(interval),
+        form="form",
     )
 
 
@@ -118,8 +130,21 @@ def _iso_dates(cells: pl.Series) -> pl.DataFrame | None:
     if dates.has_nulls():
         return None
     return pl.DataFrame({"cell": cells, "session": dates, "instant": dates}).with_columns(
-        interval=pl.lit("daily"), form=pl.lit(FORM_BY_ORDER["ymd"])
+        paris=pl.lit(False), interval=pl.lit("daily"), form=pl.lit(FORM_BY_ORDER["ymd"])
     )
+
+
+_IN_PARIS = pl.col("instant").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Paris")
+
+
+def _offset_expr(zone: str | None) -> pl.Expr:
+    """The offset of a clock, 1 if its zone is stated and is not UTC."""
+    return pl.col(OFFSET) if zone is None or zone in _UTC else pl.col(OFFSET).fill_null(1)
+
+
+def _is_midnight_of_paris(zone: str | None) -> pl.Expr:
+    late, in_utc = pl.col(CLOCK) >= LATEST_CLOCK, _offset_expr(zone).fill_null(0).eq(0)
+    return late & in_utc & (_IN_PARIS.dt.time() == dt.time())
 
 
 def _session_expr(zone: str | None) -> pl.Expr:
@@ -129,14 +154,12 @@ def _session_expr(zone: str | None) -> pl.Expr:
     all clocks of another zone show a midnight of UTC, they were dates once.
     """
     date, late = pl.col(DATE).cast(pl.Datetime("us")), pl.col(CLOCK) >= LATEST_CLOCK
-    in_paris = pl.col("instant").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Paris")
-    offset = pl.col(OFFSET) if zone is None or zone in _UTC else pl.col(OFFSET).fill_null(1)
-    midnight_of_paris = late & offset.fill_null(0).eq(0) & (in_paris.dt.time() == dt.time())
+    offset = _offset_expr(zone)
     of_utc = (offset != 0) & (pl.col(CLOCK) != dt.time()) & (pl.col("instant").dt.time() == dt.time())
     midnights_of_utc = of_utc.fill_null(False).all()
     return (
-        pl.when(midnight_of_paris)
-        .then(in_paris.dt.date().cast(pl.Datetime("us")))
+        pl.when(_is_midnight_of_paris(zone))
+        .then(_IN_PARIS.dt.date().cast(pl.Datetime("us")))
         .when(midnights_of_utc)
         .then("instant")
         .when(~late | offset.ne(0).fill_null(False))
@@ -159,7 +182,7 @@ def _require_zone(parsed: pl.DataFrame, interval: str, clock: Clock, name: str) 
 
 def _parse_parts(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
     """The date, the clock (midnight where there is none) and the offset in minutes of each cell."""
-    text = cells.str.strip_chars().str.replace(r"^(\d{8})\.0+$", "${1}")
+    text = cells.str.strip_chars().str.replace(r"^(\d{8})\.0+$", "${1}").str.replace(_COMPACT, "${1} ${2}")
     if text.str.contains(_EPOCH).sum() > len(text) // 2:
         return _parse_epochs(cells, name)
     parts = pl.DataFrame({"cell": cells, "parts": text.str.extract_groups(_TIME_PARTS)})
