@@ -17,8 +17,12 @@ REJECTED = {
     "line": pl.Int64(),
     "raw": pl.String(),
     "interval": pl.String(),
+    "reason": pl.String(),
 }
-"""The columns of rejected rows that a source reads again; `interval` is the one that they were delivered for."""
+"""The columns of rejected rows that a source reads again.
+
+`interval` is the one that they were delivered for, `reason` why they were rejected.
+"""
 
 READ_AGAIN = {**RAW_BARS, "id": pl.String()}
 """The columns of rows that were read again. A row without an `id` stands for a file, and `raw` has its error."""
@@ -37,7 +41,7 @@ _FORMS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
 
 
 def read_raw_rows(rejected: pl.DataFrame) -> pl.DataFrame:
-    """Rows of a service or of the simulator as raw bars; what their JSON does not hold is null.
+    """Rows of a service or of the simulator as raw bars; what their JSON does not hold is null, and so is `fault`.
 
     Args:
         rejected: rows with the columns of `REJECTED`; those without an interval in `raw` have the one of the row.
@@ -49,7 +53,7 @@ def read_raw_rows(rejected: pl.DataFrame) -> pl.DataFrame:
     written = pl.col("raw").str.contains('"interval":', literal=True)
     rows = rejected.with_columns(**texts, interval=pl.when(written).then(_cell("interval")).otherwise("interval"))
     date_or_time = pl.coalesce(pl.col("ts").str.to_datetime(form, strict=False) for form in _FORMS)
-    return rows.with_columns(ts=date_or_time).select(
+    return rows.with_columns(ts=date_or_time, fault=pl.lit(None)).select(
         pl.col(name).cast(kind, strict=False) for name, kind in READ_AGAIN.items()
     )
 

@@ -11,7 +11,7 @@ from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.sources.network.fallback import Fallback
 from boursomatic_assets.sources.network.stooq import Stooq, parse_bars
 from boursomatic_assets.sources.network.yahoo import Yahoo, to_raw_bars
-from boursomatic_assets.sources.raw_rows import REJECTED
+from boursomatic_assets.sources.raw_rows import READ_AGAIN, REJECTED
 from boursomatic_assets.sources.simulated.source import Simulated
 
 MONDAY = midnight("2024-06-10")
@@ -21,7 +21,9 @@ BAR = ["ts", *"ohlcv", "interval"]
 
 def ledger(rows: pl.DataFrame) -> pl.DataFrame:
     """Delivered rows as rejected ones."""
-    numbered = rows.with_row_index("id").with_columns(pl.col("id").cast(pl.String), line=pl.lit(None, pl.Int64))
+    numbered = rows.with_row_index("id").with_columns(
+        pl.col("id").cast(pl.String), line=pl.lit(None, pl.Int64), reason=pl.lit("some rule is broken")
+    )
     return numbered.select(*REJECTED)
 
 
@@ -29,6 +31,7 @@ def test_a_row_that_the_contract_has_written_down_is_read_again_to_the_last_bit(
     raw = delivered_bars("ACME BOLT", "2024-06-10", c=0.1 + 0.2, v=1e22, o=None)
     rejected = apply_contract(raw, slice_of("US", "2024-06-10"), instruments(), "toy").rejected
     again = Simulated().read_again(ledger(rejected.drop("id").with_columns(interval=pl.lit("other"))))
+    assert again.schema == pl.Schema(READ_AGAIN)
     assert again.drop("id", "file", "line", "raw").equals(raw.drop("file", "line", "raw"))
 
 
