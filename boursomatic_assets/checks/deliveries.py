@@ -23,8 +23,11 @@ ASSET_BY_INTERVAL = {"daily": "price_bars", "15m": "price_bars_15m"}
 REJECTED_ROWS = "rejected_bars r WHERE r.market = :market AND r.interval = :interval"
 
 BARS_BY_SESSION = (
-    f"(WITH undelivered AS MATERIALIZED (SELECT r.session, r.raw->>'symbol' AS symbol FROM {REJECTED_ROWS}"
-    " AND r.reason = ANY(:incomplete)) SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n,"
+    f"(WITH named AS MATERIALIZED (SELECT r.session, r.raw->>'symbol' AS symbol FROM {REJECTED_ROWS}"
+    " AND r.reason = ANY(:incomplete)), undelivered AS MATERIALIZED (TABLE named UNION"
+    " SELECT n.session, i.symbol FROM named n JOIN instrument_aliases a USING (symbol)"
+    " JOIN instruments i ON i.id = a.instrument_id)"
+    " SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n,"
     " count(*) FILTER (WHERE EXISTS (SELECT FROM undelivered u"
     "   WHERE u.session IS NULL OR u.session <= b.ts AND coalesce(u.symbol, i.symbol) = i.symbol)) AS excused"
     " FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b"
@@ -32,7 +35,7 @@ BARS_BY_SESSION = (
     " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges) GROUP BY 1)"
 )
 """The bars of each session (`n`), and how many of them the delivery may have left untouched (`excused`): those of
-an instrument that was not delivered, or all of them if a file could not be parsed."""
+an instrument that was not delivered under one of its names, or all of them if a file could not be parsed."""
 
 COUNTED_DELIVERIES = (
     f"delivered_sessions d LEFT JOIN {BARS_BY_SESSION} h ON h.session = d.session"

