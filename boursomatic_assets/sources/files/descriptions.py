@@ -7,7 +7,8 @@ The file is optional: one that cannot be read is told, and left out.
 """
 
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -30,55 +31,58 @@ class Descriptions:
         rows: with the columns of `INSTRUMENTS`; those that the file lacks are null.
         recognised: what the file is, and what was cut.
         problem: why it cannot be read.
-        header: lines above the first row.
+        counts: what became of its lines, by column of `FILES`.
     """
 
     rows: pl.DataFrame
     recognised: str | None = None
     problem: str | None = None
-    header: int = 0
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """What became of its lines, by column of `FILES`."""
-        delivered = self.rows.height
-        return {"lines": delivered + self.header, "header": self.header, "delivered": delivered}
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 def read_descriptions(file: File) -> Descriptions:
     """The descriptions of a file; none if it cannot be read, and the report says why."""
     try:
-        cells = _read_cells(file)
+        cells, counts = _read_cells(file)
         rows = _describe_all(cells, file.name)
     except SourceError as error:  # it is the report
         return Descriptions(pl.DataFrame(schema=INSTRUMENTS), problem=str(error))
+    except UNREADABLE as error:  # it is the report too
+        reason = f"{file.name}: cannot be read: {str(error).splitlines()[0]}"
+        return Descriptions(pl.DataFrame(schema=INSTRUMENTS), problem=reason)
     cut = {name: int((rows[name].str.len_chars() > most).sum()) for name, most in LENGTHS.items()}
     notes = [f"{n} cells of {name} cut to {LENGTHS[name]} characters" for name, n in cut.items() if n]
     recognised = ", ".join(["descriptions of instruments", *notes])
-    header = 0 if file.read().startswith(PARQUET) else 1
     shortened = rows.with_columns(pl.col(name).str.slice(0, most) for name, most in LENGTHS.items())
-    return Descriptions(shortened, recognised, header=header)
+    return Descriptions(shortened, recognised, counts={"delivered": cells.height, **counts})
 
 
-def _read_cells(file: File) -> pl.DataFrame:
-    """The rows of the file, headers in small letters.
+def _read_cells(file: File) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The rows of the file, headers in small letters, and the counts of its lines.
 
     Raises:
         SourceError: naming the file, and why it cannot be read.
     """
     if (content := file.read()).startswith(PARQUET):
-        try:
-            return pl.read_parquet(io.BytesIO(content))
-        except UNREADABLE as error:
-            raise SourceError(f"{file.name}: cannot be read: {str(error).splitlines()[0]}") from None
+        rows = pl.read_parquet(io.BytesIO(content))
+        return rows.rename(dict(zip(rows.columns, _names(rows.columns, file), strict=True))), {
+            "lines": rows.height
+        }
     lines = read_text(file).content.decode("utf-8", "replace").removesuffix("\n").split("\n")
     separator = max(",;\t|", key=lines[0].count)
-    (_, headers), *records = split_records(lines, separator)
+    (_, headers), *records = split_records(lines, separator, lines[0].count(separator) + 1)
+    names = _names(headers, file)
+    filled = [cells for _, cells in records if any(cell.strip() for cell in cells)]
+    cells = [dict(zip(names, (cell.strip() or None for cell in record), strict=False)) for record in filled]
+    counts = {"lines": 1 + len(records), "header": 1, "blank": len(records) - len(filled)}
+    return pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String())), counts
+
+
+def _names(headers: Sequence[str], file: File) -> list[str]:
     names = [header.strip().lower() for header in headers]
     if len(set(names)) < len(names):
         raise SourceError(f"{file.name}: two columns have the same name; found {names}")
-    rows = [dict(zip(names, (cell.strip() or None for cell in cells), strict=False)) for _, cells in records]
-    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String()))
+    return names
 
 
 def _describe_all(rows: pl.DataFrame, name: str) -> pl.DataFrame:

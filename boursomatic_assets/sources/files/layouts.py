@@ -194,7 +194,7 @@ def _with_unnamed_columns(layout: Layout, rows: Sequence[Sequence[str]], name: s
     if len(lengths) != 1 or (more := usual - width) == 0:
         return layout
     unnamed = tuple(f"column {width + n + 1}" for n in range(more))
-    if not any(any(row[width:]) for row in rows if len(row) > width):
+    if 2 * sum(any(row[width:]) for row in rows) <= lengths[usual]:
         return replace(layout, headers=(*layout.headers, *unnamed), empty=unnamed)
     time = layout.series[0][1]["ts"]
     place = layout.headers.index(time) if time in layout.headers else len(layout.headers) + more
