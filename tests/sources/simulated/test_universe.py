@@ -5,8 +5,8 @@ import pytest
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import INSTRUMENTS
-from boursomatic_assets.sources.files import layouts
 from boursomatic_assets.sources.simulated import universe
+from boursomatic_assets.sources.symbols import read_listing
 
 GICS = {
     "Communication Services",
@@ -57,9 +57,9 @@ def test_both_markets_are_there(market: str, least: int) -> None:
 def test_a_symbol_is_written_as_files_of_that_market_are_read() -> None:
     """What a vendor's file calls MC.PA or BRK-B is the same instrument."""
     for symbol, exchange in LISTED.select("symbol", "exchange").iter_rows():
-        ours, market = layouts.split_symbol(symbol)
-        assert ours == symbol
-        assert (market == "EURONEXT") is (exchange == "EURONEXT")
+        listing = read_listing(symbol)
+        assert listing.symbol == symbol
+        assert (listing.exchange == "EURONEXT") is (exchange == "EURONEXT")
 
 
 @pytest.mark.parametrize("suffix", [".PA", ".AS", ".BR", ".LS"])
