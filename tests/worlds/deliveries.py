@@ -47,7 +47,7 @@ def everything(source: Files) -> pl.DataFrame:
 def sound(source: Files) -> pl.DataFrame:
     """The rows that can be read, in order: symbol, exchange, ts, o, h, l, c, v."""
     rows = everything(source).filter(pl.col("fault").is_null())
-    return rows.select("symbol", "exchange", "ts", *"ohlcv").sort("symbol", "ts")
+    return rows.select("symbol", "exchange", "ts", *"ohlcv").sort("symbol", "ts", "exchange")
 
 
 def faults(source: Files) -> dict[int, str]:

@@ -331,10 +331,13 @@ def _lines_without_bars(cells: pl.DataFrame, layout: Layout, times: pl.DataFrame
 
 
 def _decimal_sign(bars: pl.DataFrame, layout: Layout, opened: Opened, name: str) -> str | None:
-    texts = [bars[header] for header in number_columns(layout) if bars.schema.get(header) == pl.String]
+    columns = [bars[header] for header in number_columns(layout) if header in bars.columns]
+    texts = [column for column in columns if column.dtype == pl.String]
     if not texts:
         return "."
-    return detect_decimal_sign(texts, layout.separator, name)
+    read = [column for column in columns if column.dtype == pl.Float64] if not is_typed(opened) else []
+    fractions = sum(int((column.is_finite() & (column != column.floor())).sum()) for column in read)
+    return detect_decimal_sign(texts, layout.separator, name, fractions)
 
 
 def _listings(bars: pl.DataFrame, layout: Layout, declared: Declaration, says: dict[str, str]) -> pl.DataFrame:

@@ -25,7 +25,7 @@ _EXPONENT_BY_SUFFIX = {"k": 3, "m": 6, "mn": 6, "mio": 6, "b": 9, "bn": 9, "mrd"
 _SUFFIX = r"^(.*[\d.,])\s*(?i:(k|mn|mio|m|bn|b|mrd))\.?$"
 
 
-def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str) -> str:
+def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str, fractions: int = 0) -> str:
     """The decimal sign of all cells together: a point or a comma.
 
     Args:
@@ -33,6 +33,7 @@ def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str) -
         separator: what is between the cells of a line. Where it is a comma, a point is a decimal sign: where a
             comma is one, the cells are cut by something else.
         name: the file, for the error.
+        fractions: how many cells of other columns have a decimal point for sure.
 
     Raises:
         SourceError: the cells can be read both ways, or contradict each other.
@@ -43,6 +44,7 @@ def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str) -
         return "."
     plain = pl.DataFrame({"cell": written}).select(_cleaned("cell")).to_series()
     counts = {sign: int(_surely(plain, sign).sum()) for sign in DECIMAL_SIGNS}
+    counts["."] += fractions
     both = written.filter(plain.str.contains(r"^[+-]?[1-9]\d{0,2}[.,]\d{3}(?:e000\d)?$"))
     least, most = sorted(DECIMAL_SIGNS, key=lambda sign: counts[sign])
     if counts[least] and counts[most] < CLEAR_MAJORITY * counts[least]:
