@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from boursomatic_assets.cli.main import main as boursomatic
-from boursomatic_assets.sources.files.layouts import FIELDS
+from boursomatic_assets.sources.files.layouts.fields import FIELDS
 from boursomatic_assets.sources.files.source import Files
 
 ROOT = Path(__file__).parents[1]

@@ -63,4 +63,4 @@ _.proof
 ArrowConnection
 ConfigurableClassData
 backfill_policies
-_.modified_ns  # boursomatic_assets.sources.files.contents: a field that equality compares
+_.modified_ns  # boursomatic_assets.sources.files.formats.contents: a field that equality compares

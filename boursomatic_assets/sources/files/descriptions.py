@@ -14,9 +14,9 @@ import polars as pl
 
 from boursomatic_assets.schema import buckets
 from boursomatic_assets.sources import INSTRUMENTS, SourceError
-from boursomatic_assets.sources.files.contents import File
+from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.formats.text import read_text, split_records
 from boursomatic_assets.sources.files.scan import PARQUET, UNREADABLE
-from boursomatic_assets.sources.files.text import read_text, split_records
 from boursomatic_assets.sources.symbols import read_listing_of
 
 LENGTHS = {"name": 255, "sector": 100}

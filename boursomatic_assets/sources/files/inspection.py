@@ -14,11 +14,11 @@ import polars as pl
 
 from boursomatic_assets.sources import SourceError
 from boursomatic_assets.sources.files.cells import read_raw_bars
-from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration, Declarations
 from boursomatic_assets.sources.files.descriptions import read_descriptions
 from boursomatic_assets.sources.files.examination import Examination, examine
 from boursomatic_assets.sources.files.folder import list_files
+from boursomatic_assets.sources.files.formats.contents import File
 
 SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 

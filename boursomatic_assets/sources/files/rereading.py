@@ -25,11 +25,12 @@ from boursomatic_assets.sources.files.cells import (
     VOLUME_OF_UNKNOWN_FORM,
     read_raw_bars,
 )
-from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration
-from boursomatic_assets.sources.files.examination import examine, number_columns
-from boursomatic_assets.sources.files.layouts import FIELDS
+from boursomatic_assets.sources.files.examination import examine
+from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.layouts.fields import FIELDS
 from boursomatic_assets.sources.files.notation.numbers import detect_decimal_sign
+from boursomatic_assets.sources.files.reading import number_columns
 from boursomatic_assets.sources.files.scan import NO_RECORD, TOO_FEW, TOO_MANY, unreadable
 from boursomatic_assets.sources.raw_rows import READ_AGAIN, rows_of_errors
 

@@ -18,11 +18,11 @@ import polars as pl
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import FILES, INSTRUMENTS, RAW_BARS, SourceError
 from boursomatic_assets.sources.files.cells import read_raw_bars, rows_as_json
-from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declarations
 from boursomatic_assets.sources.files.descriptions import read_descriptions
 from boursomatic_assets.sources.files.examination import Examination, examine
 from boursomatic_assets.sources.files.folder import Folder, list_files
+from boursomatic_assets.sources.files.formats.contents import File
 from boursomatic_assets.sources.files.rereading import read_again
 from boursomatic_assets.sources.files.scan import UNREADABLE
 from boursomatic_assets.sources.simulated.universe import read_universe

@@ -1,7 +1,7 @@
 """Numbers: the cells of a file as numbers, in the one way of writing that all of them show.
 
 What belongs here: decimal signs, separators of thousands, currencies, signs, exponents and abbreviations.
-Kept elsewhere: which columns are numbers (`files/layouts.py`), which are possible prices (`quality/contract.py`).
+Kept elsewhere: which columns are numbers (`files/layouts/`), which are possible prices (`quality/contract.py`).
 
 All cells are read together: 7,601 alone is seven thousand or seven point six, but beside 7,5 it is 7.601. A cell
 that does not fit the others has no number, and is rejected.
