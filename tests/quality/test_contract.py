@@ -112,6 +112,15 @@ def test_of_contradicting_twins_neither_is_believed() -> None:
     assert (delivery.kept.height, delivery.total("merged")) == (3, 1)
 
 
+def test_bars_under_two_names_of_one_instrument_are_twins() -> None:
+    alias = instruments().filter(symbol="ACME").with_columns(exchange=pl.lit("US"))
+    also = one(exchange="US")
+    for raw, counts in (([GOOD, also], (4, 1, 0)), ([GOOD, also.with_columns(c=10.5)], (3, 0, 2))):
+        delivery = apply_contract(pl.concat(raw), PART, pl.concat([instruments(), alias]), "toy")
+        assert (delivery.kept.height, delivery.total("merged"), delivery.rejected.height) == counts
+    assert set(delivery.rejected["reason"]) == {TWINS}
+
+
 def test_a_bad_twin_does_not_harm_the_good_one() -> None:
     delivery = judged(pl.concat([GOOD, one(c=None)]))
     assert delivery.rejected["reason"].to_list() == ["price is missing"]

@@ -51,6 +51,10 @@ REVISIONS = (
 COUNTS = (
     "SELECT to_char(session, 'Dy'), delivered, kept, merged, rejected FROM delivered_sessions ORDER BY session"
 )
+WAITING = (
+    "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+    " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
+)
 TABLES = (
     "instruments",
     "instrument_aliases",
@@ -115,9 +119,13 @@ def test_a_bar_that_both_have_is_dropped_and_counted_as_merged(pep: Engine) -> N
 
 
 def test_a_bar_that_was_lacking_before_is_still_found_to_be_lacking(pep: Engine) -> None:
-    deliver(pep, bars_of(NASDAQ, WEDNESDAY, THURSDAY), bars_of(US, WEDNESDAY, THURSDAY))
+    other = Name("KO", "NYSE")
+    list_instruments(pep, other)
+    deliver(pep, bars_of(NASDAQ, THURSDAY), bars_of(US, THURSDAY), bars_of(other, THURSDAY))
     with pep.begin() as connection:
-        connection.exec_driver_sql(f"DELETE FROM price_bars WHERE ts = '{THURSDAY}'")
+        connection.exec_driver_sql(
+            "DELETE FROM price_bars WHERE instrument_id = (SELECT id FROM instruments WHERE symbol = 'KO')"
+        )
     assert mismatches(pep) == 1
     merge(US, NASDAQ)
     assert mismatches(pep) == 1
@@ -328,9 +336,9 @@ def test_a_merge_waits_for_a_run_that_writes_a_session(pep: Engine, table: str) 
         lock_slice(writing, table, slice_of("US", MONDAY))
         thread = threading.Thread(target=merge, args=(NYSE, NASDAQ))
         thread.start()
-        thread.join(0.3)
-        assert thread.is_alive()
-    thread.join(20)
+        while query_rows(pep, WAITING) == [(0,)]:
+            assert thread.is_alive(), "it did not wait"
+    thread.join()
     assert query_rows(pep, "SELECT count(*) FROM instrument_aliases") == [(1,)]
 
 
