@@ -37,9 +37,10 @@ def commands() -> str:
 
 
 def _leaves(command: click.Command, context: click.Context) -> Iterator[click.Context]:
-    """The contexts of all commands that are no groups, in the order in which they are declared."""
-    if not isinstance(command, click.Group):
+    """The contexts of all commands but groups that do nothing themselves, in the order of their declaration."""
+    if not isinstance(command, click.Group) or command.invoke_without_command:
         yield context
+    if not isinstance(command, click.Group):
         return
     for name, sub in command.commands.items():
         yield from _leaves(sub, click.Context(sub, parent=context, info_name=name))

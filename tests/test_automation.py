@@ -143,6 +143,7 @@ def test_a_holiday_of_one_market_is_a_session_of_the_other() -> None:
     assert isinstance(evaluate(euronext, evening(*may_day, MARKETS["EURONEXT"])), dg.SkipReason)
 
 
+@pytest.mark.slow
 @each_market
 def test_the_requested_partition_exists_at_the_tick(market: Market, schedule: dg.ScheduleDefinition) -> None:
     """A session's partition exists on its own date, and not before it."""

@@ -110,6 +110,7 @@ def test_checks_for_anomalies_and_staleness_are_not_blocking() -> None:
         "bars_are_usual",
         "series_stand_on_one_basis",
         "no_symbol_was_reused",
+        "no_symbol_has_two_instruments",
         "quarters_are_complete",
         "daily_and_15m_bars_agree",
     }

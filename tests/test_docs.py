@@ -14,11 +14,12 @@ from pathlib import Path
 from types import ModuleType
 
 import click
+import polars as pl
 import pytest
 import yaml
 
 from boursomatic_assets.cli.main import main as boursomatic
-from boursomatic_assets.sources.files.layouts import FIELDS
+from boursomatic_assets.sources.files.layouts.fields import FIELDS
 from boursomatic_assets.sources.files.source import Files
 
 ROOT = Path(__file__).parents[1]
@@ -159,7 +160,8 @@ def test_shell_blocks_can_be_run(page: Path) -> None:
     for words in shell_commands(page):
         if words[0] == "boursomatic":
             command, arguments = found(words)
-            assert not isinstance(command, click.Group), f"{' '.join(words)}: a group does nothing"
+            lone_group = isinstance(command, click.Group) and not command.invoke_without_command
+            assert not lone_group, f"{' '.join(words)}: a group does nothing"
             command.make_context(words[-1], arguments)  # reads every option and value, and runs nothing
         else:
             assert words[0] == "make", f"{' '.join(words)}: a command that no test knows"
@@ -219,8 +221,14 @@ def test_yaml_blocks_state_columns_as_the_files_source_reads_them(page: Path, tm
             assert set(headers) <= set(FIELDS)
             path = folder / pattern.replace("*", "ACME")
             path.parent.mkdir(exist_ok=True)
-            path.write_text(",".join(headers.values()) + "\n13/07/2015,10,11,9,10,100\n")
-        assert set(Files(folder).instruments()["symbol"]) <= {"ACME", "GLD"}
+            above = ["about this file"] * said.get("skip", 0)
+            named = [] if said.get("header") == "none" else [",".join(headers.values())]
+            path.write_text("\n".join([*above, *named, "13/07/2015,10,11,9,10,100", ""]))
+        source = Files(folder)
+        assert set(source.instruments()["symbol"]) <= {"ACME", "GLD", "KO"}
+        assert source.files().filter(~pl.col("passed_over"))["delivered"].to_list() == [1] * len(
+            yaml.safe_load(block)
+        )
 
 
 @every_page

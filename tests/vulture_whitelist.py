@@ -5,11 +5,14 @@ through its decorator is named in `pyproject.toml`.
 """
 
 # SQLModel: columns that the schema holds, and that the platform writes by their names or leaves to others
+_.blank
 _.changed_at
+_.comments
 _.computed_at
 _.delivered_at
 _.features_snapshot
 _.first_touched
+_.footer
 _.hit
 _.is_admin
 _.is_deleted
@@ -19,7 +22,9 @@ _.metrics_json
 _.password_hash
 _.pe_bucket
 _.preferred_profile
+_.read_at
 _.realised_return_pct
+_.recognised
 _.recommendation_id
 _.rejected_at
 _.risk_consent_accepted
@@ -37,6 +42,7 @@ _.get_step_stats_for_run
 _.handle_output
 _.has_partition_key
 _.load_input
+_.setup_for_execution
 _.yield_for_execution
 _._store_asset_check_evaluation_planned
 
@@ -57,4 +63,4 @@ _.proof
 ArrowConnection
 ConfigurableClassData
 backfill_policies
-_.modified_ns  # boursomatic_assets.sources.files.contents: a field that equality compares
+_.modified_ns  # boursomatic_assets.sources.files.formats.contents: a field that equality compares

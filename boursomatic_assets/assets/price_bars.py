@@ -15,6 +15,7 @@ from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBar
+from boursomatic_assets.tables.aliases.names import with_aliases
 
 
 @dg.asset(
@@ -30,11 +31,11 @@ def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments
     Rows that violate the data contract go to `rejected_bars` with the reason; valid rows of the same delivery are
     written.
     """
-    opened_source = source.open()
+    opened_source, known = source.open(), with_aliases(instruments)
 
     def deliver(part: Slice) -> Delivery:
         require_closed(part)
         raw = opened_source.bars(part.market, part.start, part.end)
-        return apply_contract(raw, part, instruments, opened_source.name, with_raw=opened_source.with_raw)
+        return apply_contract(raw, part, known, opened_source.name, with_raw=opened_source.with_raw)
 
     return ChunkedRows(slices_of_run(context), deliver)

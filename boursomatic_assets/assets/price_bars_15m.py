@@ -15,6 +15,7 @@ from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBar
+from boursomatic_assets.tables.aliases.names import with_aliases
 
 BARS_PER_CHUNK = 20_000
 """Instruments x sessions; each of them has 26 to 34 bars, and up to 64 with extended hours."""
@@ -33,14 +34,14 @@ def price_bars_15m(context: dg.AssetExecutionContext, source: BarSource, instrum
     Bars older than 30 days move to `archive_15m`. Bars before the open and after the close are rejected, unless
     extended hours are configured; they belong to the partition of their UTC date.
     """
-    opened_source = source.open()
+    opened_source, known = source.open(), with_aliases(instruments)
 
     def deliver(part: Slice) -> Delivery:
         require_closed(part)
         raw = opened_source.bars(part.market, part.start, part.end, "15m")
         extended = source.extended_hours
         return apply_contract(
-            raw, part, instruments, opened_source.name, "15m", extended=extended, with_raw=opened_source.with_raw
+            raw, part, known, opened_source.name, "15m", extended=extended, with_raw=opened_source.with_raw
         )
 
     return ChunkedRows(slices_of_run(context), deliver, bars=BARS_PER_CHUNK)

@@ -19,6 +19,7 @@ from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import HORIZON_LOOKBACK, MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.schema import TrackRecord
 from boursomatic_assets.tables import performance
+from boursomatic_assets.tables.aliases.names import with_merged_series
 from boursomatic_assets.tables.frames import required_columns
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import SliceReader
@@ -70,7 +71,7 @@ def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceRead
     due = [read_due(one, outcomes.RECOMMENDATION_COLUMNS) for one in slices_of(part.market, recommended_on)]
     if not due:
         return pl.DataFrame(schema=SCHEMA)
-    bars = price_bars(horizons, outcomes.BAR_COLUMNS)
+    bars = with_merged_series(price_bars(horizons, outcomes.BAR_COLUMNS).select(outcomes.BAR_COLUMNS))
     return outcomes.score_recommendations(pl.concat(due), bars).select(*SCHEMA)
 
 

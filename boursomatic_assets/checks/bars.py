@@ -11,7 +11,11 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks._counting import DAILY_BARS, WITHOUT_INSTRUMENT, count_duplicates, count_violations
-from boursomatic_assets.checks.deliveries import count_rejected_rows, reconcile_deliveries
+from boursomatic_assets.checks.deliveries import (
+    count_rejected_rows,
+    count_unaccounted_files,
+    reconcile_deliveries,
+)
 from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant
 from boursomatic_assets.tables.staging import bounds
 
@@ -81,11 +85,21 @@ def every_delivered_row_is_accounted_for(connection: Connection, part: Slice) ->
     return reconcile_deliveries(connection, "daily", part)
 
 
+@invariant("price_bars")
+def every_line_of_a_file_is_accounted_for(connection: Connection) -> Finding:
+    """Lines of a file = delivered + header + blank + comments + footer, for every file that was read.
+
+    A file that was passed over, or that has a problem, was not read; it is counted.
+    """
+    return count_unaccounted_files(connection)
+
+
 @invariant("price_bars", blocking=False)
 def no_row_was_refused(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No row delivered for these sessions was rejected, and every delivered file could be parsed.
 
-    Rejected rows are counted by reason, and the first 20 are listed; `rejected_bars` has all of them. A row
-    without a readable time counts for each session. The check passes again after a valid delivery.
+    Rejected rows are counted by reason, and the first 20 are listed, where rows of one file and reason stand
+    behind the first of them; `rejected_bars` has all of them. A row without a readable time counts for each
+    session. The check passes again after a valid delivery.
     """
     return count_rejected_rows(connection, "daily", parts)

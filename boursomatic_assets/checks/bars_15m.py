@@ -2,7 +2,7 @@
 
 What belongs here: what counts as a violation in 15m bars, their agreement with daily bars, what is archived.
 Kept elsewhere: how deliveries are reconciled (`deliveries.py`), which values no bar may have (`bars.py`), the
-archive itself (`tables/archive.py`, `stores/archive_files.py`).
+archive itself (`tables/archive.py`).
 """
 
 import datetime as dt
@@ -16,7 +16,6 @@ from boursomatic_assets.checks._counting import BARS_15M, count_duplicates, coun
 from boursomatic_assets.checks.bars import count_impossible_bars
 from boursomatic_assets.checks.deliveries import count_rejected_rows, reconcile_deliveries
 from boursomatic_assets.checks.invariant import Finding, invariant
-from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import archive
 from boursomatic_assets.tables.staging import bounds
 
@@ -94,14 +93,15 @@ def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice
     Bars of an archived session are in the archive, and none or all of them are in the table as well:
     `boursomatic restore` completes a session of which only some are.
     """
-    return reconcile_deliveries(connection, "15m", part, archive_files.bar_counts(part))
+    return reconcile_deliveries(connection, "15m", part, archive.bar_counts(part))
 
 
 @invariant("price_bars_15m", blocking=False)
 def no_quarter_was_refused(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """No 15m row delivered for these sessions was rejected, and every delivered file could be parsed.
 
-    Rejected rows are counted by reason, and the first 20 are listed; `rejected_bars` has all of them.
+    Rejected rows are counted by reason, and the first 20 are listed, where rows of one file and reason stand
+    behind the first of them; `rejected_bars` has all of them.
     """
     return count_rejected_rows(connection, "15m", parts)
 
@@ -141,7 +141,7 @@ def nothing_is_kept_longer(connection: Connection) -> Finding:
 def no_session_is_lost(connection: Connection) -> Finding:
     """Every session with delivered 15m bars has them in the table or in the archive."""
     findings = [
-        reconcile_deliveries(connection, "15m", part, archive_files.bar_counts(part))
+        reconcile_deliveries(connection, "15m", part, archive.bar_counts(part))
         for market in MARKETS.values()
         for part in slices_of(market, _sessions_with_deliveries(connection, market))
     ]

@@ -1,8 +1,8 @@
 """How deliveries are reconciled with the tables, for bars of both intervals.
 
-What belongs here: findings about the delivery log and about rejected rows.
+What belongs here: findings about the delivery log, about rejected rows, and about the lines of files.
 Kept elsewhere: the checks that report them (`bars.py`, `bars_15m.py`), why a row is rejected
-(`quality/contract.py`), how deliveries are logged (`tables/deliveries/sessions.py`).
+(`quality/contract.py`), how deliveries are logged (`tables/deliveries/`).
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ from boursomatic_assets.checks._counting import count_violations
 from boursomatic_assets.checks.invariant import MAX_NAMED, Finding
 from boursomatic_assets.quality.contract import INCOMPLETE_REASONS
 from boursomatic_assets.quality.delivery import ROW_COUNTS
-from boursomatic_assets.tables.deliveries import rejected_rows
+from boursomatic_assets.tables.deliveries import files, rejected_rows
 from boursomatic_assets.tables.staging import bounds
 
 ASSET_BY_INTERVAL = {"daily": "price_bars", "15m": "price_bars_15m"}
@@ -23,8 +23,11 @@ ASSET_BY_INTERVAL = {"daily": "price_bars", "15m": "price_bars_15m"}
 REJECTED_ROWS = "rejected_bars r WHERE r.market = :market AND r.interval = :interval"
 
 BARS_BY_SESSION = (
-    f"(WITH undelivered AS MATERIALIZED (SELECT r.session, r.raw->>'symbol' AS symbol FROM {REJECTED_ROWS}"
-    " AND r.reason = ANY(:incomplete)) SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n,"
+    f"(WITH named AS MATERIALIZED (SELECT r.session, r.raw->>'symbol' AS symbol FROM {REJECTED_ROWS}"
+    " AND r.reason = ANY(:incomplete)), undelivered AS MATERIALIZED (TABLE named UNION"
+    " SELECT n.session, i.symbol FROM named n JOIN instrument_aliases a USING (symbol)"
+    " JOIN instruments i ON i.id = a.instrument_id)"
+    " SELECT d.dates[width_bucket(b.ts, d.dates)] AS session, count(*) AS n,"
     " count(*) FILTER (WHERE EXISTS (SELECT FROM undelivered u"
     "   WHERE u.session IS NULL OR u.session <= b.ts AND coalesce(u.symbol, i.symbol) = i.symbol)) AS excused"
     " FROM (SELECT CAST(:dates AS timestamp[]) AS dates) d, price_bars b"
@@ -32,7 +35,7 @@ BARS_BY_SESSION = (
     " AND b.ts >= :start AND b.ts < :end AND i.exchange = ANY(:exchanges) GROUP BY 1)"
 )
 """The bars of each session (`n`), and how many of them the delivery may have left untouched (`excused`): those of
-an instrument that was not delivered, or all of them if a file could not be parsed."""
+an instrument that was not delivered under one of its names, or all of them if a file could not be parsed."""
 
 COUNTED_DELIVERIES = (
     f"delivered_sessions d LEFT JOIN {BARS_BY_SESSION} h ON h.session = d.session"
@@ -71,6 +74,17 @@ def count_rejected_rows(connection: Connection, interval: str, parts: Sequence[S
     reasons: dict[str, int] = {row.reason: row.n for row in connection.execute(by_reason, parameters)}
     described = rejected_rows.describe(connection, in_slices, parameters, MAX_NAMED) if reasons else []
     return Finding(warnings=sum(reasons.values()), figures={**reasons, "refused": described})
+
+
+def count_unaccounted_files(connection: Connection) -> Finding:
+    """A finding with one error for each file that was read and whose lines do not add up, and how many were read.
+
+    A file with a problem is none of them: it has a rejected row that says so.
+    """
+    totals = files.totals(connection)
+    figures = {name: totals[name] for name in ("read", "lines", "not_understood", "passed_over")}
+    unbalanced = files.describe_unbalanced(connection, MAX_NAMED) if totals["unbalanced"] else []
+    return Finding(errors=totals["unbalanced"], figures={**figures, "unaccounted": unbalanced})
 
 
 def reconcile_deliveries(

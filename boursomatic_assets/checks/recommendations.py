@@ -21,6 +21,7 @@ from boursomatic_assets.checks._counting import (
     count_violations,
 )
 from boursomatic_assets.checks.invariant import Finding, invariant
+from boursomatic_assets.tables.aliases.names import MERGED_IDS
 from boursomatic_assets.tables.staging import bounds
 from boursomatic_assets.vocabulary import LABELS, PROFILES
 
@@ -56,19 +57,25 @@ def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> 
 
 @invariant("recommendations")
 def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
-    """For each instrument and profile the current row of the newest session is active, and no other row is."""
+    """For each instrument and profile the current row of the newest session is active, and no other row is.
+
+    An instrument that was merged into another has no active row.
+    """
     # Looked up in a hash: with wrong statistics a join looks for the newest session once per row.
     newest = (
         "SELECT i.id, p.profile, r.as_of"
         " FROM instruments i CROSS JOIN unnest(CAST(:profiles AS text[])) AS p(profile)"
         " CROSS JOIN LATERAL (SELECT r.as_of FROM recommendations r WHERE r.instrument_id = i.id"
         "   AND r.profile = p.profile AND r.superseded_at IS NULL ORDER BY r.as_of DESC LIMIT 1) r"
-        " WHERE i.exchange = ANY(:exchanges)"
+        f" WHERE i.exchange = ANY(:exchanges) AND i.id NOT IN ({MERGED_IDS})"
     )
     is_newest = "(t.instrument_id, t.profile, t.as_of) IN (TABLE newest)"
     unknown = "(t.instrument_id, t.profile) NOT IN (SELECT id, profile FROM newest)"
     active = f"t.superseded_at IS NULL AND {is_newest}"
-    wrong = f"t.is_active <> ({active}) OR t.superseded_at IS NULL AND {unknown}"
+    wrong = (
+        f"t.is_active <> ({active})"
+        f" OR t.superseded_at IS NULL AND {unknown} AND t.instrument_id NOT IN ({MERGED_IDS})"
+    )
     rows = f"(WITH newest AS MATERIALIZED ({newest}) SELECT FROM {RECOMMENDATION_ROWS} AND ({wrong})) wrong"
     return count_violations(connection, rows, {**bounds(part), "profiles": list(PROFILES)})
 

@@ -60,6 +60,12 @@ WITH bars AS MATERIALIZED (
         SELECT instrument_id, ts, c, c / lag(c) OVER (PARTITION BY instrument_id ORDER BY ts) AS ratio
         FROM {DAILY_BARS.replace(":start", ":first")}
     ) AS bars GROUP BY instrument_id
+), merged AS MATERIALIZED (
+    SELECT i.id, a.instrument_id AS target FROM instruments i JOIN instrument_aliases a USING (symbol, exchange)
+), scored AS MATERIALIZED (
+    SELECT t.ts, t.as_of, t.realised_return_pct, coalesce(m.target, t.instrument_id) AS instrument_id
+    FROM track_record t LEFT JOIN merged m ON m.id = t.instrument_id
+    WHERE {OF_SLICE} AND t.ts <> ALL(:stale)
 ), scores AS MATERIALIZED (
     SELECT t.realised_return_pct AS stored,
         coalesce(
@@ -71,8 +77,7 @@ WITH bars AS MATERIALIZED (
             b.closes[width_bucket(t.ts, b.times)], ({CLOSE} <= t.ts ORDER BY x.ts DESC LIMIT 1)
         ) AS last_close,
         EXISTS (SELECT FROM unnest(b.breaks) AS break WHERE break > t.as_of AND break <= t.ts) AS broken
-    FROM track_record t LEFT JOIN bars b ON b.instrument_id = t.instrument_id
-    WHERE {OF_SLICE} AND t.ts <> ALL(:stale)
+    FROM scored t LEFT JOIN bars b ON b.instrument_id = t.instrument_id
 )
 SELECT count(*) FROM scores
 WHERE abs(stored - (last_close / first_close - 1) * 100) > 1e-9
@@ -81,7 +86,8 @@ WHERE abs(stored - (last_close / first_close - 1) * 100) > 1e-9
 """How many realised returns differ from those of the bars.
 
 The closes are arrays in order of time, one row per instrument, and the place of a session is searched in them: a
-join with every bar is as slow as its plan. What lies before the look-back is looked up in the table.
+join with every bar is as slow as its plan. What lies before the look-back is looked up in the table. What was
+published of an instrument that was merged into another is compared with the bars of the other.
 """
 
 

@@ -20,6 +20,7 @@ from boursomatic_assets.definitions import defs
 from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import computations, staleness
+from boursomatic_assets.tables.aliases.names import symbols_of
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 
 PRICE_BARS = GRAINS["price_bars"].table
@@ -126,7 +127,7 @@ def plan_reload(symbol: str) -> list[Run]:
     query = (
         select(i.exchange, func.min(b.ts), func.max(b.ts))
         .join_from(INSTRUMENTS, PRICE_BARS, b.instrument_id == i.id)
-        .where(i.symbol == symbol, b.interval == "daily")
+        .where(i.symbol.in_(symbols_of(symbol)), b.interval == "daily")
         .group_by(i.exchange)
     )
     with database.engine().connect() as connection:

@@ -2,7 +2,7 @@
 
 What belongs here: the group, which commands it has, and those about the platform itself: doctor, dev.
 Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`db.py`, `features.py`,
-`models.py`, `settings.py`).
+`files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`).
 """
 
 import os
@@ -14,7 +14,10 @@ from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
 from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
 from boursomatic_assets.cli.db import db
 from boursomatic_assets.cli.features import features
+from boursomatic_assets.cli.files import files
+from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
+from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record
 from boursomatic_assets.cli.settings import list_settings
 
@@ -58,8 +61,8 @@ def dev(port: int) -> None:
 
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
-    *(recommendations, track_record, bars, status),
-    *(models, features),
+    *(recommendations, track_record, bars, status, rejected),
+    *(instruments, files, models, features),
     *(doctor, dev, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""

@@ -22,6 +22,7 @@ from boursomatic_assets.tables import (
     revisions,
     staleness,
 )
+from boursomatic_assets.tables.aliases.names import require_unmerged
 from boursomatic_assets.tables.deliveries import rejected_rows, sessions
 from boursomatic_assets.tables.differences import Difference
 from boursomatic_assets.tables.grains import Grain
@@ -56,12 +57,18 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
 
     Returns:
         What changed, and the sessions left untouched because a delivery that was requested later is there.
+
+    Raises:
+        RuntimeError: rows of an instrument that was merged into another after they were computed; scores, which
+            keep the instrument of their recommendation, may have some.
     """
     grain, chunk, overtaken = write.grain, write.chunk, list[Slice]()
     if write.asset == "price_bars_15m":
         archive.restore_delivered(chunk, kept_rows(rows)[grain.time_column])
     with transaction() as connection:
         lock_slice(connection, grain.table.name, chunk)
+        if write.asset != "track_record":
+            require_unmerged(connection, kept_rows(rows)["instrument_id"])
         if isinstance(rows, Delivery):
             overtaken = computations.sessions_computed_since(connection, write.asset, chunk, write.started_at)
             rows = rows.outside_slices(overtaken)

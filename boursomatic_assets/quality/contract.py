@@ -26,6 +26,8 @@ BAR_LENGTH = dt.timedelta(minutes=15)
 
 UNREADABLE_REASON = "file cannot be understood"
 
+UNKNOWN_INSTRUMENT = "instrument is unknown"
+
 INCOMPLETE_REASONS = ("source did not deliver it", UNREADABLE_REASON)
 """Reasons of rows that stand for bars that were not delivered."""
 
@@ -59,7 +61,7 @@ def apply_contract(
     Args:
         raw: delivered bars with the columns of `sources.RAW_BARS`.
         part: the slice they were delivered for.
-        instruments: id, symbol and exchange of the known instruments.
+        instruments: id, symbol and exchange of the known instruments; several names may have one id.
         source: the name of the source.
         interval: what was asked for, `daily` or `15m`.
         extended: whether 15m bars before the open and after the close are wanted too.
@@ -67,7 +69,10 @@ def apply_contract(
     """
     times, of_times = _daily_times(part) if interval == "daily" else _times_15m(part, extended)
     known, market = _tradable_instruments(part, instruments), pl.lit(part.market.name)
-    rows = raw.with_columns(instrument=_instrument_index(known), valid=_is_certainly_valid(part, interval, times))
+    ids = known["id"].unique(maintain_order=True)
+    rows = raw.with_columns(
+        instrument=_instrument_index(known, ids), valid=_is_certainly_valid(part, interval, times)
+    )
     valid = pl.col("valid") & pl.col("instrument").is_not_null()
     doubtful = rows.filter(~valid).with_columns(reason=_first_violation(_rules(part, interval, of_times)))
     noisy = doubtful.filter(pl.col("reason").is_null()).drop("reason").with_columns(h=_TOP, l=_BOTTOM)
@@ -77,7 +82,7 @@ def apply_contract(
     repaired = kept.filter(~pl.col("valid"))
     outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": repaired}
     return Delivery(
-        kept.select(_instrument_id(known), "ts", *_CONTENT, "interval", "file", market=market),
+        kept.select(_instrument_id(ids), "ts", *_CONTENT, "interval", "file", market=market),
         _rejected_rows(with_session(with_raw(rejected), part), part, source, interval),
         count_rows(outcomes, part).with_columns(market=market),
         source,
@@ -91,15 +96,18 @@ def _tradable_instruments(part: Slice, instruments: pl.DataFrame) -> pl.DataFram
     return instruments.filter(traded).select("symbol", "exchange", "id").sort("symbol", "exchange")
 
 
-def _instrument_index(known: pl.DataFrame) -> pl.Expr:
-    """The index of a row's instrument among the known ones; null if it is none of them."""
+def _instrument_index(known: pl.DataFrame, ids: pl.Series) -> pl.Expr:
+    """The index of a row's instrument among the ids of the known ones; null if it is none of them.
+
+    Bars of one instrument that come under two of its names have one index, so they are found to be duplicates.
+    """
     named = pl.struct("symbol", "exchange")
-    places = pl.int_range(known.height, dtype=pl.UInt32, eager=True)
+    places = known["id"].replace_strict(ids, pl.int_range(ids.len(), dtype=pl.UInt32, eager=True))
     return named.replace_strict(known.select(named).to_series(), places, default=None, return_dtype=pl.UInt32)
 
 
-def _instrument_id(known: pl.DataFrame) -> pl.Expr:
-    return pl.lit(known["id"]).gather("instrument").alias("instrument_id")
+def _instrument_id(ids: pl.Series) -> pl.Expr:
+    return pl.lit(ids).gather("instrument").alias("instrument_id")
 
 
 def _is_certainly_valid(part: Slice, interval: str, times: pl.Series) -> pl.Expr:
@@ -133,7 +141,7 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
         "symbol is missing": pl.col("symbol").is_null(),
         "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
-        "instrument is unknown": pl.col("instrument").is_null(),
+        UNKNOWN_INSTRUMENT: pl.col("instrument").is_null(),
         "interval is not known": pl.col("interval").ne_missing(interval),
         "time is missing or unreadable": pl.col("ts").is_null(),
         "date is before the first partition": pl.col("ts") < part.start,
@@ -196,9 +204,19 @@ def _has_no_duplicates(valid: pl.DataFrame) -> bool:
 def _rejected_rows(rejected: pl.DataFrame, part: Slice, source: str, interval: str) -> pl.DataFrame:
     """Rejected rows with the columns of `rejected_bars`; the id is derived from the content, so it is stable."""
     as_delivered = pl.struct("symbol", "exchange", pl.col("ts").cast(pl.String), *_CONTENT, "interval")
-    rows = rejected.with_columns(raw=pl.coalesce("raw", as_delivered.struct.json_encode())).select(
-        "session", "file", "line", "raw", "reason", market=pl.lit(part.market.name), source=pl.lit(source)
+    return identify_rejected(
+        rejected.with_columns(
+            raw=pl.coalesce("raw", as_delivered.struct.json_encode()),
+            market=pl.lit(part.market.name),
+            source=pl.lit(source),
+        ),
+        interval,
     )
+
+
+def identify_rejected(rejected: pl.DataFrame, interval: str) -> pl.DataFrame:
+    """Rejected rows of an interval with the columns of `rejected_bars`, and ids derived from their content."""
+    rows = rejected.select("session", "file", "line", "raw", "reason", "market", "source")
     named = rows if interval == "daily" else rows.with_columns(interval=pl.lit(interval))
     return rows.with_columns(id=_row_ids(named), interval=pl.lit(interval))
 

@@ -55,7 +55,20 @@ DECLARATIONS_FILE = "columns.yaml"
 
 
 class SourceError(ValueError):
-    """A source that cannot deliver; the message says why, and what to do."""
+    """A source that cannot deliver; the message says why, and what to do.
+
+    Attributes:
+        asks: what must be stated in `columns.yaml`, by key, each with what may stand there; see `UNSTATED`.
+    """
+
+    def __init__(self, message: str, **asks: str) -> None:
+        """A message, and what is asked for."""
+        super().__init__(message)
+        self.asks = asks
+
+
+UNSTATED = '"?"'
+"""Stands in `columns.yaml` for a value that a person must state; it is none that any key may have."""
 
 
 class Source(Protocol):
@@ -83,6 +96,17 @@ class Source(Protocol):
 
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Some of its rows, such as rejected ones, with `raw` read from their file."""
+        ...
+
+    def read_again(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """Rejected rows as raw bars, read from their `raw` as the source reads its rows now.
+
+        Args:
+            rejected: rows of the source, with the columns of `raw_rows.REJECTED`.
+
+        Returns:
+            Those that can be read, and a row for each file of which none can be, as `raw_rows.READ_AGAIN`.
+        """
         ...
 
 

@@ -7,7 +7,6 @@ Files lie at `date=2024-06-10/market=US/bars.parquet` under the archive's folder
 and exchange, so that any tool can read them.
 """
 
-import datetime as dt
 import io
 from pathlib import Path
 
@@ -24,11 +23,6 @@ COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at")
 def archived_sessions(part: Slice) -> list[Slice]:
     """The sessions of a slice that have a file, each as a slice of its own."""
     return [session for session in part.chunks(1) if _path(session).exists()]
-
-
-def bar_counts(part: Slice) -> dict[dt.date, int]:
-    """The number of archived bars of each session of a slice that has a file."""
-    return {session.dates[0]: read(session, ("ts",)).height for session in archived_sessions(part)}
 
 
 def read(part: Slice, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:

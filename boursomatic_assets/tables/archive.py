@@ -26,6 +26,7 @@ from boursomatic_assets.calendars.markets import MARKETS, market_named
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import merging, revisions
+from boursomatic_assets.tables.aliases import names
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 from boursomatic_assets.tables.reading import read_slice, read_table
 from boursomatic_assets.tables.staging import bounds, lock_slice, transaction
@@ -93,11 +94,25 @@ def restore_delivered(part: Slice, times: pl.Series) -> None:
 
 def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
     """Bars of a slice as `revisions.read_bars` returns them, with those that are only in the archive."""
-    frames = [revisions.read_bars(part, interval, known_at)]
-    if interval == GRAIN.interval:
-        sessions = archive_files.archived_sessions(part)
-        frames += [_known_bars(_unstored_bars(session), known_at) for session in sessions]
-    return pl.concat(frames).sort("exchange", "symbol", "ts")
+    bars = revisions.read_bars(part, interval, known_at)
+    if interval != GRAIN.interval:
+        return bars
+    sessions = archive_files.archived_sessions(part)
+    archived = [_known_bars(_unstored_bars(session), known_at) for session in sessions]
+    # Where both are known, a revision is the bar under a name that was merged since.
+    one_per_time = pl.concat([*archived, bars]).unique(["exchange", "symbol", "ts"], keep="first")
+    return one_per_time.sort("exchange", "symbol", "ts")
+
+
+def bar_counts(part: Slice) -> dict[dt.date, int]:
+    """The number of archived bars of each session of a slice that has a file, as they are read."""
+    sessions = archive_files.archived_sessions(part)
+    aliases = names.present_names() if sessions else pl.DataFrame()
+    columns = ("symbol", "exchange", "ts")
+    return {
+        one.dates[0]: names.with_present_names(archive_files.read(one, columns), aliases).height
+        for one in sessions
+    }
 
 
 def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
@@ -117,8 +132,8 @@ def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
 def _move_session(part: Slice) -> MovedSession:
     with transaction() as connection:
         lock_slice(connection, GRAIN.table.name, part)
-        names = ("instrument_id", *archive_files.COLUMNS[2:])
-        bars = _with_symbols(read_slice(GRAIN, part, names)).select(archive_files.COLUMNS)
+        columns = ("instrument_id", *archive_files.COLUMNS[2:])
+        bars = _with_symbols(read_slice(GRAIN, part, columns)).select(archive_files.COLUMNS)
         if bars.is_empty():  # bars of an evening, dated after midnight, were moved with their session
             return MovedSession(part, 0)
         archived = archive_files.archived_sessions(part)
@@ -153,8 +168,8 @@ def _reconcile_with_table(connection: Connection, part: Slice) -> pl.DataFrame:
 
 def _unstored_bars(part: Slice) -> pl.DataFrame:
     """The archived bars of a session that no table has, with `known_from` and `known_until`."""
-    bars = archive_files.read(part).rename({"created_at": "known_from"})
-    return revisions.find_unstored(bars, part, GRAIN.interval)
+    bars = names.with_present_names(archive_files.read(part), names.present_names())
+    return revisions.find_unstored(bars.rename({"created_at": "known_from"}), part, GRAIN.interval)
 
 
 def _known_bars(bars: pl.DataFrame, known_at: dt.datetime | None) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import datetime as dt
 import polars as pl
 from sqlalchemy import Connection, Table, select, text
 
+from boursomatic_assets.calendars.markets import Market
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.schema import ComputedSession
 from boursomatic_assets.tables import frames
@@ -31,6 +32,25 @@ def upsert_times(connection: Connection, rows: pl.DataFrame, changed_dates: pl.S
             " ELSE t.changed_at END"
         ),
         {"changed": changed_dates.to_list()},
+    )
+
+
+def mark_changed(
+    connection: Connection, asset: str, market: Market, sessions: pl.Series, moment: dt.datetime
+) -> None:
+    """Record that rows of sessions changed without a run that computed them.
+
+    Sessions whose rows are older than the log of deliveries are known by equal times, and stay so.
+    """
+    connection.execute(
+        text(
+            "INSERT INTO computed_sessions AS t (id, asset, market, session, computed_at, changed_at)"
+            " SELECT gen_random_uuid(), :asset, :market, session, :moment, :moment"
+            " FROM unnest(CAST(:sessions AS timestamp[])) AS s(session)"
+            " ON CONFLICT (asset, market, session) DO UPDATE SET changed_at = excluded.changed_at, computed_at ="
+            " CASE WHEN t.computed_at = t.changed_at THEN excluded.computed_at ELSE t.computed_at END"
+        ),
+        {"asset": asset, "market": market.name, "sessions": sessions.unique().to_list(), "moment": moment},
     )
 
 

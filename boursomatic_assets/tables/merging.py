@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Table, text
 from boursomatic_assets.calendars.slices import Slice, rows_outside
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.tables import frames
+from boursomatic_assets.tables.aliases.names import MERGED_IDS
 from boursomatic_assets.tables.differences import Difference, compare
 from boursomatic_assets.tables.grains import Grain
 from boursomatic_assets.tables.reading import read_slice, read_table
@@ -212,7 +213,10 @@ def _merge_counts(difference: Difference) -> MergeCounts:
 
 
 def _activate_newest(connection: Connection, part: Slice) -> None:
-    """Move the active flag to the newest current row; one writer per market at a time, until its commit."""
+    """Move the active flag to the newest current row; one writer per market at a time, until its commit.
+
+    Those of a merged instrument stay inactive.
+    """
     advisory_lock(connection, f"recommendations|{part.market.name}|active")
     newest = (
         "(SELECT max(n.as_of) FROM recommendations n WHERE n.instrument_id = t.instrument_id"
@@ -231,7 +235,7 @@ def _activate_newest(connection: Connection, part: Slice) -> None:
             " FROM (SELECT i.id, p.profile, (SELECT max(n.as_of) FROM recommendations n"
             "   WHERE n.instrument_id = i.id AND n.profile = p.profile AND n.superseded_at IS NULL) AS as_of"
             "   FROM instruments i, unnest(CAST(:profiles AS text[])) AS p(profile)"
-            "   WHERE i.exchange = ANY(:exchanges)) newest"
+            f"   WHERE i.exchange = ANY(:exchanges) AND i.id NOT IN ({MERGED_IDS})) newest"
             " WHERE t.instrument_id = newest.id AND t.profile = newest.profile AND t.as_of = newest.as_of"
             " AND t.superseded_at IS NULL AND NOT t.is_active"
         ),

@@ -72,7 +72,7 @@ def find_unstored(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFram
     """The bars of a slice that are neither in `price_bars` nor in its revisions.
 
     Args:
-        bars: symbol, exchange, ts, known_from, and other columns.
+        bars: symbol, exchange, ts, o, h, l, c, v, known_from, and other columns.
         part: the slice.
         interval: the interval of the bars.
 
@@ -84,12 +84,12 @@ def find_unstored(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFram
         _bars_query(PRICE_BARS, "created_at", part, interval),
         _bars_query(REVISIONS, "known_from", part, interval),
     ]
-    stored = pl.concat(map(fetch, queries)).select(*key_columns, since="known_from")
+    stored = pl.concat(map(fetch, queries)).select(*key_columns, stored=pl.struct(*"ohlcv"), since="known_from")
     matches = (
         bars.join(stored, on=key_columns)
         .group_by(*key_columns)
         .agg(
-            is_stored=(since == pl.col("known_from")).any(),
+            is_stored=((since == pl.col("known_from")) & (pl.struct(*"ohlcv") == pl.col("stored"))).any(),
             known_until=since.filter(since > pl.col("known_from")).min(),
         )
     )
@@ -103,7 +103,8 @@ def find_unstored(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFram
 def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
     """Bars of a slice, sorted by instrument and time, as they are known now, or were known at a past moment.
 
-    The columns are symbol, exchange, ts, o, h, l, c, v, known_from (naive UTC).
+    The columns are symbol, exchange, ts, o, h, l, c, v, known_from (naive UTC). Of a bar that was known under two
+    names at that moment, which were merged since, the instrument's own version is read.
     """
     current = _bars_query(PRICE_BARS, "created_at", part, interval)
     if known_at is None:
@@ -113,7 +114,8 @@ def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None
         fetch(current.where(PRICE_BARS.c.created_at <= known_at)),
         fetch(revised.where(REVISIONS.c.known_from <= known_at, REVISIONS.c.known_until > known_at)),
     ]
-    return pl.concat(rows).sort("exchange", "symbol", "ts")
+    versions = pl.concat(rows).unique(["exchange", "symbol", "ts"], keep="first", maintain_order=True)
+    return versions.sort("exchange", "symbol", "ts")
 
 
 def _bars_query(table: Table, since: str, part: Slice, interval: str) -> Select[tuple[object, ...]]:

@@ -257,6 +257,7 @@ def test_a_rank_is_rounded_down_as_a_share(rank: float, place: str) -> None:
     assert ENGLISH.feature("ret_5d_rank", rows)[0].endswith(f"{place}{OF_ITS_MARKET})")
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.lists(st.floats(-1, 1), min_size=len(MODEL_INPUTS), max_size=len(MODEL_INPUTS)))
 def test_the_features_with_the_largest_contributions_are_named(shares: list[float]) -> None:

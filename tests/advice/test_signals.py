@@ -127,6 +127,7 @@ def test_a_buy_of_a_cautious_profile_is_a_buy_of_the_bolder_ones(
         assert moderate in ("HOLD", aggressive)
 
 
+@pytest.mark.slow
 @few
 @given(sessions)
 def test_confidence_is_the_probability_of_the_published_label(session: list[dict[int, Chance]]) -> None:
@@ -227,6 +228,7 @@ def test_without_a_direction_a_range_or_a_close_there_are_no_stops() -> None:
 # --- abstention
 
 
+@pytest.mark.slow
 @few
 @given(sessions)
 def test_an_abstention_is_hold_for_all_with_its_reason(session: list[dict[int, Chance]]) -> None:
@@ -275,6 +277,7 @@ def test_a_snapshot_is_canonical_json() -> None:
     assert "ret_120d" not in evidence, "it is in its features row"
 
 
+@pytest.mark.slow
 @few
 @given(st.lists(st.one_of(finite, st.floats(-1e-3, 1e-3)), min_size=1, max_size=50))
 def test_a_snapshot_is_read_back_to_the_last_bit(values: list[float]) -> None:

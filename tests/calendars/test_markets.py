@@ -106,6 +106,7 @@ def test_instants_carry_no_time_zone() -> None:
     assert US.open_time(day("2024-06-10")).tzinfo is US.close_time(day("2024-06-10")).tzinfo is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("market", "in_2024"), [(US, 252), (EURONEXT, 256)])
 def test_sessions_are_the_same_whatever_was_loaded_before(market: markets.Market, in_2024: int) -> None:
     before = market.sessions()

@@ -162,6 +162,14 @@ INSERT_REJECTED = (
     " ('US', '2024-02-28'::date), ('US', '2023-02-28'), ('US', NULL), ('US', '2022-02-28'), ('EURONEXT', NULL))"
     " AS r(market, session)"
 )
+INSERT_FILES = (
+    "INSERT INTO delivered_files (id, source, file, lines, header, blank, comments, footer, delivered, problem,"
+    " passed_over) SELECT gen_random_uuid(), 'files', f.* FROM (VALUES"
+    " ('closed.csv', 1010, 1, 2, 3, 4, 1000, NULL, false), ('fewer.csv', 1010, 1, 2, 3, 4, 981, NULL, false),"
+    " ('more.csv', 0, 0, 0, 0, 0, 1, NULL, false), ('asked about.csv', 9, 1, 0, 0, 0, 0, 'the zone is?', false),"
+    " ('readme.md', 7, 0, 0, 0, 0, 0, NULL, true))"
+    " AS f(file, lines, header, blank, comments, footer, delivered, problem, passed_over)"
+)
 EXTRA_BAR = (
     "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'NEW', 'NYSE')",
     COPY_OF_BARS.format(
@@ -210,6 +218,7 @@ DAMAGES = [
         errors=2,
     ),
     damage("every_delivered_row_is_accounted_for", INSERT_REJECTED, errors=3),
+    damage("every_line_of_a_file_is_accounted_for", INSERT_FILES, errors=2),
     damage("no_row_was_refused", INSERT_REJECTED, warnings=3),
     damage("features_follow_their_bars", mark_changed("price_bars", "2024-02-28"), warnings=2),
     damage("advice_follows_its_features", mark_changed("features", "2024-02-28"), warnings=1),
@@ -231,6 +240,16 @@ DAMAGES = [
         "exchanges_are_known",
         "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'VOD', 'LSE')",
         errors=1,
+    ),
+    damage(
+        "no_symbol_has_two_instruments",
+        "INSERT INTO instruments (id, symbol, exchange) VALUES"
+        " (md5('a')::uuid, 'SIMU001', 'NASDAQ'), (md5('b')::uuid, ' simu002', 'NYSE'),"
+        " (md5('c')::uuid, 'SIMU003', 'EURONEXT'), (md5('d')::uuid, 'SIMU004', 'NYSE')",
+        COPY_OF_BARS.format(instrument="md5('a')::uuid", ts="ts", bars=ids_of("price_bars")),
+        COPY_OF_BARS.format(instrument="md5('b')::uuid", ts="ts", bars=ids_of("price_bars")),
+        COPY_OF_BARS.format(instrument="md5('c')::uuid", ts="ts", bars=ids_of("price_bars")),
+        warnings=2,
     ),
     damage(
         "one_bar_per_instrument_and_session",
@@ -501,6 +520,20 @@ def test_missing_bars_are_listed(filled: Engine) -> None:
     found = figures("every_tracked_instrument_has_its_bar")
     names = str(found["missing"]).split("; ")
     assert (found["warnings"], len(names), names[0]) == (40, 20, "SIMU001 2024-01-02")
+
+
+def test_files_are_counted_and_those_whose_lines_do_not_add_up_are_named(filled: Engine) -> None:
+    execute(filled, "DELETE FROM delivered_files", INSERT_FILES)
+    assert figures("every_line_of_a_file_is_accounted_for") == {
+        "errors": 2,
+        "warnings": 0,
+        "read": 3,
+        "lines": 2020,
+        "not_understood": 1,
+        "passed_over": 1,
+        "unaccounted": "fewer.csv: 1,010 lines, but 981 delivered + 1 header + 2 blank + 3 comments + 4 footer"
+        " = 991; more.csv: 0 lines, but 1 delivered + 0 header + 0 blank + 0 comments + 0 footer = 1",
+    }
 
 
 def test_bars_of_an_undelivered_instrument_do_not_count_as_a_mismatch(filled: Engine) -> None:

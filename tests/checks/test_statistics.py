@@ -23,6 +23,7 @@ LIST = """
 INSERT INTO instruments (id, symbol, name, exchange)
 SELECT gen_random_uuid(), CAST(:exchange AS text) || n, 'Inc.', :exchange FROM generate_series(1, :count) AS n
 """
+LIST_TWICE = "UPDATE instruments SET symbol = 'NYSE1', exchange = 'US' WHERE symbol = 'NYSE2'"
 FILL = (
     """
     INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of)
@@ -71,7 +72,10 @@ Statement = tuple[str, Any]
 
 @pytest.fixture
 def two_markets(migrated: Engine) -> Engine:
-    """24 instruments of New York, analysed, then 16 of Euronext, of which the table's statistics know nothing."""
+    """24 instruments of New York, analysed, then 16 of Euronext, of which the table's statistics know nothing.
+
+    One of New York is there under two exchanges.
+    """
     given = {"sessions": [midnight(date) for date in SESSIONS]}
     with migrated.begin() as connection:
         for table in TABLES:
@@ -79,6 +83,9 @@ def two_markets(migrated: Engine) -> Engine:
         connection.execute(text(LIST), {"exchange": "NYSE", "count": 24})
         connection.exec_driver_sql("ANALYZE instruments")
         connection.execute(text(LIST), {"exchange": "EURONEXT", "count": 16})
+        connection.exec_driver_sql(
+            "UPDATE instruments SET symbol = 'NYSE1', exchange = 'US' WHERE symbol = 'NYSE2'"
+        )
         for statement in FILL:
             connection.execute(text(statement), given if ":sessions" in statement else {})
         for table in TABLES[1:]:
@@ -95,7 +102,7 @@ def asked_of(engine: Engine) -> list[Statement]:
             asked[statement] = (statement, given)
 
     keys = platform.resolve_asset_graph().asset_check_keys
-    names = {key.name for key in keys if key.asset_key.path[-1] in TABLES[1:]}
+    names = {key.name for key in keys if key.asset_key.path[-1] in TABLES}
     event.listen(engine, "before_cursor_execute", note)
     evaluate(names, "EURONEXT", SESSIONS[0], SESSIONS[-1])
     with engine.connect() as connection:

@@ -203,3 +203,70 @@ def test_status_of_an_empty_platform_succeeds(migrated: Engine) -> None:
     result = boursomatic("status")
     assert result.exit_code == 0
     assert "none is promoted yet" in result.output
+
+
+INSERT_FILES = (
+    "INSERT INTO delivered_files (id, source, file, lines, header, blank, comments, footer, delivered, problem,"
+    " passed_over) SELECT gen_random_uuid(), 'files', f.* FROM (VALUES {})"
+    " AS f(file, lines, header, blank, comments, footer, delivered, problem, passed_over)"
+)
+
+
+def insert_files(engine: Engine, *values: str) -> None:
+    execute(engine, "DELETE FROM delivered_files", INSERT_FILES.format(", ".join(values)))
+
+
+def about_files() -> list[str]:
+    subjects = ("files", "file", "passed over", "rejected file")
+    return [line for line in boursomatic("status").output.splitlines() if line.partition(":")[0] in subjects]
+
+
+def test_status_shows_files_with_their_lines_problems_and_what_was_passed_over(migrated: Engine) -> None:
+    assert about_files() == []
+    insert_files(
+        migrated,
+        "('a.csv', 30005, 1, 2, 1, 1, 30000, NULL, false)",
+        "('b.csv', 12, 1, 0, 0, 0, 9, NULL, false)",
+        "('c.csv', 20, 0, 0, 0, 0, 0, 'state the zone of its times', false)",
+        "('d.csv', 0, 0, 0, 0, 0, 0, 'd.csv: may not be read', false)",
+        "('.DS_Store', 0, 0, 0, 0, 0, 0, NULL, true)",
+        "('readme.md', 7, 0, 0, 0, 0, 0, NULL, true)",
+    )
+    assert about_files() == [
+        "files:            2 read (30,017 lines: 30,009 delivered, 2 header, 2 blank, 1 comments, 1 footer,"
+        " 2 not accounted for), 2 not understood",
+        "file:             c.csv: state the zone of its times",
+        "file:             d.csv: may not be read",
+        "passed over:      .DS_Store, readme.md",
+    ]
+
+
+def test_status_names_the_first_20_files_of_a_kind_and_counts_the_others(migrated: Engine) -> None:
+    problems = [f"('{n:02}.csv', 0, 0, 0, 0, 0, 0, 'is empty', false)" for n in range(25)]
+    others = [f"('{n:02}.md', 0, 0, 0, 0, 0, 0, NULL, true)" for n in range(21)]
+    insert_files(migrated, *problems, *others)
+    counted, *named, more, passed_over = about_files()
+    assert counted == "files:            0 read, 25 not understood"
+    assert named == [f"file:             {n:02}.csv: is empty" for n in range(20)]
+    assert more == "file:             and 5 more"
+    assert passed_over.startswith("passed over:      00.md, 01.md, ")
+    assert passed_over.endswith(", 19.md, and 1 more")
+
+
+def test_status_shows_a_file_once_from_the_ledger_if_that_has_it(migrated: Engine) -> None:
+    insert_files(
+        migrated,
+        "('asked.csv', 2, 0, 0, 0, 0, 0, 'state its zone', false)",
+        "('mended.csv', 2, 1, 0, 0, 0, 1, NULL, false)",
+    )
+    execute(
+        migrated,
+        "INSERT INTO rejected_bars (id, market, source, file, raw, reason) SELECT gen_random_uuid(), market,"
+        " 'files', file, json_build_object('error', file || ': as it was'), 'file cannot be understood'"
+        " FROM unnest(ARRAY['asked.csv', 'mended.csv', 'gone.csv']) file, unnest(ARRAY['US', 'EURONEXT']) market",
+    )
+    assert about_files() == [
+        "rejected file:    gone.csv: as it was",
+        "files:            1 read (2 lines: 1 delivered, 1 header), 1 not understood",
+        "file:             asked.csv: state its zone",
+    ]

@@ -131,6 +131,7 @@ def test_the_environment_can_give_consent(with_a_row: Engine, monkeypatch: pytes
     migrate.require_consent(yes=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["destroy"], ["migrate", "now"]], ids=str)
 def test_the_script_shows_its_usage_after_a_wrong_call(words: list[str]) -> None:
     ran = run(SCRIPT, *words)

@@ -83,6 +83,7 @@ def real_files() -> list[Path]:
     return sorted(Path(folder).glob("*daily*.parquet")) if folder else []
 
 
+@pytest.mark.slow
 def test_a_row_is_talib_run_from_its_anchor() -> None:
     bars = random_market().sort("instrument_id", "ts")
     found = compute_features(bars, SESSIONS)
@@ -96,6 +97,7 @@ def test_a_row_is_talib_run_from_its_anchor() -> None:
             assert number == pytest.approx(values[-1], rel=near, abs=near, nan_ok=True), (name, row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("market", list(MARKETS.values()), ids=lambda market: market.name)
 def test_on_simulated_bars_the_whole_history_gives_the_same_numbers(market: Market) -> None:
     bars = Simulated().bars(market, dt.datetime(2004, 1, 1), dt.datetime(2013, 1, 1))

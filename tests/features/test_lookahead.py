@@ -43,6 +43,7 @@ def of(*formulas: Formula) -> Compute:
     return compute
 
 
+@pytest.mark.slow
 def test_no_feature_of_the_platform_looks_ahead() -> None:
     assert find_leaks(random_market(), SESSIONS, cuts=8, seed=1) == []
 
@@ -87,6 +88,7 @@ def test_a_look_ahead_across_instruments_is_caught() -> None:
     assert [leak.feature for leak in find_leaks(random_market(), SESSIONS, 3, 1, ranked)] == ["ret_1d_rank"]
 
 
+@pytest.mark.slow
 def test_the_look_back_of_the_platform_is_all_that_its_features_need() -> None:
     found = measure_history_error(random_market(gaps=0.05, late=0), SESSIONS, cuts=4, seed=1)
     assert list(found) == list(EVERYTHING)
@@ -94,6 +96,7 @@ def test_the_look_back_of_the_platform_is_all_that_its_features_need() -> None:
     assert {off[-1] for off in found.values()} == {0}
 
 
+@pytest.mark.slow
 def test_less_history_shows() -> None:
     found = measure_history_error(random_market(gaps=0, late=0), SESSIONS, cuts=4, seed=1)
     assert found["ret_20d"] == [0] * len(HISTORY_LENGTHS)

@@ -99,6 +99,7 @@ def test_context_below_or_above_nine_tenths_is_named() -> None:
     assert found == ["market_ret_20d -1.5 below nine tenths"]
 
 
+@pytest.mark.slow
 def test_a_challenger_has_the_deciles_of_its_training_set() -> None:
     due, quick = dt.date(2021, 3, 1), replace(Parameters(), rounds=5)
     frames = markets(signal=1.0)

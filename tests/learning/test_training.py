@@ -47,6 +47,7 @@ def test_a_planted_signal_is_found(trained: Challenger) -> None:
     assert trained.metrics["log_loss"] < trained.metrics["log_loss_no_skill"] - 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_random_walks_show_no_skill(seed: int) -> None:
     metrics = challenger(markets(signal=0.0, seed=seed)).metrics
@@ -61,6 +62,7 @@ def test_shuffled_labels_show_no_skill(frames: Frames) -> None:
     assert abs(challenger((features, dealt)).metrics["rank_ic_t"]) < 3
 
 
+@pytest.mark.slow
 def test_nothing_at_or_after_the_due_date_is_used(frames: Frames, trained: Challenger) -> None:
     features, bars = frames
     assert challenger((scrambled(features, DUE), scrambled(bars, DUE))) == trained
@@ -73,6 +75,7 @@ def test_row_order_and_threads_change_no_byte(frames: Frames, trained: Challenge
     assert challenger((features, bars), parameters=replace(QUICK, num_threads=2)) == trained
 
 
+@pytest.mark.slow
 def test_a_challenger_is_the_same_trained_alone_or_with_others(frames: Frames, trained: Challenger) -> None:
     due = due_dates(dt.date(2020, 1, 2), DUE)
     together = dict(train_challengers(History.from_frames(*frames, QUICK), due, QUICK))

@@ -126,6 +126,7 @@ def test_the_dates_of_any_day_are_those_that_dagster_walks_through(time: str) ->
         )
 
 
+@pytest.mark.slow
 def test_a_long_running_process_finds_each_new_date_at_midnight_and_no_holiday() -> None:
     """The definition is made once, and neither the webserver nor a code server restarts each day."""
     for year in range(dt.datetime.now(dt.UTC).year, dt.datetime.now(dt.UTC).year + YEARS_AHEAD):

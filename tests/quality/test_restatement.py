@@ -30,6 +30,7 @@ def test_a_series_on_another_basis_is_found_with_its_factor(factor: float, decim
     assert found["factor"].item() == pytest.approx(factor, rel=1e-3)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 100), decimals=st.sampled_from([2, 4]))
 @settings(max_examples=20, deadline=None)
 def test_what_is_delivered_again_is_not_restated(seed: int, decimals: int) -> None:

@@ -315,6 +315,7 @@ def test_no_table_is_left_out_of_these_tests() -> None:
     assert {model.__tablename__ for model in MODELS} == {table.name for table in TABLES}
 
 
+@pytest.mark.slow
 def test_the_models_need_neither_a_driver_nor_an_orchestrator() -> None:
     loaded = "import sys, boursomatic_assets.schema; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout

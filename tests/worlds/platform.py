@@ -56,7 +56,7 @@ ALL_HIGH = (
 class Folder(BarSource):
     """The files of BOURSOMATIC_FILES, looked up at each run."""
 
-    def open(self) -> Source:
+    def configured(self) -> Source:
         """The source of that folder."""
         return open_source("files", os.environ["BOURSOMATIC_FILES"])
 

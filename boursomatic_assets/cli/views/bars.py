@@ -13,6 +13,7 @@ from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.cli.views.text import as_text_table
 from boursomatic_assets.tables import archive
+from boursomatic_assets.tables.aliases.names import symbols_of
 
 LOADED_BY = {"daily": "`boursomatic backfill`", "15m": "`boursomatic backfill --assets price_bars_15m`"}
 
@@ -20,12 +21,14 @@ LOADED_BY = {"daily": "`boursomatic backfill`", "15m": "`boursomatic backfill --
 def read_bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.datetime | None) -> pl.DataFrame:
     """An instrument's bars on some dates, as they are known now or were known at a past time.
 
+    A symbol under which it was known before names it too.
+
     Raises:
         ValueError: It has none; the message says how to load some.
     """
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
     bars = pl.concat(archive.read_bars(part, interval, known_at) for part in parts)
-    bars = bars.filter(pl.col("symbol") == symbol)
+    bars = bars.filter(pl.col("symbol").is_in(symbols_of(symbol)))
     if bars.is_empty():
         raise ValueError(
             f"no {interval} bars of {symbol!r} are known for these dates: {LOADED_BY[interval]} loads bars"

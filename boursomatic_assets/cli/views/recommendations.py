@@ -14,6 +14,7 @@ from boursomatic_assets import database, settings
 from boursomatic_assets.calendars.markets import MARKETS, market_named
 from boursomatic_assets.cli.views.text import as_text_table, number_as_text
 from boursomatic_assets.schema import Instrument, ModelVersion, Recommendation
+from boursomatic_assets.tables.aliases.names import symbols_of
 from boursomatic_assets.tables.frames import polars_type
 
 _RECOMMENDATIONS: Table = Recommendation.__table__
@@ -70,7 +71,12 @@ def _conditions(profile: str | None, market: str | None, symbol: str | None) -> 
     if symbol and _read_frame(select(i.symbol).where(i.symbol == symbol)).is_empty():
         raise ValueError(f"there is no instrument {symbol!r}: `boursomatic recommendations` lists them")
     exchanges = market_named(market).exchanges if market else ()
-    options = ((profile, r.profile == profile), (market, i.exchange.in_(exchanges)), (symbol, i.symbol == symbol))
+    symbols = symbols_of(symbol) if symbol else []
+    options = (
+        (profile, r.profile == profile),
+        (market, i.exchange.in_(exchanges)),
+        (symbol, i.symbol.in_(symbols)),
+    )
     return [condition for value, condition in options if value]
 
 

@@ -1,11 +1,11 @@
 """What `boursomatic status` shows: the state of the platform.
 
 What belongs here: each fact as a line. Kept elsewhere: what is stale (`tables/staleness.py`), which rows are
-rejected (`tables/deliveries/rejected_rows.py`), which version is champion (`registry/decisions.py`).
+rejected and what files say (`tables/deliveries/`), which version is champion (`registry/decisions.py`).
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Table, func, select, text
@@ -17,7 +17,7 @@ from boursomatic_assets.quality.contract import UNREADABLE_REASON
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.schema import Instrument, PriceBar
 from boursomatic_assets.tables import staleness
-from boursomatic_assets.tables.deliveries import rejected_rows
+from boursomatic_assets.tables.deliveries import files, rejected_rows
 from boursomatic_assets.vocabulary import INTERVALS
 
 _BARS: Table = PriceBar.__table__
@@ -25,6 +25,14 @@ _INSTRUMENTS: Table = Instrument.__table__
 
 MAX_ABSORBED_RUNS = 5
 """Runs with absorbed errors that are shown."""
+
+MAX_FILES = 20
+"""Files of a kind that are shown by name."""
+
+_UNREADABLE_FILES = (
+    "reason = :why AND NOT EXISTS (SELECT FROM delivered_files f WHERE (f.source, f.file) = (r.source, r.file))"
+)
+"""Rejected rows of files that could not be read, and of which the ledger of files says nothing."""
 
 
 def status() -> str:
@@ -53,8 +61,11 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     rejected = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
     for name, reason, row_count in connection.execute(rejected):
         yield "rejected", f"{name} {row_count:,} x {reason}"
-    for file in rejected_rows.describe(connection, "reason = :why", {"why": UNREADABLE_REASON}):
+    for file in rejected_rows.describe(connection, _UNREADABLE_FILES, {"why": UNREADABLE_REASON}, MAX_FILES):
         yield "rejected file", file
+    for row in rejected_rows.describe(connection, "reason <> :why", {"why": UNREADABLE_REASON}, MAX_FILES):
+        yield "rejected row", row
+    yield from _files(connection)
     provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
     for name, session in connection.execute(provisional):
         yield "provisional", f"{name} {session}"
@@ -62,6 +73,31 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
         yield "stale", str(sessions)
     for version in staleness.stale_versions(connection):
         yield "stale", f"version {version}"
+
+
+def _files(connection: Connection) -> Iterator[tuple[str, str]]:
+    """What the ledger of files holds: how many files and lines, which have a problem, which were passed over."""
+    totals = files.totals(connection)
+    if totals["read"] or totals["not_understood"]:
+        yield "files", _count_files(totals)
+    for file in _first(files.describe_problems(connection, MAX_FILES), totals["not_understood"]):
+        yield "file", file
+    if names := _first(files.passed_over(connection, MAX_FILES), totals["passed_over"]):
+        yield "passed over", ", ".join(names)
+
+
+def _count_files(totals: dict[str, int]) -> str:
+    """Such as `12 read (34,567 lines: 34,555 delivered, 12 header), 1 not understood`."""
+    outcomes = {name: totals[name] for name in files.LINE_COUNTS} | {"not accounted for": totals["unaccounted"]}
+    counted = ", ".join(f"{count:,} {name}" for name, count in outcomes.items() if count)
+    lines = f" ({totals['lines']:,} lines: {counted})" if counted else ""
+    not_understood = f", {totals['not_understood']:,} not understood" if totals["not_understood"] else ""
+    return f"{totals['read']:,} read{lines}{not_understood}"
+
+
+def _first(named: Sequence[str], count: int) -> list[str]:
+    """The named ones, and how many more there are."""
+    return [*named, *([f"and {count - len(named):,} more"] if count > len(named) else [])]
 
 
 def _newest_sessions(connection: Connection, market: Market) -> str:

@@ -1,21 +1,42 @@
 """Frames as plain text and as JSON, whatever their subject."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+MAX_CELL = 1_000
+"""Characters of a cell that is not shortened."""
 
-def as_text_table(frame: pl.DataFrame) -> str:
-    """All rows of a frame as plain text."""
+
+def as_text_table(frame: pl.DataFrame, *, whole: bool = False) -> str:
+    """All rows of a frame as plain text; cells are shortened to fit a terminal, unless they are to be whole."""
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
         tbl_hide_column_data_types=True,
         tbl_hide_dataframe_shape=True,
         tbl_formatting="ASCII_BORDERS_ONLY_CONDENSED",
-        tbl_width_chars=140,
+        tbl_width_chars=-1 if whole else 140,
+        fmt_str_lengths=MAX_CELL if whole else None,
     ):
         return str(frame)
+
+
+def as_lines(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of text as aligned columns, no cell cut; numbers stand to the right."""
+    headers = list(rows[0])
+    table = [headers, *([row[header] for header in headers] for row in rows)]
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    is_number = [all(cell.replace(",", "").isdigit() for cell in column[1:]) for column in columns]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, is_number, strict=True)
+        ).rstrip()
+        for row in table
+    )
 
 
 def number_as_text(column: str, decimals: int) -> pl.Expr:

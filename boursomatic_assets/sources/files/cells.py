@@ -1,7 +1,7 @@
 """Cells: from the cells of a file to the columns of `RAW_BARS`.
 
 What belongs here: symbols, intervals, times and numbers of each row, and why a row cannot be read.
-Kept elsewhere: opening a file (`scan.py`), what headers mean (`layouts.py`), what all rows show together
+Kept elsewhere: reading a file (`reading.py`), what headers mean (`layouts/`), what all rows show together
 (`examination.py`), which bars are valid (`quality/contract.py`).
 """
 
@@ -11,19 +11,17 @@ from functools import partial
 import polars as pl
 
 from boursomatic_assets.sources import RAW_BARS
-from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.examination import (
     Examination,
     examine,
-    interval_of_period,
-    is_typed,
     is_unknown_form,
-    read_cells,
-    time_cell,
 )
-from boursomatic_assets.sources.files.layouts import FAULT, LINE
+from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.intervals import interval_of_period, time_cell
+from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE
 from boursomatic_assets.sources.files.notation.numbers import number_expr
+from boursomatic_assets.sources.files.reading import is_typed, read_cells
 from boursomatic_assets.sources.files.scan import TOO_MANY
 from boursomatic_assets.sources.symbols import EURONEXT
 
@@ -130,7 +128,7 @@ def _map(cells: pl.Expr, known: pl.Series, values: pl.Series) -> pl.Expr:
 
 
 def _interval_expr(columns: dict[str, str], seen: Examination) -> pl.Expr:
-    """A row's interval: as stated, as a column says, or as all times show."""
+    """A row's interval: the same of all rows, or as a column says."""
     if seen.interval is not None:
         return pl.lit(seen.interval)
     cells = pl.col(columns["interval"]).cast(pl.String).str.strip_chars()

@@ -1,7 +1,7 @@
 """Declarations: what `columns.yaml` says of files, where their cells do not show it.
 
 What belongs here: its keys, which values they may have, and errors that name them.
-Kept elsewhere: what the values are needed for (`layouts.py`, `cells.py`, `notation/`).
+Kept elsewhere: what the values are needed for (`layouts/`, `cells.py`, `notation/`).
 
 A declaration that is not understood stops the files that it is for, and no others.
 """
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
-from boursomatic_assets.sources.files.contents import decode
+from boursomatic_assets.sources.files.formats.contents import decode
 from boursomatic_assets.sources.symbols import read_exchange
 
 _EXCHANGES = tuple(exchange for market in MARKETS.values() for exchange in market.exchanges)
@@ -86,7 +86,7 @@ class Declaration(BaseModel):
     dates: Literal["dmy", "mdy", "ymd"] | None = None
     decimal: Literal[".", ","] | None = None
     zone: Annotated[str, AfterValidator(_known_zone)] | None = None
-    symbol: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    symbol: Annotated[str, Field(max_length=50, pattern=r"[A-Za-z0-9]")] | None = None
     exchange: Annotated[str, AfterValidator(_known_exchange)] | None = None
     interval: Literal["daily", "15m"] | None = None
     skip: Annotated[int, Field(ge=0)] = 0

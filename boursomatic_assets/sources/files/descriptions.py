@@ -8,15 +8,15 @@ The file is optional: one that cannot be read is told, and left out.
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from boursomatic_assets.schema import buckets
 from boursomatic_assets.sources import INSTRUMENTS, SourceError
-from boursomatic_assets.sources.files.contents import File
+from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.formats.text import read_text, split_records
 from boursomatic_assets.sources.files.scan import PARQUET, UNREADABLE
-from boursomatic_assets.sources.files.text import read_text, split_records
 from boursomatic_assets.sources.symbols import read_listing_of
 
 LENGTHS = {"name": 255, "sector": 100}
@@ -29,28 +29,32 @@ class Descriptions:
 
     Attributes:
         rows: with the columns of `INSTRUMENTS`; those that the file lacks are null.
-        report: columns of `FILES`.
+        recognised: what the file is, and what was cut.
+        problem: why it cannot be read.
+        counts: what became of its lines, by column of `FILES`.
     """
 
     rows: pl.DataFrame
-    report: dict[str, object]
+    recognised: str | None = None
+    problem: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 def read_descriptions(file: File) -> Descriptions:
     """The descriptions of a file; none if it cannot be read, and the report says why."""
-    nothing = pl.DataFrame(schema=INSTRUMENTS)
     try:
         cells, counts = _read_cells(file)
         rows = _describe_all(cells, file.name)
     except SourceError as error:  # it is the report
-        return Descriptions(nothing, {"problem": str(error)})
+        return Descriptions(pl.DataFrame(schema=INSTRUMENTS), problem=str(error))
     except UNREADABLE as error:  # it is the report too
-        return Descriptions(nothing, {"problem": f"{file.name}: cannot be read: {str(error).splitlines()[0]}"})
+        reason = f"{file.name}: cannot be read: {str(error).splitlines()[0]}"
+        return Descriptions(pl.DataFrame(schema=INSTRUMENTS), problem=reason)
     cut = {name: int((rows[name].str.len_chars() > most).sum()) for name, most in LENGTHS.items()}
     notes = [f"{n} cells of {name} cut to {LENGTHS[name]} characters" for name, n in cut.items() if n]
     recognised = ", ".join(["descriptions of instruments", *notes])
     shortened = rows.with_columns(pl.col(name).str.slice(0, most) for name, most in LENGTHS.items())
-    return Descriptions(shortened, {"recognised": recognised, "delivered": cells.height, **counts})
+    return Descriptions(shortened, recognised, counts={"delivered": cells.height, **counts})
 
 
 def _read_cells(file: File) -> tuple[pl.DataFrame, dict[str, int]]:

@@ -1,7 +1,7 @@
 """The folder: which files there are, which of them are none of bars, and what folders say of those below.
 
 What belongs here: walking through it, names that are passed over, symbols that folders name.
-Kept elsewhere: what is in a file (`contents.py`).
+Kept elsewhere: what is in a file (`formats/`).
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from urllib.parse import unquote
 
 from boursomatic_assets.sources import DECLARATIONS_FILE
-from boursomatic_assets.sources.files.contents import File, is_hidden, members, printable
+from boursomatic_assets.sources.files.formats.contents import File, is_hidden, members, printable
 from boursomatic_assets.sources.symbols import canonical, read_listing
 
 NO_BARS = re.compile(

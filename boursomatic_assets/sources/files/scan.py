@@ -2,7 +2,7 @@
 
 What belongs here: telling formats apart, reading cells as text or as numbers, errors that name the file.
 Kept elsewhere: compression (`contents.py`), lines (`text.py`), workbooks and JSON (`records.py`), what headers
-mean (`layouts.py`), cells as raw bars (`cells.py`).
+mean (`layouts/`), cells as raw bars (`cells.py`).
 """
 
 import io
@@ -13,9 +13,17 @@ import polars as pl
 import polars.selectors as cs
 
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
-from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declaration
-from boursomatic_assets.sources.files.layouts import (
+from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.formats.records import (
+    Records,
+    is_json,
+    is_workbook,
+    read_json,
+    read_workbook,
+)
+from boursomatic_assets.sources.files.formats.text import Record, Text, is_plain, read_text, split_records
+from boursomatic_assets.sources.files.layouts.layout import (
     FAULT,
     HEAD,
     LINE,
@@ -25,8 +33,6 @@ from boursomatic_assets.sources.files.layouts import (
     recognise_records,
     unique_names,
 )
-from boursomatic_assets.sources.files.records import Records, is_json, is_workbook, read_json, read_workbook
-from boursomatic_assets.sources.files.text import Record, Text, is_plain, read_text, split_records
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 

@@ -18,11 +18,12 @@ import polars as pl
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import FILES, INSTRUMENTS, RAW_BARS, SourceError
 from boursomatic_assets.sources.files.cells import read_raw_bars, rows_as_json
-from boursomatic_assets.sources.files.contents import File
 from boursomatic_assets.sources.files.declarations import Declarations
 from boursomatic_assets.sources.files.descriptions import read_descriptions
-from boursomatic_assets.sources.files.examination import examine
+from boursomatic_assets.sources.files.examination import Examination, examine
 from boursomatic_assets.sources.files.folder import Folder, list_files
+from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.rereading import read_again
 from boursomatic_assets.sources.files.scan import UNREADABLE
 from boursomatic_assets.sources.simulated.universe import read_universe
 
@@ -76,13 +77,18 @@ class Files:
         in_time = (since & until) | pl.col("ts").is_null()
         is_15m = pl.col("interval").eq_missing("15m")
         of_interval = is_15m if interval == "15m" else ~is_15m
-        return pl.concat(self._read_files(of_market & in_time & of_interval))
+        asked = Asked(market, None if older else start.date(), None if newer else end.date())
+        return pl.concat(self._read_files(of_market & in_time & of_interval, asked))
 
     def files(self) -> pl.DataFrame:
         """What became of the lines of each file, with the columns of `FILES`."""
         folder, declarations = self._folder(), Declarations(self.folder)
         rows = [_report(file, declarations) for file in folder.files]
-        rows += [_nothing_of(file.name) | read_descriptions(file).report for file in folder.descriptions]
+        for file in folder.descriptions:
+            told = read_descriptions(file)
+            rows.append(
+                _nothing_of(file.name) | told.counts | {"recognised": told.recognised, "problem": told.problem}
+            )
         rows += [_nothing_of(name) | {"passed_over": True} for name in folder.passed_over]
         return pl.DataFrame(rows, schema=FILES)
 
@@ -102,6 +108,11 @@ class Files:
         joined = rows.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
         return joined.with_columns(raw=pl.coalesce("raw", "told")).drop("told")
 
+    def read_again(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """Rejected rows as raw bars, read from their cells, with the columns of `raw_rows.READ_AGAIN`."""
+        says = {file.name: file.says for file in self._folder().files}
+        return read_again(rejected, Declarations(self.folder).of, says)
+
     def _folder(self) -> Folder:
         if not self.folder.is_dir():
             raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
@@ -111,8 +122,8 @@ class Files:
         if not found:
             raise SourceError(errors[0] if errors else f"{self.folder} holds no file with bars")
 
-    def _read_files(self, wanted: pl.Expr) -> Iterator[pl.DataFrame]:
-        """The wanted rows of each file, and a row for each file that cannot be read.
+    def _read_files(self, wanted: pl.Expr, asked: "Asked") -> Iterator[pl.DataFrame]:
+        """The wanted rows of each file that may have some, and a row for each file that cannot be read.
 
         Raises:
             SourceError: there is no file, or none of them can be understood.
@@ -121,13 +132,36 @@ class Files:
         frames, errors = [], []
         for file in self._folder().files:
             try:
-                frames.append(_collect(read_raw_bars(file, declarations.of(file.name)).filter(wanted), file))
+                declared = declarations.of(file.name)
+                if asked.may_be_in(examine(file, declared)):
+                    frames.append(_collect(read_raw_bars(file, declared).filter(wanted), file))
+                else:
+                    frames.append(pl.DataFrame(schema=RAW_BARS))
             except SourceError as error:  # becomes a row that is rejected with this reason
                 errors.append((file.name, str(error)))
         self._require_some(frames, [reason for _, reason in errors])
         yield from frames
         if errors:
             yield _rows_of_unreadable_files(errors)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which bars are asked for: of a market, from a date until one; None: from the first one, until the last."""
+
+    market: Market
+    start: dt.date | None
+    end: dt.date | None
+
+    def may_be_in(self, seen: Examination) -> bool:
+        """Whether a file may have some; an intraday bar may belong to the date before or after its own."""
+        day = dt.timedelta(days=1)
+        if self.end and seen.first and seen.first > self.end + day:
+            return False
+        if self.start and seen.last and seen.last < self.start - day:
+            return False
+        elsewhere = [name for other in MARKETS.values() if other != self.market for name in other.exchanges]
+        return not seen.listings["exchange"].is_in(elsewhere).fill_null(False).all() or seen.listings.is_empty()
 
 
 def _nothing_of(name: str) -> dict[str, object]:

@@ -68,3 +68,11 @@ class Fallback:
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: `raw` is the response of a service."""
         return rows
+
+    def read_again(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """Rejected rows as raw bars, each read by the service that delivered it, as `raw_rows.READ_AGAIN`."""
+        of_each = [
+            source.read_again(rejected.filter(pl.col("file").str.starts_with(f"{source.name}:")))
+            for source in self.sources
+        ]
+        return pl.concat(of_each)

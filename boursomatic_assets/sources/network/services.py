@@ -22,6 +22,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import Market
 from boursomatic_assets.sources import FILES, RAW_BARS, Source, SourceError
+from boursomatic_assets.sources.raw_rows import read_rows_of_listed
 
 MAX_WAIT_SECONDS = 120.0
 """The longest wait before a retry; a service that asks for a longer one is given up."""
@@ -83,6 +84,15 @@ class ListedSource(Source, Protocol):
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: `raw` is the response of the service."""
         return rows
+
+    def file_of(self, symbol: str, exchange: str) -> str:
+        """What stands for an instrument in the column `file`: the service, and its name of the symbol."""
+        ...
+
+    def read_again(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """Rejected rows of listed instruments as raw bars, with the columns of `raw_rows.READ_AGAIN`."""
+        names = self.listed.select("symbol", "exchange").rows()
+        return read_rows_of_listed(rejected, {self.file_of(*name): name for name in names})
 
 
 @dataclass

@@ -87,9 +87,13 @@ class Stooq(ListedSource):
         listed = select_listed(self.listed, market, start, end)
         return fetch_bars(self.name, self.client, listed, start, partial(self._download, start=start, end=end))
 
+    def file_of(self, symbol: str, exchange: str) -> str:
+        """What stands for an instrument in the column `file`."""
+        return _file_of(_stooq_symbol(symbol))
+
     def _download(self, symbol: str, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
         """The bars of one symbol."""
-        stooq_symbol = f"{symbol.replace('.', '-').lower()}.us"
+        stooq_symbol = _stooq_symbol(symbol)
         last = end - dt.timedelta(microseconds=1)
         query = {
             "s": stooq_symbol,
@@ -105,6 +109,14 @@ class Stooq(ListedSource):
         if bars.is_empty():
             raise NoBarsError(f"no bars of {stooq_symbol} from {start} to {end}")
         return bars
+
+
+def _stooq_symbol(symbol: str) -> str:
+    return f"{symbol.replace('.', '-').lower()}.us"
+
+
+def _file_of(stooq_symbol: str) -> str:
+    return f"stooq:{stooq_symbol}"
 
 
 def parse_bars(answer: str, stooq_symbol: str) -> pl.DataFrame:
@@ -141,7 +153,7 @@ def parse_bars(answer: str, stooq_symbol: str) -> pl.DataFrame:
             for ours, name in PRICES.items()
         ),
         interval=pl.lit("daily"),
-        file=pl.lit(f"stooq:{stooq_symbol}"),
+        file=pl.lit(_file_of(stooq_symbol)),
         raw=pl.struct(rows.columns).struct.json_encode(),
     ).cast(dict.fromkeys(PRICES, pl.Float64))
 

@@ -27,7 +27,7 @@ from yfinance.data import YfData
 from yfinance.exceptions import YFRateLimitError, YFTickerMissingError
 from yfinance.scrapers.history import PriceHistory
 
-from boursomatic_assets.calendars.markets import Market
+from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import SourceError
 from boursomatic_assets.sources.network.services import (
     ListedSource,
@@ -79,11 +79,15 @@ class Yahoo(ListedSource):
         fetch = partial(self._history, market=market, start=start, end=end, interval=interval)
         return fetch_bars(self.name, self.client, select_listed(self.listed, market, start, end), start, fetch)
 
+    def file_of(self, symbol: str, exchange: str) -> str:
+        """What stands for an instrument in the column `file`."""
+        return _file_of(_yahoo_symbol(symbol, exchange))
+
     def _history(
         self, symbol: str, market: Market, start: dt.datetime, end: dt.datetime, interval: str
     ) -> pl.DataFrame:
         """The bars of one symbol."""
-        yahoo_symbol = symbol if market.name == "EURONEXT" else symbol.replace(".", "-")
+        yahoo_symbol = _yahoo_symbol(symbol, market.exchanges[0])
         data = YfData(session=self.session)
         data.cache_get.cache_clear()  # it also keeps broken answers, which a second attempt would be given again
         history = PriceHistory(data, yahoo_symbol, market.timezone, session=self.session)
@@ -93,6 +97,10 @@ class Yahoo(ListedSource):
         if bars["c"].drop_nulls().is_empty():
             raise NoBarsError(f"no prices of {yahoo_symbol} from {start} to {end}, and {bars.height} empty rows")
         return bars
+
+
+def _yahoo_symbol(symbol: str, exchange: str) -> str:
+    return symbol if exchange in MARKETS["EURONEXT"].exchanges else symbol.replace(".", "-")
 
 
 def _fetch_history(history: PriceHistory, start: dt.datetime, end: dt.datetime, interval: str) -> pl.DataFrame:
@@ -119,6 +127,10 @@ def _fetch_history(history: PriceHistory, start: dt.datetime, end: dt.datetime, 
         raise TransientError(f"{type(error).__name__}: {error}") from error
 
 
+def _file_of(yahoo_symbol: str) -> str:
+    return f"yahoo:{yahoo_symbol}"
+
+
 def to_raw_bars(frame: pd.DataFrame, yahoo_symbol: str, interval: str) -> pl.DataFrame:
     """What yfinance returns of one symbol, as `fetch_bars` takes it.
 
@@ -135,7 +147,7 @@ def to_raw_bars(frame: pd.DataFrame, yahoo_symbol: str, interval: str) -> pl.Dat
         "ts",
         *(pl.col(name).alias(ours) for ours, name in PRICES.items()),
         interval=pl.lit(interval),
-        file=pl.lit(f"yahoo:{yahoo_symbol}"),
+        file=pl.lit(_file_of(yahoo_symbol)),
         raw=pl.struct(pl.col("ts").cast(pl.String), *cells).struct.json_encode(),
     )
 

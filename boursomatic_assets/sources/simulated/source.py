@@ -19,6 +19,7 @@ import polars as pl
 from boursomatic_assets.arrays import Floats, Ints, Masks, Times
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import FILES, INSTRUMENTS, RAW_BARS
+from boursomatic_assets.sources.raw_rows import read_raw_rows
 from boursomatic_assets.sources.simulated.candles import Candles, candles_15m, daily_candles
 from boursomatic_assets.sources.simulated.draws import Keys, draw_uniforms, keys_of_names
 from boursomatic_assets.sources.simulated.paths import Cents, Walk, shares_after_splits
@@ -108,6 +109,10 @@ class Simulated:
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows as they are: they stand in no file."""
         return rows
+
+    def read_again(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """Rejected rows as raw bars, with the columns of `raw_rows.READ_AGAIN`."""
+        return read_raw_rows(rejected)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ def test_a_date_of_two_markets_counts_once(frames: tuple[pl.DataFrame, pl.DataFr
         assert twice[name] == pytest.approx(once[name])
 
 
+@pytest.mark.slow
 def test_no_skill_uses_only_labels_known_before_the_session(known: pl.DataFrame, metrics: Metrics) -> None:
     judged = known.drop_nulls(PROBABILITY_COLUMNS)
     loss = 0.0

@@ -32,7 +32,7 @@ def test_there_need_be_no_such_file(tmp_path: Path) -> None:
     assert Declarations(tmp_path).of("KO.csv") == NO_DECLARATION
 
 
-@pytest.mark.parametrize("symbol", ["ON", "NO", "TRUE", "1e3", "2024-06-13", "~", "0x10"])
+@pytest.mark.parametrize("symbol", ["ON", "NO", "TRUE", "1e3", "2024-06-13", "0x10"])
 def test_a_symbol_is_text_whatever_else_yaml_takes_it_for(tmp_path: Path, symbol: str) -> None:
     assert declarations(tmp_path, f'"*": {{symbol: {symbol}}}').of("KO.csv").symbol == symbol
 

@@ -81,6 +81,7 @@ def test_a_symbol_has_the_same_bars_in_any_company() -> None:
     assert_frame_equal(many.filter(pl.col("symbol").is_in(["SIMU001", "SIMU002"])), few, check_exact=True)
 
 
+@pytest.mark.slow
 @given(
     prices=st.lists(st.integers(1, 10**7), min_size=4, max_size=4).map(sorted),
     falls=st.booleans(),

@@ -41,6 +41,7 @@ def test_some_instruments_come_late_and_some_are_delisted(market: Market) -> Non
     assert gone["last"].dt.year().n_unique() > 10, "and in most years some go"
 
 
+@pytest.mark.slow
 @both_markets
 def test_trading_pauses_now_and_then_for_up_to_a_week(market: Market) -> None:
     found = lives(market)
@@ -59,6 +60,7 @@ def both_forms(market: Market) -> pl.DataFrame:
     return adjusted.join(paid, on=KEYS, suffix="_paid").with_columns(shares=shares).sort(KEYS)
 
 
+@pytest.mark.slow
 @both_markets
 def test_a_split_halves_the_price_that_is_paid_and_doubles_the_volume(market: Market) -> None:
     bars = both_forms(market)

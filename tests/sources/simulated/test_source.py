@@ -50,6 +50,7 @@ def test_an_interval_that_is_not_simulated_has_no_bars() -> None:
     assert bars.schema == RAW_BARS
 
 
+@pytest.mark.slow
 @both_markets
 def test_a_symbol_has_the_same_bars_in_any_company(market: Market) -> None:
     few = Simulated(instruments=2).bars(market, year(2019), year(2020))
@@ -114,6 +115,7 @@ def test_moves_have_fat_tails_and_restless_times(market: Market) -> None:
     assert 0.2 < np.nanstd(moves["move"]) * 252**0.5 < 0.4, "a year's volatility"
 
 
+@pytest.mark.slow
 @both_markets
 @pytest.mark.parametrize("horizon", [5, 20])
 def test_what_fell_behind_its_peers_tends_to_outrun_them(market: Market, horizon: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import INSTRUMENTS
 from boursomatic_assets.sources.simulated import universe
-from boursomatic_assets.sources.symbols import read_listing
+from boursomatic_assets.sources.symbols import Listing, read_listing, read_listing_of
 
 GICS = {
     "Communication Services",
@@ -57,9 +57,10 @@ def test_both_markets_are_there(market: str, least: int) -> None:
 def test_a_symbol_is_written_as_files_of_that_market_are_read() -> None:
     """What a vendor's file calls MC.PA or BRK-B is the same instrument."""
     for symbol, exchange in LISTED.select("symbol", "exchange").iter_rows():
-        listing = read_listing(symbol)
-        assert listing.symbol == symbol
-        assert (listing.exchange == "EURONEXT") is (exchange == "EURONEXT")
+        assert read_listing_of(symbol, exchange) == Listing(symbol, exchange)
+        said = read_listing(symbol)
+        assert said.symbol == symbol
+        assert said.exchange == ("EURONEXT" if exchange == "EURONEXT" else "US")
 
 
 @pytest.mark.parametrize("suffix", [".PA", ".AS", ".BR", ".LS"])

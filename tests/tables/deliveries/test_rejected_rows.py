@@ -165,21 +165,58 @@ def test_a_rejected_row_is_described(migrated: Engine, row: pl.DataFrame, name: 
     assert described(migrated, BOTH)["refused"] == [name]
 
 
-def test_the_first_rejected_rows_are_described_with_missing_files_first(migrated: Engine) -> None:
-    many = pl.concat([bad(MONDAY, file="a.csv", line=line) for line in range(1, 101)])
-    record(
-        migrated, pl.concat([many, bad(TUESDAY, v=-1.0, c=10.0), bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY)])
-    )
-    found = described(migrated, slice_of("US", MONDAY), slice_of("US", TUESDAY))
-    names = found.pop("refused")
-    assert found == {
-        "warnings": 102,
-        PRICE: 100,
+def test_rows_of_one_file_and_reason_are_described_by_the_first_and_a_count(migrated: Engine) -> None:
+    many = [bad(MONDAY, file="a.csv", line=line) for line in range(1, 1_101)]
+    volume = [bad(TUESDAY, v=-1.0, c=10.0, file="a.csv", line=line) for line in (2_000, 2_001)]
+    record(migrated, pl.concat([*many, *volume, bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY)]))
+    assert described(migrated, slice_of("US", MONDAY), slice_of("US", TUESDAY)) == {
+        "warnings": 1_103,
+        PRICE: 1_100,
         "file cannot be understood": 1,
-        "volume is negative or not finite": 1,
+        "volume is negative or not finite": 2,
+        "refused": [
+            "notes.txt: the columns ['ts'] are missing",
+            "a.csv:1 ACME 2024-06-10: price is missing, and 1,099 more rows of a.csv",
+            "a.csv:2000 ACME 2024-06-11: volume is negative or not finite, and 1 more row of a.csv",
+        ],
     }
+
+
+def test_the_first_20_files_are_described_with_missing_ones_first(migrated: Engine) -> None:
+    many = [bad(MONDAY, file=f"{number:02}.csv", line=line) for number in range(30) for line in (2, 3)]
+    record(migrated, pl.concat([*many, bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY)]))
+    names = described(migrated, BOTH)["refused"]
     assert len(names) == 20
-    assert names[:2] == ["notes.txt: the columns ['ts'] are missing", "a.csv:1 ACME 2024-06-10: price is missing"]
+    assert names[:2] == [
+        "notes.txt: the columns ['ts'] are missing",
+        "00.csv:2 ACME 2024-06-10: price is missing, and 1 more row of 00.csv",
+    ]
+
+
+def test_a_file_that_is_recorded_for_both_markets_is_described_once(migrated: Engine) -> None:
+    notes = bad(MONDAY, **UNREAD, file="notes.txt", raw=WHY)
+    for market in ("US", "EURONEXT"):
+        record(migrated, notes, slice_of(market, MONDAY))
+    assert described(migrated, slice_of("US", MONDAY), slice_of("EURONEXT", MONDAY))["refused"] == [
+        "notes.txt: the columns ['ts'] are missing"
+    ]
+
+
+def test_rows_of_no_file_are_each_described(migrated: Engine) -> None:
+    record(
+        migrated, rows_without_bars([(s, "NYSE", "yahoo: no data") for s in ("ACME", "BOLT")], midnight(MONDAY))
+    )
+    assert described(migrated, BOTH)["refused"] == [
+        "ACME 2024-06-10: yahoo: no data",
+        "BOLT 2024-06-10: yahoo: no data",
+    ]
+
+
+def test_a_file_with_an_odd_or_long_name_is_recorded_by_what_can_be_stored(migrated: Engine) -> None:
+    names = ("two\nlines.csv", "f/" * 300 + "bars.csv")
+    record(migrated, pl.concat([bad(MONDAY, file=name, line=2) for name in names]))
+    (long,), (odd,) = query_rows(migrated, "SELECT file FROM rejected_bars ORDER BY length(file) DESC")
+    assert (odd, len(long), long[0], long[-8:]) == (r"two\nlines.csv", 500, "…", "bars.csv")
 
 
 def test_rejected_rows_of_other_sessions_and_markets_are_not_described(migrated: Engine) -> None:

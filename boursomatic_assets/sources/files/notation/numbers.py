@@ -1,7 +1,7 @@
 """Numbers: the cells of a file as numbers, in the one way of writing that all of them show.
 
 What belongs here: decimal signs, separators of thousands, currencies, signs, exponents and abbreviations.
-Kept elsewhere: which columns are numbers (`files/layouts.py`), which are possible prices (`quality/contract.py`).
+Kept elsewhere: which columns are numbers (`files/layouts/`), which are possible prices (`quality/contract.py`).
 
 All cells are read together: 7,601 alone is seven thousand or seven point six, but beside 7,5 it is 7.601. A cell
 that does not fit the others has no number, and is rejected.
@@ -12,7 +12,7 @@ from functools import partial
 
 import polars as pl
 
-from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+from boursomatic_assets.sources import DECLARATIONS_FILE, UNSTATED, SourceError
 
 DECIMAL_SIGNS = (".", ",")
 
@@ -56,7 +56,10 @@ def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str, f
         reason = (
             f"decimal signs cannot be told from thousands: {len(both)} numbers such as {both[0]} fit both ways"
         )
-    raise SourceError(f'{name}: {reason}: state `decimal: "."` or `decimal: ","` for it in {DECLARATIONS_FILE}')
+    raise SourceError(
+        f'{name}: {reason}: state `decimal: "."` or `decimal: ","` for it in {DECLARATIONS_FILE}',
+        decimal=f'{UNSTATED}  # "." or ","',
+    )
 
 
 def _shows_point(cells: pl.Series) -> bool:

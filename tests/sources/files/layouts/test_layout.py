@@ -12,7 +12,7 @@ from worlds.frames import midnight
 from worlds.layouts import LAYOUTS, YAHOO
 
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files.layouts import symbol_from_name, unique_names
+from boursomatic_assets.sources.files.layouts.layout import symbol_from_name, unique_names
 
 DAY = midnight("2024-06-13")
 WIDE_FIELDS = "Price,Close,Close,High,High,Low,Low,Open,Open,Volume,Volume"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from worlds.deliveries import HEADER, NEXT_ROW, ROW, deliver, everything, faults, problems, report, sound
 
-from boursomatic_assets.sources.files.text import split_records
+from boursomatic_assets.sources.files.formats.text import split_records
 
 NOTED = HEADER.replace("Volume", "Volume,Note")
 CELLS, NEXT_CELLS = ROW.strip(), NEXT_ROW.strip()

@@ -1,9 +1,9 @@
-"""Layouts: what the columns of a file mean, by the words of its headers.
+"""The layout of a file: where its headers are, and which columns they name.
 
 What belongs here: where the header is, headers of one, two and three lines, Stooq without any, separators, and
 whose bars they are.
-Kept elsewhere: notation of times and numbers (`notation/`), names of symbols (`sources/symbols.py`), folders
-(`folder.py`).
+Kept elsewhere: what vendors call a column (`fields.py`), notation of times and numbers (`files/notation/`), names
+of symbols (`sources/symbols.py`), folders (`files/folder.py`).
 """
 
 import re
@@ -11,53 +11,36 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+from boursomatic_assets.sources import DECLARATIONS_FILE, UNSTATED, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.folder import may_name_symbol, stem_of
-from boursomatic_assets.sources.files.text import Record, split_records
-
-FIELDS = {
-    "ts": ("ts", "datetime", "date/time", "date", "timestamp", "day", "trade date", "trading date", "t"),
-    "clock": ("time",),
-    "symbol": ("symbol", "ticker"),
-    "exchange": ("exchange",),
-    "interval": ("interval", "per"),
-    "o": ("o", "open", "ouverture", "opening price", "open price"),
-    "h": ("h", "high", "haut", "plus haut", "high price"),
-    "l": ("l", "low", "bas", "plus bas", "low price"),
-    "c": (
-        "c",
-        "close",
-        "clôture",
-        "cloture",
-        "closing price",
-        "close price",
-        "close/last",
-        "last",
-        "dernier",
-        "price",
-    ),
-    "v": ("v", "volume", "vol", "vol.", "number of shares", "titres", "nombre de titres"),
-}
-"""Our names and what vendors call them, French ones too, the better name first; small letters, without <>.
-
-An adjusted close is none."""
-
-_FIELD_OF_WORD = {word: field for field, words in FIELDS.items() for word in words}
-_RANK_OF_WORD = {word: rank for words in FIELDS.values() for rank, word in enumerate(words)}
-NEEDED = ("ts", *"ohlcv")
+from boursomatic_assets.sources.files.formats.text import Record, split_records
+from boursomatic_assets.sources.files.layouts.fields import (
+    FIELDS,
+    NEEDED,
+    columns_by_field,
+    field_of,
+    vendor_of,
+    word_of,
+)
 
 STOOQ = ("<TICKER>", "<PER>", "<DATE>", "<TIME>", "<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<VOL>", "<OPENINT>")
+
 STOOQ_ZONE = "Europe/Warsaw"
 """Stooq's intraday clock: wall time, whatever the market."""
+
 _STOOQ_PERIODS = ("D", "W", "M", "1", "5", "15", "30", "60", "H")
 
 OWN_ZONE = "UTC"
 """The zone of the platform's own layout, known by its column `ts`."""
 
 SEPARATORS = ",;\t|"
+
 HEAD = 60
 """Lines in which a header is looked for."""
+
+FEWEST = 3
+"""Known headers that make a line below the first one a header: `T` alone is a symbol."""
 
 LINE, FAULT = "line", "fault"
 """The columns that say a row's number in its file, and why it cannot be read; null for all others."""
@@ -110,13 +93,16 @@ def recognise_layout(lines: Sequence[str], name: str, declared: Declaration, say
     """
     if not "".join(lines).strip():
         raise SourceError(f"{name}: cannot be read as csv: it is empty")
-    by_separator = {separator: list(split_records(lines, separator)) for separator in SEPARATORS}
+    present = [separator for separator in SEPARATORS if any(separator in line for line in lines)] or [
+        SEPARATORS[0]
+    ]
+    by_separator = {separator: list(split_records(lines, separator)) for separator in present}
 
     def known(separator: str) -> tuple[int, int]:
-        best = max((_known_fields(cells, declared) for _, cells in by_separator[separator]), default=0)
-        return best, max(len(cells) for _, cells in by_separator[separator])
+        rows = [cells for _, cells in by_separator[separator]]
+        return _header_among(rows, declared)[1], max(map(len, rows))
 
-    separator = max(SEPARATORS, key=known)
+    separator = max(present, key=known)
     return recognise_records(by_separator[separator], name, declared, says, separator)
 
 
@@ -138,18 +124,31 @@ def recognise_records(
     if _is_stooq_without_header(filled[0][1]):
         headers = list(STOOQ[: len(filled[0][1])])
         return layout_of_columns(headers, separator, filled[0][0] - 1, name, declared, says)
-    if len(filled) > 2 and _field_of(filled[2][1][0]) == "ts" and not any(filled[2][1][1:]):
+    if len(filled) > 2 and field_of(filled[2][1][0]) == "ts" and not any(filled[2][1][1:]):
         return _layout_of_wide_file([cells for _, cells in filled[:3]], filled[2][0], separator, name)
-    place = max(range(len(filled)), key=lambda n: (_known_fields(filled[n][1], declared), -n))
+    place, known = _header_among([cells for _, cells in filled], declared)
+    place = place if known >= FEWEST else 0
     line, headers = filled[place]
     named = layout_of_columns(_trimmed(headers), separator, line, name, declared, says)
     return _with_unnamed_columns(named, [cells for _, cells in filled[place + 1 :]], name)
 
 
+def _header_among(rows: Sequence[Sequence[str]], declared: Declaration) -> tuple[int, int]:
+    """The place of the row that names most of the needed fields, the first of several, and how many it names."""
+    best = (0, 0)
+    for place, cells in enumerate(rows):
+        known = _known_fields(cells, declared)
+        if known > best[1]:
+            best = (place, known)
+        if known >= len(NEEDED):
+            break
+    return best
+
+
 def _known_fields(cells: Sequence[str], declared: Declaration) -> int:
     """How many of the needed fields a line names as headers."""
     declared_fields = {header: field for field, header in declared.columns}
-    fields = {declared_fields.get(cell.strip()) or _field_of(cell) for cell in cells}
+    fields = {declared_fields.get(cell.strip()) or field_of(cell) for cell in cells}
     return len(fields & {*NEEDED, "clock"})
 
 
@@ -197,14 +196,6 @@ def _is_stooq_without_header(cells: Sequence[str]) -> bool:
     return len(cells) in (9, 10) and cells[1] in _STOOQ_PERIODS and bool(re.fullmatch(r"\d{8}", cells[2]))
 
 
-def _word(header: str) -> str:
-    return header.strip('<> "').lower()
-
-
-def _field_of(header: str) -> str | None:
-    return _FIELD_OF_WORD.get(_word(header))
-
-
 def unique_names(headers: Sequence[str]) -> tuple[str, ...]:
     """Headers, each once and none of RESERVED: one that is taken gets its number behind it."""
     names: list[str] = []
@@ -230,7 +221,7 @@ def layout_of_columns(
         SourceError: a column is missing, two claim to be the same, or nothing names the symbol.
     """
     unique = unique_names(headers)
-    columns = _columns_by_field(headers, unique, name, declared)
+    columns = columns_by_field(headers, unique, name, declared)
     of_folder = (("date of the folder", says["ts"]),) if says and "ts" in says and "ts" not in columns else ()
     if of_folder:
         columns["ts"] = of_folder[0][0]
@@ -240,12 +231,13 @@ def layout_of_columns(
         wanted = ", ".join(f"{field} ({' or '.join(FIELDS[field])})" for field in missing)
         raise SourceError(
             f"{name}: the columns {missing} are missing; found {list(headers)}, wanted {wanted}:"
-            f" name them under `columns:` in {DECLARATIONS_FILE}"
+            f" name them under `columns:` in {DECLARATIONS_FILE}",
+            columns="{" + ", ".join(f"{field}: {UNSTATED}" for field in missing) + "}  # our field: the header",
         )
     symbol = declared.symbol or (None if "symbol" in columns else _symbol_of_names(name, says or {}))
-    stooq = {"ticker", "per", "date"} <= set(map(_word, headers)) and headers[0].startswith("<")
+    stooq = {"ticker", "per", "date"} <= set(map(word_of, headers)) and headers[0].startswith("<")
     zone = STOOQ_ZONE if stooq else OWN_ZONE if columns["ts"] == "ts" else None
-    vendor = _vendor(headers, stooq)
+    vendor = vendor_of(headers, stooq)
     return Layout(separator, skipped, unique, ((symbol, columns),), zone, vendor=vendor, of_folder=of_folder)
 
 
@@ -259,64 +251,19 @@ def _symbol_of_names(name: str, says: dict[str, str]) -> str:
     return says.get("symbol") or symbol_from_name(name)
 
 
-def _columns_by_field(
-    headers: Sequence[str], unique: Sequence[str], name: str, declared: Declaration
-) -> dict[str, str]:
-    """Which column each field is: as declared, or the one with the best name.
-
-    Raises:
-        SourceError: two columns have a name for the same field, and none is better, or a declared one is missing.
-    """
-    declared_fields: dict[str, str] = {header: field for field, header in declared.columns}
-    if missing := [header for header in declared_fields if header not in unique]:
-        raise SourceError(
-            f"{name}: {DECLARATIONS_FILE} names the column {missing[0]!r}, which it lacks; found {list(unique)}"
-        )
-    columns = {declared_fields[header]: header for header in unique if header in declared_fields}
-    claims: dict[str, list[tuple[int, str]]] = {}
-    for written, header in zip(headers, unique, strict=True):
-        if (field := _field_of(written)) and field not in columns:
-            claims.setdefault(field, []).append((_RANK_OF_WORD[_word(written)], header))
-    for field, ranked in claims.items():
-        (rank, best), *others = sorted(ranked)
-        if others and others[0][0] == rank:
-            raise SourceError(
-                f"{name}: the columns {best!r} and {others[0][1]!r} both claim to be {field}: name one of them"
-                f" under `columns:` in {DECLARATIONS_FILE}"
-            )
-        columns[field] = best
-    return columns
-
-
-def _vendor(headers: Sequence[str], stooq: bool) -> str | None:
-    """Whose layout some headers are."""
-    words = set(map(_word, headers))
-    if stooq:
-        return "Stooq"
-    if {"adj close"} <= words or {"dividends", "stock splits"} <= words:
-        return "Yahoo"
-    if {"tickvol", "spread"} <= words:
-        return "MetaTrader"
-    if {"number of shares", "turnover"} <= words:
-        return "Euronext"
-    if "close/last" in words:
-        return "Nasdaq"
-    return None
-
-
 def _layout_of_wide_file(rows: list[list[str]], skipped: int, separator: str, name: str) -> Layout:
     """Two header lines above a line that names the time alone: fields over symbols, or symbols over fields."""
     top, below, last = rows
     width = max(map(len, rows))
     top, below = ([*cells, *[""] * (width - len(cells))] for cells in (top, below))
-    fields, symbols = (top, below) if sum(map(bool, map(_field_of, top[1:]))) > width // 2 else (below, top)
+    fields, symbols = (top, below) if sum(map(bool, map(field_of, top[1:]))) > width // 2 else (below, top)
     headers = (
         last[0],
         *(f"{field} {symbol} {n}" for n, (field, symbol) in enumerate(zip(fields[1:], symbols[1:], strict=True))),
     )
     series: dict[str, dict[str, str]] = {}
     for header, field, symbol in list(zip(headers, fields, symbols, strict=True))[1:]:
-        if (name_of_field := _field_of(field)) and symbol:
+        if (name_of_field := field_of(field)) and symbol:
             series.setdefault(symbol, {"ts": last[0]}).setdefault(name_of_field, header)
     complete = {symbol: columns for symbol, columns in series.items() if set(NEEDED) <= set(columns)}
     if not complete:
@@ -337,6 +284,7 @@ def symbol_from_name(name: str) -> str:
     if not may_name_symbol(symbol):
         raise SourceError(
             f"{name}: no column names the symbol, and {stem!r} is none: name the file after it, or state"
-            f" `symbol:` for it in {DECLARATIONS_FILE}"
+            f" `symbol:` for it in {DECLARATIONS_FILE}",
+            symbol=UNSTATED,
         )
     return symbol

@@ -16,7 +16,7 @@ from functools import lru_cache
 import polars as pl
 
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files.contents import File, encoding_of
+from boursomatic_assets.sources.files.formats.contents import File, encoding_of
 
 MOST_LINES = 200
 """Lines of one cell; a quotation mark that closes later than that does not belong to the one that opened it."""

@@ -1,7 +1,7 @@
 """Records: the rows of workbooks and JSON as cells of text.
 
 What belongs here: what such a file is made of, and its rows in its own notation.
-Kept elsewhere: texts (`text.py`), Parquet and Arrow (`scan.py`), what cells mean (`layouts.py`, `cells.py`).
+Kept elsewhere: texts (`text.py`), Parquet and Arrow (`scan.py`), what cells mean (`files/layouts/`, `cells.py`).
 """
 
 import datetime as dt
@@ -15,8 +15,8 @@ from typing import Any
 from python_calamine import CalamineError, CalamineWorkbook
 
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files.contents import ZIP, File, decode
-from boursomatic_assets.sources.files.text import Record
+from boursomatic_assets.sources.files.formats.contents import ZIP, File, decode
+from boursomatic_assets.sources.files.formats.text import Record
 
 OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _LISTS = ("data", "results", "bars", "prices", "historical", "values")

@@ -1,0 +1,5 @@
+"""Layouts: what the columns of a file mean, by the words of its headers.
+
+What belongs here: where the headers are (`layout.py`), which of our columns a header is (`fields.py`).
+Kept elsewhere: lines and cells (`files/formats/`), what cells mean (`files/notation/`).
+"""

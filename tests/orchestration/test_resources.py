@@ -1,0 +1,78 @@
+"""The source of a run: what it says of its files is recorded when the run opens it."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from sqlalchemy import Engine
+from worlds.frames import query_rows
+
+from boursomatic_assets.orchestration.resources import BarSource
+from boursomatic_assets.sources import FILES, SourceError
+from boursomatic_assets.sources.files.source import Files
+
+RECORDED = "SELECT file, problem, run_id FROM delivered_files"
+NOTES = dict.fromkeys(FILES, 0) | {
+    "file": "notes.txt",
+    "recognised": None,
+    "problem": "it has no header",
+    "passed_over": False,
+}
+
+
+@dg.asset
+def failing(source: BarSource) -> None:
+    source.open()
+    raise RuntimeError("the run fails later")
+
+
+@pytest.fixture
+def says(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What any folder says of its files."""
+    reports: list[dict[str, Any]] = []
+    monkeypatch.setattr(Files, "files", lambda self: pl.DataFrame(reports, schema=FILES))
+    return reports
+
+
+def run_of(source: BarSource) -> dg.ExecuteInProcessResult:
+    return dg.materialize([failing], resources={"source": source}, raise_on_error=False)
+
+
+def test_what_is_said_of_a_file_outlives_a_run_that_fails(
+    migrated: Engine, tmp_path: Path, says: list[dict[str, Any]]
+) -> None:
+    says.append(NOTES)
+    result = run_of(BarSource(kind="files", files=str(tmp_path)))
+    assert not result.success
+    assert query_rows(migrated, RECORDED) == [("notes.txt", "it has no header", result.run_id)]
+
+
+def test_an_empty_folder_clears_the_ledger_and_a_source_without_files_leaves_it(
+    migrated: Engine, tmp_path: Path, says: list[dict[str, Any]]
+) -> None:
+    says.append(NOTES)
+    BarSource(kind="files", files=str(tmp_path)).open()
+    assert query_rows(migrated, RECORDED) == [("notes.txt", "it has no header", None)], "opened outside of a run"
+    BarSource(kind="simulated", files=None).open()
+    assert len(query_rows(migrated, RECORDED)) == 1
+    says.clear()
+    BarSource(kind="files", files=str(tmp_path)).open()
+    assert query_rows(migrated, RECORDED) == []
+
+
+def test_a_source_that_cannot_say_what_it_has_fails_and_the_ledger_stays(
+    migrated: Engine, tmp_path: Path, says: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says.append(NOTES)
+    source = BarSource(kind="files", files=str(tmp_path))
+    source.open()
+
+    def missing(self: Files) -> pl.DataFrame:
+        raise SourceError(f"{self.folder} is no folder")
+
+    monkeypatch.setattr(Files, "files", missing)
+    with pytest.raises(SourceError, match="is no folder"):
+        source.open()
+    assert len(query_rows(migrated, RECORDED)) == 1
