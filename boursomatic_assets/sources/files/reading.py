@@ -51,6 +51,18 @@ def read_cells(file: File, declared: Declaration) -> tuple[Opened, pl.DataFrame]
         raise unreadable(file, error) from None
 
 
+def require_numbers(file: File, opened: Opened) -> None:
+    """Read the numbers of a typed file once, of which `read_cells` reads none.
+
+    Raises:
+        SourceError: some cannot be read: a damaged page only shows then.
+    """
+    try:
+        opened.rows.select(number_columns(opened.layout)).collect()
+    except UNREADABLE as error:
+        raise unreadable(file, error) from None
+
+
 def is_typed(opened: Opened) -> bool:
     """Whether its columns have types, so that a row need not be read to know what they mean."""
     return opened.kind in ("Parquet", "Arrow")
