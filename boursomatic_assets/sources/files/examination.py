@@ -110,7 +110,7 @@ def _examine(file: File, declared: Declaration) -> Examination:
     layout = opened.layout
     columns = layout.series[0][1]
     times, form, interval = examine_times(cells, columns, layout, declared, file)
-    others = {} if is_typed(opened) or times is None else lines_without_bars(cells, layout, times)
+    others = {} if is_typed(opened) or times is None else lines_without_bars(cells, layout, times, file.name)
     bars = (
         cells.filter(~pl.col(LINE).is_in([line for lines in others.values() for line in lines]))
         if others

@@ -41,9 +41,10 @@ def read_cells(file: File, declared: Declaration) -> tuple[Opened, pl.DataFrame]
             return opened, cells
         opened = open_rows(file, declared, line_by_line=True)
     schema, numbers = opened.rows.collect_schema(), number_columns(opened.layout)
-    wanted = [LINE, *_meaningful(opened.layout)]
+    wanted = [LINE, *_with_first(opened.layout)]
     if is_typed(opened):
-        wanted = [header for header in wanted if header not in numbers or schema[header] == pl.String]
+        read = _meaningful(opened.layout)
+        wanted = [LINE, *(header for header in read if header not in numbers or schema[header] == pl.String)]
     wanted += [name for name in (FAULT, *opened.layout.empty) if name in schema]
     try:
         return opened, opened.rows.select(wanted).collect()
@@ -72,6 +73,11 @@ def _meaningful(layout: Layout) -> list[str]:
     return list(dict.fromkeys(header for _, columns in layout.series for header in columns.values()))
 
 
+def _with_first(layout: Layout) -> list[str]:
+    """The columns that mean something, and the first one, which says what a line without a bar is."""
+    return list(dict.fromkeys((layout.headers[0], *_meaningful(layout))))
+
+
 def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
     """The cells of a text that polars reads; None if it does not find each line as a row of its own."""
     assert opened.text is not None
@@ -86,7 +92,7 @@ def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
     except UNREADABLE:  # read line by line, a line with too many cells is told by its number
         return None
     whole = not cells[layout.headers[layout.whole - 1]].has_nulls()
-    cells = cells.select(LINE, *_meaningful(layout), *layout.empty)
+    cells = cells.select(LINE, *_with_first(layout), *layout.empty)
     return cells if whole else _with_short_lines(cells, opened.text, layout)
 
 
