@@ -29,6 +29,7 @@ from boursomatic_assets.sources.files.reading import (
     is_typed,
     number_columns,
     read_cells,
+    require_numbers,
 )
 from boursomatic_assets.sources.files.scan import (
     Opened,
@@ -104,10 +105,12 @@ def examine(file: File, declared: Declaration) -> Examination:
 
 def _examine(file: File, declared: Declaration) -> Examination:
     opened, cells = read_cells(file, declared)
+    if is_typed(opened):
+        require_numbers(file, opened)
     layout = opened.layout
     columns = layout.series[0][1]
     times, form, interval = examine_times(cells, columns, layout, declared, file)
-    others = {} if is_typed(opened) or times is None else lines_without_bars(cells, layout, times)
+    others = {} if is_typed(opened) or times is None else lines_without_bars(cells, layout, times, file.name)
     bars = (
         cells.filter(~pl.col(LINE).is_in([line for lines in others.values() for line in lines]))
         if others

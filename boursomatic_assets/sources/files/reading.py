@@ -41,12 +41,25 @@ def read_cells(file: File, declared: Declaration) -> tuple[Opened, pl.DataFrame]
             return opened, cells
         opened = open_rows(file, declared, line_by_line=True)
     schema, numbers = opened.rows.collect_schema(), number_columns(opened.layout)
-    wanted = [LINE, *_meaningful(opened.layout)]
+    wanted = [LINE, *_with_first(opened.layout)]
     if is_typed(opened):
-        wanted = [header for header in wanted if header not in numbers or schema[header] == pl.String]
+        read = _meaningful(opened.layout)
+        wanted = [LINE, *(header for header in read if header not in numbers or schema[header] == pl.String)]
     wanted += [name for name in (FAULT, *opened.layout.empty) if name in schema]
     try:
         return opened, opened.rows.select(wanted).collect()
+    except UNREADABLE as error:
+        raise unreadable(file, error) from None
+
+
+def require_numbers(file: File, opened: Opened) -> None:
+    """Read the numbers of a typed file once, of which `read_cells` reads none.
+
+    Raises:
+        SourceError: some cannot be read: a damaged page only shows then.
+    """
+    try:
+        opened.rows.select(number_columns(opened.layout)).collect()
     except UNREADABLE as error:
         raise unreadable(file, error) from None
 
@@ -58,6 +71,11 @@ def is_typed(opened: Opened) -> bool:
 
 def _meaningful(layout: Layout) -> list[str]:
     return list(dict.fromkeys(header for _, columns in layout.series for header in columns.values()))
+
+
+def _with_first(layout: Layout) -> list[str]:
+    """The columns that mean something, and the first one, which says what a line without a bar is."""
+    return list(dict.fromkeys((layout.headers[0], *_meaningful(layout))))
 
 
 def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
@@ -74,7 +92,7 @@ def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
     except UNREADABLE:  # read line by line, a line with too many cells is told by its number
         return None
     whole = not cells[layout.headers[layout.whole - 1]].has_nulls()
-    cells = cells.select(LINE, *_meaningful(layout), *layout.empty)
+    cells = cells.select(LINE, *_with_first(layout), *layout.empty)
     return cells if whole else _with_short_lines(cells, opened.text, layout)
 
 

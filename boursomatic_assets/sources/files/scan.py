@@ -36,7 +36,7 @@ from boursomatic_assets.sources.files.layouts.layout import (
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 
-UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What polars raises for a file that is damaged, or of a kind that it cannot read."""
 
 TOO_MANY, TOO_FEW, NO_RECORD = (

@@ -130,8 +130,7 @@ CASES = {
         {
             "KO.csv": HEADER + ROW,
             "bars.json": '[{"symbol": "IBM", "date": "2024-06-13", "open": 10, "high": 11, "low": 9,'
-            ' "close": 10.5,'
-            ' "volume": 1000}]',
+            ' "close": 10.5, "volume": 1000}]',
         },
         [("IBM", "US", THURSDAY, *PRICES), KO[0]],
     ),

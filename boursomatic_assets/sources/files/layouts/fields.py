@@ -38,6 +38,9 @@ An adjusted close is none."""
 
 _FIELD_OF_WORD = {word: field for field, words in FIELDS.items() for word in words}
 
+WORDS = tuple(_FIELD_OF_WORD)
+"""All words that name a column of ours."""
+
 _RANK_OF_WORD = {word: rank for words in FIELDS.values() for rank, word in enumerate(words)}
 
 NEEDED = ("ts", *"ohlcv")

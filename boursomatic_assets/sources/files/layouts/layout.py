@@ -47,6 +47,7 @@ LINE, FAULT = "line", "fault"
 
 RESERVED = (LINE, FAULT)
 
+_NUMBER = re.compile(r"[^\w\s]?\s?\d[\d.,'’\s]*")
 _TIME = re.compile(
     r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8,19}\b|\d{1,2}[- ]\w{3,9}[- ]\d{2,4}|\w{3,9}\.? \d{1,2},? \d{4})"
 )
@@ -129,8 +130,19 @@ def recognise_records(
     place, known = _header_among([cells for _, cells in filled], declared)
     place = place if known >= FEWEST else 0
     line, headers = filled[place]
+    _require_no_bars(filled[:place], name)
     named = layout_of_columns(_trimmed(headers), separator, line, name, declared, says)
     return _with_unnamed_columns(named, [cells for _, cells in filled[place + 1 :]], name)
+
+
+def _require_no_bars(above: Sequence[Record], name: str) -> None:
+    """Raise SourceError if a line above the header has a time and four numbers."""
+    for line, cells in above:
+        if any(map(_TIME.match, cells)) and sum(bool(_NUMBER.fullmatch(cell)) for cell in cells) >= len("ohlc"):
+            raise SourceError(
+                f"{name}: line {line} looks like a bar and is above the header: move it below, or state `skip:`"
+                f" for it in {DECLARATIONS_FILE}"
+            )
 
 
 def _header_among(rows: Sequence[Sequence[str]], declared: Declaration) -> tuple[int, int]:

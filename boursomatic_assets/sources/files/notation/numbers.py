@@ -8,6 +8,7 @@ that does not fit the others has no number, and is rejected.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 
@@ -42,7 +43,7 @@ def detect_decimal_sign(cells: Sequence[pl.Series], separator: str, name: str, f
     without_comma = not written.str.contains(",", literal=True).any()
     if without_comma and (separator == "," or _shows_point(written.head(1000)) or _shows_point(written)):
         return "."
-    plain = pl.DataFrame({"cell": written}).select(_cleaned("cell")).to_series()
+    plain = _cleaned(written)
     counts = {sign: int(_surely(plain, sign).sum()) for sign in DECIMAL_SIGNS}
     counts["."] += fractions
     both = written.filter(plain.str.contains(r"^[+-]?[1-9]\d{0,2}[.,]\d{3}(?:e000\d)?$"))
@@ -86,38 +87,49 @@ def _surely(plain: pl.Series, sign: str) -> pl.Series:
 
 
 def number_expr(column: str, sign: str) -> pl.Expr:
-    """The cells of a column as numbers, null where they are none.
+    """The cells of a column as numbers, null where they are none."""
+    read = partial(read_numbers, sign=sign)
+    return pl.col(column).map_batches(read, return_dtype=pl.Float64(), is_elementwise=True)
+
+
+def read_numbers(cells: pl.Series, sign: str) -> pl.Series:
+    """The numbers of cells that are written with this decimal sign, null where they are none.
+
+    Nearly all cells are digits and the sign, so that only the others are cleaned.
 
     An abbreviation is an exponent, so that 4.19M is the double nearest to 4190000.
     """
-    cell = _cleaned(column)
     other = "," if sign == "." else "."
+    numbers = cells.str.replace(sign, ".", literal=True).cast(pl.Float64, strict=False)
+    odd = cells.is_not_null() & (numbers.is_null() | cells.str.contains(other, literal=True))
+    if not odd.any():
+        return numbers
+    distinct = cells.filter(odd).unique()
+    meanings = _read_odd(distinct, sign, other)
+    return numbers.zip_with(~odd, cells.replace_strict(distinct, meanings, default=None, return_dtype=pl.Float64))
+
+
+def _read_odd(cells: pl.Series, sign: str, other: str) -> pl.Series:
+    plain = _cleaned(cells)
     tail = f"(?:[{sign}]\\d*)?{_EXPONENT}"
-    grouped = cell.str.contains(rf"^[+-]?\d{{1,3}}(?:[{other}]\d{{2,3}})*[{other}]\d{{3}}{tail}")
-    number = (
-        pl.when(~cell.str.contains(other, literal=True))
-        .then(cell)
-        .when(grouped)
-        .then(cell.str.replace_all(other, "", literal=True))
-    )
-    return number.str.replace(sign, ".", literal=True).cast(pl.Float64, strict=False)
+    grouped = plain.str.contains(rf"^[+-]?\d{{1,3}}(?:[{other}]\d{{2,3}})*[{other}]\d{{3}}{tail}")
+    whole = plain.zip_with(~grouped, plain.str.replace_all(other, "", literal=True))
+    foreign = whole.str.contains(other, literal=True)
+    return whole.set(foreign, None).str.replace(sign, ".", literal=True).cast(pl.Float64, strict=False)
 
 
-def _cleaned(column: str) -> pl.Expr:
-    """A cell without what is no part of its number: its currency, blanks between thousands, brackets.
+def _cleaned(cells: pl.Series) -> pl.Series:
+    """Cells without what is no part of their numbers: currencies, blanks between thousands, brackets.
 
     An abbreviation becomes an exponent of four digits: 4.190K may be 4,190,000, and 4.190e3 may not.
     """
-    cell = pl.col(column).str.strip_chars().str.replace_all("−", "-", literal=True)
-    cell = cell.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([^-].*?)\s*-$", "-${1}")
-    cell = cell.str.replace(r"^([+-]?)" + _CURRENCY + r"\s*", "${1}").str.replace(rf"\s*{_CURRENCY}$", "")
-    thousands = rf"^[+-]?\d{{1,3}}(?:{_BLANKS}\d{{3}})+(?:[.,]\d+)?(?:\D.*)?$"
-    cell = (
-        pl.when(cell.str.contains(thousands)).then(cell.str.replace_all(rf"(\d){_BLANKS}", "${1}")).otherwise(cell)
-    )
-    parts = cell.str.extract_groups(_SUFFIX)
-    exponent = (
-        parts.struct[1].str.to_lowercase().replace_strict(_EXPONENT_BY_SUFFIX, default=None, return_dtype=pl.Int64)
-    )
-    abbreviated = parts.struct[0].str.strip_chars() + pl.lit("e000") + exponent.cast(pl.String)
-    return pl.coalesce(abbreviated, cell)
+    plain = cells.str.strip_chars().str.replace_all("−", "-", literal=True)
+    plain = plain.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([^-].*?)\s*-$", "-${1}")
+    plain = plain.str.replace(rf"^([+-]?){_CURRENCY}\s*", "${1}").str.replace(rf"\s*{_CURRENCY}$", "")
+    grouped = plain.str.contains(rf"^[+-]?\d{{1,3}}(?:{_BLANKS}\d{{3}})+(?:[.,]\d+)?(?:\D.*)?$")
+    plain = plain.zip_with(~grouped, plain.str.replace_all(rf"(\d){_BLANKS}", "${1}"))
+    parts = plain.str.extract_groups(_SUFFIX).struct.unnest().fill_null("")
+    number, suffix = parts.get_columns()
+    exponent = suffix.str.to_lowercase().replace_strict(_EXPONENT_BY_SUFFIX, default=None, return_dtype=pl.Int64)
+    abbreviated = number.str.strip_chars() + "e000" + exponent.cast(pl.String)
+    return plain.zip_with(exponent.is_null(), abbreviated)
