@@ -7,6 +7,7 @@ The file is optional: one that cannot be read is told, and left out.
 """
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ from boursomatic_assets.sources.files.formats.contents import File
 from boursomatic_assets.sources.files.formats.text import read_text, split_records
 from boursomatic_assets.sources.files.scan import PARQUET, UNREADABLE
 from boursomatic_assets.sources.symbols import read_listing_of
+
+_log = logging.getLogger(__name__)
 
 LENGTHS = {"name": 255, "sector": 100}
 """Characters of the columns of `instruments`; what is longer is cut."""
@@ -48,8 +51,9 @@ def read_descriptions(file: File) -> Descriptions:
     except SourceError as error:  # it is the report
         return Descriptions(pl.DataFrame(schema=INSTRUMENTS), problem=str(error))
     except UNREADABLE as error:  # it is the report too
-        reason = f"{file.name}: cannot be read: {str(error).splitlines()[0]}"
-        return Descriptions(pl.DataFrame(schema=INSTRUMENTS), problem=reason)
+        _log.debug("%s cannot be read: %s", file.name, error)
+        reason = "it is damaged, or its columns hold neither text nor numbers"
+        return Descriptions(pl.DataFrame(schema=INSTRUMENTS), problem=f"{file.name}: cannot be read: {reason}")
     cut = {name: int((rows[name].str.len_chars() > most).sum()) for name, most in LENGTHS.items()}
     notes = [f"{n} cells of {name} cut to {LENGTHS[name]} characters" for name, n in cut.items() if n]
     recognised = ", ".join(["descriptions of instruments", *notes])

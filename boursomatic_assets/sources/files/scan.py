@@ -14,7 +14,7 @@ import polars.selectors as cs
 
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
-from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.formats.contents import File, damaged
 from boursomatic_assets.sources.files.formats.records import (
     Records,
     is_json,
@@ -94,10 +94,10 @@ def open_rows(file: File, declared: Declaration, *, line_by_line: bool = False) 
 
 
 def unreadable(file: File, error: BaseException) -> SourceError:
-    """The error of a file that polars cannot read, with the first line of the reason."""
+    """The error of a file that polars cannot read."""
     content = file.read()
     kind = "parquet" if content.startswith(PARQUET) else "arrow" if content.startswith(ARROW) else "csv"
-    return SourceError(f"{file.name}: cannot be read as {kind}: {str(error).splitlines()[0]}")
+    return damaged(file.name, f"read as {kind}", error)
 
 
 def _open_typed(file: File, content: bytes, declared: Declaration) -> Opened:

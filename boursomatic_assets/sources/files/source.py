@@ -24,7 +24,7 @@ from boursomatic_assets.sources.files.examination import Examination, examine
 from boursomatic_assets.sources.files.folder import Folder, list_files
 from boursomatic_assets.sources.files.formats.contents import File
 from boursomatic_assets.sources.files.rereading import read_again
-from boursomatic_assets.sources.files.scan import UNREADABLE
+from boursomatic_assets.sources.files.scan import UNREADABLE, unreadable
 from boursomatic_assets.sources.simulated.universe import read_universe
 
 
@@ -182,7 +182,7 @@ def _collect(rows: pl.LazyFrame, file: File) -> pl.DataFrame:
     try:
         return rows.collect()
     except UNREADABLE as error:
-        raise SourceError(f"{file.name}: cannot be read: {str(error).splitlines()[0]}") from None
+        raise unreadable(file, error) from None
 
 
 def _rows_of_unreadable_files(errors: list[tuple[str, str]]) -> pl.DataFrame:

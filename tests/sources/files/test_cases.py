@@ -206,7 +206,7 @@ CASES = {
     "workbook": Case(
         {"KO.csv": HEADER + ROW, "MSFT.xlsx": b"PK\x03\x04 cut"},
         KO[:1],
-        told={"MSFT.xlsx": "cannot be unpacked: File is not a zip file"},
+        told={"MSFT.xlsx": "cannot be unpacked: it is damaged, cut short or encrypted: deliver it again"},
     ),
     "exchange_column_empty": Case(
         {

@@ -71,8 +71,8 @@ LISTED = {"symbol": ["ACME"], "exchange": ["NYSE"]}
         ("csv", "", "the columns ['exchange', 'symbol'] are missing"),
         ("csv", "symbol,exchange\0\n", "neither text, Parquet, Arrow nor a workbook"),
         ("parquet", b"PAR1 this is none PAR1", "cannot be read: "),
-        ("parquet", pl.DataFrame(LISTED | {"market_cap": [[1]]}), "cannot be read: cannot cast List"),
-        ("parquet", pl.DataFrame(LISTED | {"name": [b"\xff"]}), "cannot be read: invalid utf8"),
+        ("parquet", pl.DataFrame(LISTED | {"market_cap": [[1]]}), "cannot be read: it is damaged"),
+        ("parquet", pl.DataFrame(LISTED | {"name": [b"\xff"]}), "cannot be read: it is damaged"),
     ],
 )
 def test_one_that_cannot_be_read_is_told_and_left_out(

@@ -8,6 +8,7 @@ import bz2
 import codecs
 import gzip
 import io
+import logging
 import lzma
 import zipfile
 import zlib
@@ -28,6 +29,17 @@ _SYSTEM_FOLDERS = ("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "los
 _WORKBOOK_PARTS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 """What unpacking a damaged, cut or encrypted archive raises."""
+
+DAMAGE = "it is damaged, cut short or encrypted: deliver it again"
+"""What is said of such a file; what a library says of it, for programmers, goes to the log."""
+
+_log = logging.getLogger(__name__)
+
+
+def damaged(name: str, cannot: str, error: BaseException) -> SourceError:
+    """The error of a file that cannot be read, or unpacked, as a library finds out."""
+    _log.debug("%s cannot be %s: %s", name, cannot, error)
+    return SourceError(f"{name}: cannot be {cannot}: {DAMAGE}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ def _read(file: File) -> bytes:
         unpack = next((unpack for start, unpack in _UNPACKERS.items() if packed.startswith(start)), bytes)
         return unpack(packed)
     except DAMAGED as error:
-        raise SourceError(f"{file.name}: cannot be unpacked: {str(error) or type(error).__name__}") from None
+        raise damaged(file.name, "unpacked", error) from None
 
 
 def members(file: File) -> Iterator[File]:
@@ -89,9 +101,10 @@ def members(file: File) -> Iterator[File]:
         with zipfile.ZipFile(file.path) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
     except DAMAGED as error:
-        reason = error.strerror if isinstance(error, PermissionError) else str(error)
-        told = "may not be opened" if isinstance(error, PermissionError) else "cannot be unpacked"
-        yield replace(file, problem=f"{told}: {reason}")
+        may_not = isinstance(error, PermissionError)
+        yield replace(
+            file, problem="may not be opened: Permission denied" if may_not else f"cannot be unpacked: {DAMAGE}"
+        )
         return
     if any(part in names for part in _WORKBOOK_PARTS):
         yield file

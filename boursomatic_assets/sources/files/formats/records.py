@@ -7,6 +7,7 @@ Kept elsewhere: texts (`text.py`), Parquet and Arrow (`scan.py`), what cells mea
 import datetime as dt
 import io
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from python_calamine import CalamineError, CalamineWorkbook
 from boursomatic_assets.sources import SourceError
 from boursomatic_assets.sources.files.formats.contents import ZIP, File, decode
 from boursomatic_assets.sources.files.formats.text import Record
+
+_log = logging.getLogger(__name__)
 
 OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _LISTS = ("data", "results", "bars", "prices", "historical", "values")
@@ -62,10 +65,8 @@ def read_workbook(file: File) -> Records:
         book = CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
         sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
     except (CalamineError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SourceError(
-            f"{file.name}: a workbook, or an archive, that cannot be read ({reason}): save it as CSV"
-        ) from None
+        _log.debug("%s cannot be read: %s", file.name, error)
+        raise SourceError(f"{file.name}: a workbook, or an archive, that cannot be read: save it as CSV") from None
     filled = {name: rows for name, rows in sheets.items() if any(cell != "" for row in rows for cell in row)}
     if len(filled) != 1:
         found = f"has {len(filled)} sheets with cells" if filled else "has no cell"
