@@ -30,7 +30,9 @@ def as_table(findings: Sequence[Finding]) -> str:
     with_bars = [finding for finding in findings if finding.rows or finding.symbols]
     parts = [as_lines([_row(finding) for finding in with_bars])] if with_bars else []
     for finding in findings:
-        parts += [f"{finding.file}: {n:,} rows, first line {line}: {why}" for why, n, line in finding.refused]
+        for why, count, line in finding.refused:
+            where = f"1 row, in line {line}" if count == 1 else f"{count:,} rows, the first in line {line}"
+            parts.append(f"{finding.file}: {where}: {why}")
     parts += [finding.problem for finding in findings if finding.problem]
     others = [finding for finding in findings if finding.recognised and finding not in with_bars]
     if others:
