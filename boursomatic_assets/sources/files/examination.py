@@ -86,7 +86,10 @@ def _outcome(file: File, declared: Declaration) -> Examination | SourceError:
         return _examine(file, declared)
     except SourceError as error:  # raised by each call
         return error
-    except Exception as error:  # a defect of the code, which must not stop the other files
+    except (
+        Exception,
+        pl.exceptions.PanicException,
+    ) as error:  # a defect of the code or of polars, which must not stop the other files
         absorbed.record(error, f"{file.name} is not read")
         return SourceError(f"{file.name}: cannot be read ({type(error).__name__}): save it as CSV, and report it")
 

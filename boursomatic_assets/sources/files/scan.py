@@ -5,6 +5,7 @@ Kept elsewhere: compression (`contents.py`), lines (`text.py`), workbooks and JS
 mean (`layouts/`), cells as raw bars (`cells.py`).
 """
 
+import datetime as dt
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -110,8 +111,9 @@ def _open_typed(file: File, content: bytes, declared: Declaration) -> Opened:
     layout = layout_of_columns(headers, ",", 0, file.name, declared, dict(file.says))
     _require_types(rows.collect_schema(), layout, file.name)
     texts = cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String), cs.binary().map_batches(_decoded, pl.String)
+    dates = pl.when(cs.date().is_between(dt.date.min, dt.date.max)).then(cs.date())  # others cannot be written
     lines = rows.select(pl.len()).collect().item()
-    rows = rows.with_columns(*texts, *_of_folder(layout)).with_row_index(LINE, offset=1)
+    rows = rows.with_columns(*texts, dates, *_of_folder(layout)).with_row_index(LINE, offset=1)
     return Opened(rows, layout, "Parquet" if is_parquet else "Arrow", lines)
 
 

@@ -103,7 +103,7 @@ def parse_times(cells: pl.Series, clock: Clock, name: str) -> pl.DataFrame:
 
 def _iso_dates(cells: pl.Series) -> pl.DataFrame | None:
     """The times of cells that are all written like 2024-06-13, which most are; None if one is not."""
-    if not (cells.str.len_bytes() == 10).all():
+    if not cells.str.contains(r"^\d{4}-\d{2}-\d{2}$").all():
         return None
     dates = cells.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
     if dates.has_nulls():

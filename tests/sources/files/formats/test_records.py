@@ -234,6 +234,12 @@ def test_a_column_of_a_type_that_cannot_be_is_told(tmp_path: Path, change: dict[
     assert sound(source)["symbol"].to_list() == ["IBM"]
 
 
+def test_a_date_of_no_year_of_four_digits_is_none(tmp_path: Path) -> None:
+    dates = pl.Series("Date", [2**31 - 1, 19888], dtype=pl.Int32).cast(pl.Date)
+    rows = everything(deliver(tmp_path, {"KO.parquet": FRAME.with_columns(dates)})).sort("line")
+    assert rows["ts"].dt.date().to_list() == [None, DATES[1]]
+
+
 def test_a_midnight_of_paris_is_no_date_of_an_american_bar(tmp_path: Path) -> None:
     stamped = FRAME.with_columns(Date=DATE.cast(pl.Datetime("us", "UTC")) - pl.duration(hours=2))
     source = deliver(tmp_path, {"MC.PA.parquet": stamped, "KO.parquet": stamped})

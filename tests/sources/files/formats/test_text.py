@@ -110,6 +110,32 @@ def test_a_header_may_be_repeated(tmp_path: Path) -> None:
     assert report(source, "KO.csv") == {"recognised": "text", "lines": 4, "header": 2, "delivered": 2}
 
 
+def test_another_header_among_bars_is_told_as_bars_below_it_would_be_misread(tmp_path: Path) -> None:
+    source = deliver(tmp_path, {"KO.csv": f"{HEADER}{ROW}Date,Close,High,Low,Open,Volume\n{NEXT_ROW}"})
+    assert problems(source) == {
+        "KO.csv": "KO.csv: line 3 is another header than the first one: split the file there"
+    }
+
+
+def test_a_bar_above_the_header_is_told(tmp_path: Path) -> None:
+    told = (
+        "line 1 looks like a bar and is above the header: move it below, or state `skip:` for it in columns.yaml"
+    )
+    assert problems(deliver(tmp_path, {"KO.csv": ROW + HEADER + NEXT_ROW})) == {"KO.csv": f"KO.csv: {told}"}
+    assert sound(deliver(tmp_path, {}, declared="'*': {skip: 1}"))["c"].to_list() == [12]
+
+
+def test_a_footer_is_known_by_its_first_cell_whatever_that_column_is(tmp_path: Path) -> None:
+    content = f"Name,Symbol,{HEADER}Coke,KO,{ROW}# a remark\nTotal,,,,,,,500\nSource: a vendor\n"
+    counts = {"lines": 5, "header": 1, "comments": 1, "footer": 2, "delivered": 1}
+    assert report(deliver(tmp_path, {"bars.csv": content}), "bars.csv") == {"recognised": "text"} | counts
+
+
+def test_a_bar_of_a_share_that_is_called_like_a_total_is_no_footer(tmp_path: Path) -> None:
+    source = deliver(tmp_path, {"bars.csv": f"Symbol,{HEADER}KO,{ROW}SUM,2024-06-31,10,12,9,11,500\n"})
+    assert faults(source) == {3: "time is of an unknown form"}
+
+
 @pytest.mark.parametrize("note", ["x", '"x"', 'a 12" pipe'])
 def test_a_line_with_too_many_cells_is_refused_alone(tmp_path: Path, note: str) -> None:
     source = deliver(tmp_path, {"KO.csv": f"{NOTED}{CELLS},{note}\n{NEXT_CELLS},x,7\n"})
