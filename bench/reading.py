@@ -6,6 +6,7 @@ polars is given the columns and their types, and parses the dates. Ours finds ou
 row where it stands, and holds it against the contract.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -50,8 +51,8 @@ def lines() -> Iterator[Line]:
             write(bars, path)
 
             source = Files(path.parent)
-            delivered, theirs = partial(source.bars, US, part.start, part.end), partial(read, path)
-            ours = partial(_judged, source, part, listed)
+            delivered, theirs = partial(_delivered, source, part, path), partial(read, path)
+            ours = partial(_judged, source, part, path, listed)
             _compare(ours(), theirs(), listed)
             whole, alone, peer = interleaved(ours, delivered, theirs, rounds=9)
             yield Line(
@@ -63,8 +64,14 @@ def lines() -> Iterator[Line]:
             )
 
 
-def _judged(source: Files, part: Slice, listed: pl.DataFrame) -> pl.DataFrame:
-    raw = source.bars(part.market, part.start, part.end)
+def _delivered(source: Files, part: Slice, path: Path) -> pl.DataFrame:
+    """The bars of a file that was just put there: nothing that is known of it is used."""
+    os.utime(path)
+    return source.bars(part.market, part.start, part.end)
+
+
+def _judged(source: Files, part: Slice, path: Path, listed: pl.DataFrame) -> pl.DataFrame:
+    raw = _delivered(source, part, path)
     return apply_contract(raw, part, listed, source.name, with_raw=source.with_raw).kept
 
 

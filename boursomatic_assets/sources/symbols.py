@@ -23,6 +23,9 @@ EURONEXT_SUFFIXES = ("PA", "AS", "BR", "LS")
 MAX_LENGTH = 50
 """Characters of a symbol, as in the table `instruments`."""
 
+LONGEST_TICKER = 5
+"""Letters of an American symbol without its class of shares."""
+
 UNKNOWN_FORM = "symbol is of an unknown form"
 
 _CITY_BY_CODE = {
@@ -112,6 +115,8 @@ def read_listing(cell: str) -> Listing:
     name = canonical(cell)
     if _is_identifier(name):
         return Listing(name, None)
+    if name.isascii() and name.isalpha() and len(name) <= LONGEST_TICKER:  # nearly all are of this form
+        return Listing(name, US)
     for form, listing in _FORMS:
         if match := re.fullmatch(form, name):
             return listing(match)

@@ -21,7 +21,7 @@ from boursomatic_assets.sources.files.formats.contents import File
 from boursomatic_assets.sources.files.intervals import interval_of_period, time_cell
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE
 from boursomatic_assets.sources.files.notation.numbers import number_expr
-from boursomatic_assets.sources.files.reading import is_typed, read_cells
+from boursomatic_assets.sources.files.reading import read_cells
 from boursomatic_assets.sources.files.scan import TOO_MANY
 from boursomatic_assets.sources.symbols import EURONEXT
 
@@ -40,8 +40,8 @@ def read_raw_bars(file: File, declared: Declaration) -> pl.LazyFrame:
         SourceError: naming the file, what was found and what is expected.
     """
     seen = examine(file, declared)
-    opened, cells = read_cells(file, declared)
-    rows = opened.rows if is_typed(opened) else cells.lazy()
+    _, cells = read_cells(file, declared)
+    rows = cells.lazy()
     if seen.others:
         rows = rows.filter(~pl.col(LINE).is_in(seen.others))
     bars = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]

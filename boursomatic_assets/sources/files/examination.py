@@ -29,7 +29,6 @@ from boursomatic_assets.sources.files.reading import (
     is_typed,
     number_columns,
     read_cells,
-    require_numbers,
 )
 from boursomatic_assets.sources.files.scan import (
     Opened,
@@ -108,8 +107,6 @@ def examine(file: File, declared: Declaration) -> Examination:
 
 def _examine(file: File, declared: Declaration) -> Examination:
     opened, cells = read_cells(file, declared)
-    if is_typed(opened):
-        require_numbers(file, opened)
     layout = opened.layout
     columns = layout.series[0][1]
     times, form, interval = examine_times(cells, columns, layout, declared, file)

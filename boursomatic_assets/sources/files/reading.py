@@ -30,36 +30,21 @@ def number_columns(layout: Layout, fields: Collection[str] = "ohlcv") -> list[st
 
 @lru_cache(maxsize=1)
 def read_cells(file: File, declared: Declaration) -> tuple[Opened, pl.DataFrame]:
-    """A file's rows, and those of its columns that tell what all rows show; the last file's are kept.
+    """A file's rows, and those of its columns that mean something, in memory; the last file's are kept.
 
-    Of a text, a workbook and JSON these are all columns that mean something; numbers as such where polars reads
-    all of them. A text in which polars finds other rows than lines, or too many cells in one, is read by lines.
+    Numbers of a text are read as such where polars reads all of them. A text in which polars finds other rows than
+    lines, or too many cells in one, is read by lines.
     """
     opened = open_rows(file, declared)
     if opened.text is not None:
         if (cells := _read_plain(opened, declared)) is not None:
             return opened, cells
         opened = open_rows(file, declared, line_by_line=True)
-    schema, numbers = opened.rows.collect_schema(), number_columns(opened.layout)
-    wanted = [LINE, *_with_first(opened.layout)]
-    if is_typed(opened):
-        read = _meaningful(opened.layout)
-        wanted = [LINE, *(header for header in read if header not in numbers or schema[header] == pl.String)]
+    schema = opened.rows.collect_schema()
+    wanted = [LINE, *(_meaningful(opened.layout) if is_typed(opened) else _with_first(opened.layout))]
     wanted += [name for name in (FAULT, *opened.layout.empty) if name in schema]
     try:
         return opened, opened.rows.select(wanted).collect()
-    except UNREADABLE as error:
-        raise unreadable(file, error) from None
-
-
-def require_numbers(file: File, opened: Opened) -> None:
-    """Read the numbers of a typed file once, of which `read_cells` reads none.
-
-    Raises:
-        SourceError: some cannot be read: a damaged page only shows then.
-    """
-    try:
-        opened.rows.select(number_columns(opened.layout)).collect()
     except UNREADABLE as error:
         raise unreadable(file, error) from None
 
