@@ -117,8 +117,8 @@ def _examine(file: File, declared: Declaration) -> Examination:
         else cells
     )
     decimal = declared.decimal or _decimal_sign(bars, layout, opened, file.name)
-    listings = find_listings(bars, layout, declared, dict(file.says))
     dated = dates_of_rows(bars, columns, times)
+    listings = find_listings(bars, layout, declared, dict(file.says), dated)
     daily = interval == "daily" or interval is None
     counts = {
         "lines": opened.lines,
@@ -140,7 +140,7 @@ def _examine(file: File, declared: Declaration) -> Examination:
         interval,
         decimal,
         listings,
-        tuple(sparse_symbols(bars, layout, dated)) if daily else (),
+        tuple(sparse_symbols(bars, layout, dated, listings)) if daily else (),
         tuple(line for lines in others.values() for line in lines),
         counts,
         _is_clean(bars, layout, dated, listings, decimal) and (times is None or not times["paris"].any()),

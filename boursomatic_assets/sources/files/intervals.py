@@ -71,8 +71,12 @@ def examine_times(
 
 def _one_interval(cells: pl.Series) -> str | None:
     """The interval that a column says, if it says the same in each row."""
-    intervals = {interval_of_period(cell) for cell in cells.cast(pl.String).unique() if cell is not None}
-    return intervals.pop() if len(intervals) == 1 and not cells.has_nulls() else None
+    if cells.has_nulls() or cells.is_empty():
+        return None
+    text = cells.cast(pl.String)
+    same = (text == text[0]).all()  # as nearly always
+    intervals = {interval_of_period(cell) for cell in (text.head(1) if same else text.unique())}
+    return intervals.pop() if len(intervals) == 1 else None
 
 
 def interval_of_period(cell: str) -> str:
@@ -121,19 +125,18 @@ def first_and_last(dated: pl.Series) -> tuple[dt.date | None, dt.date | None]:
     return dated.min(), dated.max()  # type: ignore[return-value]
 
 
-def sparse_symbols(bars: pl.DataFrame, layout: Layout, dated: pl.Series) -> list[str]:
+def sparse_symbols(bars: pl.DataFrame, layout: Layout, dated: pl.Series, listings: pl.DataFrame) -> list[str]:
     """The cells of symbols whose bars all lie SPARSE or more apart."""
     symbol, columns = layout.series[0]
-    names = pl.lit(symbol) if symbol else pl.col(columns["symbol"]).cast(pl.String)
-    rows = bars.lazy().select(name=names, date=pl.lit(dated)).drop_nulls()
-    spans = rows.group_by("name").agg(
-        n=pl.len(), days=(pl.col("date").max() - pl.col("date").min()).dt.total_days()
-    )
-    wide = spans.filter(pl.col("n") >= FEWEST, pl.col("days") >= (pl.col("n") - 1) * SPARSE.days).collect()["name"]
+    days = (pl.col("last").max() - pl.col("first").min()).dt.total_days()
+    spans = listings.drop_nulls("symbol_cell").group_by("symbol_cell").agg(pl.col("dates").sum(), days=days)
+    wide = spans.filter(pl.col("dates") >= FEWEST, pl.col("days") >= (pl.col("dates") - 1) * SPARSE.days)
     if wide.is_empty():
         return []
+    names = pl.lit(symbol) if symbol else pl.col(columns["symbol"]).cast(pl.String)
+    rows = bars.lazy().select(name=names, date=pl.lit(dated)).drop_nulls()
     steps = (
-        rows.filter(pl.col("name").is_in(wide.implode()))
+        rows.filter(pl.col("name").is_in(wide["symbol_cell"].implode()))
         .unique()
         .sort("name", "date")
         .group_by("name")

@@ -11,27 +11,42 @@ from boursomatic_assets.sources.files.layouts.layout import Layout
 from boursomatic_assets.sources.symbols import UNKNOWN_FORM, canonical, is_symbol, read_listing_of
 
 
-def find_listings(bars: pl.DataFrame, layout: Layout, declared: Declaration, says: dict[str, str]) -> pl.DataFrame:
-    """The listing of each distinct pair of cells that name one."""
+def find_listings(
+    bars: pl.DataFrame, layout: Layout, declared: Declaration, says: dict[str, str], dated: pl.Series
+) -> pl.DataFrame:
+    """The listing of each distinct pair of cells that name one.
+
+    Returns:
+        symbol_cell, exchange_cell; symbol, exchange and fault (text); how many of its bars have a date, and the
+        first and the last of these: dates, first, last.
+    """
     columns = layout.series[0][1]
     stated = declared.exchange or (says.get("exchange") if "exchange" not in columns else None)
-    pairs: list[tuple[str | None, str | None]] = []
-    for symbol, _ in layout.series:
-        named = pl.lit(symbol, pl.String) if symbol else pl.col(columns["symbol"]).cast(pl.String)
-        exchange = (
-            pl.lit(stated, pl.String)
-            if stated or "exchange" not in columns
-            else pl.col(columns["exchange"]).cast(pl.String)
+    by_column = not stated and "exchange" in columns
+    exchange = pl.col(columns["exchange"]).cast(pl.String) if by_column else pl.lit(stated, pl.String)
+    date = pl.col("date")
+    spans = [
+        bars.lazy()
+        .select(
+            symbol_cell=pl.lit(symbol, pl.String) if symbol else pl.col(columns["symbol"]).cast(pl.String),
+            exchange_cell=exchange,
+            date=pl.lit(dated),
         )
-        pairs += bars.lazy().select(symbol=named, exchange=exchange).unique(maintain_order=True).collect().rows()
-    schema = dict.fromkeys(("symbol_cell", "exchange_cell", "symbol", "exchange", "fault"), pl.String())
-    return pl.DataFrame([_listing(*pair) for pair in dict.fromkeys(pairs)], schema=schema, orient="row")
+        .group_by("symbol_cell", "exchange_cell")
+        .agg(dates=date.count(), first=date.min(), last=date.max())
+        .collect()
+        for symbol, _ in layout.series
+    ]
+    found = pl.concat(spans).sort("symbol_cell", "exchange_cell")
+    named = [_listing(*pair) for pair in found.select("symbol_cell", "exchange_cell").iter_rows()]
+    schema = dict.fromkeys(("symbol", "exchange", "fault"), pl.String())
+    return pl.concat([found, pl.DataFrame(named, schema=schema, orient="row")], how="horizontal")
 
 
 def _listing(symbol: str | None, exchange: str | None) -> tuple[str | None, ...]:
-    """A pair of cells, what it names, and what is wrong with it."""
+    """The symbol and the exchange that a pair of cells names, and what is wrong with it."""
     if symbol is None or not canonical(symbol):
-        return symbol, exchange, None, exchange, None
+        return None, exchange, None
     found = read_listing_of(symbol, exchange)
     fault = UNKNOWN_FORM if found.exchange is None or not is_symbol(found.symbol) else None
-    return symbol, exchange, found.symbol, found.exchange, fault
+    return found.symbol, found.exchange, fault
