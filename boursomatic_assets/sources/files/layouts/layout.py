@@ -184,7 +184,8 @@ def _with_unnamed_columns(layout: Layout, rows: Sequence[Sequence[str]], name: s
     usual = max(lengths, key=lambda length: (lengths[length], length), default=width)
     if usual < width:
         return replace(layout, fewest=usual)
-    if len(lengths) != 1 or (more := usual - width) == 0:
+    of_several = sum(len(row) > 1 for row in rows)
+    if len(lengths) != 1 or (more := usual - width) == 0 or 2 * lengths[usual] <= of_several:
         return layout
     unnamed = tuple(f"column {width + n + 1}" for n in range(more))
     if 2 * sum(any(row[width:]) for row in rows) <= lengths[usual]:
