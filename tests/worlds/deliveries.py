@@ -15,7 +15,7 @@ HEADER = "Date,Open,High,Low,Close,Volume\n"
 ROW = "2024-06-13,10,12,9,11,500\n"
 NEXT_ROW = "2024-06-14,11,13,10,12,600\n"
 
-EARLIEST, LATEST = dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1)
+EARLIEST, LATEST = dt.datetime.min, dt.datetime.max
 
 
 def deliver(folder: Path, files: Mapping[str, str | bytes | pl.DataFrame], declared: str = "") -> Files:
