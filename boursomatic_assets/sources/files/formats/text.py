@@ -21,6 +21,9 @@ from boursomatic_assets.sources.files.formats.contents import File, encoding_of
 MOST_LINES = 200
 """Lines of one cell; a quotation mark that closes later than that does not belong to the one that opened it."""
 
+_OPEN = "unexpected end of data"
+"""What the reader says of a record whose last quotation mark has no other one."""
+
 Record = tuple[int, list[str]]
 """The number of a record's first line, from 1, and its cells."""
 
@@ -97,10 +100,8 @@ def split_records(lines: Sequence[str], separator: str, width: int | None = None
         line = lines[number]
         first, number = number, number + 1
         cells = _split(line, separator)
-        if cells is None and width:
-            end = next((end for end in _ends(lines, first) if _fits(lines[first:end], separator, width)), None)
-            if end:
-                cells, number = _split("\n".join(lines[first:end]), separator), end
+        if cells is None and width and (longer := _over_lines(lines, first, separator, width)):
+            cells, number = longer
         yield first + 1, line.split(separator) if cells is None else cells
 
 
@@ -109,19 +110,31 @@ def _split(record: str, separator: str) -> list[str] | None:
     if '"' not in record:
         return record.split(separator)
     try:
-        read = list(csv.reader([record], delimiter=separator, strict=True))
+        return _parse(record, separator)
     except csv.Error:  # they are letters, or the record goes on
         return None
+
+
+def _parse(record: str, separator: str) -> list[str] | None:
+    read = list(csv.reader([record], delimiter=separator, strict=True))
     return read[0] if len(read) == 1 else None
 
 
-def _ends(lines: Sequence[str], first: int) -> Iterator[int]:
-    """Where a record may end that goes over several lines: behind each line with a quotation mark."""
+def _over_lines(lines: Sequence[str], first: int, separator: str, width: int) -> tuple[list[str], int] | None:
+    """The cells of a record that goes over several lines and where it ends; None if there is none.
+
+    A cell that holds a whole line of cells is none: two quotation marks stand by themselves there.
+    """
     for end in range(first + 2, min(first + 1 + MOST_LINES, len(lines)) + 1):
-        if '"' in lines[end - 1]:
-            yield end
-
-
-def _fits(lines: Sequence[str], separator: str, width: int) -> bool:
-    cells = _split("\n".join(lines), separator)
-    return cells is not None and len(cells) == width
+        if '"' not in lines[end - 1]:
+            continue
+        try:
+            cells = _parse("\n".join(lines[first:end]), separator)
+        except csv.Error as error:
+            if str(error) == _OPEN:
+                continue
+            return None
+        below = [line for cell in cells or () for line in cell.split("\n")[1:]]
+        whole = any(line.count(separator) >= width - 1 for line in below)
+        return (cells, end) if cells and len(cells) == width and not whole else None
+    return None

@@ -1,5 +1,6 @@
 """Lines of a text: each is a bar, blank, a comment, header or footer, or is refused by its number."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,22 @@ def test_a_quoted_cell_that_never_closes_ends_with_its_line(tmp_path: Path, note
     content = f"{NOTED}{CELLS},{note}\n{NEXT_CELLS},plain\n"
     assert lines_of(tmp_path, content) == [2, 3]
     assert sound(deliver(tmp_path, {}))["c"].to_list() == [11, 12]
+
+
+@pytest.mark.parametrize(
+    "notes", [("plain", '"opens', "plain", 'closes"'), ('"', "plain", '"', "plain"), ('"', '"', "x", "x")]
+)
+def test_two_stray_quotation_marks_take_no_line_between_them(tmp_path: Path, notes: tuple[str, ...]) -> None:
+    """A cell that holds a whole line of cells is none."""
+    rows = "".join(f"2024-06-{10 + day},10,12,9,11,500,{note}\n" for day, note in enumerate(notes))
+    assert lines_of(tmp_path, NOTED + rows) == [2, 3, 4, 5]
+
+
+def test_quotation_marks_that_all_stay_open_cost_no_more_than_others() -> None:
+    lines = ['2024-06-13,10,12,9,11,500,"open'] * 20_000
+    started = time.process_time()
+    assert len(list(split_records(lines, ",", 7))) == len(lines)
+    assert time.process_time() - started < 5
 
 
 def test_a_quotation_mark_before_a_date_makes_that_line_bad_alone(tmp_path: Path) -> None:
