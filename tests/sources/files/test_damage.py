@@ -60,7 +60,9 @@ def damage(content: bytes, chance: random.Random) -> bytes:
     """Bytes that are changed, dropped, doubled or replaced by signs that mean something."""
     data = bytearray(content)
     for _ in range(chance.randint(1, 4)):
-        place = chance.randrange(max(len(data), 1))
+        if not data:
+            break
+        place = chance.randrange(len(data))
         match chance.randrange(5):
             case 0:
                 data[place] = chance.randrange(256)
