@@ -6,7 +6,6 @@ What belongs here: its columns. Kept elsewhere: which instruments there are (`so
 The file is optional: one that cannot be read is told, and left out.
 """
 
-import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from boursomatic_assets.schema import buckets
 from boursomatic_assets.sources import INSTRUMENTS, SourceError
 from boursomatic_assets.sources.files.formats.contents import File
 from boursomatic_assets.sources.files.formats.text import read_text, split_records
-from boursomatic_assets.sources.files.scan import PARQUET, UNREADABLE
+from boursomatic_assets.sources.files.formats.typed import kind_of, read_typed
+from boursomatic_assets.sources.files.scan import UNREADABLE
 from boursomatic_assets.sources.symbols import read_listing_of
 
 _log = logging.getLogger(__name__)
@@ -67,8 +67,8 @@ def _read_cells(file: File) -> tuple[pl.DataFrame, dict[str, int]]:
     Raises:
         SourceError: naming the file, and why it cannot be read.
     """
-    if (content := file.read()).startswith(PARQUET):
-        rows = pl.read_parquet(io.BytesIO(content))
+    if kind_of(file.read()):
+        rows = read_typed(file)
         return rows.rename(dict(zip(rows.columns, _names(rows.columns, file), strict=True))), {
             "lines": rows.height
         }

@@ -1,8 +1,8 @@
 """The rows of one file as they stand: typed ones of Parquet and Arrow, or cells of text of all others.
 
 What belongs here: telling formats apart, reading cells as text or as numbers, errors that name the file.
-Kept elsewhere: compression (`contents.py`), lines (`text.py`), workbooks and JSON (`records.py`), what headers
-mean (`layouts/`), cells as raw bars (`cells.py`).
+Kept elsewhere: the bytes of each format (`formats/`), what headers mean (`layouts/`), cells as raw bars
+(`cells.py`).
 """
 
 import datetime as dt
@@ -24,18 +24,9 @@ from boursomatic_assets.sources.files.formats.records import (
     read_workbook,
 )
 from boursomatic_assets.sources.files.formats.text import Record, Text, is_plain, read_text, split_records
-from boursomatic_assets.sources.files.layouts.layout import (
-    FAULT,
-    HEAD,
-    LINE,
-    Layout,
-    layout_of_columns,
-    recognise_layout,
-    recognise_records,
-    unique_names,
-)
-
-PARQUET, ARROW = b"PAR1", b"ARROW1"
+from boursomatic_assets.sources.files.formats.typed import kind_of, read_typed
+from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE, Layout, layout_of_columns, unique_names
+from boursomatic_assets.sources.files.layouts.recognition import HEAD, recognise_layout, recognise_records
 
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What polars raises for a file that is damaged, or of a kind that it cannot read."""
@@ -83,8 +74,8 @@ def open_rows(file: File, declared: Declaration, *, line_by_line: bool = False) 
     """
     content = file.read()
     try:
-        if content.startswith((PARQUET, ARROW)):
-            return _open_typed(file, content, declared)
+        if kind := kind_of(content):
+            return _open_typed(file, kind, declared)
         if is_workbook(content):
             return _open_records(file, read_workbook(file), declared)
         if is_json(content):
@@ -96,14 +87,12 @@ def open_rows(file: File, declared: Declaration, *, line_by_line: bool = False) 
 
 def unreadable(file: File, error: BaseException) -> SourceError:
     """The error of a file that polars cannot read."""
-    content = file.read()
-    kind = "parquet" if content.startswith(PARQUET) else "arrow" if content.startswith(ARROW) else "csv"
-    return damaged(file.name, f"read as {kind}", error)
+    return damaged(file.name, f"read as {(kind_of(file.read()) or 'csv').lower()}", error)
 
 
-def _open_typed(file: File, content: bytes, declared: Declaration) -> Opened:
-    is_parquet = content.startswith(PARQUET)
-    rows = pl.scan_parquet(io.BytesIO(content)) if is_parquet else pl.read_ipc(io.BytesIO(content)).lazy()
+def _open_typed(file: File, kind: str, declared: Declaration) -> Opened:
+    frame = read_typed(file)
+    rows = frame.lazy()
     kinds = rows.collect_schema()
     rows = rows.drop(header for header, kind in kinds.items() if kind.is_nested() and "Binary" in str(kind))
     headers = rows.collect_schema().names()
@@ -112,9 +101,8 @@ def _open_typed(file: File, content: bytes, declared: Declaration) -> Opened:
     _require_types(rows.collect_schema(), layout, file.name)
     texts = cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String), cs.binary().map_batches(_decoded, pl.String)
     dates = pl.when(cs.date().is_between(dt.date.min, dt.date.max)).then(cs.date())  # others cannot be written
-    lines = rows.select(pl.len()).collect().item()
     rows = rows.with_columns(*texts, dates, *_of_folder(layout)).with_row_index(LINE, offset=1)
-    return Opened(rows, layout, "Parquet" if is_parquet else "Arrow", lines)
+    return Opened(rows, layout, kind, frame.height)
 
 
 def _of_folder(layout: Layout) -> list[pl.Expr]:

@@ -70,7 +70,7 @@ LISTED = {"symbol": ["ACME"], "exchange": ["NYSE"]}
         ("csv", "symbol,exchange,Name,name\n", "two columns have the same name"),
         ("csv", "", "the columns ['exchange', 'symbol'] are missing"),
         ("csv", "symbol,exchange\0\n", "neither text, Parquet, Arrow nor a workbook"),
-        ("parquet", b"PAR1 this is none PAR1", "cannot be read: "),
+        ("parquet", b"PAR1 this is none PAR1", "cannot be read as parquet: "),
         ("parquet", pl.DataFrame(LISTED | {"market_cap": [[1]]}), "cannot be read: it is damaged"),
         ("parquet", pl.DataFrame(LISTED | {"name": [b"\xff"]}), "cannot be read: it is damaged"),
     ],

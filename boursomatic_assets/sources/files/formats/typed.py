@@ -1,0 +1,54 @@
+"""Typed files: Parquet and Arrow, whose columns have types.
+
+What belongs here: reading all rows of one, with a reader that raises on whatever is damaged.
+Kept elsewhere: which of its columns mean something (`files/scan.py`).
+
+pyarrow reads them: polars 2.1 aborts the process on some damaged pages (`memory allocation of ... bytes failed`),
+which nothing can catch.
+"""
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+
+from boursomatic_assets.sources.files.formats.contents import File, damaged
+
+PARQUET, ARROW = b"PAR1", b"ARROW1"
+
+_TEXTS = (pa.string(), pa.large_string(), pa.string_view())
+
+_UNREADABLE = (
+    *(pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException),
+    *(OSError, MemoryError, ValueError),
+)
+"""What is raised for a file that is damaged, or has a type that polars does not know."""
+
+
+def kind_of(content: bytes) -> str | None:
+    """`Parquet`, `Arrow`, or None for anything else."""
+    return "Parquet" if content.startswith(PARQUET) else "Arrow" if content.startswith(ARROW) else None
+
+
+def read_typed(file: File) -> pl.DataFrame:
+    """All rows and columns of a Parquet or an Arrow file; text may be categorical.
+
+    Raises:
+        SourceError: it is damaged, or cannot be read.
+    """
+    content = file.read()
+    try:
+        buffer = pa.BufferReader(content)
+        table = _read_parquet(buffer) if content.startswith(PARQUET) else pa.ipc.open_file(buffer).read_all()
+        table.validate(full=not content.startswith(PARQUET))  # Parquet is decoded, an Arrow file only mapped
+        frame = pl.from_arrow(table)
+    except _UNREADABLE as error:
+        raise damaged(file.name, f"read as {str(kind_of(content)).lower()}", error) from None
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _read_parquet(buffer: pa.BufferReader) -> pa.Table:
+    """The table with text as dictionaries, which takes half of the time: symbols are the same again and again."""
+    opened = pa.parquet.ParquetFile(buffer)
+    texts = [field.name for field in opened.schema_arrow if field.type in _TEXTS]
+    return pa.parquet.read_table(buffer, read_dictionary=texts)
