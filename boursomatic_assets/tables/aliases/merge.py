@@ -18,21 +18,19 @@ from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.schema import identifiers
-from boursomatic_assets.stores import archive_files
-from boursomatic_assets.tables import activity, computations, revisions
-from boursomatic_assets.tables.aliases.names import ALIASES, Name, present_names, with_present_names
+from boursomatic_assets.tables import activity, computations
+from boursomatic_assets.tables.aliases.archived import SOURCE, merge_archived
+from boursomatic_assets.tables.aliases.names import ALIASES, Name, find_id
 from boursomatic_assets.tables.deliveries import sessions
 from boursomatic_assets.tables.frames import key
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 from boursomatic_assets.tables.staging import advisory_lock, lock_slice, same_key, stage, transaction
 
-SOURCE = "merge of instruments"
-"""What a revision names as its source, if a merge replaced the bar."""
-
 _LOCKED_TABLES = ("price_bars", "features", "recommendations", "track_record")
 """Whoever writes rows of a market holds the lock of one of these tables, and only then takes another lock."""
 
 _SAME = "(m.o, m.h, m.l, m.c, m.v) = (t.o, t.h, t.l, t.c, t.v)"
+
 _PAIRS = (
     "price_bars m JOIN price_bars t ON t.instrument_id = :target AND t.ts = m.ts AND t.interval = m.interval"
     " WHERE m.instrument_id = :merged"
@@ -50,6 +48,7 @@ _MOVE_REVISIONS = text(
     "UPDATE price_bar_revisions m SET instrument_id = :target,"
     f" known_until = {_FREE_END.format(end='m.known_until')} WHERE m.instrument_id = :merged"
 )
+
 _RECORD_PAIRS = text(
     "INSERT INTO price_bar_revisions"
     " (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until, source)"
@@ -96,7 +95,7 @@ def merge(merged: Name, target: Name, *, dry_run: bool = False) -> MergeResult:
     market = _common_market(merged, target)
     with transaction() as connection:
         _lock_writers(connection, market)
-        ids = _find_instruments(connection, merged, target)
+        ids = {"merged": find_id(connection, merged), "target": find_id(connection, target)}
         if _is_alias(connection, merged, target, ids["target"]):
             return MergeResult(merged, target, was_done=True)
         result = _merge(connection, market, merged, target, ids)
@@ -136,21 +135,6 @@ def _whole(market: Market) -> Slice:
     return Slice(market, tuple(all_sessions().tolist()))
 
 
-def _find_instruments(connection: Connection, merged: Name, target: Name) -> dict[str, str]:
-    """The ids of both instruments, as `merged` and `target`.
-
-    Raises:
-        ValueError: one is unknown.
-    """
-    i, ids = INSTRUMENTS.c, {}
-    for role, name in (("merged", merged), ("target", target)):
-        found = connection.scalar(select(i.id).where(i.symbol == name.symbol, i.exchange == name.exchange))
-        if found is None:
-            raise ValueError(f"there is no instrument {name}: `boursomatic instruments list` lists them")
-        ids[role] = str(found)
-    return ids
-
-
 def _is_alias(connection: Connection, merged: Name, target: Name, target_id: str) -> bool:
     """Whether the merge was done before.
 
@@ -183,7 +167,7 @@ def _merge(connection: Connection, market: Market, merged: Name, target: Name, i
     _move_rows(connection, GRAINS["price_bars"].table, ids)
     # A bar without a row of features breaks an invariant; a row that is moved is stale, as after a correction.
     _move_rows(connection, GRAINS["features"].table, ids)
-    archived, hidden = _merge_archived(connection, market, merged, target, ids["target"], moment)
+    archived, hidden = merge_archived(connection, _whole(market), merged, target, ids["target"], moment)
     days = bars.filter(interval="daily")["ts"].sort()
     computations.mark_changed(connection, "price_bars", market, days, moment)
     _count_as_merged(connection, market, pairs, hidden)
@@ -228,65 +212,6 @@ def _move_rows(connection: Connection, table: Table, ids: dict[str, str]) -> Non
         ids,
     )
     connection.execute(text(f"DELETE FROM {table.name} WHERE instrument_id = :merged"), ids)
-
-
-def _merge_archived(
-    connection: Connection, market: Market, merged: Name, target: Name, target_id: str, moment: dt.datetime
-) -> tuple[int, pl.DataFrame]:
-    """Record the archived bars that no name shows any more, since the target has another bar at their time.
-
-    Returns:
-        How many archived bars are read as the target's from now on; and those that no name shows: `ts`, and
-        `archived`, the number of bars that their session has in the archive now.
-    """
-    before = present_names()
-    after = _with_alias(before, merged, target, moment)
-    moved, hidden = 0, [pl.DataFrame(schema={"ts": pl.Datetime("us"), "archived": pl.UInt32})]
-    for session in archive_files.archived_sessions(_whole(market)):
-        bars = archive_files.read(session).with_row_index("row")
-        known = with_present_names(bars, before)
-        of_merged = known.filter(_is_named(merged))
-        if of_merged.is_empty():
-            continue
-        shown = with_present_names(bars, after)
-        lost = known.join(shown, on="row", how="anti")
-        _record_archived(connection, session, lost.drop("row"), shown.filter(_is_named(target)), target_id, moment)
-        moved += of_merged.join(shown, on="row", how="semi").height
-        hidden.append(lost.select("ts", archived=pl.lit(shown.height, pl.UInt32)))
-    return moved, pl.concat(hidden)
-
-
-def _with_alias(aliases: pl.DataFrame, merged: Name, target: Name, since: dt.datetime) -> pl.DataFrame:
-    """What `present_names` will return once the merge is committed."""
-    of_merged = (pl.col("present_symbol") == merged.symbol) & (pl.col("present_exchange") == merged.exchange)
-    repointed = [
-        pl.when(of_merged).then(pl.lit(value)).otherwise(f"present_{part}").alias(f"present_{part}")
-        for part, value in target._asdict().items()
-    ]
-    new = pl.DataFrame([(*merged, since, *target)], aliases.schema, orient="row")
-    return pl.concat([aliases.with_columns(repointed), new])
-
-
-def _is_named(name: Name) -> pl.Expr:
-    return (pl.col("symbol") == name.symbol) & (pl.col("exchange") == name.exchange)
-
-
-def _record_archived(
-    connection: Connection,
-    session: Slice,
-    lost: pl.DataFrame,
-    shown: pl.DataFrame,
-    target_id: str,
-    moment: dt.datetime,
-) -> None:
-    """Record archived bars as revisions of the target, unless it has the same values at their time."""
-    different = lost.join(shown, on=["ts", *"ohlcv"], how="anti").rename({"created_at": "known_from"})
-    if different.is_empty():
-        return
-    unstored = revisions.find_unstored(different, session, "15m").with_columns(
-        pl.col("known_until").fill_null(moment), instrument_id=pl.lit(target_id), source=pl.lit(SOURCE)
-    )
-    revisions.record_older_bars(connection, unstored.drop("symbol", "exchange"))
 
 
 def _count_as_merged(connection: Connection, market: Market, pairs: pl.DataFrame, hidden: pl.DataFrame) -> None:

@@ -33,6 +33,19 @@ class Name(NamedTuple):
         return f"{self.symbol}@{self.exchange}"
 
 
+def find_id(connection: Connection, name: Name) -> str:
+    """The id of the instrument that was listed under a name.
+
+    Raises:
+        ValueError: none was.
+    """
+    i = INSTRUMENTS.c
+    found = connection.scalar(select(i.id).where(i.symbol == name.symbol, i.exchange == name.exchange))
+    if found is None:
+        raise ValueError(f"there is no instrument {name}: `boursomatic instruments list` lists them")
+    return str(found)
+
+
 def with_aliases(instruments: pl.DataFrame) -> pl.DataFrame:
     """Every name of instruments: id, symbol and exchange; an alias has the id of the instrument that it names."""
     aliases = read_table(ALIASES).select("symbol", "exchange", id="instrument_id")
