@@ -155,5 +155,5 @@ def _listed(versions: Mapping[str, str]) -> str:
 def _installed(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:
+    except PackageNotFoundError:  # which no proven version is called
         return "(none)"

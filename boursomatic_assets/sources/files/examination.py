@@ -6,6 +6,7 @@ Kept elsewhere: reading rows (`reading.py`), how each of these is found (`interv
 """
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,14 +26,11 @@ from boursomatic_assets.sources.files.intervals import (
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE, Layout
 from boursomatic_assets.sources.files.listings import find_listings
 from boursomatic_assets.sources.files.notation.numbers import detect_decimal_sign, number_expr
-from boursomatic_assets.sources.files.reading import (
-    is_typed,
-    number_columns,
-    read_cells,
-)
-from boursomatic_assets.sources.files.scan import (
-    Opened,
-)
+from boursomatic_assets.sources.files.reading import is_typed, number_columns, read_cells
+from boursomatic_assets.sources.files.scan import Opened
+
+DEFECTS = (Exception, pl.exceptions.PanicException)
+"""What no file should be able to raise."""
 
 _WORDS_OF_NOTHING = ("", "-", "--", ".", "n/a", "na", "nan", "null", "none", "#n/a")
 
@@ -85,10 +83,7 @@ def _outcome(file: File, declared: Declaration) -> Examination | SourceError:
         return _examine(file, declared)
     except SourceError as error:  # raised by each call
         return error
-    except (
-        Exception,
-        pl.exceptions.PanicException,
-    ) as error:  # a defect of the code or of polars, which must not stop the other files
+    except DEFECTS as error:  # of the code, or of polars: it must not stop the other files
         absorbed.record(error, f"{file.name} is not read")
         return SourceError(f"{file.name}: cannot be read ({type(error).__name__}): save it as CSV, and report it")
 
@@ -110,42 +105,48 @@ def _examine(file: File, declared: Declaration) -> Examination:
     layout = opened.layout
     columns = layout.series[0][1]
     times, form, interval = examine_times(cells, columns, layout, declared, file)
-    others = {} if is_typed(opened) or times is None else lines_without_bars(cells, layout, times, file.name)
-    bars = (
-        cells.filter(~pl.col(LINE).is_in([line for lines in others.values() for line in lines]))
-        if others
-        else cells
-    )
+    others: dict[str, list[int]] = {}
+    if times is not None and not is_typed(opened):
+        others = lines_without_bars(cells, layout, times, file.name)
+    lines = tuple(line for named in others.values() for line in named)
+    bars = cells.filter(~pl.col(LINE).is_in(lines)) if lines else cells
     decimal = declared.decimal or _decimal_sign(bars, layout, opened, file.name)
     dated = dates_of_rows(bars, columns, times)
     listings = find_listings(bars, layout, declared, dict(file.says), dated)
-    daily = interval == "daily" or interval is None
-    counts = {
-        "lines": opened.lines,
-        "header": opened.header + len(others.get("header", ())),
-        **{name: len(others.get(name, ())) for name in ("blank", "comments", "footer")},
-        "delivered": bars.height,
-    }
-    if counts["lines"] != sum(counts.values()) - counts["lines"]:
-        raise SourceError(
-            f"{file.name}: {counts['lines']} lines, of which {sum(counts.values()) - counts['lines']} were read:"
-            " save it anew, or split it, to find the line that hides the others"
-        )
+    has_midnights_of_paris = times is not None and times["paris"].any()
+    first, last = first_and_last(dated)
     return Examination(
-        layout,
-        opened.kind,
-        opened.encoding,
-        times,
-        form,
-        interval,
-        decimal,
-        listings,
-        tuple(sparse_symbols(bars, layout, dated, listings)) if daily else (),
-        tuple(line for lines in others.values() for line in lines),
-        counts,
-        _is_clean(bars, layout, dated, listings, decimal) and (times is None or not times["paris"].any()),
-        *first_and_last(dated),
+        layout=layout,
+        kind=opened.kind,
+        encoding=opened.encoding,
+        times=times,
+        form=form,
+        interval=interval,
+        decimal=decimal,
+        listings=listings,
+        sparse=tuple(sparse_symbols(bars, layout, dated, listings)) if interval in (None, "daily") else (),
+        others=lines,
+        counts=_count_lines(opened, others, bars.height, file.name),
+        clean=_is_clean(bars, layout, dated, listings, decimal) and not has_midnights_of_paris,
+        first=first,
+        last=last,
     )
+
+
+def _count_lines(opened: Opened, others: Mapping[str, Sequence[int]], delivered: int, name: str) -> dict[str, int]:
+    """What became of a file's lines, by column of `FILES`.
+
+    Raises:
+        SourceError: they are not as many as the file has.
+    """
+    counts = {kind: len(others.get(kind, ())) for kind in ("header", "blank", "comments", "footer")}
+    counts |= {"header": counts["header"] + opened.header, "delivered": delivered}
+    if (read := sum(counts.values())) != opened.lines:
+        raise SourceError(
+            f"{name}: {opened.lines} lines, of which {read} were read: save it anew, or split it, to find the line"
+            " that hides the others"
+        )
+    return {"lines": opened.lines, **counts}
 
 
 def _decimal_sign(bars: pl.DataFrame, layout: Layout, opened: Opened, name: str) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import FILES, INSTRUMENTS, RAW_BARS, SourceError
 from boursomatic_assets.sources.files.cells import read_raw_bars, rows_as_json
@@ -95,12 +96,13 @@ class Files:
     def with_raw(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of `bars` with `raw`: their files are read again, which costs good rows nothing."""
         lines = dict(rows.drop_nulls(["file", "line"]).group_by("file").agg("line").iter_rows())
-        declarations = Declarations(self.folder)
-        found = [
-            _collect(rows_as_json(file, declarations.of(file.name), lines[file.name]), file)
-            for file in (self._folder().files if lines else ())
-            if file.name in lines
-        ]
+        declarations, found = Declarations(self.folder), []
+        for file in self._folder().files if lines else ():
+            if file.name in lines:
+                try:
+                    found.append(_collect(rows_as_json(file, declarations.of(file.name), lines[file.name]), file))
+                except SourceError as error:  # it was changed meanwhile: its rows are as they were read
+                    absorbed.record(error, f"rejected rows of {file.name} are kept without their other cells")
         if not found:
             return rows
         keys = ["file", "line", "symbol"]
