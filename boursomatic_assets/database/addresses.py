@@ -16,6 +16,7 @@ from boursomatic_assets import settings
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.binaries import ServerError
 from boursomatic_assets.database.errors import DatabaseError
+from boursomatic_assets.database.roles import Role
 from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, home
 
 DATABASE, DAGSTER_DATABASE = embedded.DATABASES
@@ -24,8 +25,8 @@ LOOKUP_SECONDS = 2
 """For how long the address of the embedded server is not looked up again."""
 
 
-def database_url() -> URL:
-    """Return the address of the platform's database: `DATABASE_URL`, else the embedded server, started.
+def database_url(role: Role = "writer") -> URL:
+    """Return the address of the platform's database for a role: `DATABASE_URL`, else the embedded server, started.
 
     Raises:
         DatabaseError: The variable is no address of a PostgreSQL server, or the embedded server cannot be started.

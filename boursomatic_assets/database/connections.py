@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 from boursomatic_assets import absorbed
 from boursomatic_assets.database.addresses import database_url, options_in_utc
 from boursomatic_assets.database.errors import DatabaseError, connection_error, version_error
+from boursomatic_assets.database.roles import Role
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
@@ -30,9 +31,9 @@ STARTUP_SECONDS = 15
 """For how long a connection is tried again while the server starts up."""
 
 
-def engine() -> Engine:
-    """Return the engine of the platform's database, one per address; `connect` opens its connections."""
-    return _engine(database_url())
+def engine(role: Role = "writer") -> Engine:
+    """Return the engine of the platform's database for a role, one per address; `connect` opens its connections."""
+    return _engine(database_url(role))
 
 
 @lru_cache
