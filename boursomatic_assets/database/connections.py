@@ -32,7 +32,7 @@ STARTUP_SECONDS = 15
 
 
 def engine(role: Role = "writer") -> Engine:
-    """Return the engine of the platform's database for a role, one per address; `connect` opens its connections."""
+    """Return the engine of a role in the platform's database, one per address; `connect` opens its connections."""
     return _engine(database_url(role))
 
 
