@@ -61,7 +61,7 @@ def _main() -> None:
     if context.is_offline_mode():
         _run_migrations(dialect_name="postgresql", literal_binds=True)
         return
-    connectable = context.config.attributes.get("connection") or database.engine()
+    connectable = context.config.attributes.get("connection") or database.engine("owner")
     with (
         _migration_lock(connectable.engine),
         nullcontext(connectable) if isinstance(connectable, Connection) else _connect(connectable) as connection,

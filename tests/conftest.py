@@ -25,9 +25,12 @@ from sqlalchemy import URL, Engine, make_url
 from boursomatic_assets import absorbed, settings
 from boursomatic_assets import database as db
 from boursomatic_assets.database import embedded
+from boursomatic_assets.database.roles import role_name
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+    from boursomatic_assets.database.roles import Role
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
 hypothesis.settings.load_profile("untimed")
@@ -215,6 +218,26 @@ def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     name = admin.create(admin.template("migrated", _migrate))
     admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
     yield from _engine_of(admin, name, monkeypatch)
+
+
+@pytest.fixture
+def log_in(admin: Admin) -> "Iterator[Callable[[Role], psycopg.Connection]]":
+    """Connects to the test's database as a login of its own that is a member of one role."""
+    names, connections = [], []
+
+    def connect(role: "Role") -> psycopg.Connection:
+        name, password = f"{admin.prefix}{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
+        admin.execute(f'CREATE ROLE "{name}" LOGIN PASSWORD \'{password}\' IN ROLE "{role_name(role)}"')
+        names.append(name)
+        url = db.database_url("owner").set(username=name, password=password)
+        connections.append(db.connect(url.difference_update_query(["passfile"])))
+        return connections[-1]
+
+    yield connect
+    for connection in connections:
+        connection.close()
+    for name in names:
+        admin.execute(f'DROP ROLE "{name}"')
 
 
 @pytest.fixture

@@ -1,15 +1,20 @@
 """Asset checks of accounts.
 
-What belongs here: what counts as a violation in `users`. No run of this project writes that table.
+What belongs here: what counts as a violation in `users`. Checks run as the writer, who sees counts of accounts and
+nothing else. No run of this project writes that table.
 """
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from boursomatic_assets.checks._counting import count_duplicates
+from boursomatic_assets.checks._counting import check_unique_index
 from boursomatic_assets.checks.invariant import Finding, invariant
 
 
 @invariant("users")
 def one_account_per_email(connection: Connection) -> Finding:
     """No e-mail address has two accounts, and a unique index enforces it."""
-    return count_duplicates(connection, "uq_users_email", "users", "email")
+    counted = text("SELECT repeated FROM account_counts WHERE table_name = 'users'")
+    repeated = connection.scalar(counted) or 0
+    return Finding(errors=repeated, figures={"repeated": repeated}) + check_unique_index(
+        connection, "uq_users_email"
+    )

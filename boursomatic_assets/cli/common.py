@@ -72,6 +72,20 @@ def _message(error: Exception) -> str | None:
     return explanation
 
 
+def read_password(*, confirm: bool = False) -> str:
+    """Ask for a password at a terminal, twice if it is a new one; else read one line of standard input.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
+    password = sys.stdin.readline().removesuffix("\n")
+    if not password:
+        raise ValueError("there is no password: type it, or write it as one line to standard input")
+    return password
+
+
 def require_current_schema() -> None:
     """Check that the database's schema is that of this code.
 

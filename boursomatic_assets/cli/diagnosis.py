@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from boursomatic_assets import database, settings
 from boursomatic_assets.database import migrate
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
+from boursomatic_assets.database.roles.surplus import surplus_of_writer
 from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
 
@@ -54,6 +55,18 @@ def _check_database() -> str:
     if zone != "UTC":
         raise RuntimeError(f"connections use the time zone {zone}: they must use UTC")
     return f"{version.split(' on ')[0]} at {settings.redacted(database.database_url())}"
+
+
+def _check_privileges() -> str:
+    """Tell a role that may do more than its work needs; one address for all is allowed, and not advised."""
+    with database.engine().connect() as connection:
+        user, surplus = connection.scalar(select(func.current_user())), surplus_of_writer(connection)
+    if not surplus:
+        return f"{user} may do what a writer must, and no more"
+    return (
+        f"{user} may do more than a writer should: {'; '.join(surplus)}. `boursomatic db grant writer --password`"
+        " makes a login for DATABASE_URL; this one is then for DATABASE_OWNER_URL"
+    )
 
 
 def _check_schema() -> str:
@@ -109,6 +122,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "database": _check_database,
     "disk": _check_disk,
     "schema": _check_schema,
+    "privileges": _check_privileges,
     "dagster storage": _check_dagster_storage,
     "source of bars": _check_source,
     "active model": _check_active_model,

@@ -7,7 +7,7 @@ embedded server. Kept elsewhere: connecting (`connections.py`), the variables (`
 
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from sqlalchemy import URL, make_url
@@ -15,8 +15,9 @@ from sqlalchemy import URL, make_url
 from boursomatic_assets import settings
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.binaries import ServerError
+from boursomatic_assets.database.embedded.cluster import find_cluster
 from boursomatic_assets.database.errors import DatabaseError
-from boursomatic_assets.database.roles import Role
+from boursomatic_assets.database.roles import Role, role_name
 from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, home
 
 DATABASE, DAGSTER_DATABASE = embedded.DATABASES
@@ -26,15 +27,18 @@ LOOKUP_SECONDS = 2
 
 
 def database_url(role: Role = "writer") -> URL:
-    """Return the address of the platform's database for a role: `DATABASE_URL`, else the embedded server, started.
+    """Return a role's address of the platform's database: as configured, else of the embedded server, started.
+
+    `DATABASE_OWNER_URL`, `DATABASE_ACCOUNTS_URL` and `DATABASE_APP_URL` are the addresses of `owner`,
+    `account_admin` and `app`; where one is unset, and for the other roles, it is `DATABASE_URL`.
 
     Raises:
         DatabaseError: The variable is no address of a PostgreSQL server, or the embedded server cannot be started.
     """
-    return _configured_url(settings.database_address, DRIVER) or _embedded_url()
+    return _configured_url(partial(settings.role_address, role), DRIVER) or _embedded_url(role)
 
 
-def dagster_url() -> URL:
+def dagster_url(role: Role = "writer") -> URL:
     """Return the address of Dagster's storage, for the driver that it needs, in UTC.
 
     `DAGSTER_DATABASE_URL`, else the database `dagster` on the platform's server.
@@ -42,10 +46,15 @@ def dagster_url() -> URL:
     Raises:
         DatabaseError: As for `database_url`.
     """
-    url = _configured_url(settings.dagster_address, DAGSTER_DRIVER) or database_url().set(
+    url = _configured_url(settings.dagster_address, DAGSTER_DRIVER) or database_url(role).set(
         drivername=DAGSTER_DRIVER, database=DAGSTER_DATABASE
     )
     return url.update_query_dict({"options": options_in_utc(url)})
+
+
+def is_embedded() -> bool:
+    """Return whether the platform's database is on the embedded server."""
+    return _configured_url(settings.database_address, DRIVER) is None
 
 
 def _configured_url(read: Callable[[], str | None], driver: str) -> URL | None:
@@ -56,19 +65,22 @@ def _configured_url(read: Callable[[], str | None], driver: str) -> URL | None:
     return make_url(address).set(drivername=driver) if address else None
 
 
-def _embedded_url() -> URL:
-    return _look_up_embedded_url(home(), int(time.monotonic() // LOOKUP_SECONDS))
+def _embedded_url(role: Role) -> URL:
+    """Return a role's address on the embedded server; the owner's until a migration has made the role."""
+    server = _look_up_server(home(), int(time.monotonic() // LOOKUP_SECONDS))
+    passfile = find_cluster(home()).passfile_of(role)
+    user, passfile = (role_name(role), passfile) if passfile.exists() else (server.user, server.passfile)
+    query = {"host": str(server.host), "passfile": str(passfile)}
+    return URL.create(DRIVER, username=user, database=DATABASE, query=query)
 
 
 @lru_cache(maxsize=4)
-def _look_up_embedded_url(folder: Path, interval: int) -> URL:
-    """Return the embedded server's address, looked up once per interval: a look-up costs as much as a write."""
+def _look_up_server(folder: Path, interval: int) -> embedded.Server:
+    """Return the embedded server, looked up once per interval: a look-up costs as much as a write."""
     try:
-        server = embedded.ensure_running(folder)
+        return embedded.ensure_running(folder)
     except ServerError as error:
         raise DatabaseError(str(error)) from error
-    query = {"host": str(server.host), "passfile": str(server.passfile)}
-    return URL.create(DRIVER, username=server.user, database=DATABASE, query=query)
 
 
 def options_in_utc(url: URL) -> str:

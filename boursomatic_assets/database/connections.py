@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -94,8 +94,9 @@ def _arrow_pool(url: URL) -> QueuePool:
 
 
 def disconnect() -> None:
-    """Close the idle connections that this process keeps to the platform's database."""
-    engine().dispose()
+    """Close the idle connections that this process keeps to the platform's database, as any role."""
+    for url in {database_url(role) for role in get_args(Role)}:
+        _engine(url).dispose()
     _arrow_pool(database_url()).dispose()
 
 

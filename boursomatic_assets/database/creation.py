@@ -20,7 +20,7 @@ def create_databases() -> None:
     Raises:
         DatabaseError: The server cannot be reached, or the user may not create databases.
     """
-    for url in (database_url(), dagster_url()):
+    for url in (database_url("owner"), dagster_url("owner")):
         _create_database_if_missing(url)
         with connect(url) as connection:
             _set_to_utc(connection)

@@ -21,9 +21,13 @@ from sqlalchemy.exc import DBAPIError
 
 from boursomatic_assets import database, settings
 from boursomatic_assets.database import DatabaseError
+from boursomatic_assets.database.addresses import is_embedded
+from boursomatic_assets.database.roles.logins import provide_embedded_logins
 
 CONFIG = settings.PROJECT / "alembic.ini"
 OPTIONAL_MIGRATIONS = CONFIG.parent / "migrations" / "optional"
+
+_READABLE = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE has_table_privilege(name, 'SELECT')")
 
 
 def upgrade(revision: str = "head") -> None:
@@ -35,6 +39,8 @@ def upgrade(revision: str = "head") -> None:
     """
     database.create_databases()
     _run_command(command.upgrade, revision)
+    if is_embedded():
+        provide_embedded_logins()
 
 
 def downgrade(revision: str) -> None:
@@ -76,14 +82,14 @@ def partitioning_status() -> str:
     children = "(SELECT count(*) FROM pg_inherits WHERE inhparent = relid)"
     form = f"CASE relkind WHEN 'p' THEN 'partitioned, ' || {children} || ' partitions' ELSE 'plain' END"
     tables = "(VALUES ('price_bars'::regclass), ('features')) AS t(relid) JOIN pg_class ON oid = relid"
-    with database.engine().connect() as connection:
+    with database.engine("owner").connect() as connection:
         rows = connection.execute(text(f"SELECT relname || ': ' || {form} FROM {tables}"))
         return "\n".join(rows.scalars())
 
 
 def status() -> str:
     """Three lines: the revision of the database, the revision of this code, and the pending migrations."""
-    revision = current_revision(database.engine())
+    revision = current_revision(database.engine("owner"))
     if revision and not _find_migration(revision):
         pending = "unknown"
     else:
@@ -125,19 +131,29 @@ def require_consent(yes: bool) -> None:
     Raises:
         DatabaseError: there are rows, and neither `yes` nor BOURSOMATIC_YES=1 is given.
     """
-    rows = ", ".join(f"{count} in {table}" for table, count in row_counts(database.engine()).items() if count)
+    rows = ", ".join(
+        f"{count} in {table}" for table, count in row_counts(database.engine("owner")).items() if count
+    )
     if rows and not yes and not settings.consent():
         raise DatabaseError(f"this drops rows for good ({rows}): say --yes, or set BOURSOMATIC_YES=1, to go ahead")
 
 
 def row_counts(engine: Engine) -> dict[str, int]:
-    """The number of rows of each existing table."""
+    """The number of rows of each existing table, but for those that the role may neither read nor count."""
     from boursomatic_assets.schema import Table  # loading the tables takes longer than a status does
 
     existing = inspect(engine).get_table_names()
     tables = [table for table in Table.metadata.sorted_tables if table.name in existing]
     with engine.connect() as connection:
-        return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables}
+        readable = connection.scalars(_READABLE, {"names": [table.name for table in tables]}).all()
+        counts = {
+            table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+            for table in tables
+            if table.name in readable
+        }
+        if len(readable) < len(tables):
+            counts |= dict(connection.execute(text("SELECT table_name, rows FROM account_counts")).all())
+    return {table.name: counts[table.name] for table in tables if table.name in counts}
 
 
 def main() -> None:
@@ -169,13 +185,13 @@ def _run_action(action: str, yes: bool) -> None:
 
 def _run_command(operation: Callable[[Config, str], None], revision: str) -> None:
     """Run an Alembic command that moves the database to a revision."""
-    _require_known(current_revision(database.engine()))
+    _require_known(current_revision(database.engine("owner")))
     try:
         operation(Config(CONFIG), revision)
     except CommandError as error:
         raise DatabaseError(f"cannot {operation.__name__} to {revision}: {error}") from error
     except DBAPIError as error:
-        reason, at = str(error.orig).partition("\n")[0], current_revision(database.engine())
+        reason, at = str(error.orig).partition("\n")[0], current_revision(database.engine("owner"))
         raise DatabaseError(
             f"cannot {operation.__name__} to {revision}: {reason}; "
             f"that migration was undone, so the database is at {_describe_revision(at)}"
@@ -184,7 +200,7 @@ def _run_command(operation: Callable[[Config, str], None], revision: str) -> Non
 
 def _run_partitioning(direction: str) -> None:
     """Run one direction of the optional migration under Alembic's lock, in one transaction."""
-    require_current_schema(database.engine())
+    require_current_schema(database.engine("owner"))
     config, scripts = Config(CONFIG), _script_directory()
     change = load_python_file(str(OPTIONAL_MIGRATIONS), "partitioned.py")
 

@@ -111,6 +111,18 @@ def database_address() -> str | None:
     return _settings_with_valid("DATABASE_URL").DATABASE_URL
 
 
+def role_address(role: str) -> str | None:
+    """Return the address of the product's database for a role with one of its own, else `DATABASE_URL`."""
+    variable = {"owner": "DATABASE_OWNER_URL", "account_admin": "DATABASE_ACCOUNTS_URL", "app": "DATABASE_APP_URL"}
+    own = getattr(_settings_with_valid(variable[role]), variable[role]) if role in variable else None
+    return own or database_address()
+
+
+def role_prefix() -> str:
+    """Return what the names of the database's roles begin with, `BOURSOMATIC_ROLE_PREFIX`."""
+    return _settings_with_valid("BOURSOMATIC_ROLE_PREFIX").BOURSOMATIC_ROLE_PREFIX
+
+
 def dagster_address() -> str | None:
     """Return the address of Dagster's database with its password, `DAGSTER_DATABASE_URL`."""
     return _settings_with_valid("DAGSTER_DATABASE_URL").DAGSTER_DATABASE_URL

@@ -5,6 +5,7 @@ What belongs here: the model `Settings`. Kept elsewhere: how it is read, and one
 """
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -19,7 +20,9 @@ Language = Literal["en", "fr"]
 
 DRIVER, DAGSTER_DRIVER = "postgresql+psycopg", "postgresql+psycopg2"
 DRIVERS = {
-    "DATABASE_URL": ("postgresql", DRIVER),
+    **dict.fromkeys(
+        ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_ACCOUNTS_URL", "DATABASE_APP_URL"), ("postgresql", DRIVER)
+    ),
     "DAGSTER_DATABASE_URL": ("postgresql", DRIVER, DAGSTER_DRIVER),
 }
 """The drivers that an address may name, by variable."""
@@ -55,6 +58,15 @@ def _parse_first_date(text: str, info: ValidationInfo) -> dt.date:
     return date
 
 
+def _check_prefix(text: str, info: ValidationInfo) -> str:
+    """Check a prefix: with the longest role it must stay below PostgreSQL's 63 bytes, and need no quotes."""
+    if text and not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text):
+        raise ValueError(
+            f"{text!r} is no prefix: set {info.field_name} to at most 40 small letters, digits and underscores"
+        )
+    return text
+
+
 def _check_address(text: str, info: ValidationInfo) -> str:
     """Check an address; an @ in a password, unless percent-encoded, makes the rest of it look like a host."""
     from sqlalchemy import make_url
@@ -88,6 +100,7 @@ Flag = Annotated[bool, BeforeValidator(_one_of("0", "1"))]
 Count = Annotated[int, BeforeValidator(_parse_count)]
 FirstDate = Annotated[dt.date, BeforeValidator(_parse_first_date)]
 Address = Annotated[str, AfterValidator(_check_address)]
+RolePrefix = Annotated[str, AfterValidator(_check_prefix)]
 KnownLanguage = Annotated[Language, BeforeValidator(_one_of(*get_args(Language)))]
 
 
@@ -131,6 +144,18 @@ class Settings(BaseSettings):
     )
     DATABASE_URL: Address | None = _field(
         None, f"the product's database, like {EXAMPLE}", unset="the embedded server", secret=True
+    )
+    DATABASE_OWNER_URL: Address | None = _field(
+        None, "the same database as the owner of its tables, who migrates", unset="DATABASE_URL", secret=True
+    )
+    DATABASE_ACCOUNTS_URL: Address | None = _field(
+        None, "the same database as account_admin, who keeps accounts", unset="DATABASE_URL", secret=True
+    )
+    DATABASE_APP_URL: Address | None = _field(
+        None, "the same database as app, who serves one account at a time", unset="DATABASE_URL", secret=True
+    )
+    BOURSOMATIC_ROLE_PREFIX: RolePrefix = _field(
+        "", "what the names of the database's roles begin with, on a server that others use too"
     )
     DAGSTER_DATABASE_URL: Address | None = _field(
         None,

@@ -28,6 +28,7 @@ from boursomatic_assets.tables.grains import Grain
 from boursomatic_assets.tables.reading import read_slice, read_table
 from boursomatic_assets.tables.staging import (
     advisory_lock,
+    analyze,
     bounds,
     copy,
     lock_slice,
@@ -131,7 +132,7 @@ def upsert(connection: Connection, table: Table, frame: pl.DataFrame) -> MergeCo
     _change(connection, table, difference.changed.drop("id"))
     copy(connection, table.name, difference.new)
     if difference.new.height:  # autovacuum waits for 50 rows: a new market would be planned for as one instrument
-        connection.exec_driver_sql(f"ANALYZE {table.name}")
+        analyze(connection, table.name)
     return _merge_counts(difference)
 
 
@@ -181,15 +182,14 @@ def _compare_with_stored(connection: Connection, grain: Grain, part: Slice, fram
 def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
     """Append rows. A table that grows by much is analysed, or the next reader's plan is made for fewer rows.
 
-    Another transaction that analyses it at the same time is not waited for. A role that may not analyse it is
-    warned by PostgreSQL.
+    Another transaction that analyses it at the same time is not waited for.
     """
     copy(connection, table.name, rows)
     if rows.height > WORTH_ANALYSING:
         known = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:table)")
         stored = connection.scalar(known, {"table": table.name}) or 0
         if rows.height > GROWTH * stored:
-            connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {table.name}")
+            analyze(connection, table.name, skip_locked=True)
 
 
 def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:

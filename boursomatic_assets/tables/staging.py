@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.database.roles import Role
 from boursomatic_assets.tables import frames
 
 quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
@@ -32,13 +33,13 @@ LONGEST_STATEMENT = "30min"
 
 
 @contextmanager
-def transaction() -> Iterator[Connection]:
+def transaction(role: Role = "writer") -> Iterator[Connection]:
     """A transaction that writes, with those of LIMITS that the server has."""
     query = text(
         "SELECT set_config(name, limits.value, true) FROM pg_settings"
         " JOIN unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS limits(name, value) USING (name)"
     )
-    with database.engine().begin() as connection:
+    with database.engine(role).begin() as connection:
         connection.execute(query, {"names": list(LIMITS), "values": list(LIMITS.values())})
         yield connection
 
@@ -65,6 +66,14 @@ def stage(connection: Connection, table: Table, frame: pl.DataFrame) -> str:
     copy(connection, name, frame)
     connection.exec_driver_sql(f"ANALYZE {name}")
     return name
+
+
+def analyze(connection: Connection, table: str, *, skip_locked: bool = False) -> None:
+    """Refresh a table's statistics, with the rights of its owner: PostgreSQL skips the ANALYZE of another role."""
+    connection.execute(
+        text("SELECT analyze_table(to_regclass(:table), :skip_locked)"),
+        {"table": table, "skip_locked": skip_locked},
+    )
 
 
 def same_key(table: Table) -> str:

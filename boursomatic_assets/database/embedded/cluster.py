@@ -5,7 +5,8 @@ What belongs here: the layout of the folders, and that no other user can enter t
     postgres/        or, for root, a link to a folder under /var/lib/boursomatic
         data/        the cluster, of the server's user
         socket/      of the server's user; or a link to a shorter folder, since a socket's path is limited
-        passfile     the only copy of the password, of the client
+        passfile     the only copy of the owner's password, of the client
+        passfile.*   that of each other role
 
 The server's user is the client itself, unless the client is root (`binaries.py`). Kept elsewhere: starting and
 stopping the server (`server.py`).
@@ -45,6 +46,17 @@ class Cluster:
     def passfile(self) -> Path:
         """The password, in libpq's format."""
         return self.folder / "passfile"
+
+    def passfile_of(self, role: str) -> Path:
+        """The password of a role that is not the owner; there is none until a migration has made the role."""
+        return self.folder / f"passfile.{role}"
+
+    def write_passfile(self, path: Path, user: str, password: str) -> None:
+        """Write a password for the client alone; a reader sees the whole file or none."""
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        write_private(unfinished, f"*:*:*:{user}:{password}\n")
+        self.chown_to_client(unfinished)
+        unfinished.replace(path)
 
     @property
     def socket(self) -> Path:
@@ -90,6 +102,15 @@ class Cluster:
         self.chown_to_server(self.socket)
         if not _fits_socket_path(self.socket):
             raise ServerError(f"{self.socket} is too long for a socket: set TMPDIR to a shorter folder")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only the current user can read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def find_cluster(home: Path) -> Cluster:

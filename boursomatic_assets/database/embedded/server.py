@@ -21,7 +21,7 @@ import psycopg
 from boursomatic_assets import absorbed
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
 from boursomatic_assets.database.embedded.binaries import ServerError, folder_lock, run_program
-from boursomatic_assets.database.embedded.cluster import PORT, Cluster
+from boursomatic_assets.database.embedded.cluster import PORT, Cluster, write_private
 
 USER = "boursomatic"
 DATABASES = ("boursomatic", "dagster")
@@ -111,10 +111,9 @@ def _server_of(cluster: Cluster) -> Server:
 def _create_cluster(cluster: Cluster) -> None:
     """Create the cluster with its databases in a temporary folder, and rename that to the data directory."""
     password = secrets.token_urlsafe(32)
-    _write_private(cluster.passfile, f"*:*:*:{USER}:{password}\n")
-    cluster.chown_to_client(cluster.passfile)
+    cluster.write_passfile(cluster.passfile, USER, password)
     scratch = Path(tempfile.mkdtemp(prefix="init-", dir=cluster.folder))
-    _write_private(scratch / "password", password)
+    write_private(scratch / "password", password)
     for path in (scratch / "password", scratch):
         cluster.chown_to_server(path)
     _initdb(cluster, scratch)
@@ -129,14 +128,6 @@ def _initdb(cluster: Cluster, scratch: Path) -> None:
     run_program(ids, "initdb", f"--pgdata={data}", "--data-checksums", *login, *text, *settings)
     databases = "".join(f"CREATE DATABASE {name};\n" for name in DATABASES)
     run_program(ids, "postgres", "--single", "-D", data, "-c", "exit_on_error=on", "postgres", text=databases)
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _start(cluster: Cluster) -> Server:

@@ -93,7 +93,7 @@ def merge(merged: Name, target: Name, *, dry_run: bool = False) -> MergeResult:
         ValueError: the instruments cannot be merged; the message says what to do.
     """
     market = _common_market(merged, target)
-    with transaction() as connection:
+    with transaction("owner") as connection:  # revisions are re-pointed, which only the owner may do
         _lock_writers(connection, market)
         ids = {"merged": find_id(connection, merged), "target": find_id(connection, target)}
         if _is_alias(connection, merged, target, ids["target"]):

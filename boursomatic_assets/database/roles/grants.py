@@ -1,0 +1,95 @@
+"""Grants: the statements that make the roles, and give each what `privileges.py` says.
+
+What belongs here: roles, privileges of the database and the schema, grants on tables, views and functions, and the
+rows of accounts that each role sees; every statement can be run again.
+Kept elsewhere: what is granted (`privileges.py`), passwords and members (`logins.py`), and that accounts have
+row-level security at all (`migrations/`).
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+from sqlalchemy.dialects import postgresql
+
+from boursomatic_assets.database.roles import GRANTED, Role, role_name
+from boursomatic_assets.database.roles.privileges import EXECUTABLE, POLICIES, PRIVILEGES, privileges_of
+
+quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
+
+_CREATE = """DO $$ BEGIN
+    CREATE ROLE {name} NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$"""
+"""Roles belong to the server: another database's migration may make the same one at this moment."""
+
+
+def apply(connection: Connection) -> tuple[str, ...]:
+    """Make the roles and grant what they may, as far as the connected role is allowed to.
+
+    Returns:
+        the roles that are missing, since the connected role may not create any: see `statements`.
+    """
+    may_create = connection.scalar(
+        text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
+    )
+    missing = _missing_roles(connection)
+    if missing and may_create:
+        for name in missing:
+            connection.exec_driver_sql(_CREATE.format(name=quote(name)))
+        missing = ()
+    if not missing:
+        for statement in _grants(connection):
+            connection.exec_driver_sql(statement)
+    return missing
+
+
+def statements(connection: Connection) -> list[str]:
+    """All statements that `apply` would run, for a person who may create roles."""
+    create = [f"CREATE ROLE {quote(name)} NOLOGIN" for name in _missing_roles(connection)]
+    return [*create, *_grants(connection)]
+
+
+def _missing_roles(connection: Connection) -> tuple[str, ...]:
+    existing = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
+    return tuple(name for role in GRANTED if (name := role_name(role)) not in existing)
+
+
+def _grants(connection: Connection) -> Iterator[str]:
+    names = {role: quote(role_name(role)) for role in GRANTED}
+    everyone = ", ".join(names.values())
+    database = quote(connection.scalar(text("SELECT current_database()")))
+    yield f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"
+    yield f"GRANT CONNECT ON DATABASE {database} TO {everyone}"
+    yield f"GRANT TEMPORARY ON DATABASE {database} TO {names['writer']}"
+    yield "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+    yield f"GRANT USAGE ON SCHEMA public TO {everyone}"
+    for table in PRIVILEGES:
+        if _exists(connection, "to_regclass", table):
+            yield f"REVOKE ALL ON {table} FROM PUBLIC, {everyone}"
+            yield from _table_grants(table, names)
+    for function, callers in EXECUTABLE.items():
+        if _exists(connection, "to_regprocedure", function):
+            yield f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC, {everyone}"
+            yield f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(names[role] for role in callers)}"
+    for table, rows in POLICIES.items():
+        if _exists(connection, "to_regclass", table):
+            yield from _policies(table, rows, names)
+
+
+def _table_grants(table: str, names: dict[Role, str]) -> Iterator[str]:
+    for role in GRANTED:
+        for word, columns in privileges_of(table, role):
+            only = f" ({', '.join(map(quote, columns))})" if columns else ""
+            yield f"GRANT {word}{only} ON {table} TO {names[role]}"
+
+
+def _policies(table: str, rows: str, names: dict[Role, str]) -> Iterator[str]:
+    seen_by: dict[Role, str] = {"account_admin": "true", "app": rows}
+    for role, seen in seen_by.items():
+        policy = f"{role}_rows"
+        yield f"DROP POLICY IF EXISTS {policy} ON {table}"
+        yield f"CREATE POLICY {policy} ON {table} TO {names[role]} USING ({seen}) WITH CHECK ({seen})"
+
+
+def _exists(connection: Connection, lookup: str, name: str) -> bool:
+    return connection.scalar(text(f"SELECT {lookup}(:name) IS NOT NULL"), {"name": name}) is True
