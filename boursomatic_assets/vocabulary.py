@@ -1,11 +1,11 @@
-"""The closed sets of values of the schema: markets, profiles, labels, intervals, buckets, decisions.
+"""The closed sets of values of the schema: markets, profiles, labels, intervals, buckets, decisions, roles.
 
 What belongs here: values that tables and several rooms share, as text.
 Kept elsewhere: the parameters of a profile (`advice/profiles.py`), the exchanges and sessions of a market
 (`calendars/markets.py`), texts for people (`language/`).
 """
 
-from typing import Final
+from typing import Final, Literal
 
 MARKET_NAMES: Final = ("US", "EURONEXT")
 """The keys of `calendars.markets.MARKETS`, for modules that must not load calendars."""
@@ -21,3 +21,8 @@ MARKET_CAP_BUCKETS: Final = ("small", "mid", "large")
 PE_BUCKETS: Final = ("low", "medium", "high")
 
 DECISIONS: Final = ("promoted", "refused", "withdrawn", "forced", "rolled back")
+
+Role = Literal["owner", "writer", "app", "account_admin", "reader"]
+
+GRANTED_ROLES: Final[tuple[Role, ...]] = ("writer", "app", "account_admin", "reader")
+"""The roles that a migration makes; the owner is whoever migrates."""

@@ -30,7 +30,7 @@ from boursomatic_assets.database.roles import role_name
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from boursomatic_assets.database.roles import Role
+    from boursomatic_assets.vocabulary import Role
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
 hypothesis.settings.load_profile("untimed")

@@ -11,7 +11,7 @@ from typing import get_args
 import click
 
 from boursomatic_assets.cli.common import make_dagster_home, one_line_errors, read_password
-from boursomatic_assets.database.roles import GRANTED, Role
+from boursomatic_assets.vocabulary import GRANTED_ROLES, Role
 
 
 @click.group()
@@ -94,7 +94,7 @@ def url() -> None:
 
 
 @db.command()
-@click.argument("role", type=click.Choice(GRANTED), required=False)
+@click.argument("role", type=click.Choice(GRANTED_ROLES), required=False)
 @click.option("--to", "member", metavar="LOGIN", help="Make this login a member of the role.")
 @click.option("--password", is_flag=True, help="Let the role itself log in: asks for a password, or reads a line.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the statements for an administrator, and run nothing.")

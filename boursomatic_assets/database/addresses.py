@@ -17,8 +17,9 @@ from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.binaries import ServerError
 from boursomatic_assets.database.embedded.cluster import find_cluster
 from boursomatic_assets.database.errors import DatabaseError
-from boursomatic_assets.database.roles import Role, role_name
+from boursomatic_assets.database.roles import role_name
 from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, home
+from boursomatic_assets.vocabulary import Role
 
 DATABASE, DAGSTER_DATABASE = embedded.DATABASES
 UTC_OPTION = "-c timezone=UTC"

@@ -19,7 +19,7 @@ from sqlalchemy.pool import QueuePool
 from boursomatic_assets import absorbed
 from boursomatic_assets.database.addresses import database_url, options_in_utc
 from boursomatic_assets.database.errors import DatabaseError, connection_error, version_error
-from boursomatic_assets.database.roles import Role
+from boursomatic_assets.vocabulary import Role
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection

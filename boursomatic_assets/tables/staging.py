@@ -14,8 +14,8 @@ from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.database.roles import Role
 from boursomatic_assets.tables import frames
+from boursomatic_assets.vocabulary import Role
 
 quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
 

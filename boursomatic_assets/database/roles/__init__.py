@@ -9,14 +9,10 @@ The owner of the tables migrates. All other work is done as a role that has no m
 whoever takes over one of them cannot read a password hash, change what was published, or drop a table.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 from boursomatic_assets import settings
-
-Role = Literal["owner", "writer", "app", "account_admin", "reader"]
-
-GRANTED: Final[tuple[Role, ...]] = ("writer", "app", "account_admin", "reader")
-"""The roles that are made by a migration; the owner is whoever migrates."""
+from boursomatic_assets.vocabulary import Role
 
 PURPOSES: Final[dict[Role, str]] = {
     "writer": "assets, the daemon and commands: market data, features, models, recommendations; no account",

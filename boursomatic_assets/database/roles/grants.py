@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects import postgresql
 
-from boursomatic_assets.database.roles import GRANTED, Role, role_name
+from boursomatic_assets.database.roles import role_name
 from boursomatic_assets.database.roles.privileges import EXECUTABLE, POLICIES, PRIVILEGES, privileges_of
+from boursomatic_assets.vocabulary import GRANTED_ROLES, Role
 
 quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
 
@@ -51,11 +52,11 @@ def statements(connection: Connection) -> list[str]:
 
 def _missing_roles(connection: Connection) -> tuple[str, ...]:
     existing = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
-    return tuple(name for role in GRANTED if (name := role_name(role)) not in existing)
+    return tuple(name for role in GRANTED_ROLES if (name := role_name(role)) not in existing)
 
 
 def _grants(connection: Connection) -> Iterator[str]:
-    names = {role: quote(role_name(role)) for role in GRANTED}
+    names = {role: quote(role_name(role)) for role in GRANTED_ROLES}
     everyone = ", ".join(names.values())
     database = quote(connection.scalar(text("SELECT current_database()")))
     yield f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"
@@ -77,7 +78,7 @@ def _grants(connection: Connection) -> Iterator[str]:
 
 
 def _table_grants(table: str, names: dict[Role, str]) -> Iterator[str]:
-    for role in GRANTED:
+    for role in GRANTED_ROLES:
         for word, columns in privileges_of(table, role):
             only = f" ({', '.join(map(quote, columns))})" if columns else ""
             yield f"GRANT {word}{only} ON {table} TO {names[role]}"

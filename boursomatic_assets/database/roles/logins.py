@@ -15,8 +15,9 @@ from boursomatic_assets.database.addresses import dagster_url, database_url
 from boursomatic_assets.database.connections import connect, engine
 from boursomatic_assets.database.embedded.cluster import find_cluster
 from boursomatic_assets.database.errors import DatabaseError
-from boursomatic_assets.database.roles import GRANTED, Role, grants, role_name
+from boursomatic_assets.database.roles import grants, role_name
 from boursomatic_assets.settings import DRIVER, home
+from boursomatic_assets.vocabulary import GRANTED_ROLES, Role
 
 PASSWORD_BYTES = 32
 
@@ -56,7 +57,7 @@ def grant(role: Role | None = None, member: str | None = None, password: str | N
                 f"the owner may not create the roles {', '.join(missing)}:"
                 " have an administrator run what `boursomatic db grant --sql` prints"
             )
-        yield f"granted: {', '.join(map(role_name, GRANTED))}"
+        yield f"granted: {', '.join(map(role_name, GRANTED_ROLES))}"
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         if role and member:
@@ -68,7 +69,7 @@ def grant(role: Role | None = None, member: str | None = None, password: str | N
 
 
 def statements(role: Role | None = None, member: str | None = None) -> list[str]:
-    """The statements that `grant` would run, but for passwords: an administrator sets those with `\\password`."""
+    """The statements that `grant` would run, but for passwords, which psql sets without showing them."""
     with engine("owner").connect() as connection:
         found = grants.statements(connection)
         if role and member:
@@ -107,4 +108,4 @@ def give_dagster_storage(connection: psycopg.Connection, writer: str) -> None:
 
 def _existing_roles(connection: psycopg.Connection) -> list[Role]:
     existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
-    return [role for role in GRANTED if role_name(role) in existing]
+    return [role for role in GRANTED_ROLES if role_name(role) in existing]

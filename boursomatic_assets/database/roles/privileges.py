@@ -9,7 +9,7 @@ A privilege is the initial of SELECT, INSERT, UPDATE, DELETE, or TRUNCATE; in pa
 
 from typing import Final, NamedTuple
 
-from boursomatic_assets.database.roles import Role
+from boursomatic_assets.vocabulary import Role
 
 Row = dict[Role, str]
 """The privileges of each role; a role that it does not name has none."""

@@ -8,9 +8,9 @@ from psycopg import sql
 from sqlalchemy import Engine
 
 from boursomatic_assets.database import migrate
-from boursomatic_assets.database.roles import GRANTED, Role
 from boursomatic_assets.database.roles.privileges import PRIVILEGES, Privilege, privileges_of
 from boursomatic_assets.schema import Table
+from boursomatic_assets.vocabulary import GRANTED_ROLES, Role
 
 Login = Callable[[Role], psycopg.Connection]
 
@@ -56,11 +56,11 @@ def is_permitted(connection: psycopg.Connection, statement: str, table: str, col
 def columns_of(database: Engine) -> dict[str, list[str]]:
     with database.connect() as connection:
         found = connection.exec_driver_sql(
-            "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+            "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid"
             " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p') AND a.attnum > 0"
             " GROUP BY c.relname"
         )
-        return {table: columns for table, columns in found}
+        return dict(found.all())
 
 
 def test_each_table_and_view_has_a_row(granted: Engine) -> None:
@@ -69,7 +69,7 @@ def test_each_table_and_view_has_a_row(granted: Engine) -> None:
     assert set(Table.metadata.tables) <= set(PRIVILEGES)
 
 
-@pytest.mark.parametrize("role", GRANTED)
+@pytest.mark.parametrize("role", GRANTED_ROLES)
 def test_a_login_may_do_what_the_matrix_says_and_nothing_else(granted: Engine, log_in: Login, role: Role) -> None:
     connection = log_in(role)
     found = {
@@ -94,7 +94,7 @@ def expected(database: Engine, role: Role) -> Iterator[tuple[str, str, str]]:
                 yield table, privilege.word, columns[table][0]
 
 
-@pytest.mark.parametrize("role", GRANTED)
+@pytest.mark.parametrize("role", GRANTED_ROLES)
 def test_no_role_may_change_the_schema(granted: Engine, log_in: Login, role: Role) -> None:
     connection = log_in(role)
     for table, columns in columns_of(granted).items():
