@@ -26,3 +26,6 @@ Role = Literal["owner", "writer", "app", "account_admin", "reader"]
 
 GRANTED_ROLES: Final[tuple[Role, ...]] = ("writer", "app", "account_admin", "reader")
 """The roles that a migration makes; the owner is whoever migrates."""
+
+CHAINED_TABLES: Final = ("recommendations", "model_versions", "model_decisions")
+"""The tables of which each row is in a chain of digests."""

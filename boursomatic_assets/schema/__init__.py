@@ -11,6 +11,7 @@ Columns, keys and rules marked *extension* are added to the schema's specificati
 
 from boursomatic_assets.schema._columns import Table
 from boursomatic_assets.schema.accounts import User, UserSettings
+from boursomatic_assets.schema.audit import AuditEntry, AuditHead, AuditLog
 from boursomatic_assets.schema.features import Feature
 from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, PriceBar, PriceBarRevision
 from boursomatic_assets.schema.models import ModelDecision, ModelVersion
@@ -18,6 +19,9 @@ from boursomatic_assets.schema.provenance import ComputedSession, DeliveredFile,
 from boursomatic_assets.schema.recommendations import Recommendation, TrackRecord
 
 __all__ = [
+    "AuditEntry",
+    "AuditHead",
+    "AuditLog",
     "ComputedSession",
     "DeliveredFile",
     "DeliveredSession",

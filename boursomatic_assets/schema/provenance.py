@@ -4,10 +4,10 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, UniqueConstraint, func
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import JSON_OR_NULL, Table, defaulting_to_now, primary_key
+from boursomatic_assets.schema._columns import DEFAULT_FALSE, JSON_OR_NULL, Table, defaulting_to_now, primary_key
 
 
 class RejectedBar(Table, table=True):
@@ -84,15 +84,16 @@ class DeliveredSession(Table, table=True):
 
 
 class DeliveredFile(Table, table=True):
-    """What became of each line of a file when it was last read: header, blank, comment, footer, or delivered.
+    """What became of each line of a file: header, blank, comment, footer, or delivered. Rows are never changed.
 
-    Extension: the whole table, because it must be provable that no line of a file was lost while it was parsed.
+    Extension: the whole table, because it must be provable that no line of a file was lost while it was parsed. It
+    is a log: of the rows of a file the newest one holds, unless the file is gone since.
     """
 
     __tablename__ = "delivered_files"
     __table_args__ = (
-        UniqueConstraint("source", "file"),
-        {"info": {"key": ("source", "file")}},
+        UniqueConstraint("source", "file", "read_at"),
+        {"info": {"key": ("source", "file")}},  # of the newest rows
     )
 
     id: UUID = primary_key("Unique file identifier")
@@ -111,8 +112,13 @@ class DeliveredFile(Table, table=True):
         default=None, sa_type=String(1000), description="Why it could not be read, or what must be stated of it"
     )
     passed_over: bool = Field(description="Whether it is none of bars, and was not read")
+    gone: bool = Field(
+        default=False, sa_column_kwargs=DEFAULT_FALSE, description="Whether the source did not have it any more"
+    )
     run_id: str | None = Field(default=None, sa_type=String(50), description="Run that read it")
-    read_at: NaiveDatetime = defaulting_to_now("When it was read")
+    read_at: NaiveDatetime = Field(
+        sa_column_kwargs={"server_default": func.clock_timestamp()}, description="When it was read"
+    )
 
 
 class ComputedSession(Table, table=True):

@@ -133,6 +133,12 @@ def dagster_home() -> Path:
     return (_settings_with_valid("DAGSTER_HOME").DAGSTER_HOME or home() / "dagster").expanduser().absolute()
 
 
+def audit_heads() -> Path | None:
+    """Return the second file for the heads of the chains of digests, `BOURSOMATIC_AUDIT_HEADS`."""
+    path = _settings_with_valid("BOURSOMATIC_AUDIT_HEADS").BOURSOMATIC_AUDIT_HEADS
+    return path and path.expanduser().absolute()
+
+
 def consent() -> bool:
     """Return whether rows may be dropped without asking, `BOURSOMATIC_YES`."""
     return _settings_with_valid("BOURSOMATIC_YES").BOURSOMATIC_YES

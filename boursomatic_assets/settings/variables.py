@@ -166,5 +166,8 @@ class Settings(BaseSettings):
     DAGSTER_HOME: Path | None = _field(
         None, "folder of Dagster's instance, with its dagster.yaml", unset="dagster in the home folder"
     )
+    BOURSOMATIC_AUDIT_HEADS: Path | None = _field(
+        None, "second file for the heads of the audit's chains, best on another machine's disk", unset="none"
+    )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes")

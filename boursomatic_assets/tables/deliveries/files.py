@@ -23,6 +23,12 @@ LINE_COUNTS = ("delivered", "header", "blank", "comments", "footer")
 
 ACCOUNTED = " + ".join(LINE_COUNTS)
 
+PRESENT_FILES = (
+    "(SELECT * FROM (SELECT DISTINCT ON (source, file) * FROM delivered_files ORDER BY source, file, read_at DESC)"
+    " newest WHERE NOT gone)"
+)
+"""The newest row of each file that is there, as SQL."""
+
 READ, NOT_UNDERSTOOD, PASSED_OVER = (
     "problem IS NULL AND NOT passed_over",
     "problem IS NOT NULL",
@@ -39,10 +45,10 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def record(reports: pl.DataFrame, source: str, run_id: str | None) -> None:
-    """Make the ledger of a source equal to what it says of its files now.
+    """Add to the ledger what a source says of its files now, as far as it is new.
 
-    Files that it no longer has are deleted; an unchanged row keeps its run and time. It is a transaction of its
-    own, so that what was said of a file outlives a run that fails.
+    A file that it no longer has gets a row that says so. It is a transaction of its own, so that what was said of
+    a file outlives a run that fails.
 
     Args:
         reports: a row per file, with the columns of `sources.FILES`. Texts that are too long are cut; two files
@@ -58,20 +64,32 @@ def record(reports: pl.DataFrame, source: str, run_id: str | None) -> None:
     with transaction() as connection:
         advisory_lock(connection, f"delivered_files|{source}")
         staged = stage(connection, DELIVERED_FILES, rows)
-        gone = f"source = :source AND NOT EXISTS (SELECT FROM {staged} s WHERE {same_key(DELIVERED_FILES)})"
-        connection.execute(text(f"DELETE FROM delivered_files t WHERE {gone}"), {"source": source})
-        _upsert(connection, staged, rows.columns)
+        _add_gone(connection, staged, source, run_id)
+        _add_changed(connection, staged, rows.columns)
 
 
-def _upsert(connection: Connection, staged: str, columns: list[str]) -> None:
-    """Insert new rows, and update those that differ in more than their run."""
+def _add_gone(connection: Connection, staged: str, source: str, run_id: str | None) -> None:
+    kept = [quote(c.name) for c in DELIVERED_FILES.columns if c.name not in ("id", "gone", "run_id", "read_at")]
+    names = ", ".join(kept)
+    connection.execute(
+        text(
+            f"WITH present AS MATERIALIZED {PRESENT_FILES} INSERT INTO delivered_files (id, {names}, gone, run_id)"
+            f" SELECT gen_random_uuid(), {names}, true, :run_id FROM present t"
+            f" WHERE source = :source AND NOT EXISTS (SELECT FROM {staged} s WHERE {same_key(DELIVERED_FILES)})"
+        ),
+        {"source": source, "run_id": run_id},
+    )
+
+
+def _add_changed(connection: Connection, staged: str, columns: list[str]) -> None:
+    """Add the rows of which the newest one differs in more than its run, or is missing."""
     told = [quote(name) for name in columns if name not in (*frames.key(DELIVERED_FILES), "run_id")]
-    before, after = (", ".join(f"{row}.{name}" for name in told) for row in ("t", "excluded"))
-    names, changes = ", ".join(map(quote, columns)), ", ".join(f"{name} = excluded.{name}" for name in told)
+    before, after = (", ".join(f"{row}.{name}" for name in told) for row in ("t", "s"))
+    names = ", ".join(map(quote, columns))
     connection.exec_driver_sql(
-        f"INSERT INTO delivered_files AS t (id, {names}) SELECT gen_random_uuid(), {names} FROM {staged}"
-        f" ON CONFLICT (source, file) DO UPDATE SET {changes}, run_id = excluded.run_id, read_at = now()"
-        f" WHERE ({before}) IS DISTINCT FROM ({after})"
+        f"WITH present AS MATERIALIZED {PRESENT_FILES} INSERT INTO delivered_files (id, {names})"
+        f" SELECT gen_random_uuid(), {names} FROM {staged} s WHERE NOT EXISTS (SELECT FROM present t"
+        f" WHERE {same_key(DELIVERED_FILES)} AND ({before}) IS NOT DISTINCT FROM ({after}))"
     )
 
 
@@ -127,12 +145,12 @@ def totals(connection: Connection) -> dict[str, int]:
     sums = {name: name for name in ("lines", *LINE_COUNTS)} | {"unaccounted": f"abs(lines - ({ACCOUNTED}))"}
     counts = [f"count(*) FILTER (WHERE {kind}) AS {name}" for name, kind in kinds.items()]
     counts += [f"coalesce(sum({n}) FILTER (WHERE {READ}), 0)::bigint AS {name}" for name, n in sums.items()]
-    return connection.execute(text(f"SELECT {', '.join(counts)} FROM delivered_files")).one()._asdict()
+    return connection.execute(text(f"SELECT {', '.join(counts)} FROM {PRESENT_FILES} t")).one()._asdict()
 
 
 def describe_unbalanced(connection: Connection, limit: int) -> list[str]:
     """The first files whose counts do not add up, each with its numbers."""
-    query = f"SELECT * FROM delivered_files WHERE {UNBALANCED} ORDER BY source, file LIMIT :limit"
+    query = f"SELECT * FROM {PRESENT_FILES} t WHERE {UNBALANCED} ORDER BY source, file LIMIT :limit"
     return [
         f"{row['file']}: {row['lines']:,} lines, but {' + '.join(f'{row[name]:,} {name}' for name in LINE_COUNTS)}"
         f" = {sum(row[name] for name in LINE_COUNTS):,}"
@@ -142,12 +160,14 @@ def describe_unbalanced(connection: Connection, limit: int) -> list[str]:
 
 def describe_problems(connection: Connection, limit: int) -> list[str]:
     """The first files with a problem, each with what it is."""
-    query = f"SELECT file, problem FROM delivered_files WHERE {NOT_UNDERSTOOD} ORDER BY source, file LIMIT :limit"
+    query = (
+        f"SELECT file, problem FROM {PRESENT_FILES} t WHERE {NOT_UNDERSTOOD} ORDER BY source, file LIMIT :limit"
+    )
     found = connection.execute(text(query), {"limit": limit})
     return [problem if problem.startswith(f"{file}:") else f"{file}: {problem}" for file, problem in found]
 
 
 def passed_over(connection: Connection, limit: int) -> list[str]:
     """The names of the first files that were passed over."""
-    query = f"SELECT file FROM delivered_files WHERE {PASSED_OVER} ORDER BY source, file LIMIT :limit"
+    query = f"SELECT file FROM {PRESENT_FILES} t WHERE {PASSED_OVER} ORDER BY source, file LIMIT :limit"
     return [*connection.scalars(text(query), {"limit": limit})]
