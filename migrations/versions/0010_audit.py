@@ -26,7 +26,8 @@ from boursomatic_assets.database.roles import grants
 revision = "0010"
 down_revision = "0009"
 
-MARKET = "CASE WHEN i.exchange IN ('NYSE', 'NASDAQ', 'NYSEMKT', 'US') THEN 'US' ELSE coalesce(i.exchange, 'unknown') END"
+US = "i.exchange IN ('NYSE', 'NASDAQ', 'NYSEMKT', 'US')"
+MARKET = f"CASE WHEN {US} THEN 'US' ELSE coalesce(i.exchange, 'unknown') END"
 INSTRUMENT = "LEFT JOIN instruments i ON i.id = r.instrument_id"
 
 CHAINS = {

@@ -29,7 +29,10 @@ MAX_ABSORBED_RUNS = 5
 MAX_FILES = 20
 """Files of a kind that are shown by name."""
 
-_UNREADABLE_FILES = f"reason = :why AND NOT EXISTS (SELECT FROM {files.PRESENT_FILES} f WHERE (f.source, f.file) = (r.source, r.file))"
+_UNREADABLE_FILES = (
+    "reason = :why AND NOT EXISTS (SELECT FROM"
+    f" {files.PRESENT_FILES} f WHERE (f.source, f.file) = (r.source, r.file))"
+)
 """Rejected rows of files that could not be read, and of which the ledger of files says nothing."""
 
 

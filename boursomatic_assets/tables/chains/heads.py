@@ -3,9 +3,9 @@
 What belongs here: writing heads to files, and comparing these with the chains.
 Kept elsewhere: everything that the database itself shows (`verification.py`).
 
-A file has a line of JSON for each change: when, and the chains with their id, table, market, number and digest. The
-id of a chain is made with the database's tables, so a chain of tables that were made anew is another chain. Lines
-are only added.
+A file has a line of JSON for each change: when, and the chains with their id, table, market, number and digest.
+The id of a chain is made with the database's tables, so a chain of tables that were made anew is another chain.
+Lines are only added.
 """
 
 import datetime as dt

@@ -89,7 +89,7 @@ def verify(connection: Connection, part: Slice | None = None) -> Iterator[Differ
         connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value})
     yield from _broken_entries(connection)
     for table in CHAINED_TABLES:
-        bounds = {"start": None, "end": None}
+        bounds: dict[str, Any] = {"start": None, "end": None}
         if part is not None and table == "recommendations":
             bounds = {"start": part.start, "end": part.end}
         yield from _changed_rows(connection, table, bounds)
@@ -127,7 +127,8 @@ def _changed_rows(connection: Connection, table: str, bounds: dict[str, Any]) ->
         query = (
             f"SELECT r.id, r.time, r.market, r.number, t.id IS NULL AS gone FROM ({_RECORDED}) r"
             f" LEFT JOIN {quote(table)} t ON t.id = r.id"
-            f" WHERE t.id IS NULL OR sha256(convert_to(ROW({row})::text, 'UTF8')) <> r.digest ORDER BY r.time, r.id"
+            f" WHERE t.id IS NULL OR sha256(convert_to(ROW({row})::text, 'UTF8')) <> r.digest"
+            " ORDER BY r.time, r.id"
         )
         parameters = {"table": table, "kind": "inserted", "columns": columns, **bounds}
         for found in connection.execute(text(query), parameters):
@@ -150,7 +151,8 @@ def _unchained_rows(connection: Connection, table: str, bounds: dict[str, Any]) 
 def _superseded_rows(connection: Connection) -> Iterator[Difference]:
     """Recommendations whose `superseded_at` is not what the last entry about it says."""
     recorded = (
-        "SELECT DISTINCT ON (row.id) row.id, row.time FROM audit_entries e, unnest(e.row_ids, e.times) AS row(id, time)"
+        "SELECT DISTINCT ON (row.id) row.id, row.time"
+        " FROM audit_entries e, unnest(e.row_ids, e.times) AS row(id, time)"
         " WHERE e.table_name = 'recommendations' AND e.kind = 'superseded' ORDER BY row.id, e.number DESC"
     )
     query = (
