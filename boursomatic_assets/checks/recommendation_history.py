@@ -4,6 +4,7 @@ What belongs here: whether all published recommendations are there, unaltered, a
 Kept elsewhere: what a single row must be (`recommendations.py`), how rows are superseded (`tables/merging.py`).
 """
 
+import itertools
 from dataclasses import replace
 
 import polars as pl
@@ -15,6 +16,7 @@ from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.language.units import RANK_SUFFIX
 from boursomatic_assets.schema.identifiers import PUBLISHED_COLUMNS, digests, holds_digest
 from boursomatic_assets.tables import computations, staleness
+from boursomatic_assets.tables.chains import heads, verification
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import read_slice
 from boursomatic_assets.tables.staging import bounds
@@ -100,3 +102,13 @@ def _compare_digests(part: Slice) -> pl.DataFrame:
         is_current=pl.col("superseded_at").is_null(),
         as_published=pl.when(holds_digest(rows["id"])).then(unchanged),
     )
+
+
+@invariant("recommendations")
+def history_is_as_the_chains_say(connection: Connection, part: Slice) -> Finding:
+    """No recommendation of these sessions, no model version and no decision was altered, removed or added by hand.
+
+    Each is compared with its digest, and the chains of digests with their heads, also those kept in files.
+    """
+    found = [*map(str, itertools.chain(verification.verify(connection, part), heads.compare()))]
+    return Finding(errors=len(found), figures={"differences": found})

@@ -23,12 +23,14 @@ from boursomatic_assets.tables import (
     staleness,
 )
 from boursomatic_assets.tables.aliases.names import require_unmerged
+from boursomatic_assets.tables.chains import heads
 from boursomatic_assets.tables.deliveries import rejected_rows, sessions
 from boursomatic_assets.tables.differences import Difference
 from boursomatic_assets.tables.grains import Grain
 from boursomatic_assets.tables.merging import MergeCounts
 from boursomatic_assets.tables.revisions import PRICE_BARS
 from boursomatic_assets.tables.staging import lock_slice, transaction
+from boursomatic_assets.vocabulary import CHAINED_TABLES
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
         if isinstance(rows, Delivery):
             rejected_rows.record(connection, chunk, rows, write.run_id, grain.interval)
             sessions.record(connection, chunk, rows, write.run_id, grain.interval)
+    if grain.table.name in CHAINED_TABLES:
+        heads.keep()
     return merge, overtaken
 
 

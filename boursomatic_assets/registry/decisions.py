@@ -22,6 +22,7 @@ from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.schema import ModelDecision, ModelVersion
+from boursomatic_assets.tables.chains import heads
 from boursomatic_assets.tables.staging import advisory_lock, transaction
 
 VERSIONS: Table = ModelVersion.__table__
@@ -191,6 +192,7 @@ def decision_transaction() -> Iterator[Connection]:
     with transaction() as connection:
         advisory_lock(connection, "model_decisions")
         yield connection
+    heads.keep()
 
 
 def record_decision(

@@ -22,10 +22,10 @@ from boursomatic_assets.vocabulary import GRANTED_ROLES, Role
 PASSWORD_BYTES = 32
 
 _OWNED = """
-SELECT format('ALTER %s %I.%I OWNER TO %I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW'
-    ELSE 'TABLE' END, n.nspname, c.relname, %(owner)s)
+SELECT format('ALTER %%s %%I.%%I OWNER TO %%I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW'
+    ELSE 'TABLE' END, n.nspname, c.relname, %(owner)s::text)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND c.relkind IN ('r', 'v', 'S') AND c.relowner <> to_regrole(%(owner)s)
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'v', 'S') AND c.relowner <> to_regrole(%(owner)s::text)
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i') AND c.relkind = 'S')
 """
 

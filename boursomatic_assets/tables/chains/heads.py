@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
-from boursomatic_assets import settings
+from boursomatic_assets import absorbed, database, settings
 from boursomatic_assets.tables.chains.verification import Difference
 
 FILE = "audit-heads.jsonl"
@@ -26,10 +26,14 @@ FILE = "audit-heads.jsonl"
 _HEADS = (
     "SELECT id::text, table_name, market, number, encode(digest, 'hex') AS digest FROM audit_heads ORDER BY 2, 3"
 )
-_ENTRY = (
-    "SELECT e.number FROM audit_heads h JOIN audit_entries e USING (table_name, market)"
-    " WHERE h.id = CAST(:id AS uuid) AND e.number = :number AND encode(e.digest, 'hex') = :digest"
-)
+_MISSING = text("""
+SELECT k.place FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS bigint[]), CAST(:digests AS text[]))
+    WITH ORDINALITY AS k(id, number, digest, place)
+WHERE NOT EXISTS (
+    SELECT FROM audit_heads h JOIN audit_entries e USING (table_name, market)
+    WHERE h.id = k.id AND e.number = k.number AND encode(e.digest, 'hex') = k.digest
+) ORDER BY k.place
+""")
 
 
 def files() -> tuple[Path, ...]:
@@ -38,65 +42,77 @@ def files() -> tuple[Path, ...]:
     return (settings.home() / FILE, *([further] if further else ()))
 
 
-def keep(connection: Connection) -> None:
-    """Add the heads to each file that does not end with them.
+def keep() -> None:
+    """Add the heads to each file that does not end with them; to be called after a commit that grew a chain.
+
+    The rows are stored by then, so a file that cannot be written fails nothing: the error is recorded as absorbed.
+    """
+    with database.engine().connect() as connection:
+        heads = [dict(row) for row in connection.execute(text(_HEADS)).mappings()]
+    for path in files() if heads else ():
+        try:
+            _append(path, {"heads": heads})
+        except OSError as error:
+            absorbed.record(error, f"the heads of the audit's chains are not kept in {path.name}")
+
+
+def end(reason: str) -> None:
+    """Say in each file that the chains so far ended: the tables were dropped on purpose.
 
     Raises:
         OSError: a file cannot be written.
     """
-    heads = [dict(row) for row in connection.execute(text(_HEADS)).mappings()]
-    if heads:
-        _append({"heads": heads})
-
-
-def forget(reason: str) -> None:
-    """Say in each file that the chains so far ended, because the tables were dropped by command."""
-    if any(path.exists() for path in files()):
-        _append({"ended": reason})
-
-
-def compare(connection: Connection) -> Iterator[Difference]:
-    """Yield a difference for each chain of a file that the database does not have, or not as far."""
     for path in files():
-        for head in _last_heads(path).values():
-            if connection.scalar(text(_ENTRY), head) is None:
-                detail = (
-                    f"its chain {head['market']} had entry {head['number']} according to {path.name},"
-                    " and the database has it no more, or another one"
-                )
-                yield Difference("head", head["table_name"], None, None, detail)
+        if path.exists():
+            _append(path, {"ended": reason})
 
 
-def _append(line: dict[str, Any]) -> None:
+def compare() -> Iterator[Difference]:
+    """Yield a difference for each chain of a file of which the database does not have all entries.
+
+    Heads enter a file after their commit, so they are looked up after the file is read, in a new snapshot.
+    """
     for path in files():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _without_time(_last_line(file.read())) == line:
-                continue
-            now = dt.datetime.now(dt.UTC).replace(microsecond=0, tzinfo=None).isoformat()
-            file.write(json.dumps({"at": now, **line}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        known = _read(path)
+        parts = {f"{name}s": [head[name] for head in known] for name in ("id", "number", "digest")}
+        with database.engine().connect() as connection:
+            missing = [known[place - 1] for place in connection.scalars(_MISSING, parts)]
+        for head in {head["id"]: head for head in reversed(missing)}.values():  # the first of each chain
+            detail = (
+                f"its chain {head['market']} had entry {head['number']} according to {path.name},"
+                " and the database has it no more, or another one"
+            )
+            yield Difference("head", head["table_name"], None, None, detail)
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    """Add a line, unless it is the last one already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _without_time(_last_line(file.read())) == line:
+            return
+        now = dt.datetime.now(dt.UTC).replace(microsecond=0, tzinfo=None).isoformat()
+        file.write(json.dumps({"at": now, **line}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _last_line(content: str) -> dict[str, Any]:
     lines = content.splitlines()
-    return json.loads(lines[-1]) if lines else {}
+    return dict(json.loads(lines[-1])) if lines else {}
 
 
 def _without_time(line: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in line.items() if name != "at"}
 
 
-def _last_heads(path: Path) -> dict[str, dict[str, Any]]:
-    """The furthest head of each chain since the chains were last ended, by id."""
-    found: dict[str, dict[str, Any]] = {}
+def _read(path: Path) -> list[dict[str, Any]]:
+    """All heads of a file since the chains were last ended, in order of time."""
+    found: list[dict[str, Any]] = []
     for line in path.read_text().splitlines() if path.exists() else ():
         said = json.loads(line)
         if "ended" in said:
             found.clear()
-        for head in said.get("heads", ()):
-            if head["number"] >= found.get(head["id"], head)["number"]:
-                found[head["id"]] = head
+        found += said.get("heads", ())
     return found

@@ -13,7 +13,8 @@ from boursomatic_assets.tables.chains.verification import Difference, count_rows
 ADVICE = """
 INSERT INTO recommendations
     (id, instrument_id, model_version_id, profile, label, confidence, features_snapshot, as_of)
-SELECT gen_random_uuid(), i.id, m.id, :profile, 'HOLD', CAST(0.1 AS float8) + CAST(0.2 AS float8), '{"ret_1d": 0.1}', :as_of
+SELECT gen_random_uuid(), i.id, m.id, :profile, 'HOLD', CAST(0.1 AS float8) + CAST(0.2 AS float8),
+    '{"ret_1d": 0.1}', :as_of
 FROM instruments i, model_versions m ORDER BY i.symbol LIMIT 1
 """
 ANY_ROW = "(SELECT id FROM {table} ORDER BY id LIMIT 1)"
