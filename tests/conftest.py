@@ -38,6 +38,7 @@ hypothesis.settings.load_profile("untimed")
 HOME = "BOURSOMATIC_HOME"
 RUN_PREFIX = "boursomatic-tests-"
 SERVER_VARIABLE = "BOURSOMATIC_TEST_DATABASE_URL"
+DATABASE_VARIABLES = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_ACCOUNTS_URL", "DATABASE_APP_URL")
 DATABASE_FIXTURES = {"admin", "home"}
 """Fixtures that start a server, or a home folder in which one may start."""
 
@@ -45,7 +46,7 @@ DATABASE_FIXTURES = {"admin", "home"}
 def pytest_configure(config: pytest.Config) -> None:
     """Before any worker starts: hide the user's home, database and Dagster instance from the tests."""
     if not hasattr(config, "workerinput"):
-        for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
+        for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
             os.environ.pop(name, None)
         remove_homes_of_killed_runs()
         os.environ[HOME] = tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")
@@ -92,10 +93,25 @@ class Admin:
         self.run = run
         self.url = make_url(address) if address else embedded_url(run)
         self.prefix = f"test_{run.name[-8:].lower()}_"
+        self.logins: dict[Role, tuple[str, str]] = {}
 
     def address(self, name: str) -> str:
         """The DATABASE_URL of one of the server's databases."""
         return self.url.set(drivername=settings.DRIVER, database=name).render_as_string(hide_password=False)
+
+    def address_of(self, role: "Role", name: str) -> str:
+        """The DATABASE_URL of a database for a login that is a member of a role, one for each test process."""
+        if role not in self.logins:
+            self.logins[role] = self.create_login(role)
+        login, password = self.logins[role]
+        url = make_url(self.address(name)).set(username=login, password=password)
+        return url.difference_update_query(["passfile"]).render_as_string(hide_password=False)
+
+    def create_login(self, role: "Role") -> tuple[str, str]:
+        """Create a login that is a member of a role; return its name and password."""
+        login, password = f"{self.prefix}{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
+        self.execute(f'CREATE ROLE "{login}" LOGIN PASSWORD \'{password}\' IN ROLE "{role_name(role)}"')
+        return login, password
 
     @contextmanager
     def connected(self) -> Iterator[psycopg.Connection]:
@@ -127,9 +143,15 @@ class Admin:
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def drop_all(self) -> None:
-        """Drop the databases of the run: its templates, and those of interrupted tests."""
+        """Drop the databases and logins of the run: its templates, and those of interrupted tests."""
         for name in self.names():
             self.drop(name)
+        with self.connected() as connection:
+            logins = connection.execute(
+                "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", [self.prefix]
+            )
+            for (login,) in logins.fetchall():
+                connection.execute(f'DROP ROLE "{login}"'.encode())
 
     def template(self, kind: str, fill: Callable[[str], None]) -> str:
         """Return the name of a database filled once per run, to be cloned by each test."""
@@ -208,36 +230,37 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def database(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """An empty database, set as DATABASE_URL."""
-    yield from _engine_of(admin, admin.create(), monkeypatch)
+    """An empty database, set as DATABASE_URL; its owner does everything in it."""
+    name = admin.create()
+    monkeypatch.setenv("DATABASE_URL", admin.address(name))
+    yield from _engine_of(admin, name, monkeypatch)
 
 
 @pytest.fixture
 def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A database at the newest revision without rows, set as DATABASE_URL."""
+    """A database at the newest revision without rows. The platform works in it as the writer, the test as owner."""
     name = admin.create(admin.template("migrated", _migrate))
     admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
+    _set_addresses(admin, name, monkeypatch)
     yield from _engine_of(admin, name, monkeypatch)
 
 
 @pytest.fixture
 def log_in(admin: Admin) -> "Iterator[Callable[[Role], psycopg.Connection]]":
-    """Connects to the test's database as a login of its own that is a member of one role."""
-    names, connections = [], []
+    """Connects to the test's database as a new login that is a member of one role."""
+    connections = list[psycopg.Connection]()
 
     def connect(role: "Role") -> psycopg.Connection:
-        name, password = f"{admin.prefix}{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
-        admin.execute(f'CREATE ROLE "{name}" LOGIN PASSWORD \'{password}\' IN ROLE "{role_name(role)}"')
-        names.append(name)
-        url = db.database_url("owner").set(username=name, password=password)
+        login, password = admin.create_login(role)
+        url = db.database_url("owner").set(username=login, password=password)
         connections.append(db.connect(url.difference_update_query(["passfile"])))
         return connections[-1]
 
     yield connect
     for connection in connections:
+        login = connection.info.user
         connection.close()
-    for name in names:
-        admin.execute(f'DROP ROLE "{name}"')
+        admin.execute(f'DROP ROLE "{login}"')
 
 
 @pytest.fixture
@@ -257,6 +280,7 @@ def filled(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     shutil.copytree(platform_of.models_of(bars), home / "models")
     name = admin.create(template)
     admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
+    _set_addresses(admin, name, monkeypatch)
     yield from _engine_of(admin, name, monkeypatch)
 
 
@@ -276,9 +300,9 @@ def shared_platform(admin: Admin) -> Iterator[str]:
 @pytest.fixture
 def readable(admin: Admin, shared_platform: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """The small platform of `filled`, one for all tests that only read: a write fails its test."""
-    for variable in ("DATABASE_URL", "DAGSTER_DATABASE_URL"):
-        monkeypatch.setenv(variable, admin.address(shared_platform))
-    engine = db.engine()
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(shared_platform))
+    _set_addresses(admin, shared_platform, monkeypatch)
+    engine = db.engine("owner")
     yield engine
     db.disconnect()
     engine.dispose()  # a test may have named another database meanwhile
@@ -313,11 +337,18 @@ def _instance_of(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Dag
     admin.drop(name)
 
 
+def _set_addresses(admin: Admin, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the platform work as its roles, and not as the owner: what they may not do fails a test."""
+    monkeypatch.setenv("DATABASE_URL", admin.address_of("writer", name))
+    monkeypatch.setenv("DATABASE_OWNER_URL", admin.address(name))
+    monkeypatch.setenv("DATABASE_ACCOUNTS_URL", admin.address_of("account_admin", name))
+    monkeypatch.setenv("DATABASE_APP_URL", admin.address_of("app", name))
+
+
 def _engine_of(admin: Admin, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    monkeypatch.setenv("DATABASE_URL", admin.address(name))
     if "DAGSTER_DATABASE_URL" not in os.environ:  # so that none is created on the run's server
         monkeypatch.setenv("DAGSTER_DATABASE_URL", admin.address(name))
-    engine = db.engine()
+    engine = db.engine("owner")
     yield engine
     db.disconnect()
     engine.dispose()  # a test may have named another database meanwhile

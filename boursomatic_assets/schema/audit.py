@@ -60,7 +60,8 @@ class AuditEntry(Table, table=True):
         description="Time of each row: its session, when it was decided, or when it was superseded",
     )
     digests: list[Any] = Field(
-        sa_column=Column(ARRAY(LargeBinary), nullable=False), description="SHA-256 of each row's canonical text"
+        sa_column=Column(ARRAY(LargeBinary), nullable=False),
+        description="SHA-256 of each row in PostgreSQL's binary form",
     )
     content: bytes = Field(sa_type=LargeBinary, description="SHA-256 of all columns above but the number")
     digest: bytes | None = Field(

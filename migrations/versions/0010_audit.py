@@ -50,16 +50,14 @@ CHAINS = {
 NEVER_CHANGED = ("model_decisions", "price_bar_revisions", "delivered_files", "audit_log", "audit_entries")
 
 OWNERS_RIGHTS = """LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-SET extra_float_digits = 1 SET DateStyle = 'ISO, YMD' SET bytea_output = 'hex'"""
-"""The settings make the text of a row the same in each session."""
+SET client_encoding = 'UTF8'"""
+"""A row's canonical form is PostgreSQL's binary one, which depends on no setting of a session but the encoding."""
 
 CONTENT = """
 CREATE FUNCTION audit_content(
     table_name text, market text, kind text, columns text[], row_ids uuid[], times timestamp[], digests bytea[]
-) RETURNS bytea LANGUAGE sql STABLE
-SET search_path = pg_catalog SET DateStyle = 'ISO, YMD' SET bytea_output = 'hex'
-AS $$ SELECT sha256(convert_to(concat_ws('|', table_name, market, kind, array_to_string(columns, ','),
-    array_to_string(row_ids, ','), array_to_string(times, ',', '-'), array_to_string(digests, ',')), 'UTF8')) $$
+) RETURNS bytea LANGUAGE sql STABLE SET search_path = pg_catalog SET client_encoding = 'UTF8'
+AS $$ SELECT sha256(record_send(ROW(table_name, market, kind, columns, row_ids, times, digests))) $$
 """
 
 ADD_ENTRIES = """
@@ -71,7 +69,7 @@ FROM (
         array_agg(id) AS ids, array_agg(time) AS times, array_agg(digest) AS digests
     FROM (
         SELECT r.id, {market} AS market, r.{time} AS time,
-            sha256(convert_to(ROW({covered})::text, 'UTF8')) AS digest
+            sha256(record_send(ROW({covered}))) AS digest
         FROM {rows}
     ) digested GROUP BY {grouping}
 ) entries
@@ -293,8 +291,7 @@ def _trigger(name: str, table: str, event: str, seen: str, parts: dict[str, str]
 
 
 def _existing(parts: dict[str, str], rows: str, grouping: str) -> str:
-    insert = ADD_ENTRIES.format(**parts, rows=rows, grouping=grouping)
-    return f"SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = 'ISO, YMD'; {insert}"
+    return ADD_ENTRIES.format(**parts, rows=rows, grouping=grouping)
 
 
 def downgrade() -> None:

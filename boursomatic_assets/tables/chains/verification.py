@@ -85,8 +85,7 @@ def verify(connection: Connection, part: Slice | None = None) -> Iterator[Differ
     Yields:
         every difference; none if all is as it was written.
     """
-    for name, value in (("extra_float_digits", "1"), ("DateStyle", "ISO, YMD"), ("bytea_output", "hex")):
-        connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value})
+    connection.execute(text("SELECT set_config('client_encoding', 'UTF8', true)"))  # as when it was written
     yield from _broken_entries(connection)
     for table in CHAINED_TABLES:
         bounds: dict[str, Any] = {"start": None, "end": None}
@@ -127,7 +126,7 @@ def _changed_rows(connection: Connection, table: str, bounds: dict[str, Any]) ->
         query = (
             f"SELECT r.id, r.time, r.market, r.number, t.id IS NULL AS gone FROM ({_RECORDED}) r"
             f" LEFT JOIN {quote(table)} t ON t.id = r.id"
-            f" WHERE t.id IS NULL OR sha256(convert_to(ROW({row})::text, 'UTF8')) <> r.digest"
+            f" WHERE t.id IS NULL OR sha256(record_send(ROW({row}))) <> r.digest"
             " ORDER BY r.time, r.id"
         )
         parameters = {"table": table, "kind": "inserted", "columns": columns, **bounds}
