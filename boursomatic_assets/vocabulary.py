@@ -1,4 +1,4 @@
-"""The closed sets of values of the schema: markets, profiles, labels, intervals, buckets, decisions.
+"""The closed sets of values of the schema: markets, profiles, labels, intervals, buckets, decisions, attempts.
 
 What belongs here: values that tables and several rooms share, as text.
 Kept elsewhere: the parameters of a profile (`advice/profiles.py`), the exchanges and sessions of a market
@@ -21,3 +21,5 @@ MARKET_CAP_BUCKETS: Final = ("small", "mid", "large")
 PE_BUCKETS: Final = ("low", "medium", "high")
 
 DECISIONS: Final = ("promoted", "refused", "withdrawn", "forced", "rolled back")
+
+ATTEMPT_KINDS: Final = ("account", "source")
