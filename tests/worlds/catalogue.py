@@ -28,7 +28,7 @@ KEYS = f"""
 """
 INDEXES = f"""
     SELECT t.relname, x.relname, i.indisunique, pg_get_expr(i.indpred, i.indrelid), (
-        SELECT string_agg(pg_get_indexdef(x.oid, place, true), ', ' ORDER BY place)
+        SELECT string_agg(replace(pg_get_indexdef(x.oid, place, true), '"', ''), ', ' ORDER BY place)
         FROM generate_series(1, i.indnatts) AS place
     )
     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
