@@ -9,6 +9,7 @@ Kept elsewhere: the tables (`schema/accounts.py`); the functions, triggers and v
 `authenticate`.
 """
 
+from boursomatic_assets.accounts import keeping, preferences
 from boursomatic_assets.accounts.directory import Account, AccountError
 from boursomatic_assets.accounts.emails import EmailError
 from boursomatic_assets.accounts.login import LoginError, TooManyAttemptsError, authenticate
@@ -27,4 +28,6 @@ __all__ = [
     "acting_as",
     "administration",
     "authenticate",
+    "keeping",
+    "preferences",
 ]
