@@ -22,6 +22,8 @@ PE_BUCKETS: Final = ("low", "medium", "high")
 
 DECISIONS: Final = ("promoted", "refused", "withdrawn", "forced", "rolled back")
 
+ATTEMPT_KINDS: Final = ("account", "source")
+
 Role = Literal["owner", "writer", "app", "account_admin", "reader"]
 
 GRANTED_ROLES: Final[tuple[Role, ...]] = ("writer", "app", "account_admin", "reader")

@@ -238,7 +238,7 @@ def database(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A database at the newest revision without rows. The platform works in it as the writer, the test as owner."""
+    """A database at the newest revision without rows; the platform works in it as the writer, the test as owner."""
     name = admin.create(admin.template("migrated", _migrate))
     admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
     _set_addresses(admin, name, monkeypatch)

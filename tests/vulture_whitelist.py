@@ -11,29 +11,24 @@ _.comments
 _.computed_at
 _.delivered_at
 _.features_snapshot
+_.failed_at
 _.first_touched
 _.footer
 _.hit
-_.is_admin
-_.is_deleted
 _.market_cap_bucket
 _.merged
 _.metrics_json
-_.password_hash
 _.pe_bucket
-_.preferred_profile
 _.read_at
 _.realised_return_pct
 _.recognised
 _.recommendation_id
 _.rejected_at
-_.risk_consent_accepted
-_.risk_consent_accepted_at
 _.speaker_id
 _.trained_at
 _.updated_at
-_.user_id
 _.version_id
+_.waits_until
 
 # Dagster: methods of what is subclassed, and what is put in their place
 _.config_type

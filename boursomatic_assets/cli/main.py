@@ -2,7 +2,7 @@
 
 What belongs here: the group, which commands it has, and those about the platform itself: doctor, dev.
 Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`db.py`, `features.py`,
-`files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`).
+`files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
 """
 
 import os
@@ -20,6 +20,7 @@ from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record
 from boursomatic_assets.cli.settings import list_settings
+from boursomatic_assets.cli.users import users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,7 +63,7 @@ def dev(port: int) -> None:
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
     *(recommendations, track_record, bars, status, rejected),
-    *(instruments, files, models, features),
+    *(instruments, files, models, features, users),
     *(doctor, dev, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""

@@ -17,17 +17,30 @@ from boursomatic_assets.vocabulary import INTERVALS, MARKET_NAMES, PROFILES
 @click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
 @click.option("--symbol", help="One instrument instead of all.")
 @click.option("--date", type=DATE, help="A past session instead of the newest.")
+@click.option("--user", metavar="EMAIL", help="What this account sees: the profile that it prefers, with consent.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
 @one_line_errors
 def recommendations(
-    profile: str | None, market: str | None, symbol: str | None, date: dt.date | None, as_json: bool
+    profile: str | None,
+    market: str | None,
+    symbol: str | None,
+    date: dt.date | None,
+    user: str | None,
+    as_json: bool,
 ) -> None:
-    """Show the current recommendations, or those of a past session."""
+    """Show the current recommendations, or those of a past session, or what an account sees."""
+    if user is not None and (profile or date):
+        raise click.UsageError(
+            "an account sees its own profile, of the newest session: leave out --profile and --date"
+        )
     from boursomatic_assets.cli.views import recommendations as view
-    from boursomatic_assets.cli.views import text
+    from boursomatic_assets.cli.views import text, user_recommendations
 
     require_current_schema()
-    shown = view.recommendations(profile, market, symbol, date)
+    if user is None:
+        shown = view.recommendations(profile, market, symbol, date)
+    else:
+        shown = user_recommendations.recommendations_of(user, market, symbol)
     click.echo(text.as_json(shown) if as_json else view.as_table(shown))
 
 

@@ -10,7 +10,7 @@ Columns, keys and rules marked *extension* are added to the schema's specificati
 """
 
 from boursomatic_assets.schema._columns import Table
-from boursomatic_assets.schema.accounts import User, UserSettings
+from boursomatic_assets.schema.accounts import LoginAttempts, User, UserSettings
 from boursomatic_assets.schema.audit import AuditEntry, AuditHead, AuditLog
 from boursomatic_assets.schema.features import Feature
 from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, PriceBar, PriceBarRevision
@@ -28,6 +28,7 @@ __all__ = [
     "Feature",
     "Instrument",
     "InstrumentAlias",
+    "LoginAttempts",
     "ModelDecision",
     "ModelVersion",
     "PriceBar",

@@ -18,7 +18,7 @@ Create Date: 2026-11-29
 from collections.abc import Iterator
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets.database.roles import grants
@@ -186,7 +186,11 @@ def upgrade() -> None:
         "CREATE TRIGGER logged AFTER UPDATE OF is_active ON model_versions FOR EACH ROW"
         " WHEN (OLD.is_active <> NEW.is_active) EXECUTE FUNCTION log_change()"
     )
-    grants.apply(op.get_bind())
+    if context.is_offline_mode():
+        for statement in grants.script():
+            op.execute(statement)
+    else:
+        grants.apply(op.get_bind())
 
 
 def _create_tables() -> None:

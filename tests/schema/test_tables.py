@@ -20,6 +20,7 @@ from boursomatic_assets.schema import (
     Feature,
     Instrument,
     InstrumentAlias,
+    LoginAttempts,
     ModelDecision,
     ModelVersion,
     PriceBar,
@@ -36,11 +37,14 @@ FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
+    LoginAttempts,
 )  # fmt: skip
 TABLES = Table.metadata.sorted_tables
 
 BAD_VALUES = [
     ("user_settings", "preferred_profile = 'reckless'", "ck_user_settings_preferred_profile"),
+    ("login_attempts", "kind = 'door'", "ck_login_attempts_kind"),
+    ("login_attempts", "failures = -1", "ck_login_attempts_failures"),
     ("instruments", "market_cap_bucket = 'giant'", "ck_instruments_market_cap_bucket"),
     ("instruments", "pe_bucket = 'absurd'", "ck_instruments_pe_bucket"),
     *(
@@ -95,6 +99,7 @@ def one_of_each() -> list[SQLModel]:
     return [
         user,
         UserSettings(user_id=user.id),
+        LoginAttempts(kind="account", subject="0" * 64),
         apple,
         PriceBar(instrument_id=apple.id, ts=FRIDAY, o=10, h=12, l=9, c=11, v=0, interval="daily"),
         Feature(instrument_id=apple.id, ts=FRIDAY, rsi_14=50.0),
@@ -193,6 +198,7 @@ def test_every_index_is_the_specifications_or_a_named_extension(migrated: Engine
 def test_the_migrated_database_is_the_models_to_the_last_detail(migrated: Engine) -> None:
     with migrated.begin() as connection:
         by_migrations = catalogue.fingerprint(connection)
+        connection.execute(text("DROP VIEW user_recommendations"))
         Table.metadata.drop_all(connection)
         Table.metadata.create_all(connection)
         assert by_migrations == catalogue.fingerprint(connection)

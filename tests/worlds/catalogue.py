@@ -28,9 +28,8 @@ KEYS = f"""
 """
 INDEXES = f"""
     SELECT t.relname, x.relname, i.indisunique, pg_get_expr(i.indpred, i.indrelid), (
-        SELECT string_agg(a.attname, ', ' ORDER BY k.place)
-        FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place)
-            JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.number
+        SELECT string_agg(replace(pg_get_indexdef(x.oid, place, true), '"', ''), ', ' ORDER BY place)
+        FROM generate_series(1, i.indnatts) AS place
     )
     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
         JOIN pg_namespace n ON n.oid = t.relnamespace

@@ -137,6 +137,20 @@ TABLES = {
 }
 
 EXTENSIONS = {
+    "users": """
+uq_users_lower_email on (lower(email::text)) UNIQUE
+""",
+    "login_attempts": """
+id                       | UUID         | PK
+kind                     | VARCHAR(10)  | NOT NULL
+subject                  | VARCHAR(64)  | NOT NULL
+failures                 | INTEGER      | NOT NULL, DEFAULT 0
+failed_at                | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+waits_until              | TIMESTAMP    | NULL
+
+ix_login_attempts_failed_at on (failed_at)
+uq_login_attempts_kind_subject on (kind, subject) UNIQUE
+""",
     "instruments": """
 uq_instruments_symbol_exchange on (symbol, exchange) UNIQUE
 """,

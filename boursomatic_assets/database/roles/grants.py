@@ -23,6 +23,10 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$"""
 """Roles belong to the server: another database's migration may make the same one at this moment."""
 
+_ON_DATABASE = """DO $$ BEGIN
+    EXECUTE '{privilege} ON DATABASE ' || quote_ident(current_database()) || ' {change}';
+END $$"""
+
 
 def apply(connection: Connection) -> tuple[str, ...]:
     """Make the roles and grant what they may, as far as the connected role is allowed to.
@@ -39,7 +43,7 @@ def apply(connection: Connection) -> tuple[str, ...]:
             connection.exec_driver_sql(_CREATE.format(name=quote(name)))
         missing = ()
     if not missing:
-        for statement in _grants(connection):
+        for statement in _grants(_existing(connection)):
             connection.exec_driver_sql(statement)
     return missing
 
@@ -47,7 +51,13 @@ def apply(connection: Connection) -> tuple[str, ...]:
 def statements(connection: Connection) -> list[str]:
     """All statements that `apply` would run, for a person who may create roles."""
     create = [f"CREATE ROLE {quote(name)} NOLOGIN" for name in _missing_roles(connection)]
-    return [*create, *_grants(connection)]
+    return [*create, *_grants(_existing(connection))]
+
+
+def script() -> list[str]:
+    """The statements for a database that is not asked, at the newest revision: of a migration that is printed."""
+    create = [_CREATE.format(name=quote(role_name(role))) for role in GRANTED_ROLES]
+    return [*create, *_grants({*PRIVILEGES, *EXECUTABLE})]
 
 
 def _missing_roles(connection: Connection) -> tuple[str, ...]:
@@ -55,26 +65,35 @@ def _missing_roles(connection: Connection) -> tuple[str, ...]:
     return tuple(name for role in GRANTED_ROLES if (name := role_name(role)) not in existing)
 
 
-def _grants(connection: Connection) -> Iterator[str]:
+def _existing(connection: Connection) -> set[str]:
+    """The tables, views and functions that are there: an earlier revision has fewer."""
+    found = text(
+        "SELECT name FROM unnest(CAST(:tables AS text[])) name WHERE to_regclass(name) IS NOT NULL"
+        " UNION ALL"
+        " SELECT name FROM unnest(CAST(:functions AS text[])) name WHERE to_regprocedure(name) IS NOT NULL"
+    )
+    return {*connection.scalars(found, {"tables": [*PRIVILEGES], "functions": [*EXECUTABLE]})}
+
+
+def _grants(existing: set[str]) -> Iterator[str]:
     names = {role: quote(role_name(role)) for role in GRANTED_ROLES}
     everyone = ", ".join(names.values())
-    database = quote(connection.scalar(text("SELECT current_database()")))
-    yield f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"
-    yield f"GRANT CONNECT ON DATABASE {database} TO {everyone}"
-    yield f"GRANT TEMPORARY ON DATABASE {database} TO {names['writer']}"
+    for privilege, change in (
+        ("REVOKE TEMPORARY", "FROM PUBLIC"),
+        ("GRANT CONNECT", f"TO {everyone}"),
+        ("GRANT TEMPORARY", f"TO {names['writer']}"),
+    ):
+        yield _ON_DATABASE.format(privilege=privilege, change=change)
     yield "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
     yield f"GRANT USAGE ON SCHEMA public TO {everyone}"
-    for table in PRIVILEGES:
-        if _exists(connection, "to_regclass", table):
-            yield f"REVOKE ALL ON {table} FROM PUBLIC, {everyone}"
-            yield from _table_grants(table, names)
-    for function, callers in EXECUTABLE.items():
-        if _exists(connection, "to_regprocedure", function):
-            yield f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC, {everyone}"
-            yield f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(names[role] for role in callers)}"
-    for table, rows in POLICIES.items():
-        if _exists(connection, "to_regclass", table):
-            yield from _policies(table, rows, names)
+    for table in filter(existing.__contains__, PRIVILEGES):
+        yield f"REVOKE ALL ON {table} FROM PUBLIC, {everyone}"
+        yield from _table_grants(table, names)
+    for function in filter(existing.__contains__, EXECUTABLE):
+        yield f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC, {everyone}"
+        yield f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(names[role] for role in EXECUTABLE[function])}"
+    for table in filter(existing.__contains__, POLICIES):
+        yield from _policies(table, POLICIES[table], names)
 
 
 def _table_grants(table: str, names: dict[Role, str]) -> Iterator[str]:
@@ -90,7 +109,3 @@ def _policies(table: str, rows: str, names: dict[Role, str]) -> Iterator[str]:
         policy = f"{role}_rows"
         yield f"DROP POLICY IF EXISTS {policy} ON {table}"
         yield f"CREATE POLICY {policy} ON {table} TO {names[role]} USING ({seen}) WITH CHECK ({seen})"
-
-
-def _exists(connection: Connection, lookup: str, name: str) -> bool:
-    return connection.scalar(text(f"SELECT {lookup}(:name) IS NOT NULL"), {"name": name}) is True

@@ -42,14 +42,14 @@ PRIVILEGES: Final[dict[str, Row]] = {
     "audit_log": {"account_admin": "S"},
     # accounts
     "users": {
-        "app": "S(id,email,is_admin,is_deleted,created_at) U(email,password_hash)",
+        "app": "S(id,email,is_admin,is_deleted,created_at) U(password_hash)",
         "account_admin": "S I U",
     },
     "user_settings": {
         "app": "S I U(risk_consent_accepted,risk_consent_accepted_at,preferred_profile)",
-        "account_admin": "S I U D",
+        "account_admin": "S I U",
     },
-    "login_attempts": {"account_admin": "S I U D"},
+    "login_attempts": {"account_admin": "S D"},
     # views with the owner's rights
     "account_counts": {"writer": "S", "account_admin": "S", "reader": "S"},
     "user_recommendations": {"app": "S"},
@@ -65,6 +65,9 @@ POLICIES: Final = {
 
 EXECUTABLE: Final[dict[str, tuple[Role, ...]]] = {
     "analyze_table(regclass, boolean)": ("writer",),
+    "account_for_login(text)": ("app",),
+    "begin_login_attempt(text, text)": ("app",),
+    "login_succeeded(text, text)": ("app",),
 }
 """The functions with the owner's rights, and who may call them."""
 
