@@ -93,7 +93,7 @@ class DeliveredFile(Table, table=True):
     __tablename__ = "delivered_files"
     __table_args__ = (
         UniqueConstraint("source", "file", "read_at"),
-        {"info": {"key": ("source", "file")}},  # of the newest rows
+        {"info": {"key": ("source", "file", "read_at")}},
     )
 
     id: UUID = primary_key("Unique file identifier")

@@ -160,6 +160,8 @@ def upgrade() -> None:
     _make_files_a_log()
     for function in (CONTENT, SEAL, REFUSE, LOG):
         op.execute(function)
+    for owners in ("seal_audit_entry()", "log_change()"):
+        op.execute(f"REVOKE ALL ON FUNCTION {owners} FROM PUBLIC")
     op.execute(
         "CREATE CONSTRAINT TRIGGER seal AFTER INSERT ON audit_entries DEFERRABLE INITIALLY DEFERRED"
         " FOR EACH ROW EXECUTE FUNCTION seal_audit_entry()"
@@ -288,6 +290,7 @@ def _chain(table: str, columns: str, time: str) -> Iterator[str]:
 def _trigger(name: str, table: str, event: str, seen: str, parts: dict[str, str], rows: str) -> Iterator[str]:
     insert = ADD_ENTRIES.format(**parts, rows=rows, grouping="market")
     yield f"CREATE FUNCTION {name}() RETURNS trigger {OWNERS_RIGHTS} AS $$ BEGIN {insert}; RETURN NULL; END $$"
+    yield f"REVOKE ALL ON FUNCTION {name}() FROM PUBLIC"
     yield (
         f"CREATE TRIGGER {name} AFTER {event} ON {table} REFERENCING {seen}"
         f" FOR EACH STATEMENT EXECUTE FUNCTION {name}()"

@@ -112,6 +112,9 @@ def test_no_row_is_lost_on_the_way_up_and_down_and_up(with_rows_of_0001: Engine)
         "delivered_files": 0,
         "instrument_aliases": 0,
         "login_attempts": 0,
+        "audit_entries": 6,
+        "audit_heads": 3,
+        "audit_log": 0,
     }
     assert after == {**before, "price_bars": 3, "rejected_bars": 3, **added}
     migrate.downgrade("0001")

@@ -14,6 +14,9 @@ from sqlmodel import Session, SQLModel
 from worlds import catalogue, specification
 
 from boursomatic_assets.schema import (
+    AuditEntry,
+    AuditHead,
+    AuditLog,
     ComputedSession,
     DeliveredFile,
     DeliveredSession,
@@ -37,7 +40,7 @@ FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
-    LoginAttempts,
+    LoginAttempts, AuditEntry, AuditHead, AuditLog,
 )  # fmt: skip
 TABLES = Table.metadata.sorted_tables
 
@@ -45,6 +48,9 @@ BAD_VALUES = [
     ("user_settings", "preferred_profile = 'reckless'", "ck_user_settings_preferred_profile"),
     ("login_attempts", "kind = 'door'", "ck_login_attempts_kind"),
     ("login_attempts", "failures = -1", "ck_login_attempts_failures"),
+    ("audit_entries", "table_name = 'users'", "ck_audit_entries_table_name"),
+    ("audit_entries", "kind = 'deleted'", "ck_audit_entries_kind"),
+    ("audit_entries", "digest = NULL", "ck_audit_entries_sealed"),
     ("instruments", "market_cap_bucket = 'giant'", "ck_instruments_market_cap_bucket"),
     ("instruments", "pe_bucket = 'absurd'", "ck_instruments_pe_bucket"),
     *(
@@ -198,7 +204,7 @@ def test_every_index_is_the_specifications_or_a_named_extension(migrated: Engine
 def test_the_migrated_database_is_the_models_to_the_last_detail(migrated: Engine) -> None:
     with migrated.begin() as connection:
         by_migrations = catalogue.fingerprint(connection)
-        connection.execute(text("DROP VIEW user_recommendations"))
+        connection.execute(text("DROP VIEW user_recommendations, account_counts"))
         Table.metadata.drop_all(connection)
         Table.metadata.create_all(connection)
         assert by_migrations == catalogue.fingerprint(connection)

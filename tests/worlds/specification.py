@@ -264,10 +264,50 @@ footer                   | BIGINT        | NOT NULL
 delivered                | BIGINT        | NOT NULL
 problem                  | VARCHAR(1000) | NULL
 passed_over              | BOOLEAN       | NOT NULL
+gone                     | BOOLEAN       | NOT NULL, DEFAULT false
 run_id                   | VARCHAR(50)   | NULL
-read_at                  | TIMESTAMP     | NOT NULL, DEFAULT NOW()
+read_at                  | TIMESTAMP     | NOT NULL, DEFAULT clock_timestamp()
 
-uq_delivered_files_source_file on (source, file) UNIQUE
+uq_delivered_files_source_file_read_at on (source, file, read_at) UNIQUE
+""",
+    "audit_entries": """
+id                       | UUID         | PK
+table_name               | VARCHAR(50)  | NOT NULL
+market                   | VARCHAR(50)  | NOT NULL
+number                   | BIGINT       | NULL
+kind                     | VARCHAR(20)  | NOT NULL
+columns                  | TEXT[]       | NOT NULL
+row_ids                  | UUID[]       | NOT NULL
+times                    | TIMESTAMP[]  | NOT NULL
+digests                  | BYTEA[]      | NOT NULL
+content                  | BYTEA        | NOT NULL
+digest                   | BYTEA        | NULL
+transaction              | BIGINT       | NOT NULL, DEFAULT ((pg_current_xact_id())::text)::bigint
+created_at               | TIMESTAMP    | NOT NULL, DEFAULT clock_timestamp()
+
+ix_audit_entries_unsealed on (transaction) WHERE number IS NULL
+uq_audit_entries_table_name_market_number on (table_name, market, number) UNIQUE
+""",
+    "audit_heads": """
+id                       | UUID         | PK
+table_name               | VARCHAR(50)  | NOT NULL
+market                   | VARCHAR(50)  | NOT NULL
+number                   | BIGINT       | NOT NULL
+digest                   | BYTEA        | NOT NULL
+changed_at               | TIMESTAMP    | NOT NULL, DEFAULT clock_timestamp()
+
+uq_audit_heads_table_name_market on (table_name, market) UNIQUE
+""",
+    "audit_log": """
+id                       | UUID         | PK
+happened_at              | TIMESTAMP    | NOT NULL, DEFAULT clock_timestamp()
+actor                    | VARCHAR(255) | NOT NULL
+subject                  | VARCHAR(50)  | NOT NULL
+subject_id               | UUID         | NULL
+action                   | TEXT         | NOT NULL
+
+ix_audit_log_happened_at on (happened_at)
+ix_audit_log_subject on (subject, subject_id)
 """,
     "instrument_aliases": """
 id                       | UUID         | PK

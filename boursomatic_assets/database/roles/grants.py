@@ -93,7 +93,7 @@ def _grants(existing: set[str]) -> Iterator[str]:
         yield f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC, {everyone}"
         yield f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(names[role] for role in EXECUTABLE[function])}"
     for table in filter(existing.__contains__, POLICIES):
-        yield from _policies(table, POLICIES[table], names)
+        yield from _policies(table, names)
 
 
 def _table_grants(table: str, names: dict[Role, str]) -> Iterator[str]:
@@ -103,9 +103,9 @@ def _table_grants(table: str, names: dict[Role, str]) -> Iterator[str]:
             yield f"GRANT {word}{only} ON {table} TO {names[role]}"
 
 
-def _policies(table: str, rows: str, names: dict[Role, str]) -> Iterator[str]:
-    seen_by: dict[Role, str] = {"account_admin": "true", "app": rows}
-    for role, seen in seen_by.items():
+def _policies(table: str, names: dict[Role, str]) -> Iterator[str]:
+    rows: dict[Role, tuple[str, str]] = {"account_admin": ("true", "true"), "app": POLICIES[table]}
+    for role, (seen, written) in rows.items():
         policy = f"{role}_rows"
         yield f"DROP POLICY IF EXISTS {policy} ON {table}"
-        yield f"CREATE POLICY {policy} ON {table} TO {names[role]} USING ({seen}) WITH CHECK ({seen})"
+        yield f"CREATE POLICY {policy} ON {table} TO {names[role]} USING ({seen}) WITH CHECK ({written})"

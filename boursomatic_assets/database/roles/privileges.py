@@ -42,7 +42,7 @@ PRIVILEGES: Final[dict[str, Row]] = {
     "audit_log": {"account_admin": "S"},
     # accounts
     "users": {
-        "app": "S(id,email,is_admin,is_deleted,created_at) U(password_hash)",
+        "app": "S U(password_hash)",
         "account_admin": "S I U",
     },
     "user_settings": {
@@ -58,10 +58,13 @@ PRIVILEGES: Final[dict[str, Row]] = {
 _SELF = "nullif(current_setting('app.user_id', true), '')::uuid"
 
 POLICIES: Final = {
-    "users": f"id = {_SELF} AND NOT is_deleted",
-    "user_settings": f"user_id = {_SELF} AND EXISTS (SELECT FROM users u WHERE u.id = user_id)",
+    "users": (f"id = {_SELF}", f"id = {_SELF} AND NOT is_deleted"),
+    "user_settings": 2
+    * (f"user_id = {_SELF} AND EXISTS (SELECT FROM users u WHERE u.id = user_id AND NOT u.is_deleted)",),
 }
-"""The rows that `app` sees and writes: those of one account, until it is deleted. `account_admin` sees all."""
+"""The rows of one account that `app` sees, and those that it may write; `account_admin` sees and writes all.
+
+Of an account that is deleted only the row remains to be seen, so that an application can say so."""
 
 EXECUTABLE: Final[dict[str, tuple[Role, ...]]] = {
     "analyze_table(regclass, boolean)": ("writer",),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, String, Table, text
 
 from boursomatic_assets.schema import DeliveredFile
 from boursomatic_assets.tables import frames
-from boursomatic_assets.tables.staging import advisory_lock, quote, same_key, stage, transaction
+from boursomatic_assets.tables.staging import advisory_lock, quote, stage, transaction
 
 DELIVERED_FILES: Table = DeliveredFile.__table__
 
@@ -28,6 +28,8 @@ PRESENT_FILES = (
     " newest WHERE NOT gone)"
 )
 """The newest row of each file that is there, as SQL."""
+
+SAME_FILE = "(t.source, t.file) = (s.source, s.file)"
 
 READ, NOT_UNDERSTOOD, PASSED_OVER = (
     "problem IS NULL AND NOT passed_over",
@@ -75,7 +77,7 @@ def _add_gone(connection: Connection, staged: str, source: str, run_id: str | No
         text(
             f"WITH present AS MATERIALIZED {PRESENT_FILES} INSERT INTO delivered_files (id, {names}, gone, run_id)"
             f" SELECT gen_random_uuid(), {names}, true, :run_id FROM present t"
-            f" WHERE source = :source AND NOT EXISTS (SELECT FROM {staged} s WHERE {same_key(DELIVERED_FILES)})"
+            f" WHERE source = :source AND NOT EXISTS (SELECT FROM {staged} s WHERE {SAME_FILE})"
         ),
         {"source": source, "run_id": run_id},
     )
@@ -83,13 +85,13 @@ def _add_gone(connection: Connection, staged: str, source: str, run_id: str | No
 
 def _add_changed(connection: Connection, staged: str, columns: list[str]) -> None:
     """Add the rows of which the newest one differs in more than its run, or is missing."""
-    told = [quote(name) for name in columns if name not in (*frames.key(DELIVERED_FILES), "run_id")]
+    told = [quote(name) for name in columns if name not in ("source", "file", "run_id")]
     before, after = (", ".join(f"{row}.{name}" for name in told) for row in ("t", "s"))
     names = ", ".join(map(quote, columns))
     connection.exec_driver_sql(
         f"WITH present AS MATERIALIZED {PRESENT_FILES} INSERT INTO delivered_files (id, {names})"
         f" SELECT gen_random_uuid(), {names} FROM {staged} s WHERE NOT EXISTS (SELECT FROM present t"
-        f" WHERE {same_key(DELIVERED_FILES)} AND ({before}) IS NOT DISTINCT FROM ({after}))"
+        f" WHERE {SAME_FILE} AND ({before}) IS NOT DISTINCT FROM ({after}))"
     )
 
 
