@@ -40,6 +40,9 @@ FEATURE_COLUMNS = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_
 DECISION_COLUMNS = ("label", "confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit")
 """The columns of a recommendation that say what is advised."""
 
+REASON_COLUMNS = ("direction", "volatility", "position", "failed_condition")
+"""What a profile decided on, as `profiles.decide_labels` says it, and the annualised volatility."""
+
 
 @dataclass(frozen=True)
 class FeaturesSnapshot:
@@ -120,7 +123,7 @@ def decide(
     *,
     abstaining: bool,
 ) -> pl.DataFrame:
-    """Return what `recommend` advises, without its texts: instrument_id, ts, profile and DECISION_COLUMNS.
+    """Return what `recommend` advises, without its texts.
 
     Args:
         predictions: As `recommend` takes them; contributions may be left out.
@@ -128,10 +131,13 @@ def decide(
         closes: As `recommend` takes them.
         model_features: The features of the model.
         abstaining: Whether there is no champion.
+
+    Returns:
+        instrument_id, ts, profile, DECISION_COLUMNS and REASON_COLUMNS, sorted as those of `recommend`.
     """
     rows = _join_inputs(predictions, features, closes, model_features)
     decided = _decide(rows, abstaining=abstaining)
-    return _by_row([one.select(*KEY, *_decision(profile)) for _, profile, one in decided])
+    return _by_row([one.select(*KEY, *_decision(profile), *REASON_COLUMNS) for _, profile, one in decided])
 
 
 def parse_snapshot(text: str) -> FeaturesSnapshot:

@@ -49,10 +49,42 @@ def read_snapshot(text: str, model_features: Sequence[str]) -> Reading:
     return Reading(snapshot)
 
 
-def most_common(texts: Sequence[str], readings: Mapping[str, Reading]) -> str | None:
-    """The snapshot that stands for an instrument: the commonest that can be replayed; None if none can."""
-    usable = Counter(text for text in texts if readings[text].obstacle is None)
-    return usable.most_common(1)[0][0] if usable else None
+@dataclass(frozen=True)
+class Company:
+    """The rows that stood when a group of rows was written, the group included, with their snapshots.
+
+    Attributes:
+        rows: The rows.
+        readings: Their snapshots by their text.
+        chosen: The text that stands for each instrument: the commonest that can be replayed.
+        strangers: Instruments without any snapshot that can be replayed.
+    """
+
+    rows: pl.DataFrame
+    readings: dict[str, Reading]
+    chosen: dict[str, str]
+    strangers: list[str]
+
+    @classmethod
+    def read(cls, rows: pl.DataFrame, model_features: Sequence[str]) -> "Company":
+        """Read the snapshots of rows for a model of these features."""
+        readings = {text: read_snapshot(text, model_features) for text in rows["features_snapshot"].unique()}
+        usable: dict[str, Counter[str]] = {}
+        for instrument, text in rows.select("instrument_id", "features_snapshot").iter_rows():
+            counted = usable.setdefault(instrument, Counter())
+            counted.update([text] if readings[text].obstacle is None else [])
+        chosen = {instrument: texts.most_common(1)[0][0] for instrument, texts in usable.items() if texts}
+        return cls(rows, readings, chosen, [instrument for instrument, texts in usable.items() if not texts])
+
+    def snapshots(self) -> dict[str, FeaturesSnapshot]:
+        """The snapshot that stands for each instrument."""
+        return {instrument: self.snapshot(text) for instrument, text in self.chosen.items()}
+
+    def snapshot(self, text: str) -> FeaturesSnapshot:
+        """A snapshot that can be replayed."""
+        snapshot = self.readings[text].snapshot
+        assert snapshot is not None, "a snapshot without an obstacle is there"
+        return snapshot
 
 
 def as_rows(

@@ -5,13 +5,12 @@ Kept elsewhere: bars as they were known (`tables/revisions.py`), the formulas (`
 """
 
 import datetime as dt
-from collections.abc import Mapping
 
 import polars as pl
 from sqlalchemy import text
 
 from boursomatic_assets import database
-from boursomatic_assets.audit.evidence import Reading
+from boursomatic_assets.audit.evidence import Company
 from boursomatic_assets.audit.inputs import Numbers, value_differences
 from boursomatic_assets.audit.stored import PublishedSession
 from boursomatic_assets.features.additional_features import unpack
@@ -30,7 +29,7 @@ MERGED_SINCE = (
 
 
 def compare_with_bars(
-    session: PublishedSession, company: pl.DataFrame, group: pl.DataFrame, readings: Mapping[str, Reading]
+    session: PublishedSession, company: Company, group: pl.DataFrame
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Compare snapshots with features computed again.
 
@@ -38,19 +37,18 @@ def compare_with_bars(
         session: The session.
         company: The rows that stood when the group was written.
         group: The rows to prove, written at one moment.
-        readings: Snapshots by their text.
 
     Returns:
         What differs, and why nothing can be compared, each by the id of a row.
     """
-    if _merged_ids() & set(company["instrument_id"]):
+    if _merged_ids() & set(company.rows["instrument_id"]):
         return {}, dict.fromkeys(group["id"], MERGED_SINCE)
     moment = read_moment(session, group["generated_at"][0])
     values = compute_values(session, moment)
     where = f"from the bars known at {moment:%Y-%m-%d %H:%M:%S} UTC"
     differences: dict[str, list[str]] = {}
     for id, instrument, snapshot_text in group.select("id", "instrument_id", "features_snapshot").iter_rows():
-        snapshot = readings[snapshot_text].snapshot
+        snapshot = company.readings[snapshot_text].snapshot
         if instrument not in values:
             differences[id] = [f"bars: the instrument has none in its session {where}"]
         elif snapshot:

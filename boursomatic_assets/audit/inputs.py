@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from boursomatic_assets.advice.signals import FeaturesSnapshot
-from boursomatic_assets.audit.evidence import Reading
+from boursomatic_assets.audit.evidence import Company
 from boursomatic_assets.audit.stored import PublishedSession
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.registry.decisions import DecisionLog
@@ -41,8 +41,7 @@ CHANGED_AT = "updated_at" if "updated_at" in GRAINS["features"].table.columns el
 def find_altered(
     session: PublishedSession,
     group: pl.DataFrame,
-    readings: Mapping[str, Reading],
-    chosen: Mapping[str, str],
+    company: Company,
     known: DecisionLog,
     version: str,
 ) -> dict[str, list[str]]:
@@ -51,8 +50,7 @@ def find_altered(
     Args:
         session: Their session.
         group: The rows.
-        readings: Snapshots by their text.
-        chosen: The text that stands for each instrument of the session.
+        company: The rows that stood when they were written.
         known: The decision log as it was when they were written.
         version: The name of their version.
     """
@@ -62,10 +60,10 @@ def find_altered(
     for id, instrument, text in group.select("id", "instrument_id", "features_snapshot").iter_rows():
         found = [CHANGED_ROW] if id in changed else []
         found += [champion] if champion else []
-        snapshot = readings[text].snapshot
+        snapshot = company.readings[text].snapshot
         if snapshot:
-            found += _snapshot_faults(snapshot, session, version, len(chosen))
-            sister = readings[chosen.get(instrument, text)].snapshot
+            found += _snapshot_faults(snapshot, session, version, len(company.chosen))
+            sister = company.readings[company.chosen.get(instrument, text)].snapshot
             if sister and sister != snapshot:
                 found += value_differences(snapshot, _values(sister), "in the rows of the other profiles")
         altered[id] = found
@@ -78,7 +76,7 @@ def changed_rows(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def explain_differences(
-    differing: pl.DataFrame, session: PublishedSession, company: pl.DataFrame, readings: Mapping[str, Reading]
+    differing: pl.DataFrame, session: PublishedSession, company: Company
 ) -> dict[str, list[str]]:
     """What else is known of rows that differ, by id: values of their snapshots that are not what is stored.
 
@@ -86,14 +84,13 @@ def explain_differences(
         differing: Rows that were written at one moment, with `altered`.
         session: Their session.
         company: The rows that stood at that moment.
-        readings: Snapshots by their text.
     """
     moment = differing["generated_at"][0]
     stored = stored_values(session, moment)
-    others = [f"{row['symbol']} {row['profile']}" for row in changed_rows(company).iter_rows(named=True)]
+    others = [f"{row['symbol']} {row['profile']}" for row in changed_rows(company.rows).iter_rows(named=True)]
     found: dict[str, list[str]] = {}
     for row in differing.iter_rows(named=True):
-        snapshot = readings[row["features_snapshot"]].snapshot
+        snapshot = company.readings[row["features_snapshot"]].snapshot
         values = stored.get((row["symbol"], row["exchange"]), {})
         found[row["id"]] = list(value_differences(snapshot, values, "as it is stored")) if snapshot else []
         if not row["altered"] and not found[row["id"]]:

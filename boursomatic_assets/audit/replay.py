@@ -1,8 +1,8 @@
 """Replay: recommendations made again from what is stored alone, and compared with the stored ones to the last bit.
 
 What belongs here: one session made again, as it stood when its rows were written, and what differs.
-Kept elsewhere: the stored rows (`stored.py`), their evidence (`evidence.py`), which inputs were changed
-(`inputs.py`), which sessions are replayed (`sampling.py`).
+Kept elsewhere: the stored rows (`stored.py`), their evidence (`evidence.py`), the model (`session_model.py`),
+which inputs were changed (`inputs.py`), which sessions are replayed (`sampling.py`).
 
 A row was made in the company of the rows that stood when it was written, superseded since or not: scores are
 ranked among them, and profiles choose among them.
@@ -13,24 +13,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from boursomatic_assets import database
-from boursomatic_assets.advice.signals import DECISION_COLUMNS, FeaturesSnapshot, decide
-from boursomatic_assets.arrays import KEY
+from boursomatic_assets.advice.signals import DECISION_COLUMNS
 from boursomatic_assets.audit import inputs
-from boursomatic_assets.audit.evidence import Reading, as_rows, most_common, read_snapshot
+from boursomatic_assets.audit.evidence import Company
 from boursomatic_assets.audit.from_bars import compare_with_bars
-from boursomatic_assets.audit.stored import (
-    RECOMMENDATIONS,
-    PublishedSession,
-    current_at,
-    log_known_at,
-    read_rows,
-)
-from boursomatic_assets.learning.model import Model
-from boursomatic_assets.learning.model_files import ModelFileError
-from boursomatic_assets.learning.prediction import predict_probabilities
-from boursomatic_assets.registry import model_store
-from boursomatic_assets.registry.decisions import DecisionLog, Version, read_log
+from boursomatic_assets.audit.session_model import SessionModel, SessionModels
+from boursomatic_assets.audit.stored import RECOMMENDATIONS, PublishedSession, current_at, read_rows
 from boursomatic_assets.tables.frames import required_columns
 
 IDENTICAL, DIFFERS, NOT_REPLAYED = "identical", "differs", "not replayed"
@@ -40,18 +28,20 @@ REPLAYED = tuple(f"replayed_{name}" for name in DECISION_COLUMNS)
 RowChoice = Callable[[pl.DataFrame], pl.DataFrame]
 """Chooses rows of a session."""
 
+Findings = dict[str, list[str]]
+"""What was found of rows, by id."""
+
 
 @dataclass
 class Replayer:
-    """Replays sessions; reads the decision log once, and loads each model once.
+    """Replays sessions.
 
     Attributes:
         from_bars: Also compute the features again, see `from_bars.py`.
     """
 
     from_bars: bool = False
-    log: DecisionLog = field(default_factory=lambda: _read_log())
-    _models: dict[str, Model | str] = field(default_factory=dict)
+    models: SessionModels = field(default_factory=SessionModels)
 
     def replay(self, session: PublishedSession, choose: RowChoice = lambda rows: rows) -> pl.DataFrame:
         """Make recommendations of a session again.
@@ -73,88 +63,35 @@ class Replayer:
 
     def _replay_group(self, session: PublishedSession, rows: pl.DataFrame, group: pl.DataFrame) -> pl.DataFrame:
         """Make rows again that were written at one moment with one version."""
-        moment, version_id = group["generated_at"][0], group["model_version_id"][0]
-        company = _company(rows, group)
-        version = next((version for version in self.log.versions if version.id == version_id), None)
-        name = version.version if version else version_id
-        model = self._model(version)
-        if isinstance(model, str):
-            return _with_results(group, name, _nothing(), {}, {id: [model] for id in group["id"]})
-        known = log_known_at(self.log, moment)
-        made = _SessionModel(session, model, abstaining=known.champion_at(session.as_of) is None)
-        readings = {text: read_snapshot(text, made.features) for text in company["features_snapshot"].unique()}
-        chosen, strangers = _choose_snapshots(company, readings)
-        decided = _nothing() if strangers else made.decide_rows(group, readings, chosen)
-        obstacles = _obstacles(group, readings, strangers)
-        altered = inputs.find_altered(session, group, readings, chosen, known, name)
-        if self.from_bars:
-            differences, unproved = compare_with_bars(session, company, group, readings)
-            altered, obstacles = _joined(altered, differences), unproved | obstacles
+        made_by = self.models.model_of(session, group)
+        if isinstance(made_by, str):
+            return _with_results(
+                group, "an unknown version", _nothing(), {}, {id: [made_by] for id in group["id"]}
+            )
+        company = Company.read(company_of(rows, group), made_by.features)
+        decided = _nothing() if company.strangers else made_by.decide_rows(group, company)
+        obstacles, altered = self._examine(made_by, group, company)
+        name = made_by.version.version
         results = _with_results(group, name, decided, obstacles, altered)
         differing = results.filter(pl.col("status") == DIFFERS)
         if differing.is_empty():
             return results
-        explained = inputs.explain_differences(differing, session, company, readings)
+        explained = inputs.explain_differences(differing, session, company)
         return _with_results(group, name, decided, obstacles, _joined(altered, explained))
 
-    def _model(self, version: Version | None) -> Model | str:
-        """The model of a version, or why there is none."""
-        if version is None:
-            return "model version: its row is missing from model_versions"
-        if version.id not in self._models:
-            try:
-                self._models[version.id] = model_store().load(version.model_path)
-            except (ModelFileError, ValueError) as error:
-                self._models[version.id] = str(error)
-        return self._models[version.id]
+    def _examine(
+        self, made_by: SessionModel, group: pl.DataFrame, company: Company
+    ) -> tuple[dict[str, str], Findings]:
+        """Why rows cannot be replayed, and which of their inputs are altered, each by id."""
+        obstacles = _obstacles(group, company)
+        altered = inputs.find_altered(made_by.session, group, company, made_by.known, made_by.version.version)
+        if self.from_bars:
+            differences, unproved = compare_with_bars(made_by.session, company, group)
+            return unproved | obstacles, _joined(altered, differences)
+        return obstacles, altered
 
 
-@dataclass(frozen=True)
-class _SessionModel:
-    """What makes the recommendations of a session: its model, and whether there was no champion."""
-
-    session: PublishedSession
-    model: Model
-    abstaining: bool
-
-    @property
-    def features(self) -> list[str]:
-        names: list[str] = self.model.booster.feature_name()
-        return names
-
-    def decide_rows(
-        self, group: pl.DataFrame, readings: dict[str, Reading], chosen: dict[str, str]
-    ) -> pl.DataFrame:
-        """instrument_id, profile and DECISION_COLUMNS of each row that can be replayed, from its own snapshot."""
-        if not chosen:
-            return _nothing()
-        snapshots = {instrument: _snapshot(readings[text]) for instrument, text in chosen.items()}
-        decided = self._decide(snapshots)
-        for instrument, profile, text in group.select("instrument_id", "profile", "features_snapshot").iter_rows():
-            if text != chosen[instrument] and readings[text].obstacle is None:
-                own = self._decide(snapshots | {instrument: _snapshot(readings[text])})
-                is_row = (pl.col("instrument_id") == instrument) & (pl.col("profile") == profile)
-                decided = pl.concat([decided.filter(~is_row), own.filter(is_row)])
-        return decided
-
-    def _decide(self, snapshots: dict[str, FeaturesSnapshot]) -> pl.DataFrame:
-        rows = as_rows(snapshots, self.session.part.start, self.session.market.name, self.features)
-        predictions = predict_probabilities(self.model, rows)
-        features, closes = rows.drop("c", "market"), rows.select(*KEY, "c")
-        return decide(predictions, features, closes, self.features, abstaining=self.abstaining).drop("ts")
-
-
-def _choose_snapshots(company: pl.DataFrame, readings: dict[str, Reading]) -> tuple[dict[str, str], list[str]]:
-    """The snapshot that stands for each instrument, and the instruments of which none can be replayed."""
-    by_instrument: dict[str, list[str]] = {}
-    for instrument, text in company.select("instrument_id", "features_snapshot").iter_rows():
-        by_instrument.setdefault(instrument, []).append(text)
-    chosen = {instrument: most_common(texts, readings) for instrument, texts in by_instrument.items()}
-    known = {instrument: text for instrument, text in chosen.items() if text is not None}
-    return known, [instrument for instrument in chosen if instrument not in known]
-
-
-def _company(rows: pl.DataFrame, group: pl.DataFrame) -> pl.DataFrame:
+def company_of(rows: pl.DataFrame, group: pl.DataFrame) -> pl.DataFrame:
     """The rows of the same version that stood when a group was written, the group included."""
     of_group = pl.col("id").is_in(group["id"].to_list())
     standing = current_at(rows, group["generated_at"][0])["id"].to_list()
@@ -162,64 +99,51 @@ def _company(rows: pl.DataFrame, group: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(of_group | (same_version & pl.col("id").is_in(standing)))
 
 
-def _joined(*found: dict[str, list[str]]) -> dict[str, list[str]]:
+def _obstacles(group: pl.DataFrame, company: Company) -> dict[str, str]:
+    """Why rows cannot be replayed, by id."""
+    others = "its session holds rows that cannot be replayed, and was decided among them"
+    obstacles = {}
+    for id, text in group.select("id", "features_snapshot").iter_rows():
+        if obstacle := company.readings[text].obstacle or (others if company.strangers else None):
+            obstacles[id] = obstacle
+    return obstacles
+
+
+def _joined(*found: Findings) -> Findings:
     """Findings of several kinds, each once, by id."""
     ids = {id for one in found for id in one}
     return {id: list(dict.fromkeys(text for one in found for text in one.get(id, []))) for id in ids}
 
 
-def _obstacles(group: pl.DataFrame, readings: dict[str, Reading], strangers: list[str]) -> dict[str, str]:
-    """Why rows cannot be replayed, by id."""
-    company = "its session holds rows that cannot be replayed, and was decided among them" if strangers else None
-    found = {
-        id: readings[text].obstacle or company for id, text in group.select("id", "features_snapshot").iter_rows()
-    }
-    return {id: obstacle for id, obstacle in found.items() if obstacle}
-
-
-def _snapshot(reading: Reading) -> FeaturesSnapshot:
-    assert reading.snapshot is not None, "a snapshot without an obstacle is there"
-    return reading.snapshot
-
-
 def _with_results(
-    group: pl.DataFrame,
-    version: str,
-    decided: pl.DataFrame,
-    obstacles: dict[str, str],
-    altered: dict[str, list[str]],
+    group: pl.DataFrame, version: str, decided: pl.DataFrame, obstacles: dict[str, str], altered: Findings
 ) -> pl.DataFrame:
     """Stored rows with what was made again and what was found."""
-    made = decided.rename(dict(zip(DECISION_COLUMNS, REPLAYED, strict=True)))
-    by_id = {
-        "id": group["id"],
-        "altered": pl.Series([altered.get(id, []) for id in group["id"]], dtype=pl.List(pl.String)),
-        "obstacle": pl.Series([obstacles.get(id) for id in group["id"]], dtype=pl.String),
-    }
-    differs = pl.any_horizontal(
+    made = decided.select("instrument_id", "profile", pl.col(DECISION_COLUMNS).name.prefix("replayed_"))
+    found = pl.DataFrame(
+        {
+            "altered": [altered.get(id, []) for id in group["id"]],
+            "obstacle": [obstacles.get(id) for id in group["id"]],
+        },
+        schema={"altered": pl.List(pl.String), "obstacle": pl.String},
+    )
+    differs = [
         pl.col(name).ne_missing(pl.col(again)) for name, again in zip(DECISION_COLUMNS, REPLAYED, strict=True)
+    ]
+    status = (
+        pl.when(pl.col("altered").list.len() > 0)
+        .then(pl.lit(DIFFERS))
+        .when(pl.col("obstacle").is_not_null())
+        .then(pl.lit(NOT_REPLAYED))
+        .when(pl.any_horizontal(differs))
+        .then(pl.lit(DIFFERS))
+        .otherwise(pl.lit(IDENTICAL))
     )
-    return (
-        group.join(made, on=["instrument_id", "profile"], how="left", maintain_order="left")
-        .with_columns(version=pl.lit(version, pl.String), altered=by_id["altered"], obstacle=by_id["obstacle"])
-        .with_columns(
-            status=pl.when(pl.col("altered").list.len() > 0)
-            .then(pl.lit(DIFFERS))
-            .when(pl.col("obstacle").is_not_null())
-            .then(pl.lit(NOT_REPLAYED))
-            .when(differs)
-            .then(pl.lit(DIFFERS))
-            .otherwise(pl.lit(IDENTICAL))
-        )
-    )
+    rows = group.join(made, on=["instrument_id", "profile"], how="left", maintain_order="left")
+    return rows.hstack(found).with_columns(version=pl.lit(version), status=status)
 
 
 def _nothing() -> pl.DataFrame:
     """What is decided of no row."""
     schema = required_columns(RECOMMENDATIONS)
     return pl.DataFrame(schema={name: schema[name] for name in ("instrument_id", "profile", *DECISION_COLUMNS)})
-
-
-def _read_log() -> DecisionLog:
-    with database.engine().connect() as connection:
-        return read_log(connection)

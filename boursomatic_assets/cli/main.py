@@ -1,8 +1,8 @@
 """The command line: `boursomatic`, with all its commands in the order of a user's needs.
 
 What belongs here: the group, which commands it has, and those about the platform itself: doctor, dev.
-Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`db.py`, `features.py`,
-`files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`).
+Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`audit.py`, `db.py`,
+`features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`).
 """
 
 import os
@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from boursomatic_assets.cli.audit import audit
 from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
 from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
 from boursomatic_assets.cli.db import db
@@ -62,7 +63,7 @@ def dev(port: int) -> None:
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
     *(recommendations, track_record, bars, status, rejected),
-    *(instruments, files, models, features),
+    *(audit, instruments, files, models, features),
     *(doctor, dev, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""
