@@ -262,6 +262,15 @@ def readable(admin: Admin, shared_platform: str, home: Path, monkeypatch: pytest
 
 
 @pytest.fixture
+def replayable(readable: Engine, admin: Admin, home: Path) -> Engine:
+    """The platform of `readable`, with its model files."""
+    from worlds import platform as platform_of
+
+    shutil.copytree(platform_of.models_of(admin.run / "bars of the platform"), home / "models")
+    return readable
+
+
+@pytest.fixture
 def dagster_instance(
     admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, absorbed_error_log: AbsorbedErrorLog
 ) -> "Iterator[DagsterInstance]":

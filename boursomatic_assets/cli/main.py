@@ -19,7 +19,7 @@ from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.rejected import rejected
-from boursomatic_assets.cli.results import bars, recommendations, status, track_record
+from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why
 from boursomatic_assets.cli.settings import list_settings
 
 
@@ -62,7 +62,7 @@ def dev(port: int) -> None:
 
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
-    *(recommendations, track_record, bars, status, rejected),
+    *(recommendations, why, track_record, bars, status, rejected),
     *(audit, instruments, files, models, features),
     *(doctor, dev, db, list_settings),
 )
