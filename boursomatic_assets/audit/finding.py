@@ -6,6 +6,7 @@ Kept elsewhere: what is told of it (`story.py`).
 
 import datetime as dt
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -20,9 +21,13 @@ from boursomatic_assets.tables.revisions import read_bars
 def find_recommendation(symbol: str, profile: str, date: dt.date | None) -> tuple[PublishedSession, str]:
     """The session and the id of an instrument's current recommendation, the newest or that of a date.
 
+    An id in place of the symbol means that row, superseded or not.
+
     Raises:
         ValueError: As `tell`.
     """
+    if identifier := _as_id(symbol):
+        return session_of(identifier), str(identifier)
     ids = _instrument_ids(symbol)
     r = RECOMMENDATIONS.c
     query = select(r.id).where(r.instrument_id.in_(ids), r.profile == profile, r.superseded_at.is_(None))
@@ -30,10 +35,17 @@ def find_recommendation(symbol: str, profile: str, date: dt.date | None) -> tupl
         day = dt.datetime.combine(date, dt.time())
         query = query.where(r.as_of >= day, r.as_of < day + dt.timedelta(days=1))
     with database.engine().connect() as connection:
-        identifier = connection.scalar(query.order_by(r.as_of.desc()).limit(1))
-    if identifier is None:
+        found = connection.scalar(query.order_by(r.as_of.desc()).limit(1))
+    if found is None:
         raise ValueError(_explain_none(symbol, ids, date))
-    return session_of(identifier), str(identifier)
+    return session_of(found), str(found)
+
+
+def _as_id(symbol: str) -> UUID | None:
+    try:
+        return UUID(symbol)
+    except ValueError:  # it is a symbol
+        return None
 
 
 def _instrument_ids(symbol: str) -> list[Any]:
@@ -58,9 +70,9 @@ def _instrument_ids(symbol: str) -> list[Any]:
 def _explain_none(symbol: str, ids: list[Any], date: dt.date | None) -> str:
     """Why an instrument has no recommendation of a date."""
     r, i = RECOMMENDATIONS.c, INSTRUMENTS.c
-    query = select(r.id).where(r.instrument_id.in_(ids)).order_by(r.as_of.desc()).limit(1)
+    standing = select(r.id).where(r.instrument_id.in_(ids), r.superseded_at.is_(None))
     with database.engine().connect() as connection:
-        newest = connection.scalar(query)
+        newest = connection.scalar(standing.order_by(r.as_of.desc()).limit(1))
         listed = connection.execute(select(i.symbol, i.exchange).where(i.id.in_(ids))).all()
     if newest is None or date is None:
         return f"{symbol} has no recommendation yet: `boursomatic backfill` makes recommendations"
@@ -73,7 +85,9 @@ def _explain_none(symbol: str, ids: list[Any], date: dt.date | None) -> str:
     if bars.is_empty():
         return f"no bars of {asked} are stored: `boursomatic backfill` loads bars"
     if any(row in {tuple(name) for name in listed} for row in bars.select("symbol", "exchange").iter_rows()):
-        return f"{symbol} has a bar of {asked} and no recommendation: it has too few bars, or none is computed yet"
+        return (
+            f"{symbol} has a bar of {asked} and no recommendation: too few bars, no model yet, or not computed yet"
+        )
     rejected = [f"{one['reason']} ({one['file']}:{one['line']})" for one in rejected_rows(asked, symbol)]
     why = (
         f"was rejected: {'; '.join(rejected)}"

@@ -27,7 +27,7 @@ def tell(symbol: str, profile: str, date: dt.date | None = None) -> Facts:
     """The story of an instrument's recommendation, the newest or that of a session.
 
     Args:
-        symbol: A symbol, or a symbol and an exchange as SYMBOL@EXCHANGE.
+        symbol: A symbol, a symbol and an exchange as SYMBOL@EXCHANGE, or the id of a recommendation.
         profile: One of the risk profiles.
         date: A session; its current recommendation is told.
 

@@ -116,13 +116,18 @@ def replay_one(context: click.Context, recommendation_id: UUID, from_bars: bool,
 
 
 def _require_nothing_lost(context: click.Context) -> None:
-    """Require that no option stands before a subcommand that would not read it."""
+    """Require that no option stands before a word that would not read it.
+
+    Raises:
+        click.UsageError: One does.
+    """
     is_id = context.invoked_subcommand == replay_one.name
-    passed_on = {"from_bars", "as_json"} if is_id else set()
-    for name in context.params.keys() - passed_on:
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            what = "an id" if is_id else f"`{context.invoked_subcommand}`"
-            raise click.UsageError(f"--all, --sample and options before {what} exclude it", context)
+    unread = context.params.keys() - ({"from_bars", "as_json"} if is_id else set())
+    if any(context.get_parameter_source(name) == ParameterSource.COMMANDLINE for name in unread):
+        alone = "an id stands alone: give neither --all nor --sample with it"
+        raise click.UsageError(
+            alone if is_id else f"write all options after `{context.invoked_subcommand}`", context
+        )
 
 
 def _replay_partition(replayer: Replayer, date: dt.date, market: str) -> Iterator[pl.DataFrame]:

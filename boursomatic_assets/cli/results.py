@@ -40,7 +40,7 @@ def recommendations(
 def why(symbol: str, profile: str, date: dt.date | None, as_json: bool) -> None:
     """Tell how a recommendation came about: bar, features, model, thresholds, later versions, outcome.
 
-    SYMBOL may name its exchange: SYMBOL@EXCHANGE.
+    SYMBOL may name its exchange, SYMBOL@EXCHANGE, or be the id of a recommendation, superseded or not.
     """
     from boursomatic_assets.audit import story
     from boursomatic_assets.cli.views import why as view

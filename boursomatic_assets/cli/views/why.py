@@ -101,12 +101,21 @@ def _thresholds(thresholds: list[Facts] | None) -> list[str]:
         return ["thresholds: not known, since it cannot be replayed"]
     return [
         "thresholds",
-        *(
-            f"  {one['condition']}: {_number(one['value'])} against {_number(one['limit'])}:"
-            f" {'met' if one['met'] else 'not met, so it is HOLD'}"
-            for one in thresholds
-        ),
+        *(f"  {_threshold(**one)}{'' if one['met'] else ': so it is HOLD'}" for one in thresholds),
     ]
+
+
+def _threshold(condition: str, value: Any, limit: Any, *, met: bool) -> str:
+    """A condition with its number and its limit."""
+    if condition == "champion":
+        return f"champion: none ({limit})"
+    if condition == "direction":
+        return f"direction: {value if met else 'a rise and a fall are equally likely'}"
+    if condition == "bolder profile":
+        return f"the next bolder profile: {value}, to agree with {limit}"
+    bound = {"probability": "at least", "volatility": "at most", "position": "at most"}[condition]
+    known = _number(value) if value is not None else "not known"
+    return f"{condition}: {known}, {f'{bound} {limit}' if limit is not None else 'any will do'}"
 
 
 def _versions(versions: list[Facts]) -> list[str]:
