@@ -4,7 +4,7 @@ What belongs here: what a snapshot must hold to be replayed, which of an instrum
 the instruments that were scored without advice.
 Kept elsewhere: how a snapshot is written (`advice/signals.py`), what is made of the rows (`replay.py`).
 
-The three rows of an instrument are written with one snapshot. If one was changed since, the two others speak for
+The three rows of an instrument are written with one snapshot. If one was changed since, the two others stand for
 the instrument wherever another instrument is compared with it.
 """
 

@@ -147,12 +147,12 @@ def _snapshot_faults(
 
 
 def _champion_fault(known: DecisionLog, session: PublishedSession, version: str) -> str | None:
-    """Why a version did not speak for a session, by the decisions known when its rows were written."""
+    """Why a version was not the one to be used, by the decisions known when its rows were written."""
     champion = known.champion_as_of(session.as_of.date(), session.as_of)
-    speaker = champion.champion or champion.newest
-    if speaker and speaker.version == version:
+    expected = champion.champion or champion.newest
+    if expected and expected.version == version:
         return None
-    instead = f"{speaker.version} was to speak" if speaker else "no version was decided about"
+    instead = f"{expected.version} was to be used" if expected else "no version was decided about"
     return f"model version: the row names {version}, and at its close {instead}"
 
 

@@ -1,6 +1,6 @@
-"""Provenance: the bar that an advice rests on, where it came from, and what became of the advice.
+"""Provenance: the bar that a recommendation rests on, where it came from, and what became of the recommendation.
 
-What belongs here: reading what is stored of both. Kept elsewhere: the advice itself (`story.py`).
+What belongs here: reading what is stored of both. Kept elsewhere: the recommendation itself (`story.py`).
 
 Of a bar that is stored, its session's delivery is known, not its line: files and lines are kept of rows that were
 rejected, and the file of a bar that replaced another.

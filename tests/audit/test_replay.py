@@ -144,7 +144,7 @@ def test_another_version_than_the_champion_is_named(filled: Engine) -> None:
     other = "SELECT id FROM model_versions WHERE version = 'v2024.01.02'"
     identifier = change_buy(filled, f"model_version_id = ({other})")
     texts = differing(replayed())[identifier]["altered"]
-    assert "model version: the row names v2024.01.02, and at its close v2024.02.01 was to speak" in texts
+    assert "model version: the row names v2024.01.02, and at its close v2024.02.01 was to be used" in texts
 
 
 def test_bars_that_were_changed_without_a_delivery_are_named_from_the_bars_alone(filled: Engine) -> None:
