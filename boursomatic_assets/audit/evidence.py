@@ -12,6 +12,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import polars as pl
 
@@ -22,6 +23,10 @@ from boursomatic_assets.learning.prediction import CALIBRATION_FEATURES
 
 INCOMPLETE = "it was stored before a snapshot held all that a replay needs: {}"
 """Why an older row is not replayed; it is not called wrong."""
+
+
+MOST_INSTRUMENTS = 100_000
+"""More than any market has: a number above it was not written by this platform."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ def read_snapshot(text: str, model_features: Sequence[str]) -> Reading:
         snapshot = parse_snapshot(text)
     except ValueError:
         return Reading(None, "its features_snapshot is none of this platform")
+    numbers = [snapshot.close, *snapshot.features.values()]
+    if not (all(map(_is_number, numbers)) and _is_count(snapshot.instruments)):
+        return Reading(None, "its features_snapshot holds what is no number, or no count of instruments")
     kept = {"close": True, "instruments": snapshot.instruments, "rules": snapshot.rules}
     lacking = [name for name, value in kept.items() if value is None]
     needed = {*FEATURE_COLUMNS, *CALIBRATION_FEATURES, *model_features}
@@ -47,6 +55,14 @@ def read_snapshot(text: str, model_features: Sequence[str]) -> Reading:
     if snapshot.rules != RULES:
         return Reading(snapshot, f"it was decided by the rules {snapshot.rules}, and this code has {RULES}")
     return Reading(snapshot)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value))
+
+
+def _is_count(value: object) -> bool:
+    return value is None or (isinstance(value, int) and 0 < value < MOST_INSTRUMENTS)
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from boursomatic_assets.tables.revisions import read_bars
 CHANGED_ROW = "the row was changed after it was written: its id does not fit its content"
 
 UNEXPLAINED = (
-    "no stored row of its session was changed: its model version's row was, a row of the session is gone, or the"
-    " code decides otherwise than it did"
+    "the content of no row of its session was changed: the row of its model version was, or the times of rows, or"
+    " a row of the session is gone, or the code decides otherwise than it did"
 )
 
 Numbers = Mapping[str, float | None]

@@ -63,15 +63,13 @@ class Replayer:
 
     def _replay_group(self, session: PublishedSession, rows: pl.DataFrame, group: pl.DataFrame) -> pl.DataFrame:
         """Make rows again that were written at one moment with one version."""
-        made_by = self.models.model_of(session, group)
+        made_by, version = self.models.model_of(session, group), self.models.version_of(group)
+        name = version.version if version else "an unknown version"
         if isinstance(made_by, str):
-            return _with_results(
-                group, "an unknown version", _nothing(), {}, {id: [made_by] for id in group["id"]}
-            )
+            return _with_results(group, name, _nothing(), {}, {id: [made_by] for id in group["id"]})
         company = Company.read(company_of(rows, group), made_by.features)
         decided = _nothing() if company.strangers else made_by.decide_rows(group, company)
         obstacles, altered = self._examine(made_by, group, company)
-        name = made_by.version.version
         results = _with_results(group, name, decided, obstacles, altered)
         differing = results.filter(pl.col("status") == DIFFERS)
         if differing.is_empty():

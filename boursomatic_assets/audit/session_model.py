@@ -79,16 +79,20 @@ class SessionModels:
 
         The SHA-256 of the model's file is checked.
         """
-        moment, identifier = group["generated_at"][0], group["model_version_id"][0]
-        version = next((version for version in self.log.versions if version.id == identifier), None)
+        version, moment = self.version_of(group), group["generated_at"][0]
         if version is None:
-            return f"model version: {identifier} is missing from model_versions"
+            return f"model version: {group['model_version_id'][0]} is missing from model_versions"
         model = self._load(version)
         return (
             model
             if isinstance(model, str)
             else SessionModel(session, version, model, log_known_at(self.log, moment))
         )
+
+    def version_of(self, group: pl.DataFrame) -> Version | None:
+        """The version of rows that have the same one; None if it is missing."""
+        identifier = group["model_version_id"][0]
+        return next((version for version in self.log.versions if version.id == identifier), None)
 
     def _load(self, version: Version) -> Model | str:
         if version.id not in self._models:

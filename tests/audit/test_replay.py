@@ -147,6 +147,23 @@ def test_another_version_than_the_champion_is_named(filled: Engine) -> None:
     assert "model version: the row names v2024.01.02, and at its close v2024.02.01 was to be used" in texts
 
 
+def test_another_model_file_than_the_version_had_is_found_by_what_comes_out(filled: Engine) -> None:
+    other = "SELECT model_path FROM model_versions WHERE version = 'v2023.11.01'"
+    execute(filled, f"UPDATE model_versions SET model_path = ({other}) WHERE version = 'v2024.02.01'")
+    found = differing(replayed())
+    assert found
+    assert all("the row of its model version was" in row["altered"][0] for row in found.values())
+
+
+@pytest.mark.parametrize("value", ['"0.02"', "true", "[]", "1e999"])
+def test_what_is_no_number_stops_its_row_alone(filled: Engine, value: str) -> None:
+    changed = f"""regexp_replace(features_snapshot::text, '"vol_20d":[^,]*', '"vol_20d":{value}')::json"""
+    identifier = change_buy(filled, f"features_snapshot = {changed}")
+    found = differing(replayed())
+    assert found.keys() == {identifier}
+    assert "holds what is no number" in found[identifier]["obstacle"]
+
+
 def test_bars_that_were_changed_without_a_delivery_are_named_from_the_bars_alone(filled: Engine) -> None:
     execute(
         filled,
