@@ -238,7 +238,7 @@ def database(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A database at the newest revision without rows; the platform works in it as the writer, the test as owner."""
+    """A database without rows at the newest revision; the platform is the writer in it, the test the owner."""
     name = admin.create(admin.template("migrated", _migrate))
     admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
     _set_addresses(admin, name, monkeypatch)
@@ -306,6 +306,15 @@ def readable(admin: Admin, shared_platform: str, home: Path, monkeypatch: pytest
     yield engine
     db.disconnect()
     engine.dispose()  # a test may have named another database meanwhile
+
+
+@pytest.fixture
+def replayable(readable: Engine, admin: Admin, home: Path) -> Engine:
+    """The platform of `readable`, with its model files."""
+    from worlds import platform as platform_of
+
+    shutil.copytree(platform_of.models_of(admin.run / "bars of the platform"), home / "models")
+    return readable
 
 
 @pytest.fixture

@@ -149,8 +149,9 @@ def found(words: list[str]) -> tuple[click.Command, list[str]]:
     command: click.Command = boursomatic
     rest = words[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        assert rest[0] in command.commands, f"{' '.join(words)}: there is no command {rest[0]!r}"
-        command, rest = command.commands[rest[0]], rest[1:]
+        _, subcommand, rest = command.resolve_command(click.Context(command), rest)
+        assert subcommand, f"{' '.join(words)}: there is no such command"
+        command = subcommand
     return command, rest
 
 

@@ -8,6 +8,7 @@ A cautious profile chooses among the recommendations of the bolder one, and asks
 profile is a BUY of every bolder one.
 """
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -48,6 +49,9 @@ RISK_PROFILES = (
 """From the most cautious to the boldest."""
 
 BOLDEST_FIRST = RISK_PROFILES[::-1]
+
+RULES = hashlib.sha256(repr((RISK_PROFILES, NEAREST_STOP, FARTHEST_STOP)).encode()).hexdigest()[:8]
+"""Names the numbers above: a recommendation is replayed by the rules that it was made by, or not at all."""
 
 
 def label_probability(label: str, profile: RiskProfile) -> pl.Expr:

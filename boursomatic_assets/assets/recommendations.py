@@ -42,7 +42,7 @@ BARS_PER_CHUNK = 60_000
     metadata=table_metadata(Recommendation),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=RECOMMENDATIONS_POLICY,
-    code_version="3",
+    code_version="4",
 )
 def recommendations(
     context: dg.AssetExecutionContext, features: SliceReader, price_bars: SliceReader

@@ -45,9 +45,11 @@ def db_status() -> None:
 def rollback(yes: bool) -> None:
     """Drop every table: the schema goes back to base."""
     from boursomatic_assets.database import migrate
+    from boursomatic_assets.tables.chains import heads
 
     migrate.require_consent(yes)
     migrate.downgrade("base")
+    heads.end("boursomatic db rollback")
     click.echo(migrate.status())
 
 
@@ -57,9 +59,11 @@ def rollback(yes: bool) -> None:
 def recreate(yes: bool) -> None:
     """Drop every table, and create them all empty."""
     from boursomatic_assets.database import migrate
+    from boursomatic_assets.tables.chains import heads
 
     migrate.require_consent(yes)
     migrate.recreate()
+    heads.end("boursomatic db recreate")
     click.echo(migrate.status())
 
 

@@ -1,8 +1,8 @@
 """The command line: `boursomatic`, with all its commands in the order of a user's needs.
 
 What belongs here: the group, which commands it has, and those about the platform itself: doctor, dev.
-Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`db.py`, `features.py`,
-`files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
+Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`audit.py`, `db.py`,
+`features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
 """
 
 import os
@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from boursomatic_assets.cli.audit import audit
 from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
 from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
 from boursomatic_assets.cli.db import db
@@ -18,7 +19,7 @@ from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.rejected import rejected
-from boursomatic_assets.cli.results import bars, recommendations, status, track_record
+from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why
 from boursomatic_assets.cli.settings import list_settings
 from boursomatic_assets.cli.users import users
 
@@ -32,7 +33,7 @@ def main() -> None:
 @one_line_errors
 def doctor() -> None:
     """Check everything that a run needs, and show what to do about what is missing."""
-    from boursomatic_assets.cli import diagnosis
+    from boursomatic_assets.cli.views import diagnosis
 
     findings = list(diagnosis.run_diagnosis())
     for finding in findings:
@@ -62,8 +63,8 @@ def dev(port: int) -> None:
 
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
-    *(recommendations, track_record, bars, status, rejected),
-    *(instruments, files, models, features, users),
+    *(recommendations, why, track_record, bars, status, rejected),
+    *(audit, instruments, files, models, features, users),
     *(doctor, dev, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""

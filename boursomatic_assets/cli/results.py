@@ -1,7 +1,7 @@
-"""Commands that show results: recommendations, track-record, bars, status.
+"""Commands that show results: recommendations, why, track-record, bars, status.
 
 What belongs here: their words, options and exit codes. Kept elsewhere: the queries and how their rows are shown
-(`views/`).
+(`views/`), the story of a recommendation (`audit/story.py`).
 """
 
 import datetime as dt
@@ -42,6 +42,25 @@ def recommendations(
     else:
         shown = user_recommendations.recommendations_of(user, market, symbol)
     click.echo(text.as_json(shown) if as_json else view.as_table(shown))
+
+
+@click.command()
+@click.argument("symbol")
+@click.option("--profile", type=click.Choice(PROFILES), default="moderate", show_default=True)
+@click.option("--date", type=DATE, help="A past session instead of the newest recommendation.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@one_line_errors
+def why(symbol: str, profile: str, date: dt.date | None, as_json: bool) -> None:
+    """Tell how a recommendation came about: bar, features, model, thresholds, later versions, outcome.
+
+    SYMBOL may name its exchange, SYMBOL@EXCHANGE, or be the id of a recommendation, superseded or not.
+    """
+    from boursomatic_assets.audit import story
+    from boursomatic_assets.cli.views import why as view
+
+    require_current_schema()
+    told = story.tell(symbol, profile, date)
+    click.echo(view.as_json(told) if as_json else view.as_text(told))
 
 
 @click.command("track-record")

@@ -21,6 +21,9 @@ from boursomatic_assets.learning.contributions import contributions
 from boursomatic_assets.learning.labels import CLASSES
 from boursomatic_assets.learning.model import Model
 
+CALIBRATION_FEATURES = ("vol_20d", "vol_ratio")
+"""What is needed of a row beside the features of the model: its volatility, and the state of it."""
+
 
 def feature_matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:
     """Return features as rows x features, with NaN for null."""
@@ -46,27 +49,37 @@ def predict(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         model: Its booster names the features that it needs.
-        rows: market, instrument_id, ts, vol_20d, vol_ratio and the features of the model, of whole sessions.
+        rows: As `predict_probabilities` takes them.
+
+    Returns:
+        The columns of `predict_probabilities`, and contributions: a struct of the contribution of each feature to
+        the score.
+    """
+    names = model.booster.feature_name()
+    added = contributions(model.booster, feature_matrix(rows, names))[:, 0, :]
+    by_feature = pl.DataFrame({name: np.ascontiguousarray(added[:, i]) for i, name in enumerate(names)})
+    return predict_probabilities(model, rows).with_columns(by_feature.to_struct("contributions"))
+
+
+def predict_probabilities(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return what `predict` returns but for the contributions, which take most of its time.
+
+    Args:
+        model: Its booster names the features that it needs.
+        rows: market, instrument_id, ts, CALIBRATION_FEATURES and the features of the model, of whole sessions.
 
     Returns:
         instrument_id, ts, market, score; by horizon h p_sell_h, p_hold_h, p_buy_h and expected_return_pct_h (the
-        sum over the labels of probability x the label's mean, in volatilities, times the row's own volatility);
-        and contributions: a struct of the contribution of each feature to the score.
+        sum over the labels of probability x the label's mean, in volatilities, times the row's own volatility).
     """
-    names = model.booster.feature_name()
-    values = feature_matrix(rows, names)
-    score = score_rows(model.booster, values)
+    score = score_rows(model.booster, feature_matrix(rows, model.booster.feature_name()))
     cell = cell_indices(score_ranks(rows, score), feature_matrix(rows, ["vol_ratio"])[:, 0])
-    added = contributions(model.booster, values)[:, 0, :]
-    by_feature = pl.DataFrame({name: np.ascontiguousarray(added[:, i]) for i, name in enumerate(names)})
     by_horizon = [
         column
         for horizon, calibration in model.calibrations.items()
         for column in _horizon_columns(horizon, calibration, cell, rows["vol_20d"].to_numpy())
     ]
-    return rows.select(*KEY, "market").with_columns(
-        pl.Series("score", score), *by_horizon, by_feature.to_struct("contributions")
-    )
+    return rows.select(*KEY, "market").with_columns(pl.Series("score", score), *by_horizon)
 
 
 def _horizon_columns(horizon: int, calibration: Calibration, cell: Ints, volatility: Floats) -> list[pl.Series]:

@@ -20,6 +20,7 @@ import polars as pl
 from sqlalchemy import Connection, Table, text
 
 from boursomatic_assets.calendars.slices import Slice, rows_outside
+from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.aliases.names import MERGED_IDS
@@ -146,23 +147,30 @@ def supersede(
     """Make the current rows of a slice equal to the frame; the rows that it replaces are archived.
 
     Afterwards the active row of each instrument and profile is the current row of its newest session, in whatever
-    order the sessions are written.
+    order the sessions are written. Rows are generated at the moment at which those that they replace end.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
     """
     difference = _compare_with_stored(connection, grain, part, frame)
+    # Under the lock: the transaction may have begun, and waited, before another wrote what it replaces.
+    moment = database_time(connection)
     on_difference(connection, difference)
     replaced = pl.concat([difference.vanished, difference.changed.select(difference.vanished.columns)])
     if replaced.height:
         name = stage(connection, grain.table, replaced)
-        connection.exec_driver_sql(
-            f"UPDATE {grain.table.name} t SET superseded_at = now(), is_active = false"
-            f" FROM {name} s WHERE t.{grain.row_condition} AND {same_key(grain.table)}"
+        connection.execute(
+            text(
+                f"UPDATE {grain.table.name} t SET superseded_at = :moment, is_active = false"
+                f" FROM {name} s WHERE t.{grain.row_condition} AND {same_key(grain.table)}"
+            ),
+            {"moment": moment},
         )
     written = pl.concat([difference.new, difference.changed]).sort(grain.time_column, maintain_order=True)
     ids = identifiers.of_recommendations(written)
-    _insert(connection, grain.table, written.with_columns(ids, is_active=pl.lit(False)))
+    generated_at = pl.lit(moment, pl.Datetime("us"))
+    rows = written.with_columns(ids, generated_at=generated_at, is_active=pl.lit(False))
+    _insert(connection, grain.table, rows)
     _activate_newest(connection, part)
     return _merge_counts(difference)
 

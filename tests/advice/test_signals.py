@@ -28,15 +28,17 @@ from boursomatic_assets import vocabulary
 from boursomatic_assets.advice.signals import (
     FEATURE_COLUMNS,
     RISK_PROFILES,
+    RULES,
     FeaturesSnapshot,
     parse_snapshot,
     recommend,
 )
+from boursomatic_assets.learning.prediction import CALIBRATION_FEATURES
 from boursomatic_assets.schema import Feature
 
 NAMES = [profile.name for profile in RISK_PROFILES]
 HORIZONS = [profile.horizon for profile in RISK_PROFILES]
-SNAPSHOT = {*FEATURE_COLUMNS, *MODEL_INPUTS}
+SNAPSHOT = {*FEATURE_COLUMNS, *CALIBRATION_FEATURES, *MODEL_INPUTS}
 
 SCHEMA = {
     "instrument_id": pl.String,
@@ -271,7 +273,14 @@ def test_the_columns_of_a_snapshot_are_those_of_the_table() -> None:
 def test_a_snapshot_is_canonical_json() -> None:
     text = recommend_by_hand(BUY, rsi_14=None)["features_snapshot"].unique().item()
     evidence = {name: VALUES[name] for name in SNAPSHOT} | {"rsi_14": None}
-    whole = {"features": evidence, "model_version": "v1", "ts": "2024-01-01T00:00:00"}
+    whole = {
+        "close": 100.0,
+        "features": evidence,
+        "instruments": 1,
+        "model_version": "v1",
+        "rules": RULES,
+        "ts": "2024-01-01T00:00:00",
+    }
     assert text == json.dumps(whole, sort_keys=True, separators=(",", ":"))
     assert {"momentum_5d", "ret_120d_rank", *CONTEXT} <= evidence.keys()
     assert "ret_120d" not in evidence, "it is in its features row"
@@ -285,9 +294,21 @@ def test_a_snapshot_is_read_back_to_the_last_bit(values: list[float]) -> None:
     recommended = recommend(predictions([HOLD] * len(values)), feature_rows, closes(len(values)), 'v"1"')
     for value, text in zip(values, recommended["features_snapshot"].gather_every(len(RISK_PROFILES)), strict=True):
         evidence = {name: VALUES[name] for name in SNAPSHOT} | {"ret_5d": value, "rsi_14": None}
-        assert parse_snapshot(text) == FeaturesSnapshot(MONDAY, 'v"1"', evidence)
+        assert parse_snapshot(text) == FeaturesSnapshot(MONDAY, 'v"1"', evidence, 100.0, len(values), RULES)
         assert str(parse_snapshot(text).features["ret_5d"]) == str(value), "the sign of a zero too"
         assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+
+
+def test_a_snapshot_from_before_it_held_all_evidence_can_be_read() -> None:
+    old = parse_snapshot('{"features": {"ret_1d": 0.01}, "model_version": "v1", "ts": "2024-01-01T00:00:00"}')
+    assert old == FeaturesSnapshot(MONDAY, "v1", {"ret_1d": 0.01}, close=None, instruments=None, rules=None)
+
+
+def test_instruments_without_evidence_are_counted_too() -> None:
+    unranked = {f"{name}_rank": pl.Series([0.5, None, None]) for name in RANKED}
+    recommended = recommend(predictions([BUY] * 3), features(3).with_columns(**unranked), closes(3), "v1")
+    assert recommended.height == len(RISK_PROFILES)
+    assert parse_snapshot(recommended["features_snapshot"][0]).instruments == 3
 
 
 def test_a_number_that_json_cannot_hold_is_an_error() -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from worlds.commands import SECRET, boursomatic
 from worlds.platform import execute
 
-from boursomatic_assets.cli import diagnosis
+from boursomatic_assets.cli.views import diagnosis
 
 
 def test_doctor_passes_on_a_healthy_platform(dagster_home: Engine) -> None:

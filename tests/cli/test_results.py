@@ -19,7 +19,7 @@ def test_json_holds_the_active_recommendations(readable: Engine) -> None:
     active = rows(
         readable,
         "SELECT symbol, exchange, profile, label, confidence, expected_return_pct, horizon_days, stop_loss,"
-        " take_profit, to_char(r.as_of, 'YYYY-MM-DD\"T\"HH24:MI:SS') AS as_of, version, justification"
+        " take_profit, to_char(r.as_of, 'YYYY-MM-DD\"T\"HH24:MI:SS') AS as_of, version, justification, r.id::text"
         " FROM recommendations r"
         " JOIN instruments i ON i.id = r.instrument_id JOIN model_versions m ON m.id = r.model_version_id"
         " WHERE r.is_active ORDER BY exchange, symbol, profile",

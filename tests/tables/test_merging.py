@@ -338,6 +338,20 @@ def waits(engine: Engine, part: Slice) -> bool:
 # Recommendations are archived, never lost
 
 
+def test_rows_are_generated_in_the_order_in_which_they_replace_each_other(market: Engine) -> None:
+    """A run that began first, and waited for another, writes last: its rows are the later ones."""
+    grain, part = GRAINS["recommendations"], slice_of("US", TUESDAY)
+    with market.begin() as first:
+        first.exec_driver_sql("SELECT now()")
+        write(market, part, recommendation_rows("ACME", "US", TUESDAY, label="BUY"), "recommendations")
+        merging.supersede(first, grain, part, recommendation_rows("ACME", "US", TUESDAY, label="SELL"))
+    rows = query_rows(
+        market, "SELECT label, generated_at, superseded_at FROM recommendations ORDER BY generated_at"
+    )
+    assert [label for label, _, _ in rows] == ["BUY", "SELL"]
+    assert rows[0][2] == rows[1][1], "one ends at the moment at which the other begins"
+
+
 def current(engine: Engine, condition: str = "superseded_at IS NULL") -> list[Any]:
     return query_rows(engine, CURRENT_ROWS.format(condition))
 

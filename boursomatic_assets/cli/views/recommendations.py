@@ -8,7 +8,7 @@ import datetime as dt
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, Select, Table, Text, cast, func, select
 
 from boursomatic_assets import database, settings
 from boursomatic_assets.calendars.markets import MARKETS, market_named
@@ -53,7 +53,7 @@ def _select() -> Select[Any]:
     return (
         select(
             i.symbol, i.exchange, r.profile, r.label, r.confidence, r.expected_return_pct, r.horizon_days,
-            r.stop_loss, r.take_profit, r.as_of, m.version, r.justification,
+            r.stop_loss, r.take_profit, r.as_of, m.version, r.justification, cast(r.id, Text).label("id"),
         )
         .join_from(_RECOMMENDATIONS, _INSTRUMENTS, r.instrument_id == i.id)
         .join(_VERSIONS, r.model_version_id == m.id)

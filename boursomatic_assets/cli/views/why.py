@@ -1,0 +1,157 @@
+"""What the command line shows of one recommendation's story.
+
+What belongs here: the story as text and as JSON. Kept elsewhere: the story (`audit/story.py`), options
+(`cli/results.py`).
+"""
+
+import datetime as dt
+import json
+from typing import Any
+
+from boursomatic_assets.cli.views.text import as_lines
+
+Facts = dict[str, Any]
+
+
+def as_json(story: Facts) -> str:
+    """The story as a JSON object; times are ISO, naive UTC."""
+    return json.dumps(story, indent=2, default=lambda value: value.isoformat())
+
+
+def as_text(story: Facts) -> str:
+    """The story in paragraphs, from the advice back to its bar and forth to its outcome."""
+    paragraphs = [
+        _advice(story["recommendation"]),
+        _bar(story["bar"]),
+        _features(story["features"]),
+        _model(story["model"], story["score"]),
+        _thresholds(story["thresholds"]),
+        _versions(story["versions"]),
+        _outcome(story["outcome"]),
+        _replay(story["replay"]),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in paragraphs)
+
+
+def _advice(advice: Facts) -> list[str]:
+    name = f"{advice['symbol']}@{advice['exchange']} {advice['profile']}: {advice['label']}"
+    later = advice["sessions_without_newer"]
+    note = f"; it has none of the {later:,} later sessions of its market" if later else ""
+    return [
+        f"{name} of the {advice['market']} session {advice['as_of']:%Y-%m-%d}{note}",
+        f"  confidence {_number(advice['confidence'])}, expected return {_number(advice['expected_return_pct'])} %"
+        f" over {advice['horizon_days']} sessions, stop {_number(advice['stop_loss'])},"
+        f" target {_number(advice['take_profit'])}",
+        f"  {advice['justification']}",
+        f"  written {_time(advice['generated_at'])} as {advice['id']}",
+    ]
+
+
+def _bar(bar: Facts) -> list[str]:
+    lines = ["bar"]
+    for title, one in (("known then", bar["known_then"]), ("known now", bar["known_now"])):
+        if one:
+            prices = ", ".join(f"{name} {one[name]:g}" for name in "ohlcv")
+            lines.append(f"  {title}: {prices}; known since {_time(one['known_from'])}")
+    if bar["known_then"] is None:
+        lines.append("  none was known when the recommendation was written")
+    if bar["changed_since"] and bar["known_now"] is None:
+        lines.append("  it was removed since")
+    delivery = bar["delivery"]
+    if delivery:
+        counts = ", ".join(f"{name} {delivery[name]:,}" for name in ("delivered", "kept", "merged", "rejected"))
+        state = ", provisional" if delivery["provisional"] else ""
+        lines.append(
+            f"  its session was delivered by {delivery['source']} at {_time(delivery['delivered_at'])}"
+            f" (run {delivery['run_id']}): {counts}{state}"
+        )
+    lines.append(
+        f"  file: {bar['file'] or 'not kept of a bar that replaced none'}; line: not kept of a bar that is stored"
+    )
+    lines += [f"  rejected: {one['reason']} ({one['file']}:{one['line']})" for one in bar["rejected"]]
+    return lines
+
+
+def _features(features: list[Facts]) -> list[str]:
+    columns = ("value", "rank", "contribution")
+    table = [{"feature": one["name"], **{name: _number(one[name]) for name in columns}} for one in features]
+    return [
+        "features, and their contributions to the score",
+        *(f"  {line}" for line in as_lines(table).split("\n")),
+    ]
+
+
+def _model(model: Facts, score: Facts | None) -> list[str]:
+    lines = [f"model {model['version']}"]
+    for title, decision in (("champion since", model.get("since")), ("in force", model.get("in_force"))):
+        if decision and not (title == "in force" and decision == model["since"]):
+            champion = decision["champion"] or "nobody"
+            lines.append(
+                f"  {title} {_time(decision['effective_at'])}: {champion};"
+                f" {decision['about']} was {decision['kind']} by {decision['decided_by']}: {decision['reason']}"
+            )
+    if score:
+        chances = ", ".join(f"{label} {_number(chance)}" for label, chance in score["probabilities"].items())
+        lines.append(f"  score {_number(score['value'])}, place {score['place']} of {score['of']}: {chances}")
+    return lines
+
+
+def _thresholds(thresholds: list[Facts] | None) -> list[str]:
+    if thresholds is None:
+        return ["thresholds: not known, since it cannot be replayed"]
+    return [
+        "thresholds",
+        *(f"  {_threshold(**one)}{'' if one['met'] else ': so it is HOLD'}" for one in thresholds),
+    ]
+
+
+def _threshold(condition: str, value: Any, limit: Any, *, met: bool) -> str:
+    """A condition with its number and its limit."""
+    if condition == "champion":
+        return f"champion: none ({limit})"
+    if condition == "direction":
+        return f"direction: {value if met else 'a rise and a fall are equally likely'}"
+    if condition == "bolder profile":
+        return f"the next bolder profile: {value}, to agree with {limit}"
+    bound = {"probability": "at least", "volatility": "at most", "position": "at most"}[condition]
+    known = _number(value) if value is not None else "not known"
+    return f"{condition}: {known}, {f'{bound} {limit}' if limit is not None else 'any will do'}"
+
+
+def _versions(versions: list[Facts]) -> list[str]:
+    lines = ["rows of this session, in the order of writing"]
+    for one in versions:
+        end = f"superseded {_time(one['superseded_at'])}" if one["superseded_at"] else "stands"
+        state = f"{end}{', active' if one['is_active'] else ''}"
+        lines.append(
+            f"  {_time(one['generated_at'])}  {one['id']}  {one['label']} {_number(one['confidence'])}: {state}"
+        )
+    return lines
+
+
+def _outcome(outcome: Facts) -> list[str]:
+    if not outcome["scored"]:
+        return [f"outcome: not scored yet; it is due on {outcome['due'] or 'no session that the calendar knows'}"]
+    touched = (
+        f"; {outcome['first_touched']} touched on {outcome['touched_on']:%Y-%m-%d}"
+        if outcome["touched_on"]
+        else ""
+    )
+    hit = {True: "a hit", False: "no hit", None: "not judged"}[outcome["hit"]]
+    return [
+        f"outcome, scored on {outcome['ts']:%Y-%m-%d}: {_number(outcome['realised_return_pct'])} %, which is"
+        f" {outcome['outcome']}: {hit}{touched}"
+    ]
+
+
+def _replay(replay: Facts) -> list[str]:
+    causes = [*replay["altered"], *([replay["obstacle"]] if replay["obstacle"] else [])]
+    return [f"made again from what is stored: {replay['status']}", *(f"  {cause}" for cause in causes)]
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _time(moment: dt.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
