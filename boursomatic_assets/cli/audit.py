@@ -121,8 +121,8 @@ def replay_one(context: click.Context, recommendation_id: UUID, from_bars: bool,
 def verify(as_json: bool) -> None:
     """Compare all that was published with the chains of digests; exit code 1 on any difference.
 
-    Names each row that was altered, removed or added by hand, and each chain that is not whole, or shorter than the
-    files of heads say.
+    Names each row that was altered, removed or added by hand, and each chain that is not whole, or shorter than
+    the files of heads say.
     """
     require_current_schema()
     from boursomatic_assets import database
