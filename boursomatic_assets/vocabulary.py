@@ -15,6 +15,10 @@ PROFILES: Final = ("conservative", "moderate", "aggressive")
 LABELS: Final = ("BUY", "HOLD", "SELL")
 
 INTERVALS: Final = ("daily", "15m")
+"""The intervals that the platform loads and computes with."""
+
+INTERVAL_PATTERN: Final = "^([1-9][0-9]*(s|m|h|d|w|mo)|daily|weekly|monthly)$"
+"""How an interval is spelled in the tables, whoever writes it: 15m, 1h, daily."""
 
 MARKET_CAP_BUCKETS: Final = ("small", "mid", "large")
 

@@ -193,15 +193,12 @@ def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
 
 
 def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
-    """Give stored rows another content, and the time of the change, whatever the rows say of it.
-
-    Where a table has no `updated_at`, a changed row is a new record: its `created_at` says since when.
-    """
+    """Give stored rows another content, and the time of the change, whatever the rows say of their times."""
     if rows.is_empty():
         return
-    stamp = "updated_at" if "updated_at" in table.columns else "created_at"
-    content = [quote(name) for name in rows.columns if name not in (*frames.key(table), stamp)]
-    assignments = ", ".join([*(f"{name} = s.{name}" for name in content), f"{stamp} = now()"])
+    unchanged = (*frames.key(table), "created_at", "updated_at")
+    content = [quote(name) for name in rows.columns if name not in unchanged]
+    assignments = ", ".join([*(f"{name} = s.{name}" for name in content), "updated_at = now()"])
     name = stage(connection, table, rows)
     connection.exec_driver_sql(f"UPDATE {table.name} t SET {assignments} FROM {name} s WHERE {same_key(table)}")
 

@@ -155,7 +155,7 @@ INSERT_REVISIONS = (
     " FROM price_bars WHERE {}"
 )
 LATER_BARS = f"{BARS_OF_ONE_INSTRUMENT} AND ts >= '2024-02-20'"
-RESTATED = f"UPDATE price_bars SET {SCALE_PRICES.format(0.5)}, created_at = {ONE_DAY_LATER} WHERE {{}}"
+RESTATED = f"UPDATE price_bars SET {SCALE_PRICES.format(0.5)}, updated_at = {ONE_DAY_LATER} WHERE {{}}"
 INSERT_REJECTED = (
     "INSERT INTO rejected_bars (id, market, session, source, file, line, raw, reason)"
     " SELECT gen_random_uuid(), market, session, 'files', 'a.csv', 3, '{}', 'price is missing' FROM (VALUES"
@@ -372,7 +372,7 @@ DAMAGES = [
     damage("snapshots_are_valid", remove("features", 1), errors=3),
     damage(
         "snapshots_are_valid",
-        change("features", "ret_1d = 0.5, created_at = now() + interval '1 second'"),
+        change("features", "ret_1d = 0.5, updated_at = now() + interval '1 second'"),
         warnings=3,
     ),
     *(

@@ -28,26 +28,25 @@ def alembic(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_status_shows_the_revision_and_the_pending_migrations(database: Engine) -> None:
-    head = "0006 (What became of each file, and further names of instruments.)"
-    assert (
-        migrate.status()
-        == f"current: base (no migration applied)\nhead:    {head}\npending: 0001, 0002, 0003, 0004, 0005, 0006"
-    )
+    head = "0007 (What the specification allows is taken, and what it says is kept.)"
+    later = "0002, 0003, 0004, 0005, 0006, 0007"
+    empty = "base (no migration applied)"
+    assert migrate.status() == f"current: {empty}\nhead:    {head}\npending: 0001, {later}"
     migrate.upgrade("0001")
     first = "0001 (The seven tables of the specification.)"
-    assert migrate.status() == f"current: {first}\nhead:    {head}\npending: 0002, 0003, 0004, 0005, 0006"
+    assert migrate.status() == f"current: {first}\nhead:    {head}\npending: {later}"
     migrate.upgrade()
     assert migrate.status() == f"current: {head}\nhead:    {head}\npending: nothing"
 
 
 def test_code_refuses_a_database_that_is_behind(database: Engine) -> None:
     with pytest.raises(
-        DatabaseError, match=r"revision base but this code needs 0006: run `boursomatic db upgrade`"
+        DatabaseError, match=r"revision base but this code needs 0007: run `boursomatic db upgrade`"
     ):
         migrate.require_current_schema(database)
     migrate.upgrade("0001")
     with pytest.raises(
-        DatabaseError, match=r"revision 0001 but this code needs 0006: run `boursomatic db upgrade`"
+        DatabaseError, match=r"revision 0001 but this code needs 0007: run `boursomatic db upgrade`"
     ):
         migrate.require_current_schema(database)
     migrate.upgrade()
@@ -82,7 +81,7 @@ def test_plain_alembic_works_and_shows_no_password(database: Engine, monkeypatch
         ran = alembic(*words.split())
         assert ran.returncode == 0, ran.stderr
         assert password not in ran.stdout + ran.stderr
-    assert migrate.current_revision(database) == "0005"
+    assert migrate.current_revision(database) == "0006"
 
 
 def test_plain_alembic_reports_a_failed_connection_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +96,7 @@ def test_plain_alembic_reports_a_failed_connection_in_one_line(monkeypatch: pyte
 
 
 def test_the_script_works_from_any_folder_on_an_empty_database(database: Engine, tmp_path: Path) -> None:
-    expected = {"create": None, "migrate": "0006", "status": "0006", "rollback": None, "recreate": "0006"}
+    expected = {"create": None, "migrate": "0007", "status": "0007", "rollback": None, "recreate": "0007"}
     for action, revision in expected.items():
         ran = run(SCRIPT, action, folder=tmp_path)
         assert ran.returncode == 0, ran.stderr

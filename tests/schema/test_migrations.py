@@ -234,12 +234,12 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(with_rows_of_0001:
 
 def test_a_migration_that_fails_leaves_those_before_it(database: Engine, scratch: Config, tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(
-        'from alembic import op\nrevision, down_revision = "bad", "0006"\n\n'
+        'from alembic import op\nrevision, down_revision = "bad", "0007"\n\n'
         'def upgrade() -> None:\n    op.execute("DROP TABLE features; SELECT 1 / 0")\n'
     )
     with pytest.raises(DBAPIError, match="division by zero"):
         command.upgrade(scratch, "head")
-    assert migrate.current_revision(database) == "0006"
+    assert migrate.current_revision(database) == "0007"
     assert "features" in migrate.row_counts(database)
 
 
@@ -327,7 +327,7 @@ def test_a_migration_to_be_written_by_hand_is_a_tidy_file_that_runs(
     generate(scratch, tmp_path, "By hand.", autogenerate=False)
     command.upgrade(scratch, "head")
     command.downgrade(scratch, "-1")
-    assert migrate.current_revision(migrated) == "0006"
+    assert migrate.current_revision(migrated) == "0007"
 
 
 def test_a_generated_migration_brings_the_database_to_the_models(

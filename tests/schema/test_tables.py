@@ -51,7 +51,10 @@ BAD_VALUES = [
     *(("price_bars", f"v = {bad}", "ck_price_bars_v") for bad in ("-1", "'NaN'", "'Infinity'")),
     ("price_bars", "h = 10.5", "ck_price_bars_high_is_highest"),
     ("price_bars", "l = 10.5", "ck_price_bars_low_is_lowest"),
-    ("price_bars", "interval = '1h'", "ck_price_bars_interval"),
+    *(
+        ("price_bars", f"interval = '{bad}'", "ck_price_bars_interval")
+        for bad in ("", "hourly", "0m", "m", "15", "15 m", "15M", "1h\n", "daily1")
+    ),
     ("recommendations", "profile = 'reckless'", "ck_recommendations_profile"),
     ("recommendations", "label = 'buy'", "ck_recommendations_label"),
     *(

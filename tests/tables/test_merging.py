@@ -36,7 +36,7 @@ from boursomatic_assets.tables.reading import read_slice
 
 MONDAY, TUESDAY, WEDNESDAY = "2024-06-10", "2024-06-11", "2024-06-12"
 WEEK = slice_of("US", MONDAY, TUESDAY, WEDNESDAY)
-VERSIONS = "SELECT instrument_id, ts, interval, ctid, xmin, id, created_at FROM {} ORDER BY 1, 2, 3"
+VERSIONS = "SELECT instrument_id, ts, interval, ctid, xmin, id, created_at, updated_at FROM {} ORDER BY 1, 2, 3"
 CURRENT_ROWS = (
     "SELECT i.symbol, date(r.as_of)::text, r.label"
     " FROM recommendations r JOIN instruments i ON i.id = instrument_id WHERE {} ORDER BY 1, 2, 3"
@@ -126,17 +126,18 @@ def test_a_changed_bar_keeps_its_id_and_says_since_when(market: Engine) -> None:
         next(row for row in versions(market) if str(row[0]) == IDS[symbol]) for symbol in ("ACME", "BOLT")
     )
     assert bolt == before[bolt[0]]
-    assert acme[5] == before[acme[0]][5]
-    assert acme[6] > before[acme[0]][6]
+    assert acme[5:7] == before[acme[0]][5:7], "its id, and when it was created"
+    assert bolt[7] is None
+    assert acme[7] > acme[6]
 
 
 def test_a_changed_bar_is_stamped_by_the_database_whatever_the_frame_says(market: Engine) -> None:
     write(market, WEEK, bars("ACME", MONDAY))
-    written = versions(market)[0][6]
+    created = versions(market)[0][6]
     long_ago = pl.lit(midnight("2020-01-02")).cast(pl.Datetime("us"))
-    corrected = bars("ACME", MONDAY, close=20.0).with_columns(created_at=long_ago)
+    corrected = bars("ACME", MONDAY, close=20.0).with_columns(created_at=long_ago, updated_at=long_ago)
     assert write(market, WEEK, corrected) == MergeCounts(changed=1)
-    assert versions(market)[0][6] > written
+    assert versions(market)[0][6] == created < versions(market)[0][7]
 
 
 def test_adding_changes_and_removes_nothing(market: Engine) -> None:

@@ -24,6 +24,7 @@ from boursomatic_assets.tables.aliases.names import ALIASES, Name, find_id
 from boursomatic_assets.tables.deliveries import sessions
 from boursomatic_assets.tables.frames import key
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.revisions import known_from
 from boursomatic_assets.tables.staging import advisory_lock, lock_slice, same_key, stage, transaction
 
 _LOCKED_TABLES = ("price_bars", "features", "recommendations", "track_record")
@@ -52,9 +53,9 @@ _MOVE_REVISIONS = text(
 _RECORD_PAIRS = text(
     "INSERT INTO price_bar_revisions"
     " (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until, source)"
-    " SELECT gen_random_uuid(), :target, m.ts, m.interval, m.o, m.h, m.l, m.c, m.v, m.created_at,"
-    f" CASE WHEN {_SAME} THEN {_FREE_END.format(end='t.created_at')} ELSE CAST(:moment AS timestamp) END, :source"
-    f" FROM {_PAIRS} AND (NOT {_SAME} OR m.created_at < t.created_at - interval '1 ms')"
+    f" SELECT gen_random_uuid(), :target, m.ts, m.interval, m.o, m.h, m.l, m.c, m.v, {known_from('m')},"
+    f" CASE WHEN {_SAME} THEN {_FREE_END.format(end=known_from('t'))} ELSE CAST(:moment AS timestamp) END, :source"
+    f" FROM {_PAIRS} AND (NOT {_SAME} OR {known_from('m')} < {known_from('t')} - interval '1 ms')"
 )
 """The merged instrument's bars that the target does not get: other values, or the same that were known earlier."""
 
