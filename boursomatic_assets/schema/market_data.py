@@ -15,7 +15,7 @@ from boursomatic_assets.schema._columns import (
     positive,
     primary_key,
 )
-from boursomatic_assets.vocabulary import INTERVAL_PATTERN, MARKET_CAP_BUCKETS, PE_BUCKETS
+from boursomatic_assets.vocabulary import INTERVAL_NAMES, INTERVAL_PATTERN, MARKET_CAP_BUCKETS, PE_BUCKETS
 
 
 class Instrument(Table, table=True):
@@ -89,7 +89,10 @@ class PriceBar(Table, table=True):
         CheckConstraint("v >= 0 AND v < 'Infinity'", name="v"),
         CheckConstraint("h >= greatest(o, c, l)", name="high_is_highest"),
         CheckConstraint("l <= least(o, c, h)", name="low_is_lowest"),
-        CheckConstraint(f"interval ~ '{INTERVAL_PATTERN}'", name="interval"),
+        # The names come first: the pattern would take a tenth of a load's time.
+        CheckConstraint(
+            f"{one_of('interval', INTERVAL_NAMES).sqltext} OR interval ~ '{INTERVAL_PATTERN}'", name="interval"
+        ),
         {"info": {"key": ("instrument_id", "ts", "interval")}},
     )
 

@@ -21,7 +21,8 @@ from alembic import op
 revision = "0007"
 down_revision = "0006"
 
-INTERVAL = "interval ~ '^([1-9][0-9]*(s|m|h|d|w|mo)|daily|weekly|monthly)$'"
+PATTERN = "^[1-9][0-9]*(s|m|h|d|w|mo)$"
+INTERVAL = f"interval IN ('daily', '15m', 'weekly', 'monthly') OR interval ~ '{PATTERN}'"
 FORMER_INTERVAL = "interval IN ('daily', '15m')"
 
 CORRECTED = ("price_bars", "features", "track_record")
@@ -63,7 +64,8 @@ RETURN_BARS = f"""
 WITH returned AS (
     DELETE FROM rejected_bars WHERE id IN (
         SELECT r.id FROM rejected_bars r CROSS JOIN json_populate_record(NULL::price_bars, r.raw) AS b
-        WHERE r.source IN ('migration 0002', 'migration 0007') AND b.{INTERVAL} AND NOT b.{FORMER_INTERVAL}
+        WHERE r.source IN ('migration 0002', 'migration 0007')
+            AND (b.interval IN ('weekly', 'monthly') OR b.interval <> '15m' AND b.interval ~ '{PATTERN}')
             AND least(b.o, b.h, b.l, b.c) > 0 AND greatest(b.o, b.h, b.l, b.c, b.v) < 'Infinity' AND b.v >= 0
             AND b.h >= greatest(b.o, b.c) AND b.l <= least(b.o, b.c)
             AND EXISTS (SELECT FROM instruments i WHERE i.id = b.instrument_id)
