@@ -167,14 +167,19 @@ def supersede(
 
 
 def _compare_with_stored(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Difference:
-    """Lock a slice, and compare the frame with the stored rows of its sessions."""
+    """Lock a slice, and compare the frame with the stored rows of its sessions.
+
+    What was advised on the day of a session is of that session, whatever time another program gave it.
+    """
     lock_slice(connection, grain.table.name, part)
     key = frames.key(grain.table)
     frame = frames.validate(grain.table, frame).sort(key)
     require_within_slice(connection, grain.table, grain.time_column, part, frame)
     stored = read_slice(grain, part, tuple(frame.columns)).drop("market")
     if not grain.derived:
-        stored = stored.join(frame, on=grain.time_column, how="semi", maintain_order="left")
+        time = pl.col(grain.time_column)
+        session = time.dt.truncate("1d") if grain.supersedes else time
+        stored = stored.join(frame, on=session, how="semi", maintain_order="left")
     return compare(frame, stored, key)
 
 

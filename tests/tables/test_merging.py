@@ -503,6 +503,20 @@ def set_for_all(admin: Admin, engine: Engine, *settings: str) -> None:
     database.disconnect()
 
 
+def test_advice_of_another_program_is_superseded_when_its_session_is_computed(market: Engine) -> None:
+    """It knows the specification alone, and no close of a session."""
+    with market.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
+            " features_snapshot, generated_at) SELECT gen_random_uuid(), i.id, m.id, 'moderate', 'BUY', 1, '{}',"
+            f" '{MONDAY} 21:30' FROM instruments i, model_versions m WHERE symbol = 'ACME'"
+        )
+    assert active(market) == current(market) == [("ACME", MONDAY, "BUY")]
+    recommend(market, MONDAY)
+    assert active(market) == current(market) == [("ACME", MONDAY, "HOLD")]
+    assert query_rows(market, CURRENT_ROWS.format("superseded_at IS NOT NULL")) == [("ACME", MONDAY, "BUY")]
+
+
 def test_the_same_session_written_at_once_leaves_one_current_row(market: Engine) -> None:
     for _ in range(3):
         run_at_once(
