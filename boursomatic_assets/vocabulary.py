@@ -15,6 +15,11 @@ PROFILES: Final = ("conservative", "moderate", "aggressive")
 LABELS: Final = ("BUY", "HOLD", "SELL")
 
 INTERVALS: Final = ("daily", "15m")
+"""The intervals that the platform loads and computes with."""
+
+INTERVAL_NAMES: Final = (*INTERVALS, "weekly", "monthly")
+INTERVAL_PATTERN: Final = "^[1-9][0-9]*(s|m|h|d|w|mo)$"
+"""How an interval is spelled in the tables, whoever writes it: one of the names, or a number and a unit."""
 
 MARKET_CAP_BUCKETS: Final = ("small", "mid", "large")
 

@@ -22,6 +22,7 @@ from boursomatic_assets.checks._counting import (
 )
 from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.tables.aliases.names import MERGED_IDS
+from boursomatic_assets.tables.revisions import known_from
 from boursomatic_assets.tables.staging import bounds
 from boursomatic_assets.vocabulary import LABELS, PROFILES
 
@@ -89,7 +90,7 @@ def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
     rows = connection.execute(
         text(
             "SELECT t.features_snapshot::text AS snapshot, t.generated_at, m.version,"
-            " m.metrics_json->'features' AS model_features, f.ts, f.created_at AS known_at, to_jsonb(f)"
+            f" m.metrics_json->'features' AS model_features, f.ts, {known_from('f')} AS known_at, to_jsonb(f)"
             " || coalesce(f.additional_features::jsonb, '{}') AS features"
             " FROM recommendations t JOIN instruments i ON i.id = t.instrument_id"
             " LEFT JOIN model_versions m ON m.id = t.model_version_id"

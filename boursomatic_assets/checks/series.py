@@ -17,6 +17,7 @@ from boursomatic_assets.quality import anomalies
 from boursomatic_assets.quality.restatement import find_basis_changes, find_restated
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import read_slice
+from boursomatic_assets.tables.revisions import known_from
 from boursomatic_assets.tables.staging import bounds
 
 BARS_PER_READ = 500_000
@@ -132,7 +133,8 @@ def _read_revised_bars(connection: Connection, part: Slice) -> pl.DataFrame:
             f"SELECT r.instrument_id::text, r.ts, {old_prices}, {new_prices}, r.known_until"
             " FROM price_bar_revisions r JOIN price_bars t USING (instrument_id, ts, interval)"
             " JOIN instruments i ON i.id = r.instrument_id AND i.exchange = ANY(:exchanges)"
-            " WHERE r.interval = 'daily' AND r.ts >= :start AND r.ts < :end AND t.created_at = r.known_until"
+            " WHERE r.interval = 'daily' AND r.ts >= :start AND r.ts < :end"
+            f" AND {known_from('t')} = r.known_until"
         ),
         bounds(part),
     ).all()
@@ -144,8 +146,9 @@ def _read_revised_bars(connection: Connection, part: Slice) -> pl.DataFrame:
 def _is_older_bar_unchanged(connection: Connection, instrument: str, first: object, revised_at: object) -> bool:
     """Whether the bar before the first restated one is older than the restatement."""
     query = text(
-        "SELECT created_at < :revised_at FROM price_bars WHERE instrument_id = CAST(:instrument AS uuid)"
-        " AND interval = 'daily' AND ts < :first ORDER BY ts DESC LIMIT 1"
+        f"SELECT {known_from('t')} < :revised_at FROM price_bars t"
+        " WHERE instrument_id = CAST(:instrument AS uuid) AND interval = 'daily' AND ts < :first"
+        " ORDER BY ts DESC LIMIT 1"
     )
     return bool(connection.scalar(query, {"instrument": instrument, "first": first, "revised_at": revised_at}))
 

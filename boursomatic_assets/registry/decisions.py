@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, Text, cast, func, insert, select, update
 
 from boursomatic_assets import database
+from boursomatic_assets.calendars.markets import first_open
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.schema import ModelDecision, ModelVersion
@@ -76,7 +77,8 @@ class ChampionAsOf:
         champion: The champion; None if there is none.
         challenger: The version that is due on this date.
         abstention: The decision that leaves no champion; None with a champion, and before the first version.
-        newest: The newest version, whatever was decided about it.
+        newest: The newest version about which a decision was made, whatever it was. A version that another
+            program added is none of these: it is listed, and a check names it.
         decision: The gate's decision about the challenger.
     """
 
@@ -138,13 +140,14 @@ class DecisionLog:
         """The champion on a date, as of a time of it."""
         decision = self.decision_at(at)
         champion = decision.champion if decision else None
-        challenger = next((version for version in self.versions if version.as_of.date() == date), None)
+        due, decided = first_open(date), {known.version.id for known in self.decisions_until(at)}
+        challenger = next((version for version in self.versions if version.as_of == due), None)
         return ChampionAsOf(
             date=date,
             champion=champion,
             challenger=challenger,
             abstention=None if champion else decision,
-            newest=next((version for version in reversed(self.versions) if version.as_of <= at), None),
+            newest=next((version for version in reversed(self.versions) if version.id in decided), None),
             decision=next(iter(self.decisions_about(challenger)), None) if challenger else None,
         )
 

@@ -72,13 +72,13 @@ def _untrained_due_dates(last: dt.date, parameters: Parameters) -> list[dt.date]
         start = connection.scalar(select(func.min(FEATURES.c.ts)))
         if start is None:
             return []
-        trained = {version.as_of.date() for version in decisions.read_log(connection).versions}
+        trained = {version.as_of for version in decisions.read_log(connection).versions}
         sessions = all_sessions()[all_sessions() >= np.datetime64(start, "D")].tolist()
         first = sessions[parameters.minimum_training_sessions * parameters.stride + parameters.horizon]
         return [
             due
             for due in due_dates(first, last)
-            if due not in trained and _has_features(connection, sessions[sessions.index(due) - 1])
+            if first_open(due) not in trained and _has_features(connection, sessions[sessions.index(due) - 1])
         ]
 
 

@@ -28,6 +28,19 @@ def defaulting_to_now(description: str, *, index: bool = False) -> Any:
     return Field(index=index, description=description, sa_column_kwargs={"server_default": func.now()})
 
 
+def corrected_at() -> Any:
+    """A time of change of its own, which `tables/merging.py` sets.
+
+    Nullable, so that rows that are there need not be written again, and that a row that states its `created_at`
+    alone is known since then.
+    """
+    return Field(
+        default=None,
+        sa_column_kwargs={"info": {"managed": True}},
+        description="When its content last changed; null: it is as it was created",
+    )
+
+
 def one_of(column: str, values: Sequence[str]) -> CheckConstraint:
     """A constraint that limits a column to some values."""
     quoted_values = ", ".join(f"'{value}'" for value in values)

@@ -7,11 +7,15 @@ from pydantic import NaiveDatetime
 from sqlalchemy import Index
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import JSON_OR_NULL, Table, defaulting_to_now, primary_key
+from boursomatic_assets.schema._columns import JSON_OR_NULL, Table, corrected_at, defaulting_to_now, primary_key
 
 
 class Feature(Table, table=True):
-    """One row of features per instrument and daily bar; `ts` is that bar's, the session date at 00:00 UTC."""
+    """One row of features per instrument and daily bar; `ts` is that bar's, the session date at 00:00 UTC.
+
+    Extension: `updated_at`, because `created_at` must stay the time of creation, and advice is compared with what
+    its features were when it was published.
+    """
 
     __tablename__ = "features"
     __table_args__ = (
@@ -34,3 +38,4 @@ class Feature(Table, table=True):
         default=None, sa_type=JSON_OR_NULL, description="Flexible storage for additional features"
     )
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
+    updated_at: NaiveDatetime | None = corrected_at()

@@ -9,12 +9,13 @@ from sqlmodel import Field
 from boursomatic_assets.schema._columns import (
     DEFAULT_TRUE,
     Table,
+    corrected_at,
     defaulting_to_now,
     one_of,
     positive,
     primary_key,
 )
-from boursomatic_assets.vocabulary import INTERVALS, MARKET_CAP_BUCKETS, PE_BUCKETS
+from boursomatic_assets.vocabulary import INTERVAL_NAMES, INTERVAL_PATTERN, MARKET_CAP_BUCKETS, PE_BUCKETS
 
 
 class Instrument(Table, table=True):
@@ -66,7 +67,7 @@ class InstrumentAlias(Table, table=True):
     id: UUID = primary_key("Unique alias identifier")
     symbol: str = Field(sa_type=String(50), description="Symbol that is delivered")
     exchange: str = Field(sa_type=String(50), description="Exchange that is delivered")
-    instrument_id: UUID = Field(foreign_key="instruments.id", description="Instrument that it names")
+    instrument_id: UUID = Field(foreign_key="instruments.id", index=True, description="Instrument that it names")
     created_at: NaiveDatetime = defaulting_to_now("When the alias was stated")
 
 
@@ -74,7 +75,11 @@ class PriceBar(Table, table=True):
     """One bar per instrument, time and interval; a daily bar's `ts` is its session date at 00:00 UTC.
 
     Extension: prices are positive, finite and in order, and the volume is finite, because a stored NaN passes
-    every later comparison without an error.
+    every later comparison without an error. An interval is a number and a unit, or `daily`, `weekly` or `monthly`;
+    which of them the platform loads is for its sources and its data contract to say.
+
+    Extension: `updated_at`, because `created_at` must stay the time of creation, and what was known when follows
+    from the time of the last change.
     """
 
     __tablename__ = "price_bars"
@@ -84,7 +89,10 @@ class PriceBar(Table, table=True):
         CheckConstraint("v >= 0 AND v < 'Infinity'", name="v"),
         CheckConstraint("h >= greatest(o, c, l)", name="high_is_highest"),
         CheckConstraint("l <= least(o, c, h)", name="low_is_lowest"),
-        one_of("interval", INTERVALS),
+        # The names come first: the pattern would take a tenth of a load's time.
+        CheckConstraint(
+            f"{one_of('interval', INTERVAL_NAMES).sqltext} OR interval ~ '{INTERVAL_PATTERN}'", name="interval"
+        ),
         {"info": {"key": ("instrument_id", "ts", "interval")}},
     )
 
@@ -98,13 +106,14 @@ class PriceBar(Table, table=True):
     v: float = Field(description="Volume")
     interval: str = Field(sa_type=String(10), index=True, description="Time interval ('daily', '15m', etc.)")
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
+    updated_at: NaiveDatetime | None = corrected_at()
 
 
 class PriceBarRevision(Table, table=True):
     """An earlier version of a bar, known until another delivery changed or removed it.
 
     Extension: the whole table, because it must be traceable which bars were known when a recommendation was
-    published. A bar is known since its `price_bars.created_at`; its earlier versions are here.
+    published. A bar is known since its last change, or since its creation; its earlier versions are here.
     """
 
     __tablename__ = "price_bar_revisions"

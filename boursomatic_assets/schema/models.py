@@ -22,7 +22,8 @@ class ModelVersion(Table, table=True):
     """One trained model per due date; at most one is active.
 
     Extension: `as_of`, because a partition needs the model of its date, and `trained_at` must stay the wall clock.
-    It is unique, because both markets' partitions of a due date must have the same model.
+    It is unique, because both markets' partitions of a due date must have the same model. A row that leaves it out
+    gets its `trained_at`, or the first free microsecond after it.
     """
 
     __tablename__ = "model_versions"
@@ -75,7 +76,9 @@ class ModelDecision(Table, table=True):
     )
 
     id: UUID = primary_key("Unique decision identifier")
-    version_id: UUID = Field(foreign_key="model_versions.id", description="Version that the decision is about")
+    version_id: UUID = Field(
+        foreign_key="model_versions.id", index=True, description="Version that the decision is about"
+    )
     effective_at: NaiveDatetime = Field(
         description="When it takes effect: the due date's first open for the gate, the moment itself for a person"
     )
@@ -83,6 +86,7 @@ class ModelDecision(Table, table=True):
     speaker_id: UUID | None = Field(
         default=None,
         foreign_key="model_versions.id",
+        index=True,
         description="Version that is champion from then on; null: none, the platform publishes HOLD",
     )
     reason: str = Field(sa_type=Text, description="Reason for the decision, in a sentence")

@@ -11,6 +11,7 @@ from boursomatic_assets.schema._columns import (
     DEFAULT_TRUE,
     JSON_OR_NULL,
     Table,
+    corrected_at,
     defaulting_to_now,
     one_of,
     positive,
@@ -22,7 +23,8 @@ from boursomatic_assets.vocabulary import LABELS, PROFILES
 class Recommendation(Table, table=True):
     """One recommendation per instrument, profile and session, and every earlier version of it.
 
-    Extension: `as_of`, because partitions select a session and `generated_at` must stay the wall clock;
+    Extension: `as_of`, because partitions select a session and `generated_at` must stay the wall clock (a row that
+    leaves it out gets its `generated_at`, or the first free microsecond after it);
     `superseded_at`, because exactly one of several rows of a session is current while all are kept.
     """
 
@@ -93,8 +95,12 @@ class TrackRecord(Table, table=True):
     )
 
     id: UUID = primary_key("Unique score identifier: that of the recommendation")
-    recommendation_id: UUID = Field(foreign_key="recommendations.id", description="Recommendation that is scored")
-    instrument_id: UUID = Field(foreign_key="instruments.id", description="Instrument of the recommendation")
+    recommendation_id: UUID = Field(
+        foreign_key="recommendations.id", index=True, description="Recommendation that is scored"
+    )
+    instrument_id: UUID = Field(
+        foreign_key="instruments.id", index=True, description="Instrument of the recommendation"
+    )
     ts: NaiveDatetime = Field(description="Session on which it is scored: the last one of its horizon")
     profile: str = Field(sa_type=String(50), description="Risk profile of the recommendation")
     label: str = Field(sa_type=String(10), description="Label that was recommended")
@@ -121,3 +127,4 @@ class TrackRecord(Table, table=True):
     )
     touched_on: NaiveDatetime | None = Field(default=None, description="Session on which it was touched")
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
+    updated_at: NaiveDatetime | None = corrected_at()

@@ -17,7 +17,14 @@ from boursomatic_assets import settings
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.stores import atomic_files
 
-COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at")
+COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at", "updated_at")
+
+
+LATER_COLUMNS = {"updated_at": pl.Datetime("us")}
+"""Columns that older files do not have, with their types; they are read as null."""
+
+KNOWN_FROM = pl.coalesce("updated_at", "created_at")
+"""Since when an archived bar is known as it is."""
 
 
 def archived_sessions(part: Slice) -> list[Slice]:
@@ -33,9 +40,12 @@ def read(part: Slice, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
     """
     path = _path(part)
     try:
-        return pl.read_parquet(path, columns=list(columns), hive_partitioning=False)
+        missing = LATER_COLUMNS.keys() - pl.read_parquet_schema(path).keys()
+        present = [name for name in columns if name not in missing]
+        bars = pl.read_parquet(path, columns=present, hive_partitioning=False)
     except PolarsError as error:
         raise ValueError(f"{path} cannot be read: bring it back from a backup ({error})") from error
+    return bars.with_columns(pl.lit(None, LATER_COLUMNS[name]).alias(name) for name in missing).select(columns)
 
 
 def write(part: Slice, bars: pl.DataFrame) -> None:

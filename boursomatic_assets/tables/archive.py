@@ -158,18 +158,17 @@ def _restore_session(part: Slice) -> MovedSession:
 
 def _reconcile_with_table(connection: Connection, part: Slice) -> pl.DataFrame:
     """The archived bars of a session that the table lacks; those with a newer bar are written to the revisions."""
-    bars = _unstored_bars(part).rename({"known_from": "created_at"})
+    bars = _unstored_bars(part)
     replaced = pl.col("known_until").is_not_null()
-    revisions.record_older_bars(
-        connection, _with_instrument_ids(bars.filter(replaced)).rename({"created_at": "known_from"})
-    )
+    older = _with_instrument_ids(bars.filter(replaced).drop("created_at", "updated_at"))
+    revisions.record_older_bars(connection, older)
     return bars.filter(~replaced).select(archive_files.COLUMNS)
 
 
 def _unstored_bars(part: Slice) -> pl.DataFrame:
     """The archived bars of a session that no table has, with `known_from` and `known_until`."""
     bars = names.with_present_names(archive_files.read(part), names.present_names())
-    return revisions.find_unstored(bars.rename({"created_at": "known_from"}), part, GRAIN.interval)
+    return revisions.find_unstored(bars.with_columns(known_from=archive_files.KNOWN_FROM), part, GRAIN.interval)
 
 
 def _known_bars(bars: pl.DataFrame, known_at: dt.datetime | None) -> pl.DataFrame:
@@ -180,7 +179,7 @@ def _known_bars(bars: pl.DataFrame, known_at: dt.datetime | None) -> pl.DataFram
         if known_at is None
         else (pl.col("known_from") <= known_at) & (until.is_null() | (until > known_at))
     )
-    return bars.filter(known).drop("interval", "known_until")
+    return bars.filter(known).drop("interval", "created_at", "updated_at", "known_until")
 
 
 def _with_instrument_ids(bars: pl.DataFrame) -> pl.DataFrame:

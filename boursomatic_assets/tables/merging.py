@@ -176,14 +176,19 @@ def supersede(
 
 
 def _compare_with_stored(connection: Connection, grain: Grain, part: Slice, frame: pl.DataFrame) -> Difference:
-    """Lock a slice, and compare the frame with the stored rows of its sessions."""
+    """Lock a slice, and compare the frame with the stored rows of its sessions.
+
+    What was advised on the day of a session is of that session, whatever time another program gave it.
+    """
     lock_slice(connection, grain.table.name, part)
     key = frames.key(grain.table)
     frame = frames.validate(grain.table, frame).sort(key)
     require_within_slice(connection, grain.table, grain.time_column, part, frame)
     stored = read_slice(grain, part, tuple(frame.columns)).drop("market")
     if not grain.derived:
-        stored = stored.join(frame, on=grain.time_column, how="semi", maintain_order="left")
+        time = pl.col(grain.time_column)
+        session = time.dt.truncate("1d") if grain.supersedes else time
+        stored = stored.join(frame, on=session, how="semi", maintain_order="left")
     return compare(frame, stored, key)
 
 
@@ -201,15 +206,12 @@ def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
 
 
 def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
-    """Give stored rows another content, and the time of the change, whatever the rows say of it.
-
-    Where a table has no `updated_at`, a changed row is a new record: its `created_at` says since when.
-    """
+    """Give stored rows another content, and the time of the change, whatever the rows say of their times."""
     if rows.is_empty():
         return
-    stamp = "updated_at" if "updated_at" in table.columns else "created_at"
-    content = [quote(name) for name in rows.columns if name not in (*frames.key(table), stamp)]
-    assignments = ", ".join([*(f"{name} = s.{name}" for name in content), f"{stamp} = now()"])
+    unchanged = (*frames.key(table), "created_at", "updated_at")
+    content = [quote(name) for name in rows.columns if name not in unchanged]
+    assignments = ", ".join([*(f"{name} = s.{name}" for name in content), "updated_at = now()"])
     name = stage(connection, table, rows)
     connection.exec_driver_sql(f"UPDATE {table.name} t SET {assignments} FROM {name} s WHERE {same_key(table)}")
 

@@ -3,14 +3,14 @@
 What belongs here: recording a bar before it is changed or deleted, and reading bars as known at a past moment.
 Kept elsewhere: how a delivery differs from stored rows (`differences.py`), archived bars (`archive.py`).
 
-A bar is known since its `created_at`, which every change resets. Its earlier versions are in
-`price_bar_revisions`, each with the time from which and until which it was known.
+A bar is known since its `updated_at`, which every change sets, or since its `created_at` if it never changed. Its
+earlier versions are in `price_bar_revisions`, each with the time from which and until which it was known.
 """
 
 import datetime as dt
 
 import polars as pl
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.quality.delivery import Delivery
@@ -23,6 +23,13 @@ from boursomatic_assets.tables.staging import quote, same_key, stage
 
 REVISIONS: Table = PriceBarRevision.__table__
 PRICE_BARS: Table = GRAINS["price_bars"].table
+
+_BARS_KNOWN_FROM: ColumnElement[dt.datetime] = func.coalesce(PRICE_BARS.c.updated_at, PRICE_BARS.c.created_at)
+
+
+def known_from(row: str) -> str:
+    """SQL: since when a row of bars or features, named by its alias, is known as it is."""
+    return f"coalesce({row}.updated_at, {row}.created_at)"
 
 
 def record_revisions(
@@ -52,7 +59,7 @@ def record_revisions(
     copied_values = ", ".join(f"t.{quote(name)}" for name in copied_columns)
     connection.exec_driver_sql(
         f"INSERT INTO price_bar_revisions (id, {columns})"
-        f" SELECT gen_random_uuid(), {copied_values}, t.created_at, now(), s.source, s.file, s.run_id"
+        f" SELECT gen_random_uuid(), {copied_values}, {known_from('t')}, now(), s.source, s.file, s.run_id"
         f" FROM price_bars t JOIN {staged} s ON {same_key(PRICE_BARS)}"
     )
 
@@ -81,8 +88,8 @@ def find_unstored(bars: pl.DataFrame, part: Slice, interval: str) -> pl.DataFram
     """
     key_columns, since = ["symbol", "exchange", "ts"], pl.col("since")
     queries = [
-        _bars_query(PRICE_BARS, "created_at", part, interval),
-        _bars_query(REVISIONS, "known_from", part, interval),
+        _bars_query(PRICE_BARS, _BARS_KNOWN_FROM, part, interval),
+        _bars_query(REVISIONS, REVISIONS.c.known_from, part, interval),
     ]
     stored = pl.concat(map(fetch, queries)).select(*key_columns, stored=pl.struct(*"ohlcv"), since="known_from")
     matches = (
@@ -106,26 +113,28 @@ def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None
     The columns are symbol, exchange, ts, o, h, l, c, v, known_from (naive UTC). Of a bar that was known under two
     names at that moment, which were merged since, the instrument's own version is read.
     """
-    current = _bars_query(PRICE_BARS, "created_at", part, interval)
+    current = _bars_query(PRICE_BARS, _BARS_KNOWN_FROM, part, interval)
     if known_at is None:
         return fetch(current).sort("exchange", "symbol", "ts")
-    revised = _bars_query(REVISIONS, "known_from", part, interval)
+    revised = _bars_query(REVISIONS, REVISIONS.c.known_from, part, interval)
     rows = [
-        fetch(current.where(PRICE_BARS.c.created_at <= known_at)),
+        fetch(current.where(known_at >= _BARS_KNOWN_FROM)),
         fetch(revised.where(REVISIONS.c.known_from <= known_at, REVISIONS.c.known_until > known_at)),
     ]
     versions = pl.concat(rows).unique(["exchange", "symbol", "ts"], keep="first", maintain_order=True)
     return versions.sort("exchange", "symbol", "ts")
 
 
-def _bars_query(table: Table, since: str, part: Slice, interval: str) -> Select[tuple[object, ...]]:
+def _bars_query(
+    table: Table, since: ColumnElement[dt.datetime], part: Slice, interval: str
+) -> Select[tuple[object, ...]]:
     return (
         select(
             INSTRUMENTS.c.symbol,
             INSTRUMENTS.c.exchange,
             table.c.ts,
             *(table.c[name] for name in "ohlcv"),
-            table.c[since].label("known_from"),
+            since.label("known_from"),
         )
         .join_from(table, INSTRUMENTS, table.c.instrument_id == INSTRUMENTS.c.id)
         .where(INSTRUMENTS.c.exchange.in_(part.market.exchanges), table.c.interval == interval)

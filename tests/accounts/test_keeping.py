@@ -177,7 +177,7 @@ def alike(migrated: Engine) -> Engine:
     """A database of the revision before, with two accounts of one address."""
     from boursomatic_assets.database import migrate
 
-    migrate.downgrade("0006")
+    migrate.downgrade("0007")
     for email in (ADA, ADA.upper()):
         statement = "INSERT INTO users (id, email, password_hash) VALUES (gen_random_uuid(), :email, '!')"
         query(migrated, statement, email=email)

@@ -76,6 +76,16 @@ RECOMMENDATIONS_WITHOUT_FEATURES = (
     " features_snapshot, as_of FROM recommendations r JOIN instruments i ON i.id = r.instrument_id,"
     " instruments n WHERE i.symbol = 'SIMU001' AND n.symbol = 'NEW' AND r.is_active",
 )
+PLAIN_ADVICE = (  # knows the columns of the specification alone; its stop is above its target
+    "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence, stop_loss,"
+    " take_profit, features_snapshot, generated_at)"
+    " SELECT gen_random_uuid(), i.id, v.id, 'moderate', 'BUY', 0.9, 12, 9, '{}', '2024-02-29 21:30'"
+    " FROM instruments i, model_versions v WHERE i.symbol = 'SIMU001' AND v.version = 'v2024.02.01'"
+)
+PLAIN_VERSION = (
+    "INSERT INTO model_versions (id, version, trained_at, params_hash, metrics_json)"
+    " VALUES (gen_random_uuid(), 'v1.0.0', '2024-01-15', '0', '{}')"
+)
 PRICE_CHECKS = ("o", "h", "l", "c", "v", "high_is_highest", "low_is_lowest")
 IMPOSSIBLE_PRICES = (
     *(f"{column} = {value}" for column in "ohlcv" for value in ("'NaN'", "'Infinity'", "-1")),
@@ -155,7 +165,7 @@ INSERT_REVISIONS = (
     " FROM price_bars WHERE {}"
 )
 LATER_BARS = f"{BARS_OF_ONE_INSTRUMENT} AND ts >= '2024-02-20'"
-RESTATED = f"UPDATE price_bars SET {SCALE_PRICES.format(0.5)}, created_at = {ONE_DAY_LATER} WHERE {{}}"
+RESTATED = f"UPDATE price_bars SET {SCALE_PRICES.format(0.5)}, updated_at = {ONE_DAY_LATER} WHERE {{}}"
 INSERT_REJECTED = (
     "INSERT INTO rejected_bars (id, market, session, source, file, line, raw, reason)"
     " SELECT gen_random_uuid(), market, session, 'files', 'a.csv', 3, '{}', 'price is missing' FROM (VALUES"
@@ -318,6 +328,7 @@ DAMAGES = [
     ),
     damage("every_version_has_its_decision", DELETE_OLD_DECISION, errors=1),
     damage("every_version_has_its_decision", EARLY_CHAMPION, errors=1),
+    damage("every_version_has_its_decision", PLAIN_VERSION, errors=1),
     damage(
         "parameters_are_those_of_the_active_model",
         f"UPDATE model_versions SET params_hash = repeat('0', 64) WHERE {NEW_MODEL}",
@@ -330,6 +341,7 @@ DAMAGES = [
     ),
     damage("metrics_are_complete", *WITHOUT_ONE_METRIC_EACH, errors=6),
     damage("metrics_are_complete", "UPDATE model_versions SET params_hash = 'none'", errors=7),
+    damage("metrics_are_complete", PLAIN_VERSION, errors=1),
     *(
         damage("active_model_file_is_intact", f"UPDATE model_versions SET model_path = {path}", errors=1)
         for path in (f"'{'0' * 64}.txt'", "'../../model.txt'", "NULL")
@@ -340,6 +352,8 @@ DAMAGES = [
         DUPLICATE_RECOMMENDATIONS,
         errors=3,
     ),
+    damage("advice_is_valid", PLAIN_ADVICE, errors=1),
+    damage("newest_advice_is_active", PLAIN_ADVICE, errors=1),
     recommendation_damage("label = 'MAYBE'", "label"),
     recommendation_damage("profile = 'reckless'", "profile", where="profile = 'moderate'"),
     recommendation_damage("confidence = 1.01", "confidence"),
@@ -370,9 +384,10 @@ DAMAGES = [
     damage("snapshots_are_valid", snapshot(".*", "[]"), errors=1),
     damage("snapshots_are_valid", snapshot(".*", "null"), errors=1),
     damage("snapshots_are_valid", remove("features", 1), errors=3),
+    damage("snapshots_are_valid", PLAIN_ADVICE, errors=1),
     damage(
         "snapshots_are_valid",
-        change("features", "ret_1d = 0.5, created_at = now() + interval '1 second'"),
+        change("features", "ret_1d = 0.5, updated_at = now() + interval '1 second'"),
         warnings=3,
     ),
     *(

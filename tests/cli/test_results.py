@@ -58,6 +58,23 @@ def test_the_table_shows_every_recommendation(readable: Engine) -> None:
         assert all(label in line for line in lines)
 
 
+def test_rows_of_a_program_that_knows_the_specification_alone_are_shown(filled: Engine) -> None:
+    """Beside the platform's own, in every view; nothing is said that such rows do not say."""
+    execute(
+        filled,
+        "INSERT INTO model_versions (id, version, params_hash, metrics_json)"
+        " VALUES (gen_random_uuid(), 'v1.0.0', '0', '{\"accuracy\": 0.5}')",
+        "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
+        " features_snapshot, generated_at) SELECT gen_random_uuid(), i.id, m.id, 'moderate', 'BUY', 0.9, '{}',"
+        " '2024-02-29 21:30' FROM instruments i, model_versions m WHERE symbol = 'SIMU001' AND version = 'v1.0.0'",
+    )
+    shown = json.loads(boursomatic("recommendations", "--symbol", "SIMU001", "--json").stdout)
+    assert [row["as_of"] for row in shown if row["version"] == "v1.0.0"] == ["2024-02-29T21:30:00"]
+    for words in (("recommendations", "--date", "2024-02-29"), ("models", "list"), ("models", "show", "v1.0.0")):
+        result = boursomatic(*words)
+        assert (result.exit_code, "v1.0.0" in result.stdout) == (0, True)
+
+
 def test_without_a_champion_the_justification_says_why_in_the_language_set(
     dagster_home: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -269,6 +269,35 @@ def test_an_archived_bar_that_is_delivered_changed_is_known_as_it_was(
     assert known_closes() == known_closes(database_time(migrated)) == [10.75, *rest]
 
 
+def test_a_corrected_bar_keeps_its_times_in_the_archive(materialize: Materialize, migrated: Engine) -> None:
+    materialize(MONDAY, bars_15m(MONDAY))
+    materialize(MONDAY, bars_15m(MONDAY).with_columns(c=pl.lit(10.25)))
+    assert rows(migrated, "SELECT FROM price_bars WHERE updated_at > created_at")
+    held = rows(migrated, STORED_BARS.replace("ts, c", "*"))
+    retire()
+    restore()
+    assert rows(migrated, STORED_BARS.replace("ts, c", "*")) == held
+
+
+def test_a_file_of_the_archive_from_before_changes_had_a_time_of_their_own_is_read(
+    materialize: Materialize, migrated: Engine, home: Path
+) -> None:
+    """Its `created_at` says since when its bars are known."""
+    before = database_time(migrated)
+    materialize(MONDAY, bars_15m(MONDAY))
+    after = database_time(migrated)
+    held = rows(migrated, STORED_BARS.replace("ts, c", "*"))
+    retire()
+    file = home / "archive/date=2024-06-10/market=US/bars.parquet"
+    pl.read_parquet(file, hive_partitioning=False).drop("updated_at").write_parquet(file)
+    assert known_closes(before) == []
+    assert known_closes(after) == known_closes() == bars_15m(MONDAY)["c"].to_list()
+    restore()
+    assert rows(migrated, STORED_BARS.replace("ts, c", "*")) == held
+    retire()
+    assert pl.read_parquet(file, hive_partitioning=False)["updated_at"].to_list() == [None] * len(held)
+
+
 def test_an_archived_session_that_is_delivered_in_part_is_complete(
     materialize: Materialize, migrated: Engine, home: Path
 ) -> None:

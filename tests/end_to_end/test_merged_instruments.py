@@ -19,7 +19,7 @@ MOVED, TWICE = dt.datetime(2024, 2, 15), dt.datetime(2024, 2, 27)
 
 MERGE = ("instruments", "merge", "SIMU001@NYSE", "SIMU001@US", "--into", "SIMU001@NASDAQ")
 PUBLISHED = f"SELECT id, {', '.join(PUBLISHED_COLUMNS)}, superseded_at FROM recommendations ORDER BY id"
-SCORES = "SELECT (to_jsonb(t) - 'created_at')::text FROM track_record t ORDER BY id"
+SCORES = "SELECT (to_jsonb(t) - 'created_at' - 'updated_at')::text FROM track_record t ORDER BY id"
 ACTIVE = (
     "SELECT exchange, count(*) AS n FROM recommendations r JOIN instruments i ON i.id = instrument_id"
     " WHERE symbol = 'SIMU001' AND r.is_active GROUP BY 1 ORDER BY 1"

@@ -31,7 +31,7 @@ EMPTY = tuple(
 
 IGNORED_COLUMNS = {
     *("id", "recommendation_id", "model_version_id", "version_id", "speaker_id"),  # random; names are compared
-    *("created_at", "generated_at", "trained_at", "decided_at"),  # wall clocks
+    *("created_at", "updated_at", "generated_at", "trained_at", "decided_at"),  # wall clocks
     *("is_active", "superseded_at"),  # later sessions decide
 }
 

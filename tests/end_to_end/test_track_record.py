@@ -23,7 +23,7 @@ TRACK_RECORD = ("track_record",)
 START, END = dt.date(2024, 2, 16), dt.date(2024, 2, 21)
 """In between, on 2024-02-19, New York is closed."""
 
-SCORES = "SELECT (to_jsonb(t) - 'created_at')::text AS row FROM track_record t {} ORDER BY id"
+SCORES = "SELECT (to_jsonb(t) - 'created_at' - 'updated_at')::text AS row FROM track_record t {} ORDER BY id"
 
 
 def track_record_rows(engine: Engine, where: str = "") -> list[dict[str, Any]]:

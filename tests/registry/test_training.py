@@ -87,6 +87,27 @@ def test_a_partition_trains_what_was_due_before_it(filled: Engine) -> None:
         assert {**now, "is_active": None} == {**then, "is_active": None}
 
 
+@pytest.mark.parametrize("trained_at", ["2023-08-01 02:00", "2023-08-01 20:00"])
+def test_a_version_of_another_program_is_neither_what_is_due_nor_what_speaks(
+    filled: Engine, trained_at: str
+) -> None:
+    """It knows the specification alone: no due date, no decision, no file."""
+    whole = versions(filled)
+    execute(
+        filled,
+        *DELETE_VERSIONS,
+        "INSERT INTO model_versions (id, version, trained_at, params_hash, metrics_json)"
+        f" VALUES (gen_random_uuid(), 'v1.0.0', '{trained_at}', '0', '{{}}')",
+    )
+    part = slice_of("US", dt.date(2023, 8, 1), dt.date(2023, 9, 15))
+    assert champion_sessions(part) == []
+    registry.train_due_versions(LAST, Parameters())
+    assert [row for row in versions(filled) if row["version"] != "v1.0.0"] == whole
+    assert {group.version.version for group in champion_sessions(part)} == set(DUE[:2])
+    due = registry.champion_timeline(part)[0]
+    assert due.challenger and due.challenger.version == DUE[0]
+
+
 def test_any_order_gives_the_same_versions(filled: Engine) -> None:
     whole = versions(filled)
     for order in ([LAST, dt.date(2023, 10, 2)], [dt.date(2023, 8, 1), dt.date(2023, 12, 31), LAST]):

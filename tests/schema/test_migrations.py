@@ -205,6 +205,49 @@ def test_decisions_go_back_into_the_metrics_and_the_newest_promoted_version_is_a
     assert len(query(with_versions_of_0003, DECISIONS)) == 4
 
 
+BARS_OF_0007 = """
+INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval, created_at, updated_at)
+SELECT gen_random_uuid(), id, '2024-01-08', 10, 12, 9, 11, 0, made.interval, '2024-01-09', made.updated_at
+FROM instruments, (
+    VALUES ('daily', NULL), ('15m', '2024-01-10'::timestamp), ('1h', '2024-01-11'), ('weekly', NULL)
+) AS made (interval, updated_at) WHERE symbol = 'MC'
+"""
+BARS = "SELECT interval, created_at::date::text, {} FROM price_bars WHERE ts = '2024-01-08' ORDER BY 1"
+
+
+def test_what_is_known_of_a_bar_stays_so_on_the_way_down_and_up(with_rows_of_0001: Engine) -> None:
+    """Below 0007 a change moves `created_at`, and bars of other intervals wait among the rejected rows."""
+    migrate.upgrade()
+    with with_rows_of_0001.begin() as connection:
+        connection.exec_driver_sql(BARS_OF_0007)
+    migrate.downgrade("0006")
+    assert query(with_rows_of_0001, BARS.format("c")) == [
+        ("15m", "2024-01-10", 11.0),
+        ("daily", "2024-01-09", 11.0),
+    ]
+    waiting = "SELECT interval, market, session::text, source FROM rejected_bars WHERE source = 'migration 0007'"
+    assert query(with_rows_of_0001, f"{waiting} ORDER BY 1") == [
+        ("1h", "EURONEXT", "2024-01-08 00:00:00", "migration 0007"),
+        ("weekly", "EURONEXT", "2024-01-08 00:00:00", "migration 0007"),
+    ]
+    migrate.upgrade()
+    assert query(with_rows_of_0001, BARS.format("updated_at::date::text")) == [
+        ("15m", "2024-01-10", None),
+        ("1h", "2024-01-09", "2024-01-11"),
+        ("daily", "2024-01-09", None),
+        ("weekly", "2024-01-09", None),
+    ]
+    assert query(with_rows_of_0001, waiting) == []
+
+
+def test_the_columns_of_a_large_table_are_added_without_writing_it_again(database: Engine) -> None:
+    migrate.upgrade("0006")
+    files = "SELECT pg_relation_filenode('price_bars'), pg_relation_filenode('features')"
+    before = query(database, files)
+    migrate.upgrade("0007")
+    assert query(database, files) == before
+
+
 def test_of_two_instruments_of_a_name_the_older_one_keeps_it(with_rows_of_0001: Engine) -> None:
     migrate.upgrade()
     assert query(

@@ -12,36 +12,10 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel
 from worlds import catalogue, specification
+from worlds.rows import FRIDAY, MODELS, one_of_each
 
-from boursomatic_assets.schema import (
-    AuditEntry,
-    AuditHead,
-    AuditLog,
-    ComputedSession,
-    DeliveredFile,
-    DeliveredSession,
-    Feature,
-    Instrument,
-    InstrumentAlias,
-    LoginAttempts,
-    ModelDecision,
-    ModelVersion,
-    PriceBar,
-    PriceBarRevision,
-    Recommendation,
-    RejectedBar,
-    Table,
-    TrackRecord,
-    User,
-    UserSettings,
-)
+from boursomatic_assets.schema import Feature, Instrument, ModelVersion, Table
 
-FRIDAY = datetime(2024, 1, 5)
-MODELS = (
-    User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
-    DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
-    LoginAttempts, AuditEntry, AuditHead, AuditLog,
-)  # fmt: skip
 TABLES = Table.metadata.sorted_tables
 
 BAD_VALUES = [
@@ -61,7 +35,10 @@ BAD_VALUES = [
     *(("price_bars", f"v = {bad}", "ck_price_bars_v") for bad in ("-1", "'NaN'", "'Infinity'")),
     ("price_bars", "h = 10.5", "ck_price_bars_high_is_highest"),
     ("price_bars", "l = 10.5", "ck_price_bars_low_is_lowest"),
-    ("price_bars", "interval = '1h'", "ck_price_bars_interval"),
+    *(
+        ("price_bars", f"interval = '{bad}'", "ck_price_bars_interval")
+        for bad in ("", "hourly", "0m", "m", "15", "15 m", "15M", "1h\n", "daily1")
+    ),
     ("recommendations", "profile = 'reckless'", "ck_recommendations_profile"),
     ("recommendations", "label = 'buy'", "ck_recommendations_label"),
     *(
@@ -85,81 +62,6 @@ BAD_VALUES = [
     ("track_record", "first_touched = 'floor'", "ck_track_record_first_touched"),
     ("track_record", "touched_on = NULL", "ck_track_record_touched_on"),
 ]
-
-
-def one_of_each() -> list[SQLModel]:
-    user = User(email="ada@example.com", password_hash="$argon2id$...")
-    apple = Instrument(symbol="AAPL", exchange="NASDAQ")
-    model = ModelVersion(
-        version="2024-01", params_hash="0", metrics_json={"auc": 0.5}, is_active=True, as_of=FRIDAY
-    )
-    advice = Recommendation(
-        instrument_id=apple.id,
-        model_version_id=model.id,
-        profile="moderate",
-        label="HOLD",
-        confidence=1.0,
-        features_snapshot={"rsi_14": 50.0},
-        as_of=FRIDAY,
-    )
-    return [
-        user,
-        UserSettings(user_id=user.id),
-        LoginAttempts(kind="account", subject="0" * 64),
-        apple,
-        PriceBar(instrument_id=apple.id, ts=FRIDAY, o=10, h=12, l=9, c=11, v=0, interval="daily"),
-        Feature(instrument_id=apple.id, ts=FRIDAY, rsi_14=50.0),
-        model,
-        advice,
-        TrackRecord(
-            recommendation_id=advice.id,
-            instrument_id=apple.id,
-            ts=FRIDAY,
-            profile="moderate",
-            label="BUY",
-            as_of=FRIDAY,
-            horizon_days=20,
-            confidence=1.0,
-            outcome="BUY",
-            first_touched="stop",
-            touched_on=FRIDAY,
-        ),
-        RejectedBar(market="US", source="files", raw={"close": "n/a"}, reason="close_is_a_number"),
-        PriceBarRevision(
-            instrument_id=apple.id,
-            ts=FRIDAY,
-            o=10,
-            h=12,
-            l=9,
-            c=10,
-            v=0,
-            interval="daily",
-            known_from=FRIDAY,
-            known_until=FRIDAY,
-        ),
-        DeliveredSession(
-            market="US",
-            session=FRIDAY,
-            interval="daily",
-            source="files",
-            provisional=False,
-            delivered=2,
-            kept=1,
-            merged=0,
-            rejected=1,
-            repaired=0,
-        ),
-        ComputedSession(asset="features", market="US", session=FRIDAY, computed_at=FRIDAY, changed_at=FRIDAY),
-        ModelDecision(
-            version_id=model.id,
-            effective_at=FRIDAY,
-            kind="promoted",
-            speaker_id=model.id,
-            reason="the first",
-            numbers={"challenger": {"rank_ic": 0.04}},
-            decided_by="gate",
-        ),
-    ]
 
 
 @pytest.fixture
@@ -209,21 +111,6 @@ def test_the_migrated_database_is_the_models_to_the_last_detail(migrated: Engine
         Table.metadata.create_all(connection)
         assert by_migrations == catalogue.fingerprint(connection)
         assert len(by_migrations) > 150
-
-
-def test_the_specifications_sample_statements_work_as_they_stand(filled: Connection) -> None:
-    filled.exec_driver_sql("DELETE FROM price_bars; DELETE FROM features")
-    filled.exec_driver_sql("UPDATE instruments SET symbol = 'MSFT'")  # makes room for the sample
-    filled.exec_driver_sql(specification.SAMPLE_USER)
-    filled.exec_driver_sql(specification.SAMPLE_INSTRUMENT)
-    found = filled.exec_driver_sql(specification.SAMPLE_QUERY).one()
-    assert (found.symbol, found.exchange, found.profile, found.label) == (
-        "MSFT",
-        "NASDAQ",
-        "moderate",
-        "HOLD",
-    )
-    assert filled.exec_driver_sql("SELECT count(*) FROM users WHERE email = 'test@example.com'").scalar() == 1
 
 
 def test_every_invalid_value_is_rejected(filled: Connection, subtests: pytest.Subtests) -> None:

@@ -36,7 +36,7 @@ from boursomatic_assets.tables.reading import read_slice
 
 MONDAY, TUESDAY, WEDNESDAY = "2024-06-10", "2024-06-11", "2024-06-12"
 WEEK = slice_of("US", MONDAY, TUESDAY, WEDNESDAY)
-VERSIONS = "SELECT instrument_id, ts, interval, ctid, xmin, id, created_at FROM {} ORDER BY 1, 2, 3"
+VERSIONS = "SELECT instrument_id, ts, interval, ctid, xmin, id, created_at, updated_at FROM {} ORDER BY 1, 2, 3"
 CURRENT_ROWS = (
     "SELECT i.symbol, date(r.as_of)::text, r.label"
     " FROM recommendations r JOIN instruments i ON i.id = instrument_id WHERE {} ORDER BY 1, 2, 3"
@@ -126,17 +126,18 @@ def test_a_changed_bar_keeps_its_id_and_says_since_when(market: Engine) -> None:
         next(row for row in versions(market) if str(row[0]) == IDS[symbol]) for symbol in ("ACME", "BOLT")
     )
     assert bolt == before[bolt[0]]
-    assert acme[5] == before[acme[0]][5]
-    assert acme[6] > before[acme[0]][6]
+    assert acme[5:7] == before[acme[0]][5:7], "its id, and when it was created"
+    assert bolt[7] is None
+    assert acme[7] > acme[6]
 
 
 def test_a_changed_bar_is_stamped_by_the_database_whatever_the_frame_says(market: Engine) -> None:
     write(market, WEEK, bars("ACME", MONDAY))
-    written = versions(market)[0][6]
+    created = versions(market)[0][6]
     long_ago = pl.lit(midnight("2020-01-02")).cast(pl.Datetime("us"))
-    corrected = bars("ACME", MONDAY, close=20.0).with_columns(created_at=long_ago)
+    corrected = bars("ACME", MONDAY, close=20.0).with_columns(created_at=long_ago, updated_at=long_ago)
     assert write(market, WEEK, corrected) == MergeCounts(changed=1)
-    assert versions(market)[0][6] > written
+    assert versions(market)[0][6] == created < versions(market)[0][7]
 
 
 def test_adding_changes_and_removes_nothing(market: Engine) -> None:
@@ -514,6 +515,20 @@ def set_for_all(admin: Admin, engine: Engine, *settings: str) -> None:
     """Set a database's own defaults, for every connection from now on."""
     admin.execute(*(f'ALTER DATABASE "{engine.url.database}" SET {setting}' for setting in settings))
     database.disconnect()
+
+
+def test_advice_of_another_program_is_superseded_when_its_session_is_computed(market: Engine) -> None:
+    """It knows the specification alone, and no close of a session."""
+    with market.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO recommendations (id, instrument_id, model_version_id, profile, label, confidence,"
+            " features_snapshot, generated_at) SELECT gen_random_uuid(), i.id, m.id, 'moderate', 'BUY', 1, '{}',"
+            f" '{MONDAY} 21:30' FROM instruments i, model_versions m WHERE symbol = 'ACME'"
+        )
+    assert active(market) == current(market) == [("ACME", MONDAY, "BUY")]
+    recommend(market, MONDAY)
+    assert active(market) == current(market) == [("ACME", MONDAY, "HOLD")]
+    assert query_rows(market, CURRENT_ROWS.format("superseded_at IS NOT NULL")) == [("ACME", MONDAY, "BUY")]
 
 
 def test_the_same_session_written_at_once_leaves_one_current_row(market: Engine) -> None:

@@ -78,7 +78,7 @@ def test_the_versions_of_a_bar_follow_each_other_without_a_gap(migrated: Engine)
     deliver(migrated, delivered_bars("ACME", MONDAY, c=10.7))
     times = query_rows(migrated, "SELECT known_from, known_until FROM price_bar_revisions ORDER BY known_from")
     assert times[0][1] == times[1][0]
-    assert query_rows(migrated, "SELECT created_at FROM price_bars") == [(times[1][1],)]
+    assert query_rows(migrated, "SELECT created_at, updated_at FROM price_bars") == [(times[0][0], times[1][1])]
 
 
 def test_an_unchanged_delivery_writes_nothing(migrated: Engine) -> None:

@@ -154,6 +154,12 @@ uq_login_attempts_kind_subject on (kind, subject) UNIQUE
     "instruments": """
 uq_instruments_symbol_exchange on (symbol, exchange) UNIQUE
 """,
+    "price_bars": """
+updated_at               | TIMESTAMP    | NULL
+""",
+    "features": """
+updated_at               | TIMESTAMP    | NULL
+""",
     "model_versions": """
 as_of                    | TIMESTAMP    | NOT NULL
 
@@ -177,6 +183,8 @@ numbers                  | JSON         | NOT NULL
 decided_by               | VARCHAR(255) | NOT NULL
 decided_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 
+ix_model_decisions_version_id on (version_id)
+ix_model_decisions_speaker_id on (speaker_id)
 uq_model_decisions_gate on (version_id) UNIQUE WHERE decided_by)::text = 'gate'::text
 """,
     "rejected_bars": """
@@ -248,7 +256,10 @@ hit                      | BOOLEAN      | NULL
 first_touched            | VARCHAR(10)  | NULL
 touched_on               | TIMESTAMP    | NULL
 created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+updated_at               | TIMESTAMP    | NULL
 
+ix_track_record_recommendation_id on (recommendation_id)
+ix_track_record_instrument_id on (instrument_id)
 uq_track_record_ts_recommendation on (ts, recommendation_id) UNIQUE
 """,
     "delivered_files": """
@@ -316,6 +327,7 @@ exchange                 | VARCHAR(50)  | NOT NULL
 instrument_id            | UUID         | FK(instruments.id), NOT NULL
 created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 
+ix_instrument_aliases_instrument_id on (instrument_id)
 uq_instrument_aliases_symbol_exchange on (symbol, exchange) UNIQUE
 """,
     "computed_sessions": """

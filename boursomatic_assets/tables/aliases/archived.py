@@ -68,7 +68,11 @@ def _record_archived(
     moment: dt.datetime,
 ) -> None:
     """Record archived bars as revisions of the target, unless it has the same values at their time."""
-    different = lost.join(shown, on=["ts", *"ohlcv"], how="anti").rename({"created_at": "known_from"})
+    different = (
+        lost.join(shown, on=["ts", *"ohlcv"], how="anti")
+        .with_columns(known_from=archive_files.KNOWN_FROM)
+        .drop("created_at", "updated_at")
+    )
     if different.is_empty():
         return
     unstored = revisions.find_unstored(different, session, "15m").with_columns(

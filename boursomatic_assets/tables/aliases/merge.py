@@ -24,7 +24,9 @@ from boursomatic_assets.tables.aliases.names import ALIASES, Name, find_id
 from boursomatic_assets.tables.deliveries import sessions
 from boursomatic_assets.tables.frames import key
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
-from boursomatic_assets.tables.staging import advisory_lock, lock_slice, same_key, stage, transaction
+from boursomatic_assets.tables.revisions import known_from
+from boursomatic_assets.tables.staging import advisory_lock, lock_slice, stage, transaction
+from boursomatic_assets.vocabulary import INTERVALS
 
 _LOCKED_TABLES = ("price_bars", "features", "recommendations", "track_record")
 """Whoever writes rows of a market holds the lock of one of these tables, and only then takes another lock."""
@@ -52,9 +54,9 @@ _MOVE_REVISIONS = text(
 _RECORD_PAIRS = text(
     "INSERT INTO price_bar_revisions"
     " (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until, source)"
-    " SELECT gen_random_uuid(), :target, m.ts, m.interval, m.o, m.h, m.l, m.c, m.v, m.created_at,"
-    f" CASE WHEN {_SAME} THEN {_FREE_END.format(end='t.created_at')} ELSE CAST(:moment AS timestamp) END, :source"
-    f" FROM {_PAIRS} AND (NOT {_SAME} OR m.created_at < t.created_at - interval '1 ms')"
+    f" SELECT gen_random_uuid(), :target, m.ts, m.interval, m.o, m.h, m.l, m.c, m.v, {known_from('m')},"
+    f" CASE WHEN {_SAME} THEN {_FREE_END.format(end=known_from('t'))} ELSE CAST(:moment AS timestamp) END, :source"
+    f" FROM {_PAIRS} AND (NOT {_SAME} OR {known_from('m')} < {known_from('t')} - interval '1 ms')"
 )
 """The merged instrument's bars that the target does not get: other values, or the same that were known earlier."""
 
@@ -195,23 +197,28 @@ def _read_times(connection: Connection, query: str, ids: dict[str, str]) -> pl.D
 
 
 def _move_rows(connection: Connection, table: Table, ids: dict[str, str]) -> None:
-    """Give the target the merged instrument's rows at times at which it has none, and delete the others."""
+    """Give the target the merged instrument's rows at times at which it has none, and delete the others.
+
+    Ids follow from what a row is. Bars of intervals that the platform does not load keep theirs.
+    """
     names = [name for name in key(table) if name != "instrument_id"]
     of_merged = select(*(table.c[name] for name in names)).where(table.c.instrument_id == ids["merged"])
     schema = {name: pl.Datetime("us") if name == "ts" else pl.String() for name in names}
     rows = pl.DataFrame(connection.execute(of_merged).all(), schema, orient="row")
+    if "interval" in names:
+        rows = rows.filter(pl.col("interval").is_in(INTERVALS))
     rows = rows.with_columns(instrument_id=pl.lit(ids["target"]))
     staged = stage(connection, table, rows.with_columns(identifiers.of_rows(rows)))
-    at_same_time = " AND ".join(f"m.{name} = s.{name}" for name in names)
-    connection.execute(
-        text(
-            f"UPDATE {table.name} m SET id = s.id, instrument_id = s.instrument_id FROM {staged} s"
-            f" WHERE m.instrument_id = :merged AND {at_same_time}"
-            f" AND NOT EXISTS (SELECT FROM {table.name} t WHERE {same_key(table)})"
-        ),
-        ids,
-    )
-    connection.execute(text(f"DELETE FROM {table.name} WHERE instrument_id = :merged"), ids)
+    same, beside = (" AND ".join(f"m.{name} = {row}.{name}" for name in names) for row in "st")
+    vacant = f"NOT EXISTS (SELECT FROM {table.name} t WHERE t.instrument_id = :target AND {beside})"
+    of_merged_and_vacant = f"m.instrument_id = :merged AND {vacant}"
+    for statement in (
+        f"UPDATE {table.name} m SET id = s.id, instrument_id = :target FROM {staged} s"
+        f" WHERE {same} AND {of_merged_and_vacant}",
+        f"UPDATE {table.name} m SET instrument_id = :target WHERE {of_merged_and_vacant}",
+        f"DELETE FROM {table.name} WHERE instrument_id = :merged",
+    ):
+        connection.execute(text(statement), ids)
 
 
 def _count_as_merged(connection: Connection, market: Market, pairs: pl.DataFrame, hidden: pl.DataFrame) -> None:

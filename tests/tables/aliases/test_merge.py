@@ -96,8 +96,9 @@ def closes(known_at: dt.datetime | None = None) -> list[float]:
 
 
 def test_bars_move_with_their_times_and_get_the_ids_of_their_instrument(pep: Engine) -> None:
+    deliver(pep, bars_of(NYSE, MONDAY, TUESDAY, c=9.5), bars_of(NASDAQ, WEDNESDAY))
     deliver(pep, bars_of(NYSE, MONDAY, TUESDAY), bars_of(NASDAQ, WEDNESDAY))
-    known = "SELECT ts, created_at FROM price_bars ORDER BY ts"
+    known = "SELECT ts, created_at, updated_at FROM price_bars ORDER BY ts"
     before = query_rows(pep, known)
     assert merge(NYSE, NASDAQ) == MergeResult(
         NYSE, NASDAQ, moved=2, sessions=(dt.date(2017, 12, 18), dt.date(2017, 12, 19))
@@ -107,6 +108,26 @@ def test_bars_move_with_their_times_and_get_the_ids_of_their_instrument(pep: Eng
     stored = read_slice(GRAINS["price_bars"], WEEK, ("id", "instrument_id", "ts", "interval"))
     assert stored["id"].to_list() == identifiers.of_rows(stored.drop("id")).to_list()
     assert mismatches(pep) == 0
+
+
+def test_bars_of_intervals_that_are_not_loaded_move_with_their_ids(pep: Engine) -> None:
+    """Another program wrote them: one that both have, and one that the target lacks."""
+    deliver(pep, bars_of(NYSE, MONDAY))
+    with pep.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval)"
+            f" SELECT gen_random_uuid(), id, '{MONDAY} 15:00', 10, 12, 9, 11, 0, '1h' FROM instruments;"
+            "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval)"
+            f" SELECT gen_random_uuid(), id, '{MONDAY} 16:00', 10, 12, 9, 11, 0, '1h' FROM instruments"
+            " WHERE exchange = 'NYSE'"
+        )
+    hours = (
+        "SELECT b.id, ts, b.created_at FROM price_bars b JOIN instruments i ON i.id = instrument_id"
+        " WHERE interval = '1h' AND exchange = '{}' ORDER BY ts"
+    )
+    (_, moved), (own,) = (query_rows(pep, hours.format(name.exchange)) for name in (NYSE, NASDAQ))
+    assert merge(NYSE, NASDAQ).moved == 2
+    assert query_rows(pep, hours.format("NASDAQ")) == [own, moved]
 
 
 def test_a_bar_that_both_have_is_dropped_and_counted_as_merged(pep: Engine) -> None:
