@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 from boursomatic_assets import settings
 from boursomatic_assets.database import embedded
@@ -48,12 +48,18 @@ def dagster_url() -> URL:
     return url.update_query_dict({"options": options_in_utc(url)})
 
 
-def _configured_url(read: Callable[[], str | None], driver: str) -> URL | None:
+def variable_of(url: URL) -> str:
+    """Return the variable that says an address: Dagster's storage has one of its own."""
+    own = url.drivername == DAGSTER_DRIVER and settings.dagster_address() is not None
+    return "DAGSTER_DATABASE_URL" if own else "DATABASE_URL"
+
+
+def _configured_url(read: Callable[[], URL | None], driver: str) -> URL | None:
     try:
         address = read()
     except SettingError as error:
         raise DatabaseError(str(error)) from None
-    return make_url(address).set(drivername=driver) if address else None
+    return address.set(drivername=driver) if address else None
 
 
 def _embedded_url() -> URL:

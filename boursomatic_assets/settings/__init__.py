@@ -10,7 +10,7 @@ import datetime as dt
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
@@ -106,14 +106,14 @@ def archive() -> Path:
     return _settings_with_valid("BOURSOMATIC_ARCHIVE").BOURSOMATIC_ARCHIVE or home() / "archive"
 
 
-def database_address() -> str | None:
+def database_address() -> "URL | None":
     """Return the address of the product's database with its password, `DATABASE_URL`."""
-    return _settings_with_valid("DATABASE_URL").DATABASE_URL
+    return cast("URL | None", _settings_with_valid("DATABASE_URL").DATABASE_URL)
 
 
-def dagster_address() -> str | None:
+def dagster_address() -> "URL | None":
     """Return the address of Dagster's database with its password, `DAGSTER_DATABASE_URL`."""
-    return _settings_with_valid("DAGSTER_DATABASE_URL").DAGSTER_DATABASE_URL
+    return cast("URL | None", _settings_with_valid("DAGSTER_DATABASE_URL").DAGSTER_DATABASE_URL)
 
 
 def dagster_home() -> Path:

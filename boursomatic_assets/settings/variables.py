@@ -7,10 +7,13 @@ What belongs here: the model `Settings`. Kept elsewhere: how it is read, and one
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 EPOCH = dt.date(1990, 1, 2)
 """Session ordinals count from here. Another date moves the look-back blocks of the features, so every feature."""
@@ -55,25 +58,35 @@ def _parse_first_date(text: str, info: ValidationInfo) -> dt.date:
     return date
 
 
-def _check_address(text: str, info: ValidationInfo) -> str:
-    """Check an address; an @ in a password, unless percent-encoded, makes the rest of it look like a host."""
+def _parse_address(text: "str | None", info: ValidationInfo) -> "URL | None":
+    """Return an address, parsed. A message shows nothing of it but the scheme: the rest may be a password.
+
+    An @ or a / that is not percent-encoded makes the rest of a password look like a host or a database, so one @
+    alone is allowed.
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
+    if text is None:
+        return None
     name = str(info.field_name)
     try:
         url = make_url(text)
-        if "@" in (url.host or ""):
-            raise ValueError
     except (ArgumentError, ValueError):
+        url = None
+    if url is None or text.count("@") > 1:
         raise ValueError(
-            f"{name} is not an address like {EXAMPLE}: percent-encode what is special in its password"
-        ) from None
+            f"{name} is not an address like {EXAMPLE}: percent-encode what is special in its password (@ is %40)"
+        )
     if url.drivername not in DRIVERS[name]:
         raise ValueError(f"{name} starts with {url.drivername}: only PostgreSQL is used, like {EXAMPLE}")
     if not url.database:
         raise ValueError(f"{name} names no database: write it last, like {EXAMPLE}")
-    return text
+    if any(
+        letter in part for part in (url.username, url.password) if part for letter in "\0\N{REPLACEMENT CHARACTER}"
+    ):
+        raise ValueError(f"{name} has a user or a password that is not text: percent-encode it as UTF-8")
+    return url
 
 
 def today() -> dt.date:
@@ -87,7 +100,9 @@ def today() -> dt.date:
 Flag = Annotated[bool, BeforeValidator(_one_of("0", "1"))]
 Count = Annotated[int, BeforeValidator(_parse_count)]
 FirstDate = Annotated[dt.date, BeforeValidator(_parse_first_date)]
-Address = Annotated[str, AfterValidator(_check_address)]
+Address = Annotated[Any, BeforeValidator(_parse_address)]
+"""A URL of SQLAlchemy, which is imported where one is parsed: most commands show none."""
+
 KnownLanguage = Annotated[Language, BeforeValidator(_one_of(*get_args(Language)))]
 
 
@@ -129,10 +144,10 @@ class Settings(BaseSettings):
     BOURSOMATIC_ARCHIVE: Path | None = _field(
         None, "folder of archived 15m bars", unset="archive in the home folder"
     )
-    DATABASE_URL: Address | None = _field(
+    DATABASE_URL: Address = _field(
         None, f"the product's database, like {EXAMPLE}", unset="the embedded server", secret=True
     )
-    DAGSTER_DATABASE_URL: Address | None = _field(
+    DAGSTER_DATABASE_URL: Address = _field(
         None,
         "the database of Dagster's runs and events",
         unset="the database dagster on the product's server",
