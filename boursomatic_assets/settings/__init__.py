@@ -121,6 +121,11 @@ def dagster_home() -> Path:
     return (_settings_with_valid("DAGSTER_HOME").DAGSTER_HOME or home() / "dagster").expanduser().absolute()
 
 
+def web_hosts() -> tuple[str, ...]:
+    """Return the names, some with a port, by which browsers reach the UI, `BOURSOMATIC_WEB_HOSTS`."""
+    return _settings_with_valid("BOURSOMATIC_WEB_HOSTS").BOURSOMATIC_WEB_HOSTS
+
+
 def consent() -> bool:
     """Return whether rows may be dropped without asking, `BOURSOMATIC_YES`."""
     return _settings_with_valid("BOURSOMATIC_YES").BOURSOMATIC_YES

@@ -5,12 +5,13 @@ What belongs here: the model `Settings`. Kept elsewhere: how it is read, and one
 """
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -46,6 +47,14 @@ def _parse_count(text: str, info: ValidationInfo) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise ValueError(f"{text!r} is no count: set {info.field_name} to a number from 1 on")
     return int(text)
+
+
+def _parse_hosts(text: str, info: ValidationInfo) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?", host, re.ASCII):
+            raise ValueError(f"{host!r} is no host: set {info.field_name} to names such as bars.example.com:8443")
+    return hosts
 
 
 def _parse_first_date(text: str, info: ValidationInfo) -> dt.date:
@@ -99,6 +108,7 @@ def today() -> dt.date:
 
 Flag = Annotated[bool, BeforeValidator(_one_of("0", "1"))]
 Count = Annotated[int, BeforeValidator(_parse_count)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_hosts)]
 FirstDate = Annotated[dt.date, BeforeValidator(_parse_first_date)]
 Address = Annotated[Any, BeforeValidator(_parse_address)]
 """A URL of SQLAlchemy, which is imported where one is parsed: most commands show none."""
@@ -155,6 +165,11 @@ class Settings(BaseSettings):
     )
     DAGSTER_HOME: Path | None = _field(
         None, "folder of Dagster's instance, with its dagster.yaml", unset="dagster in the home folder"
+    )
+    BOURSOMATIC_WEB_HOSTS: Hosts = _field(
+        "",
+        "names by which browsers reach the UI, such as bars.example.com, for a proxy or `dev --expose`",
+        unset="those of this machine itself",
     )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes")
