@@ -96,6 +96,11 @@ def files() -> str | None:
     return str(folder) if folder else None
 
 
+def foreign_links() -> bool:
+    """Return whether links that leave the folder of files are followed, `BOURSOMATIC_FOREIGN_LINKS`."""
+    return _settings_with_valid("BOURSOMATIC_FOREIGN_LINKS").BOURSOMATIC_FOREIGN_LINKS
+
+
 def stooq_key() -> str | None:
     """Return the key that Stooq wants, `BOURSOMATIC_STOOQ_KEY`."""
     return _settings_with_valid("BOURSOMATIC_STOOQ_KEY").BOURSOMATIC_STOOQ_KEY

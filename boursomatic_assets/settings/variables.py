@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     BOURSOMATIC_FILES: Path | None = _field(
         None, "folder with a vendor's files, for the source files; searched recursively", unset="none"
     )
+    BOURSOMATIC_FOREIGN_LINKS: Flag = _field(
+        "0", "1 follows links in the folder of files that lead out of it; 0 names them"
+    )
     BOURSOMATIC_STOOQ_KEY: str | None = _field(
         None, "key that Stooq wants for downloads", unset="none", secret=True
     )
