@@ -71,7 +71,7 @@ def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only:
         click.UsageError: It is not asked for, or no name is stated by which browsers reach it.
     """
     from boursomatic_assets import settings
-    from boursomatic_assets.orchestration.web_requests import is_loopback
+    from boursomatic_assets.orchestration.web_requests import is_loopback, is_unspecified
 
     if is_loopback(host):
         return
@@ -79,8 +79,7 @@ def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only:
         raise click.UsageError(
             f"others reach {host}, and the UI asks nobody for a password: add --expose to say so"
         )
-    everywhere = host in ("0.0.0.0", "::")  # nosec B104  # what is refused without a name
-    names = settings.web_hosts() if everywhere else (*settings.web_hosts(), host)
+    names = settings.web_hosts() if is_unspecified(host) else (*settings.web_hosts(), host)
     if not names:
         raise click.UsageError(
             f"{host} is no name for a browser: set BOURSOMATIC_WEB_HOSTS to those that reach it"

@@ -126,6 +126,14 @@ def is_loopback(name: str) -> bool:
         return False
 
 
+def is_unspecified(name: str) -> bool:
+    """Whether an address stands for all of a machine's, such as 0.0.0.0, so that it is no name for a browser."""
+    try:
+        return ipaddress.ip_address(name).is_unspecified
+    except ValueError:
+        return False
+
+
 def _is_ours(host: str, hosts: frozenset[str]) -> bool:
     found = _NETLOC.fullmatch(host)
     return found is not None and (is_loopback(found[1]) or bool(hosts & {host, found[1]}))

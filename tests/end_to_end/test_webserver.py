@@ -1,19 +1,10 @@
 """`boursomatic dev` for real: who can use the UI, what a page can do in it, and what a proxy in front changes."""
 
 import base64
-import http.client
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from dagster import DagsterInstance
@@ -22,65 +13,14 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from worlds import proxy
 from worlds.commands import boursomatic
+from worlds.ui import Answer, ask, dev
 
-PATIENCE_SECONDS = 120
 PROXIED = "bars.example.com"
 WIPE = 'mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["features"]}}]) { __typename } }'
 LAUNCH = """mutation ($config: RunConfigData) { answer: launchRun(executionParams: {
     selector: {repositoryLocationName: "boursomatic", repositoryName: "__repository__", jobName: "market_session"},
     executionMetadata: {tags: [{key: "dagster/partition", value: "2024-06-03|US"}]}, runConfigData: $config}) {
     __typename ... on RunConfigValidationInvalid { errors { message } } } }"""
-Answer = tuple[int, str]
-
-
-@contextmanager
-def dev(log: Path, *options: str) -> Iterator[tuple[int, int]]:
-    """A running `boursomatic dev`; its port, and the id of its session."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("boursomatic")
-    environment = os.environ | {"BOURSOMATIC_WEB_HOSTS": PROXIED}
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [program, "dev", "--port", str(port), *options],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not answers(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.3)
-        yield port, process.pid
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE_SECONDS)
-
-
-def answers(port: int) -> bool:
-    try:
-        return ask(port, path="/server_info")[0] == 200
-    except OSError:
-        return False
-
-
-def ask(port: int, query: str = "", *, path: str = "/graphql", method: str = "", **headers: str) -> Answer:
-    """Send a request as a page does, GraphQL by POST."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    body, kind = None, {}
-    if query and method != "GET":
-        method, kind = "POST", {"Content-Type": "application/json"}
-        body = query if query.startswith('{"') else json.dumps({"query": query})
-    elif query:
-        path = f"{path}?query={quote(query)}"
-    connection.request(method or "GET", path, body, kind | headers)
-    response = connection.getresponse()
-    answer = response.status, response.read().decode()
-    connection.close()
-    return answer
 
 
 def listening(session: int) -> set[str]:
@@ -111,7 +51,7 @@ def on_web_socket(port: int, query: str, **headers: str) -> dict[str, Any]:
 def test_the_ui_is_used_from_this_machine_by_its_own_pages_alone(
     migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path
 ) -> None:
-    with dev(tmp_path / "log") as (port, session):
+    with dev(tmp_path / "log", BOURSOMATIC_WEB_HOSTS=PROXIED) as (port, session):
         here = f"127.0.0.1:{port}"
         assert listening(session) == {f"0100007F:{port:04X}"}, "nothing else of it listens"
 
