@@ -1,7 +1,7 @@
 """The documentation is true: links resolve, commands exist, examples parse, figures were measured.
 
-What belongs here: README, CONTRIBUTING, CHANGELOG, SECURITY and docs/ as a whole. Kept elsewhere: formulas that a page
-states (`test_additional_indicators.py`).
+What belongs here: README, CONTRIBUTING, CHANGELOG, SECURITY and docs/ as a whole. Kept elsewhere: formulas that a
+page states (`test_additional_indicators.py`).
 """
 
 import ast

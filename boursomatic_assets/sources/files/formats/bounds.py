@@ -10,8 +10,6 @@ import zipfile
 from collections.abc import Sequence
 from typing import IO
 
-import numpy as np
-
 from boursomatic_assets.sources import SourceError
 
 MOST_MEMBERS = 10_000
@@ -94,15 +92,21 @@ def require_text(content: bytes, name: str) -> None:
     Raises:
         SourceError: they are too many, or one is too long; the message names its line.
     """
-    ends = np.flatnonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n"))
-    edges = np.concatenate(([-1], ends, [len(content)]))
-    for line in np.flatnonzero(np.diff(edges) > LONGEST_CELL):
-        cells = re.split(rb"[,;\t|]", content[edges[line] + 1 : edges[line + 1]])
-        require_columns(len(cells), name)
-        if (longest := max(map(len, cells))) > LONGEST_CELL:
-            raise SourceError(
-                f"{name}: a cell of line {line + 1} has {longest:,} bytes: wanted {LONGEST_CELL:,} at most"
-            )
+    begin = 0
+    while len(content) - begin > LONGEST_CELL:
+        end = content.rfind(b"\n", begin, begin + LONGEST_CELL + 1)  # lines before it are short, all of them
+        if end < 0:
+            end = content.find(b"\n", begin) % (len(content) + 1)  # -1 becomes the end
+            _require_line(content, begin, end, name)
+        begin = end + 1
+
+
+def _require_line(content: bytes, begin: int, end: int, name: str) -> None:
+    cells = re.split(rb"[,;\t|]", content[begin:end])
+    require_columns(len(cells), name)
+    if (longest := max(map(len, cells))) > LONGEST_CELL:
+        line = content.count(b"\n", 0, begin) + 1
+        raise SourceError(f"{name}: a cell of line {line} has {longest:,} bytes: wanted {LONGEST_CELL:,} at most")
 
 
 def require_columns(columns: int, name: str) -> None:
