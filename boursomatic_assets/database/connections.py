@@ -17,8 +17,9 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
 from boursomatic_assets import absorbed
-from boursomatic_assets.database.addresses import database_url, options_in_utc
+from boursomatic_assets.database.addresses import database_url, options_in_utc, variable_of
 from boursomatic_assets.database.errors import DatabaseError, connection_error, version_error
+from boursomatic_assets.settings import SECRETS
 from boursomatic_assets.vocabulary import Role
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def connect(url: URL) -> psycopg.Connection:
     version = connection.info.server_version // 10_000
     if version < OLDEST_VERSION:
         connection.close()
-        raise version_error(url, version, OLDEST_VERSION)
+        raise version_error(url, variable_of(url), version, OLDEST_VERSION)
     return connection
 
 
@@ -100,6 +101,11 @@ def disconnect() -> None:
     _arrow_pool(database_url()).dispose()
 
 
+def public_conninfo(url: URL) -> str:
+    """Return the address as a libpq connection string for arguments of a process: without its secrets."""
+    return _conninfo(url._replace(password=None).difference_update_query(SECRETS))
+
+
 def _conninfo(url: URL) -> str:
     """Return the address as a libpq connection string. It holds the password."""
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
@@ -119,8 +125,8 @@ def _connect_with_retries(
             opened = connect()
         except error_types as error:
             if "the database system is" not in str(error) or time.monotonic() > deadline:
-                raise connection_error(url, error) from None
-            last_error = connection_error(url, error)  # a message without a password
+                raise connection_error(url, variable_of(url), error) from None
+            last_error = connection_error(url, variable_of(url), error)  # a message without a password
             time.sleep(0.2)
         else:
             if last_error:

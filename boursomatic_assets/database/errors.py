@@ -33,26 +33,26 @@ class DatabaseError(RuntimeError):
     """The database cannot be reached or used. The message is one line: why, and what to do; it has no password."""
 
 
-def connection_error(url: URL, error: Exception) -> DatabaseError:
-    """Return the error for a connection that failed."""
+def connection_error(url: URL, variable: str, error: Exception) -> DatabaseError:
+    """Return the error for a connection that failed, to the address of a variable."""
     reason = " ".join(_without_secrets(url, str(error)).split())
     if any(words in reason for words in BAD_PASSWORD_MESSAGES):
-        problem = f"refused the password of user {url.username}: correct DATABASE_URL, and unset PGPASSWORD"
+        problem = f"refused the password of user {url.username}: correct {variable}, and unset PGPASSWORD"
     elif f'database "{url.database}" does not exist' in reason:
         problem = f"has no database {url.database}: run `boursomatic db upgrade`"
     elif "FATAL:" in reason:
         problem = f"refused the connection: {reason.rpartition('FATAL:')[2].strip()}"
     else:
         why = reason.rpartition("failed: ")[2].partition(" Is the server running")[0]
-        problem = f"does not answer ({why}): start it, or correct DATABASE_URL"
+        problem = f"does not answer ({why}): start it, or correct {variable}"
     return DatabaseError(f"the server at {_address(url)} {problem}")
 
 
-def version_error(url: URL, found: int, oldest: int) -> DatabaseError:
-    """Return the error for a server of an old major version."""
+def version_error(url: URL, variable: str, found: int, oldest: int) -> DatabaseError:
+    """Return the error for a server of an old major version, at the address of a variable."""
     return DatabaseError(
         f"the server at {_address(url)} is PostgreSQL {found}, and {oldest} or later is needed: "
-        "upgrade it, or unset DATABASE_URL to use the embedded one"
+        f"upgrade it, or unset {variable} to use the embedded one"
     )
 
 

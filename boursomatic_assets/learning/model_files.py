@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from boursomatic_assets.learning.model import Model
-from boursomatic_assets.stores import atomic_files
+from boursomatic_assets.stores import atomic_files, folders
 
 SUFFIX = ".json"
 
@@ -33,7 +33,7 @@ class ModelStore:
         """
         content = model_text.encode()
         name = _sha256(content) + SUFFIX
-        path = self.folder / name
+        path = folders.inside(self.folder, name)
         if not path.exists() or _sha256(path.read_bytes()) + SUFFIX != name:
             self.folder.mkdir(parents=True, exist_ok=True)
             atomic_files.write(path, content)
@@ -43,20 +43,22 @@ class ModelStore:
         """Return the model that `save` wrote to this path.
 
         Raises:
-            ModelFileError: The path is none that `save` returns, its file is missing, or its content was
-            changed.
+            ModelFileError: The path is none that `save` returns, its file is missing, its content was changed,
+            or it is a link that leaves the store.
         """
         if path is None or not re.fullmatch(r"[0-9a-f]{64}\.json", path):
             raise ModelFileError(
                 f"model file {path!r} is not named after a SHA-256: give the model_path of a model version"
             )
         try:
-            content = (self.folder / path).read_bytes()
+            content = folders.inside(self.folder, path).read_bytes()
         except FileNotFoundError:
             raise ModelFileError(
                 f"model file {path} is missing from {self.folder}: restore it from a backup, or train its"
                 " version again, which gives the same file"
             ) from None
+        except folders.OutsideError as error:
+            raise ModelFileError(f"model file {error}") from None
         if _sha256(content) + SUFFIX != path:
             raise ModelFileError(
                 f"model file {path} in {self.folder} is damaged, its SHA-256 is {_sha256(content)}: restore"

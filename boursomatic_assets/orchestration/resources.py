@@ -1,26 +1,34 @@
 """Dagster resources of the assets.
 
-What belongs here: configuration that the launchpad shows, and when the ledger of files is written.
-Kept elsewhere: the sources (`sources/`), the ledger (`tables/deliveries/files.py`).
+What belongs here: when the source of the settings is opened, and the ledger of files is written.
+Kept elsewhere: the settings (`settings/`), the sources (`sources/`), the ledger (`tables/deliveries/files.py`).
 """
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
+from boursomatic_assets import settings
 from boursomatic_assets.orchestration.partitions import START
 from boursomatic_assets.sources import Source, open_source
 from boursomatic_assets.tables.deliveries import files
 
 
 class BarSource(dg.ConfigurableResource[None]):
-    """The configured source of bars and instruments."""
+    """The source of bars and instruments that the settings name."""
 
-    kind: str = Field(description="simulated, files, yahoo, stooq, or an order such as stooq,yahoo")
-    instruments: int = Field(24, description="instruments per market, for the kind `simulated`")
-    files: str | None = Field(None, description="folder with files of bars, for the kind `files`")
-    extended_hours: bool = Field(False, description="whether 15m bars outside of the session are kept")
+    # A run configures nothing of it: whoever may start runs does not choose which files are read.
 
     _run_id: str | None = PrivateAttr(None)
+
+    @property
+    def kind(self) -> str:
+        """What `BOURSOMATIC_SOURCE` says."""
+        return settings.source()
+
+    @property
+    def extended_hours(self) -> bool:
+        """Whether 15m bars outside of the session are kept."""
+        return settings.extended_hours()
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Note the run that reads from the source."""
@@ -40,4 +48,4 @@ class BarSource(dg.ConfigurableResource[None]):
 
     def configured(self) -> Source:
         """The configured source, of which nothing is recorded yet."""
-        return open_source(self.kind, self.files, self.instruments, START)
+        return open_source(self.kind, settings.files(), settings.simulated_instruments(), START)

@@ -10,12 +10,13 @@ import datetime as dt
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
 from boursomatic_assets.settings.variables import DAGSTER_DRIVER as DAGSTER_DRIVER
 from boursomatic_assets.settings.variables import DRIVER as DRIVER
+from boursomatic_assets.settings.variables import DRIVERS as DRIVERS
 from boursomatic_assets.settings.variables import EPOCH as EPOCH
 from boursomatic_assets.settings.variables import Language as Language
 from boursomatic_assets.settings.variables import Settings as Settings
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout, with `alembic.ini`, `dagster.yaml` and `workspace.yaml`."""
+
+ROLE_VARIABLES = {
+    "owner": "DATABASE_OWNER_URL",
+    "account_admin": "DATABASE_ACCOUNTS_URL",
+    "app": "DATABASE_APP_URL",
+}
+"""The variables of the roles that may have an address of their own."""
 
 SECRETS = ("password", "sslpassword")
 """The options of an address that are never shown."""
@@ -96,6 +104,11 @@ def files() -> str | None:
     return str(folder) if folder else None
 
 
+def foreign_links() -> bool:
+    """Return whether links that leave the folder of files are followed, `BOURSOMATIC_FOREIGN_LINKS`."""
+    return _settings_with_valid("BOURSOMATIC_FOREIGN_LINKS").BOURSOMATIC_FOREIGN_LINKS
+
+
 def stooq_key() -> str | None:
     """Return the key that Stooq wants, `BOURSOMATIC_STOOQ_KEY`."""
     return _settings_with_valid("BOURSOMATIC_STOOQ_KEY").BOURSOMATIC_STOOQ_KEY
@@ -106,16 +119,22 @@ def archive() -> Path:
     return _settings_with_valid("BOURSOMATIC_ARCHIVE").BOURSOMATIC_ARCHIVE or home() / "archive"
 
 
-def database_address() -> str | None:
+def database_address() -> "URL | None":
     """Return the address of the product's database with its password, `DATABASE_URL`."""
-    return _settings_with_valid("DATABASE_URL").DATABASE_URL
+    return cast("URL | None", _settings_with_valid("DATABASE_URL").DATABASE_URL)
 
 
-def role_address(role: str) -> str | None:
+def role_address(role: str) -> "URL | None":
     """Return the address of the product's database for a role with one of its own, else `DATABASE_URL`."""
-    variable = {"owner": "DATABASE_OWNER_URL", "account_admin": "DATABASE_ACCOUNTS_URL", "app": "DATABASE_APP_URL"}
-    own = getattr(_settings_with_valid(variable[role]), variable[role]) if role in variable else None
-    return own or database_address()
+    variable = ROLE_VARIABLES.get(role, "DATABASE_URL")
+    own = getattr(_settings_with_valid(variable), variable)
+    return cast("URL | None", own) or database_address()
+
+
+def addresses() -> "dict[str, URL]":
+    """Return the addresses that are set, by variable, without those that are wrong."""
+    settings, _ = _read_environment(today(), frozenset(environment_values().items()))
+    return {name: address for name in DRIVERS if (address := getattr(settings, name))}
 
 
 def role_prefix() -> str:
@@ -123,9 +142,9 @@ def role_prefix() -> str:
     return _settings_with_valid("BOURSOMATIC_ROLE_PREFIX").BOURSOMATIC_ROLE_PREFIX
 
 
-def dagster_address() -> str | None:
+def dagster_address() -> "URL | None":
     """Return the address of Dagster's database with its password, `DAGSTER_DATABASE_URL`."""
-    return _settings_with_valid("DAGSTER_DATABASE_URL").DAGSTER_DATABASE_URL
+    return cast("URL | None", _settings_with_valid("DAGSTER_DATABASE_URL").DAGSTER_DATABASE_URL)
 
 
 def dagster_home() -> Path:
@@ -137,6 +156,11 @@ def audit_heads() -> Path | None:
     """Return the second file for the heads of the chains of digests, `BOURSOMATIC_AUDIT_HEADS`."""
     path = _settings_with_valid("BOURSOMATIC_AUDIT_HEADS").BOURSOMATIC_AUDIT_HEADS
     return path and path.expanduser().absolute()
+
+
+def web_hosts() -> tuple[str, ...]:
+    """Return the names, some with a port, by which browsers reach the UI, `BOURSOMATIC_WEB_HOSTS`."""
+    return _settings_with_valid("BOURSOMATIC_WEB_HOSTS").BOURSOMATIC_WEB_HOSTS
 
 
 def consent() -> bool:

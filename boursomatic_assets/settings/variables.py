@@ -8,10 +8,13 @@ import datetime as dt
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 EPOCH = dt.date(1990, 1, 2)
 """Session ordinals count from here. Another date moves the look-back blocks of the features, so every feature."""
@@ -48,6 +51,14 @@ def _parse_count(text: str, info: ValidationInfo) -> int:
     return int(text)
 
 
+def _parse_hosts(text: str, info: ValidationInfo) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?", host, re.ASCII):
+            raise ValueError(f"{host!r} is no host: set {info.field_name} to names such as bars.example.com:8443")
+    return hosts
+
+
 def _parse_first_date(text: str, info: ValidationInfo) -> dt.date:
     try:
         date = dt.datetime.strptime(text, "%Y-%m-%d").date()
@@ -67,25 +78,35 @@ def _check_prefix(text: str, info: ValidationInfo) -> str:
     return text
 
 
-def _check_address(text: str, info: ValidationInfo) -> str:
-    """Check an address; an @ in a password, unless percent-encoded, makes the rest of it look like a host."""
+def _parse_address(text: "str | None", info: ValidationInfo) -> "URL | None":
+    """Return an address, parsed. A message shows nothing of it but the scheme: the rest may be a password.
+
+    An @ or a / that is not percent-encoded makes the rest of a password look like a host or a database, so one @
+    alone is allowed.
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
+    if text is None:
+        return None
     name = str(info.field_name)
     try:
         url = make_url(text)
-        if "@" in (url.host or ""):
-            raise ValueError
     except (ArgumentError, ValueError):
+        url = None
+    if url is None or text.count("@") > 1:
         raise ValueError(
-            f"{name} is not an address like {EXAMPLE}: percent-encode what is special in its password"
-        ) from None
+            f"{name} is not an address like {EXAMPLE}: percent-encode what is special in its password (@ is %40)"
+        )
     if url.drivername not in DRIVERS[name]:
         raise ValueError(f"{name} starts with {url.drivername}: only PostgreSQL is used, like {EXAMPLE}")
     if not url.database:
         raise ValueError(f"{name} names no database: write it last, like {EXAMPLE}")
-    return text
+    if any(
+        letter in part for part in (url.username, url.password) if part for letter in "\0\N{REPLACEMENT CHARACTER}"
+    ):
+        raise ValueError(f"{name} has a user or a password that is not text: percent-encode it as UTF-8")
+    return url
 
 
 def today() -> dt.date:
@@ -98,9 +119,11 @@ def today() -> dt.date:
 
 Flag = Annotated[bool, BeforeValidator(_one_of("0", "1"))]
 Count = Annotated[int, BeforeValidator(_parse_count)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_hosts)]
 FirstDate = Annotated[dt.date, BeforeValidator(_parse_first_date)]
-Address = Annotated[str, AfterValidator(_check_address)]
-RolePrefix = Annotated[str, AfterValidator(_check_prefix)]
+Address = Annotated[Any, BeforeValidator(_parse_address)]
+"""A URL of SQLAlchemy, which is imported where one is parsed: most commands show none."""
+RolePrefix = Annotated[str, BeforeValidator(_check_prefix)]
 KnownLanguage = Annotated[Language, BeforeValidator(_one_of(*get_args(Language)))]
 
 
@@ -122,6 +145,9 @@ class Settings(BaseSettings):
     BOURSOMATIC_FILES: Path | None = _field(
         None, "folder with a vendor's files, for the source files; searched recursively", unset="none"
     )
+    BOURSOMATIC_FOREIGN_LINKS: Flag = _field(
+        "0", "1 follows links in the folder of files that lead out of it; 0 names them"
+    )
     BOURSOMATIC_STOOQ_KEY: str | None = _field(
         None, "key that Stooq wants for downloads", unset="none", secret=True
     )
@@ -142,22 +168,22 @@ class Settings(BaseSettings):
     BOURSOMATIC_ARCHIVE: Path | None = _field(
         None, "folder of archived 15m bars", unset="archive in the home folder"
     )
-    DATABASE_URL: Address | None = _field(
+    DATABASE_URL: Address = _field(
         None, f"the product's database, like {EXAMPLE}", unset="the embedded server", secret=True
     )
-    DATABASE_OWNER_URL: Address | None = _field(
+    DATABASE_OWNER_URL: Address = _field(
         None, "the same database as the owner of its tables, who migrates", unset="DATABASE_URL", secret=True
     )
-    DATABASE_ACCOUNTS_URL: Address | None = _field(
+    DATABASE_ACCOUNTS_URL: Address = _field(
         None, "the same database as account_admin, who keeps accounts", unset="DATABASE_URL", secret=True
     )
-    DATABASE_APP_URL: Address | None = _field(
+    DATABASE_APP_URL: Address = _field(
         None, "the same database as app, who serves one account at a time", unset="DATABASE_URL", secret=True
     )
     BOURSOMATIC_ROLE_PREFIX: RolePrefix = _field(
         "", "what the names of the database's roles begin with, on a server that others use too"
     )
-    DAGSTER_DATABASE_URL: Address | None = _field(
+    DAGSTER_DATABASE_URL: Address = _field(
         None,
         "the database of Dagster's runs and events",
         unset="the database dagster on the product's server",
@@ -168,6 +194,11 @@ class Settings(BaseSettings):
     )
     BOURSOMATIC_AUDIT_HEADS: Path | None = _field(
         None, "second file for the heads of the audit's chains, best on another machine's disk", unset="none"
+    )
+    BOURSOMATIC_WEB_HOSTS: Hosts = _field(
+        "",
+        "names by which browsers reach the UI, such as bars.example.com, for a proxy or `dev --expose`",
+        unset="those of this machine itself",
     )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes")

@@ -15,7 +15,7 @@ from polars.exceptions import PolarsError
 
 from boursomatic_assets import settings
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.stores import atomic_files
+from boursomatic_assets.stores import atomic_files, folders
 
 COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at", "updated_at")
 
@@ -29,7 +29,7 @@ KNOWN_FROM = pl.coalesce("updated_at", "created_at")
 
 def archived_sessions(part: Slice) -> list[Slice]:
     """The sessions of a slice that have a file, each as a slice of its own."""
-    return [session for session in part.chunks(1) if _path(session).exists()]
+    return [session for session in part.chunks(1) if (settings.archive() / _name(session)).exists()]
 
 
 def read(part: Slice, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
@@ -66,4 +66,13 @@ def write(part: Slice, bars: pl.DataFrame) -> None:
 
 
 def _path(part: Slice) -> Path:
-    return settings.archive() / f"date={part.dates[0]}" / f"market={part.market.name}" / "bars.parquet"
+    """The path of a session's file.
+
+    Raises:
+        OutsideError: a link on the way leaves the archive's folder.
+    """
+    return folders.inside(settings.archive(), _name(part))
+
+
+def _name(part: Slice) -> str:
+    return f"date={part.dates[0]}/market={part.market.name}/bars.parquet"

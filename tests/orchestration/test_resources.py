@@ -36,37 +36,45 @@ def says(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return reports
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the source, as the settings say."""
+    monkeypatch.setenv("BOURSOMATIC_SOURCE", "files")
+    monkeypatch.setenv("BOURSOMATIC_FILES", str(tmp_path))
+    return tmp_path
+
+
 def run_of(source: BarSource) -> dg.ExecuteInProcessResult:
     return dg.materialize([failing], resources={"source": source}, raise_on_error=False)
 
 
-def test_what_is_said_of_a_file_outlives_a_run_that_fails(
-    migrated: Engine, tmp_path: Path, says: list[dict[str, Any]]
-) -> None:
+def test_what_is_said_of_a_file_outlives_a_run_that_fails(migrated: Engine, says: list[dict[str, Any]]) -> None:
     says.append(NOTES)
-    result = run_of(BarSource(kind="files", files=str(tmp_path)))
+    result = run_of(BarSource())
     assert not result.success
     assert query_rows(migrated, RECORDED) == [("notes.txt", "it has no header", result.run_id)]
 
 
 def test_an_empty_folder_clears_the_ledger_and_a_source_without_files_leaves_it(
-    migrated: Engine, tmp_path: Path, says: list[dict[str, Any]]
+    migrated: Engine, says: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says.append(NOTES)
-    BarSource(kind="files", files=str(tmp_path)).open()
+    BarSource().open()
     assert query_rows(migrated, RECORDED) == [("notes.txt", "it has no header", None)], "opened outside of a run"
-    BarSource(kind="simulated", files=None).open()
+    monkeypatch.setenv("BOURSOMATIC_SOURCE", "simulated")
+    BarSource().open()
     assert len(query_rows(migrated, RECORDED)) == 1
     says.clear()
-    BarSource(kind="files", files=str(tmp_path)).open()
+    monkeypatch.setenv("BOURSOMATIC_SOURCE", "files")
+    BarSource().open()
     assert query_rows(migrated, RECORDED) == []
 
 
 def test_a_source_that_cannot_say_what_it_has_fails_and_the_ledger_stays(
-    migrated: Engine, tmp_path: Path, says: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    migrated: Engine, says: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says.append(NOTES)
-    source = BarSource(kind="files", files=str(tmp_path))
+    source = BarSource()
     source.open()
 
     def missing(self: Files) -> pl.DataFrame:
@@ -76,3 +84,11 @@ def test_a_source_that_cannot_say_what_it_has_fails_and_the_ledger_stays(
     with pytest.raises(SourceError, match="is no folder"):
         source.open()
     assert len(query_rows(migrated, RECORDED)) == 1
+
+
+@pytest.mark.parametrize("config", [{"files": "/etc"}, {"kind": "simulated"}, {"instruments": 3}])
+def test_a_run_cannot_choose_where_its_bars_come_from(config: dict[str, Any]) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match="resources:source:config"):
+        dg.materialize(
+            [failing], resources={"source": BarSource()}, run_config={"resources": {"source": {"config": config}}}
+        )

@@ -54,7 +54,12 @@ ALL_HIGH = (
 
 
 class Folder(BarSource):
-    """The files of BOURSOMATIC_FILES, looked up at each run."""
+    """The files of BOURSOMATIC_FILES, whatever source is set."""
+
+    @property
+    def kind(self) -> str:
+        """Files."""
+        return "files"
 
     def configured(self) -> Source:
         """The source of that folder."""
@@ -66,7 +71,7 @@ platform = dg.Definitions(
     asset_checks=defs.asset_checks,
     jobs=defs.jobs,
     schedules=defs.schedules,
-    resources={**(defs.resources or {}), "source": Folder(kind="files", files=None)},
+    resources={**(defs.resources or {}), "source": Folder()},
     executor=defs.executor,
 )
 """The platform's definitions, with bars from a folder that the test chooses."""

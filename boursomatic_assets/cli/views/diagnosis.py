@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from boursomatic_assets import database, settings
 from boursomatic_assets.database import migrate
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
+from boursomatic_assets.database.embedded.binaries import OS_USER
 from boursomatic_assets.database.roles.surplus import surplus_of_writer
 from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
@@ -101,6 +102,17 @@ def _check_active_model() -> str:
     return f"{row.version}, its file is intact"
 
 
+def _check_home() -> str:
+    """Check that no other user enters the home; root's server may pass through it, if its cluster lies there."""
+    home = settings.home()
+    passes = os.geteuid() == 0 and embedded_cluster.find_cluster(home).folder.is_relative_to(home.resolve())
+    mode = home.stat().st_mode & 0o777
+    if mode & (0o067 if passes else 0o077):
+        group = f"chgrp {OS_USER} {home} && chmod 710" if passes else "chmod 700"
+        raise RuntimeError(f"{home} is open to other users (mode {mode:o}): run `{group} {home}`")
+    return f"{home} is closed to other users"
+
+
 def _check_disk() -> str:
     """Check the home folder, and the embedded database's folder where that lies elsewhere, as root's does."""
     home = settings.home()
@@ -120,6 +132,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "python": _check_python,
     "settings": _check_settings,
     "database": _check_database,
+    "home": _check_home,
     "disk": _check_disk,
     "schema": _check_schema,
     "privileges": _check_privileges,

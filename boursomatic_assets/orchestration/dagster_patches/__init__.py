@@ -14,7 +14,8 @@ The public face, by module:
 - `backfill_policies`: `stage_policies`, which assets share a run;
 - `backfill_progress`: `progress`, what a backfill has materialised;
 - `steps`: what a step reads, and what it reports of each of its partitions;
-- `tags`: the tags that mark runs.
+- `tags`: the tags that mark runs;
+- `webserver`: the rules for requests in front of Dagster's webserver, always in force.
 
 `event_log`, `check_states`, `run_storage` and `partition_ranges` are used by `storage` alone. On another version
 of Dagster, or with `BOURSOMATIC_STOCK_DAGSTER=1`, none of it is in force and Dagster does the work in its own way;

@@ -19,6 +19,7 @@ from boursomatic_assets.orchestration.dagster_patches import (
     guard,
     lookback,  # noqa: F401 - likewise
     partition_keys,
+    webserver,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class BoursomaticStorage(DagsterPostgresStorage):
         Raises:
             DatabaseError: The database `dagster` cannot be reached.
         """
+        webserver.install()
         url = database.dagster_url()
         with database.connect(url) as connection:
             connection.execute(LOCK)

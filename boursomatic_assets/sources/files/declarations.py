@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
+from boursomatic_assets.sources.files.folder import LEAVING, leaves
 from boursomatic_assets.sources.files.formats.contents import decode
 from boursomatic_assets.sources.symbols import read_exchange
 
@@ -107,7 +108,9 @@ class Declarations:
         """Read `columns.yaml`, which may be missing."""
         self._entries: list[tuple[str, Declaration | str]] = []
         path = folder / DECLARATIONS_FILE
-        if path.is_file():
+        if leaves(folder, path):
+            self._entries = [("*", f"{DECLARATIONS_FILE} {LEAVING}")]
+        elif path.is_file():
             try:
                 self._entries = [(pattern, _validate(pattern, told)) for pattern, told in _read(path)]
             except SourceError as error:  # it may be about any file, so each of them asks for it to be mended

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
+from boursomatic_assets import settings
 from boursomatic_assets.sources import DECLARATIONS_FILE
 from boursomatic_assets.sources.files.formats.contents import File, is_hidden, members, printable
 from boursomatic_assets.sources.symbols import canonical, read_listing
@@ -23,6 +24,8 @@ NO_BARS = re.compile(
     r"|\.\w{3,7}\.asc$"  # a signature; an .asc by itself may be bars
 )
 """Names of files that are none of bars, whatever is in them."""
+
+LEAVING = "is a link that leaves the folder: set BOURSOMATIC_FOREIGN_LINKS=1 if it is to be followed"
 
 _ENDINGS = re.compile(
     r"(?i)(\.(csv|txt|tsv|psv|dat|asc|parquet|pq|arrow|feather|ipc|jsonl?|ndjson|xlsx?|ods|gz|bz2|xz|zip))+$"
@@ -81,7 +84,7 @@ def list_files(folder: Path) -> Folder:
 
 
 def _walk(folder: Path) -> Iterator[File]:
-    """All files; links are followed, a folder is entered once."""
+    """All files; links within the folder are followed, and a folder is entered once."""
     errors: list[OSError] = []
     entered: dict[str, str] = {}
     for here, below, names in os.walk(folder, onerror=errors.append, followlinks=True):
@@ -91,14 +94,24 @@ def _walk(folder: Path) -> Iterator[File]:
             below.clear()
             yield _told(folder, inside, f"is a link to {_name(folder, Path(first))}, which is read already")
             continue
-        below.sort()
-        for name in sorted(names):
+        leaving = [name for name in below if leaves(folder, inside / name)]
+        below[:] = sorted(set(below) - set(leaving))
+        for name in sorted([*names, *leaving]):
             yield _file(folder, inside / name)
     for error in errors:
         yield _told(folder, Path(error.filename), f"may not be entered: {error.strerror}")
 
 
+def leaves(folder: Path, path: Path) -> bool:
+    """Whether a path is a link that leads out of the folder, which is not allowed unless a setting says so."""
+    if not path.is_symlink() or settings.foreign_links():
+        return False
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def _file(folder: Path, path: Path) -> File:
+    if leaves(folder, path):
+        return _told(folder, path, LEAVING)
     try:
         stat = path.stat()
     except OSError as error:

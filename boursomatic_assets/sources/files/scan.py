@@ -15,6 +15,7 @@ import polars.selectors as cs
 
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
+from boursomatic_assets.sources.files.formats import bounds
 from boursomatic_assets.sources.files.formats.contents import File, damaged
 from boursomatic_assets.sources.files.formats.records import (
     Records,
@@ -161,6 +162,9 @@ def scan_text(text: Text, layout: Layout, numbers: Collection[str] = ()) -> pl.L
 
 
 def _open_records(file: File, records: Records, declared: Declaration) -> Opened:
+    bounds.require_columns(len(records.headers or ()), file.name)
+    for line, cells in records.rows:
+        bounds.require_cells(cells, line, file.name)
     if records.headers is None:
         head = [record for record in records.rows if record[0] <= declared.skip + HEAD]
         layout = recognise_records(head, file.name, declared, dict(file.says))

@@ -160,9 +160,9 @@ def parse_bars(answer: str, stooq_symbol: str) -> pl.DataFrame:
 
 def _get_text(address: str) -> str:
     """What is at an address; no message shows the address, which may hold the key."""
-    request = urllib.request.Request(address, headers={"User-Agent": "boursomatic"})
+    request = urllib.request.Request(address, headers={"User-Agent": "boursomatic"})  # noqa: S310  it is Stooq's
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # nosec B310
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310  # nosec B310
             body: bytes = response.read()
     except urllib.error.HTTPError as error:
         with error:

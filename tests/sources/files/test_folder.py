@@ -177,6 +177,56 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     }
 
 
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    """A folder of bars, of which a link leads to a folder and to files beside it."""
+    folder = tmp_path / "bars"
+    deliver(folder, {"KO.csv": BARS})
+    deliver(tmp_path / "private", {"IBM.csv": BARS})
+    (tmp_path / "secret").write_text("root:s3cret\n")
+    (folder / "below").symlink_to(tmp_path / "private")
+    (folder / "MC.PA.csv").symlink_to(tmp_path / "secret")
+    (folder / "up.csv").symlink_to("../secret")
+    (folder / "instruments.csv").symlink_to(tmp_path / "secret")
+    return folder
+
+
+def test_a_link_that_leaves_the_folder_is_named_and_not_followed(beside: Path) -> None:
+    source, links = Files(beside), ["MC.PA.csv", "below", "instruments.csv", "up.csv"]
+    told = problems(source)
+    assert sorted(told) == links
+    assert set(told.values()) == {
+        f"{link}: is a link that leaves the folder: set BOURSOMATIC_FOREIGN_LINKS=1 if it is to be followed"
+        for link in links
+    }
+    assert sound(source)["symbol"].to_list() == ["KO"]
+    everywhere = str([source.files().rows(), everything(source).rows()])
+    assert "s3cret" not in everywhere
+
+
+def test_a_link_that_leaves_the_folder_is_followed_if_a_setting_says_so(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_FOREIGN_LINKS", "1")
+    assert sound(Files(beside))["symbol"].to_list() == ["IBM", "KO"]
+
+
+def test_declarations_are_not_read_beyond_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret: [")
+    deliver(tmp_path / "bars", {"KO.csv": BARS})
+    (tmp_path / "bars/columns.yaml").symlink_to(tmp_path / "secret")
+    (told,) = problems(Files(tmp_path / "bars")).values()
+    assert "columns.yaml is a link that leaves the folder" in told
+    assert "s3cret" not in told
+
+
+def test_a_folder_that_is_a_link_itself_is_read(tmp_path: Path) -> None:
+    deliver(tmp_path / "bars", {"a/KO.csv": BARS})
+    (tmp_path / "link").symlink_to(tmp_path / "bars")
+    assert problems(Files(tmp_path / "link")) == {}
+    assert sound(Files(tmp_path / "link"))["symbol"].to_list() == ["KO"]
+
+
 def test_a_name_with_odd_bytes_is_read_and_shown_with_escapes(tmp_path: Path) -> None:
     with open(os.fsencode(tmp_path) + b"/soci\xe9t\xe9 \n.csv", "w") as opened:  # noqa: PTH123 a path of bytes
         opened.write("Symbol," + HEADER + "KO," + ROW)

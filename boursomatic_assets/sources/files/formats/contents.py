@@ -10,6 +10,7 @@ import gzip
 import io
 import logging
 import lzma
+import re
 import struct
 import zipfile
 import zlib
@@ -17,14 +18,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import IO, cast
 
 from boursomatic_assets.sources import SourceError
+from boursomatic_assets.sources.files.formats import bounds
 
 ZIP = b"PK\x03\x04"
-_UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
-    b"BZh": bz2.decompress,
-    b"\xfd7zXZ": lzma.decompress,
+_UNPACKERS: dict[bytes, Callable[[IO[bytes]], IO[bytes]]] = {
+    b"\x1f\x8b": lambda packed: cast("IO[bytes]", gzip.GzipFile(fileobj=packed)),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
 }
 _SYSTEM_FOLDERS = ("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "@eaDir")
 _WORKBOOK_PARTS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
@@ -89,17 +92,31 @@ class File:
 def _read(file: File) -> bytes:
     """A file's bytes; the last one's are kept, as a file is read several times in a row."""
     try:
-        packed = file.path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{file.name}: may not be opened: {error.strerror or error}") from None
-    try:
-        if file.member is not None:
-            with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-                packed = archive.read(file.member)
-        unpack = next((unpack for start, unpack in _UNPACKERS.items() if packed.startswith(start)), bytes)
-        return unpack(packed)
+        with file.path.open("rb") as opened:
+            return _unpacked(file, opened)
+    except SourceError:
+        raise
     except DAMAGED as error:
+        if isinstance(error, OSError) and error.errno:
+            raise SourceError(f"{file.name}: may not be opened: {error.strerror or error}") from None
         raise damaged(file.name, "unpacked", error) from None
+
+
+def _unpacked(file: File, opened: IO[bytes]) -> bytes:
+    """The bytes of a file, or of its member; what is packed again within it is unpacked too."""
+    if file.member is None:
+        start = opened.read(6)
+        opened.seek(0)
+        unpacker = _unpacker_of(start)
+        return bounds.unpack(unpacker(opened), file.size, file.name) if unpacker else opened.read()
+    with zipfile.ZipFile(opened) as archive, archive.open(file.member) as packed:
+        content = bounds.unpack(packed, file.size, file.name)
+    unpacker = _unpacker_of(content[:6])
+    return bounds.unpack(unpacker(io.BytesIO(content)), len(content), file.name) if unpacker else content
+
+
+def _unpacker_of(start: bytes) -> Callable[[IO[bytes]], IO[bytes]] | None:
+    return next((unpacker for mark, unpacker in _UNPACKERS.items() if start.startswith(mark)), None)
 
 
 def members(file: File) -> Iterator[File]:
@@ -110,7 +127,11 @@ def members(file: File) -> Iterator[File]:
                 yield file
                 return
         with zipfile.ZipFile(file.path) as archive:
+            bounds.require_archive(archive, file.size, file.name)
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    except SourceError as error:
+        yield replace(file, problem=str(error).removeprefix(f"{file.name}: "))
+        return
     except DAMAGED as error:
         may_not = isinstance(error, PermissionError)
         yield replace(
@@ -121,12 +142,14 @@ def members(file: File) -> Iterator[File]:
         yield file
         return
     for name in names:
-        yield replace(file, name=f"{file.name}/{printable(name)}", member=name)
+        outside = PurePath(name).is_absolute() or ".." in re.split(r"[/\\]", name)
+        problem = "its name leaves the archive: pack it anew" if outside else ""
+        yield replace(file, name=f"{file.name}/{printable(name)}", member=name, problem=problem)
 
 
 def is_hidden(path: PurePath) -> bool:
     """Whether a file is none of the user's own: a hidden one, a deleted one, or one of a system."""
-    return any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in path.parts)
+    return any(re.match(r"\.(?!\.)", part) or part in _SYSTEM_FOLDERS for part in path.parts)
 
 
 def printable(name: str) -> str:

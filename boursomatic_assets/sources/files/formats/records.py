@@ -16,7 +16,8 @@ from typing import Any
 from python_calamine import CalamineError, CalamineWorkbook
 
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files.formats.contents import ZIP, File, decode
+from boursomatic_assets.sources.files.formats import bounds
+from boursomatic_assets.sources.files.formats.contents import DAMAGED, ZIP, File, decode
 from boursomatic_assets.sources.files.formats.text import Record
 
 _log = logging.getLogger(__name__)
@@ -61,10 +62,15 @@ def read_workbook(file: File) -> Records:
     Raises:
         SourceError: it cannot be read, or bars may be in several sheets.
     """
+    content = file.read()
     try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
+        if content.startswith(ZIP):
+            bounds.require_workbook(content, file.name)
+        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
         sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
-    except (CalamineError, ValueError, OSError) as error:
+    except SourceError:
+        raise
+    except (CalamineError, *DAMAGED) as error:
         _log.debug("%s cannot be read: %s", file.name, error)
         raise SourceError(f"{file.name}: a workbook, or an archive, that cannot be read: save it as CSV") from None
     filled = {name: rows for name, rows in sheets.items() if any(cell != "" for row in rows for cell in row)}

@@ -16,6 +16,7 @@ from functools import lru_cache
 import polars as pl
 
 from boursomatic_assets.sources import SourceError
+from boursomatic_assets.sources.files.formats import bounds
 from boursomatic_assets.sources.files.formats.contents import File, encoding_of
 
 MOST_LINES = 200
@@ -52,7 +53,7 @@ def read_text(file: File) -> Text:
     """A file as text.
 
     Raises:
-        SourceError: it is none.
+        SourceError: it is none, or has too many or too long cells.
     """
     content = file.read()
     encoding = encoding_of(content)
@@ -68,6 +69,7 @@ def read_text(file: File) -> Text:
         )
     if b"\r" in content:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    bounds.require_text(content, file.name)
     return Text(content, encoding, content.count(b"\n") + (not content.endswith(b"\n") and content != b""))
 
 

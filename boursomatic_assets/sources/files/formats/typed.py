@@ -11,6 +11,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
+from boursomatic_assets.sources import SourceError
+from boursomatic_assets.sources.files.formats import bounds
 from boursomatic_assets.sources.files.formats.contents import File, damaged
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
@@ -38,10 +40,12 @@ def read_typed(file: File) -> pl.DataFrame:
     content = file.read()
     try:
         buffer = pa.BufferReader(content)
-        table = _read_parquet(buffer) if content.startswith(PARQUET) else pa.ipc.open_file(buffer).read_all()
+        table = _read_parquet(buffer, file) if content.startswith(PARQUET) else _read_arrow(buffer, file)
         table.validate(full=True)  # indices of dictionaries, and text that is not UTF-8
         named = zip(table.column_names, table.columns, strict=True)
         return pl.DataFrame([_as_series(column).alias(name) for name, column in named])
+    except SourceError:
+        raise
     except _UNREADABLE as error:
         raise damaged(file.name, f"read as {str(kind_of(content)).lower()}", error) from None
 
@@ -55,8 +59,15 @@ def _as_series(column: pa.ChunkedArray) -> pl.Series:
     return pl.Series(unified.chunk(0).dictionary).gather(pl.Series(codes))
 
 
-def _read_parquet(buffer: pa.BufferReader) -> pa.Table:
+def _read_arrow(buffer: pa.BufferReader, file: File) -> pa.Table:
+    opened = pa.ipc.open_file(buffer)
+    bounds.require_columns(len(opened.schema), file.name)
+    return opened.read_all()
+
+
+def _read_parquet(buffer: pa.BufferReader, file: File) -> pa.Table:
     """The table with text as dictionaries, which takes half of the time: symbols are the same again and again."""
     opened = pa.parquet.ParquetFile(buffer)
+    bounds.require_typed(opened.metadata.num_rows, opened.metadata.num_columns, file.name)
     texts = [field.name for field in opened.schema_arrow if field.type in _TEXTS]
     return pa.parquet.read_table(buffer, read_dictionary=texts)

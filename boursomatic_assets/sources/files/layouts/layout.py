@@ -98,7 +98,7 @@ def layout_of_columns(
     if missing := [field for field in NEEDED if field not in columns]:
         wanted = ", ".join(f"{field} ({' or '.join(FIELDS[field])})" for field in missing)
         raise SourceError(
-            f"{name}: the columns {missing} are missing; found {list(headers)}, wanted {wanted}:"
+            f"{name}: the columns {missing} are missing; found {list(headers)[:30]}, wanted {wanted}:"
             f" name them under `columns:` in {DECLARATIONS_FILE}",
             columns="{" + ", ".join(f"{field}: {UNSTATED}" for field in missing) + "}  # our field: the header",
         )

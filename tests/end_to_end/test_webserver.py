@@ -1,0 +1,126 @@
+"""`boursomatic dev` for real: who can use the UI, what a page can do in it, and what a proxy in front changes."""
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance
+from sqlalchemy import Engine
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from worlds import proxy
+from worlds.commands import boursomatic
+from worlds.ui import Answer, ask, dev
+
+PROXIED = "bars.example.com"
+WIPE = 'mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["features"]}}]) { __typename } }'
+LAUNCH = """mutation ($config: RunConfigData) { answer: launchRun(executionParams: {
+    selector: {repositoryLocationName: "boursomatic", repositoryName: "__repository__", jobName: "market_session"},
+    executionMetadata: {tags: [{key: "dagster/partition", value: "2024-06-03|US"}]}, runConfigData: $config}) {
+    __typename ... on RunConfigValidationInvalid { errors { message } } } }"""
+
+
+def listening(session: int) -> set[str]:
+    """The TCP addresses, as /proc writes them, on which the processes of a session listen."""
+    inodes = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(folder.name)) == session:
+                inodes |= {str(file.readlink()) for file in (folder / "fd").iterdir()}
+        except OSError:  # it has ended
+            continue
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()]
+    return {line[1] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in inodes}
+
+
+def on_web_socket(port: int, query: str, **headers: str) -> dict[str, Any]:
+    """The answer to a query that is sent as a subscription."""
+    with connect(
+        f"ws://127.0.0.1:{port}/graphql", subprotocols=["graphql-ws"], additional_headers=headers, proxy=None
+    ) as client:
+        client.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(client.recv(30)) == {"type": "connection_ack"}
+        client.send(json.dumps({"type": "start", "id": "1", "payload": {"query": query}}))
+        return json.loads(client.recv(30))
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="asks Linux's /proc who listens")
+def test_the_ui_is_used_from_this_machine_by_its_own_pages_alone(
+    migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path
+) -> None:
+    with dev(tmp_path / "log", BOURSOMATIC_WEB_HOSTS=PROXIED) as (port, session):
+        here = f"127.0.0.1:{port}"
+        assert listening(session) == {f"0100007F:{port:04X}"}, "nothing else of it listens"
+
+        assert ask(port, path="/")[0] == 200
+        assert ask(port, "{ version }", Origin=f"http://{here}")[0] == 200
+        assert ask(port, "{ version }", method="GET")[0] == 200
+        for path in ("/", "/graphql", "/server_info", "/logs/x"):
+            assert refusal(ask(port, path=path, Host="evil.example"))
+        for origin in ("http://evil.example", "null", "http://localhost:1"):
+            assert refusal(ask(port, WIPE, Origin=origin))
+            with pytest.raises(InvalidStatus, match="403"):
+                on_web_socket(port, "{ version }", Origin=origin)
+        assert refusal(ask(port, WIPE, method="GET"))
+        assert "error" in json.dumps(on_web_socket(port, WIPE, Origin=f"http://{here}")), "no subscription changes"
+
+        config = {"resources": {"source": {"config": {"kind": "files", "files": str(tmp_path)}}}}
+        sent = json.dumps({"query": LAUNCH, "variables": {"config": config}})
+        status, launched = ask(port, sent)
+        assert (status, "RunConfigValidationInvalid" in launched) == (200, True), launched
+        assert "resources:source:config" in launched
+
+        with proxy.in_front_of(port, "ann", "sesame") as outside:
+            own = {"Host": PROXIED, "Origin": f"https://{PROXIED}"}
+            known = own | {"Authorization": "Basic " + base64.b64encode(b"ann:sesame").decode()}
+            assert ask(outside, path="/", **own)[0] == 401
+            assert ask(outside, WIPE, **own)[0] == 401
+            assert ask(outside, "{ version }", **known)[0] == 200
+            assert refusal(ask(outside, WIPE, **known | {"Origin": "https://evil.example"}))
+            assert refusal(ask(outside, "{ version }", **known | {"Host": "evil.example"}))
+            with pytest.raises(InvalidStatus, match="401"):
+                on_web_socket(outside, "{ version }", **own)
+
+
+def test_a_read_only_ui_shows_and_changes_nothing(
+    migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path
+) -> None:
+    with dev(tmp_path / "log", "--read-only") as (port, _):
+        assert ask(port, path="/")[0] == 200
+        assert '"version"' in ask(port, "{ version }")[1]
+        assert "launchRun is not done" in refusal(ask(port, LAUNCH))
+        assert "wipeAssets is not done" in refusal(ask(port, WIPE))
+        assert refusal(ask(port, path="/report_asset_materialization/features", method="POST"))
+        greyed = json.loads(ask(port, "{ permissions { permission value } }")[1])["data"]["permissions"]
+        assert not any(
+            one["value"] for one in greyed if one["permission"] in ("wipe_assets", "launch_pipeline_execution")
+        )
+
+
+def refusal(answer: Answer) -> str:
+    status, body = answer
+    assert (status, body[:9], body.count("\n")) == (403, "refused: ", 1), answer
+    return body
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "bars.example.com"])
+def test_an_address_that_others_reach_is_refused_unless_that_is_said(home: Path, host: str) -> None:
+    result = boursomatic("dev", "--host", host)
+    assert result.exit_code == 2
+    assert "asks nobody for a password: add --expose" in result.stderr
+    assert list(home.iterdir()) == []
+
+
+def test_an_exposed_ui_says_what_that_means(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann@127.0.0.1:1/boursomatic")  # it ends before it starts
+    nameless = boursomatic("dev", "--host", "0.0.0.0", "--expose")
+    assert nameless.exit_code == 2
+    assert "set BOURSOMATIC_WEB_HOSTS" in nameless.stderr
+    monkeypatch.setenv("BOURSOMATIC_WEB_HOSTS", "nas.lan")
+    told = boursomatic("dev", "--host", "0.0.0.0", "--expose", "--port", "4000").stderr
+    assert "whoever reaches port 4000 of 0.0.0.0 may start and delete runs" in told
+    assert "nas.lan" in told
+    assert "may read everything" in boursomatic("dev", "--host", "192.0.2.1", "--expose", "--read-only").stderr

@@ -1,0 +1,69 @@
+"""`boursomatic dev` in a process of its own, and what is asked of its webserver."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+PATIENCE_SECONDS = 120
+Answer = tuple[int, str]
+"""The status and the body."""
+
+
+@contextmanager
+def dev(log: Path, *options: str, **variables: str) -> Iterator[tuple[int, int]]:
+    """A running `boursomatic dev`; its port, and the id of its session."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("boursomatic")
+    environment = os.environ | variables
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [program, "dev", "--port", str(port), *options],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not answers(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.3)
+        yield port, process.pid
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE_SECONDS)
+
+
+def answers(port: int) -> bool:
+    """Whether the webserver answers yet."""
+    try:
+        return ask(port, path="/server_info")[0] == 200
+    except OSError:
+        return False
+
+
+def ask(port: int, query: str = "", *, path: str = "/graphql", method: str = "", **headers: str) -> Answer:
+    """Send a request as a page does, GraphQL by POST."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    body, kind = None, {}
+    if query and method != "GET":
+        method, kind = "POST", {"Content-Type": "application/json"}
+        body = query if query.startswith('{"') else json.dumps({"query": query})
+    elif query:
+        path = f"{path}?query={quote(query)}"
+    connection.request(method or "GET", path, body, kind | headers)
+    response = connection.getresponse()
+    answer = response.status, response.read().decode()
+    connection.close()
+    return answer
