@@ -5,6 +5,7 @@ through its decorator is named in `pyproject.toml`.
 """
 
 # SQLModel: columns that the schema holds, and that the platform writes by their names or leaves to others
+_.actor
 _.blank
 _.changed_at
 _.comments
@@ -14,6 +15,7 @@ _.features_snapshot
 _.failed_at
 _.first_touched
 _.footer
+_.happened_at
 _.hit
 _.market_cap_bucket
 _.merged
@@ -24,7 +26,9 @@ _.realised_return_pct
 _.recognised
 _.recommendation_id
 _.rejected_at
+_.row_ids
 _.speaker_id
+_.subject_id
 _.trained_at
 _.updated_at
 _.version_id
@@ -48,7 +52,10 @@ _.hide_exceptions  # yfinance
 _.model_config  # pydantic
 _.__cause__
 
-# By a name in a string: languages, the digest of all parameters
+# By a name in a string: addresses of roles, languages, the digest of all parameters
+_.DATABASE_ACCOUNTS_URL
+_.DATABASE_APP_URL
+_.DATABASE_OWNER_URL
 _.recipe
 
 # For readers: the test that proves a patch

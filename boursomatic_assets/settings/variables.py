@@ -181,7 +181,9 @@ class Settings(BaseSettings):
         None, "the same database as app, who serves one account at a time", unset="DATABASE_URL", secret=True
     )
     BOURSOMATIC_ROLE_PREFIX: RolePrefix = _field(
-        "", "what the names of the database's roles begin with, on a server that others use too"
+        "",
+        "what the names of the database's roles begin with, on a server that others use too",
+        unset="nothing",
     )
     DAGSTER_DATABASE_URL: Address = _field(
         None,

@@ -7,6 +7,7 @@ from worlds.specification import Column
 TYPES = {
     "character varying": "VARCHAR",
     "timestamp without time zone": "TIMESTAMP",
+    "timestamp without time zone[]": "TIMESTAMP[]",
     "double precision": "FLOAT",
 }
 DEFAULTS = {"now()": "NOW()", "'moderate'::character varying": "'moderate'"}
@@ -40,7 +41,7 @@ INDEXES = f"""
 CONSTRAINTS = f"""
     SELECT t.relname, k.conname, k.convalidated, pg_get_constraintdef(k.oid)
     FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-    WHERE {OUR_TABLES}
+    WHERE {OUR_TABLES} AND k.contype <> 't'
 """
 DEFINITIONS = """
     SELECT tablename, indexname, indexdef FROM pg_indexes

@@ -24,7 +24,7 @@ def record(*reports: dict[str, Any], source: str = "files", run: str | None = "f
 
 
 def recorded(engine: Engine, columns: str = "file, delivered, run_id") -> list[Any]:
-    return query_rows(engine, f'SELECT {columns} FROM delivered_files ORDER BY source, file COLLATE "C"')
+    return query_rows(engine, f'SELECT {columns} FROM {files.PRESENT_FILES} t ORDER BY source, file COLLATE "C"')
 
 
 def test_a_report_is_recorded_with_its_run(migrated: Engine) -> None:
@@ -47,11 +47,24 @@ def test_an_unchanged_file_keeps_its_run_and_time_and_a_changed_one_is_read_anew
     assert recorded(migrated) == [("a.csv", 10, "first"), ("b.csv", 11, "second"), ("c.csv", 10, "second")]
     after = recorded(migrated, "file, id, read_at")
     assert after[0] == before[0]
-    assert [row[1] for row in after] == [row[1] for row in before]
     assert after[1][2] > before[1][2]
 
 
-def test_files_that_are_gone_are_deleted_of_their_source_alone(migrated: Engine) -> None:
+def test_what_was_said_of_a_file_before_stays(migrated: Engine) -> None:
+    record(report("a.csv"))
+    record(report("a.csv", problem="state its zone"), run="second")
+    record(run="third")
+    record(report("a.csv"), run="fourth")
+    log = query_rows(migrated, "SELECT run_id, problem, gone FROM delivered_files ORDER BY read_at")
+    assert log == [
+        ("first", None, False),
+        ("second", "state its zone", False),
+        ("third", "state its zone", True),
+        ("fourth", None, False),
+    ]
+
+
+def test_files_that_are_gone_are_of_their_source_alone(migrated: Engine) -> None:
     record(report("a.csv"), report("b.csv"))
     record(report("a.csv"), source="other")
     record(report("b.csv"), run=None)
@@ -118,6 +131,6 @@ def test_runs_that_record_at_the_same_time_leave_what_one_of_them_says(migrated:
     with ThreadPoolExecutor(4) as runs:
         list(runs.map(record_all, range(12)))
     ((count, kinds),) = query_rows(
-        migrated, "SELECT count(*), count(DISTINCT (delivered, run_id)) FROM delivered_files"
+        migrated, f"SELECT count(*), count(DISTINCT (delivered, run_id)) FROM {files.PRESENT_FILES} t"
     )
     assert (count, kinds) == (200, 1)
