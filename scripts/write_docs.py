@@ -1,5 +1,4 @@
-"""Writes the generated pages of docs/: commands.md from `--help`, tables.md from the descriptions of columns,
-privileges.md from the matrix of roles.
+"""Writes the generated pages of docs/: commands.md, tables.md and privileges.md.
 
 What belongs here: how these pages look. Kept elsewhere: what they say (the help texts, the tables' classes), and
 the test that the committed pages are the generated ones (`tests/test_docs.py`).

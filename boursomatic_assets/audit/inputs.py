@@ -34,9 +34,6 @@ UNEXPLAINED = (
 Numbers = Mapping[str, float | None]
 """Features by name, and `close` and `instruments`; None: undefined."""
 
-CHANGED_AT = "updated_at" if "updated_at" in GRAINS["features"].table.columns else "created_at"
-"""Since when a row of features reads as it does."""
-
 
 def find_altered(
     session: PublishedSession,
@@ -159,7 +156,7 @@ def _champion_fault(known: DecisionLog, session: PublishedSession, version: str)
 def _read_features(session: PublishedSession) -> pl.DataFrame:
     """The stored features of a session, with symbol, exchange and changed_at."""
     grain = GRAINS["features"]
-    names = (*frames.required_columns(grain.table), CHANGED_AT)
-    rows = read_slice(grain, session.part, names).rename({CHANGED_AT: "changed_at"})
+    rows = read_slice(grain, session.part, (*frames.required_columns(grain.table), "created_at", "updated_at"))
+    rows = rows.with_columns(changed_at=pl.coalesce("updated_at", "created_at")).drop("created_at", "updated_at")
     listed = read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")
     return rows.join(listed, on="instrument_id")

@@ -92,7 +92,7 @@ def test_rows_that_cannot_be_replayed_prove_nothing_and_are_not_called_wrong(fil
         (("--seed", "1"), "give one of"),
         (("--all", "2024-02-29", "US", "--sample", "1"), "give one of"),
         (("--sample", "1", "00000000-0000-0000-0000-000000000000"), "an id stands alone"),
-        (("verfy",), "'verfy' is no"),
+        (("verfy",), "'verfy' is neither the id of a recommendation nor one of verify"),
         (("--all", "2024-02-30", "US"), "no date"),
     ],
 )

@@ -82,7 +82,9 @@ def test_a_wrong_password_is_reported_without_it(
 ) -> None:
     url = filled.url.set(password=SECRET)
     query = {name: value for name, value in url.query.items() if name != "passfile"}
-    monkeypatch.setenv("DATABASE_URL", url.set(query=query).render_as_string(hide_password=False))
+    wrong = url.set(query=query).render_as_string(hide_password=False)
+    for variable in ("DATABASE_URL", "DATABASE_OWNER_URL"):
+        monkeypatch.setenv(variable, wrong)
     result = boursomatic(*command.split())
     assert f"refused the password of user {url.username}" in error_line(result)
     assert SECRET not in result.output
@@ -112,6 +114,8 @@ FAILURES = {
 @pytest.mark.parametrize("breaking", FAILURES, ids=["a table is gone", "the session is ended", "the disk is full"])
 def test_a_failed_statement_is_one_line_with_its_remedy(migrated: Engine, breaking: str) -> None:
     execute(migrated, breaking)
+    if "VIEW" in breaking:
+        execute(migrated, "GRANT SELECT ON delivered_sessions TO PUBLIC")
     assert FAILURES[breaking] in error_line(boursomatic("status"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import polars as pl
-from sqlalchemy import Connection, Table, column, select, table
+from sqlalchemy import Connection, Table, Text, cast, column, select, table
 
 from boursomatic_assets.accounts import AccountError, acting_as, login, preferences
 from boursomatic_assets.calendars.markets import market_named
@@ -21,7 +21,7 @@ _R, _I, _V = (model.__table__.c for model in (Recommendation, Instrument, ModelV
 
 _SHOWN: tuple[Any, ...] = (
     _I.symbol, _I.exchange, _R.profile, _R.label, _R.confidence, _R.expected_return_pct, _R.horizon_days,
-    _R.stop_loss, _R.take_profit, _R.as_of, _V.version, _R.justification,
+    _R.stop_loss, _R.take_profit, _R.as_of, _V.version, _R.justification, _R.id,
 )  # fmt: skip
 _VIEW = table("user_recommendations", *(column(shown.name, shown.type) for shown in _SHOWN))
 
@@ -37,12 +37,13 @@ def recommendations_of(email: str, market: str | None = None, symbol: str | None
     if account_id is None:
         raise AccountError("there is no such account: `boursomatic users list` shows all")
     v = _VIEW.c
-    statement = select(_VIEW).order_by(v.exchange, v.symbol)
+    shown = [cast(part, Text).label("id") if part.name == "id" else part for part in v]
+    statement = select(*shown).order_by(v.exchange, v.symbol)
     if market:
         statement = statement.where(v.exchange.in_(market_named(market).exchanges))
     if symbol:
         statement = statement.where(v.symbol.in_(symbols_of(symbol)))
-    types = {shown.name: polars_type(shown) for shown in _SHOWN}
+    types = {part.name: polars_type(part) for part in _SHOWN}
     with acting_as(account_id) as connection:
         found = pl.read_database(statement, connection, schema_overrides=types)
         if found.is_empty():
