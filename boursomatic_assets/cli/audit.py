@@ -139,17 +139,19 @@ def verify(as_json: bool) -> None:
     sys.exit(1 if found else 0)
 
 
-@audit.command(name="end-chains")
+@audit.command()
 @click.argument("reason")
 @one_line_errors
-def end_chains(reason: str) -> None:
-    """Say in the files of heads that the chains so far ended, and why: after the tables were dropped on purpose.
+def restart(reason: str) -> None:
+    """Begin the chains anew with the rows that are there, after history was changed on purpose.
 
-    `boursomatic db rollback` and `recreate` do it by themselves.
+    It runs as the owner, and the reason stays in the files of heads. `db rollback` and `db recreate` need none.
     """
+    require_current_schema()
     from boursomatic_assets.tables.chains import heads
 
-    heads.end(reason)
+    heads.restart(reason)
+    click.echo("the chains begin anew with the rows that are there")
 
 
 def _require_nothing_lost(context: click.Context) -> None:

@@ -166,9 +166,12 @@ def upgrade() -> None:
         "CREATE CONSTRAINT TRIGGER seal AFTER INSERT ON audit_entries DEFERRABLE INITIALLY DEFERRED"
         " FOR EACH ROW EXECUTE FUNCTION seal_audit_entry()"
     )
-    for table, (columns, time) in CHAINS.items():
-        for statement in _chain(table, columns, time):
+    for table in CHAINS:
+        for statement in _triggers(table):
             op.execute(statement)
+    op.execute(_restart())
+    op.execute("REVOKE ALL ON FUNCTION restart_audit_chains() FROM PUBLIC")
+    op.execute("SELECT restart_audit_chains()")
     for table in NEVER_CHANGED:
         op.execute(
             f"CREATE TRIGGER never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
@@ -266,25 +269,28 @@ def _make_files_a_log() -> None:
     )
 
 
-def _chain(table: str, columns: str, time: str) -> Iterator[str]:
-    """The statements that put a table's rows into chains, those that are there and those to come."""
-    of_market = table == "recommendations"
-    literals = {"table": f"'{table}'", "columns": f"'{columns}'", "time": time}
-    literals["covered"] = ", ".join(f"r.{column}" for column in columns.split(", "))
-    literals["market"] = MARKET if of_market else "'all'"
-    join = f" {INSTRUMENT}" if of_market else ""
-    inserted = {**literals, "kind": "'inserted'"}
-    superseded = {**literals, "kind": "'superseded'", "columns": "'id, superseded_at'", "time": "superseded_at"}
-    superseded["covered"] = "r.id, r.superseded_at"
+def _parts(table: str, kind: str) -> dict[str, str]:
+    """The parts of ADD_ENTRIES of a table, for rows that were inserted or superseded."""
+    columns, time = CHAINS[table] if kind == "inserted" else ("id, superseded_at", "superseded_at")
+    return {
+        "table": f"'{table}'",
+        "kind": f"'{kind}'",
+        "columns": f"'{columns}'",
+        "time": time,
+        "covered": ", ".join(f"r.{column}" for column in columns.split(", ")),
+        "market": MARKET if table == "recommendations" else "'all'",
+    }
 
-    yield from _trigger(f"chain_{table}", table, "INSERT", "NEW TABLE AS fresh", inserted, f"fresh r{join}")
-    by_month = "market, date_trunc('month', time) ORDER BY date_trunc('month', time)"
-    yield _existing(inserted, f"{table} r{join}", by_month)
-    if of_market:
-        changed = f"fresh r JOIN old o USING (id){join} WHERE r.superseded_at IS DISTINCT FROM o.superseded_at"
-        both = "OLD TABLE AS old NEW TABLE AS fresh"
+
+def _triggers(table: str) -> Iterator[str]:
+    """The statements by which rows to come enter the chains."""
+    join = INSTRUMENT if table == "recommendations" else ""
+    inserted = _parts(table, "inserted")
+    yield from _trigger(f"chain_{table}", table, "INSERT", "NEW TABLE AS fresh", inserted, f"fresh r {join}")
+    if table == "recommendations":
+        changed = f"fresh r JOIN old o USING (id) {join} WHERE r.superseded_at IS DISTINCT FROM o.superseded_at"
+        both, superseded = "OLD TABLE AS old NEW TABLE AS fresh", _parts(table, "superseded")
         yield from _trigger(f"chain_superseded_{table}", table, "UPDATE", both, superseded, changed)
-        yield _existing(superseded, f"{table} r{join} WHERE r.superseded_at IS NOT NULL", by_month)
 
 
 def _trigger(name: str, table: str, event: str, seen: str, parts: dict[str, str], rows: str) -> Iterator[str]:
@@ -297,8 +303,26 @@ def _trigger(name: str, table: str, event: str, seen: str, parts: dict[str, str]
     )
 
 
-def _existing(parts: dict[str, str], rows: str, grouping: str) -> str:
-    return ADD_ENTRIES.format(**parts, rows=rows, grouping=grouping)
+def _restart() -> str:
+    """The function that begins all chains anew, with the rows that are there; it is the owner's alone."""
+    by_month = "market, date_trunc('month', time) ORDER BY date_trunc('month', time)"
+    superseded = f"recommendations r {INSTRUMENT} WHERE r.superseded_at IS NOT NULL"
+    inserts = [
+        ADD_ENTRIES.format(
+            **_parts(table, "inserted"),
+            rows=f"{table} r {INSTRUMENT if table == 'recommendations' else ''}",
+            grouping=by_month,
+        )
+        for table in CHAINS
+    ]
+    inserts.append(
+        ADD_ENTRIES.format(**_parts("recommendations", "superseded"), rows=superseded, grouping=by_month)
+    )
+    return (
+        "CREATE FUNCTION restart_audit_chains() RETURNS void LANGUAGE plpgsql"
+        " SET search_path = pg_catalog, public, pg_temp SET client_encoding = 'UTF8' AS $$ BEGIN"
+        f" DELETE FROM audit_entries; DELETE FROM audit_heads; {';'.join(inserts)}; END $$"
+    )
 
 
 def downgrade() -> None:
@@ -312,7 +336,7 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION chain_superseded_recommendations() CASCADE")
     for table in ("audit_log", "audit_heads", "audit_entries"):
         op.drop_table(table)
-    for function in ("seal_audit_entry", "refuse_change", "log_change", "audit_content"):
+    for function in ("restart_audit_chains", "seal_audit_entry", "refuse_change", "log_change", "audit_content"):
         op.execute(f"DROP FUNCTION {function}")
     _keep_newest_files()
 

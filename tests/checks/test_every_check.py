@@ -404,6 +404,8 @@ DAMAGES = [
         warnings=2,
     ),
     damage("every_computed_session_has_its_advice", remove("recommendations", 2), errors=2),
+    damage("history_is_as_the_chains_say", remove("recommendations", 2), errors=2),
+    damage("history_is_as_the_chains_say", change("recommendations", "label = 'SELL'", 2), errors=2),
     damage(
         "every_computed_session_has_its_advice",
         f"DELETE FROM recommendations WHERE as_of >= '2024-02-29' AND instrument_id IN {OF_US}",
@@ -463,6 +465,7 @@ DAMAGES = [
     damage(
         "one_account_per_email",
         drop_constraints("users", "uq_users_email"),
+        "DROP INDEX uq_users_lower_email",
         "INSERT INTO users (id, email, password_hash)"
         " SELECT gen_random_uuid(), 'ann@example.org', '' FROM generate_series(1, 2)",
         errors=2,

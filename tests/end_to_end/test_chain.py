@@ -40,6 +40,7 @@ def test_deleted_sessions_are_computed_again_as_the_command_line_runs_them(
     execute(
         filled,
         f"DELETE FROM recommendations WHERE {LATEST}",
+        "SELECT restart_audit_chains()",
         "DELETE FROM features WHERE ts >= '2024-02-26'",
         "DELETE FROM price_bars WHERE ts >= '2024-02-26'",
     )

@@ -20,6 +20,7 @@ from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.sources.files.formats.contents import printable
 from boursomatic_assets.sources.symbols import canonical
+from boursomatic_assets.tables.deliveries.files import PRESENT_FILES
 
 PIECES = [
     *("'", '"', ";", "--", "/*", "\\", "%s", "{0}", "$1", "\0", "\n", "\t", " ", "|", "..", "/", "‮", "\u200b"),
@@ -86,7 +87,7 @@ def test_symbols_exchanges_and_file_names_are_stored_verbatim_or_refused(
         assert "KO" in known, "the neighbour is there"
         lost = [symbol for symbol, _ in names if symbol not in raws and canonical(symbol) not in known]
         assert lost == []
-        (told,) = rows(migrated, "SELECT file, problem FROM delivered_files")
+        (told,) = rows(migrated, f"SELECT file, problem FROM {PRESENT_FILES} t")
         assert told == {"file": printable(f"{file}.parquet"), "problem": None}
         assert {row["file"] for row in refused} == {told["file"]}
 

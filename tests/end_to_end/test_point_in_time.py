@@ -133,7 +133,7 @@ def test_later_bars_do_not_change_published_rows(
     after = published_rows(filled, market, following, following)["features"]
 
     statements = [statement for name, one in MARKETS.items() for statement in tamper_statements(one, last[name])]
-    execute(filled, *EMPTY, "SELECT setseed(0.5)", *statements)
+    execute(filled, *EMPTY, "SELECT restart_audit_chains()", "SELECT setseed(0.5)", *statements)
     shutil.rmtree(registry.model_store().folder)
     for name, end in last.items():
         bring_up_to_date(FIRST, end, ("features",), (name,), dagster_instance, strict=False)
@@ -162,6 +162,7 @@ def test_paris_does_not_depend_on_new_york_of_the_same_date(
         "DELETE FROM recommendations WHERE as_of >= '2024-01-02'",
         "DELETE FROM model_decisions WHERE effective_at >= '2024-01-02'",
         "DELETE FROM model_versions WHERE as_of >= '2024-01-02'",
+        "SELECT restart_audit_chains()",
         f"DELETE FROM features t {new_york}",
         f"DELETE FROM price_bars t {new_york}",
     )
@@ -182,6 +183,7 @@ def test_any_order_and_chunking_gives_the_same_rows(
         "DELETE FROM recommendations WHERE as_of >= '2023-12-29'",
         "DELETE FROM model_decisions WHERE effective_at >= '2023-12-29'",
         "DELETE FROM model_versions WHERE as_of >= '2023-12-29'",
+        "SELECT restart_audit_chains()",
         "UPDATE model_versions SET is_active = true WHERE version = 'v2023.11.01'",
         "DELETE FROM features WHERE ts >= '2023-12-29'",
     )

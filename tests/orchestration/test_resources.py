@@ -12,8 +12,9 @@ from worlds.frames import query_rows
 from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.sources import FILES, SourceError
 from boursomatic_assets.sources.files.source import Files
+from boursomatic_assets.tables.deliveries.files import PRESENT_FILES
 
-RECORDED = "SELECT file, problem, run_id FROM delivered_files"
+RECORDED = f"SELECT file, problem, run_id FROM {PRESENT_FILES} t"
 NOTES = dict.fromkeys(FILES, 0) | {
     "file": "notes.txt",
     "recognised": None,

@@ -73,7 +73,7 @@ def digests() -> dict[str, str]:
 
 def report() -> dict[str, Any]:
     """Carry out both backfills; what came of them."""
-    forget(database.engine(), KEYS)
+    forget(database.engine("owner"), KEYS)
     with opened("worlds.platform", "platform") as dagster:
         statuses = [dagster.finish(dagster.backfill(stage, KEYS)) for stage in STAGES]
         stored = dagster.instance.get_runs()

@@ -26,6 +26,7 @@ from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.orchestration.dagster_patches import guard
 from boursomatic_assets.orchestration.instance import CONFIG
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
+from boursomatic_assets.tables.chains import heads
 from worlds.platform import rows
 
 STAGES = (("instruments", "price_bars"), ("features",), ("model_versions", "recommendations"), ("track_record",))
@@ -129,7 +130,7 @@ def opened(module: str, attribute: str) -> Iterator[Dagster]:
 
 
 def forget(engine: Engine, keys: set[str]) -> None:
-    """Delete the rows of some partitions."""
+    """Delete the rows of some partitions, as if they had never been computed."""
     for key in keys:
         date, market = key.split("|")
         given = {"date": date, "exchanges": list(MARKETS[market].exchanges)}
@@ -142,6 +143,7 @@ def forget(engine: Engine, keys: set[str]) -> None:
             with engine.begin() as connection:
                 deleted = connection.execute(text(statement), given).rowcount
                 assert deleted or (table, time) == ("track_record", "as_of")  # it may be scored later
+    heads.restart("partitions are computed for the first time again")
 
 
 def written(engine: Engine) -> dict[str, list[dict[str, Any]]]:

@@ -56,6 +56,18 @@ def keep() -> None:
             absorbed.record(error, f"the heads of the audit's chains are not kept in {path.name}")
 
 
+def restart(reason: str) -> None:
+    """Begin all chains anew with the rows that are there, as the owner, and say so in the files.
+
+    For rows that were deleted or changed on purpose: what the chains so far proved is given up, and that is on
+    record.
+    """
+    with database.engine("owner").begin() as connection:
+        connection.execute(text("SELECT restart_audit_chains()"))
+    end(reason)
+    keep()
+
+
 def end(reason: str) -> None:
     """Say in each file that the chains so far ended: the tables were dropped on purpose.
 
