@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import Connection, text
 
 from boursomatic_assets import settings
 from boursomatic_assets.database.addresses import dagster_url, database_url
@@ -62,10 +63,22 @@ def grant(role: Role | None = None, member: str | None = None, password: str | N
         assert isinstance(driver, psycopg.Connection)
         if role and member:
             add_member(driver, role_name(role), member)
-            yield f"{member} is a member of {role_name(role)}"
+            yield _logged(connection, f"{member} is a member of {role_name(role)}")
         if role and password:
             set_password(driver, role_name(role), password)
-            yield f"{role_name(role)} logs in with the new password"
+            yield _logged(connection, f"{role_name(role)} logs in with the new password")
+
+
+def _logged(connection: Connection, action: str) -> str:
+    """The action, once it is in the log of the audit."""
+    connection.execute(
+        text(
+            "INSERT INTO audit_log (id, actor, subject, action)"
+            " VALUES (gen_random_uuid(), session_user, 'roles', :action)"
+        ),
+        {"action": action},
+    )
+    return action
 
 
 def statements(role: Role | None = None, member: str | None = None) -> list[str]:
