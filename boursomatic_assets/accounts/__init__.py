@@ -1,9 +1,8 @@
 """Accounts: who may log in, and what each account prefers.
 
 What belongs here: e-mail addresses in one form (`emails.py`), passwords and their hashes (`passwords.py`), limits
-on attempts (`attempts.py`), the log-in (`login.py`), which accounts
-there are (`directory.py`), keeping them (`keeping.py`), their profile and consent
-(`preferences.py`), and as whom the database is asked (`sessions.py`).
+on attempts (`attempts.py`), the log-in (`login.py`), which accounts there are (`directory.py`), keeping them
+(`keeping.py`), their profile and consent (`preferences.py`), and as whom the database is asked (`sessions.py`).
 Kept elsewhere: the tables (`schema/accounts.py`); the functions, triggers and views that hold for SQL by hand too
 (`migrations/`); commands (`cli/users.py`). Web sessions and tokens are the business of an application, which calls
 `authenticate`.

@@ -45,6 +45,10 @@ SEED = click.IntRange(0, 2**32 - 1)
 """The seeds that every random number generator takes."""
 
 
+LONGEST_LINE = 16_384
+"""Bytes of standard input that are read as a password: more than any that is accepted."""
+
+
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Report an error that a user can fix as one line on stderr, with exit code 1."""
 
@@ -73,17 +77,20 @@ def _message(error: Exception) -> str | None:
 
 
 def read_password(*, confirm: bool = False) -> str:
-    """Ask for a password at a terminal, twice if it is a new one; else read one line of standard input.
+    """Ask for a password at a hidden prompt, twice if it is a new one; without a terminal read a line of input.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is none, or it is no text.
     """
-    if sys.stdin.isatty():
+    if sys.stdin and sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
-    password = sys.stdin.readline().removesuffix("\n")
-    if not password:
-        raise ValueError("there is no password: type it, or write it as one line to standard input")
-    return password
+    line: bytes = sys.stdin.buffer.readline(LONGEST_LINE) if sys.stdin else b""
+    if not line:
+        raise ValueError("no password came: type it at the prompt, or give it as one line of standard input")
+    try:
+        return line.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except UnicodeDecodeError:  # its message would show a part of the password
+        raise ValueError("the password is no text in UTF-8: give it as one line of UTF-8") from None
 
 
 def require_current_schema() -> None:

@@ -1,24 +1,19 @@
 """`boursomatic users`: accounts, their passwords, settings and consent.
 
-What belongs here: the words and options of these commands, and how a password is asked for. Kept elsewhere: what
-they do (`accounts/`), how it is shown (`views/users.py`).
+What belongs here: the words and options of these commands. Kept elsewhere: what they do (`accounts/`), how it is
+shown (`views/users.py`), how a password is asked for (`common.py`).
 
 A password comes from a prompt, or as one line of standard input; an argument or the environment can be read by
 others.
 """
 
-import sys
-
 import click
 
-from boursomatic_assets.cli.common import one_line_errors, require_current_schema
+from boursomatic_assets.cli.common import one_line_errors, read_password, require_current_schema
 from boursomatic_assets.vocabulary import PROFILES
 
 EMAIL = click.argument("email")
 JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
-
-LONGEST_LINE = 16_384
-"""Bytes of standard input that are read as a password: more than any that is accepted."""
 
 
 @click.group()
@@ -37,7 +32,7 @@ def create(email: str, admin: bool) -> None:
     from boursomatic_assets.cli.views import users as view
 
     keeping.require_free(email)
-    click.echo(view.as_line(keeping.create(email, _new_password(), is_admin=admin)))
+    click.echo(view.as_line(keeping.create(email, read_password(confirm=True), is_admin=admin)))
 
 
 @users.command(name="list")
@@ -73,7 +68,7 @@ def passwd(email: str) -> None:
     from boursomatic_assets.cli.views import users as view
 
     directory.find_active(email)
-    click.echo(view.as_line(keeping.set_password(email, _new_password())))
+    click.echo(view.as_line(keeping.set_password(email, read_password(confirm=True))))
 
 
 @users.command()
@@ -87,7 +82,7 @@ def login(email: str, source: str | None) -> None:
     require_current_schema()
     from boursomatic_assets import accounts
 
-    click.echo(accounts.authenticate(email, _password(), source))
+    click.echo(accounts.authenticate(email, read_password(), source))
 
 
 @users.command()
@@ -180,20 +175,3 @@ def _show(email: str, as_json: bool = False) -> None:
     with administration() as connection:
         chosen = preferences.read(connection, account.id)
     click.echo(view.as_json(account, chosen) if as_json else view.as_text(account, chosen))
-
-
-def _new_password() -> str:
-    return _password(confirmed=True)
-
-
-def _password(*, confirmed: bool = False) -> str:
-    """A password from a hidden prompt, twice if it is to be set; without a terminal one line of standard input."""
-    if sys.stdin and sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirmed, err=True))
-    line: bytes = sys.stdin.buffer.readline(LONGEST_LINE) if sys.stdin else b""
-    if not line:
-        raise ValueError("no password came: type it at the prompt, or give it as one line of standard input")
-    try:
-        return line.removesuffix(b"\n").removesuffix(b"\r").decode()
-    except UnicodeDecodeError:  # its message would show a part of the password
-        raise ValueError("the password is no text in UTF-8: give it as one line of UTF-8") from None

@@ -62,11 +62,12 @@ def variable_of(url: URL) -> str:
     """Return the variable that says an address: Dagster's storage and some roles have one of their own."""
 
     def place(address: URL) -> tuple[object, ...]:
-        return address.username, address.host, address.port, address.database
+        return address.username, address.password, address.host, address.port, address.database
 
     named = settings.addresses()
-    own = (name for name, address in named.items() if name != "DATABASE_URL" and place(address) == place(url))
-    return next(own, "DATABASE_URL")
+    if url.drivername == DAGSTER_DRIVER:
+        return "DAGSTER_DATABASE_URL" if "DAGSTER_DATABASE_URL" in named else "DATABASE_URL"
+    return next((name for name, address in named.items() if place(address) == place(url)), "DATABASE_URL")
 
 
 def _configured_url(read: Callable[[], URL | None], driver: str) -> URL | None:

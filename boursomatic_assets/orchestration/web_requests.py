@@ -92,11 +92,10 @@ def require_safe_method(scope: Message) -> None:
     Raises:
         RequestRefusedError: a mutation is not sent by POST, or not as JSON.
     """
-    queries = parse_qs(scope["query_string"].decode("latin-1")).get("query", [])
     if not _is_graphql(scope):
         return
     if scope["method"] != "POST":
-        if any(map(mutations, queries)):
+        if any(map(mutations, _queries_of_address(scope))):
             raise RequestRefusedError("a mutation is sent by POST alone")
     elif _media_type(scope) not in GRAPHQL_TYPES:
         raise RequestRefusedError(f"GraphQL is sent as {' or '.join(GRAPHQL_TYPES)}")
@@ -122,7 +121,7 @@ def is_loopback(name: str) -> bool:
     """Whether a name or an address, without a port, is this machine's own and nobody else's."""
     try:
         return name == "localhost" or ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
+    except ValueError:  # a name, and no address
         return False
 
 
@@ -130,7 +129,7 @@ def is_unspecified(name: str) -> bool:
     """Whether an address stands for all of a machine's, such as 0.0.0.0, so that it is no name for a browser."""
     try:
         return ipaddress.ip_address(name).is_unspecified
-    except ValueError:
+    except ValueError:  # a name, and no address
         return False
 
 
@@ -173,7 +172,10 @@ async def _require_reading(scope: Message, receive: Receive) -> Receive:
     messages = [await receive()]
     while messages[-1].get("more_body"):
         messages.append(await receive())
-    changed = _mutations_of(b"".join(message.get("body", b"") for message in messages), _media_type(scope))
+    body = b"".join(message.get("body", b"") for message in messages)
+    changed = {
+        name for query in [*_queries_of_address(scope), *_queries_of_body(body)] for name in mutations(query)
+    }
     if not changed <= HARMLESS:
         raise RequestRefusedError(f"this is read-only: {', '.join(sorted(changed - HARMLESS))[:200]} is not done")
     left = iter(messages)
@@ -184,12 +186,17 @@ async def _require_reading(scope: Message, receive: Receive) -> Receive:
     return again
 
 
-def _mutations_of(body: bytes, media_type: str) -> set[str]:
+def _queries_of_address(scope: Message) -> list[str]:
+    return parse_qs(scope["query_string"].decode("latin-1")).get("query", [])
+
+
+def _queries_of_body(body: bytes) -> list[str]:
+    """The query of a body, in JSON or as it stands: the webserver may take it for either, whatever its type is."""
     try:
-        query = json.loads(body).get("query") if media_type == "application/json" else body.decode()
-    except (ValueError, AttributeError, RecursionError):  # Dagster answers that it is no request
-        return set()
-    return mutations(query) if isinstance(query, str) else set()
+        query = json.loads(body)["query"]
+    except (ValueError, TypeError, KeyError, RecursionError):  # it is no request in JSON
+        return [body.decode(errors="replace")]
+    return [query] if isinstance(query, str) else []
 
 
 async def _refuse(scope: Message, reason: str, send: Send) -> None:

@@ -125,9 +125,17 @@ def database_address() -> "URL | None":
 
 
 def role_address(role: str) -> "URL | None":
-    """Return the address of the product's database for a role with one of its own, else `DATABASE_URL`."""
+    """Return the address of the product's database for a role with one of its own, else `DATABASE_URL`.
+
+    Raises:
+        SettingError: A role has an address, and the database has none.
+    """
     variable = ROLE_VARIABLES.get(role, "DATABASE_URL")
     own = getattr(_settings_with_valid(variable), variable)
+    if own and not database_address():
+        raise SettingError(
+            f"{variable} is set and DATABASE_URL is not: set both, or neither for the embedded server"
+        )
     return cast("URL | None", own) or database_address()
 
 

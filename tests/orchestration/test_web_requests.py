@@ -171,6 +171,22 @@ def test_a_read_only_webserver_answers_questions_alone() -> None:
     assert answers("POST", **as_json(WIPE)) == ANSWERED, "it is not read-only"
 
 
+HIDDEN = json.dumps({"query": WIPE}).replace("mutation", "\\u006dutation").encode()
+
+
+@pytest.mark.parametrize("content_type", ["application/graphql; a=application/json", "application/json"])
+def test_a_mutation_is_found_whichever_way_the_webserver_reads_the_body(content_type: str) -> None:
+    """Dagster looks for the words of a type anywhere in the header."""
+    assert "wipeAssets" in refused("POST", read_only=True, content_type=content_type, body=HIDDEN)
+
+
+def test_a_mutation_in_the_address_is_found_beside_a_harmless_body() -> None:
+    """Dagster reads the address if it does not know the type, of which it minds the case."""
+    harmless = json.dumps({"query": ASK}).encode()
+    given = {"content_type": "Application/JSON", "body": harmless, "query": "query=" + WIPE.replace(" ", "%20")}
+    assert "wipeAssets" in refused("POST", read_only=True, **given)
+
+
 def test_a_document_too_deep_to_be_parsed_counts_as_a_change() -> None:
     assert mutations("mutation" + "{a" * 50_000)
 

@@ -5,7 +5,6 @@ Kept elsewhere: what a role may do (`privileges.py`), where the files lie (`embe
 """
 
 import secrets
-from collections.abc import Iterator
 
 import psycopg
 from psycopg import sql
@@ -43,11 +42,11 @@ def add_member(connection: psycopg.Connection, name: str, member: str) -> None:
     connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(member)))
 
 
-def grant(role: Role | None = None, member: str | None = None, password: str | None = None) -> Iterator[str]:
+def grant(role: Role | None = None, member: str | None = None, password: str | None = None) -> list[str]:
     """Make the roles and grant what they may, as the owner; then give one of them a member, or a password.
 
-    Yields:
-        a line for each thing that was done.
+    Returns:
+        a line for each thing that was done, once it is committed.
 
     Raises:
         DatabaseError: the owner may not create roles, or not give them to others.
@@ -58,15 +57,16 @@ def grant(role: Role | None = None, member: str | None = None, password: str | N
                 f"the owner may not create the roles {', '.join(missing)}:"
                 " have an administrator run what `boursomatic db grant --sql` prints"
             )
-        yield f"granted: {', '.join(map(role_name, GRANTED_ROLES))}"
+        done = [f"granted: {', '.join(map(role_name, GRANTED_ROLES))}"]
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         if role and member:
             add_member(driver, role_name(role), member)
-            yield _logged(connection, f"{member} is a member of {role_name(role)}")
+            done.append(_logged(connection, f"{member} is a member of {role_name(role)}"))
         if role and password:
             set_password(driver, role_name(role), password)
-            yield _logged(connection, f"{role_name(role)} logs in with the new password")
+            done.append(_logged(connection, f"{role_name(role)} logs in with the new password"))
+    return done
 
 
 def _logged(connection: Connection, action: str) -> str:

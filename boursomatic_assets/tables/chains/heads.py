@@ -3,7 +3,8 @@
 What belongs here: writing heads to files, and comparing these with the chains.
 Kept elsewhere: everything that the database itself shows (`verification.py`).
 
-A file has a line of JSON for each change: when, and the chains with their id, table, market, number and digest.
+A file has a line of JSON for each change: when, in which database, and the chains with id, table, market, number
+and digest.
 The id of a chain is made with the database's tables, so a chain of tables that were made anew is another chain.
 Lines are only added.
 """
@@ -19,6 +20,7 @@ from typing import Any
 from sqlalchemy import text
 
 from boursomatic_assets import absorbed, database, settings
+from boursomatic_assets.database.addresses import is_embedded
 from boursomatic_assets.tables.chains.verification import Difference
 
 FILE = "audit-heads.jsonl"
@@ -52,7 +54,7 @@ def keep() -> None:
     for path in files() if heads else ():
         try:
             _append(path, {"heads": heads})
-        except OSError as error:
+        except (OSError, ValueError) as error:
             absorbed.record(error, f"the heads of the audit's chains are not kept in {path.name}")
 
 
@@ -83,6 +85,9 @@ def compare() -> Iterator[Difference]:
     """Yield a difference for each chain of a file of which the database does not have all entries.
 
     Heads enter a file after their commit, so they are looked up after the file is read, in a new snapshot.
+
+    Raises:
+        ValueError: a line of a file is not as it was written.
     """
     for path in files():
         known = _read(path)
@@ -97,34 +102,51 @@ def compare() -> Iterator[Difference]:
             yield Difference("head", head["table_name"], None, None, detail)
 
 
-def _append(path: Path, line: dict[str, Any]) -> None:
-    """Add a line, unless it is the last one already."""
+def _append(path: Path, said: dict[str, Any]) -> None:
+    """Add a line about this database, unless its last one says the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if _without_time(_last_line(file.read())) == line:
+        written = file.read()
+        last: dict[str, Any] = next(reversed([*_lines(written, path)]), {})
+        if {name: value for name, value in last.items() if name != "at"} == {"database": _place(), **said}:
             return
         now = dt.datetime.now(dt.UTC).replace(microsecond=0, tzinfo=None).isoformat()
-        file.write(json.dumps({"at": now, **line}) + "\n")
+        file.write(json.dumps({"at": now, "database": _place(), **said}) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _last_line(content: str) -> dict[str, Any]:
-    lines = content.splitlines()
-    return dict(json.loads(lines[-1])) if lines else {}
-
-
-def _without_time(line: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if name != "at"}
-
-
 def _read(path: Path) -> list[dict[str, Any]]:
-    """All heads of a file since the chains were last ended, in order of time."""
+    """All heads of this database in a file since its chains were last ended, in order of time."""
     found: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        said = json.loads(line)
-        if "ended" in said:
+    for line in _lines(path.read_text() if path.exists() else "", path):
+        if "ended" in line:
             found.clear()
-        found += said.get("heads", ())
+        found += line.get("heads", ())
     return found
+
+
+def _lines(written: str, path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file that are about this database.
+
+    Raises:
+        ValueError: one cannot be read.
+    """
+    for number, content in enumerate(written.splitlines(), start=1):
+        try:
+            line = dict(json.loads(content))
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"line {number} of {path} is not as it was written: mend it from a copy of the file"
+            ) from None
+        if line.get("database") == _place():
+            yield line
+
+
+def _place() -> str:
+    """Which database this is: a home folder may have been used with several. The socket's folder may change."""
+    url = database.database_url()
+    return (
+        "embedded" if is_embedded() else f"{url.host or url.query.get('host')}:{url.port or 5432}/{url.database}"
+    )

@@ -98,3 +98,23 @@ def test_a_file_that_cannot_be_written_stops_nothing_and_is_told(
     heads.keep()
     [line] = absorbed_errors
     assert "the heads of the audit's chains are not kept in" in line
+
+
+def test_heads_of_another_database_of_the_same_home_are_not_missed(
+    published: Engine,
+) -> None:
+    [path] = heads.files()
+    path.write_text(path.read_text().replace(str(published.url.database), "another"))
+    execute(published, *CUT)
+    assert found(published) == []
+    heads.keep()
+    assert found(published) == []
+
+
+def test_a_line_that_was_not_written_whole_is_named(published: Engine, absorbed_errors: list[str]) -> None:
+    [path] = heads.files()
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(ValueError, match=r"line 2 of .*audit-heads.jsonl is not as it was written"):
+        found(published)
+    heads.keep()
+    assert "the heads of the audit's chains are not kept" in absorbed_errors[0]
