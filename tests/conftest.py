@@ -318,6 +318,24 @@ def replayable(readable: Engine, admin: Admin, home: Path) -> Engine:
 
 
 @pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes of passwords that cost next to nothing."""
+    from worlds.accounts import make_hashes_cheap
+
+    make_hashes_cheap(monkeypatch)
+
+
+@pytest.fixture
+def ada(migrated: Engine, cheap: None) -> uuid.UUID:
+    """The id of Ada's account, the only one of the database."""
+    from worlds.accounts import ADA, PASSWORD
+
+    from boursomatic_assets.accounts import keeping
+
+    return keeping.create(ADA, PASSWORD).id
+
+
+@pytest.fixture
 def dagster_instance(
     admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, absorbed_error_log: AbsorbedErrorLog
 ) -> "Iterator[DagsterInstance]":

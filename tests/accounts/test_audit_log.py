@@ -1,11 +1,9 @@
 """The log of the audit: who did what to which account, whether by command or by hand, and no personal data."""
 
+from uuid import UUID
+
 import pytest
 from sqlalchemy import Engine, text
-
-from boursomatic_assets.accounts import keeping
-
-ADA, PASSWORD = "ada@example.com", "correct horse battery"
 
 CHANGES = {
     "UPDATE users SET is_deleted = true": "deactivated",
@@ -25,22 +23,17 @@ def logged(engine: Engine) -> list[tuple[str, object]]:
         ))]  # fmt: skip
 
 
-@pytest.fixture
-def account(migrated: Engine) -> object:
-    return keeping.create(ADA, PASSWORD).id
-
-
 @pytest.mark.parametrize("statement", CHANGES)
 def test_a_change_by_hand_is_logged_with_the_id_of_the_account(
-    migrated: Engine, account: object, statement: str
+    migrated: Engine, ada: UUID, statement: str
 ) -> None:
     before = len(logged(migrated))
     with migrated.begin() as connection:
         connection.execute(text(statement))
-    assert logged(migrated)[before:] == [(CHANGES[statement], account)]
+    assert logged(migrated)[before:] == [(CHANGES[statement], ada)]
 
 
-def test_nothing_personal_is_in_the_log(migrated: Engine, account: object) -> None:
+def test_nothing_personal_is_in_the_log(migrated: Engine, ada: UUID) -> None:
     with migrated.connect() as connection:
         everything = str(connection.execute(text("SELECT * FROM audit_log")).all())
     assert "created" in everything

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine
-from worlds.accounts import ADA, PASSWORD, make_hashes_cheap, query
+from worlds.accounts import ADA, PASSWORD, query
 from worlds.commands import boursomatic, error_line
 from worlds.platform import INSTRUMENTS
 
@@ -19,16 +19,6 @@ from boursomatic_assets.accounts import keeping
 from boursomatic_assets.cli.main import main
 
 ANOTHER_PASSWORD = "battery staple horse"
-
-
-@pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_hashes_cheap(monkeypatch)
-
-
-@pytest.fixture
-def ada(migrated: Engine, cheap: None) -> UUID:
-    return keeping.create(ADA, PASSWORD).id
 
 
 def users(*words: str, line: str | bytes = "") -> Result:
