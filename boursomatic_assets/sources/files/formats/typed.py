@@ -7,6 +7,8 @@ pyarrow reads them: polars 2.1 aborts the process on some damaged pages (`memory
 which nothing can catch.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
@@ -42,8 +44,11 @@ def read_typed(file: File) -> pl.DataFrame:
         buffer = pa.BufferReader(content)
         table = _read_parquet(buffer, file) if content.startswith(PARQUET) else _read_arrow(buffer, file)
         table.validate(full=True)  # indices of dictionaries, and text that is not UTF-8
-        named = zip(table.column_names, table.columns, strict=True)
-        return pl.DataFrame([_as_series(column).alias(name) for name, column in named])
+        with ThreadPoolExecutor() as threads:
+            columns = threads.map(_as_series, table.columns)
+            return pl.DataFrame(
+                [column.alias(name) for name, column in zip(table.column_names, columns, strict=True)]
+            )
     except SourceError:
         raise
     except _UNREADABLE as error:
@@ -56,7 +61,10 @@ def _as_series(column: pa.ChunkedArray) -> pl.Series:
         return pl.Series(column)
     unified = column.unify_dictionaries()
     codes = pa.chunked_array([chunk.indices for chunk in unified.chunks])
-    return pl.Series(unified.chunk(0).dictionary).gather(pl.Series(codes))
+    values = pl.Series(unified.chunk(0).dictionary)
+    if len(values) == 1 and not codes.null_count:
+        return values.new_from_index(0, len(codes))
+    return values.gather(pl.Series(codes))
 
 
 def _read_arrow(buffer: pa.BufferReader, file: File) -> pa.Table:
