@@ -6,10 +6,11 @@ message of a failed connection (`errors.py`), Dagster's storage on the same serv
 
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -32,14 +33,21 @@ STARTUP_SECONDS = 15
 """For how long a connection is tried again while the server starts up."""
 
 
+_engines = dict[URL, Engine]()
+_arrow_pools = dict[URL, QueuePool]()
+_opening = threading.Lock()
+"""Held while an engine or a pool is made: one that a thread made in vain would leave its connections open."""
+
+
 def engine(role: Role = "writer") -> Engine:
     """Return the engine of a role in the platform's database, one per address; `connect` opens its connections."""
-    return _engine(database_url(role))
+    url = database_url(role)
+    with _opening:
+        return _engines.get(url) or _engines.setdefault(url, _new_engine(url))
 
 
-@lru_cache
-def _engine(url: URL) -> Engine:
-    """Return the engine of an address.
+def _new_engine(url: URL) -> Engine:
+    """Make the engine of an address.
 
     It reads committed rows whatever isolation level is the server's default: a transaction that waited for a lock
     sees what was committed meanwhile. Numbers that JSON does not have, as NaN, raise an error before they are
@@ -77,15 +85,17 @@ def arrow_connection() -> "Iterator[ArrowConnection]":
     Raises:
         DatabaseError: The server cannot be reached, or refuses the connection.
     """
-    connection = _arrow_pool(database_url()).connect()
+    url = database_url()
+    with _opening:
+        pool = _arrow_pools.get(url) or _arrow_pools.setdefault(url, _new_arrow_pool(url))
+    connection = pool.connect()
     try:
         yield cast("ArrowConnection", connection)
     finally:
         connection.close()
 
 
-@lru_cache
-def _arrow_pool(url: URL) -> QueuePool:
+def _new_arrow_pool(url: URL) -> QueuePool:
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
@@ -95,10 +105,14 @@ def _arrow_pool(url: URL) -> QueuePool:
 
 
 def disconnect() -> None:
-    """Close the idle connections that this process keeps to the platform's database, as any role."""
-    for url in {database_url(role) for role in get_args(Role)}:
-        _engine(url).dispose()
-    _arrow_pool(database_url()).dispose()
+    """Close the idle connections that this process keeps, whichever addresses were set when they were opened."""
+    with _opening:
+        for opened in _engines.values():
+            opened.dispose()
+        for pool in _arrow_pools.values():
+            pool.dispose()
+        _engines.clear()
+        _arrow_pools.clear()
 
 
 def public_conninfo(url: URL) -> str:

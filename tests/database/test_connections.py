@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import Admin
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
@@ -69,6 +71,36 @@ def test_the_home_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_address_has_one_engine(database: Engine) -> None:
     assert db.engine() is database
+
+
+def idle_arrow_connections() -> int:
+    from boursomatic_assets.database import connections
+
+    return sum(pool.checkedin() for pool in connections._arrow_pools.values())
+
+
+def test_threads_that_begin_together_share_an_engine(database: Engine) -> None:
+    """A second one would leave its connections open."""
+    db.disconnect()
+    with ThreadPoolExecutor(8) as threads:
+        engines = {id(engine) for engine in threads.map(lambda _: db.engine(), range(64))}
+    assert len(engines) == 1
+
+
+def test_connections_to_an_earlier_address_are_closed_too(
+    database: Engine, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = db.engine()
+    with engine.connect() as connection:
+        kept = connection.connection.driver_connection
+    with db.arrow_connection():
+        pass
+    assert idle_arrow_connections() == 1
+    monkeypatch.setenv("DATABASE_URL", admin.address("postgres"))
+    db.disconnect()
+    assert isinstance(kept, psycopg.Connection)
+    assert kept.closed
+    assert idle_arrow_connections() == 0
 
 
 def test_connections_have_an_application_name(database: Engine) -> None:
