@@ -14,6 +14,7 @@ lets the share of the training rows pass that passed there. A contribution is th
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import lightgbm as lgb
@@ -38,21 +39,39 @@ def contributions(booster: lgb.Booster, values: Floats) -> Floats:
         booster: A trained model of numerical features.
         values: Rows x features: finite numbers, or NaN for a missing one.
     """
-    model = booster.dump_model()
-    classes, width = model["num_tree_per_iteration"], values.shape[1]
-    trees = [_Tree.from_node(tree["tree_structure"]) for tree in model["tree_info"]]
-    tables = _contribution_tables(trees, width)
-    representatives = [_representative_values(trees, f) for f in range(width)]
-    offsets = [tree.cell_offsets(representatives) for tree in trees]
-    result = np.zeros((len(values), classes, width))
+    width = values.shape[1]
+    lookup = _lookup(booster, width)
+    result = np.zeros((len(values), lookup.classes, width))
     for start in range(0, len(values), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        codes = [np.searchsorted(representatives[f][:-1], values[rows, f]) for f in range(width)]
-        for n, (table, by_feature) in enumerate(zip(tables, offsets, strict=True)):
+        codes = [np.searchsorted(lookup.representatives[f][:-1], values[rows, f]) for f in range(width)]
+        for n, (table, by_feature) in enumerate(zip(lookup.tables, lookup.offsets, strict=True)):
             parts = (offset[codes[f]] for f, offset in by_feature.items())
             cell = sum(parts, start=np.zeros(len(codes[0]), np.intp))
-            result[rows, n % classes] += table[cell]
+            result[rows, n % lookup.classes] += table[cell]
     return result
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """The tables of a booster's trees, and how a row finds its cell in each of them."""
+
+    classes: int
+    tables: list[Floats]
+    representatives: list[Floats]
+    offsets: list[dict[int, Positions]]
+
+
+@lru_cache(maxsize=12)
+def _lookup(booster: lgb.Booster, width: int) -> _Lookup:
+    """Return the tables of a booster; they take longer to make than a month of rows to look up."""
+    model = booster.dump_model()
+    trees = [_Tree.from_node(tree["tree_structure"]) for tree in model["tree_info"]]
+    representatives = [_representative_values(trees, f) for f in range(width)]
+    offsets = [tree.cell_offsets(representatives) for tree in trees]
+    return _Lookup(
+        model["num_tree_per_iteration"], _contribution_tables(trees, width), representatives, offsets
+    )
 
 
 @dataclass(frozen=True)

@@ -38,5 +38,4 @@ class History:
         as_number = pl.col("instrument_id").cast(instruments)
         closes = bars.select("market", as_number, "ts", "c").sort(KEY)
         rows = sample_sessions(features, parameters.stride).with_columns(as_number).sort("ts", "instrument_id")
-        threshold = parameters.label_threshold
-        return cls(rows, {h: label_rows(rows, closes, h, threshold) for h in parameters.horizons}, closes)
+        return cls(rows, {h: label_rows(rows, closes, h) for h in parameters.horizons}, closes)

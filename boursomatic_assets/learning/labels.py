@@ -1,23 +1,27 @@
-"""Labels: the return that followed a close, its class, and when it became known.
+"""Labels: the return that followed a close, beside the others of its market's session, and when it became known.
 
-What belongs here: sampled sessions, forward returns and labels, and breaks of the prices.
+What belongs here: sampled sessions, forward returns, labels, and breaks of the prices.
 Kept elsewhere: which labels a due date may use (`walk.py`), outcomes of recommendations (`advice/outcomes.py`).
 
 A horizon is counted in sessions of the market. An instrument that stops trading inside it, or has no bar on its
 last session, keeps its last price.
 """
 
-import math
-
 import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import MICROSECONDS_PER_DAY, Ints
-from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.vocabulary import LABELS
 
 CLASSES = LABELS[::-1]
 """The labels as classes, from the lowest return to the highest: the order of all probabilities."""
+
+BASE_RATE = 1 / len(CLASSES)
+"""The share of each label in a session, by construction: what chance alone gets right."""
+
+RELATIVE_LIMIT = 0.3
+"""At which a relative return is cut in a mean: a few outliers would rule it."""
 
 PRICE_BREAK = 50.0
 """A close that is so many times as high, or as low, as the one before is on another basis (a reverse split, an
@@ -26,35 +30,33 @@ most (a warrant), and errors 68-fold at least."""
 
 
 def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
-    """Return the rows of every stride-th session of each market, counted from the calendar's first one.
+    """Return the rows of every stride-th session, counted over both markets' calendars from their first one.
+
+    Both markets are sampled on the same dates; one that is closed on such a date has no sample there.
 
     Args:
-        rows: market, ts and any others.
+        rows: ts and any others.
         stride: Sessions from one that is kept to the next.
     """
-    sampled = {name: market.sessions()[::stride].astype("datetime64[us]") for name, market in MARKETS.items()}
-    in_sample = [
-        (pl.col("market") == name) & pl.col("ts").is_in(pl.Series(sessions).implode())
-        for name, sessions in sampled.items()
-    ]
-    return rows.filter(pl.any_horizontal(in_sample))
+    return rows.filter(pl.col("ts").is_in(pl.Series(all_sessions()[::stride].astype("datetime64[us]")).implode()))
 
 
-def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold: float) -> pl.DataFrame:
+def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> pl.DataFrame:
     """Return the label of each row, with its forward return, in the order of the rows.
 
-    BUY is a forward return above threshold x vol_20d x sqrt(horizon), SELL one below its negative, HOLD the rest.
+    The label says in which third of its market's session the forward return is: BUY in the best, SELL in the
+    worst, HOLD in between, see `thirds`.
 
     Args:
-        rows: market, instrument_id (an Enum), ts and vol_20d; each row has its close.
+        rows: market, instrument_id (an Enum) and ts, of whole sessions; each row has its close.
         closes: market, instrument_id (the same Enum), ts, c, sorted by instrument and time.
         horizon: Sessions of the market to look forward.
-        threshold: In volatilities over the horizon.
 
     Returns:
-        forward_return (a fraction: 0.05 is 5 %), z (the same in volatilities over the horizon), known_at (the ts
-        of the session that ends the horizon) and label (an Enum of CLASSES); all are null where that session is
-        not loaded or prices break before it (PRICE_BREAK), z and label also without a volatility.
+        forward_return (a fraction: 0.05 is 5 %), relative_return (less the mean of its market's session, cut at
+        RELATIVE_LIMIT), return_rank (within its market's session, 0 to 1), known_at (the ts of the session that
+        ends the horizon) and label (an Enum of CLASSES); all are null where that session is not loaded or prices
+        break before it (PRICE_BREAK).
     """
     end = _horizon_ends(rows, closes, horizon)
     keys, prices = _sort_key(closes, _days(closes)), closes["c"].to_numpy()
@@ -64,18 +66,29 @@ def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold
     )
     break_count = count_breaks(closes)
     known = pl.Series((end >= 0) & (break_count[last] == break_count[start]))
-    edge = rows["vol_20d"] * math.sqrt(horizon)
-    z = pl.col("z")
-    label = pl.when(z > threshold).then(pl.lit("BUY")).when(z < -threshold).then(pl.lit("SELL"))
-    return (
-        pl.DataFrame({"known": known, "forward_return": prices[last] / prices[start] - 1, "edge": edge})
-        .with_columns(
-            z=pl.when(pl.col("edge") > 0).then(pl.col("forward_return") / pl.col("edge")),
-            known_at=pl.Series(end * MICROSECONDS_PER_DAY).cast(pl.Datetime("us")),
-        )
-        .select(pl.when("known").then(name).alias(name) for name in ("forward_return", "z", "known_at"))
-        .with_columns(label=pl.when(z.is_not_null()).then(label.otherwise(pl.lit("HOLD"))).cast(pl.Enum(CLASSES)))
+    session = rows.select("market", "ts").with_columns(
+        forward_return=pl.when(known).then(pl.Series(prices[last] / prices[start] - 1)),
+        known_at=pl.when(known).then(pl.Series(end * MICROSECONDS_PER_DAY).cast(pl.Datetime("us"))),
     )
+    forward_return = pl.col("forward_return")
+    relative_return = (forward_return - forward_return.mean()).clip(-RELATIVE_LIMIT, RELATIVE_LIMIT)
+    return session.with_columns(
+        relative_return=relative_return.over("market", "ts"), return_rank=ranks("forward_return")
+    ).select(
+        "forward_return", "relative_return", "return_rank", "known_at", label=thirds("return_rank")
+    )
+
+
+def ranks(column: str) -> pl.Expr:
+    """Return the rank of a column within its market's session, (rank - 0.5) / count; equal values share one."""
+    return ((pl.col(column).rank() - 0.5) / pl.col(column).count()).over("market", "ts")
+
+
+def thirds(rank: str) -> pl.Expr:
+    """Return the label of a rank within its session: BUY in the highest third, SELL in the lowest, else HOLD."""
+    share = pl.col(rank)
+    label = pl.when(share > 1 - BASE_RATE).then(pl.lit("BUY")).when(share < BASE_RATE).then(pl.lit("SELL"))
+    return pl.when(share.is_not_null()).then(label.otherwise(pl.lit("HOLD"))).cast(pl.Enum(CLASSES))
 
 
 def _horizon_ends(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Ints:

@@ -1,42 +1,54 @@
-"""A model: the booster that scores rows, and by horizon the calibration that turns scores into probabilities.
+"""A model: the boosters that score rows, and the curves that turn scores into probabilities and returns.
 
 What belongs here: both together, and how they are written as one text.
-Kept elsewhere: fitting (`fitting.py`, `calibration.py`), predicting (`prediction.py`), the files
-(`model_files.py`).
+Kept elsewhere: fitting (`fitting.py`, `calibration/`), predicting (`prediction.py`), the files (`model_files.py`).
 """
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import lightgbm as lgb
 
-from boursomatic_assets.learning.calibration import Calibration
+from boursomatic_assets.learning.calibration.curves import Curves
+
+POOLED = "pooled"
+"""The name, among those of the markets, of the booster that was fitted on both."""
+
+Boosters = dict[str, str]
+"""Boosters of one quarter in LightGBM's text format: POOLED, and of each market that was fitted by itself."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """The booster and the calibrations of a version.
+    """The boosters and the curves of a version.
 
     Attributes:
-        booster_text: In LightGBM's text format.
-        calibrations: By horizon in sessions.
+        quarters: The boosters of the last quarters, the newest last.
+        curves: By horizon in sessions and market; POOLED stands for a market that has none.
     """
 
-    booster_text: str
-    calibrations: dict[int, Calibration]
+    quarters: tuple[Boosters, ...]
+    curves: dict[int, dict[str, Curves]]
 
-    @cached_property
-    def booster(self) -> lgb.Booster:
-        """The booster, ready to score."""
-        return lgb.Booster(model_str=self.booster_text)
+    @property
+    def features(self) -> list[str]:
+        """The features that the boosters use, in their order."""
+        names: list[str] = parse_booster(self.quarters[-1][POOLED]).feature_name()
+        return names
+
+    def curves_of(self, horizon: int, market: str) -> Curves:
+        """Return the curves of a horizon for a market."""
+        by_market = self.curves[horizon]
+        return by_market.get(market) or by_market[POOLED]
 
     def to_json(self) -> str:
         """Return the model as JSON: the same model gives the same bytes."""
-        calibrations = {str(horizon): calibration.to_json() for horizon, calibration in self.calibrations.items()}
-        return json.dumps(
-            {"booster": self.booster_text, "calibrations": calibrations}, sort_keys=True, allow_nan=False
-        )
+        curves = {
+            str(horizon): {market: curves.to_json() for market, curves in by_market.items()}
+            for horizon, by_market in self.curves.items()
+        }
+        return json.dumps({"quarters": list(self.quarters), "curves": curves}, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Model":
@@ -47,11 +59,18 @@ class Model:
         """
         try:
             fields = json.loads(text)
-            calibrations = {
-                int(h): Calibration.from_json(weights) for h, weights in fields["calibrations"].items()
+            curves = {
+                int(horizon): {market: Curves.from_json(curves) for market, curves in by_market.items()}
+                for horizon, by_market in fields["curves"].items()
             }
-            return cls(fields["booster"], calibrations)
-        except (ValueError, TypeError, KeyError) as error:
+            return cls(tuple(fields["quarters"]), curves)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"not a model of this version of Boursomatic: {text[:40]!r}: let its due date be trained again"
             ) from error
+
+
+@lru_cache(maxsize=32)
+def parse_booster(text: str) -> lgb.Booster:
+    """Return the booster of a text, ready to score; versions of neighbouring months share most of theirs."""
+    return lgb.Booster(model_str=text)

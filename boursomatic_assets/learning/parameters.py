@@ -11,14 +11,7 @@ from typing import Any
 
 from boursomatic_assets.features.additional_features import MODEL_FEATURES, RANKED_FEATURES
 
-NOT_SHAPING = (
-    "num_threads",
-    "gate_tolerance",
-    "gate_rank_ic_tolerance",
-    "gate_skill_t",
-    "gate_minimum_sessions",
-    "cost",
-)
+NOT_SHAPING = ("num_threads", "gate_rank_ic_tolerance", "gate_minimum_sessions", "cost")
 """Parameters that leave the trained model as it is."""
 
 
@@ -33,8 +26,9 @@ class Parameters:
         ranked: Features whose ranks the ridge regression beside it uses.
         horizon: Sessions of the market from a close to the later one that its label compares it with.
         horizons: All horizons that probabilities are given for; `horizon` is one of them.
-        label_threshold: Edge of BUY and SELL, in volatilities of the instrument over the horizon; 0.43 cuts a
-            normal distribution into thirds.
+        volatility_limits: By horizon, the highest annualised `vol_20d` of the rows that its probabilities are for
+            and are fitted on; None takes all.
+        boosters: A version scores with the mean of its last so many boosters; one is fitted each quarter.
         stride: One in so many sessions of a market is used for training and evaluation: labels of neighbouring
             sessions overlap, so the others would add little.
         embargo: Sessions between the last label that a version learns from and its due date.
@@ -48,24 +42,23 @@ class Parameters:
         minimum_rows_in_leaf: Training rows in a leaf, at least.
         bins: Bins of a feature's histogram, at most.
         ridge: Penalty of the ridge regression per training row, for ranks that lie in -0.5..0.5.
-        prior_sessions: Sampled sessions that the calibration's prior counts for.
-        calibration_penalty: L2 penalty of the calibration's weights.
+        prior_sessions: Sampled sessions of a market that the calibration's prior counts for.
+        market_prior_sessions: Sampled sessions that a market's mean return of 0 counts for.
         seed: Seed of the booster.
         num_threads: Threads used for training; they change its time, never its result. One, because several
             threads wait by spinning: on busy cores two took up to thirty times as long as one.
         cost: Share of an amount that buying or selling it costs, in the portfolios that measure a model.
-        gate_tolerance: How much worse than no skill, or than the champion's, a log loss may be, in nats per row.
         gate_rank_ic_tolerance: How much lower than the champion's a challenger's mean rank IC may be.
-        gate_skill_t: Least t-statistic of the mean rank IC.
         gate_minimum_sessions: Least number of sampled sessions in the record.
     """
 
-    recipe: int = 1
+    recipe: int = 2
     features: tuple[str, ...] = MODEL_FEATURES
     ranked: tuple[str, ...] = RANKED_FEATURES
     horizon: int = 20
     horizons: tuple[int, ...] = (10, 20, 40)
-    label_threshold: float = 0.43
+    volatility_limits: tuple[float | None, ...] = (None, 0.60, 0.35)
+    boosters: int = 4
     stride: int = 5
     embargo: int = 5
     minimum_training_rows: int = 250
@@ -79,14 +72,16 @@ class Parameters:
     bins: int = 63
     ridge: float = 0.01
     prior_sessions: int = 50
-    calibration_penalty: float = 30.0
+    market_prior_sessions: int = 500
     seed: int = 20
     num_threads: int = 1
     cost: float = 0.001
-    gate_tolerance: float = 0.002
     gate_rank_ic_tolerance: float = 0.01
-    gate_skill_t: float = 1.0
     gate_minimum_sessions: int = 12
+
+    def volatility_limit(self, horizon: int) -> float | None:
+        """Return the volatility limit of a horizon."""
+        return self.volatility_limits[self.horizons.index(horizon)]
 
     def booster_parameters(self) -> dict[str, str | int | float | bool]:
         """Return the parameters in LightGBM's own names, without the number of rounds."""

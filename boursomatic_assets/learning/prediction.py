@@ -7,22 +7,20 @@ A score and its contributions depend on their row and the model alone, to the la
 rank of the score within its market's session, so rows come in whole sessions.
 """
 
-import math
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.arrays import KEY, Floats, Ints
-from boursomatic_assets.learning.calibration import Calibration, cell_indices
+from boursomatic_assets.arrays import KEY, Floats
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.learning.contributions import contributions
-from boursomatic_assets.learning.labels import CLASSES
-from boursomatic_assets.learning.model import Model
+from boursomatic_assets.learning.labels import CLASSES, ranks
+from boursomatic_assets.learning.model import POOLED, Boosters, Model, parse_booster
 
-CALIBRATION_FEATURES = ("vol_20d", "vol_ratio")
-"""What is needed of a row beside the features of the model: its volatility, and the state of it."""
+VOLATILITY = "vol_20d"
+"""What is needed of a row beside the features of the model."""
 
 
 def feature_matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:
@@ -31,32 +29,63 @@ def feature_matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:
 
 
 def score_rows(booster: lgb.Booster, values: Floats) -> Floats:
-    """Return the score of each row: the expected rank, -0.5 to 0.5, of its forward return."""
+    """Return the score of each row by one booster: the expected rank, -0.5 to 0.5, of its forward return."""
     if not len(values):
         return np.empty(0)
     # One thread: two runs side by side keep two cores busy, and LightGBM's threads would wait by spinning.
-    return cast(Floats, booster.predict(values, num_threads=1))
+    scores: Floats = booster.predict(values, num_threads=1)
+    return scores
+
+
+def ensemble(
+    quarters: Sequence[Boosters], markets: Floats, values: Floats, of: Callable[[lgb.Booster, Floats], Floats]
+) -> Floats:
+    """Return the mean over the quarters of what their boosters say of each row.
+
+    A quarter says the mean of its pooled booster and that of the row's own market, if it has one.
+
+    Args:
+        quarters: The boosters.
+        markets: The market's name of each row.
+        values: Rows x features.
+        of: What is asked of a booster: one row of numbers, or one number, for each row.
+    """
+    total = sum(_of_quarter(boosters, markets, values, of) for boosters in quarters)
+    mean: Floats = total / len(quarters)
+    return mean
+
+
+def _of_quarter(
+    boosters: Boosters, markets: Floats, values: Floats, of: Callable[[lgb.Booster, Floats], Floats]
+) -> Floats:
+    said = of(parse_booster(boosters[POOLED]), values)
+    for market in MARKETS:
+        of_market = markets == market
+        if market in boosters and of_market.any():
+            own = of(parse_booster(boosters[market]), values[of_market])
+            said[of_market] = (said[of_market] + own) / 2
+    return said
 
 
 def score_ranks(rows: pl.DataFrame, score: Floats) -> Floats:
     """Return the rank of each score within its market's session, (rank - 0.5) / count; equal scores share one."""
-    rank = (pl.col("score").rank() - 0.5) / pl.len()
-    return rows.select("market", "ts", score=score).select(rank.over("market", "ts"))["score"].to_numpy()
+    return rows.select("market", "ts", score=score).select(ranks("score"))["score"].to_numpy()
 
 
 def predict(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the predictions of a model for each row of features, in the order of the rows.
 
     Args:
-        model: Its booster names the features that it needs.
+        model: The model; it names the features that it needs.
         rows: As `predict_probabilities` takes them.
 
     Returns:
         The columns of `predict_probabilities`, and contributions: a struct of the contribution of each feature to
         the score.
     """
-    names = model.booster.feature_name()
-    added = contributions(model.booster, feature_matrix(rows, names))[:, 0, :]
+    names = model.features
+    values, markets = feature_matrix(rows, names), rows["market"].to_numpy()
+    added = ensemble(model.quarters, markets, values, lambda booster, some: contributions(booster, some)[:, 0, :])
     by_feature = pl.DataFrame({name: np.ascontiguousarray(added[:, i]) for i, name in enumerate(names)})
     return predict_probabilities(model, rows).with_columns(by_feature.to_struct("contributions"))
 
@@ -65,29 +94,33 @@ def predict_probabilities(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
     """Return what `predict` returns but for the contributions, which take most of its time.
 
     Args:
-        model: Its booster names the features that it needs.
-        rows: market, instrument_id, ts, CALIBRATION_FEATURES and the features of the model, of whole sessions.
+        model: The model; it names the features that it needs.
+        rows: market, instrument_id, ts and the features of the model, of whole sessions.
 
     Returns:
-        instrument_id, ts, market, score; by horizon h p_sell_h, p_hold_h, p_buy_h and expected_return_pct_h (the
-        sum over the labels of probability x the label's mean, in volatilities, times the row's own volatility).
+        instrument_id, ts, market, score, score_rank (within the market's session, 0 to 1); by horizon h p_sell_h,
+        p_hold_h, p_buy_h (the probabilities of the thirds) and expected_return_pct_h.
     """
-    score = score_rows(model.booster, feature_matrix(rows, model.booster.feature_name()))
-    cell = cell_indices(score_ranks(rows, score), feature_matrix(rows, ["vol_ratio"])[:, 0])
-    by_horizon = [
-        column
-        for horizon, calibration in model.calibrations.items()
-        for column in _horizon_columns(horizon, calibration, cell, rows["vol_20d"].to_numpy())
-    ]
-    return rows.select(*KEY, "market").with_columns(pl.Series("score", score), *by_horizon)
-
-
-def _horizon_columns(horizon: int, calibration: Calibration, cell: Ints, volatility: Floats) -> list[pl.Series]:
-    """Return the probabilities and the expected return at one horizon."""
-    probability = calibration.probabilities(cell)
-    expected = sum(
-        (probability[:, i] * mean for i, mean in enumerate(calibration.means)), start=np.zeros(len(cell))
+    score = score_ensemble(model, rows)
+    rank, markets = score_ranks(rows, score), rows["market"].to_numpy()
+    by_horizon = [column for horizon in model.curves for column in _horizon_columns(model, horizon, markets, rank)]
+    return rows.select(*KEY, "market").with_columns(
+        pl.Series("score", score), pl.Series("score_rank", rank), *by_horizon
     )
-    percent = pl.Series(f"expected_return_pct_{horizon}", expected * volatility * math.sqrt(horizon) * 100)
+
+
+def score_ensemble(model: Model, rows: pl.DataFrame) -> Floats:
+    """Return the score of each row: market and the features of the model."""
+    values = feature_matrix(rows, model.features)
+    return ensemble(model.quarters, rows["market"].to_numpy(), values, score_rows)
+
+
+def _horizon_columns(model: Model, horizon: int, markets: Floats, rank: Floats) -> list[pl.Series]:
+    """Return the probabilities and the expected return at one horizon."""
+    probability, expected = np.empty((len(rank), len(CLASSES))), np.empty(len(rank))
+    for market in np.unique(markets):
+        rows, curves = markets == market, model.curves_of(horizon, market)
+        probability[rows] = curves.probabilities(rank[rows])
+        expected[rows] = curves.expected_return(rank[rows])
     columns = [pl.Series(f"p_{label.lower()}_{horizon}", probability[:, i]) for i, label in enumerate(CLASSES)]
-    return [*columns, percent.fill_nan(None)]
+    return [*columns, pl.Series(f"expected_return_pct_{horizon}", expected * 100)]

@@ -72,7 +72,7 @@ def search_parameters(
         ValueError: there is no record before the cutoff.
     """
     optuna = import_optuna()
-    past = history_before(history, cutoff, parameters)
+    past = history_before(history, cutoff)
     present = mean_rank_ic(past, parameters)
     if present is None:
         raise ValueError(f"nothing was scored and known before {cutoff}: load more history, or search until later")
@@ -116,12 +116,11 @@ def import_optuna() -> Any:
     return optuna
 
 
-def history_before(history: History, cutoff: date, parameters: Parameters) -> History:
+def history_before(history: History, cutoff: date) -> History:
     """Return the history that was known before a cutoff, as if nothing later were loaded."""
     in_time = pl.col("ts") < midnight(cutoff)
     rows, closes = history.rows.filter(in_time), history.closes.filter(in_time)
-    threshold = parameters.label_threshold
-    return History(rows, {h: label_rows(rows, closes, h, threshold) for h in history.labels}, closes)
+    return History(rows, {h: label_rows(rows, closes, h) for h in history.labels}, closes)
 
 
 def mean_rank_ic(history: History, parameters: Parameters, since: date = date.min) -> float | None:

@@ -1,30 +1,36 @@
 """Training: the challengers of due dates, each with its model and its metrics.
 
-What belongs here: what a version consists of: booster, calibrations, metrics of the record, deciles.
+What belongs here: what a version consists of: boosters, curves, metrics of the record, evidence, deciles.
 Kept elsewhere: the walk-forward (`walk.py`), what a metric is (`evaluation/`), whether a version is used
 (`gate.py`), where its bytes are kept (`model_files.py`).
 
 A challenger is a pure function of what was known before its due date and of the parameters: row order and threads
-do not change a byte of it. Its own booster is not measured, since its future is unknown; its predecessors are,
-each fitted the same way and measured on the month after its own due date.
+do not change a byte of it. Its own boosters are not measured on months that they learned from: the record has the
+scores of each month by the boosters of its time.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from functools import reduce
+from operator import add
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.arrays import Ints
-from boursomatic_assets.learning.calibration import Calibration, calibrate, cell_indices
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.learning.calibration.curves import NO_SKILL, Curves, fit_curves
+from boursomatic_assets.learning.calibration.record import CellSums, MarketRecord
+from boursomatic_assets.learning.calibration.zones import measure_zones
+from boursomatic_assets.arrays import SESSIONS_PER_YEAR
 from boursomatic_assets.learning.drift import SortedFeatures
+from boursomatic_assets.learning.evaluation.evidence import EvidenceRecord
 from boursomatic_assets.learning.evaluation.metrics import Metrics, SessionMetrics
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import CLASSES
-from boursomatic_assets.learning.model import Model
+from boursomatic_assets.learning.model import POOLED, Model
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.prediction import feature_matrix
 from boursomatic_assets.learning.walk import Step, WalkForward, label_cutoff, walk_forward
 
 
@@ -34,7 +40,8 @@ class Challenger:
 
     Attributes:
         model_text: The model, as `model.Model.to_json` writes it.
-        metrics: Those of the record before it, size, end and deciles of its training set; JSON-able.
+        metrics: Those of the record before it, its evidence and zones by horizon, size, end and deciles of its
+            training set; JSON-able.
         params_hash: The hash of the parameters that shaped it.
     """
 
@@ -54,9 +61,9 @@ def train_challengers(
         parameters: Those of the models; the history was labelled with the same.
     """
     walked = walk_forward(history, max(due), parameters)
-    calibrations = _Calibrations(history, walked, parameters)
+    records = {horizon: _HorizonRecord.of(history, walked, horizon, parameters) for horizon in parameters.horizons}
     session_metrics = SessionMetrics.from_record(
-        _out_of_sample_record(history, walked, calibrations, parameters),
+        _out_of_sample_record(history, walked, records[parameters.horizon], parameters),
         history.closes,
         parameters.horizon,
         parameters.stride,
@@ -66,66 +73,101 @@ def train_challengers(
     steps = {step.due: step for step in walked.steps}
     for due_date in due:
         step = steps.get(due_date)
-        challenger = (
-            _challenger(step, calibrations, session_metrics, sorted_features, parameters) if step else None
-        )
-        yield due_date, challenger
+        if step is None:
+            yield due_date, None
+            continue
+        metrics = {**session_metrics.metrics_before(step.start), **_training_set(step, sorted_features, parameters)}
+        yield due_date, _challenger(step, records, metrics, parameters)
 
 
 def _challenger(
-    step: Step,
-    calibrations: "_Calibrations",
-    session_metrics: SessionMetrics,
-    sorted_features: SortedFeatures,
-    parameters: Parameters,
+    step: Step, records: "dict[int, _HorizonRecord]", metrics: Metrics, parameters: Parameters
 ) -> Challenger:
-    model = Model(
-        step.fit.booster_text, {horizon: calibrations.at(step, horizon) for horizon in parameters.horizons}
-    )
-    training_set = {
-        "train_rows": step.fit.training_rows,
-        "train_end": label_cutoff(step.due, parameters).isoformat(),
-        "deciles": sorted_features.deciles(step.training_mask),
+    cutoff = label_cutoff(step.due, parameters)
+    model = Model(step.boosters, {horizon: record.curves(cutoff) for horizon, record in records.items()})
+    by_horizon = {
+        "evidence": {str(horizon): record.evidence.before(cutoff) for horizon, record in records.items()},
+        "zones": {str(horizon): measure_zones(record.sums(cutoff)) for horizon, record in records.items()},
     }
-    return Challenger(
-        model.to_json(), {**session_metrics.metrics_before(step.start), **training_set}, parameters.params_hash()
-    )
+    return Challenger(model.to_json(), {**metrics, **by_horizon}, parameters.params_hash())
 
 
-class _Calibrations:
-    """The calibration of each step and horizon, fitted on earlier scores whose label was known by then."""
+def _training_set(step: Step, sorted_features: SortedFeatures, parameters: Parameters) -> dict[str, Any]:
+    """Return the size, the end and the deciles of the training set of a step's newest boosters."""
+    newest = step.quarters[-1]
+    return {
+        "train_rows": int(newest.training_mask.sum()),
+        "train_end": label_cutoff(newest.due, parameters).isoformat(),
+        "deciles": sorted_features.deciles(newest.training_mask),
+    }
 
-    def __init__(self, history: History, walked: WalkForward, parameters: Parameters) -> None:
-        self.parameters = parameters
-        scores = walked.scores
-        self.cell = cell_indices(scores["score_rank"].to_numpy(), feature_matrix(scores, ["vol_ratio"])[:, 0])
-        self.ts = scores["ts"].to_numpy()
-        self.labels = {horizon: labels[walked.row_indices] for horizon, labels in history.labels.items()}
-        # The number of each pair of market and session.
-        self.session: Ints = scores.select(pl.struct("market", "ts").rank("dense"))["market"].to_numpy()
 
-    def at(self, step: Step, horizon: int) -> Calibration:
-        """Return the calibration of a due date, from the labels that were known on it."""
-        labels = self.labels[horizon]
-        in_time = (labels["known_at"] < label_cutoff(step.due, self.parameters)) & labels["z"].is_not_null()
-        known = in_time.fill_null(False).to_numpy() & (self.ts < np.datetime64(step.start))
-        label = labels["label"].to_physical().to_numpy()[known].astype(np.int64)
-        sessions = len(np.unique(self.session[known]))
-        prior = self.parameters.prior_sessions * (len(label) / sessions if sessions else 1.0)
-        z = labels["z"].to_numpy()[known]
-        return calibrate(self.cell[known], label, z, prior, self.parameters.calibration_penalty)
+@dataclass(frozen=True)
+class _HorizonRecord:
+    """The record at one horizon: sums by market, of the rows that its profile may recommend, and the evidence."""
+
+    by_market: dict[str, MarketRecord]
+    evidence: EvidenceRecord
+    parameters: Parameters
+
+    @classmethod
+    def of(
+        cls, history: History, walked: WalkForward, horizon: int, parameters: Parameters
+    ) -> "_HorizonRecord":
+        rows = walked.scores.hstack(history.labels[horizon][walked.row_indices])
+        limit = parameters.volatility_limit(horizon)
+        eligible = rows.filter(within_limit(limit)) if limit is not None else rows
+        by_market = {
+            name: MarketRecord.from_rows(of_market)
+            for name in MARKETS
+            if not (of_market := eligible.filter(market=name)).is_empty()
+        }
+        return cls(by_market, EvidenceRecord.from_rows(rows, horizon), parameters)
+
+    def sums(self, cutoff: datetime) -> CellSums:
+        """Return the sums of both markets."""
+        none = MarketRecord.from_rows(pl.DataFrame(schema=_NO_ROWS)).before(cutoff)
+        return reduce(add, (record.before(cutoff) for record in self.by_market.values()), none)
+
+    def curves(self, cutoff: datetime) -> dict[str, Curves]:
+        """Return the curves of both markets, and of each, fitted on what was known before a cutoff."""
+        sessions = (self.parameters.prior_sessions, self.parameters.market_prior_sessions)
+        pooled = fit_curves(self.sums(cutoff), NO_SKILL, *sessions)
+        apart = {
+            name: fit_curves(record.before(cutoff), pooled, *sessions) for name, record in self.by_market.items()
+        }
+        return {POOLED: pooled, **apart}
+
+
+_NO_ROWS = {
+    "ts": pl.Datetime("us"),
+    "score_rank": pl.Float64,
+    "label": pl.String,
+    "relative_return": pl.Float64,
+    "forward_return": pl.Float64,
+    "known_at": pl.Datetime("us"),
+}
+
+
+def within_limit(limit: float) -> pl.Expr:
+    """Return whether a row's volatility is known, and within an annual limit."""
+    return (pl.col("vol_20d") * SESSIONS_PER_YEAR**0.5 <= limit).fill_null(False)
 
 
 def _out_of_sample_record(
-    history: History, walked: WalkForward, calibrations: _Calibrations, parameters: Parameters
+    history: History, walked: WalkForward, record: _HorizonRecord, parameters: Parameters
 ) -> pl.DataFrame:
     """Return the record: the scores and probabilities of each step in its month, with the labels."""
-    labels = calibrations.labels[parameters.horizon]
+    labels = history.labels[parameters.horizon][walked.row_indices]
     probability = np.empty((len(walked.row_indices), len(CLASSES)))
-    starts = np.searchsorted(calibrations.ts, [np.datetime64(step.start) for step in walked.steps])
-    for step, first, end in zip(walked.steps, starts, [*starts[1:], len(probability)], strict=False):
-        calibration = calibrations.at(step, parameters.horizon)
-        probability[first:end] = calibration.probabilities(calibrations.cell[first:end])
+    ts, rank = walked.scores["ts"].to_numpy(), walked.scores["score_rank"].to_numpy()
+    market = walked.scores["market"].to_numpy()
+    starts = np.searchsorted(ts, [np.datetime64(step.start) for step in walked.steps])
+    for step, first, end in zip(walked.steps, starts, [*starts[1:], len(probability)], strict=True):
+        curves = record.curves(label_cutoff(step.due, parameters))
+        for name in np.unique(market[first:end]):
+            rows = first + np.flatnonzero(market[first:end] == name)
+            probability[rows] = curves.get(name, curves[POOLED]).probabilities(rank[rows])
     return walked.scores.with_columns(
         labels["known_at"],
         labels["forward_return"],

@@ -1,4 +1,4 @@
-"""The walk-forward: on each due date a booster is fitted on known labels, and scores the month that follows.
+"""The walk-forward: each quarter boosters are fitted on known labels, and each month is scored by the last of them.
 
 What belongs here: due dates, the labels that each may learn from, and the record of out-of-sample scores.
 Kept elsewhere: how a booster is fitted (`fitting.py`), how a version is trained (`training.py`), metrics of the
@@ -6,12 +6,13 @@ record (`evaluation/`).
 
 A label is used on a due date only if its horizon ended more than `embargo` sessions before it: the purge and the
 embargo of Lopez de Prado, Advances in Financial Machine Learning, chapter 7. So no price of a scored session, and
-none of the sessions just before it, is in any label that its booster learned from.
+none of the sessions just before it, is in any label that its boosters learned from.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -20,13 +21,16 @@ import polars as pl
 
 from boursomatic_assets.arrays import Floats, Masks
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
-from boursomatic_assets.learning.fitting import Fit, fit_models
+from boursomatic_assets.learning.fitting import fit_booster, fit_ridge
 from boursomatic_assets.learning.history import History
+from boursomatic_assets.learning.model import POOLED, Boosters
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.prediction import feature_matrix, score_ranks, score_rows
+from boursomatic_assets.learning.prediction import ensemble, feature_matrix, score_ranks, score_rows
 
 CONCURRENT_FITS = 2
 """Boosters fitted at the same time, each by one thread: the result is the same, and memory stays bounded."""
+
+MONTHS_PER_QUARTER = 3
 
 
 def due_dates(first: date, last: date) -> list[date]:
@@ -35,6 +39,11 @@ def due_dates(first: date, last: date) -> list[date]:
     for session in all_sessions().tolist():
         months.setdefault((session.year, session.month), session)
     return [session for session in months.values() if first <= session <= last]
+
+
+def fitting_dates(first: date, last: date) -> list[date]:
+    """Return the due dates of January, April, July and October between two dates, both included."""
+    return [due for due in due_dates(first, last) if due.month % MONTHS_PER_QUARTER == 1]
 
 
 def midnight(session: date) -> datetime:
@@ -50,17 +59,31 @@ def label_cutoff(due: date, parameters: Parameters) -> datetime:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A due date, what was fitted on it, and which rows of the history were the training set."""
+class Quarter:
+    """What was fitted on the first due date of a quarter, and on which rows of the history."""
 
     due: date
-    fit: Fit
+    boosters: Boosters
+    ridge_weights: Floats
     training_mask: Masks
+
+
+@dataclass(frozen=True)
+class Step:
+    """A due date, and the quarters whose boosters score the month from it on, the newest last."""
+
+    due: date
+    quarters: tuple[Quarter, ...]
 
     @property
     def start(self) -> datetime:
         """The first instant of the due date."""
         return midnight(self.due)
+
+    @property
+    def boosters(self) -> tuple[Boosters, ...]:
+        """The boosters of the quarters."""
+        return tuple(quarter.boosters for quarter in self.quarters)
 
 
 @dataclass(frozen=True)
@@ -70,7 +93,7 @@ class WalkForward:
     Attributes:
         steps: In order of time.
         row_indices: The rows of the history that are in the record, in order.
-        scores: market, instrument_id, ts, vol_ratio, score, score_rank, and the scores of the baselines: reversal
+        scores: market, instrument_id, ts, vol_20d, score, score_rank, and the scores of the baselines: reversal
             (-ret_20d), momentum (ret_120d) and ridge; one row for each of `row_indices`.
     """
 
@@ -80,44 +103,69 @@ class WalkForward:
 
 
 def walk_forward(history: History, last: date, parameters: Parameters) -> WalkForward:
-    """Fit a step on each due date up to `last` that has enough history, and score with each until the next.
+    """Fit each quarter up to `last` that has enough history, and score each month with the last of them.
 
-    A step uses nothing that was not known before it, and no other step.
+    A quarter uses nothing that was not known before its due date, and no other quarter.
     """
-    values, ranks = feature_matrix(history.rows, parameters.features), _centred_ranks(history.rows, parameters)
-    target = _return_ranks(history, parameters)
+    values, ranked = feature_matrix(history.rows, parameters.features), _centred_ranks(history.rows, parameters)
+    first = history.rows["ts"].min()
+    if not isinstance(first, datetime):
+        return _score_steps(history, [], values, ranked)
+    quarters = _fit_quarters(history, fitting_dates(first.date(), last), values, ranked, parameters)
+    steps = [
+        Step(due, tuple(known[-parameters.boosters :]))
+        for due in due_dates(first.date(), last)
+        if (known := [quarter for quarter in quarters if quarter.due <= due])
+    ]
+    return _score_steps(history, steps, values, ranked)
+
+
+def _fit_quarters(
+    history: History, dates: list[date], values: Floats, ranked: Floats, parameters: Parameters
+) -> list[Quarter]:
+    """Fit the boosters of each date that has enough history: of both markets, and of each that has enough."""
+    labels = history.labels[parameters.horizon]
+    target, known_at = labels["return_rank"].to_numpy() - 0.5, labels["known_at"].to_numpy()
     ts, market = history.rows["ts"].to_numpy(), history.rows["market"].to_numpy()
-    known_at = history.labels[parameters.horizon]["known_at"].to_numpy()
 
-    def fit_step(due: date) -> Step | None:
+    def enough(rows: Masks) -> bool:
+        sessions = max((len(np.unique(ts[rows & (market == name)])) for name in MARKETS), default=0)
+        return bool(
+            rows.sum() >= parameters.minimum_training_rows and sessions >= parameters.minimum_training_sessions
+        )
+
+    def fit(due: date) -> Quarter | None:
         usable = (known_at < np.datetime64(label_cutoff(due, parameters))) & ~np.isnan(target)
-        sessions = max((len(np.unique(ts[usable & (market == name)])) for name in MARKETS), default=0)
-        if usable.sum() < parameters.minimum_training_rows or sessions < parameters.minimum_training_sessions:
+        if not enough(usable):
             return None
-        return Step(due, fit_models(values[usable], ranks[usable], target[usable], parameters), usable)
+        of_market = {name: usable & (market == name) for name in MARKETS}
+        apart = {name: rows for name, rows in of_market.items() if enough(rows) and rows.sum() < usable.sum()}
+        boosters = {
+            name: fit_booster(values[rows], target[rows], parameters)
+            for name, rows in {POOLED: usable, **apart}.items()
+        }
+        return Quarter(due, boosters, fit_ridge(ranked[usable], target[usable], parameters.ridge), usable)
 
-    due = due_dates(history.rows["ts"].min().date(), last) if history.rows.height else []  # type: ignore[union-attr]
     with ThreadPoolExecutor(CONCURRENT_FITS) as pool:
-        steps = [step for step in pool.map(fit_step, due) if step]
-    return _score_steps(history, steps, values, ranks)
+        return [quarter for quarter in pool.map(fit, dates) if quarter]
 
 
-def _score_steps(history: History, steps: list[Step], values: Floats, ranks: Floats) -> WalkForward:
+def _score_steps(history: History, steps: list[Step], values: Floats, ranked: Floats) -> WalkForward:
     """Let each step score the sessions from its due date to the next one."""
-    ts = history.rows["ts"].to_numpy()
+    ts, market = history.rows["ts"].to_numpy(), history.rows["market"].to_numpy()
     starts = [np.datetime64(step.start) for step in steps]
     bounds = np.searchsorted(ts, np.array([*starts, np.datetime64("9999-01-01")]))
     row_indices = np.arange(bounds[0], len(ts))
     score, ridge = np.empty(len(ts)), np.empty(len(ts))
-    for step, first, end in zip(steps, bounds, bounds[1:], strict=False):
-        month = slice(first, end)
-        score[month] = score_rows(step.fit.booster, values[month])
-        ridge[month] = np.einsum("ij,j->i", ranks[month], step.fit.ridge_weights)
+    for step, (start, end) in zip(steps, pairwise(bounds), strict=True):
+        month = slice(start, end)
+        score[month] = ensemble(step.boosters, market[month], values[month], score_rows)
+        ridge[month] = np.einsum("ij,j->i", ranked[month], step.quarters[-1].ridge_weights)
     rows = history.rows[row_indices].select(
         "market",
         "instrument_id",
         "ts",
-        "vol_ratio",
+        "vol_20d",
         reversal=-pl.col("ret_20d"),
         momentum=pl.col("ret_120d"),
         score=score[row_indices],
@@ -129,11 +177,3 @@ def _score_steps(history: History, steps: list[Step], values: Floats, ranks: Flo
 def _centred_ranks(rows: pl.DataFrame, parameters: Parameters) -> Floats:
     """Return the ranked features as ranks around zero; a missing one counts as the middle."""
     return cast(Floats, np.nan_to_num(feature_matrix(rows, [f"{name}_rank" for name in parameters.ranked]) - 0.5))
-
-
-def _return_ranks(history: History, parameters: Parameters) -> Floats:
-    """Return the rank of each row's forward return within its market's session, -0.5 to 0.5; NaN if unknown."""
-    forward_return = pl.col("forward_return")
-    rank = ((forward_return.rank() - 0.5) / forward_return.count() - 0.5).over("market", "ts")
-    rows = history.rows.select("market", "ts").with_columns(history.labels[parameters.horizon]["forward_return"])
-    return rows.select(rank)["forward_return"].to_numpy()
