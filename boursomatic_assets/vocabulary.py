@@ -25,7 +25,10 @@ MARKET_CAP_BUCKETS: Final = ("small", "mid", "large")
 
 PE_BUCKETS: Final = ("low", "medium", "high")
 
-DECISIONS: Final = ("promoted", "refused", "withdrawn", "forced", "rolled back")
+DECISIONS: Final = ("promoted", "retrained", "refused", "withdrawn", "forced", "rolled back")
+
+VIEWS: Final = ("given", "capped", "none")
+"""Whether a label is an opinion: given; HOLD since others came first; HOLD for want of a view."""
 
 ATTEMPT_KINDS: Final = ("account", "source")
 

@@ -5,7 +5,8 @@ either sign), and how they are put together with the reason of a HOLD.
 Kept elsewhere: the texts (`language/`), which label a profile decides on (`profiles.py`), what is published
 (`signals.py`).
 
-A score ranks an instrument within its market: a positive contribution supports a rise, a negative one a fall.
+A score ranks an instrument within its market: a positive contribution supports a better place, a negative one a
+worse one.
 """
 
 import datetime as dt
@@ -17,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.advice.profiles import RiskProfile, label_probability
+from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.arrays import Floats, Positions
 from boursomatic_assets.language import Wording
 from boursomatic_assets.language.units import RANK_SUFFIX
@@ -77,14 +79,21 @@ def describe_evidence(rows: pl.DataFrame, wording: Wording) -> pl.DataFrame:
 
 
 def write_justifications(
-    profile: RiskProfile, bolder: RiskProfile | None, rows: pl.DataFrame, wording: Wording
+    profile: RiskProfile,
+    bolder: RiskProfile | None,
+    rows: pl.DataFrame,
+    version: str,
+    standing: Standing,
+    wording: Wording,
 ) -> pl.Series:
-    """Return the justification of each row: the label and its reason, then the evidence for and against it.
+    """Return the justification of each row: the label and its reason, the features for and against it, the evidence.
 
     Args:
         profile: The profile that decided.
         bolder: The next bolder profile, if there is one.
         rows: The arguments and the result of `profiles.decide_labels`, and the result of `describe_evidence`.
+        version: The name of the version that made the rows.
+        standing: What is known of it.
         wording: The language to write in.
     """
     openings = ((None, wording.opening), *wording.hold_reasons.items())
@@ -92,28 +101,35 @@ def write_justifications(
         pl.when(pl.col("failed_condition").eq_missing(pl.lit(condition))).then(pl.format(text))
         for condition, text in openings
     )
-    evidence = pl.coalesce(pl.when(pl.col("label") == label).then(pl.col(label)) for label in CLASSES)
+    features = pl.coalesce(pl.when(pl.col("label") == label).then(pl.col(label)) for label in CLASSES)
     values = _template_values(profile, bolder, wording)
-    return rows.with_columns(**values).select(opening + evidence).to_series()
+    evidence = {
+        "version": pl.lit(version),
+        "evidence": pl.lit(wording.ratio(standing.evidence(profile.horizon))),
+    }
+    rows = rows.with_columns(**values, **evidence)
+    return rows.select(opening + features + pl.format(wording.evidence)).to_series()
 
 
 def _template_values(profile: RiskProfile, bolder: RiskProfile | None, wording: Wording) -> dict[str, pl.Expr]:
     """Return the values of the named places in the openings."""
-    rise, fall = label_probability("BUY", profile), label_probability("SELL", profile)
+    by_label = [pl.when(pl.col("label") == label).then(label_probability(label, profile)) for label in CLASSES]
 
     def percent(values: pl.Expr) -> pl.Expr:
         return wording.number(values * 100, 1)
 
     return {
         "label_text": pl.col("label").replace_strict(wording.labels),
-        "direction": pl.col("direction").replace_strict(wording.directions, default=None),
-        "opposite": pl.col("opposite").replace_strict(wording.directions, default=None),
-        "probability": percent(pl.max_horizontal(rise, fall)),
-        "opposite_probability": percent(pl.min_horizontal(rise, fall)),
+        "third": pl.col("label").replace_strict(wording.thirds),
+        "direction_label": pl.col("direction").replace_strict(wording.labels, default=None),
+        "probability": percent(pl.coalesce(by_label)),
+        "direction_probability": percent(pl.col("direction_probability")),
         "volatility_percent": percent(pl.col("volatility")),
+        "horizon": pl.lit(profile.horizon),
+        "asked": pl.lit(wording.ratio(profile.evidence)),
         "profile_name": pl.lit(wording.profiles[profile.name]),
         "bolder_name": pl.lit(wording.profiles[bolder.name] if bolder else None, pl.String),
-        "minimum": pl.lit(wording.share(profile.minimum_confidence)),
+        "minimum": pl.lit(wording.share(round(profile.minimum_confidence, 4))),
         "limit": pl.lit(wording.share(profile.volatility_limit or 0)),
         "most_positions": pl.lit(profile.positions),
     }

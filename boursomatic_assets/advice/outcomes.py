@@ -10,21 +10,16 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import Times
-from boursomatic_assets.learning.labels import count_breaks
-from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.labels import count_breaks, thirds
 
 LONGEST_HORIZON = 60
 """In sessions; a recommendation with a longer horizon is not scored."""
-
-LABEL_THRESHOLD = Parameters.label_threshold
-"""Edge of BUY and SELL, in volatilities over the horizon: the one of the labels that models are trained on."""
 
 DUE_COLUMNS = ("id", "instrument_id", "as_of", "horizon_days")
 """Columns of `recommendations` that `select_due` needs."""
 
 RECOMMENDATION_COLUMNS = (
-    *DUE_COLUMNS, "profile", "label", "confidence", "expected_return_pct", "stop_loss", "take_profit",
-    "features_snapshot",
+    *DUE_COLUMNS, "profile", "label", "view", "confidence", "expected_return_pct", "stop_loss", "take_profit",
 )  # fmt: skip
 """Columns of `recommendations` that `score_recommendations` needs."""
 
@@ -59,13 +54,14 @@ def score_recommendations(due: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame
     """Return one row of `track_record` for each recommendation that is due.
 
     The return runs from the close of the recommendation's session to the last close until `ts`: an instrument that
-    stops trading keeps its last price. The outcome is BUY above LABEL_THRESHOLD x vol_20d x sqrt(horizon), with
-    the vol_20d of the recommendation's snapshot, SELL below its negative, and HOLD in between. Without the bar of
-    the recommendation's session, or if prices break before the last one (`labels.PRICE_BREAK`), there is no return
-    and no touch; without a return or a vol_20d above 0 there is no outcome.
+    stops trading keeps its last price. The outcome is the third of its session that the return is in, among the
+    instruments that were recommended for the same profile: BUY the best, SELL the worst. Without the bar of the
+    recommendation's session or any bar after it (the share was halted all along), or if prices break before the
+    last one (`labels.PRICE_BREAK`), there is no return and no touch. Without a return, and where no view was given,
+    there is no hit.
 
     Args:
-        due: RECOMMENDATION_COLUMNS, `session` and `ts`, as `select_due` returns them.
+        due: RECOMMENDATION_COLUMNS, `session` and `ts`, as `select_due` returns them: whole sessions of a market.
         bars: BAR_COLUMNS of the same instruments from the first session to the last `ts`; later ones change
             nothing.
     """
@@ -79,33 +75,26 @@ def score_recommendations(due: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame
     )
     break_count = pl.Series(count_breaks(bars))
     unbroken = break_count.gather(rows["first"]) == break_count.gather(rows["last"])
-    rows = rows.with_columns(first=pl.when(unbroken).then("first"))
+    traded = pl.col("last") > pl.col("first")
+    rows = rows.with_columns(first=pl.when(unbroken & traded).then("first"))
     gross = bars["c"].gather(rows["last"]) / bars["c"].gather(rows["first"]) - 1
     return _track_record_rows(rows.with_columns(gross.alias("gross"), *_first_touches(rows, bars)))
 
 
 def _track_record_rows(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows with their outcome, as `track_record` takes them, sorted by its key."""
-    # Parsed from its digits, which give the very same float; a JSON parser may give a neighbouring one.
-    volatility = pl.col("features_snapshot").str.extract(r'"vol_20d":\s*([^,}\s]+)').cast(pl.Float64, strict=False)
-    threshold = LABEL_THRESHOLD * volatility * pl.col("horizon_days").sqrt()
-    outcome = (
-        pl.when(pl.col("gross").is_null() | (threshold > 0).not_().fill_null(True))
-        .then(None)
-        .when(pl.col("gross") > threshold)
-        .then(pl.lit("BUY"))
-        .when(pl.col("gross") < -threshold)
-        .then(pl.lit("SELL"))
-        .otherwise(pl.lit("HOLD"))
-    )
+    together, gross = ("session", "profile", "horizon_days"), pl.col("gross")
+    rank = ((gross.rank() - 0.5) / gross.count()).over(together)
+    opinion = pl.col("view").is_null() | (pl.col("view") == "given")
     return (
-        rows.with_columns(outcome=outcome)
+        rows.with_columns(rank=rank, relative_return_pct=(gross - gross.mean().over(together)) * 100)
+        .with_columns(outcome=thirds("rank").cast(pl.String))
         .select(
             "instrument_id", "ts", "profile", "label", "as_of", "horizon_days", "confidence",
-            "expected_return_pct", "outcome", "first_touched", "touched_on",
+            "expected_return_pct", "outcome", "first_touched", "touched_on", "view", "relative_return_pct",
             recommendation_id="id",
-            realised_return_pct=pl.col("gross") * 100,
-            hit=pl.col("label") == pl.col("outcome"),
+            realised_return_pct=gross * 100,
+            hit=pl.when(opinion).then(pl.col("label") == pl.col("outcome")),
         )
         .sort("ts", "recommendation_id")
     )  # fmt: skip

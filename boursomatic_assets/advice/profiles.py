@@ -1,8 +1,9 @@
-"""Risk profiles: three ways to take risk, and the labels that each decides on from the same probabilities.
+"""Risk profiles: three ways to take risk, and the labels that each decides on from the same predictions.
 
 What belongs here: the conditions of a profile, and the label of an instrument that passes or fails them.
-Kept elsewhere: what is published of a decision (`signals.py`), its justification (`justification.py`), the names
-of the profiles (`vocabulary.py`).
+Kept elsewhere: the direction of an instrument (`bands.py`), what is known of a version (`standing.py`), what is
+published of a decision (`signals.py`), its justification (`justification.py`), the names of the profiles
+(`vocabulary.py`).
 
 A cautious profile chooses among the recommendations of the bolder one, and asks for more. So a BUY of a cautious
 profile is a BUY of every bolder one.
@@ -10,9 +11,16 @@ profile is a BUY of every bolder one.
 
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
+
+from boursomatic_assets.advice.bands import MEMORY, STAY
+from boursomatic_assets.advice.standing import Standing
+from boursomatic_assets.learning.calibration.zones import ENTRY
+from boursomatic_assets.learning.labels import BASE_RATE
+from boursomatic_assets.learning.parameters import Parameters
 
 NEAREST_STOP, FARTHEST_STOP = 0.001, 0.95
 """Bounds of a stop's distance, as shares of the close: no stop is zero, negative or the close itself."""
@@ -25,8 +33,8 @@ class RiskProfile:
     Attributes:
         name: As in `recommendations.profile`.
         horizon: Sessions that a recommendation looks ahead.
-        minimum_confidence: The least probability of a BUY or SELL. A third is what chance alone gives.
-        volatility_limit: The highest `vol_20d` of a BUY or SELL, annualised; None accepts any.
+        evidence: How many to one must speak for a version before it advises.
+        lift: By how much the probability of a BUY or SELL must be above BASE_RATE.
         stop_atr: Distance of the stop loss from the close, in average true ranges.
         target_atr: Distance of the take profit from the close, in average true ranges.
         positions: Most BUYs, and most SELLs, of one market and session.
@@ -34,24 +42,57 @@ class RiskProfile:
 
     name: str
     horizon: int
-    minimum_confidence: float
-    volatility_limit: float | None
+    evidence: float
+    lift: float
     stop_atr: float
     target_atr: float
     positions: int
 
+    @property
+    def minimum_confidence(self) -> float:
+        """The least probability of a BUY or SELL."""
+        return BASE_RATE + self.lift
+
+    @property
+    def volatility_limit(self) -> float | None:
+        """The highest `vol_20d` of a BUY or SELL, annualised; None accepts any."""
+        return Parameters().volatility_limit(self.horizon)
+
 
 RISK_PROFILES = (
-    RiskProfile("conservative", 40, 0.40, 0.35, 3.0, 4.5, 10),
-    RiskProfile("moderate", 20, 0.38, 0.60, 2.5, 3.75, 20),
-    RiskProfile("aggressive", 10, 0.36, None, 2.0, 3.0, 30),
+    RiskProfile("conservative", 40, 20.0, 0.020, 3.0, 4.5, 10),
+    RiskProfile("moderate", 20, 5.0, 0.015, 2.5, 3.75, 20),
+    RiskProfile("aggressive", 10, 2.0, 0.010, 2.0, 3.0, 30),
 )
 """From the most cautious to the boldest."""
 
-BOLDEST_FIRST = RISK_PROFILES[::-1]
 
-RULES = hashlib.sha256(repr((RISK_PROFILES, NEAREST_STOP, FARTHEST_STOP)).encode()).hexdigest()[:8]
-"""Names the numbers above: a recommendation is replayed by the rules that it was made by, or not at all."""
+def profiles_asking(evidence: Sequence[float]) -> tuple[RiskProfile, ...]:
+    """Return RISK_PROFILES with other demands for evidence, in their order."""
+    return tuple(replace(one, evidence=asked) for one, asked in zip(RISK_PROFILES, evidence, strict=True))
+
+
+RULES = hashlib.sha256(
+    repr(
+        ([replace(one, evidence=0) for one in RISK_PROFILES], Parameters.volatility_limits, NEAREST_STOP,
+         FARTHEST_STOP, ENTRY, STAY, MEMORY)
+    ).encode()
+).hexdigest()[:8]  # fmt: skip
+"""Names the numbers above, but for the evidence, which each recommendation states: a recommendation is replayed by
+the rules that it was made by, or not at all."""
+
+VIEW_OF_HOLD = {
+    "middle": "given",
+    "unlikely": "given",
+    "bolder_disagrees": "capped",
+    "positions_taken": "capped",
+}
+"""The view of a HOLD by the condition that failed; there is none after any other."""
+
+
+def is_proven(profile: RiskProfile, standing: Standing) -> bool:
+    """Return whether the evidence for a version is as much as a profile asks for."""
+    return standing.evidence(profile.horizon) >= profile.evidence
 
 
 def label_probability(label: str, profile: RiskProfile) -> pl.Expr:
@@ -59,67 +100,87 @@ def label_probability(label: str, profile: RiskProfile) -> pl.Expr:
     return pl.col(f"p_{label.lower()}_{profile.horizon}")
 
 
-def decide_labels(profile: RiskProfile, rows: pl.DataFrame, bolder_labels: pl.Series | None) -> pl.DataFrame:
+def decide_labels(
+    profile: RiskProfile,
+    bolder: Sequence[RiskProfile],
+    rows: pl.DataFrame,
+    bolder_labels: pl.Series | None,
+    standing: Standing,
+) -> pl.DataFrame:
     """Return the label that a profile decides on for each row, and the condition that a HOLD fails.
 
     Args:
         profile: The profile that decides.
-        rows: market, ts, volatility (annualised) and the probabilities; the instruments of a session in order.
+        bolder: The bolder profiles: it advises nothing if the evidence is too little for one of them.
+        rows: market, ts, direction, score_rank, volatility (annualised) and the probabilities; the instruments of
+            a session in order.
         bolder_labels: The labels of the next bolder profile, if there is one.
+        standing: What is known of the version.
 
     Returns:
-        label; direction and opposite: BUY and SELL, the likelier one first, null where both are equally likely;
-        position: the rank, within its market, session and direction, of an instrument that passes all other
-        conditions, the most confident first; and failed_condition: null for a BUY or SELL.
+        label; view (one of `vocabulary.VIEWS`); position: the rank, within its market, session and direction, of an
+        instrument that passes all other conditions, that with the most extreme score first; direction_probability;
+        and failed_condition: null for a BUY or SELL.
 
-        equally_likely      a rise and a fall are equally likely
-        unlikely            the probability of the direction is below the minimum of the profile
+        bolder_unproven     the evidence is too little for a bolder profile
+        unproven            the evidence is too little for the profile
         volatility_unknown  the profile has a volatility limit, and the volatility is not known
         volatile            the volatility is above the limit
+        middle              the score is at neither end of its session's
+        not_worth           on the record the direction was not worth more than the rest
+        unlikely            the probability of the direction is below the minimum of the profile
         bolder_disagrees    the bolder profile does not recommend the direction
-        positions_taken     as many as the profile takes are likelier
+        positions_taken     as many as the profile takes have a score further at the end
     """
-    # Instruments of equal probability keep their order.
-    qualified = pl.when(pl.col("failed_condition").is_null()).then("probability")
-    position = qualified.rank("ordinal", descending=True).over("market", "ts", "direction")
-    taken = pl.when(pl.col("position") > profile.positions).then(pl.lit("positions_taken"))
-    label = pl.when(pl.col("failed_condition").is_null()).then("direction").otherwise(pl.lit("HOLD"))
-    return (
-        _likelier_directions(profile, rows, bolder_labels)
-        .with_columns(failed_condition=_first_failed_condition(profile))
-        .with_columns(position=position)
-        .with_columns(failed_condition=pl.coalesce("failed_condition", taken))
-        .select("direction", "opposite", "position", "failed_condition", label=label)
-    )
-
-
-def _likelier_directions(
-    profile: RiskProfile, rows: pl.DataFrame, bolder_labels: pl.Series | None
-) -> pl.DataFrame:
-    """Return market, ts, volatility, direction, opposite, probability (of the direction) and bolder_label."""
-    rise, fall = label_probability("BUY", profile), label_probability("SELL", profile)
-    return rows.select(
+    failures = _failures(profile, standing, proven_for_bolder=all(is_proven(one, standing) for one in bolder))
+    decided = rows.select(
         "market",
         "ts",
         "volatility",
-        direction=pl.when(rise > fall).then(pl.lit("BUY")).when(fall > rise).then(pl.lit("SELL")),
-        opposite=pl.when(rise > fall).then(pl.lit("SELL")).when(fall > rise).then(pl.lit("BUY")),
-        probability=pl.max_horizontal(rise, fall),
+        "direction",
+        extremity=pl.when(direction="BUY").then("score_rank").otherwise(1 - pl.col("score_rank")),
+        direction_probability=pl.when(direction="BUY")
+        .then(label_probability("BUY", profile))
+        .when(direction="SELL")
+        .then(label_probability("SELL", profile)),
         bolder_label=pl.lit(None, pl.String) if bolder_labels is None else bolder_labels,
+    ).with_columns(
+        failed_condition=pl.coalesce(pl.when(fails).then(pl.lit(name)) for name, fails in failures.items())
+    )
+    # Instruments of equal scores keep their order.
+    qualified = pl.when(pl.col("failed_condition").is_null()).then("extremity")
+    position = qualified.rank("ordinal", descending=True).over("market", "ts", "direction")
+    taken = pl.when(pl.col("position") > profile.positions).then(pl.lit("positions_taken"))
+    failed = pl.col("failed_condition")
+    return (
+        decided.with_columns(position=position)
+        .with_columns(failed_condition=pl.coalesce("failed_condition", taken))
+        .select(
+            "position",
+            "failed_condition",
+            "direction_probability",
+            label=pl.when(failed.is_null()).then("direction").otherwise(pl.lit("HOLD")),
+            view=pl.when(failed.is_null())
+            .then(pl.lit("given"))
+            .otherwise(failed.replace_strict(VIEW_OF_HOLD, default="none", return_dtype=pl.String)),
+        )
     )
 
 
-def _first_failed_condition(profile: RiskProfile) -> pl.Expr:
-    """Return the first condition on an instrument by itself that fails, null where none does."""
+def _failures(profile: RiskProfile, standing: Standing, *, proven_for_bolder: bool) -> dict[str, pl.Expr]:
+    """Return when each condition on an instrument by itself fails, in the order in which they are asked."""
     limit = math.inf if profile.volatility_limit is None else profile.volatility_limit
-    failures = {
-        "equally_likely": pl.col("direction").is_null(),
-        "unlikely": pl.col("probability") < profile.minimum_confidence,
+    worth = standing.worth(profile.horizon)
+    return {
+        "bolder_unproven": pl.lit(not proven_for_bolder),
+        "unproven": pl.lit(not is_proven(profile, standing)),
         "volatility_unknown": pl.col("volatility").is_null() & pl.lit(limit < math.inf),
         "volatile": pl.col("volatility") > limit,
+        "middle": pl.col("direction").is_null(),
+        "not_worth": pl.col("direction").is_in(worth).not_(),
+        "unlikely": pl.col("direction_probability") < profile.minimum_confidence,
         "bolder_disagrees": pl.col("bolder_label") != pl.col("direction"),
     }
-    return pl.coalesce(pl.when(fails).then(pl.lit(condition)) for condition, fails in failures.items())
 
 
 def stop_loss(profile: RiskProfile) -> pl.Expr:

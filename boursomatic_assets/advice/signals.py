@@ -18,7 +18,6 @@ from polars import selectors
 
 from boursomatic_assets.advice.justification import describe_evidence, write_justifications
 from boursomatic_assets.advice.profiles import (
-    BOLDEST_FIRST,
     RISK_PROFILES,
     RULES,
     RiskProfile,
@@ -27,36 +26,58 @@ from boursomatic_assets.advice.profiles import (
     stop_loss,
     take_profit,
 )
+from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.arrays import KEY, SESSIONS_PER_YEAR
 from boursomatic_assets.language import wording_of
 from boursomatic_assets.language.units import RANK_SUFFIX
-from boursomatic_assets.learning.labels import CLASSES
-from boursomatic_assets.learning.prediction import CALIBRATION_FEATURES
+from boursomatic_assets.learning.labels import BASE_RATE, CLASSES
 
 FEATURE_COLUMNS = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
 """The columns of `features` that are numbers: all are in a snapshot, whether the model uses them or not."""
 
 
-DECISION_COLUMNS = ("label", "confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit")
+DECISION_COLUMNS = (
+    "label", "view", "confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit",
+)  # fmt: skip
 """The columns of a recommendation that say what is advised."""
 
-REASON_COLUMNS = ("direction", "volatility", "position", "failed_condition")
+REASON_COLUMNS = ("direction", "direction_probability", "volatility", "position", "failed_condition")
 """What a profile decided on, as `profiles.decide_labels` says it, and the annualised volatility."""
 
 
 @dataclass(frozen=True)
-class FeaturesSnapshot:
-    """The evidence that a recommendation was made from, all of it: with its model it can be made again.
+class Maker:
+    """The version that recommends, with all that decides on its labels.
 
-    Snapshots from before this was kept have None for the last three.
+    Attributes:
+        version: Its name.
+        standing: What its record says of it.
+        profiles: From the most cautious to the boldest, each with the evidence that it asks for.
+        abstention: The justification of every row if there is no champion: all of them are then HOLD.
+    """
+
+    version: str
+    standing: Standing
+    profiles: tuple[RiskProfile, ...] = RISK_PROFILES
+    abstention: str | None = None
+
+
+@dataclass(frozen=True)
+class FeaturesSnapshot:
+    """All that a recommendation was made from: with its model it can be made again.
+
+    Snapshots from before something was kept have None for it.
 
     Attributes:
         ts: The session.
         model_version: The version that recommended.
-        features: FEATURE_COLUMNS, CALIBRATION_FEATURES and the features of the model.
+        features: FEATURE_COLUMNS and the features of the model.
         close: The session's close; None if there was none.
         instruments: How many instruments of the market were scored in the session, with and without advice.
         rules: The `profiles.RULES` that decided.
+        model_score: The score of the version, whether anybody spoke or not.
+        direction: BUY or SELL as `bands.find_directions` found it; None at neither end.
+        asked: The evidence that each profile asked for, by name.
     """
 
     ts: datetime
@@ -65,36 +86,33 @@ class FeaturesSnapshot:
     close: float | None = None
     instruments: int | None = None
     rules: str | None = None
+    model_score: float | None = None
+    direction: str | None = None
+    asked: dict[str, float] | None = None
 
 
 def recommend(
-    predictions: pl.DataFrame,
-    features: pl.DataFrame,
-    closes: pl.DataFrame,
-    version: str,
-    abstention: str | None = None,
-    language: str = "en",
+    predictions: pl.DataFrame, features: pl.DataFrame, closes: pl.DataFrame, maker: Maker, language: str = "en"
 ) -> pl.DataFrame:
     """Return one recommendation for each prediction and profile, sorted by time, instrument and profile.
 
     A recommendation depends on the rows of its own market and session alone.
 
     Args:
-        predictions: instrument_id, ts, market, contributions (struct: the contribution of each feature of the
-            model to the score), and for the horizon h of each profile p_sell_h, p_hold_h, p_buy_h,
-            expected_return_pct_h.
+        predictions: instrument_id, ts, market, score, score_rank, direction (of `bands.find_directions`),
+            contributions (struct: the contribution of each feature of the model to the score), and for the horizon
+            h of each profile p_sell_h, p_hold_h, p_buy_h, expected_return_pct_h.
         features: instrument_id, ts, FEATURE_COLUMNS, the features of the model and the features that they rank
             (Float64) of the same rows.
         closes: instrument_id, ts, c of the same rows; without a close there are no stops.
-        version: The version of the model.
-        abstention: The justification of every row if there is no champion: all of them are then HOLD.
+        maker: The version, and what decides on its labels.
         language: The language of the justifications, one of `language.WORDINGS`.
 
     Returns:
-        instrument_id, ts, profile, label, confidence (the probability of the label at the profile's horizon),
-        expected_return_pct, horizon_days (sessions), stop_loss, take_profit (both null for HOLD, and without
-        a close or an average true range), justification and features_snapshot. A row without any ranked feature
-        or without probabilities has no recommendation.
+        instrument_id, ts, profile, label, view, confidence (the probability of the label at the profile's horizon;
+        BASE_RATE where no view is given), expected_return_pct, horizon_days (sessions), stop_loss, take_profit
+        (both null for HOLD, and without a close or an average true range), justification and features_snapshot. A
+        row without any ranked feature or without probabilities has no recommendation.
 
     Raises:
         ValueError: A feature is not finite, a feature has no wording, or there is no such language.
@@ -102,13 +120,15 @@ def recommend(
     wording = wording_of(language)
     rows = _join_inputs(predictions, features, closes, predictions["contributions"].struct.fields)
     rows = rows.with_columns(
-        *(describe_evidence(rows, wording) if abstention is None else ()),
-        features_snapshot=_write_snapshots(rows, version),
+        *(describe_evidence(rows, wording) if maker.abstention is None else ()),
+        features_snapshot=_write_snapshots(rows, maker),
     )
     published: list[pl.DataFrame] = []
-    for bolder, profile, decided in _decide(rows, abstaining=abstention is not None):
+    for bolder, profile, decided in _decide(rows, maker):
         text = (
-            write_justifications(profile, bolder, decided, wording) if abstention is None else pl.lit(abstention)
+            write_justifications(profile, bolder, decided, maker.version, maker.standing, wording)
+            if maker.abstention is None
+            else pl.lit(maker.abstention)
         )
         texts = decided.select(justification=text, features_snapshot="features_snapshot")
         published.append(decided.select(*KEY, *_decision(profile)).hstack(texts))
@@ -120,8 +140,7 @@ def decide(
     features: pl.DataFrame,
     closes: pl.DataFrame,
     model_features: Sequence[str],
-    *,
-    abstaining: bool,
+    maker: Maker,
 ) -> pl.DataFrame:
     """Return what `recommend` advises, without its texts.
 
@@ -130,14 +149,18 @@ def decide(
         features: As `recommend` takes them; features that are only ranked may be left out.
         closes: As `recommend` takes them.
         model_features: The features of the model.
-        abstaining: Whether there is no champion.
+        maker: The version, and what decides on its labels.
 
     Returns:
         instrument_id, ts, profile, DECISION_COLUMNS and REASON_COLUMNS, sorted as those of `recommend`.
     """
     rows = _join_inputs(predictions, features, closes, model_features)
-    decided = _decide(rows, abstaining=abstaining)
+    decided = _decide(rows, maker)
     return _by_row([one.select(*KEY, *_decision(profile), *REASON_COLUMNS) for _, profile, one in decided])
+
+
+_ADDED = ("close", "instruments", "rules", "model_score", "direction", "asked")
+"""The fields of a snapshot that older ones lack, in the order of FeaturesSnapshot."""
 
 
 def parse_snapshot(text: str) -> FeaturesSnapshot:
@@ -149,7 +172,7 @@ def parse_snapshot(text: str) -> FeaturesSnapshot:
     try:
         fields = json.loads(text)
         ts = datetime.fromisoformat(fields["ts"])
-        added = (fields.get(name) for name in ("close", "instruments", "rules"))
+        added = (fields.get(name) for name in _ADDED)
         return FeaturesSnapshot(ts, fields["model_version"], dict(fields["features"]), *added)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
@@ -180,16 +203,17 @@ def _join_inputs(
     )
 
 
-def _decide(
-    rows: pl.DataFrame, *, abstaining: bool
-) -> Iterator[tuple[RiskProfile | None, RiskProfile, pl.DataFrame]]:
+def _decide(rows: pl.DataFrame, maker: Maker) -> Iterator[tuple[RiskProfile | None, RiskProfile, pl.DataFrame]]:
     """Yield the next bolder profile, each profile from the boldest on, and the rows with what it decides."""
-    bolder, labels = None, None
-    for profile in BOLDEST_FIRST:
-        decided = rows.with_columns(decide_labels(profile, rows, labels))
+    labels = None
+    boldest_first = maker.profiles[::-1]
+    for place, profile in enumerate(boldest_first):
+        bolder = boldest_first[:place]
+        decided = rows.with_columns(decide_labels(profile, bolder, rows, labels, maker.standing))
         labels = decided["label"]
-        yield bolder, profile, decided.with_columns(label=pl.lit("HOLD")) if abstaining else decided
-        bolder = profile
+        if maker.abstention is not None:
+            decided = decided.with_columns(label=pl.lit("HOLD"), view=pl.lit("none"))
+        yield (bolder[-1] if bolder else None), profile, decided
 
 
 def _by_row(boldest_first: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -198,20 +222,24 @@ def _by_row(boldest_first: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return by_profile[np.arange(by_profile.height).reshape(len(RISK_PROFILES), -1).T.ravel()]
 
 
-def _write_snapshots(rows: pl.DataFrame, version: str) -> pl.Series:
+def _write_snapshots(rows: pl.DataFrame, maker: Maker) -> pl.Series:
     """Return the snapshot of each row as canonical JSON, in which a float is its `repr`."""
-    names = sorted({*FEATURE_COLUMNS, *CALIBRATION_FEATURES, *rows["contributions"].struct.fields})
+    names = sorted({*FEATURE_COLUMNS, *rows["contributions"].struct.fields})
     features = ",".join(f'"{name}":{{{name}}}' for name in names)
-    ts = pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
+    asked = json.dumps({profile.name: profile.evidence for profile in maker.profiles}, sort_keys=True)
+    constants = {"asked": asked, "version": json.dumps(maker.version), "rules": json.dumps(RULES)}
     template = (
-        f'{{{{"close":{{}},"features":{{{{{features}}}}},"instruments":{{}},"model_version":{{}},'
-        '"rules":{},"ts":"{}"}}'
+        f'{{{{"asked":{{asked}},"close":{{c}},"direction":{{direction}},"features":{{{{{features}}}}},'
+        '"instruments":{instruments},"model_score":{score},"model_version":{version},"rules":{rules},"ts":"{ts}"}}'
     )
     texts = rows.select(
-        "ts", "instruments", *(_float_texts(rows[name]).fill_null("null") for name in ("c", *names))
+        "instruments",
+        ts=pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S%.f"),
+        direction=pl.format('"{}"', "direction").fill_null("null"),
+        **{name: _float_texts(rows[name]).fill_null("null") for name in ("c", "score", *names)},
+        **{name: pl.lit(text) for name, text in constants.items()},
     )
-    quoted = (pl.lit(json.dumps(text)) for text in (version, RULES))
-    return texts.select(pl.format(template, pl.col("c"), pl.col("instruments"), *quoted, ts)).to_series()
+    return texts.select(pl.format(template)).to_series()
 
 
 def _float_texts(numbers: pl.Series) -> pl.Series:
@@ -225,11 +253,15 @@ def _float_texts(numbers: pl.Series) -> pl.Series:
 
 def _decision(profile: RiskProfile) -> list[pl.Expr]:
     """Return the profile's name, and DECISION_COLUMNS of its decided rows."""
-    confidence = (pl.when(pl.col("label") == label).then(label_probability(label, profile)) for label in CLASSES)
+    given = pl.col("view") == "given"
+    confidence = [
+        pl.when(given & (pl.col("label") == label)).then(label_probability(label, profile)) for label in CLASSES
+    ]
     return [
         pl.lit(profile.name).alias("profile"),
         pl.col("label"),
-        pl.coalesce(confidence).alias("confidence"),
+        pl.col("view"),
+        pl.coalesce(*confidence, pl.lit(BASE_RATE)).alias("confidence"),
         pl.col(f"expected_return_pct_{profile.horizon}").alias("expected_return_pct"),
         pl.lit(profile.horizon, pl.Int32).alias("horizon_days"),
         stop_loss(profile).alias("stop_loss"),

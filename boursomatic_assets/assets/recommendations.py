@@ -13,16 +13,21 @@ import dagster as dg
 import polars as pl
 
 from boursomatic_assets import registry, settings
+from boursomatic_assets.advice.bands import MEMORY, find_directions
 from boursomatic_assets.advice.justification import explain_abstention
-from boursomatic_assets.advice.signals import recommend
+from boursomatic_assets.advice.profiles import profiles_asking
+from boursomatic_assets.advice.signals import Maker, recommend
+from boursomatic_assets.advice.standing import Standing
+from boursomatic_assets.arrays import KEY, Times
 from boursomatic_assets.assets.metadata import OWNERS, table_metadata
 from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.language import wording_of
-from boursomatic_assets.learning.prediction import predict
+from boursomatic_assets.learning.model import Model
+from boursomatic_assets.learning.prediction import predict, score_ensemble, score_ranks
 from boursomatic_assets.orchestration.chunks import ChunkedRows
-from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
+from boursomatic_assets.orchestration.partitions import DIRECTION_LOOKBACK, MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.registry.decisions import Decision, Version
 from boursomatic_assets.schema import Recommendation
 from boursomatic_assets.tables.frames import required_columns
@@ -36,13 +41,14 @@ BARS_PER_CHUNK = 60_000
 
 
 @dg.asset(
+    ins={"features": dg.AssetIn(partition_mapping=DIRECTION_LOOKBACK)},
     deps=["model_versions"],
     kinds={"postgres", "lightgbm", "polars"},
     owners=OWNERS,
     metadata=table_metadata(Recommendation),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=RECOMMENDATIONS_POLICY,
-    code_version="4",
+    code_version="5",
 )
 def recommendations(
     context: dg.AssetExecutionContext, features: SliceReader, price_bars: SliceReader
@@ -53,11 +59,10 @@ def recommendations(
     The current row of the newest session is active, for each instrument and profile. BOURSOMATIC_LANGUAGE (en or
     fr) is the language of the justifications.
     """
-    language = settings.language()
 
     def compute(part: Slice) -> pl.DataFrame:
-        rows, bars = unpack(features(part)), price_bars(part)
-        by_champion = [recommend_sessions(part, group, rows, bars, language) for group in champion_sessions(part)]
+        rows, bars = unpack(features(part.looking_back(MEMORY - 1))), price_bars(part)
+        by_champion = [recommend_sessions(part, group, rows, bars) for group in champion_sessions(part)]
         return pl.concat([pl.DataFrame(schema=SCHEMA), *by_champion])
 
     return ChunkedRows(slices_of_run(context), compute, bars=BARS_PER_CHUNK)
@@ -87,27 +92,48 @@ def champion_sessions(part: Slice) -> list[ChampionSessions]:
 
 
 def recommend_sessions(
-    part: Slice, group: ChampionSessions, features: pl.DataFrame, bars: pl.DataFrame, language: str
+    part: Slice, group: ChampionSessions, features: pl.DataFrame, bars: pl.DataFrame
 ) -> pl.DataFrame:
     """The recommendations of one version for some sessions, with the columns of `recommendations`.
 
     Args:
         part: The slice that holds the sessions.
         group: The version and its sessions.
-        features: The slice's features, with additional features as columns.
+        features: The slice's features and those of the MEMORY - 1 sessions before, with additional features as
+            columns.
         bars: The slice's daily bars.
-        language: The language of the justifications, `en` or `fr`.
     """
-    in_sessions = pl.col("ts").dt.date().is_in(group.sessions)
-    rows, version = features.filter(in_sessions), group.version
-    predictions = predict(registry.model_store().load(version.model_path), rows)
-    abstention = _abstention_text(group.abstention, language) if group.abstention else None
-    recommended = recommend(predictions, rows, bars.filter(in_sessions), version.version, abstention, language)
+    in_sessions, version = pl.col("ts").dt.date().is_in(group.sessions), group.version
+    model = registry.model_store().load(version.model_path)
+    rows = features.filter(in_sessions)
+    before = Slice(part.market, (group.sessions[0],)).looking_back(MEMORY - 1)
+    earlier = features.filter(pl.col("ts").dt.date().is_in(before.dates[:-1]))
+    predictions = predict_directions(model, earlier, predict(model, rows), part.market.sessions())
     closes = pl.DataFrame(
         {"ts": group.sessions, "as_of": [part.market.close_time(session) for session in group.sessions]},
         schema={"ts": pl.Datetime("us"), "as_of": pl.Datetime("us")},
     )
+    recommended = recommend(predictions, rows, bars.filter(in_sessions), _maker(group), settings.language())
     return recommended.join(closes, on="ts").with_columns(model_version_id=pl.lit(version.id)).select(*SCHEMA)
+
+
+def predict_directions(
+    model: Model, earlier: pl.DataFrame, predictions: pl.DataFrame, sessions: Times
+) -> pl.DataFrame:
+    """Predictions of whole sessions with their `direction`, given the features of the sessions before them.
+
+    The same model scores those too: a direction is what it would have said all along.
+    """
+    before = earlier.select(*KEY, score_rank=score_ranks(earlier, score_ensemble(model, earlier)))
+    ranked = pl.concat([before, predictions.select(*KEY, "score_rank")])
+    return predictions.with_columns(direction=find_directions(ranked, sessions).tail(predictions.height))
+
+
+def _maker(group: ChampionSessions) -> Maker:
+    """The version of some sessions, with all that decides on its labels."""
+    abstention = _abstention_text(group.abstention, settings.language()) if group.abstention else None
+    standing = Standing.from_metrics(group.version.metrics)
+    return Maker(group.version.version, standing, profiles_asking(settings.evidence()), abstention)
 
 
 def _abstention_text(decision: Decision, language: str) -> str:

@@ -44,46 +44,59 @@ UNITS = {
 }
 
 HOLD_REASONS = {
-    "equally_likely": "{label_text}: a rise and a fall are equally likely ({probability} %). ",
-    "unlikely": "{label_text}: {direction} ({probability} %) is likelier than {opposite} ({opposite_probability}"
-    " %), but the {profile_name} profile asks for {minimum}. ",
-    "volatile": "{label_text}: {direction} is likely enough ({probability} %), but its volatility of"
-    " {volatility_percent} % a year is above the {limit} that the {profile_name} profile bears. ",
-    "volatility_unknown": "{label_text}: {direction} is likely enough ({probability} %), but its volatility is not"
-    " known, and the {profile_name} profile bears {limit} a year. ",
-    "bolder_disagrees": "{label_text}: {direction} is likely enough ({probability} %), but the {bolder_name}"
-    " profile, which dares more, does not advise it. ",
-    "positions_taken": "{label_text}: {direction} is likely enough ({probability} %), but it is number {position}"
-    " in its market, and the {profile_name} profile takes {most_positions}. ",
+    "unproven": "{label_text}, without a view: the evidence for version {version} is {evidence} to 1 at {horizon}"
+    " sessions, and the {profile_name} profile asks for {asked} to 1. ",
+    "bolder_unproven": "{label_text}, without a view: the {bolder_name} profile, which asks for less evidence, has"
+    " no view either. ",
+    "not_worth": "{label_text}, without a view: on the record of {horizon} sessions {direction_label} was not worth"
+    " more than the rest. ",
+    "volatile": "{label_text}, without a view: its volatility of {volatility_percent} % a year is above the {limit}"
+    " that the {profile_name} profile bears. ",
+    "volatility_unknown": "{label_text}, without a view: its volatility is not known, and the {profile_name} profile"
+    " bears {limit} a year. ",
+    "middle": "{label_text}: its score is at neither end of its market's; {probability} % to end the next {horizon}"
+    " sessions in the middle third of its market (33.3 % by chance). ",
+    "unlikely": "{label_text}: {direction_label} has {direction_probability} %, and the"
+    " {profile_name} profile asks for {minimum}. ",
+    "bolder_disagrees": "{label_text}, with no place: the {bolder_name} profile, which dares more, does not advise"
+    " {direction_label}. ",
+    "positions_taken": "{label_text}, with no place: {direction_label} has {direction_probability} %, but it is"
+    " number {position} in its market, and the {profile_name} profile takes {most_positions}. ",
 }
 
 ABSTENTIONS = {
-    "refused": "{label}: no model is admitted to advise. Version {challenger}, examined on {date}, was refused:"
-    " {flaw}. {label} is therefore published for every instrument.",
-    "withdrawn": "{label}: no model is admitted to advise any more. Version {challenger}, examined on {date}, was"
-    " to follow {champion} with the same recipe, and was refused: {flaw}. {champion} was withdrawn with it, and"
-    " {label} is therefore published for every instrument.",
+    "refused": "{label}, without a view: no model is admitted to advise. Version {challenger}, examined on {date},"
+    " was refused: {flaw}. {label} is therefore published for every instrument.",
+    "withdrawn": "{label}, without a view: no model is admitted to advise any more. Version {challenger}, examined"
+    " on {date}, was to follow {champion} with the same recipe, and was refused: {flaw}. {champion} was withdrawn"
+    " with it, and {label} is therefore published for every instrument.",
 }
 
 FLAWS = {
     "short": "its record has {sessions} sampled sessions, and it takes {least}",
-    "unmeasured": "its record has no mean rank IC to judge it by",
+    "unmeasured": "its record has no evidence to judge it by",
+    "unproven": "the evidence for it, on sessions that it had not seen, is {evidence} to 1 at {horizon} sessions,"
+    " and it takes {least} to 1",
+    "disproved": "the evidence against it is {against} to 1 at {horizon} sessions, and {least} to 1 withdraws it",
     "unskilled": "it shows no skill on sessions that it had not seen (mean rank IC {rank_ic}, t {rank_ic_t},"
     " and it takes a t of {least})",
     "uncalibrated": "its probabilities are worse than those without any skill (log loss {log_loss}, and it"
     " takes {log_loss_no_skill} + {tolerance})",
 }
+"""The last two are of decisions before 2026-12, which are still shown."""
 
 ENGLISH = Wording(
     code="en",
     decimal_point=".",
     labels={"BUY": "BUY", "HOLD": "HOLD", "SELL": "SELL"},
     profiles={"conservative": "conservative", "moderate": "moderate", "aggressive": "aggressive"},
-    directions={"BUY": "a rise", "SELL": "a fall"},
-    opening="{label_text} at {probability} %: ",
+    thirds={"BUY": "the best third", "HOLD": "the middle third", "SELL": "the worst third"},
+    opening="{label_text}: {probability} % to end the next {horizon} sessions in {third} of its market (33.3 % by"
+    " chance). ",
     hold_reasons=HOLD_REASONS,
     support=("nothing speaks {}", "{} speaks {}", "{} and {} speak {}"),
-    sides=("for it", "against it", "for a rise", "for a fall"),
+    evidence=" Evidence {evidence} to 1.",
+    sides=("for it", "against it", "for a better place", "for a worse one"),
     two_sides="{}; {}.",
     abstentions=ABSTENTIONS,
     flaws=FLAWS,

@@ -44,47 +44,60 @@ UNITS = {
 }
 
 HOLD_REASONS = {
-    "equally_likely": "{label_text} : une hausse et une baisse sont aussi probables l'une que l'autre"
-    " ({probability} %). ",
-    "unlikely": "{label_text} : {direction} ({probability} %) est plus probable qu'{opposite}"
-    " ({opposite_probability} %), mais le profil {profile_name} demande {minimum}. ",
-    "volatile": "{label_text} : {direction} est assez probable ({probability} %), mais sa volatilité de"
-    " {volatility_percent} % par an dépasse les {limit} que le profil {profile_name} supporte. ",
-    "volatility_unknown": "{label_text} : {direction} est assez probable ({probability} %), mais sa volatilité est"
-    " inconnue, et le profil {profile_name} supporte {limit} par an. ",
-    "bolder_disagrees": "{label_text} : {direction} est assez probable ({probability} %), mais le profil"
-    " {bolder_name}, plus hardi, ne la retient pas. ",
-    "positions_taken": "{label_text} : {direction} est assez probable ({probability} %), mais c'est le n°"
-    " {position} de son marché, et le profil {profile_name} en retient {most_positions}. ",
+    "unproven": "{label_text}, sans avis : les preuves en faveur de la version {version} sont de {evidence} contre 1"
+    " à {horizon} séances, et le profil {profile_name} demande {asked} contre 1. ",
+    "bolder_unproven": "{label_text}, sans avis : le profil {bolder_name}, qui demande moins de preuves, n'a pas"
+    " d'avis non plus. ",
+    "not_worth": "{label_text}, sans avis : sur l'historique à {horizon} séances, {direction_label} n'a pas valu"
+    " mieux que le reste. ",
+    "volatile": "{label_text}, sans avis : sa volatilité de {volatility_percent} % par an dépasse les {limit} que le"
+    " profil {profile_name} supporte. ",
+    "volatility_unknown": "{label_text}, sans avis : sa volatilité est inconnue, et le profil {profile_name} supporte"
+    " {limit} par an. ",
+    "middle": "{label_text} : son score n'est à aucune extrémité de son marché ; {probability} % de finir les"
+    " {horizon} prochaines séances dans le tiers du milieu de son marché (33,3 % par hasard). ",
+    "unlikely": "{label_text} : {direction_label} a {direction_probability} %, et le profil"
+    " {profile_name} demande {minimum}. ",
+    "bolder_disagrees": "{label_text}, sans place : le profil {bolder_name}, qui ose davantage, ne conseille pas"
+    " {direction_label}. ",
+    "positions_taken": "{label_text}, sans place : {direction_label} a {direction_probability} %, mais le titre est"
+    " au rang {position} de son marché, et le profil {profile_name} en prend {most_positions}. ",
 }
 
 ABSTENTIONS = {
-    "refused": "{label} : aucun modèle n'est admis à conseiller. La version {challenger}, examinée le {date}, a"
-    " été refusée : {flaw}. {label} est donc publié pour tous les titres.",
-    "withdrawn": "{label} : plus aucun modèle n'est admis à conseiller. La version {challenger}, examinée le"
-    " {date}, devait succéder à {champion} avec la même recette, et a été refusée : {flaw}. {champion} a été"
+    "refused": "{label}, sans avis : aucun modèle n'est admis à conseiller. La version {challenger}, examinée le"
+    " {date}, a été refusée : {flaw}. {label} est donc publié pour tous les titres.",
+    "withdrawn": "{label}, sans avis : plus aucun modèle n'est admis à conseiller. La version {challenger}, examinée"
+    " le {date}, devait succéder à {champion} avec la même recette, et a été refusée : {flaw}. {champion} a été"
     " retirée avec elle, et {label} est donc publié pour tous les titres.",
 }
 
 FLAWS = {
     "short": "son historique compte {sessions} séances retenues, et il en faut {least}",
-    "unmeasured": "son historique n'a pas d'IC de rang moyen qui permette de la juger",
+    "unmeasured": "son historique n'a pas de preuves qui permettent de la juger",
+    "unproven": "les preuves en sa faveur, sur des séances qu'elle n'avait pas vues, sont de {evidence} contre 1 à"
+    " {horizon} séances, et il faut {least} contre 1",
+    "disproved": "les preuves contre elle sont de {against} contre 1 à {horizon} séances, et {least} contre 1 la"
+    " retirent",
     "unskilled": "elle n'a pas fait ses preuves sur des séances qu'elle n'avait pas vues (IC de rang moyen"
     " {rank_ic}, t {rank_ic_t}, et il faut un t de {least})",
     "uncalibrated": "ses probabilités sont moins bonnes que sans aucun savoir (perte logarithmique {log_loss},"
     " et il faut {log_loss_no_skill} + {tolerance})",
 }
+"""The last two are of decisions before 2026-12, which are still shown."""
 
 FRENCH = Wording(
     code="fr",
     decimal_point=",",
     labels={"BUY": "ACHETER", "HOLD": "CONSERVER", "SELL": "VENDRE"},
     profiles={"conservative": "prudent", "moderate": "modéré", "aggressive": "dynamique"},
-    directions={"BUY": "une hausse", "SELL": "une baisse"},
-    opening="{label_text} à {probability} % : ",
+    thirds={"BUY": "le meilleur tiers", "HOLD": "le tiers du milieu", "SELL": "le moins bon tiers"},
+    opening="{label_text} : {probability} % de finir les {horizon} prochaines séances dans {third} de son marché"
+    " (33,3 % par hasard). ",
     hold_reasons=HOLD_REASONS,
     support=("rien ne plaide {}", "{} plaide {}", "{} et {} plaident {}"),
-    sides=("en ce sens", "contre", "pour une hausse", "pour une baisse"),
+    evidence=" Preuves : {evidence} contre 1.",
+    sides=("en ce sens", "contre", "pour une meilleure place", "pour une moins bonne"),
     two_sides="{} ; {}.",
     abstentions=ABSTENTIONS,
     flaws=FLAWS,

@@ -18,7 +18,10 @@ from boursomatic_assets.language.units import RANK_SUFFIX, UNITS, Unit
 OF_ITS_MARKET = "§"
 """Marks where a rank may name its market: said once in a sentence that names several ranks."""
 
-FLAW_FORMATS = {"rank_ic": ".4f", "rank_ic_t": ".2f", "log_loss": ".6f", "log_loss_no_skill": ".6f"}
+FLAW_FORMATS = {
+    "rank_ic": ".4f", "rank_ic_t": ".2f", "log_loss": ".6f", "log_loss_no_skill": ".6f",
+    "evidence": ".3g", "against": ".3g",
+}  # fmt: skip
 """Formats of the figures of a flaw; other figures keep their own digits."""
 
 
@@ -31,11 +34,12 @@ class Wording:
         decimal_point: Stands between the whole number and its digits.
         labels: The three labels.
         profiles: The three risk profiles.
-        directions: What a BUY and a SELL expect.
+        thirds: The third of its session that each label names.
         opening: Opens a BUY or SELL.
         hold_reasons: Opens a HOLD, by the failed condition of `advice/profiles.py`.
         support: None, one or two features, and the side that they support.
-        sides: The sides: for the recommendation, against it, for a rise, for a fall.
+        evidence: Closes a justification with the evidence for its version.
+        sides: The sides: for the recommendation, against it, for a better place, for a worse one.
         two_sides: Two of those as one sentence.
         abstentions: A HOLD without a champion, by the kind of the gate's decision.
         flaws: Why a version fails its gate, by the flaws of `learning/gate.py`.
@@ -51,10 +55,11 @@ class Wording:
     decimal_point: str
     labels: Mapping[str, str]
     profiles: Mapping[str, str]
-    directions: Mapping[str, str]
+    thirds: Mapping[str, str]
     opening: str
     hold_reasons: Mapping[str, str]
     support: tuple[str, str, str]
+    evidence: str
     sides: tuple[str, str, str, str]
     two_sides: str
     abstentions: Mapping[str, str]
@@ -90,6 +95,10 @@ class Wording:
     def share(self, value: float) -> str:
         """Return a share that a person chose, in percent with its own digits: 0.385 is "38.5 %"."""
         return f"{100 * value:g} %".replace(".", self.decimal_point)
+
+    def ratio(self, value: float) -> str:
+        """Return how many to one something is, to three significant digits."""
+        return f"{value:.3g}".replace(".", self.decimal_point) if value < 1000 else f"{value:.0f}"
 
     def feature(self, feature: str, rows: pl.DataFrame) -> pl.Series:
         """Return a model feature of each row as text: "its 20-day return (+3.1 %, higher than 80 %§)".

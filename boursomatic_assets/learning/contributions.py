@@ -69,9 +69,7 @@ def _lookup(booster: lgb.Booster, width: int) -> _Lookup:
     trees = [_Tree.from_node(tree["tree_structure"]) for tree in model["tree_info"]]
     representatives = [_representative_values(trees, f) for f in range(width)]
     offsets = [tree.cell_offsets(representatives) for tree in trees]
-    return _Lookup(
-        model["num_tree_per_iteration"], _contribution_tables(trees, width), representatives, offsets
-    )
+    return _Lookup(model["num_tree_per_iteration"], _contribution_tables(trees, width), representatives, offsets)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ What belongs here: the comparison of two records of out-of-sample scores, by the
 Kept elsewhere: metrics of a record (`evaluation/`), the decision log (`registry/`), the text of a flaw
 (`language/`).
 
-A champion whose own recipe is trained again without skill has lost its skill: it is withdrawn, and there is no
-champion.
+A version with the champion's recipe is a retrain: it follows the champion, unless the evidence against the recipe
+has reached what is asked for it; then the champion is withdrawn, and there is none. A version with another recipe
+is a challenger, and is compared with the champion.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,8 @@ from boursomatic_assets.language import ENGLISH
 from boursomatic_assets.learning.parameters import Parameters
 
 Metrics = Mapping[str, Any]
-"""rank_ic, rank_ic_t, log_loss, log_loss_no_skill, sessions, and by_month: {"2021-03": [rank_ic, log_loss,
-sampled sessions]}. Any number may be null."""
+"""rank_ic, rank_ic_t, log_loss, log_loss_no_skill, sessions, evidence by horizon as `EvidenceRecord.before`
+returns it, and by_month: {"2021-03": [rank_ic, log_loss, sampled sessions]}. Any number may be null."""
 
 COMPARED_FIGURES = ("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill", "sessions")
 """The metrics of both versions that are stored with the comparison."""
@@ -25,7 +26,20 @@ COMPARED_FIGURES = ("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill", "se
 RANK_IC, LOG_LOSS, SESSIONS = range(3)
 """Indices in a month of `by_month`."""
 
-Kind = Literal["promoted", "refused", "withdrawn"]
+Kind = Literal["promoted", "retrained", "refused", "withdrawn"]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The least evidence that lets anybody speak.
+
+    Attributes:
+        horizon: Sessions of the steps that the evidence is of.
+        least: How many to one.
+    """
+
+    horizon: int
+    least: float
 
 
 @dataclass(frozen=True)
@@ -38,33 +52,59 @@ class Verdict:
 
 
 def judge_challenger(
-    challenger: Metrics, champion: Metrics | None, limits: Parameters, *, same_recipe: bool
+    challenger: Metrics, champion: Metrics | None, limits: Parameters, demand: Demand, *, same_recipe: bool
 ) -> Verdict:
-    """Compare a challenger with no skill, and then with the champion on the months that both have.
+    """Judge a challenger by its evidence, and compare another recipe with the champion's.
 
     Args:
         challenger: The metrics of its record before its due date.
         champion: Those of the champion until then; None if there was none.
         limits: The parameters of the gate.
+        demand: The evidence that is asked.
         same_recipe: Whether both have the same parameters.
 
     Returns:
-        `promoted`: the challenger is champion. `refused`: the champion stays, or there is still none.
-        `withdrawn`: there is no champion any more.
+        `promoted`: the challenger is champion. `retrained`: it is, with the recipe of the one before.
+        `refused`: the champion stays, or there is still none. `withdrawn`: there is no champion any more.
     """
     numbers = compare_metrics(challenger, champion)
-    if flaw := _find_flaw(challenger, limits):
-        kind, reason = _reject_flawed(ENGLISH.flaw(flaw), champion is not None, same_recipe)
-        return Verdict(kind, reason, numbers | {"flaw": flaw})
+    if champion is not None and same_recipe:
+        return _judge_retrain(challenger, demand, numbers)
+    if flaw := _find_flaw(challenger, limits, demand):
+        follows = "No version speaks, and HOLD is published" if champion is None else _GOES_ON
+        return Verdict("refused", f"Refused: {ENGLISH.flaw(flaw)}. {follows}.", numbers | {"flaw": flaw})
     if shortfall := _find_shortfall(numbers["on_common_months"], limits):
-        return Verdict("refused", f"Refused: {shortfall}. The version that spoke before goes on.", numbers)
-    skill = (
-        f"mean rank IC {challenger['rank_ic']:.4f} (t {challenger['rank_ic_t']:.2f}) over"
-        f" {challenger['sessions']} sampled sessions"
-    )
-    return Verdict(
-        "promoted", f"Promoted: {skill}, {_comparison(champion, numbers['on_common_months'])}.", numbers
-    )
+        return Verdict("refused", f"Refused: {shortfall}. {_GOES_ON}.", numbers)
+    comparison = _comparison(champion, numbers["on_common_months"])
+    return Verdict("promoted", f"Promoted: {_describe(challenger, demand)}, {comparison}.", numbers)
+
+
+_GOES_ON = "The version that spoke before goes on"
+
+
+def _judge_retrain(challenger: Metrics, demand: Demand, numbers: dict[str, Any]) -> Verdict:
+    against = _evidence(challenger, demand, "against")
+    if against is not None and against >= demand.least:
+        flaw = {"kind": "disproved", "against": against, "least": demand.least, "horizon": demand.horizon}
+        opening = "Withdrawn, with the version that spoke before and has the same recipe"
+        reason = f"{opening}: {ENGLISH.flaw(flaw)}. No version speaks, and HOLD is published."
+        return Verdict("withdrawn", reason, numbers | {"flaw": flaw})
+    return Verdict("retrained", f"Retrained with the champion's recipe: {_describe(challenger, demand)}.", numbers)
+
+
+def _describe(metrics: Metrics, demand: Demand) -> str:
+    """Return the evidence and the record of a version as text."""
+    evidence = _evidence(metrics, demand, "value")
+    rank_ic = metrics.get("rank_ic")
+    record = "no mean rank IC" if rank_ic is None else f"mean rank IC {rank_ic:.4f}"
+    proof = "no evidence" if evidence is None else f"evidence {evidence:.3g} to 1 at {demand.horizon} sessions"
+    return f"{proof}, {record} over {metrics.get('sessions') or 0} sampled sessions"
+
+
+def _evidence(metrics: Metrics, demand: Demand, name: str) -> float | None:
+    found = (metrics.get("evidence") or {}).get(str(demand.horizon)) or {}
+    value: float | None = found.get(name)
+    return value
 
 
 def compare_metrics(challenger: Metrics, champion: Metrics | None) -> dict[str, Any]:
@@ -108,40 +148,24 @@ def _weighted_means(months: list[tuple[float, float, float]]) -> dict[str, float
     return {"challenger": challenger, "champion": champion, "months": len(months)}
 
 
-def _reject_flawed(flaw: str, has_champion: bool, same_recipe: bool) -> tuple[Kind, str]:
-    """Return the decision about a challenger without skill, and its reason."""
-    if not has_champion:
-        return "refused", f"Refused: {flaw}. No version speaks, and HOLD is published."
-    if same_recipe:
-        opening = "Withdrawn, with the version that spoke before and has the same recipe"
-        return "withdrawn", f"{opening}: {flaw}. No version speaks, and HOLD is published."
-    return "refused", f"Refused: {flaw}. The version that spoke before goes on."
-
-
-def _find_flaw(metrics: Metrics, limits: Parameters) -> dict[str, Any] | None:
+def _find_flaw(metrics: Metrics, limits: Parameters, demand: Demand) -> dict[str, Any] | None:
     """Return why a record shows no skill: a key of `Wording.flaws`, with its figures; None if it shows skill."""
-    rank_ic, t, sessions = metrics.get("rank_ic"), metrics.get("rank_ic_t"), metrics.get("sessions") or 0
+    sessions, evidence = metrics.get("sessions") or 0, _evidence(metrics, demand, "value")
     if sessions < limits.gate_minimum_sessions:
         return {"kind": "short", "sessions": sessions, "least": limits.gate_minimum_sessions}
-    if rank_ic is None or t is None:
+    if evidence is None:
         return {"kind": "unmeasured"}
-    if not t >= limits.gate_skill_t:
-        return {"kind": "unskilled", "rank_ic": rank_ic, "rank_ic_t": t, "least": limits.gate_skill_t}
-    loss, no_skill_loss = metrics.get("log_loss"), metrics.get("log_loss_no_skill")
-    if loss is not None and no_skill_loss is not None and loss > no_skill_loss + limits.gate_tolerance:
-        figures = {"log_loss": loss, "log_loss_no_skill": no_skill_loss, "tolerance": limits.gate_tolerance}
-        return {"kind": "uncalibrated", **figures}
+    if not evidence >= demand.least:
+        return {"kind": "unproven", "evidence": evidence, "least": demand.least, "horizon": demand.horizon}
     return None
 
 
 def _find_shortfall(common: Mapping[str, Any] | None, limits: Parameters) -> str | None:
-    """Return why a challenger is worse than the champion; None if it is not, or without a common month."""
-    rank_ic, loss = ((common or {}).get(name) for name in ("rank_ic", "log_loss"))
+    """Return why a challenger ranks worse than the champion; None if it does not, or without a common month."""
+    rank_ic = (common or {}).get("rank_ic")
     if rank_ic and rank_ic["challenger"] < rank_ic["champion"] - limits.gate_rank_ic_tolerance:
         means, tolerance = _compare_means("rank_ic", rank_ic), limits.gate_rank_ic_tolerance
         return f"{means}: more than {tolerance:g} below the champion's"
-    if loss and loss["challenger"] > loss["champion"] + limits.gate_tolerance:
-        return f"{_compare_means('log_loss', loss)}: more than {limits.gate_tolerance:g} above the champion's"
     return None
 
 

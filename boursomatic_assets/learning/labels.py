@@ -74,9 +74,7 @@ def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> pl.Dat
     relative_return = (forward_return - forward_return.mean()).clip(-RELATIVE_LIMIT, RELATIVE_LIMIT)
     return session.with_columns(
         relative_return=relative_return.over("market", "ts"), return_rank=ranks("forward_return")
-    ).select(
-        "forward_return", "relative_return", "return_rank", "known_at", label=thirds("return_rank")
-    )
+    ).select("forward_return", "relative_return", "return_rank", "known_at", label=thirds("return_rank"))
 
 
 def ranks(column: str) -> pl.Expr:

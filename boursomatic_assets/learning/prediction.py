@@ -8,6 +8,8 @@ rank of the score within its market's session, so rows come in whole sessions.
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import cast
 
 import lightgbm as lgb
 import numpy as np
@@ -33,8 +35,7 @@ def score_rows(booster: lgb.Booster, values: Floats) -> Floats:
     if not len(values):
         return np.empty(0)
     # One thread: two runs side by side keep two cores busy, and LightGBM's threads would wait by spinning.
-    scores: Floats = booster.predict(values, num_threads=1)
-    return scores
+    return cast(Floats, booster.predict(values, num_threads=1))
 
 
 def ensemble(
@@ -50,9 +51,8 @@ def ensemble(
         values: Rows x features.
         of: What is asked of a booster: one row of numbers, or one number, for each row.
     """
-    total = sum(_of_quarter(boosters, markets, values, of) for boosters in quarters)
-    mean: Floats = total / len(quarters)
-    return mean
+    said = [_of_quarter(boosters, markets, values, of) for boosters in quarters]
+    return reduce(np.add, said) / len(quarters)
 
 
 def _of_quarter(

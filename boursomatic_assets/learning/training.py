@@ -9,6 +9,7 @@ do not change a byte of it. Its own boosters are not measured on months that the
 scores of each month by the boosters of its time.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,11 +20,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from boursomatic_assets.arrays import SESSIONS_PER_YEAR
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.learning.calibration.curves import NO_SKILL, Curves, fit_curves
 from boursomatic_assets.learning.calibration.record import CellSums, MarketRecord
 from boursomatic_assets.learning.calibration.zones import measure_zones
-from boursomatic_assets.arrays import SESSIONS_PER_YEAR
 from boursomatic_assets.learning.drift import SortedFeatures
 from boursomatic_assets.learning.evaluation.evidence import EvidenceRecord
 from boursomatic_assets.learning.evaluation.metrics import Metrics, SessionMetrics
@@ -76,7 +77,10 @@ def train_challengers(
         if step is None:
             yield due_date, None
             continue
-        metrics = {**session_metrics.metrics_before(step.start), **_training_set(step, sorted_features, parameters)}
+        metrics = {
+            **session_metrics.metrics_before(step.start),
+            **_training_set(step, sorted_features, parameters),
+        }
         yield due_date, _challenger(step, records, metrics, parameters)
 
 
@@ -111,9 +115,7 @@ class _HorizonRecord:
     parameters: Parameters
 
     @classmethod
-    def of(
-        cls, history: History, walked: WalkForward, horizon: int, parameters: Parameters
-    ) -> "_HorizonRecord":
+    def of(cls, history: History, walked: WalkForward, horizon: int, parameters: Parameters) -> "_HorizonRecord":
         rows = walked.scores.hstack(history.labels[horizon][walked.row_indices])
         limit = parameters.volatility_limit(horizon)
         eligible = rows.filter(within_limit(limit)) if limit is not None else rows
@@ -139,7 +141,7 @@ class _HorizonRecord:
         return {POOLED: pooled, **apart}
 
 
-_NO_ROWS = {
+_NO_ROWS: dict[str, pl.DataType | type[pl.DataType]] = {
     "ts": pl.Datetime("us"),
     "score_rank": pl.Float64,
     "label": pl.String,
@@ -151,7 +153,7 @@ _NO_ROWS = {
 
 def within_limit(limit: float) -> pl.Expr:
     """Return whether a row's volatility is known, and within an annual limit."""
-    return (pl.col("vol_20d") * SESSIONS_PER_YEAR**0.5 <= limit).fill_null(False)
+    return (pl.col("vol_20d") * math.sqrt(SESSIONS_PER_YEAR) <= limit).fill_null(False)
 
 
 def _out_of_sample_record(

@@ -1,4 +1,4 @@
-"""The walk-forward: each quarter boosters are fitted on known labels, and each month is scored by the last of them.
+"""The walk-forward: each quarter boosters are fitted on known labels, and the last of them score each month.
 
 What belongs here: due dates, the labels that each may learn from, and the record of out-of-sample scores.
 Kept elsewhere: how a booster is fitted (`fitting.py`), how a version is trained (`training.py`), metrics of the

@@ -13,6 +13,7 @@ import dagster as dg
 import numpy as np
 
 from boursomatic_assets import settings
+from boursomatic_assets.advice.bands import MEMORY
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions, market_named
 from boursomatic_assets.calendars.slices import Slice, slices_of
@@ -65,6 +66,9 @@ def _look_back_in_market(sessions: int) -> LookBack:
 
 SAME_MARKET_LOOKBACK = _look_back_in_market(LOOKBACK)
 """A session and the LOOKBACK sessions before it, of its own market."""
+
+DIRECTION_LOOKBACK = _look_back_in_market(MEMORY - 1)
+"""A session and those before it in which a direction of its recommendations may have begun, of its own market."""
 
 HORIZON_LOOKBACK = _look_back_in_market(LONGEST_HORIZON)
 """A session and all earlier ones whose recommendations may be due on it, of its own market."""

@@ -15,11 +15,12 @@ import polars as pl
 from sqlalchemy import Connection, exists, func, insert, select
 
 from boursomatic_assets import database, settings
+from boursomatic_assets.advice.profiles import profiles_asking
 from boursomatic_assets.arrays import KEY
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions, first_open
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.features.additional_features import unpack
-from boursomatic_assets.learning.gate import judge_challenger
+from boursomatic_assets.learning.gate import Demand, judge_challenger
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.model_files import ModelStore
@@ -41,6 +42,12 @@ SESSIONS_PER_CHUNK = 260
 def model_store() -> ModelStore:
     """Return the store of model files."""
     return ModelStore(settings.home() / "models")
+
+
+def least_demand() -> Demand:
+    """Return the evidence that the boldest profile asks for: a version with less is of no use to anybody."""
+    boldest = profiles_asking(settings.evidence())[-1]
+    return Demand(boldest.horizon, boldest.evidence)
 
 
 def train_due_versions(last: dt.date, parameters: Parameters) -> list[Version]:
@@ -105,10 +112,11 @@ def admit_challenger(due: dt.date, challenger: Challenger, parameters: Parameter
             challenger.metrics,
             champion.metrics if champion else None,
             parameters,
+            least_demand(),
             same_recipe=champion is not None and champion.params_hash == challenger.params_hash,
         )
         version = _store_version(connection, due, challenger, parameters)
-        successor = {"promoted": version, "refused": champion, "withdrawn": None}[verdict.kind]
+        successor = {"refused": champion, "withdrawn": None}.get(verdict.kind, version)
         numbers = version_names(version, champion) | verdict.numbers
         decisions.record_decision(
             connection, version, verdict.kind, successor, verdict.reason, numbers, GATE, as_of

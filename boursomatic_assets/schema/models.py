@@ -82,7 +82,9 @@ class ModelDecision(Table, table=True):
     effective_at: NaiveDatetime = Field(
         description="When it takes effect: the due date's first open for the gate, the moment itself for a person"
     )
-    kind: str = Field(sa_type=String(20), description="promoted, refused, withdrawn, forced or rolled back")
+    kind: str = Field(
+        sa_type=String(20), description="promoted, retrained, refused, withdrawn, forced or rolled back"
+    )
     speaker_id: UUID | None = Field(
         default=None,
         foreign_key="model_versions.id",

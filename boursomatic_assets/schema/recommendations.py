@@ -17,7 +17,7 @@ from boursomatic_assets.schema._columns import (
     positive,
     primary_key,
 )
-from boursomatic_assets.vocabulary import LABELS, PROFILES
+from boursomatic_assets.vocabulary import LABELS, PROFILES, VIEWS
 
 
 class Recommendation(Table, table=True):
@@ -25,7 +25,8 @@ class Recommendation(Table, table=True):
 
     Extension: `as_of`, because partitions select a session and `generated_at` must stay the wall clock (a row that
     leaves it out gets its `generated_at`, or the first free microsecond after it);
-    `superseded_at`, because exactly one of several rows of a session is current while all are kept.
+    `superseded_at`, because exactly one of several rows of a session is current while all are kept; `view`, because a
+    HOLD for want of a view is no opinion.
     """
 
     __tablename__ = "recommendations"
@@ -42,6 +43,7 @@ class Recommendation(Table, table=True):
         ),
         one_of("profile", PROFILES),
         one_of("label", LABELS),
+        one_of("view", VIEWS),
         CheckConstraint("confidence >= 0 AND confidence <= 1", name="confidence"),
         positive("stop_loss"),
         positive("take_profit"),
@@ -74,6 +76,12 @@ class Recommendation(Table, table=True):
         sa_column_kwargs={"info": {"managed": True}},
         description="When another row of its session replaced it; null: it is the current row",
     )
+    view: str | None = Field(
+        default=None,
+        sa_type=String(10),
+        description="Whether the label is an opinion: 'given', 'capped' (HOLD, since others came first) or 'none'"
+        " (HOLD for want of a view); null: its writer did not say",
+    )
 
 
 class TrackRecord(Table, table=True):
@@ -89,6 +97,7 @@ class TrackRecord(Table, table=True):
         one_of("profile", PROFILES),
         one_of("label", LABELS),
         one_of("outcome", LABELS),
+        one_of("view", VIEWS),
         one_of("first_touched", ("stop", "target")),
         CheckConstraint("(first_touched IS NULL) = (touched_on IS NULL)", name="touched_on"),
         {"info": {"key": ("ts", "recommendation_id")}},
@@ -116,9 +125,13 @@ class TrackRecord(Table, table=True):
     outcome: str | None = Field(
         default=None,
         sa_type=String(10),
-        description="Label of the realised return; null without a return or the volatility at `as_of`",
+        description="Third of its market's session that the realised return is in: 'BUY' the best, 'SELL' the worst;"
+        " null without a return",
     )
-    hit: bool | None = Field(default=None, description="Whether the recommended label is the outcome")
+    hit: bool | None = Field(
+        default=None,
+        description="Whether the recommended label is the outcome; null without an outcome, or where no view was given",
+    )
     first_touched: str | None = Field(
         default=None,
         sa_type=String(10),
@@ -126,5 +139,10 @@ class TrackRecord(Table, table=True):
         " null: neither, or HOLD",
     )
     touched_on: NaiveDatetime | None = Field(default=None, description="Session on which it was touched")
+    view: str | None = Field(default=None, sa_type=String(10), description="`view` of the recommendation")
+    relative_return_pct: float | None = Field(
+        default=None,
+        description="Realised return less the mean of its market's session, in percent; null without a return",
+    )
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
     updated_at: NaiveDatetime | None = corrected_at()

@@ -68,6 +68,11 @@ def language() -> Language:
     return _settings_with_valid("BOURSOMATIC_LANGUAGE").BOURSOMATIC_LANGUAGE
 
 
+def evidence() -> tuple[float, ...]:
+    """Return how many to one each profile asks for, the most cautious first, `BOURSOMATIC_EVIDENCE`."""
+    return _settings_with_valid("BOURSOMATIC_EVIDENCE").BOURSOMATIC_EVIDENCE
+
+
 def start() -> dt.date:
     """Return the first partition's date, `BOURSOMATIC_START`."""
     return _settings_with_valid("BOURSOMATIC_START").BOURSOMATIC_START

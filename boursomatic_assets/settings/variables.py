@@ -51,6 +51,19 @@ def _parse_count(text: str, info: ValidationInfo) -> int:
     return int(text)
 
 
+def _parse_evidence(text: str, info: ValidationInfo) -> tuple[float, ...]:
+    """Parse three demands, each at least as high as the next and none below 1."""
+    try:
+        asked = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        asked = ()
+    if len(asked) != 3 or not (1e9 >= asked[0] >= asked[1] >= asked[2] >= 1):
+        raise ValueError(
+            f"{text!r} is no demand: set {info.field_name} to three falling numbers from 1 on, such as 20,5,2"
+        )
+    return asked
+
+
 def _parse_hosts(text: str, info: ValidationInfo) -> tuple[str, ...]:
     hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
     for host in hosts:
@@ -119,6 +132,7 @@ def today() -> dt.date:
 
 Flag = Annotated[bool, BeforeValidator(_one_of("0", "1"))]
 Count = Annotated[int, BeforeValidator(_parse_count)]
+Evidence = Annotated[tuple[float, ...], NoDecode, BeforeValidator(_parse_evidence)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_hosts)]
 FirstDate = Annotated[dt.date, BeforeValidator(_parse_first_date)]
 Address = Annotated[Any, BeforeValidator(_parse_address)]
@@ -158,6 +172,10 @@ class Settings(BaseSettings):
     BOURSOMATIC_START: FirstDate = _field("2000-01-03", "date of the first partition")
     BOURSOMATIC_SESSIONS_PER_RUN: Count = _field(
         "100000", "sessions of a market in one run at most; fewer need less memory"
+    )
+    BOURSOMATIC_EVIDENCE: Evidence = _field(
+        "20,5,2",
+        "how many to one must speak for a model before the conservative, moderate and aggressive profile advise",
     )
     BOURSOMATIC_LANGUAGE: KnownLanguage = _field("en", "language of justifications: en or fr")
     BOURSOMATIC_HOME: Path | None = _field(

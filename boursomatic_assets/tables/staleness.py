@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import Connection, Table, select, text
 
+from boursomatic_assets.advice.bands import MEMORY
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
@@ -29,7 +30,7 @@ MODEL_DECISIONS: Table = ModelDecision.__table__
 
 INPUT_LOOKBACKS = {
     "features": {"price_bars": LOOKBACK},
-    "recommendations": {"features": 0, "price_bars": 0},
+    "recommendations": {"features": MEMORY - 1, "price_bars": 0},
     "track_record": {"recommendations": LONGEST_HORIZON, "price_bars": LONGEST_HORIZON},
 }
 """The inputs of each asset, and how many sessions before its own a session looks back on."""

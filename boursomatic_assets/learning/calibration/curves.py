@@ -11,7 +11,7 @@ and those to no skill, as far as there are few sessions.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -50,7 +50,8 @@ class Curves:
 
     def expected_return(self, rank: Floats) -> Floats:
         """Return the expected forward return of ranks: the market's part and a part that rises with the rank."""
-        return cast(Floats, self.market_return + np.interp(rank, _MIDDLES, self.relative_return) + SLOPE * rank)
+        relative: Floats = np.interp(rank, _MIDDLES, self.relative_return) + SLOPE * rank
+        return relative + self.market_return
 
     def to_json(self) -> dict[str, Any]:
         """Return the curves, JSON-able."""
@@ -64,8 +65,8 @@ class Curves:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Curves":
         """Read the result of `to_json`."""
-        curves = (tuple(fields[name]) for name in ("better", "worse", "relative_return"))
-        return cls(*curves, fields["market_return"])
+        better, worse, relative_return = (tuple(fields[name]) for name in ("better", "worse", "relative_return"))
+        return cls(better, worse, relative_return, fields["market_return"])
 
 
 NO_SKILL = Curves((BASE_RATE,) * RANK_CELLS, (BASE_RATE,) * RANK_CELLS, (0.0,) * RANK_CELLS, 0.0)

@@ -40,8 +40,15 @@ class CellSums:
 
     def __add__(self, other: "CellSums") -> "CellSums":
         """Return the sums of the rows of both, which are of different sessions."""
-        cells = (getattr(self, name) + getattr(other, name) for name in _SUMMED)
-        return CellSums(*cells, self.forward_return + other.forward_return, self.sessions + other.sessions)
+        rows, better, worse, relative_return = (getattr(self, name) + getattr(other, name) for name in _SUMMED)
+        return CellSums(
+            rows,
+            better,
+            worse,
+            relative_return,
+            self.forward_return + other.forward_return,
+            self.sessions + other.sessions,
+        )
 
 
 @dataclass(frozen=True)
@@ -91,4 +98,5 @@ class MarketRecord:
     def before(self, cutoff: datetime) -> CellSums:
         """Return the sums of the sessions whose outcome was known before a cutoff."""
         sessions = int(np.searchsorted(self.known_at, np.datetime64(cutoff)))
-        return CellSums(*self.cumulative[sessions], float(self.forward_return[sessions]), sessions)
+        rows, better, worse, relative_return = self.cumulative[sessions]
+        return CellSums(rows, better, worse, relative_return, float(self.forward_return[sessions]), sessions)

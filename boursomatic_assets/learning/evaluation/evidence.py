@@ -19,8 +19,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import polars as pl

@@ -1,0 +1,75 @@
+"""What a HOLD means, and outcomes beside those of the market's session.
+
+- `recommendations.view`: whether the label is an opinion. A HOLD for want of evidence is none, and a HOLD because
+  other instruments came first is another thing; both must not be scored as if a middling return were expected.
+  Null in rows of before. It is covered by the chains of digests, like the other columns.
+- `track_record.view`, `track_record.relative_return_pct`: the same of a scored row, and its return less the mean of
+  its market's session, which is what the labels are about.
+- `model_decisions.kind`: `retrained`, the champion's own recipe with newer data.
+
+Revision ID: 0013
+Revises: 0010
+Create Date: 2026-11-29
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0010"
+
+VIEWS = "view IN ('given', 'capped', 'none')"
+KINDS = ("promoted", "retrained", "refused", "withdrawn", "forced", "rolled back")
+COVERED = ("generated_at, as_of", "generated_at, as_of, view")
+"""The end of the list of columns that the chains cover, before and after."""
+
+
+def upgrade() -> None:
+    """Add the columns, and cover the one that says what was advised."""
+    for table in ("recommendations", "track_record"):
+        op.add_column(table, sa.Column("view", sa.String(10)))
+        op.create_check_constraint(op.f(f"ck_{table}_view"), table, VIEWS)
+    op.add_column("track_record", sa.Column("relative_return_pct", sa.Float()))
+    _cover(*COVERED)
+    _allow(KINDS)
+
+
+def downgrade() -> None:
+    """Drop the columns; versions that were retrained are called promoted."""
+    _cover(*reversed(COVERED))
+    op.execute("UPDATE model_decisions SET kind = 'promoted' WHERE kind = 'retrained'")
+    _allow(tuple(kind for kind in KINDS if kind != "retrained"))
+    op.drop_column("track_record", "relative_return_pct")
+    for table in ("track_record", "recommendations"):
+        op.drop_column(table, "view")
+    op.execute("SELECT restart_audit_chains()")  # the entries of before cover what is gone
+
+
+def _allow(kinds: tuple[str, ...]) -> None:
+    op.drop_constraint(op.f("ck_model_decisions_kind"), "model_decisions")
+    values = ", ".join(f"'{kind}'" for kind in kinds)
+    op.create_check_constraint(op.f("ck_model_decisions_kind"), "model_decisions", f"kind IN ({values})")
+
+
+def _cover(former: str, columns: str) -> None:
+    """Make the functions and the trigger of the chain again, with another list of columns."""
+    aliased = [", ".join(f"r.{column}" for column in names.split(", ")) for names in (former, columns)]
+    # The column leaves the trigger before it leaves the table.
+    op.execute(
+        f"""
+DO $do$
+DECLARE
+    made text;
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['chain_recommendations', 'restart_audit_chains'] LOOP
+        made := pg_get_functiondef((name || '()')::regprocedure);
+        EXECUTE replace(replace(made, '{aliased[0]})', '{aliased[1]})'), '{former}''', '{columns}''');
+    END LOOP;
+    SELECT pg_get_triggerdef(oid) INTO made FROM pg_trigger
+        WHERE tgname = 'never_changed' AND tgrelid = 'recommendations'::regclass;
+    DROP TRIGGER never_changed ON recommendations;
+    EXECUTE replace(made, '{former} ON', '{columns} ON');
+END $do$
+"""
+    )
