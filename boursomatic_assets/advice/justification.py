@@ -86,7 +86,7 @@ def write_justifications(
     standing: Standing,
     wording: Wording,
 ) -> pl.Series:
-    """Return the justification of each row: the label and its reason, the features for and against it, the evidence.
+    """Return the justification of each row: its label and reason, the features for and against it, the evidence.
 
     Args:
         profile: The profile that decided.

@@ -57,8 +57,8 @@ def score_recommendations(due: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame
     stops trading keeps its last price. The outcome is the third of its session that the return is in, among the
     instruments that were recommended for the same profile: BUY the best, SELL the worst. Without the bar of the
     recommendation's session or any bar after it (the share was halted all along), or if prices break before the
-    last one (`labels.PRICE_BREAK`), there is no return and no touch. Without a return, and where no view was given,
-    there is no hit.
+    last one (`labels.PRICE_BREAK`), there is no return and no touch. Without a return, and where no view was
+    given, there is no hit.
 
     Args:
         due: RECOMMENDATION_COLUMNS, `session` and `ts`, as `select_due` returns them: whole sessions of a market.

@@ -118,9 +118,9 @@ def decide_labels(
         standing: What is known of the version.
 
     Returns:
-        label; view (one of `vocabulary.VIEWS`); position: the rank, within its market, session and direction, of an
-        instrument that passes all other conditions, that with the most extreme score first; direction_probability;
-        and failed_condition: null for a BUY or SELL.
+        label; view (one of `vocabulary.VIEWS`); position: the rank, within its market, session and direction, of
+        an instrument that passes all other conditions, that with the most extreme score first;
+        direction_probability; and failed_condition: null for a BUY or SELL.
 
         bolder_unproven     the evidence is too little for a bolder profile
         unproven            the evidence is too little for the profile

@@ -48,13 +48,17 @@ HOLD_REASONS = {
     " sessions, and the {profile_name} profile asks for {asked} to 1. ",
     "bolder_unproven": "{label_text}, without a view: the {bolder_name} profile, which asks for less evidence, has"
     " no view either. ",
-    "not_worth": "{label_text}, without a view: on the record of {horizon} sessions {direction_label} was not worth"
+    "not_worth": "{label_text}, without a view: on the record of {horizon} sessions {direction_label} was not"
+    " worth"
     " more than the rest. ",
-    "volatile": "{label_text}, without a view: its volatility of {volatility_percent} % a year is above the {limit}"
+    "volatile": "{label_text}, without a view: its volatility of {volatility_percent} % a year is above the"
+    " {limit}"
     " that the {profile_name} profile bears. ",
-    "volatility_unknown": "{label_text}, without a view: its volatility is not known, and the {profile_name} profile"
+    "volatility_unknown": "{label_text}, without a view: its volatility is not known, and the {profile_name}"
+    " profile"
     " bears {limit} a year. ",
-    "middle": "{label_text}: its score is at neither end of its market's; {probability} % to end the next {horizon}"
+    "middle": "{label_text}: its score is at neither end of its market's; {probability} % to end the next"
+    " {horizon}"
     " sessions in the middle third of its market (33.3 % by chance). ",
     "unlikely": "{label_text}: {direction_label} has {direction_probability} %, and the"
     " {profile_name} profile asks for {minimum}. ",

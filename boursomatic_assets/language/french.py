@@ -44,15 +44,18 @@ UNITS = {
 }
 
 HOLD_REASONS = {
-    "unproven": "{label_text}, sans avis : les preuves en faveur de la version {version} sont de {evidence} contre 1"
+    "unproven": "{label_text}, sans avis : les preuves en faveur de la version {version} sont de {evidence}"
+    " contre 1"
     " à {horizon} séances, et le profil {profile_name} demande {asked} contre 1. ",
     "bolder_unproven": "{label_text}, sans avis : le profil {bolder_name}, qui demande moins de preuves, n'a pas"
     " d'avis non plus. ",
     "not_worth": "{label_text}, sans avis : sur l'historique à {horizon} séances, {direction_label} n'a pas valu"
     " mieux que le reste. ",
-    "volatile": "{label_text}, sans avis : sa volatilité de {volatility_percent} % par an dépasse les {limit} que le"
+    "volatile": "{label_text}, sans avis : sa volatilité de {volatility_percent} % par an dépasse les {limit}"
+    " que le"
     " profil {profile_name} supporte. ",
-    "volatility_unknown": "{label_text}, sans avis : sa volatilité est inconnue, et le profil {profile_name} supporte"
+    "volatility_unknown": "{label_text}, sans avis : sa volatilité est inconnue, et le profil {profile_name}"
+    " supporte"
     " {limit} par an. ",
     "middle": "{label_text} : son score n'est à aucune extrémité de son marché ; {probability} % de finir les"
     " {horizon} prochaines séances dans le tiers du milieu de son marché (33,3 % par hasard). ",
@@ -60,14 +63,16 @@ HOLD_REASONS = {
     " {profile_name} demande {minimum}. ",
     "bolder_disagrees": "{label_text}, sans place : le profil {bolder_name}, qui ose davantage, ne conseille pas"
     " {direction_label}. ",
-    "positions_taken": "{label_text}, sans place : {direction_label} a {direction_probability} %, mais le titre est"
+    "positions_taken": "{label_text}, sans place : {direction_label} a {direction_probability} %, mais le titre"
+    " est"
     " au rang {position} de son marché, et le profil {profile_name} en prend {most_positions}. ",
 }
 
 ABSTENTIONS = {
     "refused": "{label}, sans avis : aucun modèle n'est admis à conseiller. La version {challenger}, examinée le"
     " {date}, a été refusée : {flaw}. {label} est donc publié pour tous les titres.",
-    "withdrawn": "{label}, sans avis : plus aucun modèle n'est admis à conseiller. La version {challenger}, examinée"
+    "withdrawn": "{label}, sans avis : plus aucun modèle n'est admis à conseiller. La version {challenger},"
+    " examinée"
     " le {date}, devait succéder à {champion} avec la même recette, et a été refusée : {flaw}. {champion} a été"
     " retirée avec elle, et {label} est donc publié pour tous les titres.",
 }

@@ -25,8 +25,8 @@ class Recommendation(Table, table=True):
 
     Extension: `as_of`, because partitions select a session and `generated_at` must stay the wall clock (a row that
     leaves it out gets its `generated_at`, or the first free microsecond after it);
-    `superseded_at`, because exactly one of several rows of a session is current while all are kept; `view`, because a
-    HOLD for want of a view is no opinion.
+    `superseded_at`, because exactly one of several rows of a session is current while all are kept; `view`,
+    because a HOLD for want of a view is no opinion.
     """
 
     __tablename__ = "recommendations"
@@ -125,12 +125,14 @@ class TrackRecord(Table, table=True):
     outcome: str | None = Field(
         default=None,
         sa_type=String(10),
-        description="Third of its market's session that the realised return is in: 'BUY' the best, 'SELL' the worst;"
+        description="Third of its market's session that the realised return is in: 'BUY' the best, 'SELL' the"
+        " worst;"
         " null without a return",
     )
     hit: bool | None = Field(
         default=None,
-        description="Whether the recommended label is the outcome; null without an outcome, or where no view was given",
+        description="Whether the recommended label is the outcome; null without an outcome, or where no view was"
+        " given",
     )
     first_touched: str | None = Field(
         default=None,

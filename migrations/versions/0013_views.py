@@ -3,7 +3,8 @@
 - `recommendations.view`: whether the label is an opinion. A HOLD for want of evidence is none, and a HOLD because
   other instruments came first is another thing; both must not be scored as if a middling return were expected.
   Null in rows of before. It is covered by the chains of digests, like the other columns.
-- `track_record.view`, `track_record.relative_return_pct`: the same of a scored row, and its return less the mean of
+- `track_record.view`, `track_record.relative_return_pct`: the same of a scored row, and its return less the mean
+  of
   its market's session, which is what the labels are about.
 - `model_decisions.kind`: `retrained`, the champion's own recipe with newer data.
 

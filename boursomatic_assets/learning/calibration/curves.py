@@ -5,8 +5,8 @@ Kept elsewhere: the rows that they are fitted on (`record.py`), the scores (`lea
 
 All that is read off here depends on the rank of a score within its market's session alone, and is monotone in it:
 a higher score never has a lower probability of the best third, nor a higher one of the worst. The two ends are
-fitted apart, since scores tell more at one than at the other. A market's curves are drawn to those of both markets,
-and those to no skill, as far as there are few sessions.
+fitted apart, since scores tell more at one than at the other. A market's curves are drawn to those of both
+markets, and those to no skill, as far as there are few sessions.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Zones: what the ends of a session's scores were worth on the record, beside the rest.
 
-What belongs here: hits and mean relative returns of the highest tenth, the lowest tenth and the middle, and whether
-a label is worth publishing.
-Kept elsewhere: probabilities (`curves.py`), who is recommended (`advice/profiles.py`).
+What belongs here: hits and mean relative returns of the highest tenth, the lowest tenth and the middle, and
+whether a label is worth publishing. Kept elsewhere: probabilities (`curves.py`), who is recommended
+(`advice/profiles.py`).
 """
 
 from collections.abc import Mapping

@@ -6,10 +6,10 @@ Kept elsewhere: the rank IC of a session (`ranking.py`), who may speak with how 
 
 An e-process bets on one step after the other that the score ranks instruments better than chance. Its value is
 what a stake of 1 has become. A score that says nothing about the returns to come gives rank ICs that are as likely
-to be positive as negative of the same size; then the value is 1 in the mean at most, whenever one looks, so that by
-Ville's inequality it ever reaches 20 with a probability of 1 in 20 at most. See de la Pena (1999), "A general class
-of exponential inequalities for martingales and ratios", lemma 6.1, and Ramdas, Gruenwald, Vovk and Shafer (2023),
-"Game-theoretic statistics and safe anytime-valid inference".
+to be positive as negative of the same size; then the value is 1 in the mean at most, whenever one looks, so that
+by Ville's inequality it ever reaches 20 with a probability of 1 in 20 at most. See de la Pena (1999), "A general
+class of exponential inequalities for martingales and ratios", lemma 6.1, and Ramdas, Gruenwald, Vovk and Shafer
+(2023), "Game-theoretic statistics and safe anytime-valid inference".
 
 Labels overlap, so a record is cut into series of steps that do not; the value of the record is the mean of theirs.
 Each series keeps to that bound. For their mean it is shown by simulation (docs/models.md): it passes as seldom.
@@ -108,8 +108,8 @@ class EvidenceRecord:
 def e_value(rank_ics: Sequence[float] | Floats, horizon: int) -> float:
     """Return how many to one a series of steps speaks for a mean rank IC above 0.
 
-    The value is the mean, over BETS annual ratios r, of the product over the steps of exp(b x - (b x)^2 / 2), where
-    x is the rank IC and b = r sqrt(horizon / 252) / deviation, the deviation that of the steps before.
+    The value is the mean, over BETS annual ratios r, of the product over the steps of exp(b x - (b x)^2 / 2),
+    where x is the rank IC and b = r sqrt(horizon / 252) / deviation, the deviation that of the steps before.
     Negate the series for the evidence of the opposite.
 
     Args:
