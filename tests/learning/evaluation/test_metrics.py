@@ -240,7 +240,8 @@ def test_the_portfolio_of_a_record_pays_for_what_it_trades(
 # Independence from later rows and from order
 
 
-@pytest.mark.parametrize("cutoff", [CUTOFF, SESSIONS[90].item()])
+# The last is the moment at which labels of New York became known.
+@pytest.mark.parametrize("cutoff", [CUTOFF, SESSIONS[90].item(), SESSIONS[91].item()])
 def test_nothing_from_the_cutoff_on_changes_a_metric(
     frames: tuple[pl.DataFrame, pl.DataFrame], session_metrics: SessionMetrics, cutoff: datetime
 ) -> None:
