@@ -36,7 +36,7 @@ STATISTICS = (
     Mutant(
         "errors of overlapping values as if they were independent",
         f"{EVALUATION}/intervals.py",
-        "return int(min(0.41 * size ** (2 / 3), size / (1.5 * overlap)))",
+        "return int(min(0.4 * size ** (2 / 3), size / (1.5 * overlap)))",
         "return size - 1",
         (f"{INTERVALS}::test_overlapping_values_have_the_error_of_those_that_do_not_overlap",),
     ),

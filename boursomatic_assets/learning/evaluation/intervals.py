@@ -89,7 +89,7 @@ def _estimate(value: float, series: Floats, overlap: int) -> Estimate | None:
 def cosine_count(size: int, overlap: int) -> int:
     """Return how many transforms of a series tell its variance in the long run.
 
-    0.41 x size^(2/3), as the source recommends, and at most two for each three stretches without overlap: a faster
+    0.4 x size^(2/3), as the source recommends, and at most two for each three stretches without overlap: a faster
     cosine sees the waves inside of the overlap, in which nothing is left of the variance.
     """
-    return int(min(0.41 * size ** (2 / 3), size / (1.5 * overlap)))
+    return int(min(0.4 * size ** (2 / 3), size / (1.5 * overlap)))

@@ -29,7 +29,7 @@ def test_the_error_is_that_of_the_first_cosine_transforms() -> None:
     series = noise(60)
     transforms = fft.dct(series, norm="ortho")[1:7]
     found = estimated(series, 1)
-    assert found.degrees == len(transforms) == int(0.41 * 60 ** (2 / 3))
+    assert found.degrees == len(transforms) == int(0.4 * 60 ** (2 / 3))
     assert found.error == pytest.approx(math.sqrt((transforms**2).mean() / 60))
     assert found.value == pytest.approx(series.mean())
 
@@ -75,13 +75,13 @@ def test_a_series_that_never_varies_has_an_interval_without_width() -> None:
     assert estimate_sharpe(np.zeros(40)) is None
 
 
-@pytest.mark.parametrize(("count", "overlap"), [(0, 4), (1, 4), (11, 4), (23, 8), (10, 1)])
+@pytest.mark.parametrize(("count", "overlap"), [(0, 4), (1, 4), (11, 4), (23, 8), (11, 1)])
 def test_less_than_three_stretches_without_overlap_have_no_interval(count: int, overlap: int) -> None:
     assert estimate_mean(noise(count), overlap) is None
     longer = estimate_mean(noise(count + 1), overlap)
     assert (longer is not None) == (count > 1)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 10])
+@pytest.mark.parametrize("count", [0, 1, 2, 11])
 def test_few_days_have_no_interval_of_the_sharpe_ratio(count: int) -> None:
     assert estimate_sharpe(noise(count)) is None
