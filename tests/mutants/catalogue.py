@@ -161,8 +161,8 @@ CLOCKS = (
     Mutant(
         "no purge of labels that are not known yet",
         "boursomatic_assets/learning/walk.py",
-        "usable = (known_at < np.datetime64(label_cutoff(due, parameters)))",
-        "usable = (ts < np.datetime64(label_cutoff(due, parameters)))",
+        "return (known_at < np.datetime64(label_cutoff(due, parameters)))",
+        "return (ts < np.datetime64(label_cutoff(due, parameters)))",
         (
             f"{WALK}::test_the_training_set_is_every_row_with_a_known_label",
             f"{WALK}::test_nothing_later_changes_what_was_fitted_or_scored_before",
