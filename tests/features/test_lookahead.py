@@ -1,5 +1,6 @@
 """Both tests of features: what is planted is found, and nothing is found in what the platform computes."""
 
+import datetime as dt
 import math
 
 import numpy as np
@@ -37,7 +38,7 @@ def on_balance_volume(panel: Panel) -> Floats:
 def of(*formulas: Formula) -> Compute:
     """Computes these formulas instead of the platform's."""
 
-    def compute(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+    def compute(bars: pl.DataFrame, sessions: Times, start: dt.datetime | None) -> pl.DataFrame:
         return compute_formulas(bars, sessions, formulas)
 
     return compute
@@ -81,7 +82,7 @@ def test_a_formula_added_to_the_platform_is_tested_with_the_rest(monkeypatch: py
 def test_a_look_ahead_across_instruments_is_caught() -> None:
     """Ranked over all rows instead of within a session, a number tells of later ones."""
 
-    def ranked(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+    def ranked(bars: pl.DataFrame, sessions: Times, start: dt.datetime | None) -> pl.DataFrame:
         found = compute_formulas(bars, sessions, [ret_1d])
         return found.with_columns(ret_1d_rank=pl.col("ret_1d").rank() / pl.col("ret_1d").count())
 
