@@ -75,7 +75,7 @@ def rejected_rows(session: PublishedSession, symbol: str) -> list[Facts]:
 def describe_outcome(session: PublishedSession, row: Facts) -> Facts:
     """The score of a recommendation, or when it is due."""
     s = SCORES.c
-    names = ("ts", "realised_return_pct", "outcome", "hit", "first_touched", "touched_on")
+    names = ("ts", "realised_return_pct", "relative_return_pct", "outcome", "hit", "first_touched", "touched_on")
     score = _first(select(*(s[name] for name in names)).where(s.recommendation_id == row["id"]))
     sessions = session.market.sessions()
     place = int(np.searchsorted(sessions, np.datetime64(session.as_of.date()))) + (row["horizon_days"] or 0)

@@ -25,12 +25,20 @@ def as_text(story: Facts) -> str:
         _bar(story["bar"]),
         _features(story["features"]),
         _model(story["model"], story["score"]),
+        *([_evidence(story["evidence"])] if story["evidence"] else []),
         _thresholds(story["thresholds"]),
         _versions(story["versions"]),
         _outcome(story["outcome"]),
         _replay(story["replay"]),
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs)
+
+
+VIEWS = {
+    "none": "it is no view: nothing is known of the instrument but what chance gives",
+    "capped": "it is HOLD since others came first, and no opinion of the middle",
+}
+"""What a HOLD means that is no opinion."""
 
 
 def _advice(advice: Facts) -> list[str]:
@@ -42,6 +50,7 @@ def _advice(advice: Facts) -> list[str]:
         f"  confidence {_number(advice['confidence'])}, expected return {_number(advice['expected_return_pct'])} %"
         f" over {advice['horizon_days']} sessions, stop {_number(advice['stop_loss'])},"
         f" target {_number(advice['take_profit'])}",
+        *([f"  {VIEWS[advice['view']]}"] if advice["view"] in VIEWS else []),
         f"  {advice['justification']}",
         f"  written {_time(advice['generated_at'])} as {advice['id']}",
     ]
@@ -92,8 +101,23 @@ def _model(model: Facts, score: Facts | None) -> list[str]:
             )
     if score:
         chances = ", ".join(f"{label} {_number(chance)}" for label, chance in score["probabilities"].items())
-        lines.append(f"  score {_number(score['value'])}, place {score['place']} of {score['of']}: {chances}")
+        by_chance = f" ({score['by_chance']:.1%} by chance)" if score["by_chance"] else ""
+        lines.append(
+            f"  score {_number(score['value'])}, place {score['place']} of {score['of']}, rank {score['rank']:.3f}"
+        )
+        lines.append(f"  probability: {chances}, {score['meaning']}{by_chance}")
     return lines
+
+
+def _evidence(evidence: list[Facts]) -> list[str]:
+    return [
+        "evidence for the version, on sessions that it had not seen",
+        *(
+            f"  {one['profile']}: {one['evidence']:.3g} to 1 at {one['horizon']} sessions, and it asks for"
+            f" {one['asked']:g} to 1: {'enough' if one['met'] else 'too little, so it has no view'}"
+            for one in evidence
+        ),
+    ]
 
 
 def _thresholds(thresholds: list[Facts] | None) -> list[str]:
@@ -107,15 +131,35 @@ def _thresholds(thresholds: list[Facts] | None) -> list[str]:
 
 def _threshold(condition: str, value: Any, limit: Any, *, met: bool) -> str:
     """A condition with its number and its limit."""
-    if condition == "champion":
-        return f"champion: none ({limit})"
-    if condition == "direction":
-        return f"direction: {value if met else 'a rise and a fall are equally likely'}"
-    if condition == "bolder profile":
-        return f"the next bolder profile: {value}, to agree with {limit}"
+    told = {
+        "champion": lambda: f"champion: none ({limit})",
+        "direction": lambda: _direction(value, limit),
+        "worth": lambda: (
+            f"worth more than the rest on the record: {' and '.join(value) or 'nothing'}, for {limit}"
+        ),
+        "evidence of bolder profiles": lambda: (
+            "evidence of the bolder profiles: "
+            + ", ".join(f"{name} {value[name]:.3g} to 1 of {asked:g} to 1" for name, asked in limit.items())
+        ),
+        "evidence": lambda: f"evidence: {value:.3g} to 1, at least {limit:g} to 1",
+        "bolder profile": lambda: f"the next bolder profile: {value}, to agree with {limit}",
+    }
+    if condition in told:
+        return told[condition]()
     bound = {"probability": "at least", "volatility": "at most", "position": "at most"}[condition]
     known = _number(value) if value is not None else "not known"
-    return f"{condition}: {known}, {f'{bound} {limit}' if limit is not None else 'any will do'}"
+    return f"{condition}: {known}, {f'{bound} {_number(limit)}' if limit is not None else 'any will do'}"
+
+
+def _direction(direction: str | None, limit: Any) -> str:
+    """The direction, and how it comes about: by its bands, or as the likelier one."""
+    if isinstance(limit, str):
+        return f"direction: {direction or 'a rise and a fall are equally likely'}"
+    bands = (
+        f"entered among the outermost {limit['enters beyond']:.0%} of its session's scores within"
+        f" {limit['sessions']} sessions, and among the outermost {limit['stays within']:.0%} since"
+    )
+    return f"direction: {direction}, {bands}" if direction else f"direction: none, since it was not {bands}"
 
 
 def _versions(versions: list[Facts]) -> list[str]:
@@ -138,9 +182,11 @@ def _outcome(outcome: Facts) -> list[str]:
         else ""
     )
     hit = {True: "a hit", False: "no hit", None: "not judged"}[outcome["hit"]]
+    relative = outcome["relative_return_pct"]
+    beside = "" if relative is None else f", {relative:+.6g} beside its market"
     return [
-        f"outcome, scored on {outcome['ts']:%Y-%m-%d}: {_number(outcome['realised_return_pct'])} %, which is"
-        f" {outcome['outcome']}: {hit}{touched}"
+        f"outcome, scored on {outcome['ts']:%Y-%m-%d}: {_number(outcome['realised_return_pct'])} %{beside},"
+        f" which is {outcome['outcome']}: {hit}{touched}"
     ]
 
 
