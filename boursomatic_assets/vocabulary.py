@@ -27,6 +27,8 @@ PE_BUCKETS: Final = ("low", "medium", "high")
 
 DECISIONS: Final = ("promoted", "refused", "withdrawn", "forced", "rolled back")
 
+EXPIRY_REASONS: Final = ("horizon", "inactive", "renewed")
+
 ATTEMPT_KINDS: Final = ("account", "source")
 
 Role = Literal["owner", "writer", "app", "account_admin", "reader"]

@@ -1,10 +1,10 @@
-"""The tables of recommendations: what was published, and its outcome."""
+"""The tables of recommendations: what was published, when it expired, and its outcome."""
 
 from typing import Any
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import CheckConstraint, Index, String, Text, text
+from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, func, text
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import (
@@ -17,7 +17,7 @@ from boursomatic_assets.schema._columns import (
     positive,
     primary_key,
 )
-from boursomatic_assets.vocabulary import LABELS, PROFILES
+from boursomatic_assets.vocabulary import EXPIRY_REASONS, LABELS, PROFILES
 
 
 class Recommendation(Table, table=True):
@@ -73,6 +73,35 @@ class Recommendation(Table, table=True):
         default=None,
         sa_column_kwargs={"info": {"managed": True}},
         description="When another row of its session replaced it; null: it is the current row",
+    )
+
+
+class RecommendationExpiry(Table, table=True):
+    """Why the newest recommendation of an instrument and profile is inactive, or is active again. Never changed.
+
+    Extension: the whole table, because advice that has expired must say why, and since when. Of the rows of a
+    recommendation the newest one holds.
+    """
+
+    __tablename__ = "recommendation_expiries"
+    __table_args__ = (
+        UniqueConstraint("recommendation_id", "decided_at"),
+        one_of("reason", EXPIRY_REASONS),
+        {"info": {"key": ("recommendation_id", "decided_at")}},
+    )
+
+    id: UUID = primary_key("Unique expiry identifier")
+    recommendation_id: UUID = Field(
+        foreign_key="recommendations.id", description="Recommendation that expired, or was renewed"
+    )
+    session: NaiveDatetime = Field(description="Newest loaded session of its market, by which it was judged")
+    reason: str = Field(
+        sa_type=String(20),
+        description="'horizon': it has ended; 'inactive': the instrument has had no bar for 20 sessions;"
+        " 'renewed': neither holds any more, since bars came late",
+    )
+    decided_at: NaiveDatetime = Field(
+        sa_column_kwargs={"server_default": func.clock_timestamp()}, description="When it was decided"
     )
 
 

@@ -56,6 +56,7 @@ BAD_VALUES = [
     ("model_decisions", "kind = 'liked'", "ck_model_decisions_kind"),
     ("model_decisions", "kind = 'withdrawn'", "ck_model_decisions_speaker"),
     ("model_decisions", "speaker_id = NULL", "ck_model_decisions_speaker"),
+    ("recommendation_expiries", "reason = 'bored'", "ck_recommendation_expiries_reason"),
     ("track_record", "profile = 'reckless'", "ck_track_record_profile"),
     ("track_record", "label = 'buy'", "ck_track_record_label"),
     ("track_record", "outcome = 'buy'", "ck_track_record_outcome"),

@@ -20,6 +20,7 @@ from boursomatic_assets.schema import (
     PriceBar,
     PriceBarRevision,
     Recommendation,
+    RecommendationExpiry,
     RejectedBar,
     TrackRecord,
     User,
@@ -58,6 +59,7 @@ def one_of_each() -> list[SQLModel]:
         Feature(instrument_id=apple.id, ts=FRIDAY, rsi_14=50.0),
         model,
         advice,
+        RecommendationExpiry(recommendation_id=advice.id, session=FRIDAY, reason="horizon"),
         TrackRecord(
             recommendation_id=advice.id,
             instrument_id=apple.id,

@@ -172,6 +172,15 @@ superseded_at            | TIMESTAMP    | NULL
 ix_recommendations_as_of on (as_of)
 uq_recommendations_current on (instrument_id, profile, as_of) UNIQUE WHERE superseded_at IS NULL
 """,
+    "recommendation_expiries": """
+id                       | UUID         | PK
+recommendation_id        | UUID         | FK(recommendations.id), NOT NULL
+session                  | TIMESTAMP    | NOT NULL
+reason                   | VARCHAR(20)  | NOT NULL
+decided_at               | TIMESTAMP    | NOT NULL, DEFAULT clock_timestamp()
+
+uq_recommendation_expiries_recommendation_id_decided_at on (recommendation_id, decided_at) UNIQUE
+""",
     "model_decisions": """
 id                       | UUID         | PK
 version_id               | UUID         | FK(model_versions.id), NOT NULL
