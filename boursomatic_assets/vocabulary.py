@@ -29,6 +29,8 @@ DECISIONS: Final = ("promoted", "refused", "withdrawn", "forced", "rolled back")
 
 EXPIRY_REASONS: Final = ("horizon", "inactive", "renewed")
 
+UNSCORED_REASONS: Final = ("no bar", "price basis")
+
 ATTEMPT_KINDS: Final = ("account", "source")
 
 Role = Literal["owner", "writer", "app", "account_admin", "reader"]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import Times
-from boursomatic_assets.learning.labels import count_breaks
+from boursomatic_assets.features.price_basis import number_bases
 from boursomatic_assets.learning.parameters import Parameters
 
 LONGEST_HORIZON = 60
@@ -28,7 +28,7 @@ RECOMMENDATION_COLUMNS = (
 )  # fmt: skip
 """Columns of `recommendations` that `score_recommendations` needs."""
 
-BAR_COLUMNS = ("instrument_id", "ts", "h", "l", "c")
+BAR_COLUMNS = ("instrument_id", "ts", *"ohlcv")
 """Columns of the daily bars that `score_recommendations` needs."""
 
 
@@ -61,13 +61,14 @@ def score_recommendations(due: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame
     The return runs from the close of the recommendation's session to the last close until `ts`: an instrument that
     stops trading keeps its last price. The outcome is BUY above LABEL_THRESHOLD x vol_20d x sqrt(horizon), with
     the vol_20d of the recommendation's snapshot, SELL below its negative, and HOLD in between. Without the bar of
-    the recommendation's session, or if prices break before the last one (`labels.PRICE_BREAK`), there is no return
-    and no touch; without a return or a vol_20d above 0 there is no outcome.
+    the recommendation's session, or if prices are suspected to change their basis before the last one
+    (`features/price_basis.py`), there is no return and no touch, and `unscored` says why, until bars that are on
+    one basis come; without a return or a vol_20d above 0 there is no outcome.
 
     Args:
         due: RECOMMENDATION_COLUMNS, `session` and `ts`, as `select_due` returns them.
-        bars: BAR_COLUMNS of the same instruments from the first session to the last `ts`; later ones change
-            nothing.
+        bars: BAR_COLUMNS of the same instruments from the first session to the last `ts`, and of the
+            `price_basis.LOOKBACK` sessions before; later ones change nothing.
     """
     bars = bars.sort("instrument_id", "ts").with_columns(last=pl.int_range(pl.len()))
     first = bars.select("instrument_id", session="ts", first="last")
@@ -77,9 +78,10 @@ def score_recommendations(due: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame
         .sort("ts")
         .join_asof(last, on="ts", by="instrument_id", check_sortedness=False)  # which it cannot within groups
     )
-    break_count = pl.Series(count_breaks(bars))
-    unbroken = break_count.gather(rows["first"]) == break_count.gather(rows["last"])
-    rows = rows.with_columns(first=pl.when(unbroken).then("first"))
+    basis = pl.Series(number_bases(bars))
+    same = basis.gather(rows["first"]) == basis.gather(rows["last"])
+    why = pl.when(pl.col("first").is_null()).then(pl.lit("no bar")).when(~same).then(pl.lit("price basis"))
+    rows = rows.with_columns(first=pl.when(same).then("first"), unscored=why)
     gross = bars["c"].gather(rows["last"]) / bars["c"].gather(rows["first"]) - 1
     return _track_record_rows(rows.with_columns(gross.alias("gross"), *_first_touches(rows, bars)))
 
@@ -102,7 +104,7 @@ def _track_record_rows(rows: pl.DataFrame) -> pl.DataFrame:
         rows.with_columns(outcome=outcome)
         .select(
             "instrument_id", "ts", "profile", "label", "as_of", "horizon_days", "confidence",
-            "expected_return_pct", "outcome", "first_touched", "touched_on",
+            "expected_return_pct", "outcome", "first_touched", "touched_on", "unscored",
             recommendation_id="id",
             realised_return_pct=pl.col("gross") * 100,
             hit=pl.col("label") == pl.col("outcome"),

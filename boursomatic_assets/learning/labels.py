@@ -1,7 +1,8 @@
 """Labels: the return that followed a close, its class, and when it became known.
 
-What belongs here: sampled sessions, forward returns and labels, and breaks of the prices.
-Kept elsewhere: which labels a due date may use (`walk.py`), outcomes of recommendations (`advice/outcomes.py`).
+What belongs here: sampled sessions, forward returns and labels.
+Kept elsewhere: which prices are on one basis (`features/price_basis.py`), which labels a due date may use
+(`walk.py`), outcomes of recommendations (`advice/outcomes.py`).
 
 A horizon is counted in sessions of the market. An instrument that stops trading inside it, or has no bar on its
 last session, keeps its last price.
@@ -18,11 +19,6 @@ from boursomatic_assets.vocabulary import LABELS
 
 CLASSES = LABELS[::-1]
 """The labels as classes, from the lowest return to the highest: the order of all probabilities."""
-
-PRICE_BREAK = 50.0
-"""A close that is so many times as high, or as low, as the one before is on another basis (a reverse split, an
-error): there is no return across the two. In the bars that this was measured on, genuine moves were 22-fold at
-most (a warrant), and errors 68-fold at least."""
 
 
 def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
@@ -47,14 +43,15 @@ def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold
 
     Args:
         rows: market, instrument_id (an Enum), ts and vol_20d; each row has its close.
-        closes: market, instrument_id (the same Enum), ts, c, sorted by instrument and time.
+        closes: market, instrument_id (the same Enum), ts, c, sorted by instrument and time; and `basis`, as
+            `price_basis.on_first_basis` adds it, unless all closes of an instrument are on one.
         horizon: Sessions of the market to look forward.
         threshold: In volatilities over the horizon.
 
     Returns:
         forward_return (a fraction: 0.05 is 5 %), z (the same in volatilities over the horizon), known_at (the ts
         of the session that ends the horizon) and label (an Enum of CLASSES); all are null where that session is
-        not loaded or prices break before it (PRICE_BREAK), z and label also without a volatility.
+        not loaded, or where prices are suspected to be on another basis, z and label also without a volatility.
     """
     end = _horizon_ends(rows, closes, horizon)
     keys, prices = _sort_key(closes, _days(closes)), closes["c"].to_numpy()
@@ -62,8 +59,8 @@ def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int, threshold
         np.searchsorted(keys, _sort_key(rows, days), side="right") - 1
         for days in (_days(rows), np.maximum(end, 0))
     )
-    break_count = count_breaks(closes)
-    known = pl.Series((end >= 0) & (break_count[last] == break_count[start]))
+    basis = closes["basis"].to_numpy() if "basis" in closes else np.zeros(closes.height)
+    known = pl.Series((end >= 0) & (basis[last] == basis[start]))
     edge = rows["vol_20d"] * math.sqrt(horizon)
     z = pl.col("z")
     label = pl.when(z > threshold).then(pl.lit("BUY")).when(z < -threshold).then(pl.lit("SELL"))
@@ -90,19 +87,6 @@ def _horizon_ends(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Int
         end = np.append(sessions, np.full(horizon + 1, -1))[place]
         ends[of_market] = np.where(np.isin(end, loaded), end, -1)
     return ends
-
-
-def count_breaks(closes: pl.DataFrame) -> Ints:
-    """Return the number of breaks up to each close: two closes have the same number without a break between them.
-
-    Args:
-        closes: c, sorted by instrument and time; where two instruments meet may count as a break, which no
-            comparison within one instrument sees.
-    """
-    prices = closes["c"].to_numpy()
-    ratio = np.append(1.0, prices[1:] / prices[:-1])
-    counts: Ints = np.cumsum((ratio >= PRICE_BREAK) | (ratio <= 1 / PRICE_BREAK))
-    return counts
 
 
 def _days(rows: pl.DataFrame) -> Ints:

@@ -17,7 +17,7 @@ from boursomatic_assets.schema._columns import (
     positive,
     primary_key,
 )
-from boursomatic_assets.vocabulary import EXPIRY_REASONS, LABELS, PROFILES
+from boursomatic_assets.vocabulary import EXPIRY_REASONS, LABELS, PROFILES, UNSCORED_REASONS
 
 
 class Recommendation(Table, table=True):
@@ -119,6 +119,7 @@ class TrackRecord(Table, table=True):
         one_of("label", LABELS),
         one_of("outcome", LABELS),
         one_of("first_touched", ("stop", "target")),
+        one_of("unscored", UNSCORED_REASONS),
         CheckConstraint("(first_touched IS NULL) = (touched_on IS NULL)", name="touched_on"),
         {"info": {"key": ("ts", "recommendation_id")}},
     )
@@ -139,8 +140,8 @@ class TrackRecord(Table, table=True):
     expected_return_pct: float | None = Field(default=None, description="Expected return, in percent")
     realised_return_pct: float | None = Field(
         default=None,
-        description="Return from the close at `as_of` to the last close of the horizon, in percent; null: the bar"
-        " at `as_of` was removed, or the series has a break in between",
+        description="Return from the close at `as_of` to the last close of the horizon, in percent; null: see"
+        " `unscored`",
     )
     outcome: str | None = Field(
         default=None,
@@ -155,5 +156,11 @@ class TrackRecord(Table, table=True):
         " null: neither, or HOLD",
     )
     touched_on: NaiveDatetime | None = Field(default=None, description="Session on which it was touched")
+    unscored: str | None = Field(
+        default=None,
+        sa_type=String(20),
+        description="Why there is no return: 'no bar': the bar at `as_of` was removed; 'price basis': a split, a"
+        " restatement or an error is suspected in between, until bars on one basis come; null: there is one",
+    )
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
     updated_at: NaiveDatetime | None = corrected_at()

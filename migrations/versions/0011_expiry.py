@@ -1,7 +1,8 @@
-"""Advice expires: `recommendation_expiries` says which recommendation did, when, and why.
+"""Advice expires, and a score without a return says why.
 
-The rows are a log: none is ever changed. This migration changes no row: which recommendations are active is
-decided anew by the next write of bars or recommendations.
+`recommendation_expiries` says which recommendation expired, when, and why; `track_record.unscored` why there is no
+return. The rows of the first are a log: none is ever changed. Which recommendations are active
+is decided anew by the next write of bars or recommendations.
 
 Revision ID: 0011
 Revises: 0010
@@ -45,6 +46,7 @@ def upgrade() -> None:
         "CREATE TRIGGER never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON recommendation_expiries"
         " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
+    _say_why_unscored()
     if context.is_offline_mode():
         for statement in grants.script():
             op.execute(statement)
@@ -52,6 +54,20 @@ def upgrade() -> None:
         grants.apply(op.get_bind())
 
 
+def _say_why_unscored() -> None:
+    """Scores without a return say why; of those that are there, whether their bar is."""
+    op.add_column("track_record", sa.Column("unscored", sa.String(20)))
+    op.create_check_constraint(
+        op.f("ck_track_record_unscored"), "track_record", "unscored IN ('no bar', 'price basis')"
+    )
+    op.execute(
+        "UPDATE track_record t SET unscored = CASE WHEN EXISTS (SELECT FROM price_bars b"
+        " WHERE b.instrument_id = t.instrument_id AND b.interval = 'daily' AND b.ts = date_trunc('day', t.as_of))"
+        " THEN 'price basis' ELSE 'no bar' END WHERE realised_return_pct IS NULL"
+    )
+
+
 def downgrade() -> None:
     """Drop the log; what it says is lost, and inactive recommendations stay as they are."""
+    op.drop_column("track_record", "unscored")
     op.drop_table("recommendation_expiries")
