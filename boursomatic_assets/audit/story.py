@@ -32,8 +32,8 @@ def tell(symbol: str, profile: str, date: dt.date | None = None) -> Facts:
         date: A session; its current recommendation is told.
 
     Returns:
-        recommendation, replay, bar, features, score, model, thresholds, versions and outcome. What rests on the
-        model is None where the recommendation cannot be replayed; `replay` says why.
+        recommendation, replay, bar, features, score, model, thresholds, expiry, versions and outcome. What rests
+        on the model is None where the recommendation cannot be replayed; `replay` says why.
 
     Raises:
         ValueError: There is no such instrument, or it has no such recommendation; the message says why.
@@ -54,6 +54,7 @@ def tell(symbol: str, profile: str, date: dt.date | None = None) -> Facts:
         "score": prediction and prediction["score"],
         "model": {"version": row["version"], **(_decisions(known, session) if known else {})},
         "thresholds": prediction and prediction["thresholds"],
+        "expiry": provenance.describe_expiry(row),
         "versions": provenance.describe_versions(session, row),
         "outcome": provenance.describe_outcome(session, row),
     }

@@ -61,6 +61,7 @@ BAD_VALUES = [
     ("track_record", "label = 'buy'", "ck_track_record_label"),
     ("track_record", "outcome = 'buy'", "ck_track_record_outcome"),
     ("track_record", "first_touched = 'floor'", "ck_track_record_first_touched"),
+    ("track_record", "unscored = 'lost'", "ck_track_record_unscored"),
     ("track_record", "touched_on = NULL", "ck_track_record_touched_on"),
 ]
 

@@ -264,6 +264,7 @@ outcome                  | VARCHAR(10)  | NULL
 hit                      | BOOLEAN      | NULL
 first_touched            | VARCHAR(10)  | NULL
 touched_on               | TIMESTAMP    | NULL
+unscored                 | VARCHAR(20)  | NULL
 created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 updated_at               | TIMESTAMP    | NULL
 
