@@ -25,12 +25,14 @@ class Recommendation(Table, table=True):
 
     Extension: `as_of`, because partitions select a session and `generated_at` must stay the wall clock (a row that
     leaves it out gets its `generated_at`, or the first free microsecond after it);
+    `ix_recommendations_active`, because each write looks through the few active rows, whatever the statistics;
     `superseded_at`, because exactly one of several rows of a session is current while all are kept.
     """
 
     __tablename__ = "recommendations"
     __table_args__ = (
         Index("idx_recommendations_active_generated", "is_active", "generated_at"),
+        Index("ix_recommendations_active", "instrument_id", postgresql_where=text("is_active")),
         Index("idx_recommendations_instrument_profile", "instrument_id", "profile", "generated_at"),
         Index(
             "uq_recommendations_current",

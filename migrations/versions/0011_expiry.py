@@ -46,6 +46,12 @@ def upgrade() -> None:
         "CREATE TRIGGER never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON recommendation_expiries"
         " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
+    op.create_index(
+        "ix_recommendations_active",
+        "recommendations",
+        ["instrument_id"],
+        postgresql_where=sa.text("is_active"),
+    )
     _say_why_unscored()
     if context.is_offline_mode():
         for statement in grants.script():
@@ -69,5 +75,6 @@ def _say_why_unscored() -> None:
 
 def downgrade() -> None:
     """Drop the log; what it says is lost, and inactive recommendations stay as they are."""
+    op.drop_index("ix_recommendations_active", "recommendations")
     op.drop_column("track_record", "unscored")
     op.drop_table("recommendation_expiries")

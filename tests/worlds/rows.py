@@ -31,7 +31,7 @@ FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
-    LoginAttempts, AuditEntry, AuditHead, AuditLog,
+    RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog,
 )  # fmt: skip
 
 

@@ -170,6 +170,7 @@ as_of                    | TIMESTAMP    | NOT NULL
 superseded_at            | TIMESTAMP    | NULL
 
 ix_recommendations_as_of on (as_of)
+ix_recommendations_active on (instrument_id) WHERE is_active
 uq_recommendations_current on (instrument_id, profile, as_of) UNIQUE WHERE superseded_at IS NULL
 """,
     "recommendation_expiries": """
