@@ -87,6 +87,12 @@ def test_a_crash_counts(crash: str) -> None:
     assert suspected(ended_by(**CRASHES[crash])) == []
 
 
+def test_what_is_usual_for_an_instrument_is_no_change() -> None:
+    """A fall by 38 % in a calm session, of one whose prices range over 20 % in each."""
+    wild = ended_by(o=0.62, h=0.62, l=0.62, c=0.62, v=1).with_columns(pl.col("h") * 1.1, pl.col("l") / 1.1)
+    assert suspected(wild) == []
+
+
 def test_what_no_session_can_gain_is_an_error_and_so_is_its_way_back() -> None:
     """As ATO.PA, at 48.5, then for 18 sessions in the thousands, then at 26, in ranges as wide as a crash's."""
     bars = scaled(usual(), 20, 80, 0.001, until=38)
