@@ -25,8 +25,8 @@ class Recommendation(Table, table=True):
 
     Extension: `as_of`, because partitions select a session and `generated_at` must stay the wall clock (a row that
     leaves it out gets its `generated_at`, or the first free microsecond after it);
-    `ix_recommendations_active`, because each write looks through the few active rows, whatever the statistics;
-    `superseded_at`, because exactly one of several rows of a session is current while all are kept.
+    `superseded_at`, because exactly one of several rows of a session is current while all are kept;
+    the index on active rows, because each write looks through those few, whatever the statistics.
     """
 
     __tablename__ = "recommendations"
