@@ -120,8 +120,8 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
 def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
     """The realised return is that from the recommendation's close to the last close within the horizon.
 
-    It is missing if no bar followed, or a change of basis is suspected in between (`features/price_basis.py`). Sessions whose
-    recommendations or bars changed later are left to `scores_follow_their_advice`.
+    It is missing if no bar followed, or a change of basis is suspected in between (`features/price_basis.py`).
+    Sessions whose recommendations or bars changed later are left to `scores_follow_their_advice`.
     """
     horizons, stale = part.looking_back(LONGEST_HORIZON), _stale_sessions(connection, part)
     bars = read_slice(GRAINS["price_bars"], horizons.looking_back(LOOKBACK), (*KEY, *"ohlcv"))
@@ -143,7 +143,8 @@ def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
     Where no view was given there is no hit. A score without a return says why.
     """
     inconsistent = (
-        "t.hit IS DISTINCT FROM CASE WHEN coalesce(t.view, 'given') = 'given' THEN t.label = t.outcome END OR t.label = 'HOLD' AND t.first_touched IS NOT NULL"
+        "t.hit IS DISTINCT FROM CASE WHEN coalesce(t.view, 'given') = 'given' THEN t.label = t.outcome END"
+        " OR t.label = 'HOLD' AND t.first_touched IS NOT NULL"
         " OR NOT (t.touched_on > t.as_of AND t.touched_on <= t.ts)"
         " OR (t.unscored IS NULL) <> (t.realised_return_pct IS NOT NULL)"
     )
