@@ -12,13 +12,14 @@ from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.registry.decisions import ACTIVE_VERSION_ID, GATE, VERSIONS
-from boursomatic_assets.tables import staleness
 
 
 @invariant("model_versions")
 def one_row_per_version(connection: Connection) -> Finding:
-    """No version exists twice, and a unique index enforces it."""
-    return count_duplicates(connection, "uq_model_versions_version", "model_versions", "version")
+    """No version exists twice, and no due date has a revision twice; unique indexes enforce both."""
+    return count_duplicates(connection, "uq_model_versions_version", "model_versions", "version") + (
+        count_duplicates(connection, "uq_model_versions_as_of_revision", "model_versions", "as_of, revision")
+    )
 
 
 @invariant("model_versions")
@@ -73,7 +74,10 @@ def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
     A warning for each difference: a new recipe was trained, or will be trained on the next due date.
     """
     v = VERSIONS.c
-    rows = connection.execute(select(v.version, v.params_hash).order_by(v.as_of.desc()).limit(2)).all()
+    newest_revisions = (
+        select(v.version, v.params_hash).distinct(v.as_of).order_by(v.as_of.desc(), v.revision.desc())
+    )
+    rows = connection.execute(newest_revisions.limit(2)).all()
     if not rows:
         return Finding()
     newest, code_hash = rows[0], Parameters().params_hash()
@@ -85,9 +89,9 @@ def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
 
 @invariant("model_versions", blocking=False)
 def versions_follow_what_they_learned_from(connection: Connection) -> Finding:
-    """No bar or feature changed after a version that learned from it was trained.
+    """The newest revision of each due date learned from the history that is stored now.
 
-    A stale version stays, since recommendations refer to it; the check only reports it.
+    A stale version stays until `boursomatic refresh --models` trains its due date again.
     """
-    stale = staleness.stale_versions(connection)
+    stale = [version.version for version in registry.stale_versions(connection, Parameters())]
     return Finding(warnings=len(stale), figures={"versions": ", ".join(stale)} if stale else {})

@@ -21,13 +21,12 @@ from boursomatic_assets.vocabulary import DECISIONS
 class ModelVersion(Table, table=True):
     """One trained model per due date and revision; at most one is active.
 
-    Extensions, each of which an INSERT may leave out:
-
-    - `as_of`, because a partition needs the model of its date, and `trained_at` must stay the wall clock. A row
-      that leaves it out gets its `trained_at`, or the first free microsecond after it.
-    - `revision`, because a due date is trained again when the history that it should have known has changed. Both
-      are unique together: both markets' partitions of a due date must have the same model. The newest counts.
-    - `history_digest` and `history_read_at`, because it must be known whether that history has changed.
+    Extension: `as_of`, because a partition needs the model of its date, and `trained_at` must stay the wall clock
+    (a row that leaves it out gets its `trained_at`, or the first free microsecond after it); `revision`, because a
+    due date is trained again when the history that it should have known has changed, and what was published refers
+    to the version before (the newest counts; both are unique together, because both markets' partitions of a due
+    date must have the same model); `history_digest`, because it must be known whether that history has changed;
+    `history_read_at`, because only what changed since then need be looked at.
     """
 
     __tablename__ = "model_versions"

@@ -53,9 +53,7 @@ def upgrade() -> None:
     op.create_check_constraint(op.f("ck_model_versions_revision"), "model_versions", "revision > 0")
     op.drop_index("ix_model_versions_as_of", "model_versions")
     op.create_index("ix_model_versions_as_of", "model_versions", ["as_of"])
-    op.create_unique_constraint(
-        op.f("uq_model_versions_as_of_revision"), "model_versions", ["as_of", "revision"]
-    )
+    op.create_unique_constraint(op.f("uq_model_versions_as_of_revision"), "model_versions", ["as_of", "revision"])
     _cover(FORMER, (*FORMER, *ADDED))
 
 
