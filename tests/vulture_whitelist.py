@@ -16,6 +16,7 @@ _.failed_at
 _.first_touched
 _.footer
 _.happened_at
+_.history_read_at
 _.hit
 _.market_cap_bucket
 _.merged

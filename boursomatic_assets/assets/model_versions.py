@@ -40,10 +40,10 @@ from boursomatic_assets.schema import ModelVersion
 def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """One pooled model of both markets per due date, the first session of a month.
 
-    Training uses sessions of both markets that closed before that date's first open, and nothing later. A due date
-    is trained once; `stale` counts those whose history has changed since, and `boursomatic refresh --models` trains
-    them again. The partition of a due date shows what the gate decided; every partition shows the champion, or why
-    there is none.
+    Training uses sessions of both markets that closed before that date's first open, and nothing later. The
+    partition of a due date shows what the gate decided; every partition shows the champion, or why there is none.
+    A due date is trained once: `stale` counts those whose history has changed since, and
+    `boursomatic refresh --models` trains them again.
     """
     parts, step = slices_of_run(context), context.get_step_execution_context()
     await_upstream(step, "features")

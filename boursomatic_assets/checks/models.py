@@ -4,7 +4,7 @@ What belongs here: what counts as a violation in `model_versions` and `model_dec
 Kept elsewhere: how versions are trained and decided about (`registry/`).
 """
 
-from sqlalchemy import Connection, false, func, select
+from sqlalchemy import Connection, exists, false, func, select
 
 from boursomatic_assets import registry
 from boursomatic_assets.checks._counting import check_unique_index, count_duplicates, count_violations
@@ -74,10 +74,10 @@ def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
     A warning for each difference: a new recipe was trained, or will be trained on the next due date.
     """
     v = VERSIONS.c
-    newest_revisions = (
-        select(v.version, v.params_hash).distinct(v.as_of).order_by(v.as_of.desc(), v.revision.desc())
-    )
-    rows = connection.execute(newest_revisions.limit(2)).all()
+    later = VERSIONS.alias().c
+    newest_revision = ~exists().where(later.as_of == v.as_of, later.revision > v.revision)
+    query = select(v.version, v.params_hash).where(newest_revision).order_by(v.as_of.desc())
+    rows = connection.execute(query.limit(2)).all()
     if not rows:
         return Finding()
     newest, code_hash = rows[0], Parameters().params_hash()
