@@ -16,10 +16,14 @@ from boursomatic_assets.registry.decisions import ACTIVE_VERSION_ID, GATE, VERSI
 
 @invariant("model_versions")
 def one_row_per_version(connection: Connection) -> Finding:
-    """No version exists twice, and no due date has a revision twice; unique indexes enforce both."""
-    return count_duplicates(connection, "uq_model_versions_version", "model_versions", "version") + (
-        count_duplicates(connection, "uq_model_versions_as_of_revision", "model_versions", "as_of, revision")
-    )
+    """No version exists twice, and a unique index enforces it."""
+    return count_duplicates(connection, "uq_model_versions_version", "model_versions", "version")
+
+
+@invariant("model_versions")
+def one_version_per_revision(connection: Connection) -> Finding:
+    """No due date has two versions of one revision, and a unique index enforces it."""
+    return count_duplicates(connection, "uq_model_versions_as_of_revision", "model_versions", "as_of, revision")
 
 
 @invariant("model_versions")

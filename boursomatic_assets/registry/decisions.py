@@ -145,5 +145,5 @@ def record_decision(
 def _activate(connection: Connection) -> None:
     """Set `is_active` of the version that ACTIVE_VERSION_ID selects, after it is cleared on all others."""
     v = VERSIONS.c
-    for state, condition in ((False, v.id != ACTIVE_VERSION_ID), (True, v.id == ACTIVE_VERSION_ID)):
+    for state, condition in ((False, v.id.is_distinct_from(ACTIVE_VERSION_ID)), (True, v.id == ACTIVE_VERSION_ID)):
         connection.execute(update(VERSIONS).where(v.is_active != state, condition).values(is_active=state))
