@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from boursomatic_assets.arrays import KEY
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
-from boursomatic_assets.calendars.slices import slices_of
+from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.language.units import RANK_SUFFIX
@@ -33,7 +33,7 @@ from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import read_slice
 
 SESSIONS_PER_CHUNK = 260
-"""Sessions of a market whose features are read at once; a fifth of the rows is kept."""
+"""Sessions of a market whose features are read at once, those of them that are sampled."""
 
 BESIDE_FEATURES = ("vol_20d", "vol_ratio", "ret_20d", "ret_120d")
 """Columns that labels, calibration and baselines use, whatever the features of the model are."""
@@ -81,9 +81,16 @@ def read_history(connection: Connection, last: dt.date, parameters: Parameters) 
         default=database_time(connection),
     )
     chunks = [chunk for part in parts for chunk in part.chunks(SESSIONS_PER_CHUNK)]
-    rows = [sample_sessions(read_slice(GRAINS["features"], chunk), parameters.stride) for chunk in chunks]
+    rows = [read_slice(GRAINS["features"], chunk, at=_sampled(chunk, parameters)) for chunk in chunks]
     closes = [read_slice(GRAINS["price_bars"], part, (*KEY, "c")) for part in parts]
     return KnownHistory(pl.concat(map(unpack, rows)), pl.concat(closes), read_at)
+
+
+def _sampled(part: Slice, parameters: Parameters) -> list[dt.datetime]:
+    """Return the sampled sessions of a slice."""
+    sessions = pl.DataFrame({"ts": part.sessions}, schema={"ts": pl.Datetime("us")})
+    sampled = sample_sessions(sessions.with_columns(market=pl.lit(part.market.name)), parameters.stride)
+    return sampled["ts"].to_list()
 
 
 def stale_versions(connection: Connection, parameters: Parameters) -> list[Version]:
