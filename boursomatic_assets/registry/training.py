@@ -30,6 +30,7 @@ from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.registry.decisions import GATE, VERSIONS, Version, version_names
 from boursomatic_assets.registry.history import KnownHistory, read_history, stale_versions
+from boursomatic_assets.tables import computations
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.staging import advisory_lock, transaction
 
@@ -70,23 +71,21 @@ def train_due_versions(last: dt.date, parameters: Parameters) -> list[Version]:
 
 
 def retrain_stale_versions(parameters: Parameters) -> list[Version]:
-    """Train again from the earliest due date on that is stale, or missing before the newest version.
+    """Train again from the earliest due date on that is stale, or missing before the newest recommendations.
 
     Each due date from there on gets a new revision, with the gate's decision about it, all in one transaction: no
     reader sees half of them. A due date without enough history keeps the version that it has.
 
     Returns:
-        The new versions; none if no version is stale.
+        The new versions; none if no version is stale or missing.
     """
     with transaction() as connection:
         advisory_lock(connection, "model_versions")
-        versions = decisions.read_log(connection).newest_revisions()
-        if not versions:
-            return []
+        trained_dates = {version.due for version in decisions.read_log(connection).newest_revisions()}
+        newest = computations.newest_session(connection, "recommendations") or dt.date.min
         wanted = {version.due for version in stale_versions(connection, parameters)}
-        wanted.update(_untrained_due_dates(versions[-1].due, parameters))
-        later = {version.due for version in versions if version.due >= min(wanted, default=dt.date.max)}
-        due = sorted(wanted | later)
+        wanted.update(_untrained_due_dates(max({newest, *trained_dates}), parameters))
+        due = sorted({date for date in wanted | trained_dates if date >= min(wanted, default=dt.date.max)})
         if not due:
             return []
         trained = list(_train(read_history(connection, due[-1], parameters), due, parameters))

@@ -83,8 +83,8 @@ def one_market_late(folder: Path) -> None:
 
 
 def backwards(folder: Path) -> None:
-    load(MIDDLE, LAST)
-    load(FIRST, MIDDLE)
+    load(dt.date(2023, 5, 2), LAST)
+    load(FIRST, dt.date(2023, 5, 1))
 
 
 def symbols_late(folder: Path) -> None:

@@ -142,6 +142,20 @@ def test_a_missing_due_date_is_trained_with_all_that_follow(filled: Engine) -> N
     assert [version.revision for version in trained] == [1, 1, 1, 2, 2, 2, 2]
 
 
+def test_what_could_not_be_trained_when_recommendations_were_computed_is_trained(filled: Engine) -> None:
+    whole = [version.model_path for version in read_log(filled).versions]
+    execute(
+        filled,
+        *(
+            f"DELETE FROM {name}"
+            for name in ("track_record", "recommendations", "model_decisions", "model_versions")
+        ),
+    )
+    trained = registry.retrain_stale_versions(Parameters())
+    assert [version.model_path for version in trained] == whole
+    assert {version.revision for version in trained} == {1}
+
+
 # --- the fold
 
 
