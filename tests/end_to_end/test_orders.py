@@ -115,7 +115,6 @@ def scattered(folder: Path) -> None:
 ORDERS = (one_market_late, backwards, symbols_late, scattered)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.__name__)
 def test_any_order_and_a_refresh_end_in_the_same_versions_decisions_and_advice(
     empty: Engine, at_once: list[pl.DataFrame], tmp_path: Path, order: Callable[[Path], None]
