@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,7 @@ DATABASE_FIXTURES = {"admin", "home"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before any worker starts: hide the user's home, database and Dagster instance from the tests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
     if not hasattr(config, "workerinput"):
         for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
             os.environ.pop(name, None)

@@ -212,7 +212,7 @@ def test_a_volatility_limit_is_of_the_annual_volatility(volatility: float | None
 def test_each_month_of_the_record_is_judged_by_the_model_of_its_own_due_date(
     history: History, by_due_date: dict[dt.date, Challenger]
 ) -> None:
-    """Its rank IC and log loss are those of what the version of that month says of its rows, and of no later one."""
+    """Its rank IC and log loss are those of what the version of that month says, and no later one."""
     labels = history.labels[QUICK.horizon]
     everything = history.rows.with_columns(pl.col("instrument_id").cast(pl.String)).hstack(labels)
     judged = by_due_date[DUE].metrics["by_month"]

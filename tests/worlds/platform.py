@@ -32,7 +32,7 @@ FIRST, LAST = dt.date(2023, 1, 3), dt.date(2024, 2, 29)
 INSTRUMENTS = 12
 """Of each market; a session with fewer than 10 has no rank IC."""
 
-SEED = 39
+SEED, SIGNAL = 58, 0.5
 """A market in which every kind of decision is made, none of them by a narrow margin."""
 
 TABLES = (
@@ -80,7 +80,7 @@ platform = dg.Definitions(
 def deliver(folder: Path) -> None:
     """Write the small universe's bars as a vendor would."""
     folder.mkdir(parents=True)
-    source = Simulated(instruments=INSTRUMENTS, seed=SEED, events=False)
+    source = Simulated(instruments=INSTRUMENTS, seed=SEED, events=False, signal=SIGNAL)
     source.instruments().write_csv(folder / "instruments.csv")
     for market in MARKETS.values():
         bars = source.bars(market, midnight(FIRST), midnight(LAST + dt.timedelta(1)))
