@@ -19,15 +19,14 @@ from boursomatic_assets.learning.walk import (
     Quarter,
     WalkForward,
     due_dates,
-    fitting_dates,
     label_cutoff,
     walk_forward,
 )
 
 QUICK = replace(Parameters(), rounds=15)
 LAST = dt.date(2021, 5, 28)
-QUARTERS = [dt.date(2020, 10, 1), dt.date(2021, 1, 4), dt.date(2021, 4, 1)]
-"""Those with enough history until LAST."""
+QUARTERS = [dt.date(2020, 8, 3), dt.date(2020, 10, 1), dt.date(2021, 1, 4), dt.date(2021, 4, 1)]
+"""When boosters are fitted until LAST: on the first due date with enough history, then in each quarter."""
 
 US, PARIS = pl.col("market") == "US", pl.col("market") == "EURONEXT"
 
@@ -69,13 +68,6 @@ def test_a_due_date_is_the_first_session_of_a_month_of_either_market() -> None:
     assert found == [dt.date(2025, month, day) for month, day in ((1, 2), (2, 3), (3, 3), (4, 1), (5, 1))]
 
 
-def test_boosters_are_fitted_on_the_first_session_of_each_quarter() -> None:
-    """New York opens the second quarter of 2024 on Easter Monday, when Paris is closed."""
-    found = fitting_dates(dt.date(2023, 12, 1), dt.date(2025, 1, 2))
-    days = [(2024, 1, 2), (2024, 4, 1), (2024, 7, 1), (2024, 10, 1), (2025, 1, 2)]
-    assert found == [dt.date(*day) for day in days]
-
-
 def test_due_dates_are_between_two_dates_with_both_of_them() -> None:
     assert due_dates(dt.date(2025, 1, 2), dt.date(2025, 2, 3)) == [dt.date(2025, 1, 2), dt.date(2025, 2, 3)]
     assert due_dates(dt.date(2025, 1, 3), dt.date(2025, 2, 2)) == []
@@ -93,8 +85,10 @@ def test_labels_are_known_an_embargo_before_the_due_date() -> None:
 # --- which rows a quarter learns from
 
 
-def test_the_first_quarter_has_24_sampled_sessions_with_known_labels(walked: WalkForward) -> None:
-    """24 times 5 sessions, 20 for the horizon and 5 of embargo: in the eighth month, so in the fourth quarter."""
+def test_the_first_fit_has_24_sampled_sessions_with_known_labels_and_others_follow_by_quarter(
+    walked: WalkForward,
+) -> None:
+    """24 times 5 sessions, 20 for the horizon and 5 of embargo: in the eighth month."""
     assert list(quarters_of(walked)) == QUARTERS
     assert [step.due for step in walked.steps] == due_dates(QUARTERS[0], LAST)
 
@@ -123,11 +117,11 @@ def test_no_session_within_the_horizon_and_the_embargo_of_a_quarter_is_learned_f
 
 
 def test_a_price_within_the_embargo_changes_no_booster_of_the_quarter(frames: Frames, walked: WalkForward) -> None:
-    due = QUARTERS[1]
+    due = QUARTERS[2]
     features, bars = (scrambled(frame, label_cutoff(due, QUICK).date()) for frame in frames)
     other = walked_over((features, bars))
     assert boosters_of(other, due) == boosters_of(walked, due)
-    assert boosters_of(other)[QUARTERS[2]] != boosters_of(walked)[QUARTERS[2]]
+    assert boosters_of(other)[QUARTERS[3]] != boosters_of(walked)[QUARTERS[3]]
 
 
 # --- which boosters there are
@@ -160,8 +154,8 @@ def test_a_market_with_too_few_sessions_is_learned_with_the_other_alone(frames: 
     """Paris begins in June: it has 24 sampled sessions with known labels half a year later."""
     late = [frame.filter(US | (pl.col("ts") >= dt.datetime(2020, 6, 1))) for frame in frames]
     found = boosters_of(walked_over((late[0], late[1]), parameters=replace(QUICK, minimum_training_rows=100)))
-    assert found[QUARTERS[0]].keys() == {POOLED, "US"}
-    assert found[QUARTERS[1]].keys() == {POOLED, "US", "EURONEXT"}
+    assert found[QUARTERS[1]].keys() == {POOLED, "US"}
+    assert found[QUARTERS[2]].keys() == {POOLED, "US", "EURONEXT"}
 
 
 def test_one_market_alone_has_one_booster(frames: Frames) -> None:
@@ -181,9 +175,10 @@ def test_too_little_history_makes_no_step() -> None:
 
 def test_a_month_is_scored_by_the_last_four_quarters_from_their_due_date_on() -> None:
     few = replace(QUICK, rounds=2)
+    assert few.boosters == 4
     long = walked_over(markets(signal=1.0, sessions=640), dt.date(2022, 6, 1), few)
-    quarters = fitting_dates(QUARTERS[0], dt.date(2022, 6, 1))
-    assert len(quarters) == 7
+    quarters = [*QUARTERS, *(dt.date(*day) for day in ((2021, 7, 1), (2021, 10, 1), (2022, 1, 3), (2022, 4, 1)))]
+    assert list(quarters_of(long)) == quarters
     for step in long.steps:
         known = [quarter for quarter in quarters if quarter <= step.due]
         assert [quarter.due for quarter in step.quarters] == known[-4:]
@@ -272,7 +267,7 @@ def test_a_due_date_uses_no_session_of_its_own_date_of_the_other_market(
     due = dt.date(2021, 1, 4)
     changed = [pl.concat([scrambled(frame.filter(US), due), frame.filter(PARIS)]) for frame in frames]
     other = walked_over((changed[0], changed[1]))
-    of_paris = PARIS & (pl.col("ts").dt.date() < QUARTERS[2])
+    of_paris = PARIS & (pl.col("ts").dt.date() < QUARTERS[3])
     assert other.scores.filter(of_paris).equals(walked.scores.filter(of_paris))
 
 
