@@ -93,9 +93,7 @@ def test_the_first_fit_has_24_sampled_sessions_with_known_labels_and_others_foll
     assert [step.due for step in walked.steps] == due_dates(QUARTERS[0], LAST)
 
 
-def test_the_training_set_is_every_row_with_a_known_label(
-    history: History, walked: WalkForward
-) -> None:
+def test_the_training_set_is_every_row_with_a_known_label(history: History, walked: WalkForward) -> None:
     labels = history.labels[20]
     for due, quarter in quarters_of(walked).items():
         expected = (labels["known_at"] < label_cutoff(due, QUICK)).fill_null(False)
@@ -136,8 +134,8 @@ def test_each_market_with_enough_rows_has_boosters_of_its_own(walked: WalkForwar
 def test_a_markets_own_booster_learns_from_its_rows_alone(frames: Frames, walked: WalkForward) -> None:
     """Whatever the other market did changes the pooled booster, and not that of this one."""
     features, bars = frames
-    changed = [pl.concat([frame.filter(US), scrambled(frame.filter(PARIS), dt.date.min)]) for frame in frames]
-    other = boosters_of(walked_over((changed[0], bars)))
+    changed = pl.concat([features.filter(US), scrambled(features.filter(PARIS), dt.date.min)])
+    other = boosters_of(walked_over((changed, bars)))
     for due, boosters in boosters_of(walked).items():
         assert other[due]["US"] == boosters["US"]
         assert other[due]["EURONEXT"] != boosters["EURONEXT"]
