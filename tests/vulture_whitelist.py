@@ -14,8 +14,10 @@ _.delivered_at
 _.features_snapshot
 _.failed_at
 _.first_touched
+_.unscored
 _.footer
 _.happened_at
+_.history_read_at
 _.hit
 _.market_cap_bucket
 _.merged

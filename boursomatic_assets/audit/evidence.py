@@ -16,10 +16,10 @@ from math import isfinite
 
 import polars as pl
 
-from boursomatic_assets.advice.profiles import RULES
-from boursomatic_assets.advice.signals import FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot
+from boursomatic_assets.advice.signals import FeaturesSnapshot, parse_snapshot
+from boursomatic_assets.audit.recipes import Recipe
 from boursomatic_assets.language.units import RANK_SUFFIX
-from boursomatic_assets.learning.prediction import CALIBRATION_FEATURES
+from boursomatic_assets.vocabulary import PROFILES
 
 INCOMPLETE = "it was stored before a snapshot held all that a replay needs: {}"
 """Why an older row is not replayed; it is not called wrong."""
@@ -37,23 +37,23 @@ class Reading:
     obstacle: str | None = None
 
 
-def read_snapshot(text: str, model_features: Sequence[str]) -> Reading:
-    """Read a snapshot for a model of these features."""
+def read_snapshot(text: str, recipe: Recipe) -> Reading:
+    """Read a snapshot for the recipe of its version."""
     try:
         snapshot = parse_snapshot(text)
     except ValueError:
         return Reading(None, "its features_snapshot is none of this platform")
-    numbers = [snapshot.close, *snapshot.features.values()]
+    numbers = [snapshot.close, snapshot.model_score, *snapshot.features.values()]
     if not (all(map(_is_number, numbers)) and _is_count(snapshot.instruments)):
         return Reading(None, "its features_snapshot holds what is no number, or no count of instruments")
-    kept = {"close": True, "instruments": snapshot.instruments, "rules": snapshot.rules}
-    lacking = [name for name, value in kept.items() if value is None]
-    needed = {*FEATURE_COLUMNS, *CALIBRATION_FEATURES, *model_features}
-    lacking += sorted(needed - snapshot.features.keys())
+    if not (snapshot.direction in (None, "BUY", "SELL") and _is_asked(snapshot.asked)):
+        return Reading(None, "its features_snapshot holds what is no direction, or no evidence of the profiles")
+    lacking = [name for name in recipe.fields if getattr(snapshot, name) is None]
+    lacking += sorted(recipe.snapshot_features - snapshot.features.keys())
     if lacking:
         return Reading(snapshot, INCOMPLETE.format(", ".join(lacking)))
-    if snapshot.rules != RULES:
-        return Reading(snapshot, f"it was decided by the rules {snapshot.rules}, and this code has {RULES}")
+    if snapshot.rules != recipe.rules:
+        return Reading(snapshot, f"it was decided by the rules {snapshot.rules}, and this code has {recipe.rules}")
     return Reading(snapshot)
 
 
@@ -63,6 +63,16 @@ def _is_number(value: object) -> bool:
 
 def _is_count(value: object) -> bool:
     return value is None or (isinstance(value, int) and 0 < value < MOST_INSTRUMENTS)
+
+
+def _is_asked(value: object) -> bool:
+    if value is None:
+        return True
+    return (
+        isinstance(value, dict)
+        and value.keys() == {*PROFILES}
+        and all(number is not None and _is_number(number) for number in value.values())
+    )
 
 
 @dataclass(frozen=True)
@@ -82,9 +92,9 @@ class Company:
     strangers: list[str]
 
     @classmethod
-    def read(cls, rows: pl.DataFrame, model_features: Sequence[str]) -> "Company":
-        """Read the snapshots of rows for a model of these features."""
-        readings = {text: read_snapshot(text, model_features) for text in rows["features_snapshot"].unique()}
+    def read(cls, rows: pl.DataFrame, recipe: Recipe) -> "Company":
+        """Read the snapshots of rows for the recipe of their version."""
+        readings = {text: read_snapshot(text, recipe) for text in rows["features_snapshot"].unique()}
         usable: dict[str, Counter[str]] = {}
         for instrument, text in rows.select("instrument_id", "features_snapshot").iter_rows():
             counted = usable.setdefault(instrument, Counter())
@@ -104,9 +114,9 @@ class Company:
 
 
 def as_rows(
-    snapshots: Mapping[str, FeaturesSnapshot], ts: dt.datetime, market: str, model_features: Sequence[str]
+    snapshots: Mapping[str, FeaturesSnapshot], ts: dt.datetime, market: str, recipe: Recipe
 ) -> pl.DataFrame:
-    """The rows that a model takes, one for each instrument that was scored: its key, market, c and features.
+    """The rows that a recipe takes, one for each instrument that was scored: key, market, c, direction, features.
 
     Instruments without any ranked feature have no recommendation, but count in the ranks of scores. All of them
     have the same features, the market's context, so that their number is enough.
@@ -115,9 +125,9 @@ def as_rows(
         snapshots: By instrument, whole ones of one session.
         ts: The session.
         market: The market's name.
-        model_features: The features of the model.
+        recipe: The recipe of their version.
     """
-    names = sorted({*FEATURE_COLUMNS, *CALIBRATION_FEATURES, *model_features})
+    names, model_features = sorted(recipe.snapshot_features), recipe.features
     of_session = list(snapshots.values())
     silent = max(instruments_of(of_session) - len(of_session), 0)
     context = [name for name in model_features if not name.endswith(RANK_SUFFIX)]
@@ -131,8 +141,11 @@ def as_rows(
     keys = {
         "instrument_id": [*snapshots, *(f"without advice {number}" for number in range(silent))],
         "c": [*(snapshot.close for snapshot in of_session), *[None] * silent],
+        "direction": [*(snapshot.direction for snapshot in of_session), *[None] * silent],
     }
-    schema = {"instrument_id": pl.String, "c": pl.Float64} | dict.fromkeys(names, pl.Float64)
+    schema = {"instrument_id": pl.String, "c": pl.Float64, "direction": pl.String} | dict.fromkeys(
+        names, pl.Float64
+    )
     rows = pl.DataFrame(keys | columns, schema=schema)
     return rows.with_columns(ts=pl.lit(ts, pl.Datetime("us")), market=pl.lit(market))
 
@@ -140,3 +153,11 @@ def as_rows(
 def instruments_of(snapshots: Sequence[FeaturesSnapshot]) -> int:
     """How many instruments were scored, as most snapshots of a session say."""
     return Counter(snapshot.instruments or 0 for snapshot in snapshots).most_common(1)[0][0]
+
+
+def asked_of(snapshots: Sequence[FeaturesSnapshot]) -> dict[str, float] | None:
+    """The evidence that each profile asked for, as most snapshots of a session say; None before it was kept."""
+    if not snapshots:
+        return None
+    counted = Counter(tuple(sorted((snapshot.asked or {}).items())) for snapshot in snapshots)
+    return dict(counted.most_common(1)[0][0]) or None

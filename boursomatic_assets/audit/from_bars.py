@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from boursomatic_assets import database
 from boursomatic_assets.audit.evidence import Company
-from boursomatic_assets.audit.inputs import Numbers, value_differences
+from boursomatic_assets.audit.inputs import Values, value_differences
 from boursomatic_assets.audit.stored import PublishedSession
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.features.compute import compute_features
@@ -67,7 +67,7 @@ def read_moment(session: PublishedSession, written_at: dt.datetime) -> dt.dateti
     return next((time for time in times if time <= written_at), written_at)
 
 
-def compute_values(session: PublishedSession, moment: dt.datetime) -> dict[str, Numbers]:
+def compute_values(session: PublishedSession, moment: dt.datetime) -> dict[str, Values]:
     """Features, close and the number of instruments of a session by the bars known at a moment, by instrument."""
     listed = read_table(INSTRUMENTS).select("symbol", "exchange", instrument_id="id")
     known = read_bars(session.part.looking_back(LOOKBACK), known_at=moment)

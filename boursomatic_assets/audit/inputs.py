@@ -8,13 +8,12 @@ version by the decisions known when the row was written. The model file is told 
 """
 
 import datetime as dt
-import math
 from collections.abc import Iterator, Mapping
 
 import polars as pl
 
 from boursomatic_assets.advice.signals import FeaturesSnapshot
-from boursomatic_assets.audit.evidence import Company
+from boursomatic_assets.audit.evidence import Company, asked_of
 from boursomatic_assets.audit.stored import PublishedSession
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.registry.decisions import DecisionLog
@@ -31,8 +30,8 @@ UNEXPLAINED = (
     " a row of the session is gone, or the code decides otherwise than it did"
 )
 
-Numbers = Mapping[str, float | None]
-"""Features by name, and `close` and `instruments`; None: undefined."""
+Values = Mapping[str, float | str | None]
+"""Features by name, and what else a snapshot holds; None: undefined."""
 
 
 def find_altered(
@@ -52,7 +51,7 @@ def find_altered(
         version: The name of their version.
     """
     changed = set(changed_rows(group)["id"])
-    champion = _champion_fault(known, session, version)
+    champion, asked = _champion_fault(known, session, version), asked_of([*company.snapshots().values()])
     altered: dict[str, list[str]] = {}
     for id, instrument, text in group.select("id", "instrument_id", "features_snapshot").iter_rows():
         found = [CHANGED_ROW] if id in changed else []
@@ -60,11 +59,33 @@ def find_altered(
         snapshot = company.readings[text].snapshot
         if snapshot:
             found += _snapshot_faults(snapshot, session, version, len(company.chosen))
+            found += _asked_faults(snapshot, asked)
             sister = company.readings[company.chosen.get(instrument, text)].snapshot
             if sister and sister != snapshot:
                 found += value_differences(snapshot, _values(sister), "in the rows of the other profiles")
         altered[id] = found
     return altered
+
+
+def score_faults(group: pl.DataFrame, company: Company, decided: pl.DataFrame) -> dict[str, list[str]]:
+    """Snapshots whose `model_score` is not what the model says of their features, by the id of a row.
+
+    Args:
+        group: The rows.
+        company: The rows that stood when they were written.
+        decided: instrument_id, profile and score, made again from each row's own snapshot.
+    """
+    scores = {
+        (instrument, profile): score
+        for instrument, profile, score in decided.select("instrument_id", "profile", "score").iter_rows()
+    }
+    found: dict[str, list[str]] = {}
+    for id, *key, text in group.select("id", "instrument_id", "profile", "features_snapshot").iter_rows():
+        reading, again = company.readings[text], scores.get((key[0], key[1]))
+        stored = reading.snapshot.model_score if reading.snapshot and reading.obstacle is None else None
+        if stored is not None and again is not None and not same(stored, again):
+            found[id] = [f"features_snapshot: model_score is {stored}, and {again} comes out of the model"]
+    return found
 
 
 def changed_rows(rows: pl.DataFrame) -> pl.DataFrame:
@@ -96,7 +117,7 @@ def explain_differences(
     return found
 
 
-def stored_values(session: PublishedSession, moment: dt.datetime) -> dict[tuple[str, str], Numbers]:
+def stored_values(session: PublishedSession, moment: dt.datetime) -> dict[tuple[str, str], Values]:
     """The features and the close of a session that are stored as they were at a moment, by symbol and exchange."""
     features = unpack(_read_features(session)).filter(pl.col("changed_at") <= moment)
     closes = read_bars(session.part, known_at=moment).select("symbol", "exchange", close="c")
@@ -110,7 +131,7 @@ def stored_values(session: PublishedSession, moment: dt.datetime) -> dict[tuple[
     }
 
 
-def value_differences(snapshot: FeaturesSnapshot, values: Numbers, where: str) -> Iterator[str]:
+def value_differences(snapshot: FeaturesSnapshot, values: Values, where: str) -> Iterator[str]:
     """Each value of a snapshot that is another elsewhere; what is not known there is passed over."""
     for name, own in _values(snapshot).items():
         other = values.get(name, own)
@@ -118,17 +139,16 @@ def value_differences(snapshot: FeaturesSnapshot, values: Numbers, where: str) -
             yield f"features_snapshot: {name} is {own}, and {other} {where}"
 
 
-def _values(snapshot: FeaturesSnapshot) -> Numbers:
-    """Everything in a snapshot that is a number."""
+def _values(snapshot: FeaturesSnapshot) -> Values:
+    """Everything in a snapshot that is of its instrument."""
     counted = None if snapshot.instruments is None else float(snapshot.instruments)
-    return {**snapshot.features, "close": snapshot.close, "instruments": counted}
+    names = ("close", "model_score", "direction")
+    return {**snapshot.features, **{name: getattr(snapshot, name) for name in names}, "instruments": counted}
 
 
-def same(one: float | None, other: float | None) -> bool:
-    """Whether two numbers are the very same float, or both unknown."""
-    if one is None or other is None:
-        return one is other
-    return one == other or (math.isnan(one) and math.isnan(other))
+def same(one: float | str | None, other: float | str | None) -> bool:
+    """Whether two values are the very same, or both not a number."""
+    return one == other or (one != one and other != other)
 
 
 def _snapshot_faults(
@@ -141,6 +161,14 @@ def _snapshot_faults(
         yield f"features_snapshot: model_version is {snapshot.model_version}, and the row's version {version}"
     if snapshot.instruments is not None and snapshot.instruments < instruments:
         yield f"features_snapshot: instruments is {snapshot.instruments}, and {instruments} have advice"
+
+
+def _asked_faults(snapshot: FeaturesSnapshot, asked: Mapping[str, float] | None) -> Iterator[str]:
+    """What a snapshot says of the evidence asked for that most rows of its session do not say."""
+    for profile in {**(snapshot.asked or {}), **(asked or {})}:
+        own, other = ((one or {}).get(profile) for one in (snapshot.asked, asked))
+        if own != other:
+            yield f"features_snapshot: asked of {profile} is {own}, and {other} in the other rows of its session"
 
 
 def _champion_fault(known: DecisionLog, session: PublishedSession, version: str) -> str | None:

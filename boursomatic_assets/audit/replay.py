@@ -67,9 +67,10 @@ class Replayer:
         name = version.version if version else "an unknown version"
         if isinstance(made_by, str):
             return _with_results(group, name, _nothing(), {}, {id: [made_by] for id in group["id"]})
-        company = Company.read(company_of(rows, group), made_by.features)
+        company = Company.read(company_of(rows, group), made_by.recipe)
         decided = _nothing() if company.strangers else made_by.decide_rows(group, company)
         obstacles, altered = self._examine(made_by, group, company)
+        altered = _joined(altered, inputs.score_faults(group, company, decided))
         results = _with_results(group, name, decided, obstacles, altered)
         differing = results.filter(pl.col("status") == DIFFERS)
         if differing.is_empty():
@@ -143,5 +144,6 @@ def _with_results(
 
 def _nothing() -> pl.DataFrame:
     """What is decided of no row."""
-    schema = required_columns(RECOMMENDATIONS)
-    return pl.DataFrame(schema={name: schema[name] for name in ("instrument_id", "profile", *DECISION_COLUMNS)})
+    schema = required_columns(RECOMMENDATIONS) | {"score": pl.Float64()}
+    names = ("instrument_id", "profile", *DECISION_COLUMNS, "score")
+    return pl.DataFrame(schema={name: schema[name] for name in names})

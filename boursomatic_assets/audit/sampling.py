@@ -26,7 +26,8 @@ def replay_sample(replayer: Replayer, size: int, seed: int) -> Iterator[pl.DataF
     The same seed draws the same rows of the same table. All rows, if there are no more.
     """
     generator = np.random.default_rng(seed)
-    for session, rows in draw_sessions(row_counts(), size, generator).items():
+    drawn = draw_sessions(row_counts(), size, generator)
+    for session, rows in sorted(drawn.items(), key=lambda one: one[0].as_of):  # neighbours share their boosters
         yield replayer.replay(session, partial(_draw_rows, size=rows, generator=generator))
 
 

@@ -1,8 +1,8 @@
 """A session's model: what made the recommendations of a session, ready to make them again.
 
 What belongs here: the model and the decisions of the time, applied to snapshots.
-Kept elsewhere: the snapshots (`evidence.py`), the comparison with what is stored (`replay.py`), the steps
-themselves (`learning/prediction.py`, `advice/signals.py`).
+Kept elsewhere: the snapshots (`evidence.py`), the steps from features to advice (`recipes.py`), the comparison
+with what is stored (`replay.py`).
 """
 
 from collections.abc import Mapping
@@ -11,60 +11,56 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from boursomatic_assets import database
-from boursomatic_assets.advice.signals import FeaturesSnapshot, decide
-from boursomatic_assets.arrays import KEY
-from boursomatic_assets.audit.evidence import Company, as_rows
+from boursomatic_assets.advice.signals import FeaturesSnapshot
+from boursomatic_assets.audit.evidence import Company, as_rows, asked_of
+from boursomatic_assets.audit.recipes import Recipe, open_recipe
 from boursomatic_assets.audit.stored import PublishedSession, log_known_at
-from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.model_files import ModelFileError
-from boursomatic_assets.learning.prediction import predict, predict_probabilities
 from boursomatic_assets.registry import model_store
 from boursomatic_assets.registry.decisions import DecisionLog, Version, read_log
 
 
 @dataclass(frozen=True)
 class SessionModel:
-    """The model of a session's recommendations, and whether there was no champion."""
+    """The recipe of a session's recommendations, and the decisions of the time."""
 
     session: PublishedSession
     version: Version
-    model: Model
+    recipe: Recipe
     known: DecisionLog
-
-    @property
-    def features(self) -> list[str]:
-        """The features of the model."""
-        names: list[str] = self.model.booster.feature_name()
-        return names
 
     def decide_rows(self, group: pl.DataFrame, company: Company) -> pl.DataFrame:
         """Decide about each row that can be replayed, from its own snapshot, among the others of its company.
 
         Returns:
-            The columns of `decide`: three rows for each instrument of the company.
+            The columns of `Recipe.decide`: three rows for each instrument of the company.
         """
         snapshots = company.snapshots()
-        decided = self.decide(snapshots)
+        decided = self.decide(snapshots, asked_of([*snapshots.values()]))
         for instrument, profile, text in group.select("instrument_id", "profile", "features_snapshot").iter_rows():
             if text != company.chosen[instrument] and company.readings[text].obstacle is None:
-                own = self.decide(snapshots | {instrument: company.snapshot(text)})
+                snapshot = company.snapshot(text)
+                own = self.decide(snapshots | {instrument: snapshot}, snapshot.asked)
                 is_row = (pl.col("instrument_id") == instrument) & (pl.col("profile") == profile)
                 decided = pl.concat([decided.filter(~is_row), own.filter(is_row)])
         return decided
 
-    def decide(self, snapshots: Mapping[str, FeaturesSnapshot]) -> pl.DataFrame:
-        """Decide about a session, as `signals.decide` does, from snapshots by instrument."""
-        rows = self._rows(snapshots)
+    def decide(self, snapshots: Mapping[str, FeaturesSnapshot], asked: Mapping[str, float] | None) -> pl.DataFrame:
+        """Decide about a session, as `Recipe.decide` does, from snapshots by instrument.
+
+        Args:
+            snapshots: By instrument.
+            asked: The evidence that each profile asks for, by name.
+        """
         abstaining = self.known.champion_at(self.session.as_of) is None
-        predictions, closes = predict_probabilities(self.model, rows), rows.select(*KEY, "c")
-        return decide(predictions, rows.drop("c", "market"), closes, self.features, abstaining=abstaining)
+        return self.recipe.decide(self._rows(snapshots), asked, abstaining=abstaining)
 
     def predict(self, snapshots: Mapping[str, FeaturesSnapshot]) -> pl.DataFrame:
         """Predict a session, with contributions, from snapshots by instrument; silent instruments included."""
-        return predict(self.model, self._rows(snapshots))
+        return self.recipe.predict(self._rows(snapshots))
 
     def _rows(self, snapshots: Mapping[str, FeaturesSnapshot]) -> pl.DataFrame:
-        return as_rows(snapshots, self.session.part.start, self.session.market.name, self.features)
+        return as_rows(snapshots, self.session.part.start, self.session.market.name, self.recipe)
 
 
 @dataclass
@@ -72,7 +68,7 @@ class SessionModels:
     """The models of sessions; the decision log is read once, and each model loaded once."""
 
     log: DecisionLog = field(default_factory=lambda: _read_log())
-    _models: dict[str, Model | str] = field(default_factory=dict)
+    _recipes: dict[str, Recipe | str] = field(default_factory=dict)
 
     def model_of(self, session: PublishedSession, group: pl.DataFrame) -> SessionModel | str:
         """The model of rows that were written at one moment with one version, or why there is none.
@@ -82,11 +78,11 @@ class SessionModels:
         version, moment = self.version_of(group), group["generated_at"][0]
         if version is None:
             return f"model version: {group['model_version_id'][0]} is missing from model_versions"
-        model = self._load(version)
+        recipe = self._load(version)
         return (
-            model
-            if isinstance(model, str)
-            else SessionModel(session, version, model, log_known_at(self.log, moment))
+            recipe
+            if isinstance(recipe, str)
+            else SessionModel(session, version, recipe, log_known_at(self.log, moment))
         )
 
     def version_of(self, group: pl.DataFrame) -> Version | None:
@@ -94,13 +90,13 @@ class SessionModels:
         identifier = group["model_version_id"][0]
         return next((version for version in self.log.versions if version.id == identifier), None)
 
-    def _load(self, version: Version) -> Model | str:
-        if version.id not in self._models:
+    def _load(self, version: Version) -> Recipe | str:
+        if version.id not in self._recipes:
             try:
-                self._models[version.id] = model_store().load(version.model_path)
+                self._recipes[version.id] = open_recipe(version, model_store().read(version.model_path))
             except (ModelFileError, ValueError) as error:  # said of each row, which then differs
-                self._models[version.id] = str(error)
-        return self._models[version.id]
+                self._recipes[version.id] = str(error)
+        return self._recipes[version.id]
 
 
 def _read_log() -> DecisionLog:

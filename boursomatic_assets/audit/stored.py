@@ -25,7 +25,7 @@ from boursomatic_assets.tables.reading import fetch
 
 RECOMMENDATIONS: Table = Recommendation.__table__
 
-COLUMNS = ("id", *PUBLISHED_COLUMNS, "generated_at", "superseded_at", "is_active")
+COLUMNS = ("id", *PUBLISHED_COLUMNS, "view", "generated_at", "superseded_at", "is_active")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import datetime as dt
 
 import polars as pl
 
-from boursomatic_assets.advice.profiles import RISK_PROFILES
 from boursomatic_assets.advice.signals import DECISION_COLUMNS, FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot
 from boursomatic_assets.audit import inputs, provenance
 from boursomatic_assets.audit.evidence import Company
@@ -32,8 +31,9 @@ def tell(symbol: str, profile: str, date: dt.date | None = None) -> Facts:
         date: A session; its current recommendation is told.
 
     Returns:
-        recommendation, replay, bar, features, score, model, thresholds, versions and outcome. What rests on the
-        model is None where the recommendation cannot be replayed; `replay` says why.
+        recommendation, replay, bar, features, score, model, evidence, thresholds, expiry, versions and outcome.
+        What rests on the model is None where the recommendation cannot be replayed; `replay` says why. `evidence`
+        is None too where none was asked for.
 
     Raises:
         ValueError: There is no such instrument, or it has no such recommendation; the message says why.
@@ -53,7 +53,9 @@ def tell(symbol: str, profile: str, date: dt.date | None = None) -> Facts:
         "features": _features(row, session, prediction),
         "score": prediction and prediction["score"],
         "model": {"version": row["version"], **(_decisions(known, session) if known else {})},
+        "evidence": prediction and prediction["evidence"],
         "thresholds": prediction and prediction["thresholds"],
+        "expiry": provenance.describe_expiry(row),
         "versions": provenance.describe_versions(session, row),
         "outcome": provenance.describe_outcome(session, row),
     }
@@ -69,21 +71,33 @@ def _describe(row: Facts, session: PublishedSession) -> Facts:
 
 def _predict(made_by: SessionModel, rows: pl.DataFrame, group: pl.DataFrame, row: Facts) -> Facts | None:
     """The score, its rank, contributions and thresholds of a row that can be replayed; None of another."""
-    company = Company.read(company_of(rows, group), made_by.features)
+    company = Company.read(company_of(rows, group), made_by.recipe)
     if row["obstacle"] or company.strangers:
         return None
-    snapshots = company.snapshots() | {row["instrument_id"]: company.snapshot(row["features_snapshot"])}
+    snapshot, recipe = company.snapshot(row["features_snapshot"]), made_by.recipe
+    snapshots, is_own = company.snapshots(), pl.col("instrument_id") == row["instrument_id"]
+    snapshots[row["instrument_id"]] = snapshot
     predicted = made_by.predict(snapshots)
-    own = predicted.filter(pl.col("instrument_id") == row["instrument_id"]).row(0, named=True)
-    decided = made_by.decide(snapshots).filter(pl.col("instrument_id") == row["instrument_id"])
-    profile = next(one for one in RISK_PROFILES if one.name == row["profile"])
-    probabilities = {label: own[f"p_{label}_{profile.horizon}"] for label in ("sell", "hold", "buy")}
-    place = int((predicted["score"] > own["score"]).sum()) + 1
-    decision = made_by.known.decision_at(made_by.session.as_of)
+    own = predicted.row(by_predicate=is_own, named=True)
+    decided = made_by.decide(snapshots, snapshot.asked).filter(is_own)
+    failed = decided.row(by_predicate=pl.col("profile") == row["profile"], named=True)["failed_condition"]
     return {
-        "score": {"value": own["score"], "place": place, "of": predicted.height, "probabilities": probabilities},
+        "score": {
+            "value": own["score"],
+            "rank": own["score_rank"],
+            "place": int((predicted["score"] > own["score"]).sum()) + 1,
+            "of": predicted.height,
+            "probabilities": {label: own[f"p_{label}_{row['horizon_days']}"] for label in ("sell", "hold", "buy")},
+            "meaning": recipe.meaning,
+            "by_chance": recipe.chance,
+        },
         "contributions": own["contributions"],
-        "thresholds": describe_thresholds(profile, decided, probabilities, decision),
+        "evidence": recipe.evidence(snapshot.asked),
+        "thresholds": describe_thresholds(
+            recipe.conditions(row["profile"], decided, snapshot.asked),
+            failed,
+            made_by.known.decision_at(made_by.session.as_of),
+        ),
     }
 
 

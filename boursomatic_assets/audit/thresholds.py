@@ -1,56 +1,50 @@
-"""Thresholds: the conditions of a profile that decided on a recommendation, each with its number and its limit.
+"""Thresholds: the conditions that decided on a recommendation, each with its number and its limit.
 
-What belongs here: which conditions were asked, in their order, until the first that was not met.
-Kept elsewhere: the conditions themselves (`advice/profiles.py`).
+What belongs here: what a condition is, and which were asked, in their order, until the first that was not met.
+Kept elsewhere: the conditions themselves (`advice/profiles.py`), those of a recipe (`recipes.py`, `former/`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
-from boursomatic_assets.advice.profiles import BOLDEST_FIRST, RiskProfile
 from boursomatic_assets.registry.decisions import Decision
 
 
+@dataclass(frozen=True)
+class Condition:
+    """A condition of a profile on an instrument.
+
+    Attributes:
+        name: What is asked.
+        value: What it is of the instrument, or of its version.
+        limit: What it is to be.
+        failures: The conditions of `profiles.decide_labels` that are one of its failures.
+    """
+
+    name: str
+    value: Any
+    limit: Any
+    failures: tuple[str, ...]
+
+
 def describe_thresholds(
-    profile: RiskProfile, decided: pl.DataFrame, probabilities: Mapping[str, float], decision: Decision | None
+    conditions: Sequence[Condition], failed: str | None, decision: Decision | None
 ) -> list[dict[str, Any]]:
-    """The conditions that decided: condition, value, limit and met.
+    """The conditions that decided: condition, value, limit and met, until the first that is not met.
 
     Args:
-        profile: The profile.
-        decided: What all profiles decided about the instrument, as `signals.decide` returns it.
-        probabilities: Of sell, hold and buy at the profile's horizon.
+        conditions: All of a profile, in their order.
+        failed: The one that failed, as `profiles.decide_labels` names it.
         decision: The decision about models in force; without a champion nothing else is asked.
     """
     if decision is None or decision.champion is None:
         reason = decision.reason if decision else "no version was decided about"
         return [{"condition": "champion", "value": None, "limit": reason, "met": False}]
-    own = decided.row(by_predicate=pl.col("profile") == profile.name, named=True)
-    direction = own["direction"]
-    asked: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
-        "direction": (direction, None, ("equally_likely",)),
-        "probability": (probabilities.get(str(direction).lower()), profile.minimum_confidence, ("unlikely",)),
-        "volatility": (own["volatility"], profile.volatility_limit, ("volatility_unknown", "volatile")),
-        "bolder profile": (_bolder_label(profile, decided), direction, ("bolder_disagrees",)),
-        "position": (own["position"], profile.positions, ("positions_taken",)),
-    }
-    if profile is BOLDEST_FIRST[0]:
-        del asked["bolder profile"]
     found = []
-    for condition, (value, limit, failures) in asked.items():
-        met = own["failed_condition"] not in failures
-        found.append({"condition": condition, "value": value, "limit": limit, "met": met})
+    for one in conditions:
+        met = failed not in one.failures
+        found.append({"condition": one.name, "value": one.value, "limit": one.limit, "met": met})
         if not met:
             break
     return found
-
-
-def _bolder_label(profile: RiskProfile, decided: pl.DataFrame) -> str | None:
-    """What the next bolder profile recommends; None of the boldest."""
-    place = BOLDEST_FIRST.index(profile)
-    if place == 0:
-        return None
-    label: str = decided.row(by_predicate=pl.col("profile") == BOLDEST_FIRST[place - 1].name, named=True)["label"]
-    return label

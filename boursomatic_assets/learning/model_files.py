@@ -43,6 +43,15 @@ class ModelStore:
         """Return the model that `save` wrote to this path.
 
         Raises:
+            ModelFileError: As `read`.
+            ValueError: The model is one of an earlier version of Boursomatic.
+        """
+        return Model.from_json(self.read(path))
+
+    def read(self, path: str | None) -> str:
+        """Return the text that `save` wrote to this path, whatever kind of model it is.
+
+        Raises:
             ModelFileError: The path is none that `save` returns, its file is missing, its content was changed,
             or it is a link that leaves the store.
         """
@@ -64,7 +73,7 @@ class ModelStore:
                 f"model file {path} in {self.folder} is damaged, its SHA-256 is {_sha256(content)}: restore"
                 " it from a backup, or train its version again, which repairs it"
             )
-        return Model.from_json(content.decode())
+        return content.decode()
 
 
 def _sha256(content: bytes) -> str:

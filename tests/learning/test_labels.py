@@ -32,9 +32,11 @@ def labelled(prices: pl.DataFrame, horizon: int) -> pl.DataFrame:
 
 
 def first_session(*returns: float | None, names: str = LETTERS, market: str = "US") -> pl.DataFrame:
-    """The labelled rows of one session, each with this return to the next one; None breaks the prices."""
-    prices = [[100.0, 100_000.0 if one is None else 100.0 * (1 + one)] for one in returns]
-    both = pl.concat(closes(name, one, market) for name, one in zip(names, prices, strict=False))
+    """The labelled rows of one session, each with this return to the next one; None is a split in between."""
+    both = pl.concat(
+        closes(name, [100.0, 100.0 * (1 + (one or 0))], market).with_columns(basis=pl.Series([0, int(one is None)]))
+        for name, one in zip(names, returns, strict=False)
+    )
     return labelled(both, 1).filter(pl.col("ts") == DAYS[0])
 
 
@@ -92,10 +94,10 @@ def test_bars_after_the_horizon_change_nothing() -> None:
     assert labelled(long, 2).filter(before).equals(labelled(short, 2).filter(before))
 
 
-def test_there_is_no_return_across_a_break_of_the_prices() -> None:
-    """A price fifty times as high from one close to the next is no return; one twenty times as high may be."""
-    found = labelled(closes("a", [100, 2000, 100_000, 110_000, 110_000]), 1)
-    assert found["forward_return"].to_list() == [19.0, None, pytest.approx(0.1), 0.0, None]
+def test_there_is_no_return_from_one_basis_of_the_prices_to_another() -> None:
+    split = closes("a", [100, 105, 26, 27, 27]).with_columns(basis=pl.Series([0, 0, 1, 1, 1]))
+    found = labelled(split, 1)
+    assert found["forward_return"].to_list() == pytest.approx([0.05, None, 1 / 26, 0.0, None])
     assert found["known_at"].to_list() == [DAYS[1], None, DAYS[3], DAYS[4], None]
 
 
