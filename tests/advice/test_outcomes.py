@@ -119,12 +119,12 @@ def test_an_instrument_that_stops_trading_keeps_its_last_price() -> None:
 
 def test_a_share_that_was_halted_all_along_has_no_return() -> None:
     """Nobody could have bought or sold it at that price; one trade within the horizon is enough."""
-    row = scored(recommendation(), bars(100, None, None, None, None, 500))
+    row = scored(recommendation(), bars(100, None, None, None, None, 140))
     assert [row[name] for name in NOTHING] == [None] * len(NOTHING)
-    assert scored(recommendation(), bars(100, None, 101, None, None, 500))["realised_return_pct"] == pytest.approx(
-        1
-    )
-    assert scored(recommendation(), bars(100, None, 100, None, None))["realised_return_pct"] == 0
+    assert row["unscored"] == "no bar"
+    for later in (101, 100):
+        traded = scored(recommendation(), bars(100, None, later, None, None, 140))
+        assert (traded["realised_return_pct"], traded["unscored"]) == (pytest.approx(later - 100), None)
 
 
 def test_the_outcome_is_the_third_of_the_return_among_those_of_its_session() -> None:
@@ -138,7 +138,7 @@ def test_the_outcome_is_the_third_of_the_return_among_those_of_its_session() -> 
 def test_equal_returns_share_an_outcome_and_one_alone_is_in_the_middle() -> None:
     assert together([1, 1, 1])["outcome"].to_list() == ["HOLD"] * 3
     assert together([1, 2, 2, 3, 3, 4])["outcome"].to_list() == ["SELL", "HOLD", "HOLD", "HOLD", "HOLD", "BUY"]
-    assert together([50])["outcome"].to_list() == ["HOLD"]
+    assert together([9])["outcome"].to_list() == ["HOLD"]
 
 
 def test_a_relative_return_is_less_the_mean_of_its_session_and_is_not_cut() -> None:
