@@ -29,6 +29,11 @@ class SessionModel:
     recipe: Recipe
     known: DecisionLog
 
+    @property
+    def abstaining(self) -> bool:
+        """Whether there was no champion."""
+        return self.known.champion_at(self.session.as_of) is None
+
     def decide_rows(self, group: pl.DataFrame, company: Company) -> pl.DataFrame:
         """Decide about each row that can be replayed, from its own snapshot, among the others of its company.
 
@@ -52,8 +57,7 @@ class SessionModel:
             snapshots: By instrument.
             asked: The evidence that each profile asks for, by name.
         """
-        abstaining = self.known.champion_at(self.session.as_of) is None
-        return self.recipe.decide(self._rows(snapshots), asked, abstaining=abstaining)
+        return self.recipe.decide(self._rows(snapshots), asked, abstaining=self.abstaining)
 
     def predict(self, snapshots: Mapping[str, FeaturesSnapshot]) -> pl.DataFrame:
         """Predict a session, with contributions, from snapshots by instrument; silent instruments included."""
