@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,8 @@ hypothesis.settings.load_profile("untimed")
 
 HOME = "BOURSOMATIC_HOME"
 RUN_PREFIX = "boursomatic-tests-"
+LITTLE_EVIDENCE = "1.1,1.1,1.1"
+"""What the profiles ask for in a test with a home: a year of a few instruments cannot show more."""
 SERVER_VARIABLE = "BOURSOMATIC_TEST_DATABASE_URL"
 DATABASE_VARIABLES = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_ACCOUNTS_URL", "DATABASE_APP_URL")
 DATABASE_FIXTURES = {"admin", "home"}
@@ -45,6 +48,7 @@ DATABASE_FIXTURES = {"admin", "home"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before any worker starts: hide the user's home, database and Dagster instance from the tests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
     if not hasattr(config, "workerinput"):
         for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
             os.environ.pop(name, None)
@@ -223,6 +227,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv(HOME, str(folder))
+    monkeypatch.setenv("BOURSOMATIC_EVIDENCE", LITTLE_EVIDENCE)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)  # a command of an earlier test exports its own
     yield folder
     remove_home(folder)
@@ -403,6 +408,7 @@ def _fill_platform(admin: Admin, address: str, bars: Path) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(launching, "defs", platform_of.platform)
         monkeypatch.setenv("DATABASE_URL", address)
+        monkeypatch.setenv("BOURSOMATIC_EVIDENCE", LITTLE_EVIDENCE)
         monkeypatch.setenv("BOURSOMATIC_FILES", str(bars))
         monkeypatch.setenv("BOURSOMATIC_HOME", str(bars.with_name("home of the platform")))
         with _instance_of(admin, monkeypatch) as instance:

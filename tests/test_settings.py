@@ -9,13 +9,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from sqlalchemy import Engine
 from worlds.commands import SECRET, boursomatic, error_line
 
 import boursomatic_assets
 from boursomatic_assets import database, settings
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.language import WORDINGS
+from boursomatic_assets.sources import Source, open_source
+from boursomatic_assets.sources.simulated.source import Simulated
 
 PACKAGE = Path(boursomatic_assets.__file__).parent
 
@@ -27,6 +31,14 @@ WRONG = {
         "'0' is no count: set BOURSOMATIC_SESSIONS_PER_RUN to a number from 1 on",
     ),
     "BOURSOMATIC_SIMULATED_INSTRUMENTS": ("-1", "set BOURSOMATIC_SIMULATED_INSTRUMENTS to a number from 1 on"),
+    "BOURSOMATIC_SIMULATED_SEED": (
+        "-1",
+        "'-1' is no seed: set BOURSOMATIC_SIMULATED_SEED to a whole number from 0",
+    ),
+    "BOURSOMATIC_SIMULATED_SIGNAL": (
+        "2.1",
+        "'2.1' is no strength: set BOURSOMATIC_SIMULATED_SIGNAL to a number from 0 (nothing can be predicted)",
+    ),
     "BOURSOMATIC_START": ("2024-02-30", "'2024-02-30' is no date: set BOURSOMATIC_START to YYYY-MM-DD"),
     "BOURSOMATIC_YES": ("yes", "'yes' is not known: set BOURSOMATIC_YES to 0 or 1"),
 }
@@ -117,6 +129,27 @@ def test_a_variable_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_names_of_variables_are_case_sensitive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("boursomatic_language", "fr")
     assert settings.Settings().BOURSOMATIC_LANGUAGE == "en"
+
+
+@pytest.mark.parametrize("text", ["-0.5", "nan", "inf", "1e0", "strong", "2.0001"])
+def test_a_strength_that_no_signal_has_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("BOURSOMATIC_SIMULATED_SIGNAL", text)
+    with pytest.raises(settings.SettingError, match=f"^'{text}' is no strength"):
+        settings.simulated_signal()
+
+
+def test_the_simulated_market_is_that_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bars(source: Source | None = None) -> pl.DataFrame:
+        asked = MARKETS["US"], dt.datetime(2020, 1, 1), dt.datetime(2020, 2, 1)
+        return (source or open_source("simulated")).bars(*asked)
+
+    assert bars().equals(bars(Simulated(24, 7, signal=1)))
+    monkeypatch.setenv("BOURSOMATIC_SIMULATED_INSTRUMENTS", "3")
+    monkeypatch.setenv("BOURSOMATIC_SIMULATED_SEED", "8")
+    monkeypatch.setenv("BOURSOMATIC_SIMULATED_SIGNAL", "0")
+    assert bars().equals(bars(Simulated(3, 8, signal=0)))
+    monkeypatch.setenv("BOURSOMATIC_SIMULATED_SIGNAL", "0.25")
+    assert not bars().equals(bars(Simulated(3, 8, signal=0)))
 
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "DAGSTER_DATABASE_URL"])

@@ -29,11 +29,7 @@ from boursomatic_assets.tables.reading import SliceReader, read_slice
 
 def bare(parts: Sequence[Slice]) -> None:
     """Bring slices up to date, stage by stage."""
-    source = open_source(
-        os.environ["BOURSOMATIC_SOURCE"],
-        os.environ.get("BOURSOMATIC_FILES"),
-        int(os.environ.get("BOURSOMATIC_SIMULATED_INSTRUMENTS", "24")),
-    )
+    source = open_source(os.environ["BOURSOMATIC_SOURCE"], os.environ.get("BOURSOMATIC_FILES"))
     listed = source.instruments()
     listed = listed.with_columns(identifiers.of_instruments(listed))
     with database.engine().begin() as connection:

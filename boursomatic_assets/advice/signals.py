@@ -226,7 +226,9 @@ def _write_snapshots(rows: pl.DataFrame, maker: Maker) -> pl.Series:
     """Return the snapshot of each row as canonical JSON, in which a float is its `repr`."""
     names = sorted({*FEATURE_COLUMNS, *rows["contributions"].struct.fields})
     features = ",".join(f'"{name}":{{{name}}}' for name in names)
-    asked = json.dumps({profile.name: profile.evidence for profile in maker.profiles}, sort_keys=True)
+    asked = json.dumps(
+        {profile.name: profile.evidence for profile in maker.profiles}, sort_keys=True, separators=(",", ":")
+    )
     constants = {"asked": asked, "version": json.dumps(maker.version), "rules": json.dumps(RULES)}
     template = (
         f'{{{{"asked":{{asked}},"close":{{c}},"direction":{{direction}},"features":{{{{{features}}}}},'

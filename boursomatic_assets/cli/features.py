@@ -10,7 +10,7 @@ import datetime as dt
 import math
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -31,47 +31,68 @@ def features() -> None:
     """Features: do they look ahead, and how much history do they need?"""
 
 
-def _add_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that both commands share."""
-    for option in (
-        click.option(
-            "--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of instruments and dates."
-        ),
-        click.option("--cuts", type=click.IntRange(1), default=10, show_default=True, help="Number of dates."),
-        click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default."),
-        click.option("--from", "start", type=DATE, help="First date; two years before the last by default."),
-        click.option("--market", type=click.Choice(MARKET_NAMES), default="US", show_default=True),
-    ):
-        command = option(command)
-    return command
+def _add_options(cuts: int | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options that both commands share; `cuts` is the usual number of dates, None for all."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option(
+                "--seed",
+                type=SEED,
+                default=0,
+                show_default=True,
+                help="Seed of the choice of instruments and dates.",
+            ),
+            click.option(
+                "--cuts",
+                type=click.IntRange(1),
+                default=cuts,
+                show_default=True if cuts else "all",
+                help="Number of dates, at random.",
+            ),
+            click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default."),
+            click.option("--from", "start", type=DATE, help="First date; two years before the last by default."),
+            click.option("--market", type=click.Choice(MARKET_NAMES), default="US", show_default=True),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 @features.command()
-@_add_options
+@_add_options(cuts=None)
 @one_line_errors
-def check_lookahead(cuts: int, seed: int, **options: Any) -> None:
-    """Compute the features again from bars that end at random dates, and name each feature that differs."""
-    from boursomatic_assets.features import lookahead
+def check_lookahead(market: str, start: dt.date | None, end: dt.date | None, cuts: int | None, seed: int) -> None:
+    """Compute the features again without the bars after each date, and name each feature that differs."""
+    import polars as pl
 
-    bars, sessions = _read_bars(seed=seed, **options)
-    leaks = lookahead.find_leaks(bars, sessions, cuts, seed)
+    from boursomatic_assets.features import lookahead
+    from boursomatic_assets.features.lookback_blocks import LOOKBACK
+
+    bars, sessions, first = _read_bars(market, start, end, seed, history=LOOKBACK)
+    leaks = lookahead.find_leaks(bars, sessions, cuts, seed, start=first)
     for leak in leaks:
         click.echo(f"LOOKS AHEAD  {leak}")
-    click.echo(f"{len(leaks)} features look ahead, in {cuts} cuts of {_describe_extent(bars)}")
+    named = sum(leak.feature != lookahead.ROW for leak in leaks)
+    also = " and rows come or go" if named < len(leaks) else ""
+    tested = bars.filter(pl.col("ts") >= first)
+    cut = min(cuts or sys.maxsize, tested["ts"].n_unique() - 1)
+    click.echo(f"{named} features look ahead{also}, in {cut} cuts of {_describe_extent(tested)}")
     sys.exit(1 if leaks else 0)
 
 
 @features.command()
-@_add_options
+@_add_options(cuts=10)
 @one_line_errors
-def check_startup(cuts: int, seed: int, **options: Any) -> None:
+def check_startup(market: str, start: dt.date | None, end: dt.date | None, cuts: int, seed: int) -> None:
     """Compute the features again from later starts, and show how far they are off, by sessions of history.
 
     A feature that is off with all the history that the platform loads differs from range to range: exit code 1.
     """
     from boursomatic_assets.features import lookahead
 
-    bars, sessions = _read_bars(seed=seed, **options)
+    bars, sessions, _ = _read_bars(market, start, end, seed)
     differences = lookahead.measure_history_error(bars, sessions, cuts, seed)
     lengths = lookahead.HISTORY_LENGTHS
     click.echo(f"{'largest relative difference with':<34}" + "".join(f"{length:>10}" for length in lengths))
@@ -91,8 +112,13 @@ def _difference_as_text(difference: float) -> str:
     return "null" if math.isinf(difference) else f"{difference:.1e}" if difference else "0"
 
 
-def _read_bars(market: str, start: dt.date | None, end: dt.date | None, seed: int) -> tuple[pl.DataFrame, Times]:
-    """Stored daily bars of some instruments of a market, and all of its sessions."""
+def _read_bars(
+    market: str, start: dt.date | None, end: dt.date | None, seed: int, history: int = 0
+) -> tuple[pl.DataFrame, Times, dt.datetime]:
+    """Stored daily bars of some instruments of a market, all of its sessions, and the first instant of the range.
+
+    So many sessions of history lie before the range, as far as they are stored.
+    """
     import polars as pl
 
     from boursomatic_assets.calendars.markets import market_named
@@ -103,17 +129,21 @@ def _read_bars(market: str, start: dt.date | None, end: dt.date | None, seed: in
     require_current_schema()
     last = end or newest_closed_date()
     first = start or last - dt.timedelta(days=730)
-    parts = slices_of(market_named(market), partition_dates(first, last))
-    bars = pl.concat(map(read_bars, parts)).with_columns(
+    (part,) = slices_of(market_named(market), partition_dates(first, last))
+    bars = read_bars(part.looking_back(history)).with_columns(
         instrument_id=pl.concat_str("symbol", "exchange", separator=" ")
     )
-    if bars.is_empty():
+    instruments = bars.filter(pl.col("ts") >= part.start)["instrument_id"].unique().sort()
+    if instruments.is_empty():
         raise ValueError(
             f"no daily bars of {market} are stored from {first} to {last}: `boursomatic backfill` loads bars"
         )
-    instruments = bars["instrument_id"].unique().sort()
     sample = instruments.sample(min(MAX_INSTRUMENTS, len(instruments)), seed=seed)
-    return bars.filter(pl.col("instrument_id").is_in(sample.implode())), market_named(market).sessions()
+    return (
+        bars.filter(pl.col("instrument_id").is_in(sample.implode())),
+        market_named(market).sessions(),
+        part.start,
+    )
 
 
 def _describe_extent(bars: pl.DataFrame) -> str:

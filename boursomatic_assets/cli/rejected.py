@@ -91,7 +91,7 @@ def replay(dry_run: bool, **chosen: Any) -> None:
 
     settings.require_valid()
     require_current_schema()
-    source = open_source(settings.source(), settings.files(), settings.simulated_instruments(), settings.start())
+    source = open_source(settings.source(), settings.files(), settings.start())
     extended = settings.extended_hours()
     click.echo(
         view.as_summary(judge_again(source, Selection(**chosen), extended=extended, dry_run=dry_run), dry_run)

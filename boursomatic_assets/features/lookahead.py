@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -18,13 +18,17 @@ import polars as pl
 from boursomatic_assets.arrays import KEY, Floats, Times
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.features.compute import compute_features
-from boursomatic_assets.features.lookback_blocks import LOOKBACK
+from boursomatic_assets.features.lookback_blocks import BLOCK, LOOKBACK
 
-Compute = Callable[[pl.DataFrame, Times], pl.DataFrame]
-"""Bars and sessions of a market, as `compute.compute_features` takes them, to instrument_id, ts and numbers."""
+Compute = Callable[[pl.DataFrame, Times, dt.datetime | None], pl.DataFrame]
+"""Bars, sessions of a market and the first session that is wanted (None: all), as `compute.compute_features` takes
+them, to instrument_id, ts and numbers. Rows before that session may be returned too."""
 
 HISTORY_LENGTHS = (20, 60, 120, 250, LOOKBACK)
 """Sessions of history that a row is computed from; the last is what the platform always loads."""
+
+ROW = "row"
+"""Stands for a feature in a leak where later bars decide whether there is a row at all."""
 
 
 @dataclass(frozen=True)
@@ -32,46 +36,119 @@ class Leak:
     """A feature that changes when later bars are taken away, and the first row where it does."""
 
     feature: str
+    """Its name, or ROW."""
     rows: int
+    """How many rows differ, at any cut."""
     instrument_id: str
     ts: dt.datetime
     cut_date: dt.datetime
-    """The last session whose bars were kept."""
+    """The last session, or moment, whose bars were kept."""
     value_with_later_bars: float | None
+    """None where undefined. Of ROW: 1 if there is a row, 0 if not."""
     value_without_later_bars: float | None
 
     def __str__(self) -> str:
+        midnight = self.cut_date.time() == dt.time()
+        without = (
+            f"with bars up to {self.cut_date:%Y-%m-%d} only" if midnight else f"without bars after {self.cut_date}"
+        )
+        place = f"of {self.instrument_id} at {self.ts:%Y-%m-%d}"
+        then, now = self.value_with_later_bars, self.value_without_later_bars
+        if self.feature != ROW:
+            return f"{self.feature} {place} is {then} with later bars and {now} {without}; {self.rows} rows differ"
         return (
-            f"{self.feature} of {self.instrument_id} at {self.ts:%Y-%m-%d} is {self.value_with_later_bars} with"
-            f" later bars and {self.value_without_later_bars} with bars up to {self.cut_date:%Y-%m-%d} only;"
-            f" {self.rows} rows differ"
+            f"the row {place} is {'there' if then else 'missing'} with later bars and"
+            f" {'there' if now else 'missing'} {without}; {self.rows} rows come or go"
         )
 
 
-def compute_columns(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+def compute_columns(bars: pl.DataFrame, sessions: Times, start: dt.datetime | None = None) -> pl.DataFrame:
     """All features of all bars, those in `additional_features` too, a column each."""
-    return unpack(compute_features(bars, sessions))
+    return unpack(compute_features(bars, sessions, start))
 
 
 def find_leaks(
-    bars: pl.DataFrame, sessions: Times, cuts: int, seed: int, compute: Compute = compute_columns
+    bars: pl.DataFrame,
+    sessions: Times,
+    cuts: int | None = None,
+    seed: int = 0,
+    compute: Compute = compute_columns,
+    start: dt.datetime | None = None,
 ) -> list[Leak]:
     """The features that look ahead: those with a row that differs, in any bit, without the bars after a cut.
 
+    A row that reads any later bar differs at the cut after its own session, so each session is a cut. Sessions are
+    gone through in blocks: from LOOKBACK sessions before one, all is computed once with all later bars, and once
+    for each cut.
+
     Args:
-        bars: daily bars of one market.
+        bars: daily bars of one market, as `compute` reads them. A column `known_at` says from which moment each is
+            known, if not from its ts: then bars of other markets and restated bars can be among them.
         sessions: all sessions of the market.
-        cuts: random sessions after which bars are cut off; all of them if there are fewer.
-        seed: of the sample of sessions.
-        compute: the computation to test.
+        cuts: how many cuts, at random; None for all.
+        seed: of the sample of cuts.
+        compute: the computation to test: at most one row for an instrument and ts.
+        start: the first session to test; None for the first that has bars.
+
+    Returns:
+        The first row of each feature that looks ahead; before them that of ROW, if rows come or go.
     """
-    full = compute(bars, sessions)
-    leaks: dict[str, list[Leak]] = {}
-    for cut in _sample_dates(bars["ts"].unique().sort()[:-1], cuts, seed):
-        early = pl.col("ts") <= cut
-        for leak in _find_differences(full.filter(early), compute(bars.filter(early), sessions), cut):
-            leaks.setdefault(leak.feature, []).append(leak)
-    return [min(leaks[name], key=lambda leak: leak.ts) for name in full.columns if name in leaks]
+    if "known_at" not in bars.columns:
+        bars = bars.with_columns(known_at="ts")
+    rows = bars.group_by(KEY).agg(pl.col("known_at").min()).sort("ts", "instrument_id")
+    rows = rows.filter(pl.col("ts") >= start) if start else rows
+    moments = rows["known_at"].unique().sort()
+    moments = moments.filter(moments < bars["known_at"].max())
+    chosen = set(moments if cuts is None else _sample_dates(moments, cuts, seed))
+    leaks: dict[int, Leak] = {}
+    for first in range(0, len(moments), BLOCK):
+        block = moments[first : first + BLOCK]
+        if some := [cut for cut in block if cut in chosen]:
+            own = rows.filter(pl.col("known_at").is_between(block[0], block[-1]))
+            for column, leak in _find_leaks_of_rows(own, bars, sessions, some, compute):
+                earlier = leaks.get(column)
+                leaks[column] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
+    return [leaks[column] for column in sorted(leaks)]
+
+
+def _find_leaks_of_rows(
+    rows: pl.DataFrame, bars: pl.DataFrame, sessions: Times, cuts: Sequence[dt.datetime], compute: Compute
+) -> Iterator[tuple[int, Leak]]:
+    """The leaks in these rows without the bars after each cut, each after its place in (ROW, *features).
+
+    Rows have instrument_id, ts and known_at, and are sorted by ts.
+    """
+    first, dates = rows["ts"][0], bars["ts"].unique().sort()
+    history = dates[max(int(dates.search_sorted(first)) - LOOKBACK, 0)]
+    bars = bars.filter(pl.col("ts") >= history)
+    full = compute(bars, sessions, first)
+    names = [name for name in full.columns if name not in KEY]
+    expected, known_at = _align(full, rows, names), rows["known_at"].to_numpy()
+    differing = np.zeros(expected.shape, bool)
+    examples: dict[int, Leak] = {}
+    for cut in cuts:
+        found = _align(compute(bars.filter(pl.col("known_at") <= cut), sessions, first), rows, names)
+        differs = expected.view(np.int64) != found.view(np.int64)
+        differs[:, 1:] &= (expected[:, :1] == 1) & (found[:, :1] == 1)
+        differs &= (known_at <= np.datetime64(cut))[:, None]
+        differing |= differs
+        for column in np.flatnonzero(differs.any(axis=0)).tolist():
+            row = int(differs[:, column].argmax())
+            then, now = (_to_number(numbers[row, column]) for numbers in (expected, found))
+            instrument_id, ts, _ = rows.row(row)
+            leak = Leak((ROW, *names)[column], 0, instrument_id, ts, cut, then, now)
+            examples[column] = min(examples.get(column, leak), leak, key=lambda leak: leak.ts)
+    for column, leak in examples.items():
+        yield column, replace(leak, rows=int(differing[:, column].sum()))
+
+
+def _align(frame: pl.DataFrame, rows: pl.DataFrame, names: Sequence[str]) -> Floats:
+    """The numbers of these rows, with the one usual NaN for null; before them 1, or 0 where there is no row."""
+    known = [pl.col(name) if name in frame.columns else pl.lit(None).alias(name) for name in names]
+    columns = (column.cast(pl.Float64).fill_nan(None) for column in known)
+    numbers = frame.select(*KEY, *columns, there=pl.lit(1.0))
+    found = rows.join(numbers, on=KEY, how="left", maintain_order="left", validate="1:1")
+    return found.select(pl.col("there").fill_null(0.0), pl.col(names).fill_null(np.nan)).to_numpy()
 
 
 def measure_history_error(
@@ -98,7 +175,7 @@ def measure_history_error(
         raise ValueError(
             f"{len(dates)} sessions have bars and {LOOKBACK + 2} are needed to leave some out: take a longer range"
         )
-    full = compute(bars, sessions)
+    full = compute(bars, sessions, None)
     names = [name for name in full.columns if name not in KEY]
     errors = np.full((len(names), len(HISTORY_LENGTHS)), np.nan)
     for cut in _sample_dates(dates[LOOKBACK + 1 :], cuts, seed):
@@ -106,7 +183,7 @@ def measure_history_error(
         expected = full.filter(pl.col("ts") == cut)
         for column, length in enumerate(HISTORY_LENGTHS):
             history = bars.filter(pl.col("ts").is_between(dates[last - length], cut))
-            recomputed = compute(history, sessions).filter(pl.col("ts") == cut)
+            recomputed = compute(history, sessions, cut).filter(pl.col("ts") == cut)
             worst = [
                 _largest_difference(_to_floats(recomputed, name), _to_floats(expected, name)) for name in names
             ]
@@ -119,26 +196,8 @@ def _sample_dates(dates: pl.Series, count: int, seed: int) -> Sequence[dt.dateti
     return chosen
 
 
-def _find_differences(full: pl.DataFrame, truncated: pl.DataFrame, cut: dt.datetime) -> Iterator[Leak]:
-    """The first difference of each feature, by session."""
-    ts = full["ts"].to_physical().to_numpy()
-    for name in full.columns:
-        if name in KEY:
-            continue
-        with_later_bars, without_later_bars = _to_floats(full, name), _to_floats(truncated, name)
-        rows = np.flatnonzero(with_later_bars.view(np.int64) != without_later_bars.view(np.int64))
-        if rows.size:
-            row = int(rows[ts[rows].argmin()])
-            first_row = full.row(row, named=True)
-            yield Leak(
-                name,
-                rows.size,
-                first_row["instrument_id"],
-                first_row["ts"],
-                cut,
-                first_row[name],
-                truncated[name][row],
-            )
+def _to_number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _to_floats(frame: pl.DataFrame, name: str) -> Floats:

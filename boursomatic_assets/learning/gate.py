@@ -20,7 +20,7 @@ Metrics = Mapping[str, Any]
 """rank_ic, rank_ic_t, log_loss, log_loss_no_skill, sessions, evidence by horizon as `EvidenceRecord.before`
 returns it, and by_month: {"2021-03": [rank_ic, log_loss, sampled sessions]}. Any number may be null."""
 
-COMPARED_FIGURES = ("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill", "sessions")
+COMPARED_FIGURES = ("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill", "sessions", "evidence")
 """The metrics of both versions that are stored with the comparison."""
 
 RANK_IC, LOG_LOSS, SESSIONS = range(3)

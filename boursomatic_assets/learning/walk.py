@@ -31,6 +31,7 @@ CONCURRENT_FITS = 2
 """Boosters fitted at the same time, each by one thread: the result is the same, and memory stays bounded."""
 
 MONTHS_PER_QUARTER = 3
+"""Boosters are fitted in January, April, July and October, and before that as soon as there is enough history."""
 
 
 def due_dates(first: date, last: date) -> list[date]:
@@ -39,11 +40,6 @@ def due_dates(first: date, last: date) -> list[date]:
     for session in all_sessions().tolist():
         months.setdefault((session.year, session.month), session)
     return [session for session in months.values() if first <= session <= last]
-
-
-def fitting_dates(first: date, last: date) -> list[date]:
-    """Return the due dates of January, April, July and October between two dates, both included."""
-    return [due for due in due_dates(first, last) if due.month % MONTHS_PER_QUARTER == 1]
 
 
 def midnight(session: date) -> datetime:
@@ -111,22 +107,29 @@ def walk_forward(history: History, last: date, parameters: Parameters) -> WalkFo
     first = history.rows["ts"].min()
     if not isinstance(first, datetime):
         return _score_steps(history, [], values, ranked)
-    quarters = _fit_quarters(history, fitting_dates(first.date(), last), values, ranked, parameters)
+    dates = due_dates(first.date(), last)
+    quarters = _fit_quarters(history, dates, values, ranked, parameters)
     steps = [
         Step(due, tuple(known[-parameters.boosters :]))
-        for due in due_dates(first.date(), last)
+        for due in dates
         if (known := [quarter for quarter in quarters if quarter.due <= due])
     ]
     return _score_steps(history, steps, values, ranked)
 
 
 def _fit_quarters(
-    history: History, dates: list[date], values: Floats, ranked: Floats, parameters: Parameters
+    history: History, due: list[date], values: Floats, ranked: Floats, parameters: Parameters
 ) -> list[Quarter]:
-    """Fit the boosters of each date that has enough history: of both markets, and of each that has enough."""
+    """Fit boosters on the first of some due dates that has enough history, and in each quarter from then on.
+
+    There is a booster of both markets, and one of each that has enough history by itself.
+    """
     labels = history.labels[parameters.horizon]
     target, known_at = labels["return_rank"].to_numpy() - 0.5, labels["known_at"].to_numpy()
     ts, market = history.rows["ts"].to_numpy(), history.rows["market"].to_numpy()
+
+    def usable(due: date) -> Masks:
+        return (known_at < np.datetime64(label_cutoff(due, parameters))) & ~np.isnan(target)
 
     def enough(rows: Masks) -> bool:
         sessions = max((len(np.unique(ts[rows & (market == name)])) for name in MARKETS), default=0)
@@ -134,20 +137,20 @@ def _fit_quarters(
             rows.sum() >= parameters.minimum_training_rows and sessions >= parameters.minimum_training_sessions
         )
 
-    def fit(due: date) -> Quarter | None:
-        usable = (known_at < np.datetime64(label_cutoff(due, parameters))) & ~np.isnan(target)
-        if not enough(usable):
-            return None
-        of_market = {name: usable & (market == name) for name in MARKETS}
-        apart = {name: rows for name, rows in of_market.items() if enough(rows) and rows.sum() < usable.sum()}
+    def fit(due: date) -> Quarter:
+        rows = usable(due)
+        of_market = {name: rows & (market == name) for name in MARKETS}
+        apart = {name: own for name, own in of_market.items() if enough(own) and own.sum() < rows.sum()}
         boosters = {
-            name: fit_booster(values[rows], target[rows], parameters)
-            for name, rows in {POOLED: usable, **apart}.items()
+            name: fit_booster(values[some], target[some], parameters)
+            for name, some in {POOLED: rows, **apart}.items()
         }
-        return Quarter(due, boosters, fit_ridge(ranked[usable], target[usable], parameters.ridge), usable)
+        return Quarter(due, boosters, fit_ridge(ranked[rows], target[rows], parameters.ridge), rows)
 
+    first = next((place for place, date in enumerate(due) if enough(usable(date))), len(due))
+    dates = [date for date in due[first:] if date == due[first] or date.month % MONTHS_PER_QUARTER == 1]
     with ThreadPoolExecutor(CONCURRENT_FITS) as pool:
-        return [quarter for quarter in pool.map(fit, dates) if quarter]
+        return list(pool.map(fit, dates))
 
 
 def _score_steps(history: History, steps: list[Step], values: Floats, ranked: Floats) -> WalkForward:

@@ -48,4 +48,4 @@ class BarSource(dg.ConfigurableResource[None]):
 
     def configured(self) -> Source:
         """The configured source, of which nothing is recorded yet."""
-        return open_source(self.kind, settings.files(), settings.simulated_instruments(), START)
+        return open_source(self.kind, settings.files(), START)

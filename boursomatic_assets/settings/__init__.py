@@ -88,6 +88,16 @@ def simulated_instruments() -> int:
     return _settings_with_valid("BOURSOMATIC_SIMULATED_INSTRUMENTS").BOURSOMATIC_SIMULATED_INSTRUMENTS
 
 
+def simulated_seed() -> int:
+    """Return the seed of the simulated market, `BOURSOMATIC_SIMULATED_SEED`."""
+    return _settings_with_valid("BOURSOMATIC_SIMULATED_SEED").BOURSOMATIC_SIMULATED_SEED
+
+
+def simulated_signal() -> float:
+    """Return how strong the simulated market's planted signal is, `BOURSOMATIC_SIMULATED_SIGNAL`."""
+    return _settings_with_valid("BOURSOMATIC_SIMULATED_SIGNAL").BOURSOMATIC_SIMULATED_SIGNAL
+
+
 def extended_hours() -> bool:
     """Return whether 15m bars outside of trading hours are kept, `BOURSOMATIC_EXTENDED_HOURS`."""
     return _settings_with_valid("BOURSOMATIC_EXTENDED_HOURS").BOURSOMATIC_EXTENDED_HOURS

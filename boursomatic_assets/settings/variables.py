@@ -30,6 +30,9 @@ DRIVERS = {
 }
 """The drivers that an address may name, by variable."""
 
+MAX_SIGNAL = 2
+"""The strongest signal of the simulated market: four fifths of each instrument's own move fade."""
+
 EXAMPLE = "postgresql+psycopg://user:password@host:5432/boursomatic"
 
 
@@ -62,6 +65,23 @@ def _parse_evidence(text: str, info: ValidationInfo) -> tuple[float, ...]:
             f"{text!r} is no demand: set {info.field_name} to three falling numbers from 1 on, such as 20,5,2"
         )
     return asked
+
+
+def _parse_seed(text: str, info: ValidationInfo) -> int:
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise ValueError(
+            f"{text!r} is no seed: set {info.field_name} to a whole number from 0 on, of 18 digits at most"
+        )
+    return int(text)
+
+
+def _parse_signal(text: str, info: ValidationInfo) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) or float(text) > MAX_SIGNAL:
+        raise ValueError(
+            f"{text!r} is no strength: set {info.field_name} to a number from 0 (nothing can be predicted) to"
+            f" {MAX_SIGNAL}"
+        )
+    return float(text)
 
 
 def _parse_hosts(text: str, info: ValidationInfo) -> tuple[str, ...]:
@@ -133,6 +153,8 @@ def today() -> dt.date:
 Flag = Annotated[bool, BeforeValidator(_one_of("0", "1"))]
 Count = Annotated[int, BeforeValidator(_parse_count)]
 Evidence = Annotated[tuple[float, ...], NoDecode, BeforeValidator(_parse_evidence)]
+Seed = Annotated[int, BeforeValidator(_parse_seed)]
+Signal = Annotated[float, BeforeValidator(_parse_signal)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_hosts)]
 FirstDate = Annotated[dt.date, BeforeValidator(_parse_first_date)]
 Address = Annotated[Any, BeforeValidator(_parse_address)]
@@ -166,6 +188,12 @@ class Settings(BaseSettings):
         None, "key that Stooq wants for downloads", unset="none", secret=True
     )
     BOURSOMATIC_SIMULATED_INSTRUMENTS: Count = _field("24", "instruments that a simulated market lists")
+    BOURSOMATIC_SIMULATED_SEED: Seed = _field("7", "seed of the simulated market: another one is another market")
+    BOURSOMATIC_SIMULATED_SIGNAL: Signal = _field(
+        "1",
+        "strength of the signal planted in the simulated market, up to 2: 1 is a rank IC of 0.15, where real"
+        " markets have 0.03; 0 is none",
+    )
     BOURSOMATIC_EXTENDED_HOURS: Flag = _field(
         "0", "1 keeps 15m bars outside of the trading hours of a session, 0 rejects them"
     )

@@ -110,24 +110,24 @@ class Source(Protocol):
         ...
 
 
-def open_source(
-    kind: str, files: str | None = None, instruments: int = 24, first: dt.date = dt.date.min
-) -> Source:
+def open_source(kind: str, files: str | None = None, first: dt.date = dt.date.min) -> Source:
     """The source of this kind: simulated, files, yahoo, stooq, or services in an order, such as stooq,yahoo.
 
     Args:
         kind: see above; yahoo alone falls back on stooq.
-        files: the folder of the kind `files`.
-        instruments: how many the kind `simulated` has.
+        files: the folder of the kind `files`; what other kinds need is in their own settings.
         first: the first date that has a partition.
 
     Raises:
         SourceError: for an unknown kind, or a folder that is missing.
     """
     if kind == "simulated":
+        from boursomatic_assets import settings
         from boursomatic_assets.sources.simulated.source import Simulated
 
-        return Simulated(instruments)
+        return Simulated(
+            settings.simulated_instruments(), settings.simulated_seed(), signal=settings.simulated_signal()
+        )
     if kind == "files":
         from boursomatic_assets.sources.files.source import Files
 

@@ -20,31 +20,28 @@ from worlds.recommendations import (
     Chance,
     closes,
     features,
+    maker,
     predictions,
     recommend_by_hand,
 )
 
 from boursomatic_assets import vocabulary
-from boursomatic_assets.advice.signals import (
-    FEATURE_COLUMNS,
-    RISK_PROFILES,
-    RULES,
-    FeaturesSnapshot,
-    parse_snapshot,
-    recommend,
-)
-from boursomatic_assets.learning.prediction import CALIBRATION_FEATURES
+from boursomatic_assets.advice.profiles import RISK_PROFILES, RULES
+from boursomatic_assets.advice.signals import FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot, recommend
+from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.schema import Feature
 
 NAMES = [profile.name for profile in RISK_PROFILES]
 HORIZONS = [profile.horizon for profile in RISK_PROFILES]
-SNAPSHOT = {*FEATURE_COLUMNS, *CALIBRATION_FEATURES, *MODEL_INPUTS}
+SNAPSHOT = {*FEATURE_COLUMNS, *MODEL_INPUTS}
+ASKED = {profile.name: profile.evidence for profile in RISK_PROFILES}
 
 SCHEMA = {
     "instrument_id": pl.String,
     "ts": pl.Datetime("us"),
     "profile": pl.String,
     "label": pl.String,
+    "view": pl.String,
     "confidence": pl.Float64,
     "expected_return_pct": pl.Float64,
     "horizon_days": pl.Int32,
@@ -83,7 +80,7 @@ def test_the_frame_has_exactly_its_columns() -> None:
 
 
 def test_no_predictions_give_an_empty_frame_of_the_same_schema() -> None:
-    nothing = recommend(predictions([BUY]).clear(), features(1).clear(), closes(1).clear(), "v1")
+    nothing = recommend(predictions([BUY]).clear(), features(1).clear(), closes(1).clear(), maker())
     assert dict(nothing.schema) == SCHEMA
     assert nothing.is_empty()
 
@@ -95,7 +92,7 @@ def test_a_row_without_evidence_has_no_recommendation() -> None:
     )
     assert recommend_by_hand(BUY, **{**unranked, "rsi_14_rank": 0.5}).height == 3
     unpredicted = predictions([BUY]).with_columns(p_hold_20=pl.lit(None, pl.Float64))
-    assert recommend(unpredicted, features(1), closes(1), "v1").is_empty()
+    assert recommend(unpredicted, features(1), closes(1), maker()).is_empty()
 
 
 # --- profiles
@@ -122,7 +119,7 @@ def test_a_buy_of_a_cautious_profile_is_a_buy_of_the_bolder_ones(
 ) -> None:
     rows = len(session)
     feature_rows = features(rows).with_columns(vol_20d=pl.Series(volatile[:rows], dtype=pl.Float64))
-    recommended = recommend(predictions(session), feature_rows, closes(rows), "v1")["label"].to_list()
+    recommended = recommend(predictions(session), feature_rows, closes(rows), maker())["label"].to_list()
     for i in range(0, 3 * rows, 3):
         conservative, moderate, aggressive = recommended[i : i + 3]
         assert conservative in ("HOLD", moderate)
@@ -137,9 +134,11 @@ def test_confidence_is_the_probability_of_the_published_label(session: list[dict
     for drawn, profile in ((chance, profile) for chance in session for profile in RISK_PROFILES):
         row = next(rows)
         p_sell, p_hold, p_buy = drawn[profile.horizon]
-        assert row["confidence"] == {"SELL": p_sell, "HOLD": p_hold, "BUY": p_buy}[row["label"]]
+        of_label = {"SELL": p_sell, "HOLD": p_hold, "BUY": p_buy}[row["label"]]
+        assert row["confidence"] == (of_label if row["view"] == "given" else 1 / 3)
         if row["label"] != "HOLD":
-            assert row["confidence"] == max(p_sell, p_buy) >= profile.minimum_confidence
+            assert row["view"] == "given"
+            assert row["confidence"] >= profile.minimum_confidence
 
 
 @pytest.mark.slow
@@ -153,38 +152,77 @@ def test_a_mirrored_market_gets_mirrored_recommendations(session: list[dict[int,
     ]
 
 
-def test_each_profile_has_its_own_minimum_confidence() -> None:
-    assert recommend_by_hand(sure(of_a_rise=0.41))["label"].to_list() == ["BUY", "BUY", "BUY"]
-    assert recommend_by_hand(sure(of_a_rise=0.39))["label"].to_list() == ["HOLD", "BUY", "BUY"]
-    assert recommend_by_hand(sure(of_a_rise=0.37))["label"].to_list() == ["HOLD", "HOLD", "BUY"]
-    assert recommend_by_hand(sure(of_a_rise=0.35))["label"].to_list() == ["HOLD", "HOLD", "HOLD"]
+def test_each_profile_asks_for_its_own_lift_over_a_third() -> None:
+    assert [round(profile.minimum_confidence - 1 / 3, 6) for profile in RISK_PROFILES] == [0.02, 0.015, 0.01]
+    assert recommend_by_hand(sure(of_a_rise=0.354))["label"].to_list() == ["BUY", "BUY", "BUY"]
+    assert recommend_by_hand(sure(of_a_rise=0.350))["label"].to_list() == ["HOLD", "BUY", "BUY"]
+    assert recommend_by_hand(sure(of_a_rise=0.345))["label"].to_list() == ["HOLD", "HOLD", "BUY"]
+    unlikely = recommend_by_hand({10: (0.3, 0.4, 0.3), 20: (0.3, 0.4, 0.3), 40: (0.3, 0.35, 0.35)})
+    assert unlikely["label"].to_list() == ["HOLD"] * 3
+    assert unlikely["view"].to_list() == ["given"] * 3, "the middle third is as likely as is said"
 
 
 def test_each_profile_uses_its_own_horizon_within_the_choice_of_the_bolder_one() -> None:
-    assert recommend_by_hand({10: BUY, 20: HOLD, 40: BUY})["label"].to_list() == ["HOLD", "HOLD", "BUY"]
-    assert recommend_by_hand({10: SELL, 20: SELL, 40: BUY})["label"].to_list() == ["HOLD", "SELL", "SELL"]
+    unsure = (0.32, 0.36, 0.32)
+    assert recommend_by_hand({10: BUY, 20: unsure, 40: BUY})["label"].to_list() == ["HOLD", "HOLD", "BUY"]
+    assert recommend_by_hand({10: unsure, 20: BUY, 40: BUY})["label"].to_list() == ["HOLD"] * 3
+
+
+def test_only_a_direction_is_recommended_however_likely_a_third_is() -> None:
+    likely = predictions([BUY, SELL]).with_columns(direction=pl.lit(None, pl.String))
+    held = recommend(likely, features(2), closes(2), maker())
+    assert set(held["label"]) == {"HOLD"}
+    assert set(held["view"]) == {"given"}
+    assert held["confidence"].to_list() == [0.2] * 6, "that of the middle third"
+
+
+def test_a_profile_without_enough_evidence_has_no_view() -> None:
+    def views(**evidence: float) -> list[str]:
+        at = {int(name[1:]): value for name, value in evidence.items()}
+        rows = recommend_by_hand(BUY, standing=Standing(at, dict.fromkeys(HORIZONS, ("BUY", "SELL"))))
+        assert all((row["label"] == "BUY") == (row["view"] == "given") for row in rows.iter_rows(named=True))
+        assert all(row["confidence"] == 1 / 3 for row in rows.iter_rows(named=True) if row["view"] == "none")
+        return rows["view"].to_list()
+
+    assert views(h10=2.0, h20=5.0, h40=20.0) == ["given", "given", "given"]
+    assert views(h10=2.0, h20=5.0, h40=19.9) == ["none", "given", "given"]
+    assert views(h10=2.0, h20=4.9, h40=99.0) == ["none", "none", "given"], "a cautious one needs the bolder ones"
+    assert views(h10=1.9, h20=99.0, h40=99.0) == ["none"] * 3
+    assert views() == ["none"] * 3
+
+
+def test_a_label_that_was_not_worth_it_on_the_record_is_no_view() -> None:
+    evidence = dict.fromkeys(HORIZONS, 100.0)
+    sells_alone = Standing(evidence, {10: ("SELL",), 20: ("BUY", "SELL"), 40: ("BUY", "SELL")})
+    rows = recommend_by_hand(BUY, SELL, standing=sells_alone)
+    assert rows["label"].to_list() == ["HOLD"] * 3 + ["SELL"] * 3
+    assert rows["view"].to_list() == ["capped", "capped", "none"] + ["given"] * 3
 
 
 def test_each_profile_has_its_own_volatility_limit() -> None:
     def at(yearly: float) -> list[str]:
         return recommend_by_hand(BUY, vol_20d=yearly / 252**0.5)["label"].to_list()
 
+    assert set(recommend_by_hand(BUY, vol_20d=0.1)["view"][:2]) == {"none"}
     assert at(0.34) == ["BUY", "BUY", "BUY"]
     assert at(0.36) == ["HOLD", "BUY", "BUY"]
     assert at(0.61) == ["HOLD", "HOLD", "BUY"]
     assert recommend_by_hand(BUY, vol_20d=None)["label"].to_list() == ["HOLD", "HOLD", "BUY"]
 
 
-def test_each_profile_takes_only_the_most_confident_of_its_market() -> None:
+def test_each_profile_takes_only_the_highest_scores_of_its_market() -> None:
     session = [sure(of_a_rise=0.6 + i / 1000) for i in range(40)]
     recommended = recommend_by_hand(*session, *[SELL] * 5)
     for profile in RISK_PROFILES:
         taken = 40 - profile.positions
         expected = ["HOLD"] * taken + ["BUY"] * profile.positions + ["SELL"] * 5
         assert labels(recommended, profile.name) == expected, "sells do not take the place of buys"
+        assert recommended.filter(profile=profile.name)["view"].to_list() == ["capped"] * taken + ["given"] * (
+            45 - taken
+        )
 
 
-def test_of_equally_confident_recommendations_the_first_instruments_are_taken() -> None:
+def test_of_equal_scores_the_first_instruments_are_taken() -> None:
     assert labels(recommend_by_hand(*[BUY] * 12), "conservative") == ["BUY"] * 10 + ["HOLD"] * 2
 
 
@@ -206,7 +244,9 @@ def test_stops_bracket_the_close_and_a_sell_mirrors_a_buy(drawn: list[tuple[floa
     ranges = prices * pl.Series([share for _, share in drawn])
     feature_rows, priced = features(rows).with_columns(atr_14=ranges), closes(rows).with_columns(c=prices)
     bought, sold = (
-        recommend(predictions([side] * rows), feature_rows, priced, "v1").filter(pl.col("profile") == "aggressive")
+        recommend(predictions([side] * rows), feature_rows, priced, maker()).filter(
+            pl.col("profile") == "aggressive"
+        )
         for side in (BUY, SELL)
     )
     for buy, sell, close in zip(bought.iter_rows(named=True), sold.iter_rows(named=True), prices, strict=True):
@@ -223,7 +263,7 @@ def test_without_a_direction_a_range_or_a_close_there_are_no_stops() -> None:
         recommend_by_hand(BUY, close=None),
     ):
         assert nothing["stop_loss"].null_count() == nothing["take_profit"].null_count() == 3
-    unpriced = recommend(predictions([BUY]), features(1), closes(1).clear(), "v1")
+    unpriced = recommend(predictions([BUY]), features(1), closes(1).clear(), maker())
     assert unpriced["stop_loss"].null_count() == 3
 
 
@@ -236,7 +276,8 @@ def test_without_a_direction_a_range_or_a_close_there_are_no_stops() -> None:
 def test_an_abstention_is_hold_for_all_with_its_reason(session: list[dict[int, Chance]]) -> None:
     held = recommend_by_hand(*session, abstention="HOLD: no model passes its gate.")
     assert set(held["label"]) == {"HOLD"}
-    assert held["confidence"].to_list() == [chances[horizon][1] for chances in session for horizon in HORIZONS]
+    assert set(held["view"]) == {"none"}
+    assert set(held["confidence"]) == {1 / 3}
     assert held["stop_loss"].null_count() == held["take_profit"].null_count() == held.height
     assert set(held["justification"]) == {"HOLD: no model passes its gate."}
     assert held["features_snapshot"].equals(recommend_by_hand(*session)["features_snapshot"])
@@ -257,9 +298,11 @@ def test_a_recommendation_depends_on_its_own_market_and_session_alone() -> None:
 
     parts = [(predictions(session), features(15), closes(15)), elsewhere(0, "EURONEXT"), elsewhere(1, "US")]
     together = [pl.concat(frames) for frames in zip(*parts, strict=True)]
-    expected = pl.concat(recommend(*part, "v1") for part in parts).sort("ts", "instrument_id", maintain_order=True)
-    assert recommend(*together, "v1").equals(expected)
-    assert recommend(*(frame.reverse() for frame in together), "v1").equals(expected)
+    expected = pl.concat(recommend(*part, maker()) for part in parts).sort(
+        "ts", "instrument_id", maintain_order=True
+    )
+    assert recommend(*together, maker()).equals(expected)
+    assert recommend(*(frame.reverse() for frame in together), maker()).equals(expected)
 
 
 # --- snapshots
@@ -274,14 +317,18 @@ def test_a_snapshot_is_canonical_json() -> None:
     text = recommend_by_hand(BUY, rsi_14=None)["features_snapshot"].unique().item()
     evidence = {name: VALUES[name] for name in SNAPSHOT} | {"rsi_14": None}
     whole = {
+        "asked": ASKED,
         "close": 100.0,
+        "direction": "BUY",
         "features": evidence,
         "instruments": 1,
+        "model_score": pytest.approx(0.6),
         "model_version": "v1",
         "rules": RULES,
         "ts": "2024-01-01T00:00:00",
     }
-    assert text == json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    assert json.loads(text) == whole
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
     assert {"momentum_5d", "ret_120d_rank", *CONTEXT} <= evidence.keys()
     assert "ret_120d" not in evidence, "it is in its features row"
 
@@ -291,10 +338,11 @@ def test_a_snapshot_is_canonical_json() -> None:
 @given(st.lists(st.one_of(finite, st.floats(-1e-3, 1e-3)), min_size=1, max_size=50))
 def test_a_snapshot_is_read_back_to_the_last_bit(values: list[float]) -> None:
     feature_rows = features(len(values), rsi_14=None).with_columns(ret_5d=pl.Series(values))
-    recommended = recommend(predictions([HOLD] * len(values)), feature_rows, closes(len(values)), 'v"1"')
+    recommended = recommend(predictions([HOLD] * len(values)), feature_rows, closes(len(values)), maker('v"1"'))
     for value, text in zip(values, recommended["features_snapshot"].gather_every(len(RISK_PROFILES)), strict=True):
         evidence = {name: VALUES[name] for name in SNAPSHOT} | {"ret_5d": value, "rsi_14": None}
-        assert parse_snapshot(text) == FeaturesSnapshot(MONDAY, 'v"1"', evidence, 100.0, len(values), RULES)
+        expected = FeaturesSnapshot(MONDAY, 'v"1"', evidence, 100.0, len(values), RULES, 0.0, None, ASKED)
+        assert parse_snapshot(text) == expected
         assert str(parse_snapshot(text).features["ret_5d"]) == str(value), "the sign of a zero too"
         assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
@@ -306,7 +354,7 @@ def test_a_snapshot_from_before_it_held_all_evidence_can_be_read() -> None:
 
 def test_instruments_without_evidence_are_counted_too() -> None:
     unranked = {f"{name}_rank": pl.Series([0.5, None, None]) for name in RANKED}
-    recommended = recommend(predictions([BUY] * 3), features(3).with_columns(**unranked), closes(3), "v1")
+    recommended = recommend(predictions([BUY] * 3), features(3).with_columns(**unranked), closes(3), maker())
     assert recommended.height == len(RISK_PROFILES)
     assert parse_snapshot(recommended["features_snapshot"][0]).instruments == 3
 

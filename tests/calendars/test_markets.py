@@ -64,6 +64,20 @@ def test_closes_follow_each_markets_own_clock(session: str, us: str, euronext: s
 
 
 @pytest.mark.parametrize(
+    ("market", "session", "settles"),
+    [
+        (US, "2024-06-10", "2024-06-10 21:00"),
+        (US, "2024-12-24", "2024-12-24 19:00"),  # an early close
+        (EURONEXT, "2024-06-10", "2024-06-10 16:30"),
+    ],
+)
+def test_a_sessions_bars_are_final_an_hour_after_its_close(
+    market: markets.Market, session: str, settles: str
+) -> None:
+    assert market.settle_time(day(session)) == dt.datetime.fromisoformat(settles)
+
+
+@pytest.mark.parametrize(
     ("date", "opens"),
     [
         ("2025-03-17", "2025-03-17 08:00"),  # Paris before New York

@@ -100,6 +100,14 @@ def test_looking_back_counts_the_sessions_of_the_own_market() -> None:
     assert part.looking_back(0) == part
 
 
+def test_looking_ahead_counts_the_sessions_of_the_own_market() -> None:
+    """New York is closed on Memorial Day, 2024-05-27, which is a partition date all the same."""
+    part = slice_of("US", "2024-05-23", "2024-05-24")
+    assert part.looking_ahead(1).dates == (*part.dates, dt.date(2024, 5, 27), dt.date(2024, 5, 28))
+    assert len(part.looking_ahead(40).sessions) == 42
+    assert part.looking_ahead(0) == part
+
+
 def test_no_slice_looks_back_beyond_the_calendar() -> None:
     first = MARKETS["US"].sessions()[0].item()
     (part,) = slices_of(MARKETS["US"], [first])

@@ -1,7 +1,9 @@
 """`boursomatic features`: the results of both commands on stored bars."""
 
 import datetime as dt
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +17,7 @@ from boursomatic_assets.arrays import Floats
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.cli.main import main
-from boursomatic_assets.features import compute
+from boursomatic_assets.features import compute, lookahead
 from boursomatic_assets.features.indicators import FEATURES
 from boursomatic_assets.features.panel import Panel
 from boursomatic_assets.orchestration.partitions import partition_dates
@@ -47,9 +49,46 @@ def run_check(name: str, *words: str) -> Result:
 
 
 def test_the_shipped_features_do_not_look_ahead(stored: Engine) -> None:
+    """Each session of the range but the last is a cut; the history before it is read too."""
+    result = run_check("check-lookahead", "--from", "2024-01-02")
+    assert result.output == "0 features look ahead, in 40 cuts of 2 instruments, 2024-01-02 .. 2024-02-29\n"
+    assert result.exit_code == 0
+
+
+def test_a_few_sessions_can_be_asked_for(stored: Engine) -> None:
     result = run_check("check-lookahead", "--from", "2023-01-03", "--cuts", "3")
     assert result.output == "0 features look ahead, in 3 cuts of 2 instruments, 2023-01-03 .. 2024-02-29\n"
-    assert result.exit_code == 0
+
+
+def test_a_look_ahead_that_needs_a_years_history_is_found_in_the_first_month_of_the_range(
+    stored: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late_lookahead(panel: Panel) -> Floats:
+        return panel.require_history(250, np.append(panel.close[1:], np.nan))
+
+    monkeypatch.setattr(compute, "FEATURES", (*FEATURES, late_lookahead))
+    result = run_check("check-lookahead", "--from", "2024-02-01")
+    assert result.output.startswith("LOOKS AHEAD  late_lookahead of ACME NYSE at 2024-02-01 is ")
+    assert result.exit_code == 1
+
+
+def test_an_instrument_that_is_left_out_for_what_it_does_later_is_reported(
+    stored: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = lookahead.compute_features
+
+    def of_winners(bars: pl.DataFrame, *asked: Any) -> pl.DataFrame:
+        return computed(bars.filter((pl.col("c").last() > pl.col("c").get(-2)).over("instrument_id")), *asked)
+
+    monkeypatch.setattr(lookahead, "compute_features", of_winners)
+    result = run_check("check-lookahead", "--from", "2023-10-02")
+    first, *_, last = result.output.splitlines()
+    assert re.match(
+        r"LOOKS AHEAD  the row of (ACME|BOLT) NYSE at 2023-10-\d\d is (missing|there) with later bars", first
+    )
+    assert re.search(r"with bars up to 2023-10-\d\d only; \d+ rows come or go$", first)
+    assert " features look ahead and rows come or go, in 103 cuts of 2 instruments" in last
+    assert result.exit_code == 1
 
 
 def test_a_feature_that_looks_ahead_is_reported_with_instrument_and_session(

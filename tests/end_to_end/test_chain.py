@@ -17,7 +17,6 @@ from boursomatic_assets.advice.signals import FEATURE_COLUMNS, parse_snapshot
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.cli import launching
 from boursomatic_assets.features.additional_features import MODEL_FEATURES
-from boursomatic_assets.learning.prediction import CALIBRATION_FEATURES
 from boursomatic_assets.vocabulary import PROFILES
 
 START = dt.date(2024, 2, 26)
@@ -155,7 +154,7 @@ def test_a_snapshot_is_the_features_row_to_the_last_bit(filled: Engine) -> None:
     for row in recommendations:
         snapshot = parse_snapshot(row["snapshot"])
         assert (snapshot.ts, snapshot.model_version) == (row["ts"], row["version"])
-        assert snapshot.features.keys() == {*FEATURE_COLUMNS, *CALIBRATION_FEATURES, *MODEL_FEATURES}
+        assert snapshot.features.keys() == {*FEATURE_COLUMNS, *MODEL_FEATURES}
         known = row | json.loads(row["additional_features"])
         assert snapshot.features == {name: known[name] for name in snapshot.features}
 

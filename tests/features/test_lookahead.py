@@ -1,6 +1,8 @@
 """Both tests of features: what is planted is found, and nothing is found in what the platform computes."""
 
+import datetime as dt
 import math
+import time
 
 import numpy as np
 import polars as pl
@@ -8,6 +10,7 @@ import pytest
 from worlds.markets import SESSIONS, random_market
 
 from boursomatic_assets.arrays import Floats, Times
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.features import compute
 from boursomatic_assets.features.additional_features import ADDITIONAL_FEATURES
 from boursomatic_assets.features.compute import compute_formulas
@@ -15,6 +18,7 @@ from boursomatic_assets.features.indicators import FEATURES, ret_1d, vol_20d
 from boursomatic_assets.features.lookahead import HISTORY_LENGTHS, Compute, find_leaks, measure_history_error
 from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.features.panel import Formula, Panel
+from boursomatic_assets.sources.simulated.source import Simulated
 
 EVERYTHING = (*(feature.__name__ for feature in FEATURES), *ADDITIONAL_FEATURES)
 
@@ -37,7 +41,7 @@ def on_balance_volume(panel: Panel) -> Floats:
 def of(*formulas: Formula) -> Compute:
     """Computes these formulas instead of the platform's."""
 
-    def compute(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+    def compute(bars: pl.DataFrame, sessions: Times, start: dt.datetime | None) -> pl.DataFrame:
         return compute_formulas(bars, sessions, formulas)
 
     return compute
@@ -45,7 +49,18 @@ def of(*formulas: Formula) -> Compute:
 
 @pytest.mark.slow
 def test_no_feature_of_the_platform_looks_ahead() -> None:
-    assert find_leaks(random_market(), SESSIONS, cuts=8, seed=1) == []
+    bars = random_market(last=480)
+    assert find_leaks(bars, SESSIONS, start=SESSIONS[360].astype("datetime64[us]").item()) == []
+
+
+@pytest.mark.slow
+def test_a_year_of_fifty_instruments_is_tested_within_a_minute_and_without_a_false_alarm() -> None:
+    """Jumps, halts, newcomers and delistings are among them; each of 250 sessions is a cut."""
+    us, start = MARKETS["US"], dt.datetime(2023, 1, 1)
+    bars = Simulated(50).bars(us, dt.datetime(2021, 9, 1), dt.datetime(2024, 1, 1))
+    began = time.perf_counter()
+    assert find_leaks(bars.with_columns(instrument_id="symbol"), us.sessions(), start=start) == []
+    assert time.perf_counter() - began < 60
 
 
 @pytest.mark.parametrize("wrong", [next_return, best_close])
@@ -73,6 +88,13 @@ def test_the_first_row_that_knew_too_much_is_shown() -> None:
     )
 
 
+def test_every_session_is_a_cut_and_every_row_that_knew_too_much_is_counted_once() -> None:
+    """Over more sessions than one block holds."""
+    bars = random_market(instruments=2, gaps=0, late=0, last=200)
+    (leak,) = find_leaks(bars, SESSIONS, compute=of(next_return))
+    assert (leak.rows, leak.ts, leak.cut_date) == (2 * 200, bars["ts"].min(), bars["ts"].min())
+
+
 def test_a_formula_added_to_the_platform_is_tested_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute, "FEATURES", (*FEATURES, next_return))
     assert [leak.feature for leak in find_leaks(random_market(), SESSIONS, cuts=3, seed=1)] == ["next_return"]
@@ -81,7 +103,7 @@ def test_a_formula_added_to_the_platform_is_tested_with_the_rest(monkeypatch: py
 def test_a_look_ahead_across_instruments_is_caught() -> None:
     """Ranked over all rows instead of within a session, a number tells of later ones."""
 
-    def ranked(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:
+    def ranked(bars: pl.DataFrame, sessions: Times, start: dt.datetime | None) -> pl.DataFrame:
         found = compute_formulas(bars, sessions, [ret_1d])
         return found.with_columns(ret_1d_rank=pl.col("ret_1d").rank() / pl.col("ret_1d").count())
 

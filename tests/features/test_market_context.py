@@ -43,6 +43,11 @@ def test_all_that_have_the_bar_and_the_one_before_count_alike() -> None:
     }
 
 
+def test_one_that_was_away_does_not_count_on_its_first_day_back() -> None:
+    given = bars(a=[100, 110, 121, 121], b=[100, None, 200, 220])
+    assert returns(given)["a"] == [None, pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.05)]
+
+
 def test_a_session_that_nobody_traded_leaves_the_next_without_a_return() -> None:
     assert returns(bars(a=[100, None, 110, 121])) == {"a": [None, None, pytest.approx(0.1)]}
 

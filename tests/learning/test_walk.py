@@ -41,6 +41,11 @@ def test_a_due_date_is_the_first_session_of_a_month_of_either_market() -> None:
     assert found == [dt.date(2025, month, day) for month, day in ((1, 2), (2, 3), (3, 3), (4, 1), (5, 1))]
 
 
+def test_due_dates_are_between_two_dates_with_both_of_them() -> None:
+    assert due_dates(dt.date(2025, 1, 2), dt.date(2025, 2, 3)) == [dt.date(2025, 1, 2), dt.date(2025, 2, 3)]
+    assert due_dates(dt.date(2025, 1, 3), dt.date(2025, 2, 2)) == []
+
+
 def test_labels_are_known_an_embargo_before_the_due_date() -> None:
     due = dt.date(2021, 3, 1)
     moment = np.datetime64(label_cutoff(due, QUICK), "D")

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from worlds.arbitrary import ARBITRARY_DELIVERIES
 from worlds.frames import IDS, delivered_bars, instruments, midnight, slice_of
 
+from boursomatic_assets.quality import contract
 from boursomatic_assets.quality.contract import CONTRADICTION_REASONS, NOISE, apply_contract
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBar
@@ -81,6 +83,18 @@ def test_each_broken_rule_is_the_reason(changed: dict[str, Any], reason: str) ->
     delivery = judged(pl.concat([GOOD.tail(3), one(**changed)]))
     assert delivery.rejected["reason"].to_list() == [reason]
     assert delivery.kept.height == 3
+
+
+def test_a_bar_of_tomorrow_is_refused_and_one_of_today_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> "Clock":
+            return cls(2025, 1, 9, 23, 59, tzinfo=tz)
+
+    monkeypatch.setattr(contract, "dt", SimpleNamespace(**vars(dt) | {"datetime": Clock}))
+    delivery = judged(GOOD)
+    assert delivery.kept["ts"].unique().to_list() == [midnight("2025-01-08")]
+    assert delivery.rejected["reason"].to_list() == ["bar is in the future"] * 2
 
 
 def test_a_volume_of_nothing_is_good() -> None:

@@ -2,8 +2,8 @@
 
 What belongs here: its bars on disk, its runs, and what its tables hold. `conftest.filled` hands out copies.
 
-Its seven versions have every kind of past: those of August to October 2023 are refused for their short record, so
-that nobody speaks; November's is promoted, December's withdrawn, January's and February's promoted.
+Its seven versions: those of August to October 2023 are refused for their short record, so that nobody speaks;
+November's is promoted, those of December to February are retrained.
 """
 
 import datetime as dt
@@ -32,8 +32,8 @@ FIRST, LAST = dt.date(2023, 1, 3), dt.date(2024, 2, 29)
 INSTRUMENTS = 12
 """Of each market; a session with fewer than 10 has no rank IC."""
 
-SEED = 39
-"""A market in which every kind of decision is made, none of them by a narrow margin."""
+SEED, SIGNAL = 58, 0.5
+"""A market in which no decision is made by a narrow margin."""
 
 TABLES = (
     "instruments",
@@ -80,7 +80,7 @@ platform = dg.Definitions(
 def deliver(folder: Path) -> None:
     """Write the small universe's bars as a vendor would."""
     folder.mkdir(parents=True)
-    source = Simulated(instruments=INSTRUMENTS, seed=SEED, events=False)
+    source = Simulated(instruments=INSTRUMENTS, seed=SEED, events=False, signal=SIGNAL)
     source.instruments().write_csv(folder / "instruments.csv")
     for market in MARKETS.values():
         bars = source.bars(market, midnight(FIRST), midnight(LAST + dt.timedelta(1)))

@@ -1,6 +1,8 @@
 """Predictions, features and closes written by hand, and the recommendations that follow.
 
-A chance is (p_sell, p_hold, p_buy), the same at every horizon or one for each of 10, 20 and 40 sessions.
+A chance is (p_sell, p_hold, p_buy), the same at every horizon or one for each of 10, 20 and 40 sessions. Unless a
+test says otherwise, the direction of an instrument is the likelier of a BUY and a SELL, and its score follows from
+the same chances.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +10,9 @@ from datetime import datetime
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import FEATURE_COLUMNS, RISK_PROFILES, recommend
+from boursomatic_assets.advice.profiles import RISK_PROFILES
+from boursomatic_assets.advice.signals import FEATURE_COLUMNS, Maker, recommend
+from boursomatic_assets.advice.standing import Standing
 
 Chance = tuple[float, float, float]
 
@@ -56,6 +60,16 @@ VALUES = {
 SHARES = {"ret_120d_rank": 0.012, "high_250d_rank": 0.01, "vol_20d_rank": -0.004, "market_vol_20d": -0.001}
 
 
+HORIZONS = tuple(profile.horizon for profile in RISK_PROFILES)
+PROVEN = Standing(dict.fromkeys(HORIZONS, 100.0), dict.fromkeys(HORIZONS, ("BUY", "SELL")))
+"""A version that everybody may speak for."""
+
+
+def maker(version: str = "v1", standing: Standing = PROVEN, abstention: str | None = None) -> Maker:
+    """A version that recommends."""
+    return Maker(version, standing, abstention=abstention)
+
+
 def keys(rows: int) -> pl.DataFrame:
     """Instruments of one session, in order."""
     return pl.DataFrame({"instrument_id": [f"instrument {i:02}" for i in range(rows)]}).with_columns(ts=MONDAY)
@@ -72,11 +86,17 @@ def predictions(
             columns[f"p_{label}_{horizon}"] = [chance[i] for chance in drawn]
         columns[f"expected_return_pct_{horizon}"] = [horizon / 10] * len(drawn)
     added = [pl.lit(shares.get(name, 0.0)).alias(name) for name in MODEL_INPUTS]
-    return keys(len(chances)).with_columns(
-        pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64)),
-        market=pl.lit(market),
-        score=0.0,
-        contributions=pl.struct(added),
+    rise, fall = (pl.col(f"p_{label}_{max(HORIZONS)}") for label in ("buy", "sell"))
+    direction = pl.when(rise > fall).then(pl.lit("BUY")).when(rise < fall).then(pl.lit("SELL"))
+    return (
+        keys(len(chances))
+        .with_columns(
+            pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64)),
+            market=pl.lit(market),
+            contributions=pl.struct(added),
+        )
+        .with_columns(score=rise - fall, direction=direction)
+        .with_columns(score_rank=((pl.col("score").rank() - 0.5) / pl.len()).cast(pl.Float64))
     )
 
 
@@ -93,6 +113,7 @@ def recommend_by_hand(
     *chances: Chance | Mapping[int, Chance],
     close: float | None = 100.0,
     shares: Mapping[str, float] = SHARES,
+    standing: Standing = PROVEN,
     abstention: str | None = None,
     language: str = "en",
     **values: float | None,
@@ -100,4 +121,4 @@ def recommend_by_hand(
     """The recommendations of the three profiles for instruments of one session: three rows for each."""
     rows = len(chances)
     inputs = predictions(chances, shares), features(rows, **values), closes(rows, close)
-    return recommend(*inputs, "v1", abstention, language)
+    return recommend(*inputs, maker(standing=standing, abstention=abstention), language)

@@ -86,7 +86,7 @@ def _check_dagster_storage() -> str:
 
 
 def _check_source() -> str:
-    source = open_source(settings.source(), settings.files(), settings.simulated_instruments())
+    source = open_source(settings.source(), settings.files())
     return f"{settings.source()}: {source.instruments().height} instruments"
 
 

@@ -2,7 +2,7 @@
 
 What belongs here: the record reduced to one row per session, once, and the metrics of a cutoff as sums of such
 rows.
-Kept elsewhere: each kind of metric (`ranking.py`, `classification.py`, `portfolio.py`, `bootstrap.py`), the record
+Kept elsewhere: each kind of metric (`ranking.py`, `classification.py`, `portfolio.py`, `intervals.py`), the record
 (`learning/walk.py`), the limits of the gate (`learning/gate.py`). docs/models.md defines every metric.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from boursomatic_assets.arrays import Floats
-from boursomatic_assets.learning.evaluation import bootstrap, classification, portfolio, ranking
+from boursomatic_assets.learning.evaluation import classification, intervals, portfolio, ranking
 from boursomatic_assets.learning.labels import CLASSES
 from boursomatic_assets.learning.parameters import Parameters
 
@@ -101,33 +101,35 @@ class SessionMetrics:
         """
         sessions = self.sessions.filter(pl.col("known_at") < cutoff)
         days = portfolio.combine_markets(self.days, sessions)
-        lag = dates_per_horizon(sessions, self.horizon, self.stride)
+        overlap = dates_per_horizon(sessions, self.horizon, self.stride)
         return {
             "rows": int(sessions["rows"].sum()),
             "sessions": sessions.height,
             "start": _iso_date(sessions["ts"].min()),
             "end": _iso_date(sessions["ts"].max()),
             **classification.classification_metrics(sessions),
-            **self._ranking_metrics(sessions, days, lag, "score"),
-            "intervals": self._confidence_intervals(sessions, days, lag),
+            **self._ranking_metrics(sessions, days, overlap, "score"),
+            "intervals": confidence_intervals(sessions, days, overlap),
             "by_market": _metrics_by_group(sessions, pl.col("market"), _group_metrics),
             "by_year": _metrics_by_group(sessions, pl.col("ts").dt.strftime("%Y"), _group_metrics),
             "by_month": _metrics_by_group(sessions, pl.col("ts").dt.strftime("%Y-%m"), _month_metrics),
             "baselines": {
                 "hold": classification.always_hold_metrics(sessions),
-                **{name: self._ranking_metrics(sessions, days, lag, name) for name in BASELINES},
+                **{name: self._ranking_metrics(sessions, days, overlap, name) for name in BASELINES},
             },
             "reliability": classification.reliability_curve(sessions),
         }
 
-    def _ranking_metrics(self, sessions: pl.DataFrame, days: pl.DataFrame, lag: int, name: str) -> Metrics:
+    def _ranking_metrics(self, sessions: pl.DataFrame, days: pl.DataFrame, overlap: int, name: str) -> Metrics:
         """Return the metrics of one score column: its ranking and its portfolio."""
         ics = _mean_by_date(sessions, f"rank_ic_{name}")
+        estimate = intervals.estimate_mean(ics, overlap)
         earned = days[f"earned_{name}"].to_numpy()
         return {
             "rank_ic": ranking.mean(ics),
             "rank_ic_ir": ranking.information_ratio(ics, self.horizon),
-            "rank_ic_t": ranking.t_statistic(ics, lag),
+            "rank_ic_t": estimate.t if estimate else None,
+            "rank_ic_t_degrees": estimate.degrees if estimate else None,
             "decile_spread": ranking.mean(_mean_by_date(sessions, f"spread_{name}")),
             "decile_spread_net": ranking.mean(_mean_by_date(sessions, f"net_spread_{name}")),
             "sharpe": portfolio.sharpe(earned),
@@ -135,12 +137,14 @@ class SessionMetrics:
             "turnover": portfolio.turnover(days[f"traded_{name}"].to_numpy()),
         }
 
-    def _confidence_intervals(self, sessions: pl.DataFrame, days: pl.DataFrame, block: int) -> Metrics:
-        return {
-            "rank_ic": bootstrap.mean_interval(_mean_by_date(sessions, "rank_ic_score"), block),
-            "decile_spread_net": bootstrap.mean_interval(_mean_by_date(sessions, "net_spread_score"), block),
-            "sharpe": bootstrap.sharpe_interval(days["earned_score"].to_numpy(), self.horizon),
-        }
+
+def confidence_intervals(sessions: pl.DataFrame, days: pl.DataFrame, overlap: int) -> Metrics:
+    """Return the ends of each figure's interval, or None of too few sessions; `overlap` as `dates_per_horizon`."""
+    ic = intervals.estimate_mean(_mean_by_date(sessions, "rank_ic_score"), overlap)
+    spread = intervals.estimate_mean(_mean_by_date(sessions, "net_spread_score"), overlap)
+    sharpe = intervals.estimate_sharpe(days["earned_score"].to_numpy()) if ic else None
+    estimates = {"rank_ic": ic, "decile_spread_net": spread, "sharpe": sharpe}
+    return {name: estimate.interval if estimate else None for name, estimate in estimates.items()}
 
 
 def dates_per_horizon(sessions: pl.DataFrame, horizon: int, stride: int) -> int:

@@ -1,8 +1,8 @@
 """Ranking: how well scores rank the instruments of one session by their forward return.
 
-What belongs here: the rank correlation and the deciles of each session, and statistics of a series of them.
-Kept elsewhere: the daily results of a portfolio of the deciles (`portfolio.py`), which sessions count
-(`metrics.py`).
+What belongs here: the rank correlation and the deciles of each session, and means of a series of them.
+Kept elsewhere: how sure such a mean is (`intervals.py`), the daily results of a portfolio of the deciles
+(`portfolio.py`), which sessions count (`metrics.py`).
 
 A session here is one of one market. Its number, `session`, is a column of the rows.
 """
@@ -111,19 +111,3 @@ def information_ratio(series: Floats, horizon: int) -> float | None:
     """Return mean / standard deviation x sqrt(252 / horizon), annualised by the horizons of a year in a row."""
     deviation = series.std(ddof=1) if len(series) > 1 else 0.0
     return float(series.mean() / deviation * math.sqrt(SESSIONS_PER_YEAR / horizon)) if deviation > 0 else None
-
-
-def t_statistic(series: Floats, lag: int) -> float | None:
-    """Return mean / its standard error, corrected for correlation up to a lag.
-
-    The variance is that of Newey and West (1987), "A simple, positive semi-definite, heteroskedasticity and
-    autocorrelation consistent covariance matrix": the autocovariance at lag j has the weight 1 - j / (lag + 1).
-    None for a series that is not longer than lag + 1, or that never varies.
-    """
-    n = len(series)
-    if n <= lag + 1:
-        return None
-    error = series - series.mean()
-    products = [float((error[j:] * error[: n - j]).sum()) for j in range(lag + 1)]
-    variance = products[0] + 2 * sum((1 - j / (lag + 1)) * products[j] for j in range(1, lag + 1))
-    return float(series.mean() / math.sqrt(variance / n / n)) if variance > 0 else None

@@ -4,10 +4,11 @@ What belongs here: all that depends on the sessions before, so that it starts at
 for: random walks, splits, halts, first and last sessions.
 Kept elsewhere: the rest of a bar (`candles.py`), random numbers (`draws.py`).
 
-A close is a random walk (market, sector and own moves with fat tails, clustered volatility and rare jumps) plus
-a planted signal: each price overshoots, and half of an overshoot is gone after about a week. So what fell
-behind its peers over the last 5 sessions tends to outrun them over the next ones: a low ret_5d is good
-news, as in real markets (short-term reversal, Lehmann 1990, Jegadeesh 1990).
+A close is a random walk (market, sector and own moves with fat tails, clustered volatility and rare jumps) with
+a planted signal: a share of each of an instrument's own moves fades again, half of it in three weeks. So what
+fell behind its peers over the last weeks tends to outrun them over the next ones: a low rsi_14 or ret_20d is
+good news, as in real markets (short-term reversal, Lehmann 1990, Jegadeesh 1990), only far stronger. Without the
+signal nothing in the past tells how instruments will rank: every move is symmetric, and independent of all before.
 """
 
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from boursomatic_assets.sources.simulated.draws import random_stream
 Cents = npt.NDArray[np.int32]
 
 
-OVERSHOOT = 0.02
-"""Standard deviation of the planted overshoot, in log price."""
+FADING_SHARE = 0.4
+"""Share of an instrument's own move that fades again, where the signal has its usual strength of 1. At 2.5 nothing
+would be left of a move: `settings/` allows 2."""
 
-OVERSHOOT_PERSISTENCE = 0.9
-"""Share of an overshoot that is left one session later; half of it after 6.6 sessions."""
+FADING_PERSISTENCE = 0.95
+"""Share of what fades that is left one session later: half after 13.5 sessions. So the returns of the next 10, 20
+and 40 sessions are about equally predictable."""
 
 JUMP_PROBABILITY = 2 / SESSIONS_PER_YEAR
 """Chance of a jump in a session, as after a company's news: up to JUMP_SIZE up or down, in log price."""
@@ -53,15 +56,16 @@ NAMES_PER_BATCH = 128
 class Walk:
     """Random columns over so many sessions, one per name.
 
-    Without `events` nothing jumps, and everyone trades in every session. Without `signal` no price overshoots, so
-    that nothing tells of the moves to come; all other numbers are the same.
+    Without `events` nothing jumps, and everyone trades in every session. `signal` is the strength of the planted
+    signal, from 0 to 2: 0 makes random walks; all moves are the same at any strength, and only what is
+    left of them later differs.
     """
 
     seed: int
     market: str
     sessions: int
     events: bool
-    signal: bool
+    signal: float
 
     def volatility(self, names: list[str]) -> Floats:
         """Standard deviation of each name's own moves in a session, in log price."""
@@ -79,7 +83,8 @@ class Walk:
             moves = own + 0.005 * shared[:, sector[part]] + 0.008 * (0.7 + 0.6 * beta) * market
             value = np.log(20) + 1.8 * level + np.cumsum(moves + 0.0002, axis=0)
             if self.signal:
-                value += OVERSHOOT * _autoregress(self._normals("overshoot", names[part]), OVERSHOOT_PERSISTENCE)
+                faded = np.cumsum(own, axis=0) - _autoregress(own, FADING_PERSISTENCE)
+                value -= self.signal * FADING_SHARE * faded
             closes[:, part] = np.clip(np.rint(100 * np.exp(value)), 1, 2e9)
         return closes
 
@@ -108,7 +113,7 @@ class Walk:
     def _moves(self, names: list[str]) -> Floats:
         """Columns of about unit variance with fat tails (Student's t, 5 degrees) and clustered volatility."""
         shocks = np.column_stack([self._stream("moves", name).standard_t(5, self.sessions) for name in names])
-        turbulence = 0.5 * _autoregress(self._normals("turbulence", names), 0.97)
+        turbulence = 0.5 * _autoregress(self._normals("turbulence", names) * np.sqrt(1 - 0.97**2), 0.97)
         moves: Floats = shocks * np.sqrt(3 / 5) * np.exp(turbulence - 0.5**2)
         return moves
 
@@ -132,8 +137,8 @@ def shares_after_splits(closes: Cents) -> Cents:
 
 
 def _autoregress(shocks: Floats, kept: float) -> Floats:
-    """First-order autoregression of unit variance: each row keeps a share of the row before it."""
-    path: Floats = shocks * np.sqrt(1 - kept**2)
+    """First-order autoregression: each row keeps a share of the row before it."""
+    path: Floats = shocks.copy()
     for row in range(1, len(path)):
         path[row] += kept * path[row - 1]
     return path

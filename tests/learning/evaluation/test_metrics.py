@@ -10,6 +10,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
+from boursomatic_assets.arrays import Floats
+from boursomatic_assets.learning.evaluation.intervals import Estimate, estimate_mean
 from boursomatic_assets.learning.evaluation.metrics import (
     BASELINES,
     PROBABILITY_COLUMNS,
@@ -160,10 +162,86 @@ def test_a_horizon_spans_more_dates_if_those_of_the_markets_differ(session_metri
     assert dates_per_horizon(session_metrics.sessions, HORIZON, STRIDE) == 8
 
 
+# The dates of the markets differ, so that a horizon is open on eight of them.
+
+
+def by_date(session_metrics: SessionMetrics, column: str) -> Floats:
+    known = session_metrics.sessions.filter(KNOWN).drop_nulls(column)
+    return known.group_by("ts").agg(pl.col(column).mean()).sort("ts")[column].to_numpy()
+
+
+def overlapping(session_metrics: SessionMetrics, column: str) -> Estimate:
+    series = by_date(session_metrics, column)
+    found, careless = (estimate_mean(series, overlap) for overlap in (8, 1))
+    assert found and careless and found.degrees < careless.degrees
+    return found
+
+
+def test_the_t_of_a_rank_ic_knows_that_labels_overlap(session_metrics: SessionMetrics, metrics: Metrics) -> None:
+    for figures, column in ((metrics, "rank_ic_score"), (metrics["baselines"]["ridge"], "rank_ic_ridge")):
+        found = overlapping(session_metrics, column)
+        assert figures["rank_ic_t"] == pytest.approx(found.t)
+        assert figures["rank_ic_t_degrees"] == found.degrees
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("rank_ic", "rank_ic_score"), ("decile_spread_net", "net_spread_score")]
+)
+def test_an_interval_knows_that_labels_overlap(
+    session_metrics: SessionMetrics, metrics: Metrics, name: str, column: str
+) -> None:
+    assert metrics["intervals"][name] == pytest.approx(overlapping(session_metrics, column).interval)
+
+
+def test_the_information_ratio_is_that_of_the_horizons_in_a_year(
+    session_metrics: SessionMetrics, metrics: Metrics
+) -> None:
+    ics = by_date(session_metrics, "rank_ic_score")
+    assert metrics["rank_ic_ir"] == pytest.approx(ics.mean() / ics.std(ddof=1) * math.sqrt(252 / HORIZON))
+
+
+def test_fewer_than_three_horizons_have_no_t_and_no_interval(frames: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    record, closes = (frame.filter(pl.col("instrument_id").str.starts_with("US")) for frame in frames)
+    short, enough = (
+        SessionMetrics.from_record(record, closes, HORIZON, STRIDE).metrics_before(
+            record["known_at"].unique().sort()[sessions]
+        )
+        for sessions in (11, 12)
+    )
+    assert (short["rank_ic_t"], *short["intervals"].values()) == (None,) * 4
+    assert None not in (enough["rank_ic_t"], *enough["intervals"].values())
+
+
+# The portfolio of a record
+
+
+def test_each_session_opens_the_share_of_its_book_that_a_stride_is_of_a_horizon(
+    session_metrics: SessionMetrics,
+) -> None:
+    for (name,), days in session_metrics.days.partition_by("market", as_dict=True).items():
+        first = session_metrics.sessions.filter(pl.col("market") == name)["ts"][:4].to_list()
+        opened = days.filter(pl.col("ts").is_in(first))["traded_score"]
+        assert opened[0] == pytest.approx(STRIDE / HORIZON)
+        assert opened.max() <= STRIDE / HORIZON + 1e-12
+
+
+def test_the_portfolio_of_a_record_pays_for_what_it_trades(
+    frames: tuple[pl.DataFrame, pl.DataFrame], session_metrics: SessionMetrics, metrics: Metrics
+) -> None:
+    free = SessionMetrics.from_record(*frames, HORIZON, STRIDE, cost=0.0)
+    paid = (free.days["earned_score"] - session_metrics.days["earned_score"]).to_numpy()
+    assert paid == pytest.approx((0.001 * free.days["traded_score"]).to_numpy())
+    assert paid.sum() > 0
+    gross = free.metrics_before(CUTOFF)
+    assert gross["sharpe"] > metrics["sharpe"]
+    assert gross["decile_spread_net"] == pytest.approx(gross["decile_spread"])
+
+
 # Independence from later rows and from order
 
 
-@pytest.mark.parametrize("cutoff", [CUTOFF, SESSIONS[90].item()])
+# The last is the moment at which labels of New York became known.
+@pytest.mark.parametrize("cutoff", [CUTOFF, SESSIONS[90].item(), SESSIONS[91].item()])
 def test_nothing_from_the_cutoff_on_changes_a_metric(
     frames: tuple[pl.DataFrame, pl.DataFrame], session_metrics: SessionMetrics, cutoff: datetime
 ) -> None:

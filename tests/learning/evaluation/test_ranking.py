@@ -1,4 +1,4 @@
-"""Rank correlations compared with scipy, deciles and statistics of a series with arithmetic by hand."""
+"""Rank correlations compared with scipy, deciles and means of a series with arithmetic by hand."""
 
 import math
 
@@ -13,7 +13,6 @@ from boursomatic_assets.learning.evaluation.ranking import (
     mean,
     pick_deciles,
     rank_ics,
-    t_statistic,
 )
 
 
@@ -82,30 +81,5 @@ def test_the_information_ratio_is_annualised_by_the_horizons_in_a_year() -> None
     assert information_ratio(np.array([0.1]), 20) is None
 
 
-def test_without_lags_the_t_statistic_is_that_of_independent_values() -> None:
-    series = np.random.default_rng(1).normal(0.1, 1, 50)
-    expected = series.mean() / (series.std() / math.sqrt(50))
-    assert t_statistic(series, 0) == pytest.approx(expected)
-
-
-def test_the_t_statistic_by_hand() -> None:
-    # Errors -1, -1, 1, 1: sums of products 4, 1, -2 at the lags 0, 1, 2, weighed 1, 2/3, 1/3.
-    series = np.array([1.0, 1.0, 3.0, 3.0])
-    variance = (4 + 2 * (2 / 3 * 1 + 1 / 3 * -2)) / 4
-    assert t_statistic(series, 2) == pytest.approx(2 / math.sqrt(variance / 4))
-
-
-def test_overlapping_labels_do_not_raise_the_t_statistic() -> None:
-    independent = np.random.default_rng(2).normal(0.3, 1, 100)
-    repeated = np.repeat(independent, 4)
-    plain, corrected = t_statistic(repeated, 0), t_statistic(repeated, 8)
-    expected = t_statistic(independent, 0)
-    assert plain is not None and corrected is not None and expected is not None
-    assert plain == pytest.approx(2 * expected)
-    assert corrected == pytest.approx(expected, rel=0.2)
-
-
-def test_too_short_a_series_has_no_t_statistic() -> None:
-    assert t_statistic(np.array([1.0, 2.0, 3.0]), 2) is None
-    assert t_statistic(np.array([2.0, 2.0, 2.0]), 0) is None
+def test_nothing_has_no_mean() -> None:
     assert mean(np.array([])) is None

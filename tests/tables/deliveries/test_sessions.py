@@ -71,7 +71,7 @@ def test_an_empty_delivery_records_nothing(migrated: Engine) -> None:
 def test_a_session_is_provisional_until_it_is_delivered_after_it_has_settled(
     migrated: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = [BOTH.market.settle_time(dt.date(2024, 6, 11)) - dt.timedelta(minutes=1)]
+    clock = [dt.datetime(2024, 6, 11, 20, 59)]  # New York has closed at 20:00
     monkeypatch.setattr(sessions, "database_time", lambda connection: clock[0])
     bars = delivered_bars("ACME", MONDAY, TUESDAY)
     record(migrated, bars)
