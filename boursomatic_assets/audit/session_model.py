@@ -20,6 +20,10 @@ from boursomatic_assets.registry import model_store
 from boursomatic_assets.registry.decisions import DecisionLog, Version, read_log
 
 
+MOST_KEPT = 8
+"""Models that are kept at a time: one takes some megabytes, and sessions come in order of time."""
+
+
 @dataclass(frozen=True)
 class SessionModel:
     """The recipe of a session's recommendations, and the decisions of the time."""
@@ -69,7 +73,7 @@ class SessionModel:
 
 @dataclass
 class SessionModels:
-    """The models of sessions; the decision log is read once, and each model loaded once."""
+    """The models of sessions; the decision log is read once, and a model loaded once for neighbouring sessions."""
 
     log: DecisionLog = field(default_factory=lambda: _read_log())
     _recipes: dict[str, Recipe | str] = field(default_factory=dict)
@@ -96,6 +100,8 @@ class SessionModels:
 
     def _load(self, version: Version) -> Recipe | str:
         if version.id not in self._recipes:
+            if len(self._recipes) >= MOST_KEPT:
+                del self._recipes[next(iter(self._recipes))]
             try:
                 self._recipes[version.id] = open_recipe(version, model_store().read(version.model_path))
             except (ModelFileError, ValueError) as error:  # said of each row, which then differs
