@@ -30,6 +30,10 @@ DECISIONS: Final = ("promoted", "retrained", "refused", "withdrawn", "forced", "
 VIEWS: Final = ("given", "capped", "none")
 """Whether a label is an opinion: given; HOLD since others came first; HOLD for want of a view."""
 
+EXPIRY_REASONS: Final = ("horizon", "inactive", "renewed")
+
+UNSCORED_REASONS: Final = ("no bar", "price basis")
+
 ATTEMPT_KINDS: Final = ("account", "source")
 
 Role = Literal["owner", "writer", "app", "account_admin", "reader"]

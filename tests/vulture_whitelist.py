@@ -14,6 +14,7 @@ _.delivered_at
 _.features_snapshot
 _.failed_at
 _.first_touched
+_.unscored
 _.footer
 _.happened_at
 _.hit

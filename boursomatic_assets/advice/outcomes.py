@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import Times
-from boursomatic_assets.learning.labels import count_breaks, thirds
+from boursomatic_assets.features.price_basis import number_bases
+from boursomatic_assets.learning.labels import thirds
 
 LONGEST_HORIZON = 60
 """In sessions; a recommendation with a longer horizon is not scored."""
@@ -23,7 +24,7 @@ RECOMMENDATION_COLUMNS = (
 )  # fmt: skip
 """Columns of `recommendations` that `score_recommendations` needs."""
 
-BAR_COLUMNS = ("instrument_id", "ts", "h", "l", "c")
+BAR_COLUMNS = ("instrument_id", "ts", *"ohlcv")
 """Columns of the daily bars that `score_recommendations` needs."""
 
 
@@ -56,14 +57,15 @@ def score_recommendations(due: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame
     The return runs from the close of the recommendation's session to the last close until `ts`: an instrument that
     stops trading keeps its last price. The outcome is the third of its session that the return is in, among the
     instruments that were recommended for the same profile: BUY the best, SELL the worst. Without the bar of the
-    recommendation's session or any bar after it (the share was halted all along), or if prices break before the
-    last one (`labels.PRICE_BREAK`), there is no return and no touch. Without a return, and where no view was
-    given, there is no hit.
+    recommendation's session or any bar after it (the share was halted all along), or if prices are suspected to
+    change their basis before the last one (`features/price_basis.py`), there is no return and no touch, and
+    `unscored` says why, until bars that are on one basis come. Without a return, and where no view was given,
+    there is no hit.
 
     Args:
         due: RECOMMENDATION_COLUMNS, `session` and `ts`, as `select_due` returns them: whole sessions of a market.
-        bars: BAR_COLUMNS of the same instruments from the first session to the last `ts`; later ones change
-            nothing.
+        bars: BAR_COLUMNS of the same instruments from the first session to the last `ts`, and of the
+            `price_basis.LOOKBACK` sessions before; later ones change nothing.
     """
     bars = bars.sort("instrument_id", "ts").with_columns(last=pl.int_range(pl.len()))
     first = bars.select("instrument_id", session="ts", first="last")
@@ -73,10 +75,11 @@ def score_recommendations(due: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame
         .sort("ts")
         .join_asof(last, on="ts", by="instrument_id", check_sortedness=False)  # which it cannot within groups
     )
-    break_count = pl.Series(count_breaks(bars))
-    unbroken = break_count.gather(rows["first"]) == break_count.gather(rows["last"])
-    traded = pl.col("last") > pl.col("first")
-    rows = rows.with_columns(first=pl.when(unbroken & traded).then("first"))
+    basis = pl.Series(number_bases(bars))
+    same = basis.gather(rows["first"]) == basis.gather(rows["last"])
+    traded = (pl.col("last") > pl.col("first")).fill_null(False)
+    why = pl.when(~traded).then(pl.lit("no bar")).when(~same).then(pl.lit("price basis"))
+    rows = rows.with_columns(first=pl.when(traded & same).then("first"), unscored=why)
     gross = bars["c"].gather(rows["last"]) / bars["c"].gather(rows["first"]) - 1
     return _track_record_rows(rows.with_columns(gross.alias("gross"), *_first_touches(rows, bars)))
 
@@ -92,6 +95,7 @@ def _track_record_rows(rows: pl.DataFrame) -> pl.DataFrame:
         .select(
             "instrument_id", "ts", "profile", "label", "as_of", "horizon_days", "confidence",
             "expected_return_pct", "outcome", "first_touched", "touched_on", "view", "relative_return_pct",
+            "unscored",
             recommendation_id="id",
             realised_return_pct=gross * 100,
             hit=pl.when(opinion).then(pl.col("label") == pl.col("outcome")),

@@ -15,6 +15,7 @@ from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.assets.metadata import OWNERS, table_metadata
 from boursomatic_assets.assets.policies import TRACK_RECORD_POLICY
 from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.features.price_basis import LOOKBACK
 from boursomatic_assets.orchestration.chunks import ChunkedRows
 from boursomatic_assets.orchestration.partitions import HORIZON_LOOKBACK, MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.schema import TrackRecord
@@ -54,14 +55,14 @@ def track_record(
     def compute(part: Slice) -> pl.DataFrame:
         return score_slice(part, recommendations, price_bars)
 
-    return ChunkedRows(
-        slices_of_run(context), compute, bars=BARS_PER_CHUNK, lookback=LONGEST_HORIZON, summary=summarise_market
-    )
+    parts, lookback = slices_of_run(context), LONGEST_HORIZON + LOOKBACK
+    return ChunkedRows(parts, compute, bars=BARS_PER_CHUNK, lookback=lookback, summary=summarise_market)
 
 
 def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceReader) -> pl.DataFrame:
     """The scores of the recommendations that are due on a slice's sessions."""
     horizons, sessions = part.looking_back(LONGEST_HORIZON), part.market.sessions()
+    with_lookback = horizons.looking_back(LOOKBACK)
     in_slice = pl.col("ts").is_between(part.start, part.end, closed="left")
 
     def read_due(within: Slice, columns: tuple[str, ...]) -> pl.DataFrame:
@@ -71,7 +72,7 @@ def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceRead
     due = [read_due(one, outcomes.RECOMMENDATION_COLUMNS) for one in slices_of(part.market, recommended_on)]
     if not due:
         return pl.DataFrame(schema=SCHEMA)
-    bars = with_merged_series(price_bars(horizons, outcomes.BAR_COLUMNS).select(outcomes.BAR_COLUMNS))
+    bars = with_merged_series(price_bars(with_lookback, outcomes.BAR_COLUMNS).select(outcomes.BAR_COLUMNS))
     return outcomes.score_recommendations(pl.concat(due), bars).select(*SCHEMA)
 
 

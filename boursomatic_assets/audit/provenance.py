@@ -15,7 +15,13 @@ from sqlalchemy import Select, Table, Text, cast, func, or_, select
 
 from boursomatic_assets import database
 from boursomatic_assets.audit.stored import RECOMMENDATIONS, PublishedSession
-from boursomatic_assets.schema import DeliveredSession, PriceBarRevision, RejectedBar, TrackRecord
+from boursomatic_assets.schema import (
+    DeliveredSession,
+    PriceBarRevision,
+    RecommendationExpiry,
+    RejectedBar,
+    TrackRecord,
+)
 from boursomatic_assets.tables.computations import computed_sessions
 from boursomatic_assets.tables.revisions import read_bars
 
@@ -23,6 +29,7 @@ DELIVERIES: Table = DeliveredSession.__table__
 REJECTIONS: Table = RejectedBar.__table__
 REVISIONS: Table = PriceBarRevision.__table__
 SCORES: Table = TrackRecord.__table__
+EXPIRIES: Table = RecommendationExpiry.__table__
 
 Facts = dict[str, Any]
 """Names and values, JSON-able but for times."""
@@ -75,12 +82,22 @@ def rejected_rows(session: PublishedSession, symbol: str) -> list[Facts]:
 def describe_outcome(session: PublishedSession, row: Facts) -> Facts:
     """The score of a recommendation, or when it is due."""
     s = SCORES.c
-    names = ("ts", "realised_return_pct", "relative_return_pct", "outcome", "hit", "first_touched", "touched_on")
+    names = (
+        "ts", "realised_return_pct", "relative_return_pct", "outcome", "hit", "first_touched", "touched_on",
+        "unscored",
+    )  # fmt: skip
     score = _first(select(*(s[name] for name in names)).where(s.recommendation_id == row["id"]))
     sessions = session.market.sessions()
     place = int(np.searchsorted(sessions, np.datetime64(session.as_of.date()))) + (row["horizon_days"] or 0)
     due = sessions[place].item() if row["horizon_days"] and place < len(sessions) else None
     return {"due": due, "scored": score is not None, **(score or dict.fromkeys(names))}
+
+
+def describe_expiry(row: Facts) -> Facts | None:
+    """What the log of expiries says last: reason, session and decided_at; None: it never expired."""
+    e = EXPIRIES.c
+    query = select(e.reason, e.session, e.decided_at).where(e.recommendation_id == row["id"])
+    return _first(query.order_by(e.decided_at.desc()).limit(1))
 
 
 def describe_versions(session: PublishedSession, row: Facts) -> list[Facts]:

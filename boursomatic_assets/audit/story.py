@@ -31,9 +31,9 @@ def tell(symbol: str, profile: str, date: dt.date | None = None) -> Facts:
         date: A session; its current recommendation is told.
 
     Returns:
-        recommendation, replay, bar, features, score, model, evidence, thresholds, versions and outcome. What rests
-        on the model is None where the recommendation cannot be replayed; `replay` says why. `evidence` is None too
-        where none was asked for.
+        recommendation, replay, bar, features, score, model, evidence, thresholds, expiry, versions and outcome.
+        What rests on the model is None where the recommendation cannot be replayed; `replay` says why. `evidence`
+        is None too where none was asked for.
 
     Raises:
         ValueError: There is no such instrument, or it has no such recommendation; the message says why.
@@ -55,6 +55,7 @@ def tell(symbol: str, profile: str, date: dt.date | None = None) -> Facts:
         "model": {"version": row["version"], **(_decisions(known, session) if known else {})},
         "evidence": prediction and prediction["evidence"],
         "thresholds": prediction and prediction["thresholds"],
+        "expiry": provenance.describe_expiry(row),
         "versions": provenance.describe_versions(session, row),
         "outcome": provenance.describe_outcome(session, row),
     }

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.advice.signals import parse_snapshot
@@ -21,6 +22,7 @@ from boursomatic_assets.checks._counting import (
     count_violations,
 )
 from boursomatic_assets.checks.invariant import Finding, invariant
+from boursomatic_assets.tables import expiry
 from boursomatic_assets.tables.aliases.names import MERGED_IDS
 from boursomatic_assets.tables.revisions import known_from
 from boursomatic_assets.tables.staging import bounds
@@ -58,27 +60,33 @@ def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> 
 
 @invariant("recommendations")
 def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
-    """For each instrument and profile the current row of the newest session is active, and no other row is.
+    """For each instrument and profile the current row of the newest session is active until it expires, no other.
 
-    An instrument that was merged into another has no active row.
+    It expires at its horizon, or when its instrument is inactive, judged by the newest loaded session of its
+    market. An instrument that was merged into another has no active row.
     """
-    # Looked up in a hash: with wrong statistics a join looks for the newest session once per row.
-    newest = (
-        "SELECT i.id, p.profile, r.as_of"
-        " FROM instruments i CROSS JOIN unnest(CAST(:profiles AS text[])) AS p(profile)"
-        " CROSS JOIN LATERAL (SELECT r.as_of FROM recommendations r WHERE r.instrument_id = i.id"
-        "   AND r.profile = p.profile AND r.superseded_at IS NULL ORDER BY r.as_of DESC LIMIT 1) r"
-        f" WHERE i.exchange = ANY(:exchanges) AND i.id NOT IN ({MERGED_IDS})"
+    newest = expiry.read_newest(connection, part.market)
+    unknown = (
+        "(t.profile <> ALL(:profiles)"
+        " OR t.instrument_id NOT IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges)))"
     )
-    is_newest = "(t.instrument_id, t.profile, t.as_of) IN (TABLE newest)"
-    unknown = "(t.instrument_id, t.profile) NOT IN (SELECT id, profile FROM newest)"
-    active = f"t.superseded_at IS NULL AND {is_newest}"
     wrong = (
-        f"t.is_active <> ({active})"
+        "t.is_active <> (t.id = ANY(CAST(:active AS uuid[])))"
         f" OR t.superseded_at IS NULL AND {unknown} AND t.instrument_id NOT IN ({MERGED_IDS})"
     )
-    rows = f"(WITH newest AS MATERIALIZED ({newest}) SELECT FROM {RECOMMENDATION_ROWS} AND ({wrong})) wrong"
-    return count_violations(connection, rows, {**bounds(part), "profiles": list(PROFILES)})
+    active = newest.filter(pl.col("reason").is_null())["id"].to_list()
+    parameters = {**bounds(part), "profiles": list(PROFILES), "active": active}
+    return count_violations(connection, f"{RECOMMENDATION_ROWS} AND ({wrong})", parameters)
+
+
+@invariant("recommendations")
+def expired_advice_says_why(connection: Connection, part: Slice) -> Finding:
+    """The log of expiries says of each newest row that has expired why, and of no other that it has."""
+    newest = expiry.read_newest(connection, part.market)
+    in_part = pl.col("as_of").is_between(part.start.date(), part.end.date(), closed="left")
+    unlogged = newest.filter(in_part, expiry.unlogged())
+    expired = newest.filter(in_part, pl.col("reason").is_not_null())
+    return Finding(unlogged.height, figures={"expired": expired.height})
 
 
 @invariant("recommendations")

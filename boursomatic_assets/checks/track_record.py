@@ -8,9 +8,11 @@ Kept elsewhere: how a recommendation is scored (`advice/outcomes.py`).
 import datetime as dt
 from collections.abc import Sequence
 
+import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
+from boursomatic_assets.arrays import KEY
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks._counting import (
     DAILY_BARS,
@@ -21,8 +23,10 @@ from boursomatic_assets.checks._counting import (
     count_violations,
 )
 from boursomatic_assets.checks.invariant import Finding, invariant
-from boursomatic_assets.learning.labels import PRICE_BREAK
+from boursomatic_assets.features.price_basis import LOOKBACK, find_changes
 from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 from boursomatic_assets.tables.staging import bounds
 
 TRACK_RECORD_ROWS = f"track_record t WHERE {OF_SLICE}"
@@ -54,12 +58,12 @@ CLOSE = "SELECT x.c FROM price_bars x WHERE x.instrument_id = t.instrument_id AN
 DAY = "date_trunc('day', t.as_of)"
 UNLIKE_THE_BARS = f"""
 WITH bars AS MATERIALIZED (
-    SELECT instrument_id, array_agg(ts ORDER BY ts) AS times, array_agg(c ORDER BY ts) AS closes,
-        array_agg(ts) FILTER (WHERE ratio >= :break OR ratio <= 1 / :break) AS breaks
-    FROM (
-        SELECT instrument_id, ts, c, c / lag(c) OVER (PARTITION BY instrument_id ORDER BY ts) AS ratio
-        FROM {DAILY_BARS.replace(":start", ":first")}
-    ) AS bars GROUP BY instrument_id
+    SELECT t.instrument_id, array_agg(t.ts ORDER BY t.ts) AS times, array_agg(t.c ORDER BY t.ts) AS closes
+    FROM {DAILY_BARS.replace(":start", ":first")} GROUP BY t.instrument_id
+), changes AS MATERIALIZED (
+    SELECT instrument_id, array_agg(ts) AS times
+    FROM unnest(CAST(:changed AS uuid[]), CAST(:changed_on AS timestamp[])) AS changed(instrument_id, ts)
+    GROUP BY instrument_id
 ), merged AS MATERIALIZED (
     SELECT i.id, a.instrument_id AS target FROM instruments i JOIN instrument_aliases a USING (symbol, exchange)
 ), scored AS MATERIALIZED (
@@ -76,12 +80,17 @@ WITH bars AS MATERIALIZED (
         coalesce(
             b.closes[width_bucket(t.ts, b.times)], ({CLOSE} <= t.ts ORDER BY x.ts DESC LIMIT 1)
         ) AS last_close,
-        EXISTS (SELECT FROM unnest(b.breaks) AS break WHERE break > t.as_of AND break <= t.ts) AS broken
+        coalesce(
+            b.times[width_bucket(t.ts, b.times)],
+            ({CLOSE.replace("x.c", "x.ts", 1)} <= t.ts ORDER BY x.ts DESC LIMIT 1)
+        ) <= {DAY} AS halted,
+        EXISTS (SELECT FROM changes, unnest(changes.times) AS change WHERE changes.instrument_id = t.instrument_id
+            AND change > t.as_of AND change <= t.ts) AS changed
     FROM scored t LEFT JOIN bars b ON b.instrument_id = t.instrument_id
 )
 SELECT count(*) FROM scores
 WHERE abs(stored - (last_close / first_close - 1) * 100) > 1e-9
-    OR (stored IS NULL) <> (first_close IS NULL OR broken)
+    OR (stored IS NULL) <> (first_close IS NULL OR changed OR halted IS TRUE)
 """
 """How many realised returns differ from those of the bars.
 
@@ -111,20 +120,33 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
 def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
     """The realised return is that from the recommendation's close to the last close within the horizon.
 
-    It is missing if a price break lies in between. Sessions whose recommendations or bars changed later are left
-    to `scores_follow_their_advice`.
+    It is missing if no bar followed, or a change of basis is suspected in between (`features/price_basis.py`).
+    Sessions whose recommendations or bars changed later are left to `scores_follow_their_advice`.
     """
-    first, stale = part.looking_back(LONGEST_HORIZON).start, _stale_sessions(connection, part)
-    parameters = {**bounds(part), "first": first, "break": PRICE_BREAK, "stale": stale}
+    horizons, stale = part.looking_back(LONGEST_HORIZON), _stale_sessions(connection, part)
+    bars = read_slice(GRAINS["price_bars"], horizons.looking_back(LOOKBACK), (*KEY, *"ohlcv"))
+    changed = bars.filter(pl.Series(find_changes(bars)))
+    parameters = {
+        **bounds(part),
+        "first": horizons.start,
+        "stale": stale,
+        "changed": changed["instrument_id"].to_list(),
+        "changed_on": changed["ts"].to_list(),
+    }
     return Finding(connection.execute(text(UNLIKE_THE_BARS), parameters).scalar_one())
 
 
 @invariant("track_record")
 def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
-    """A hit is a label that equals the outcome; a stop or target is touched within the horizon, on BUY or SELL."""
+    """A hit is a label that equals the outcome; a stop or target is touched within the horizon, on BUY or SELL.
+
+    Where no view was given there is no hit. A score without a return says why.
+    """
     inconsistent = (
-        "t.hit IS DISTINCT FROM (t.label = t.outcome) OR t.label = 'HOLD' AND t.first_touched IS NOT NULL"
+        "t.hit IS DISTINCT FROM CASE WHEN coalesce(t.view, 'given') = 'given' THEN t.label = t.outcome END"
+        " OR t.label = 'HOLD' AND t.first_touched IS NOT NULL"
         " OR NOT (t.touched_on > t.as_of AND t.touched_on <= t.ts)"
+        " OR (t.unscored IS NULL) <> (t.realised_return_pct IS NOT NULL)"
     )
     return count_violations(connection, f"{TRACK_RECORD_ROWS} AND ({inconsistent})", bounds(part))
 

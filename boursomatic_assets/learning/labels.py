@@ -1,7 +1,8 @@
 """Labels: the return that followed a close, beside the others of its market's session, and when it became known.
 
-What belongs here: sampled sessions, forward returns, labels, and breaks of the prices.
-Kept elsewhere: which labels a due date may use (`walk.py`), outcomes of recommendations (`advice/outcomes.py`).
+What belongs here: sampled sessions, forward returns and labels.
+Kept elsewhere: which prices are on one basis (`features/price_basis.py`), which labels a due date may use
+(`walk.py`), outcomes of recommendations (`advice/outcomes.py`).
 
 A horizon is counted in sessions of the market. An instrument that stops trading inside it, or has no bar on its
 last session, keeps its last price.
@@ -22,11 +23,6 @@ BASE_RATE = 1 / len(CLASSES)
 
 RELATIVE_LIMIT = 0.3
 """At which a relative return is cut in a mean: a few outliers would rule it."""
-
-PRICE_BREAK = 50.0
-"""A close that is so many times as high, or as low, as the one before is on another basis (a reverse split, an
-error): there is no return across the two. In the bars that this was measured on, genuine moves were 22-fold at
-most (a warrant), and errors 68-fold at least."""
 
 
 def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
@@ -49,14 +45,15 @@ def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> pl.Dat
 
     Args:
         rows: market, instrument_id (an Enum) and ts, of whole sessions; each row has its close.
-        closes: market, instrument_id (the same Enum), ts, c, sorted by instrument and time.
+        closes: market, instrument_id (the same Enum), ts, c, sorted by instrument and time; and `basis`, as
+            `price_basis.on_first_basis` adds it, unless all closes of an instrument are on one.
         horizon: Sessions of the market to look forward.
 
     Returns:
         forward_return (a fraction: 0.05 is 5 %), relative_return (less the mean of its market's session, cut at
         RELATIVE_LIMIT), return_rank (within its market's session, 0 to 1), known_at (the ts of the session that
-        ends the horizon) and label (an Enum of CLASSES); all are null where that session is not loaded or prices
-        break before it (PRICE_BREAK).
+        ends the horizon) and label (an Enum of CLASSES); all are null where that session is not loaded, or where
+        prices are suspected to be on another basis.
     """
     end = _horizon_ends(rows, closes, horizon)
     keys, prices = _sort_key(closes, _days(closes)), closes["c"].to_numpy()
@@ -64,8 +61,8 @@ def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> pl.Dat
         np.searchsorted(keys, _sort_key(rows, days), side="right") - 1
         for days in (_days(rows), np.maximum(end, 0))
     )
-    break_count = count_breaks(closes)
-    known = pl.Series((end >= 0) & (break_count[last] == break_count[start]))
+    basis = closes["basis"].to_numpy() if "basis" in closes else np.zeros(closes.height)
+    known = pl.Series((end >= 0) & (basis[last] == basis[start]))
     session = rows.select("market", "ts").with_columns(
         forward_return=pl.when(known).then(pl.Series(prices[last] / prices[start] - 1)),
         known_at=pl.when(known).then(pl.Series(end * MICROSECONDS_PER_DAY).cast(pl.Datetime("us"))),
@@ -101,19 +98,6 @@ def _horizon_ends(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> Int
         end = np.append(sessions, np.full(horizon + 1, -1))[place]
         ends[of_market] = np.where(np.isin(end, loaded), end, -1)
     return ends
-
-
-def count_breaks(closes: pl.DataFrame) -> Ints:
-    """Return the number of breaks up to each close: two closes have the same number without a break between them.
-
-    Args:
-        closes: c, sorted by instrument and time; where two instruments meet may count as a break, which no
-            comparison within one instrument sees.
-    """
-    prices = closes["c"].to_numpy()
-    ratio = np.append(1.0, prices[1:] / prices[:-1])
-    counts: Ints = np.cumsum((ratio >= PRICE_BREAK) | (ratio <= 1 / PRICE_BREAK))
-    return counts
 
 
 def _days(rows: pl.DataFrame) -> Ints:

@@ -9,12 +9,11 @@ session.
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import polars as pl
 
 from boursomatic_assets.arrays import Times
+from boursomatic_assets.features.price_basis import SPLIT_TOLERANCE, SPLITS
 
 WINDOW = 60
 """Sessions before its own whose returns show what is usual for an instrument."""
@@ -34,15 +33,8 @@ DEVIATIONS = 10.0
 MIN_DEVIATION = 0.03
 """The least robust deviation, in log price: quiet instruments move by less, and then by more."""
 
-SPLIT_TOLERANCE = 0.03
-"""How far, in log price, a price may be from a split's and still be likely to come from it: a day's usual move."""
-
 MAD_TO_SIGMA = 1.4826
 """The standard deviation of a normal distribution, in median absolute deviations."""
-
-_WHOLE = [*map(Fraction, (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)), Fraction(3, 2)]
-SPLITS = sorted(float(ratio) for whole in _WHOLE for ratio in (whole, 1 / whole))
-"""Price after a split as a multiple of the price before: two for one is 0.5; 100 are also cents for units."""
 
 
 def join_previous_bars(bars: pl.DataFrame, sessions: Times) -> pl.DataFrame:

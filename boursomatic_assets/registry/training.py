@@ -99,7 +99,7 @@ def load_history(last: dt.date, parameters: Parameters) -> History:
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
     chunks = [chunk for part in parts for chunk in part.chunks(SESSIONS_PER_CHUNK)]
     rows = [sample_sessions(read_slice(GRAINS["features"], chunk), parameters.stride) for chunk in chunks]
-    closes = [read_slice(GRAINS["price_bars"], part, (*KEY, "c")) for part in parts]
+    closes = [read_slice(GRAINS["price_bars"], part, (*KEY, *"ohlcv")) for part in parts]
     return History.from_frames(pl.concat(map(unpack, rows)), pl.concat(closes), parameters)
 
 

@@ -16,7 +16,7 @@ from boursomatic_assets.schema.features import Feature
 from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, PriceBar, PriceBarRevision
 from boursomatic_assets.schema.models import ModelDecision, ModelVersion
 from boursomatic_assets.schema.provenance import ComputedSession, DeliveredFile, DeliveredSession, RejectedBar
-from boursomatic_assets.schema.recommendations import Recommendation, TrackRecord
+from boursomatic_assets.schema.recommendations import Recommendation, RecommendationExpiry, TrackRecord
 
 __all__ = [
     "AuditEntry",
@@ -34,6 +34,7 @@ __all__ = [
     "PriceBar",
     "PriceBarRevision",
     "Recommendation",
+    "RecommendationExpiry",
     "RejectedBar",
     "Table",
     "TrackRecord",

@@ -1,10 +1,10 @@
-"""The tables of recommendations: what was published, and its outcome."""
+"""The tables of recommendations: what was published, when it expired, and its outcome."""
 
 from typing import Any
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import CheckConstraint, Index, String, Text, text
+from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, func, text
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import (
@@ -17,7 +17,7 @@ from boursomatic_assets.schema._columns import (
     positive,
     primary_key,
 )
-from boursomatic_assets.vocabulary import LABELS, PROFILES, VIEWS
+from boursomatic_assets.vocabulary import EXPIRY_REASONS, LABELS, PROFILES, UNSCORED_REASONS, VIEWS
 
 
 class Recommendation(Table, table=True):
@@ -26,12 +26,14 @@ class Recommendation(Table, table=True):
     Extension: `as_of`, because partitions select a session and `generated_at` must stay the wall clock (a row that
     leaves it out gets its `generated_at`, or the first free microsecond after it);
     `superseded_at`, because exactly one of several rows of a session is current while all are kept; `view`,
-    because a HOLD for want of a view is no opinion.
+    because a HOLD for want of a view is no opinion; the index on active rows, because each write looks through
+    those few, whatever the statistics.
     """
 
     __tablename__ = "recommendations"
     __table_args__ = (
         Index("idx_recommendations_active_generated", "is_active", "generated_at"),
+        Index("ix_recommendations_active", "instrument_id", postgresql_where=text("is_active")),
         Index("idx_recommendations_instrument_profile", "instrument_id", "profile", "generated_at"),
         Index(
             "uq_recommendations_current",
@@ -84,6 +86,35 @@ class Recommendation(Table, table=True):
     )
 
 
+class RecommendationExpiry(Table, table=True):
+    """Why the newest recommendation of an instrument and profile is inactive, or is active again. Never changed.
+
+    Extension: the whole table, because advice that has expired must say why, and since when. Of the rows of a
+    recommendation the newest one holds.
+    """
+
+    __tablename__ = "recommendation_expiries"
+    __table_args__ = (
+        UniqueConstraint("recommendation_id", "decided_at"),
+        one_of("reason", EXPIRY_REASONS),
+        {"info": {"key": ("recommendation_id", "decided_at")}},
+    )
+
+    id: UUID = primary_key("Unique expiry identifier")
+    recommendation_id: UUID = Field(
+        foreign_key="recommendations.id", description="Recommendation that expired, or was renewed"
+    )
+    session: NaiveDatetime = Field(description="Newest loaded session of its market, by which it was judged")
+    reason: str = Field(
+        sa_type=String(20),
+        description="'horizon': it has ended; 'inactive': the instrument has had no bar for 20 sessions;"
+        " 'renewed': neither holds any more, since bars came late",
+    )
+    decided_at: NaiveDatetime = Field(
+        sa_column_kwargs={"server_default": func.clock_timestamp()}, description="When it was decided"
+    )
+
+
 class TrackRecord(Table, table=True):
     """The outcome of one recommendation, scored on the session on which its horizon ends.
 
@@ -99,6 +130,7 @@ class TrackRecord(Table, table=True):
         one_of("outcome", LABELS),
         one_of("view", VIEWS),
         one_of("first_touched", ("stop", "target")),
+        one_of("unscored", UNSCORED_REASONS),
         CheckConstraint("(first_touched IS NULL) = (touched_on IS NULL)", name="touched_on"),
         {"info": {"key": ("ts", "recommendation_id")}},
     )
@@ -119,8 +151,8 @@ class TrackRecord(Table, table=True):
     expected_return_pct: float | None = Field(default=None, description="Expected return, in percent")
     realised_return_pct: float | None = Field(
         default=None,
-        description="Return from the close at `as_of` to the last close of the horizon, in percent; null: the bar"
-        " at `as_of` was removed, or the series has a break in between",
+        description="Return from the close at `as_of` to the last close of the horizon, in percent; null: see"
+        " `unscored`",
     )
     outcome: str | None = Field(
         default=None,
@@ -145,6 +177,13 @@ class TrackRecord(Table, table=True):
     relative_return_pct: float | None = Field(
         default=None,
         description="Realised return less the mean of its market's session, in percent; null without a return",
+    )
+    unscored: str | None = Field(
+        default=None,
+        sa_type=String(20),
+        description="Why there is no return: 'no bar': the bar at `as_of` was removed, or none followed; 'price"
+        " basis': a split, a restatement or an error is suspected in between, until bars on one basis come; null:"
+        " there is one",
     )
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
     updated_at: NaiveDatetime | None = corrected_at()

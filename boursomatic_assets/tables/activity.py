@@ -1,12 +1,13 @@
 """Activity: an instrument without bars for a month of sessions is inactive; it is never deleted.
 
 What belongs here: `instruments.is_active`, derived from bars. Kept elsewhere: the other columns of an instrument,
-which come from its source (`assets/instruments.py`).
+which come from its source (`assets/instruments.py`), and what becomes of its recommendations (`expiry.py`).
 """
 
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.markets import Market
+from boursomatic_assets.tables import expiry
 from boursomatic_assets.tables.staging import advisory_lock
 
 SESSIONS_UNTIL_INACTIVE = 20
@@ -26,7 +27,9 @@ _CHANGED_INSTRUMENTS = text(
 def update_activity(connection: Connection, market: Market) -> int:
     """Flag a market's instruments active if they have a bar in its last SESSIONS_UNTIL_INACTIVE loaded sessions.
 
-    Runs in the transaction that writes bars. An instrument that never had a bar stays as it is.
+    Runs in the transaction that writes bars, and ends with what follows for recommendations. One writer per market
+    at a time, until its commit: it must see the sessions of those before it. An instrument that never had a bar
+    stays as it is.
 
     Returns:
         How many instruments changed.
@@ -36,12 +39,12 @@ def update_activity(connection: Connection, market: Market) -> int:
         "session_count": SESSIONS_UNTIL_INACTIVE,
         "exchanges": list(market.exchanges),
     }
-    if not connection.scalars(_CHANGED_INSTRUMENTS, parameters).all():
-        return 0
     advisory_lock(connection, f"instruments|{market.name}|active")
     changed = connection.scalars(_CHANGED_INSTRUMENTS, parameters).all()
-    connection.execute(
-        text("UPDATE instruments SET is_active = NOT is_active, updated_at = now() WHERE id = ANY(:ids)"),
-        {"ids": changed},
-    )
+    if changed:
+        connection.execute(
+            text("UPDATE instruments SET is_active = NOT is_active, updated_at = now() WHERE id = ANY(:ids)"),
+            {"ids": changed},
+        )
+    expiry.update_active(connection, market)
     return len(changed)

@@ -22,15 +22,13 @@ from sqlalchemy import Connection, Table, text
 from boursomatic_assets.calendars.slices import Slice, rows_outside
 from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.schema import identifiers
-from boursomatic_assets.tables import frames
-from boursomatic_assets.tables.aliases.names import MERGED_IDS
+from boursomatic_assets.tables import expiry, frames
 from boursomatic_assets.tables.differences import Difference, compare
 from boursomatic_assets.tables.grains import Grain
 from boursomatic_assets.tables.reading import read_slice, read_table
 from boursomatic_assets.tables.staging import (
     advisory_lock,
     analyze,
-    bounds,
     copy,
     lock_slice,
     quote,
@@ -38,12 +36,9 @@ from boursomatic_assets.tables.staging import (
     same_key,
     stage,
 )
-from boursomatic_assets.vocabulary import PROFILES
 
 WORTH_ANALYSING, GROWTH = 10_000, 0.2
 """A table of sessions is analysed after more rows than so many are inserted, and than this share of its rows."""
-
-_OF_MARKET = "t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))"
 
 
 @dataclass(frozen=True)
@@ -146,8 +141,9 @@ def supersede(
 ) -> MergeCounts:
     """Make the current rows of a slice equal to the frame; the rows that it replaces are archived.
 
-    Afterwards the active row of each instrument and profile is the current row of its newest session, in whatever
-    order the sessions are written. Rows are generated at the moment at which those that they replace end.
+    Afterwards the active row of each instrument and profile is the current row of its newest session, unless it
+    has expired (`expiry.py`), in whatever order the sessions are written. Rows are generated at the moment at
+    which those that they replace end.
 
     Raises:
         frames.FrameError: the frame does not fit the table or the slice.
@@ -158,6 +154,7 @@ def supersede(
     on_difference(connection, difference)
     replaced = pl.concat([difference.vanished, difference.changed.select(difference.vanished.columns)])
     if replaced.height:
+        expiry.lock_active(connection, part.market)  # before the rows: another writer may be about to expire them
         name = stage(connection, grain.table, replaced)
         connection.execute(
             text(
@@ -171,7 +168,7 @@ def supersede(
     generated_at = pl.lit(moment, pl.Datetime("us"))
     rows = written.with_columns(ids, generated_at=generated_at, is_active=pl.lit(False))
     _insert(connection, grain.table, rows)
-    _activate_newest(connection, part)
+    expiry.update_active(connection, part.market)
     return _merge_counts(difference)
 
 
@@ -219,35 +216,4 @@ def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
 def _merge_counts(difference: Difference) -> MergeCounts:
     return MergeCounts(
         difference.new.height, difference.changed.height, difference.unchanged, difference.vanished.height
-    )
-
-
-def _activate_newest(connection: Connection, part: Slice) -> None:
-    """Move the active flag to the newest current row; one writer per market at a time, until its commit.
-
-    Those of a merged instrument stay inactive.
-    """
-    advisory_lock(connection, f"recommendations|{part.market.name}|active")
-    newest = (
-        "(SELECT max(n.as_of) FROM recommendations n WHERE n.instrument_id = t.instrument_id"
-        " AND n.profile = t.profile AND n.superseded_at IS NULL)"
-    )
-    connection.execute(
-        text(
-            "UPDATE recommendations t SET is_active = false"
-            f" WHERE t.is_active AND {_OF_MARKET} AND t.as_of < {newest}"
-        ),
-        bounds(part),
-    )
-    connection.execute(
-        text(
-            "UPDATE recommendations t SET is_active = true"
-            " FROM (SELECT i.id, p.profile, (SELECT max(n.as_of) FROM recommendations n"
-            "   WHERE n.instrument_id = i.id AND n.profile = p.profile AND n.superseded_at IS NULL) AS as_of"
-            "   FROM instruments i, unnest(CAST(:profiles AS text[])) AS p(profile)"
-            f"   WHERE i.exchange = ANY(:exchanges) AND i.id NOT IN ({MERGED_IDS})) newest"
-            " WHERE t.instrument_id = newest.id AND t.profile = newest.profile AND t.as_of = newest.as_of"
-            " AND t.superseded_at IS NULL AND NOT t.is_active"
-        ),
-        {**bounds(part), "profiles": list(PROFILES)},
     )

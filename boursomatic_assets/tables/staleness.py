@@ -22,6 +22,7 @@ from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
+from boursomatic_assets.features import price_basis
 from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.schema import ModelDecision
 from boursomatic_assets.tables.computations import computation_times, computed_sessions, upsert_times
@@ -31,7 +32,7 @@ MODEL_DECISIONS: Table = ModelDecision.__table__
 INPUT_LOOKBACKS = {
     "features": {"price_bars": LOOKBACK},
     "recommendations": {"features": MEMORY - 1, "price_bars": 0},
-    "track_record": {"recommendations": LONGEST_HORIZON, "price_bars": LONGEST_HORIZON},
+    "track_record": {"recommendations": LONGEST_HORIZON, "price_bars": LONGEST_HORIZON + price_basis.LOOKBACK},
 }
 """The inputs of each asset, and how many sessions before its own a session looks back on."""
 

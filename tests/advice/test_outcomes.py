@@ -12,7 +12,7 @@ from worlds.frames import IDS
 from boursomatic_assets.advice import outcomes
 from boursomatic_assets.advice.outcomes import LABEL_THRESHOLD, LONGEST_HORIZON
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.learning.labels import PRICE_BREAK
+from boursomatic_assets.features.price_basis import IMPOSSIBLE_RISE
 
 US = MARKETS["US"]
 SESSIONS = [date for date in US.sessions().tolist() if date >= dt.date(2024, 1, 2)]
@@ -76,7 +76,7 @@ def test_without_a_horizon_or_beyond_the_longest_a_recommendation_is_never_due(h
 
 
 def test_the_return_runs_from_the_close_of_the_session_to_the_close_that_ends_the_horizon() -> None:
-    row = scored(recommendation(horizon=2), bars(100, 150, 104, 10))
+    row = scored(recommendation(horizon=2), bars(100, 140, 104, 10))
     assert row["realised_return_pct"] == pytest.approx(4)
     assert row["ts"] == dt.datetime(2024, 1, 4)
 
@@ -117,7 +117,7 @@ def test_the_volatility_is_read_back_to_the_last_bit(volatility: float) -> None:
 
 @pytest.mark.parametrize("snapshot", ['{"features":{"vol_20d":null}}', '{"features":{"vol_20d_rank":0.5}}'])
 def test_without_a_volatility_there_is_no_outcome(snapshot: str) -> None:
-    row = scored(recommendation(features_snapshot=snapshot), bars(100, 10, 10, 10, 120))
+    row = scored(recommendation(features_snapshot=snapshot), bars(100, 110, 110, 110, 120))
     assert (row["outcome"], row["hit"]) == (None, None)
     assert row["realised_return_pct"] == pytest.approx(20)
 
@@ -125,14 +125,28 @@ def test_without_a_volatility_there_is_no_outcome(snapshot: str) -> None:
 def test_without_the_bar_of_the_session_there_is_no_return() -> None:
     row = scored(recommendation(), bars(None, 80, 120, 80, 120))
     assert [row[name] for name in ("realised_return_pct", "outcome", "hit", "first_touched")] == [None] * 4
+    assert row["unscored"] == "no bar"
 
 
-def test_across_a_break_of_the_prices_there_is_no_return_and_no_touch() -> None:
-    for beyond in (100 * PRICE_BREAK, 100 / PRICE_BREAK):
+def test_across_a_suspected_change_of_basis_the_score_is_suspended_and_says_why() -> None:
+    """A split, its reverse and an error; up to it, and after it, there is a return."""
+    for beyond in (25, 1000, 100 * IMPOSSIBLE_RISE):
         row = scored(recommendation(), bars(100, 100, 100, beyond, beyond))
         assert [row[name] for name in ("realised_return_pct", "outcome", "hit", "first_touched")] == [None] * 4
+        assert row["unscored"] == "price basis"
         assert scored(recommendation(horizon=2), bars(100, 100, 100, beyond))["realised_return_pct"] == 0
-    assert scored(recommendation(), bars(100, 100, 100, 99 * PRICE_BREAK, 100))["realised_return_pct"] == 0
+        after = scored(recommendation(horizon=1, session=3), bars(100, 100, 100, beyond, 1.1 * beyond))
+        assert (after["realised_return_pct"], after["unscored"]) == (pytest.approx(10), None)
+
+
+def test_restated_onto_one_basis_it_is_scored() -> None:
+    assert scored(recommendation(), bars(25, 25, 25, 25, 26))["realised_return_pct"] == pytest.approx(4)
+
+
+def test_a_loss_of_98_percent_counts() -> None:
+    """Neither open nor close is a split's, and the range is that of a crash."""
+    row = scored(recommendation(), bars(100, 100, 100, (1, 1.8, 30), 1.8))
+    assert (row["realised_return_pct"], row["first_touched"]) == (pytest.approx(-98.2), "stop")
 
 
 def test_with_a_volatility_of_zero_there_is_no_outcome() -> None:
@@ -182,10 +196,10 @@ def test_stops_from_before_a_restatement_are_not_compared_with_later_bars(label:
 
 
 def test_a_hold_or_a_row_without_stops_touches_nothing() -> None:
-    assert scored(recommendation("HOLD"), bars(100, 10, 200, 100, 100))["first_touched"] is None
+    assert scored(recommendation("HOLD"), bars(100, 85, 115, 100, 100))["first_touched"] is None
     row = recommendation("HOLD", stop_loss=90.0, take_profit=110.0)
-    assert scored(row, bars(100, 10, 200, 100, 100))["first_touched"] is None
-    assert scored(recommendation("BUY", stop_loss=None), bars(100, 10, 200, 100, 100))["first_touched"] == "target"
+    assert scored(row, bars(100, 85, 115, 100, 100))["first_touched"] is None
+    assert scored(recommendation("BUY", stop_loss=None), bars(100, 85, 115, 100, 100))["first_touched"] == "target"
 
 
 # --- many at once

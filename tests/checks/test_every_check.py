@@ -375,6 +375,14 @@ DAMAGES = [
     ),
     damage("newest_advice_is_active", change("recommendations", "is_active = false", 2, "is_active"), errors=2),
     damage("newest_advice_is_active", change("recommendations", "is_active = true", 2, "NOT is_active"), errors=2),
+    damage(
+        "expired_advice_says_why",
+        "INSERT INTO recommendation_expiries (id, recommendation_id, session, reason)"
+        f" SELECT gen_random_uuid(), id, '2024-02-29', 'horizon' FROM recommendations WHERE id IN"
+        f" {ids_of('recommendations', 2, 'is_active')}",
+        errors=2,
+    ),
+    damage("expired_advice_says_why", f"UPDATE instruments SET is_active = false WHERE id IN {OF_US}", errors=36),
     damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":0.5'), errors=1),
     damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":1e999'), errors=1),
     damage("snapshots_are_valid", snapshot('"ret_1d":[^,]*', '"ret_1d":"0.5"'), errors=1),

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 from worlds.commands import boursomatic, error_line
 from worlds.corrections import deliver_the_last_session
-from worlds.platform import LAST, rows
+from worlds.platform import LAST, execute, rows
 
 ACTIVE_BUY = (
     "SELECT r.id::text, i.symbol, i.exchange, r.profile FROM recommendations r"
@@ -94,6 +94,20 @@ def test_one_that_was_halted_has_its_last_advice_and_a_reason_for_none_since(
     assert story["recommendation"]["sessions_without_newer"] == 1
     none = error_line(boursomatic("why", "SIMU008", "--date", f"{LAST}"))
     assert "its bar is missing: it did not trade, or was not delivered; its last is of 2024-02-28" in none
+
+
+def test_one_that_has_expired_says_why_and_since_when(filled: Engine) -> None:
+    execute(
+        filled,
+        "INSERT INTO recommendation_expiries (id, recommendation_id, session, reason)"
+        f" SELECT gen_random_uuid(), id, '2024-02-29', 'horizon' FROM ({ACTIVE_BUY}) AS buy(id)".replace(
+            "r.id::text", "r.id"
+        ),
+    )
+    (buy,) = rows(filled, ACTIVE_BUY)
+    assert told(buy["id"])["expiry"]["reason"] == "horizon"
+    shown = boursomatic("why", buy["id"]).stdout
+    assert "expired, since its horizon has ended: judged by the session 2024-02-29" in shown
 
 
 def test_a_rejected_bar_is_named_with_its_file_and_line(

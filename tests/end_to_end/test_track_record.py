@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 from sqlalchemy import Connection, Engine
+from worlds.commands import boursomatic
 from worlds.platform import FIRST, INSTRUMENTS, LAST, bring_up_to_date, check, execute, rows, slice_of
 
 from boursomatic_assets.assets.track_record import score_slice, summarise_market
@@ -14,7 +15,7 @@ from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.database import server_time
 from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
 from boursomatic_assets.orchestration.partitions import partition_dates
-from boursomatic_assets.tables import merging, performance, staleness
+from boursomatic_assets.tables import computations, merging, performance, staleness
 from boursomatic_assets.tables.differences import Difference
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import SliceReader, read_slice
@@ -219,3 +220,42 @@ def test_without_scores_there_is_no_summary(filled: Engine) -> None:
     early = dt.date(2023, 3, 15)
     bring_up_to_date(early, early, TRACK_RECORD)
     assert summarise_market(slice_of("US", FIRST, early)) == {}
+
+
+SPLIT = dt.date(2024, 2, 20)
+SPLIT_BARS = (
+    "UPDATE price_bars SET o = o / 4, h = h / 4, l = l / 4, c = c / 4, v = v * 4, updated_at = clock_timestamp()"
+    " WHERE interval = 'daily' AND ts {} '2024-02-20' AND instrument_id IN"
+    " (SELECT id FROM instruments WHERE symbol = 'SIMU003')"
+)
+OF_SPLIT = (
+    "JOIN instruments i ON i.id = t.instrument_id WHERE symbol = 'SIMU003' AND as_of < '2024-02-20'"
+    " AND ts BETWEEN '2024-02-20' AND '2024-02-29'"
+)
+
+
+def score_again(engine: Engine) -> None:
+    """Score the sessions from the split on, once their bars were changed by hand."""
+    with engine.begin() as connection:
+        moment = server_time.database_time(connection)
+        sessions = pl.Series(slice_of("US", dt.date(2024, 1, 2), LAST).sessions).cast(pl.Datetime("us"))
+        computations.mark_changed(connection, "price_bars", MARKETS["US"], sessions, moment)
+    bring_up_to_date(SPLIT, LAST, TRACK_RECORD, ("US",), strict=False)
+
+
+def test_a_split_suspends_the_scores_across_it_until_the_bars_are_restated(filled: Engine) -> None:
+    score = f"SELECT realised_return_pct AS realised, unscored, hit FROM track_record t {OF_SPLIT} ORDER BY t.id"
+    before = rows(filled, score)
+    assert len(before) > 10
+    execute(filled, SPLIT_BARS.format(">="))
+    score_again(filled)
+    suspended = rows(filled, score)
+    assert len(suspended) == len(before)
+    assert all(row == {"realised": None, "unscored": "price basis", "hit": None} for row in suspended)
+    assert "scores of SIMU003@" in boursomatic("status").stdout
+    assert check("scores_agree_with_the_bars", "US", SPLIT, LAST).passed
+    execute(filled, SPLIT_BARS.format("<"))
+    score_again(filled)
+    restated = rows(filled, score)
+    assert [row["realised"] for row in restated] == pytest.approx([row["realised"] for row in before])
+    assert {row["unscored"] for row in restated} == {None}

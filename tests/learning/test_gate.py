@@ -92,7 +92,8 @@ def test_a_champion_whose_recipe_is_disproved_is_withdrawn() -> None:
     decision = judge_challenger(DISPROVED, GOOD, LIMITS, DEMAND, same_recipe=True)
     assert decision.kind == "withdrawn"
     assert decision.reason == (
-        "Withdrawn, with the version that spoke before and has the same recipe: the evidence against it is 2 to 1 at"
+        "Withdrawn, with the version that spoke before and has the same recipe: the evidence against it is 2 to"
+        " 1 at"
         " 10 sessions, and 2 to 1 withdraws it. No version speaks, and HOLD is published."
     )
     assert kind(GOOD | {"evidence": evidence(0.1, against=1.99)}, GOOD, same_recipe=True) == "retrained"

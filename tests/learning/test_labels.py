@@ -97,10 +97,10 @@ def test_every_fifth_session_of_a_market_is_sampled_whatever_the_range() -> None
     assert later.equals(whole.filter(pl.col("ts") >= DAYS[7]))
 
 
-def test_there_is_no_return_across_a_break_of_the_prices() -> None:
-    """A price fifty times as high from one close to the next is no return; one twenty times as high may be."""
-    found = labelled(closes("a", [100, 2000, 100_000, 110_000, 110_000]), 1)
-    assert found["forward_return"].to_list() == [19.0, None, pytest.approx(0.1), 0.0, None]
+def test_there_is_no_return_from_one_basis_of_the_prices_to_another() -> None:
+    split = closes("a", [100, 105, 26, 27, 27]).with_columns(basis=pl.Series([0, 0, 1, 1, 1]))
+    found = labelled(split, 1)
+    assert found["forward_return"].to_list() == pytest.approx([0.05, None, 1 / 26, 0.0, None])
     assert found["known_at"].to_list() == [DAYS[1], None, DAYS[3], DAYS[4], None]
 
 

@@ -56,10 +56,12 @@ BAD_VALUES = [
     ("model_decisions", "kind = 'liked'", "ck_model_decisions_kind"),
     ("model_decisions", "kind = 'withdrawn'", "ck_model_decisions_speaker"),
     ("model_decisions", "speaker_id = NULL", "ck_model_decisions_speaker"),
+    ("recommendation_expiries", "reason = 'bored'", "ck_recommendation_expiries_reason"),
     ("track_record", "profile = 'reckless'", "ck_track_record_profile"),
     ("track_record", "label = 'buy'", "ck_track_record_label"),
     ("track_record", "outcome = 'buy'", "ck_track_record_outcome"),
     ("track_record", "first_touched = 'floor'", "ck_track_record_first_touched"),
+    ("track_record", "unscored = 'lost'", "ck_track_record_unscored"),
     ("track_record", "touched_on = NULL", "ck_track_record_touched_on"),
 ]
 

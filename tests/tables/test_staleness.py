@@ -14,6 +14,7 @@ from boursomatic_assets.advice.profiles import RISK_PROFILES
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.database import server_time
+from boursomatic_assets.features import price_basis
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.staging import advisory_lock
 from boursomatic_assets.tables.staleness import LOOKBACK
@@ -60,10 +61,11 @@ def test_a_corrected_bar_makes_every_session_stale_that_looks_back_on_it(loaded:
     compute(loaded, "price_bars", part_of(100, 100))
     assert stale(loaded, "features") == SESSIONS[100 : 101 + LOOKBACK]
     assert stale(loaded, "recommendations") == [SESSIONS[100]]
+    scored = LONGEST_HORIZON + price_basis.LOOKBACK
     assert [str(one) for one in staleness.find_stale_sessions(loaded)] == [
         f"features US {SESSIONS[100]} .. {SESSIONS[100 + LOOKBACK]} (314 sessions)",
         f"recommendations US {SESSIONS[100]} .. {SESSIONS[100]} (1 sessions)",
-        f"track_record US {SESSIONS[100]} .. {SESSIONS[100 + LONGEST_HORIZON]} (61 sessions)",
+        f"track_record US {SESSIONS[100]} .. {SESSIONS[100 + scored]} (107 sessions)",
     ]
 
 

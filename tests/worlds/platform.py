@@ -32,7 +32,7 @@ FIRST, LAST = dt.date(2023, 1, 3), dt.date(2024, 2, 29)
 INSTRUMENTS = 12
 """Of each market; a session with fewer than 10 has no rank IC."""
 
-SEED, SIGNAL = 58, 0.5
+SEED, SIGNAL = 32, 1.0
 """A market in which no decision is made by a narrow margin."""
 
 TABLES = (

@@ -20,6 +20,7 @@ from boursomatic_assets.schema import (
     PriceBar,
     PriceBarRevision,
     Recommendation,
+    RecommendationExpiry,
     RejectedBar,
     TrackRecord,
     User,
@@ -30,7 +31,7 @@ FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
-    LoginAttempts, AuditEntry, AuditHead, AuditLog,
+    RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog,
 )  # fmt: skip
 
 
@@ -58,6 +59,7 @@ def one_of_each() -> list[SQLModel]:
         Feature(instrument_id=apple.id, ts=FRIDAY, rsi_14=50.0),
         model,
         advice,
+        RecommendationExpiry(recommendation_id=advice.id, session=FRIDAY, reason="horizon"),
         TrackRecord(
             recommendation_id=advice.id,
             instrument_id=apple.id,

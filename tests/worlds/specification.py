@@ -170,7 +170,17 @@ as_of                    | TIMESTAMP    | NOT NULL
 superseded_at            | TIMESTAMP    | NULL
 
 ix_recommendations_as_of on (as_of)
+ix_recommendations_active on (instrument_id) WHERE is_active
 uq_recommendations_current on (instrument_id, profile, as_of) UNIQUE WHERE superseded_at IS NULL
+""",
+    "recommendation_expiries": """
+id                       | UUID         | PK
+recommendation_id        | UUID         | FK(recommendations.id), NOT NULL
+session                  | TIMESTAMP    | NOT NULL
+reason                   | VARCHAR(20)  | NOT NULL
+decided_at               | TIMESTAMP    | NOT NULL, DEFAULT clock_timestamp()
+
+uq_recommendation_expiries_recommendation_id_decided_at on (recommendation_id, decided_at) UNIQUE
 """,
     "model_decisions": """
 id                       | UUID         | PK
@@ -255,6 +265,7 @@ outcome                  | VARCHAR(10)  | NULL
 hit                      | BOOLEAN      | NULL
 first_touched            | VARCHAR(10)  | NULL
 touched_on               | TIMESTAMP    | NULL
+unscored                 | VARCHAR(20)  | NULL
 created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 updated_at               | TIMESTAMP    | NULL
 

@@ -16,7 +16,7 @@ from boursomatic_assets.database import migrate, server_time
 from boursomatic_assets.quality.contract import UNREADABLE_REASON
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.schema import Instrument, PriceBar
-from boursomatic_assets.tables import staleness
+from boursomatic_assets.tables import expiry, staleness
 from boursomatic_assets.tables.deliveries import files, rejected_rows
 from boursomatic_assets.vocabulary import INTERVALS
 
@@ -34,6 +34,12 @@ _UNREADABLE_FILES = (
     f" {files.PRESENT_FILES} f WHERE (f.source, f.file) = (r.source, r.file))"
 )
 """Rejected rows of files that could not be read, and of which the ledger of files says nothing."""
+
+
+_SUSPENDED = (
+    "SELECT i.symbol, i.exchange, count(*) FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
+    " WHERE t.unscored = 'price basis' GROUP BY 1, 2 ORDER BY 3 DESC, 1 LIMIT :limit"
+)
 
 
 def status() -> str:
@@ -58,6 +64,10 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     """Facts as pairs of subject and value: markets, the champion, what is rejected, provisional or stale."""
     for market in MARKETS.values():
         yield market.name, _newest_sessions(connection, market)
+    for market in MARKETS.values():
+        reasons = expiry.read_newest(connection, market)["reason"].drop_nulls()
+        for reason, count in reasons.value_counts(sort=True).rows():
+            yield "expired", f"{market.name} {count:,} newest recommendations: {reason}"
     yield "model", _champion(connection)
     rejected = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
     for name, reason, row_count in connection.execute(rejected):
@@ -66,6 +76,8 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
         yield "rejected file", file
     for row in rejected_rows.describe(connection, "reason <> :why", {"why": UNREADABLE_REASON}, MAX_FILES):
         yield "rejected row", row
+    for symbol, exchange, row_count in connection.execute(text(_SUSPENDED), {"limit": MAX_FILES}):
+        yield "suspended", f"{row_count:,} scores of {symbol}@{exchange}: a change of price basis is suspected"
     yield from _files(connection)
     provisional = text("SELECT market, session::date FROM delivered_sessions WHERE provisional ORDER BY 2, 1")
     for name, session in connection.execute(provisional):

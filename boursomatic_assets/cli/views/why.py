@@ -21,7 +21,7 @@ def as_json(story: Facts) -> str:
 def as_text(story: Facts) -> str:
     """The story in paragraphs, from the advice back to its bar and forth to its outcome."""
     paragraphs = [
-        _advice(story["recommendation"]),
+        [*_advice(story["recommendation"]), *_expiry(story["expiry"])],
         _bar(story["bar"]),
         _features(story["features"]),
         _model(story["model"], story["score"]),
@@ -54,6 +54,18 @@ def _advice(advice: Facts) -> list[str]:
         f"  {advice['justification']}",
         f"  written {_time(advice['generated_at'])} as {advice['id']}",
     ]
+
+
+def _expiry(expiry: Facts | None) -> list[str]:
+    if expiry is None:
+        return []
+    reasons = {
+        "horizon": "expired, since its horizon has ended",
+        "inactive": "expired, since its instrument trades no more",
+        "renewed": "active again, since bars came late",
+    }
+    judged = f"judged by the session {expiry['session']:%Y-%m-%d}, the newest loaded one"
+    return [f"  {reasons[expiry['reason']]}: {judged}, at {_time(expiry['decided_at'])}"]
 
 
 def _bar(bar: Facts) -> list[str]:
@@ -181,6 +193,12 @@ def _outcome(outcome: Facts) -> list[str]:
         if outcome["touched_on"]
         else ""
     )
+    if outcome["unscored"]:
+        why = {
+            "no bar": "the bar of its session was removed",
+            "price basis": "a split, a restatement or an error is suspected in the prices of its horizon",
+        }
+        return [f"outcome: suspended on {outcome['ts']:%Y-%m-%d}, since {why[outcome['unscored']]}"]
     hit = {True: "a hit", False: "no hit", None: "not judged"}[outcome["hit"]]
     relative = outcome["relative_return_pct"]
     beside = "" if relative is None else f", {relative:+.6g} beside its market"
