@@ -19,7 +19,6 @@ from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.registry import model_store
 from boursomatic_assets.registry.decisions import DecisionLog, Version, read_log
 
-
 MOST_KEPT = 8
 """Models that are kept at a time: one takes some megabytes, and sessions come in order of time."""
 
