@@ -17,6 +17,7 @@ _.first_touched
 _.unscored
 _.footer
 _.happened_at
+_.history_read_at
 _.hit
 _.market_cap_bucket
 _.merged

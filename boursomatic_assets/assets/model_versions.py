@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from boursomatic_assets import registry
+from boursomatic_assets import database, registry
 from boursomatic_assets.assets.metadata import OWNERS, table_metadata
 from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.learning.parameters import Parameters
@@ -42,17 +42,23 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
 
     Training uses sessions of both markets that closed before that date's first open, and nothing later. The
     partition of a due date shows what the gate decided; every partition shows the champion, or why there is none.
+    A due date is trained once: `stale` counts those whose history has changed since, and
+    `boursomatic refresh --models` trains them again.
     """
     parts, step = slices_of_run(context), context.get_step_execution_context()
     await_upstream(step, "features")
     trained_versions = registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
+    with database.engine().connect() as connection:
+        stale_versions = registry.stale_versions(connection, Parameters())
     for part in parts:
         metadata = {
             partition_key(moment.date, part.market.name): _describe_moment(moment)
             for moment in registry.champion_timeline(part)
         }
         add_partition_metadata(step, context.asset_key, metadata)
-    return dg.MaterializeResult(metadata=run_figures({"trained": len(trained_versions)}))
+    return dg.MaterializeResult(
+        metadata=run_figures({"trained": len(trained_versions), "stale": len(stale_versions)})
+    )
 
 
 def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:

@@ -4,7 +4,7 @@ What belongs here: what counts as a violation in `model_versions` and `model_dec
 Kept elsewhere: how versions are trained and decided about (`registry/`).
 """
 
-from sqlalchemy import Connection, false, func, select
+from sqlalchemy import Connection, exists, false, func, select
 
 from boursomatic_assets import registry
 from boursomatic_assets.checks._counting import check_unique_index, count_duplicates, count_violations
@@ -12,13 +12,18 @@ from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.registry.decisions import ACTIVE_VERSION_ID, GATE, VERSIONS
-from boursomatic_assets.tables import staleness
 
 
 @invariant("model_versions")
 def one_row_per_version(connection: Connection) -> Finding:
     """No version exists twice, and a unique index enforces it."""
     return count_duplicates(connection, "uq_model_versions_version", "model_versions", "version")
+
+
+@invariant("model_versions")
+def one_version_per_revision(connection: Connection) -> Finding:
+    """No due date has two versions of one revision, and a unique index enforces it."""
+    return count_duplicates(connection, "uq_model_versions_as_of_revision", "model_versions", "as_of, revision")
 
 
 @invariant("model_versions")
@@ -73,7 +78,10 @@ def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
     A warning for each difference: a new recipe was trained, or will be trained on the next due date.
     """
     v = VERSIONS.c
-    rows = connection.execute(select(v.version, v.params_hash).order_by(v.as_of.desc()).limit(2)).all()
+    later = VERSIONS.alias().c
+    newest_revision = ~exists().where(later.as_of == v.as_of, later.revision > v.revision)
+    query = select(v.version, v.params_hash).where(newest_revision).order_by(v.as_of.desc())
+    rows = connection.execute(query.limit(2)).all()
     if not rows:
         return Finding()
     newest, code_hash = rows[0], Parameters().params_hash()
@@ -85,9 +93,9 @@ def parameters_are_those_of_the_active_model(connection: Connection) -> Finding:
 
 @invariant("model_versions", blocking=False)
 def versions_follow_what_they_learned_from(connection: Connection) -> Finding:
-    """No bar or feature changed after a version that learned from it was trained.
+    """The newest revision of each due date learned from the history that is stored now.
 
-    A stale version stays, since recommendations refer to it; the check only reports it.
+    A stale version stays until `boursomatic refresh --models` trains its due date again.
     """
-    stale = staleness.stale_versions(connection)
+    stale = [version.version for version in registry.stale_versions(connection, Parameters())]
     return Finding(warnings=len(stale), figures={"versions": ", ".join(stale)} if stale else {})

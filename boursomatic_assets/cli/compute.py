@@ -50,16 +50,41 @@ def materialize(asset: str, date: dt.date, market: str) -> None:
 
 
 @click.command()
+@click.option("--models", is_flag=True, help="Train stale model versions again, and publish what follows from it.")
 @one_line_errors
-def refresh() -> None:
-    """Compute stale features and scores again; published recommendations stay as they are."""
+def refresh(models: bool) -> None:
+    """Compute stale features and scores again; published recommendations stay as they are.
+
+    With --models, due dates are trained again from the first on whose history has changed, as new revisions with
+    the gate's decisions; recommendations that follow from them, or whose features have changed, are superseded.
+    """
     require_ready()
     from boursomatic_assets.cli import launching
 
-    runs = launching.plan_refresh()
+    if models:
+        _refresh_models()
+        return
+    runs = launching.plan_refresh("features", "track_record")
     if not runs:
         click.echo("no features or scores are stale")
     _execute_runs(runs)
+
+
+def _refresh_models() -> None:
+    """Bring everything up to date, in the order in which one follows from the other."""
+    from boursomatic_assets import registry
+    from boursomatic_assets.cli import launching
+    from boursomatic_assets.learning.parameters import Parameters
+
+    _execute_runs(launching.plan_refresh("features"))
+    trained = registry.retrain_stale_versions(Parameters())
+    click.echo(
+        f"model versions trained again: {len(trained)}, {trained[0].version} .. {trained[-1].version}"
+        if trained
+        else "no model version is stale"
+    )
+    _execute_runs(launching.plan_refresh("recommendations"))
+    _execute_runs(launching.plan_refresh("track_record"))
 
 
 @click.command()

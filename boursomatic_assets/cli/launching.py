@@ -104,16 +104,16 @@ def single_market_warning(assets: tuple[str, ...], markets: list[str], dates: li
                 remedy = f"boursomatic backfill --market {name} --assets {','.join(STAGES[0])}"
                 return (
                     f"{name} has features on {computed} of its {expected} sessions in this range, and versions"
-                    f" that are trained now learn without the others, for good: first `{remedy} --from {dates[0]}"
-                    f" --to {dates[-1]}`, or leave out --market"
+                    f" that are trained now learn without the others, until `boursomatic refresh --models`: first"
+                    f" `{remedy} --from {dates[0]} --to {dates[-1]}`, or leave out --market"
                 )
     return None
 
 
-def plan_refresh() -> list[Run]:
-    """Plan the runs that compute stale features and scores again; recommendations stay as published."""
+def plan_refresh(*assets: str) -> list[Run]:
+    """Plan the runs that compute stale sessions of some assets again."""
     with database.engine().connect() as connection:
-        stale = [part for part in staleness.find_stale_sessions(connection) if part.asset != "recommendations"]
+        stale = [part for part in staleness.find_stale_sessions(connection) if part.asset in assets]
     return [Run((part.asset,), part.market.name, part.sessions[0], part.sessions[-1]) for part in stale]
 
 

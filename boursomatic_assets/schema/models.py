@@ -19,16 +19,21 @@ from boursomatic_assets.vocabulary import DECISIONS
 
 
 class ModelVersion(Table, table=True):
-    """One trained model per due date; at most one is active.
+    """One trained model per due date and revision; at most one is active.
 
-    Extension: `as_of`, because a partition needs the model of its date, and `trained_at` must stay the wall clock.
-    It is unique, because both markets' partitions of a due date must have the same model. A row that leaves it out
-    gets its `trained_at`, or the first free microsecond after it.
+    Extension: `as_of`, because a partition needs the model of its date, and `trained_at` must stay the wall clock
+    (a row that leaves it out gets its `trained_at`, or the first free microsecond after it); `revision`, because a
+    due date is trained again when the history that it should have known has changed, and what was published refers
+    to the version before (the newest counts; both are unique together, because both markets' partitions of a due
+    date must have the same model); `history_digest`, because it must be known whether that history has changed;
+    `history_read_at`, because only what changed since then need be looked at.
     """
 
     __tablename__ = "model_versions"
     __table_args__ = (
         UniqueConstraint("version"),
+        UniqueConstraint("as_of", "revision"),
+        CheckConstraint("revision > 0", name="revision"),
         Index("uq_model_versions_active", "is_active", unique=True, postgresql_where=text("is_active")),
         {"info": {"key": ("version",)}},
     )
@@ -43,10 +48,17 @@ class ModelVersion(Table, table=True):
         default=False, index=True, sa_column_kwargs=DEFAULT_FALSE, description="Current production model flag"
     )
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
-    as_of: NaiveDatetime = Field(
-        index=True,
-        unique=True,
-        description="Due date: only bars that had closed before it were used",
+    as_of: NaiveDatetime = Field(index=True, description="Due date: only bars that had closed before it were used")
+    revision: int = Field(
+        default=1,
+        sa_column_kwargs={"server_default": text("1")},
+        description="How many times its due date was trained, this time included",
+    )
+    history_digest: str | None = Field(
+        default=None, sa_type=String(64), description="SHA-256 of the history that it could learn from, in hex"
+    )
+    history_read_at: NaiveDatetime | None = Field(
+        default=None, description="When that history was read: what changed later is not in it"
     )
 
 
@@ -55,7 +67,8 @@ class ModelDecision(Table, table=True):
 
     Extension: the whole table, because every promotion and refusal must be traceable, with who forced it. Rows are
     never changed or deleted. The champion at a moment is the `speaker_id` of the decision with the latest
-    `effective_at` until then; of several, of the one decided last.
+    `effective_at` until then; of several, of the one decided last. So the gate's decision about a new revision
+    takes the place of the one about the revision before.
     """
 
     __tablename__ = "model_decisions"

@@ -9,7 +9,7 @@ Times are those of the database server.
 import datetime as dt
 
 import polars as pl
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, func, select, text
 
 from boursomatic_assets.calendars.markets import Market
 from boursomatic_assets.calendars.slices import Slice
@@ -57,6 +57,14 @@ def mark_changed(
 def computed_sessions(connection: Connection, asset: str, part: Slice) -> list[dt.date]:
     """The sessions of an asset's slice that were computed, in order."""
     return computation_times(connection, asset, part)["session"].dt.date().to_list()
+
+
+def newest_session(connection: Connection, asset: str) -> dt.date | None:
+    """The newest session of an asset that was computed, of either market; None before the first."""
+    newest = connection.scalar(
+        select(func.max(COMPUTED_SESSIONS.c.session)).where(COMPUTED_SESSIONS.c.asset == asset)
+    )
+    return newest.date() if newest else None
 
 
 def sessions_computed_since(

@@ -7,7 +7,8 @@ Kept elsewhere: which rows an asset owns (`grains.py`), the columns of a frame (
 Names of tables and columns come from `schema/` only.
 """
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,14 @@ _PYFORMAT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-
 """Compiles parameters to `%(name)s`, and doubles every other percent sign."""
 
 
-def read_slice(grain: Grain, part: Slice, names: tuple[str, ...] = (), *, ordered: bool = True) -> pl.DataFrame:
+def read_slice(
+    grain: Grain,
+    part: Slice,
+    names: tuple[str, ...] = (),
+    *,
+    ordered: bool = True,
+    at: Collection[dt.datetime] | None = None,
+) -> pl.DataFrame:
     """The rows of a slice, sorted by key.
 
     Args:
@@ -37,6 +45,7 @@ def read_slice(grain: Grain, part: Slice, names: tuple[str, ...] = (), *, ordere
         part: the slice.
         names: the columns; by default those of `frames.required_columns`. `market` is always added.
         ordered: False spares the server the sort.
+        at: only the rows of these times.
     """
     table = grain.table
     columns = [_arrow_column(table.c[name]) for name in names or frames.required_columns(table)]
@@ -46,6 +55,8 @@ def read_slice(grain: Grain, part: Slice, names: tuple[str, ...] = (), *, ordere
         .where(INSTRUMENTS.c.exchange.in_(part.market.exchanges), text(f"{table.name}.{grain.row_condition}"))
         .where(table.c[grain.time_column] >= part.start, table.c[grain.time_column] < part.end)
     )
+    if at is not None:
+        statement = statement.where(table.c[grain.time_column].in_(at))
     rows = fetch(_order_by_key(statement, table) if ordered else statement)
     return rows.with_columns(market=pl.lit(part.market.name))
 

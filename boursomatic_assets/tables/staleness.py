@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, exists, select, text
 
 from boursomatic_assets.advice.bands import MEMORY
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
@@ -35,6 +35,11 @@ INPUT_LOOKBACKS = {
     "track_record": {"recommendations": LONGEST_HORIZON, "price_bars": LONGEST_HORIZON + price_basis.LOOKBACK},
 }
 """The inputs of each asset, and how many sessions before its own a session looks back on."""
+
+INPUTS = {asset: tuple(lookbacks) for asset, lookbacks in INPUT_LOOKBACKS.items()} | {
+    "model_versions": ("features", "price_bars")
+}
+"""The inputs of each asset; a version reads all sessions before its due date."""
 
 NEVER = np.datetime64(0, "us")
 """The time of what did not happen."""
@@ -59,7 +64,7 @@ def input_read_time(connection: Connection, asset: str, part: Slice) -> dt.datet
     It is now, or the start of the oldest transaction that is writing one of the inputs: its changes have an
     earlier time, and may be committed after the inputs are read.
     """
-    names = [f"{name}|{part.market.name}" for name in INPUT_LOOKBACKS.get(asset, ())]
+    names = [f"{name}|{part.market.name}" for name in INPUTS.get(asset, ())]
     query = text(
         "SELECT least(clock_timestamp(), min(a.xact_start))::timestamp FROM pg_locks l JOIN pg_stat_activity a"
         " USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"
@@ -128,12 +133,15 @@ def _last_input_changes(
     return _last_changes_by_due_session(connection, part.market, sessions, changed)
 
 
-def stale_versions(connection: Connection) -> list[str]:
-    """The model versions trained on features or bars that changed since, in order."""
+def versions_before_changes(connection: Connection) -> list[str]:
+    """The names of model versions before whose due date a feature or bar changed after they had read it, in order.
+
+    What changed need not be what they learned from: see `registry/history.py`.
+    """
     query = text(
         "SELECT version FROM model_versions m WHERE EXISTS (SELECT FROM computed_sessions c"
         " WHERE c.asset IN ('price_bars', 'features') AND c.session < date_trunc('day', m.as_of)"
-        " AND c.changed_at > m.trained_at) ORDER BY as_of"
+        " AND c.changed_at > coalesce(m.history_read_at, m.trained_at)) ORDER BY as_of, revision"
     )
     return list(connection.scalars(query))
 
@@ -201,9 +209,18 @@ def _champion_decision_times(
     """When the champion at each session's close was decided, NEVER before the first decision.
 
     A decision that keeps the champion changes no recommendation; one that leaves no champion changes the reason.
+    Of the gate's decisions about one due date only the last counts.
     """
-    d = MODEL_DECISIONS.c
-    query = select(d.effective_at, d.decided_at, d.speaker_id).order_by(d.effective_at, d.decided_at)
+    d, later = MODEL_DECISIONS.c, MODEL_DECISIONS.alias().c
+    replaced = exists().where(
+        d.decided_by == "gate",
+        later.decided_by == "gate",
+        later.effective_at == d.effective_at,
+        later.decided_at > d.decided_at,
+    )
+    query = (
+        select(d.effective_at, d.decided_at, d.speaker_id).where(~replaced).order_by(d.effective_at, d.decided_at)
+    )
     decision_times, previous_champion = np.full(len(sessions), NEVER), None
     for effective_at, decided_at, champion in connection.execute(query):
         if champion is None or champion != previous_champion:

@@ -9,7 +9,7 @@
 - `model_decisions.kind`: `retrained`, the champion's own recipe with newer data.
 
 Revision ID: 0013
-Revises: 0011
+Revises: 0012
 Create Date: 2026-11-29
 """
 
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 
 VIEWS = "view IN ('given', 'capped', 'none')"
 KINDS = ("promoted", "retrained", "refused", "withdrawn", "forced", "rolled back")

@@ -232,7 +232,12 @@ DAMAGES = [
     damage("no_row_was_refused", INSERT_REJECTED, warnings=3),
     damage("features_follow_their_bars", mark_changed("price_bars", "2024-02-28"), warnings=2),
     damage("advice_follows_its_features", mark_changed("features", "2024-02-28"), warnings=1),
-    damage("versions_follow_what_they_learned_from", mark_changed("price_bars", "2023-12-29"), warnings=2),
+    damage(
+        "versions_follow_what_they_learned_from",
+        f"UPDATE price_bars SET c = (l + h) / 2 WHERE ts = '2023-12-29' AND instrument_id IN {OF_US}",
+        mark_changed("price_bars", "2023-12-29"),
+        warnings=2,
+    ),
     damage(
         "one_row_per_symbol_and_exchange",
         drop_constraints("instruments", "uq_instruments_symbol_exchange"),
@@ -311,6 +316,12 @@ DAMAGES = [
         "one_row_per_version",
         drop_constraints("model_versions", "uq_model_versions_version"),
         f"UPDATE model_versions SET {OLD_MODEL} WHERE {NEW_MODEL}",
+        errors=2,
+    ),
+    damage(
+        "one_version_per_revision",
+        drop_constraints("model_versions", "uq_model_versions_as_of_revision"),
+        "UPDATE model_versions SET as_of = '2024-02-01' WHERE as_of >= '2024-01-01'",
         errors=2,
     ),
     damage("exactly_one_model_is_active", "UPDATE model_versions SET is_active = false", errors=1),

@@ -391,3 +391,18 @@ def test_a_generated_migration_brings_the_database_to_the_models(
     command.upgrade(scratch, "head")
     with migrated.connect() as connection:
         assert catalogue.fingerprint(connection) == wanted
+
+
+def test_revisions_of_a_due_date_keep_their_order_on_the_way_down(database: Engine) -> None:
+    migrate.upgrade()
+    with database.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of, revision)"
+            " SELECT gen_random_uuid(), 'v' || n, '0', '{}', '2024-01-02 08:00', n FROM generate_series(1, 3) n"
+        )
+    covered = "SELECT DISTINCT columns[9:] FROM audit_entries WHERE table_name = 'model_versions'"
+    assert query(database, covered) == [(["revision", "history_digest", "history_read_at"],)]
+    migrate.downgrade("0010")
+    moved = "SELECT version, extract(microseconds FROM as_of - '2024-01-02 08:00')::int FROM model_versions"
+    assert query(database, f"{moved} ORDER BY as_of") == [("v1", -2), ("v2", -1), ("v3", 0)]
+    assert query(database, covered) == [([],)]

@@ -143,12 +143,14 @@ def test_only_one_model_version_is_ever_active(filled: Connection) -> None:
     assert refused_by(filled, second) == "uq_model_versions_active"
 
 
-def test_a_due_date_has_one_model_version(filled: Connection) -> None:
-    second = """
-        INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of)
-        SELECT gen_random_uuid(), '2024-01-again', '0', '{}', as_of FROM model_versions
+def test_a_due_date_has_one_model_version_of_each_revision(filled: Connection) -> None:
+    again = """
+        INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of, revision)
+        SELECT gen_random_uuid(), 'again ' || {0}, '0', '{{}}', min(as_of), {0} FROM model_versions
     """
-    assert refused_by(filled, second) == "ix_model_versions_as_of"
+    filled.execute(text(again.format(2)))
+    assert refused_by(filled, again.format("1")) == "uq_model_versions_as_of_revision"
+    assert refused_by(filled, again.format("0")) == "ck_model_versions_revision"
 
 
 def test_the_gate_decides_once_about_a_version_and_persons_as_often_as_they_want(filled: Connection) -> None:

@@ -119,22 +119,37 @@ def test_a_persons_decision_takes_effect_at_the_first_close_after_it(loaded: Con
     assert stale(loaded, "recommendations") == SESSIONS[240:]
 
 
-def test_a_version_is_stale_when_something_before_its_due_date_changed(loaded: Connection) -> None:
+def test_a_decision_about_a_newer_revision_takes_the_place_of_the_former_one(loaded: Connection) -> None:
+    train(loaded, "v2", SESSIONS[200], "promoted", "v2")
+    train(loaded, "v3", SESSIONS[300], "refused", "v2")
+    compute(loaded, "recommendations", WHOLE)
+    train(loaded, "v3.r2", SESSIONS[300], "refused", "v2")
+    assert stale(loaded, "recommendations") == [], "the champion is the same"
+    train(loaded, "v2.r2", SESSIONS[200], "promoted", "v2.r2")
+    train(loaded, "v3.r3", SESSIONS[300], "refused", "v2.r2")
+    assert stale(loaded, "recommendations") == SESSIONS[200:]
+    compute(loaded, "recommendations", WHOLE)
+    train(loaded, "v3.r4", SESSIONS[300], "promoted", "v3.r4")
+    assert stale(loaded, "recommendations") == SESSIONS[300:]
+
+
+def test_a_version_is_to_be_looked_at_when_something_before_its_due_date_changed(loaded: Connection) -> None:
     train(loaded, "v1", SESSIONS[100], "promoted", "v1")
     train(loaded, "v2", SESSIONS[200], "promoted", "v2")
     loaded.commit()
     compute(loaded, "price_bars", part_of(100, 100))
-    assert staleness.stale_versions(loaded) == ["v2"]
+    assert staleness.versions_before_changes(loaded) == ["v2"]
     compute(loaded, "features", part_of(99, 99))
-    assert staleness.stale_versions(loaded) == ["v1", "v2"]
+    assert staleness.versions_before_changes(loaded) == ["v1", "v2"]
 
 
 def train(connection: Connection, version: str, due: dt.date, kind: str, champion: str | None) -> None:
     as_of = dt.datetime.combine(due, dt.time(8))
     connection.execute(
         text(
-            "INSERT INTO model_versions (id, version, params_hash, metrics_json, trained_at, as_of) VALUES"
-            " (gen_random_uuid(), :version, 'hash', '{}', clock_timestamp(), :as_of)"
+            "INSERT INTO model_versions (id, version, params_hash, metrics_json, trained_at, as_of, revision)"
+            " SELECT gen_random_uuid(), :version, 'hash', '{}', clock_timestamp(), :as_of, count(*) + 1"
+            " FROM model_versions WHERE as_of = :as_of"
         ),
         {"version": version, "as_of": as_of},
     )

@@ -162,8 +162,12 @@ updated_at               | TIMESTAMP    | NULL
 """,
     "model_versions": """
 as_of                    | TIMESTAMP    | NOT NULL
+revision                 | INTEGER      | NOT NULL, DEFAULT 1
+history_digest           | VARCHAR(64)  | NULL
+history_read_at          | TIMESTAMP    | NULL
 
-ix_model_versions_as_of on (as_of) UNIQUE
+ix_model_versions_as_of on (as_of)
+uq_model_versions_as_of_revision on (as_of, revision) UNIQUE
 """,
     "recommendations": """
 as_of                    | TIMESTAMP    | NOT NULL

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Table, func, select, text
 
-from boursomatic_assets import absorbed, database
+from boursomatic_assets import absorbed, database, registry
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.database import migrate, server_time
+from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.quality.contract import UNREADABLE_REASON
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.schema import Instrument, PriceBar
@@ -84,8 +85,8 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
         yield "provisional", f"{name} {session}"
     for sessions in staleness.find_stale_sessions(connection):
         yield "stale", str(sessions)
-    for version in staleness.stale_versions(connection):
-        yield "stale", f"version {version}"
+    if stale := registry.stale_versions(connection, Parameters()):
+        yield "stale", f"{len(stale)} model versions from {stale[0].version} on: `boursomatic refresh --models`"
 
 
 def _files(connection: Connection) -> Iterator[tuple[str, str]]:
