@@ -138,7 +138,7 @@ def test_a_value_that_decides_nothing_is_named_too(filled: Engine) -> None:
             '"direction":"SELL"',
             "direction is SELL, and BUY in the rows of the other profiles",
         ),
-        ('"moderate": *[^,}]*', '"moderate":1', "asked of moderate is 1, and 5.0 in the other rows"),
+        ('"moderate": *[^,}]*', '"moderate":1', "in the other rows of its session"),
     ],
 )
 def test_what_decided_beside_features_is_named_where_it_is_changed(

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import Engine
 from worlds.commands import boursomatic, error_line
 from worlds.corrections import deliver_the_last_session
-from worlds.platform import LAST, execute, rows
+from worlds.platform import LAST, bring_up_to_date, execute, rows
+
+from boursomatic_assets.vocabulary import PROFILES
 
 ACTIVE_BUY = (
     "SELECT r.id::text, i.symbol, i.exchange, r.profile FROM recommendations r"
@@ -53,34 +55,37 @@ def test_the_text_names_each_part(replayable: Engine) -> None:
     text = boursomatic("why", buy["symbol"], "--profile", buy["profile"]).stdout
     for part in ("BUY of the", "known then: o ", "features, and their contributions", "champion since 2024-02-01",
                  "probability: sell 0.", "best third of its market (33.3% by chance)", "evidence for the version",
-                 "and it asks for 2 to 1: enough", "among the outermost 10% of", "rows of this session",
+                 "and it asks for 1.1 to 1: enough", "among the outermost 10% of", "rows of this session",
                  "outcome: not scored yet", "identical"):  # fmt: skip
         assert part in text
 
 
-def test_a_profile_without_enough_evidence_tells_what_it_asks_for(replayable: Engine) -> None:
+def test_a_profile_without_enough_evidence_tells_what_it_asks_for(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Evidence comes first: where it is too little, nothing about the instrument is asked."""
-    query = (
-        "SELECT i.symbol FROM recommendations r JOIN instruments i ON i.id = r.instrument_id"
-        " WHERE r.is_active AND profile = 'conservative' AND view = 'none' ORDER BY 1 LIMIT 1"
-    )
-    story = told(rows(replayable, query)[0]["symbol"], "--profile", "conservative")
-    asked = {one["profile"]: one["asked"] for one in story["evidence"]}
-    assert asked == {"conservative": 20, "moderate": 5, "aggressive": 2}
-    last = story["thresholds"][-1]
-    assert last["condition"] in ("evidence of bolder profiles", "evidence")
-    assert not last["met"]
-    assert story["recommendation"]["confidence"] == pytest.approx(1 / 3)
+    monkeypatch.setenv("BOURSOMATIC_EVIDENCE", "1000,500,1.1")
+    bring_up_to_date(LAST, LAST, assets=("recommendations",), markets=("US",), strict=False)
+    stories = {profile: told("SIMU008", "--profile", profile) for profile in PROFILES}
+    for story in stories.values():
+        asked = {one["profile"]: (one["asked"], one["met"]) for one in story["evidence"]}
+        assert asked == {"conservative": (1000, False), "moderate": (500, False), "aggressive": (1.1, True)}
+    failed = {profile: story["thresholds"][-1]["condition"] for profile, story in stories.items()}
+    assert (failed["conservative"], failed["moderate"]) == ("evidence of bolder profiles", "evidence")
+    for profile in ("conservative", "moderate"):
+        told_of = stories[profile]["recommendation"]
+        assert (told_of["label"], told_of["view"]) == ("HOLD", "none")
+        assert told_of["confidence"] == pytest.approx(1 / 3)
 
 
 def test_a_hold_without_a_champion_names_the_decision(replayable: Engine) -> None:
-    story = told("SIMU008", "--date", "2023-12-29")
+    story = told("SIMU008", "--date", "2023-10-31")
     assert [(one["condition"], one["met"]) for one in story["thresholds"]] == [("champion", False)]
     assert story["model"]["in_force"]["kind"] in ("refused", "withdrawn")
     assert (story["recommendation"]["label"], story["recommendation"]["view"]) == ("HOLD", "none")
     assert story["model"]["in_force"]["champion"] is None
     assert story["outcome"]["scored"] is True
-    text = boursomatic("why", "SIMU008", "--date", "2023-12-29").stdout
+    text = boursomatic("why", "SIMU008", "--date", "2023-10-31").stdout
     assert "champion: none (" in text
     assert "it is no view" in text
 
