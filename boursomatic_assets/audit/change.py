@@ -2,7 +2,7 @@
 
 What belongs here: parts that add up to the change, each from a replay in which one thing more is exchanged.
 Kept elsewhere: which recommendations are meant (`finding.py`), the steps of a replay (`recipes.py`), how the parts
-are shown (`cli/views/why_changed.py`).
+are shown (`cli/views/why/change.py`).
 
 It begins with the row that was published first for the earlier session, and ends with the current row of the later
 one. A part depends on those before it; what is exchanged, in this order:
