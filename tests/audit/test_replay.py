@@ -132,7 +132,7 @@ def test_a_value_that_decides_nothing_is_named_too(filled: Engine) -> None:
 @pytest.mark.parametrize(
     ("pattern", "instead", "named"),
     [
-        ('"model_score":[^,]*', '"model_score":0.125', "model_score is 0.125, and "),
+        ('"model_score":[^,]*', '"model_score":0.125', " comes out of the model"),
         (
             '"direction":"BUY"',
             '"direction":"SELL"',
