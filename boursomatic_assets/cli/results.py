@@ -56,7 +56,7 @@ def why(symbol: str, profile: str, date: dt.date | None, as_json: bool) -> None:
     SYMBOL may name its exchange, SYMBOL@EXCHANGE, or be the id of a recommendation, superseded or not.
     """
     from boursomatic_assets.audit import story
-    from boursomatic_assets.cli.views import why as view
+    from boursomatic_assets.cli.views.why import story as view
 
     require_current_schema()
     told = story.tell(symbol, profile, date)
@@ -77,7 +77,7 @@ def why_changed(symbol: str, profile: str, start: dt.date | None, end: dt.date |
     of one date). The parts add up to the change. SYMBOL may name its exchange, SYMBOL@EXCHANGE.
     """
     from boursomatic_assets.audit.change import explain_change
-    from boursomatic_assets.cli.views import why_changed as view
+    from boursomatic_assets.cli.views.why import change as view
 
     require_current_schema()
     told = explain_change(symbol, profile, start, end)
