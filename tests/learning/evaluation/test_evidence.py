@@ -1,4 +1,4 @@
-"""Evidence: its value by hand, that chance is bounded, steps that do not overlap, and how often noise ever passes."""
+"""Evidence: its value by hand, that chance is bounded, steps that do not overlap, and how often noise passes."""
 
 import datetime as dt
 import itertools
@@ -29,7 +29,7 @@ FIRST = dt.datetime(2024, 1, 1)
 def test_the_value_of_two_steps_by_hand() -> None:
     """In steps of a quarter of a year: a bet of r/2 on 0.3 / 0.15, then of r/2 on -0.1 / 0.1897, for all r.
 
-    The deviation of the first step is the 0.15 of before; that of the second is the root of (4 x 0.15^2 + 0.3^2) / 5.
+    The deviation of the first step is the 0.15 of before; of the second, the root of (4 x 0.15^2 + 0.3^2) / 5.
     With r the size of a standard normal number, the mean of exp(a r - q r^2 / 2) is a known integral.
     """
     first, second = 0.5 * 0.3 / 0.15, 0.5 * -0.1 / math.sqrt(0.18 / 5)
