@@ -5,6 +5,7 @@ Kept elsewhere: how they are judged (`__init__.py`).
 """
 
 from mutants import Mutant
+from mutants.learning import LEARNING
 
 EVALUATION = "boursomatic_assets/learning/evaluation"
 METRICS = "learning/evaluation/test_metrics.py"
@@ -376,4 +377,4 @@ TABLES = (
     ),
 )
 
-MUTANTS = (*STATISTICS, *CLOCKS, *CONTRACTS, *FEATURES, *TABLES)
+MUTANTS = (*STATISTICS, *CLOCKS, *CONTRACTS, *FEATURES, *TABLES, *LEARNING)
