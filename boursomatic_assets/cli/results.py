@@ -1,10 +1,11 @@
-"""Commands that show results: recommendations, why, track-record, bars, status.
+"""Commands that show results: recommendations, why, track-record and its proof, bars, status.
 
 What belongs here: their words, options and exit codes. Kept elsewhere: the queries and how their rows are shown
 (`views/`), the story of a recommendation (`audit/story.py`).
 """
 
 import datetime as dt
+import sys
 
 import click
 
@@ -63,18 +64,42 @@ def why(symbol: str, profile: str, date: dt.date | None, as_json: bool) -> None:
     click.echo(view.as_json(told) if as_json else view.as_text(told))
 
 
-@click.command("track-record")
+@click.group("track-record", invoke_without_command=True)
 @click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
 @click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+@click.pass_context
 @one_line_errors
-def track_record(profile: str | None, market: str | None, as_json: bool) -> None:
+def track_record(context: click.Context, profile: str | None, market: str | None, as_json: bool) -> None:
     """Show how past recommendations turned out, and how often a confidence was right."""
+    if context.invoked_subcommand:
+        if profile or market or as_json:
+            raise click.UsageError(
+                "`track-record verify` takes all profiles and markets: give its options after it"
+            )
+        return
     from boursomatic_assets.cli.views import track_record as view
 
     require_current_schema()
     shown = view.track_record(profile, market)
     click.echo(view.as_json(shown) if as_json else view.as_table(shown))
+
+
+@track_record.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of text.")
+@one_line_errors
+def verify(as_json: bool) -> None:
+    """Recompute the rank ICs of all months from stored rows alone, whether anybody spoke or not.
+
+    Fails if those of the score and of the expected return differ, or if a scored row does not follow from the rows
+    stored.
+    """
+    from boursomatic_assets.cli.views import track_record as view
+
+    require_current_schema()
+    found = view.shadow_records()
+    click.echo(view.shadow_as_json(found) if as_json else view.shadow_as_text(found))
+    sys.exit(0 if all(record.holds for record in found) else 1)
 
 
 @click.command()

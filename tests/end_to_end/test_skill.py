@@ -1,7 +1,7 @@
 """No look-ahead, measured: skill is found where a signal is planted, and nowhere else.
 
 The markets are simulated ones, through the real features, labels, walk and gate. Each claim is tried on three
-markets. Chance alone ever reaches the 2 to 1 that the boldest profile asks for on one market of four, so that it is
+markets. On one market of four chance alone reaches the 2 to 1 that the boldest profile asks for, so that chance is
 judged by what the moderate one asks for.
 """
 

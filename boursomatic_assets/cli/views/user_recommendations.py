@@ -20,7 +20,7 @@ _USERS: Table = User.__table__
 _R, _I, _V = (model.__table__.c for model in (Recommendation, Instrument, ModelVersion))
 
 _SHOWN: tuple[Any, ...] = (
-    _I.symbol, _I.exchange, _R.profile, _R.label, _R.confidence, _R.expected_return_pct, _R.horizon_days,
+    _I.symbol, _I.exchange, _R.profile, _R.label, _R.view, _R.confidence, _R.expected_return_pct, _R.horizon_days,
     _R.stop_loss, _R.take_profit, _R.as_of, _V.version, _R.justification, _R.id,
 )  # fmt: skip
 _VIEW = table("user_recommendations", *(column(shown.name, shown.type) for shown in _SHOWN))
