@@ -1,7 +1,7 @@
-"""Commands that show results: recommendations, why, track-record and its proof, bars, status.
+"""Commands that show results: recommendations, why, why-changed, track-record and its proof, bars, status.
 
 What belongs here: their words, options and exit codes. Kept elsewhere: the queries and how their rows are shown
-(`views/`), the story of a recommendation (`audit/story.py`).
+(`views/`), the story of a recommendation and of its change (`audit/story.py`, `audit/change.py`).
 """
 
 import datetime as dt
@@ -61,6 +61,27 @@ def why(symbol: str, profile: str, date: dt.date | None, as_json: bool) -> None:
 
     require_current_schema()
     told = story.tell(symbol, profile, date)
+    click.echo(view.as_json(told) if as_json else view.as_text(told))
+
+
+@click.command("why-changed")
+@click.argument("symbol")
+@click.option("--profile", type=click.Choice(PROFILES), default="moderate", show_default=True)
+@click.option("--from", "start", type=DATE, help="The earlier session; that of the advice before by default.")
+@click.option("--to", "end", type=DATE, help="The later session; that of the newest advice by default.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@one_line_errors
+def why_changed(symbol: str, profile: str, start: dt.date | None, end: dt.date | None, as_json: bool) -> None:
+    """Tell what moved a recommendation: bars restated, features, version, rule, context.
+
+    From what was first published for one session to what stands for another, or for the same one (--from and --to
+    of one date). The parts add up to the change. SYMBOL may name its exchange, SYMBOL@EXCHANGE.
+    """
+    from boursomatic_assets.audit.change import explain_change
+    from boursomatic_assets.cli.views import why_changed as view
+
+    require_current_schema()
+    told = explain_change(symbol, profile, start, end)
     click.echo(view.as_json(told) if as_json else view.as_text(told))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
+from itertools import pairwise
 from operator import add
 from typing import Any
 
@@ -164,8 +165,8 @@ def _out_of_sample_record(
     probability = np.empty((len(walked.row_indices), len(CLASSES)))
     ts, rank = walked.scores["ts"].to_numpy(), walked.scores["score_rank"].to_numpy()
     market = walked.scores["market"].to_numpy()
-    starts = np.searchsorted(ts, [np.datetime64(step.start) for step in walked.steps])
-    for step, first, end in zip(walked.steps, starts, [*starts[1:], len(probability)], strict=True):
+    starts = [int(np.searchsorted(ts, np.datetime64(step.start))) for step in walked.steps]
+    for step, (first, end) in zip(walked.steps, pairwise([*starts, len(probability)]), strict=True):
         curves = record.curves(label_cutoff(step.due, parameters))
         for name in np.unique(market[first:end]):
             rows = first + np.flatnonzero(market[first:end] == name)

@@ -58,11 +58,13 @@ class FormerRecipe:
         )
         decided = [
             one.with_columns(label=pl.lit("HOLD") if abstaining else "label").select(
-                *KEY, *decision(profile), *REASON_COLUMNS, "score"
+                *KEY, *decision(profile), *REASON_COLUMNS, "score", "score_rank"
             )
             for profile, one in _decide(usable)
         ]
-        return pl.concat(decided).select(*KEY, "profile", *DECISION_COLUMNS, *REASON_COLUMNS, "score")
+        return pl.concat(decided).select(
+            *KEY, "profile", *DECISION_COLUMNS, *REASON_COLUMNS, "score", "score_rank"
+        )
 
     def evidence(self, asked: Mapping[str, float] | None) -> None:
         """None was measured."""
