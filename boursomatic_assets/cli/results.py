@@ -35,13 +35,13 @@ def recommendations(
             "an account sees its own profile, of the newest session: leave out --profile and --date"
         )
     from boursomatic_assets.cli.views import recommendations as view
-    from boursomatic_assets.cli.views import text, user_recommendations
+    from boursomatic_assets.cli.views import text, users
 
     require_current_schema()
     if user is None:
         shown = view.recommendations(profile, market, symbol, date)
     else:
-        shown = user_recommendations.recommendations_of(user, market, symbol)
+        shown = users.recommendations_of(user, market, symbol)
     click.echo(text.as_json(shown) if as_json else view.as_table(shown))
 
 

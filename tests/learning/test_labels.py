@@ -34,7 +34,9 @@ def labelled(prices: pl.DataFrame, horizon: int) -> pl.DataFrame:
 def first_session(*returns: float | None, names: str = LETTERS, market: str = "US") -> pl.DataFrame:
     """The labelled rows of one session, each with this return to the next one; None is a split in between."""
     both = pl.concat(
-        closes(name, [100.0, 100.0 * (1 + (one or 0))], market).with_columns(basis=pl.Series([0, int(one is None)]))
+        closes(name, [100.0, 100.0 * (1 + (one or 0))], market).with_columns(
+            basis=pl.Series([0, int(one is None)])
+        )
         for name, one in zip(names, returns, strict=False)
     )
     return labelled(both, 1).filter(pl.col("ts") == DAYS[0])

@@ -80,7 +80,8 @@ def versions_as_table(shown: pl.DataFrame) -> str:
             pl.Series(EVIDENCE[0], [" / ".join(map(_ratio, row)) for row in shown.select(EVIDENCE).rows()]),
         )
         .drop(EVIDENCE[1:])
-        .rename({"params_hash": "recipe", EVIDENCE[0]: f"evidence_{'_'.join(map(str, HORIZONS))}"})
+        .rename({"params_hash": "recipe", EVIDENCE[0]: "evidence", "log_loss_no_skill": "no_skill"}),
+        whole=True,
     )
 
 
