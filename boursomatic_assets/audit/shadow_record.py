@@ -78,10 +78,14 @@ class ShadowRecord:
     violations: pl.DataFrame
 
     @property
+    def agrees(self) -> bool:
+        """Whether both rank ICs are the same within TOLERANCE."""
+        return not (self.score and self.expected) or abs(self.score.mean - self.expected.mean) <= TOLERANCE
+
+    @property
     def holds(self) -> bool:
-        """Whether both rank ICs agree within TOLERANCE, and every scored row follows from the stored rows."""
-        apart = abs(self.score.mean - self.expected.mean) if self.score and self.expected else 0.0
-        return apart <= TOLERANCE and self.violations.is_empty()
+        """Whether both rank ICs agree, and every scored row follows from the stored rows."""
+        return self.agrees and self.violations.is_empty()
 
 
 def read_shadow_records(connection: Connection) -> list[ShadowRecord]:

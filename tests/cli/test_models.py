@@ -52,6 +52,32 @@ def test_the_list_shows_every_version_with_its_decision(three_versions: Engine) 
     ]
 
 
+def test_the_evidence_for_each_version_is_shown_and_what_each_profile_asks(
+    three_versions: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_EVIDENCE", "20,5,2")
+    listed = json.loads(output("list", "--json"))
+    assert [(row["evidence_10"], row["evidence_20"]) for row in listed] == [
+        (30.0, None),
+        (0.2, None),
+        (30.0, None),
+    ]
+    assert output("list").count("30 / - / -") == 2
+    shown = output("show", NAMES[2])
+    assert (
+        "  30 to 1 at 10 sessions, aggressive asks for 2 to 1: it has a view\n"
+        "  0 to 1 at 20 sessions, moderate asks for 5 to 1: it has no view\n"
+    ) in shown
+    assert f"{NAMES[2]} 30 to 1 at 10 sessions, aggressive asks for 2 to 1" in boursomatic("status").output
+
+
+def test_a_cautious_profile_has_no_view_where_a_bolder_one_has_none(migrated: Engine) -> None:
+    much = {"value": 99.0, "against": 0.1, "steps": 9}
+    little = much | {"value": 1.05}
+    admit_challengers(skilled_challenger(evidence={"10": little, "20": much, "40": much}))
+    assert output("show", NAMES[0]).count("it has no view") == 3
+
+
 def test_versions_without_a_record_are_shown(migrated: Engine) -> None:
     """Versions of an older kind, or of a history that is too short, have no figures at all."""
     nothing = dict.fromkeys((*RECORD, *SKILL))

@@ -69,7 +69,7 @@ def shadow_as_text(found: list[ShadowRecord]) -> str:
             f" {record.months:,} months, {record.horizon} sessions ahead",
             f"  rank IC of the score           {_rank_ic_as_text(record.score)}",
             f"  rank IC of the expected return {_rank_ic_as_text(record.expected)}",
-            f"  {_agreement(record)}",
+            *(f"  {line}" for line in _verdict(record)),
         ]
         lines += [f"  {id}: {reason}" for id, reason in record.violations.head(MAX_VIOLATIONS).rows()]
         if (more := record.violations.height - MAX_VIOLATIONS) > 0:
@@ -98,10 +98,12 @@ def shadow_as_json(found: list[ShadowRecord]) -> str:
     )
 
 
-def _agreement(record: ShadowRecord) -> str:
-    if record.violations.height:
-        return f"FAIL: {record.violations.height:,} rows do not follow from the stored ones"
-    return "ok" if record.holds else f"FAIL: they differ by more than {TOLERANCE}"
+def _verdict(record: ShadowRecord) -> list[str]:
+    if record.holds:
+        return ["ok"]
+    differ = [] if record.agrees else [f"FAIL: they differ by more than {TOLERANCE}"]
+    rows = record.violations.height
+    return [*differ, *([f"FAIL: {rows:,} rows do not follow from the stored ones"] if rows else [])]
 
 
 def _rank_ic_as_text(found: RankIC | None) -> str:
