@@ -105,8 +105,8 @@ def test_without_a_champion_the_justification_says_why_in_the_language_set(
     assert boursomatic("materialize", "recommendations", "2023-09-05", "US").exit_code == 0
     (justification,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
     assert justification.startswith(
-        "CONSERVER, sans avis : aucun modèle n'est admis à conseiller. La version v2023.09.01, examinée le 2023-09-01, a"
-        " été refusée : son historique compte"
+        "CONSERVER, sans avis : aucun modèle n'est admis à conseiller. La version v2023.09.01, examinée le"
+        " 2023-09-01, a été refusée : son historique compte"
     )
     assert "HOLD" not in justification
 
