@@ -80,8 +80,8 @@ def of_recommendations(rows: pl.DataFrame) -> pl.Series:
 def digests(rows: pl.DataFrame) -> pl.Series:
     """The last 12 digits of the ids of recommendations, from PUBLISHED_COLUMNS of new or stored rows.
 
-    BLAKE2b over the texts, separated by a byte that none of them has, and the numbers as doubles. A view follows the
-    texts where there is one: rows of before there were views keep their digests.
+    BLAKE2b over the texts, separated by a byte that none of them has, and the numbers as doubles. A view follows
+    the texts where there is one: rows of before there were views keep their digests.
     """
     texts = pl.concat_str(pl.col(PUBLISHED_TEXTS).fill_null("\0"), separator="\x1f")
     view = pl.concat_str(pl.lit("\x1f"), "view").fill_null("")

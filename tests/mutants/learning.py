@@ -144,7 +144,7 @@ LEARNING = (
     Mutant(
         "curves of both markets for each",
         TRAINING,
-        "name: fit_curves(record.before(cutoff), pooled, *sessions)",
+        "name: fit_curves(sums, pooled, *sessions)",
         "name: pooled",
         (f"{OF_TRAINING}::test_its_curves_are_those_of_the_known_rows_that_its_profile_may_recommend",),
     ),

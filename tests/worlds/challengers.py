@@ -25,6 +25,7 @@ def evidence(value: float, against: float) -> dict[str, Any]:
 
 SKILL = {"rank_ic": 0.04, "rank_ic_t": 2.5, **evidence(50.0, 0.1)}
 NO_SKILL = {"rank_ic": 0.001, "rank_ic_t": 0.1, **evidence(0.2, 4.0)}
+"""An unskilled challenger is refused, and withdraws a champion of its own recipe."""
 RECORD = {"log_loss": 1.09, "log_loss_no_skill": 1.098, "sessions": 24}
 
 
