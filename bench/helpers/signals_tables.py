@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from boursomatic_assets.learning.evaluation.metrics import Metrics
+from boursomatic_assets.vocabulary import PROFILES
 from helpers import signals_published
 from helpers.harness import Line
 
@@ -103,6 +104,16 @@ def _published_aims(contest: Contest) -> Iterator[Line]:
         "at least 0.95",
         _met(share >= 0.95),
     )
+
+
+    for profile in PROFILES:
+        new = signals_published.newly_bought(scored, profile)
+        yield Line(
+            f"share of a session's BUYs of {name} that were none the session before, {profile}",
+            "the list of that session",
+            "no BUY" if new is None else f"{new:.3f}",
+            "told",
+        )
 
 
 def _single_years(model: Metrics) -> str:
