@@ -318,9 +318,9 @@ TABLES = (
     ),
     Mutant(
         "a correction of the past becomes active",
-        MERGING,
-        '" AND t.superseded_at IS NULL AND NOT t.is_active"',
-        '" AND NOT t.is_active"',
+        "boursomatic_assets/tables/expiry.py",
+        "n.profile = p.profile AND n.superseded_at IS NULL",
+        "n.profile = p.profile",
         (f"{OF_MERGING}::test_a_recommendation_that_changes_back_leaves_three_rows",),
     ),
     Mutant(
