@@ -105,7 +105,6 @@ def _published_aims(contest: Contest) -> Iterator[Line]:
         _met(share >= 0.95),
     )
 
-
     for profile in PROFILES:
         new = signals_published.newly_bought(scored, profile)
         yield Line(

@@ -14,7 +14,8 @@ import polars as pl
 
 from boursomatic_assets.advice.bands import MEMORY, STAY
 from boursomatic_assets.advice.profiles import RISK_PROFILES, RULES, RiskProfile, is_proven
-from boursomatic_assets.advice.signals import FEATURE_COLUMNS, Maker, decide
+from boursomatic_assets.advice.signals import Maker, decide
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS
 from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.arrays import KEY
 from boursomatic_assets.audit.former.model import FormerModel, is_former

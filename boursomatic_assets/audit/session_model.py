@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from boursomatic_assets import database
-from boursomatic_assets.advice.signals import FeaturesSnapshot
+from boursomatic_assets.advice.snapshots import FeaturesSnapshot
 from boursomatic_assets.audit.evidence import Company, as_rows, asked_of
 from boursomatic_assets.audit.recipes import Recipe, open_recipe
 from boursomatic_assets.audit.stored import PublishedSession, log_known_at

@@ -21,7 +21,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import FeaturesSnapshot
+from boursomatic_assets.advice.snapshots import FeaturesSnapshot
 from boursomatic_assets.audit.evidence import Company, as_rows
 from boursomatic_assets.audit.finding import find_earlier, find_recommendation
 from boursomatic_assets.audit.provenance import Facts

@@ -9,7 +9,8 @@ import datetime as dt
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import DECISION_COLUMNS, FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot
+from boursomatic_assets.advice.signals import DECISION_COLUMNS
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot
 from boursomatic_assets.audit import inputs, provenance
 from boursomatic_assets.audit.evidence import Company
 from boursomatic_assets.audit.finding import find_recommendation

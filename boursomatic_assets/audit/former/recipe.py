@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import DECISION_COLUMNS, FEATURE_COLUMNS, REASON_COLUMNS
+from boursomatic_assets.advice.signals import DECISION_COLUMNS, REASON_COLUMNS
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS
 from boursomatic_assets.arrays import KEY, SESSIONS_PER_YEAR
 from boursomatic_assets.audit.former.model import CALIBRATION_FEATURES, FormerModel
 from boursomatic_assets.audit.former.profiles import PROFILES, RULES, FormerProfile, decide_labels, decision
