@@ -1,7 +1,7 @@
 """Settings: what the environment sets, and one function for each variable.
 
 What belongs here: how the environment is read, anew at each call, and what is wrong with it; the variables, their
-types and defaults (`variables.py`). This room imports nothing of the package.
+types and defaults (`variables.py`, `values.py`). This room imports nothing of the package.
 Kept elsewhere: which sources there are (`sources/`), how a database is reached (`database/`), how the settings are
 listed (`cli/settings.py`), the settings of Dagster (`dagster.yaml`).
 """
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
-from boursomatic_assets.settings.variables import DAGSTER_DRIVER as DAGSTER_DRIVER
-from boursomatic_assets.settings.variables import DRIVER as DRIVER
-from boursomatic_assets.settings.variables import DRIVERS as DRIVERS
-from boursomatic_assets.settings.variables import EPOCH as EPOCH
-from boursomatic_assets.settings.variables import Language as Language
+from boursomatic_assets.settings.values import DAGSTER_DRIVER as DAGSTER_DRIVER
+from boursomatic_assets.settings.values import DRIVER as DRIVER
+from boursomatic_assets.settings.values import DRIVERS as DRIVERS
+from boursomatic_assets.settings.values import EPOCH as EPOCH
+from boursomatic_assets.settings.values import Language as Language
+from boursomatic_assets.settings.values import today
 from boursomatic_assets.settings.variables import Settings as Settings
-from boursomatic_assets.settings.variables import today
 
 if TYPE_CHECKING:
     from sqlalchemy import URL

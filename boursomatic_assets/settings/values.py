@@ -1,0 +1,149 @@
+"""Values: how the text of a variable is checked and read.
+
+What belongs here: one function for each kind of value; each raises ValueError with the whole message.
+Kept elsewhere: the variables (`variables.py`).
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationInfo
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+EPOCH = dt.date(1990, 1, 2)
+"""Session ordinals count from here. Another date moves the look-back blocks of the features, so every feature."""
+
+Language = Literal["en", "fr"]
+
+DRIVER, DAGSTER_DRIVER = "postgresql+psycopg", "postgresql+psycopg2"
+DRIVERS = {
+    **dict.fromkeys(
+        ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_ACCOUNTS_URL", "DATABASE_APP_URL"), ("postgresql", DRIVER)
+    ),
+    "DAGSTER_DATABASE_URL": ("postgresql", DRIVER, DAGSTER_DRIVER),
+}
+"""The drivers that an address may name, by variable."""
+
+MAX_SIGNAL = 2
+"""The strongest signal of the simulated market: four fifths of each instrument's own move fade."""
+
+EXAMPLE = "postgresql+psycopg://user:password@host:5432/boursomatic"
+
+
+def one_of(*allowed: str) -> Callable[[str, ValidationInfo], str]:
+    """Return the check of a text that is one of some."""
+
+    def check(text: str, info: ValidationInfo) -> str:
+        if text not in allowed:
+            raise ValueError(f"{text!r} is not known: set {info.field_name} to {' or '.join(allowed)}")
+        return text
+
+    return check
+
+
+def parse_count(text: str, info: ValidationInfo) -> int:
+    """Return a count, 1 or more."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ValueError(f"{text!r} is no count: set {info.field_name} to a number from 1 on")
+    return int(text)
+
+
+def parse_evidence(text: str, info: ValidationInfo) -> tuple[float, ...]:
+    """Return three demands, each at least as high as the next and none below 1."""
+    try:
+        asked = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        asked = ()
+    if len(asked) != 3 or not (1e9 >= asked[0] >= asked[1] >= asked[2] >= 1):
+        raise ValueError(
+            f"{text!r} is no demand: set {info.field_name} to three falling numbers from 1 on, such as 20,5,2"
+        )
+    return asked
+
+
+def parse_seed(text: str, info: ValidationInfo) -> int:
+    """Return a seed of random numbers, 0 or more."""
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise ValueError(
+            f"{text!r} is no seed: set {info.field_name} to a whole number from 0 on, of 18 digits at most"
+        )
+    return int(text)
+
+
+def parse_signal(text: str, info: ValidationInfo) -> float:
+    """Return a strength from 0 to MAX_SIGNAL."""
+    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) or float(text) > MAX_SIGNAL:
+        raise ValueError(
+            f"{text!r} is no strength: set {info.field_name} to a number from 0 (nothing can be predicted) to"
+            f" {MAX_SIGNAL}"
+        )
+    return float(text)
+
+
+def parse_hosts(text: str, info: ValidationInfo) -> tuple[str, ...]:
+    """Return host names, with a port or without."""
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?", host, re.ASCII):
+            raise ValueError(f"{host!r} is no host: set {info.field_name} to names such as bars.example.com:8443")
+    return hosts
+
+
+def parse_first_date(text: str, info: ValidationInfo) -> dt.date:
+    """Return a date between EPOCH and today."""
+    try:
+        date = dt.datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise ValueError(f"{text!r} is no date: set {info.field_name} to YYYY-MM-DD") from None
+    if not EPOCH <= date <= today():
+        raise ValueError(f"{date} is no first date: set {info.field_name} to one from {EPOCH} to {today()}")
+    return date
+
+
+def check_prefix(text: str, info: ValidationInfo) -> str:
+    """Check a prefix: with the longest role it must stay below PostgreSQL's 63 bytes, and need no quotes."""
+    if text and not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text):
+        raise ValueError(
+            f"{text!r} is no prefix: set {info.field_name} to at most 40 small letters, digits and underscores"
+        )
+    return text
+
+
+def parse_address(text: "str | None", info: ValidationInfo) -> "URL | None":
+    """Return an address, parsed. A message shows nothing of it but the scheme: the rest may be a password.
+
+    An @ or a / that is not percent-encoded makes the rest of a password look like a host or a database, so one @
+    alone is allowed.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    if text is None:
+        return None
+    name = str(info.field_name)
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or text.count("@") > 1:
+        raise ValueError(
+            f"{name} is not an address like {EXAMPLE}: percent-encode what is special in its password (@ is %40)"
+        )
+    if url.drivername not in DRIVERS[name]:
+        raise ValueError(f"{name} starts with {url.drivername}: only PostgreSQL is used, like {EXAMPLE}")
+    if not url.database:
+        raise ValueError(f"{name} names no database: write it last, like {EXAMPLE}")
+    if any(
+        letter in part for part in (url.username, url.password) if part for letter in "\0\N{REPLACEMENT CHARACTER}"
+    ):
+        raise ValueError(f"{name} has a user or a password that is not text: percent-encode it as UTF-8")
+    return url
+
+
+def today() -> dt.date:
+    """Return the date in UTC."""
+    return dt.datetime.now(dt.UTC).date()
