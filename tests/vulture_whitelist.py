@@ -28,6 +28,7 @@ _.realised_return_pct
 _.recognised
 _.recommendation_id
 _.rejected_at
+_.relative_return_pct
 _.row_ids
 _.speaker_id
 _.subject_id

@@ -6,7 +6,11 @@ What belongs here: wording and numbers. Kept elsewhere: the contest (`signals.py
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import polars as pl
+
 from boursomatic_assets.learning.evaluation.metrics import Metrics
+from boursomatic_assets.vocabulary import PROFILES
+from helpers import signals_published
 from helpers.harness import Line
 
 RANK_IC, RATIO, ECE = 0.04, 1.0, 0.03
@@ -36,6 +40,7 @@ class Contest:
         model: The model's metrics.
         rivals: Those of the others, by contestant.
         by_market: The model's ranking, in one market alone.
+        scored: What would have been published, as `signals_published.published` returns it.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Contest:
     model: Metrics
     rivals: dict[str, Metrics]
     by_market: dict[str, Metrics]
+    scored: pl.DataFrame
 
 
 def aims(contest: Contest, *, ranked: bool) -> Iterator[Line]:
@@ -63,11 +69,50 @@ def aims(contest: Contest, *, ranked: bool) -> Iterator[Line]:
         f"at most {ECE:g}",
         f"{_met(model['ece'] <= ECE)} over all years together, {_single_years(model)}; {rows}",
     )
-    net = model["decile_spread_net"]
-    low, _ = model["intervals"]["decile_spread_net"]
-    doubt = ", but the interval holds 0" if net > 0 >= low else ""
+    yield from _published_aims(contest)
+    interval = model["intervals"]["decile_spread_net"]
+    doubt = "the interval holds 0" if interval and interval[0] <= 0 <= interval[1] else ""
     figure = _with_interval(model, "decile_spread_net", ".2%")
-    yield Line(f"net decile spread of {name}, 20 sessions", "0", figure, "positive", _met(net > 0) + doubt)
+    yield Line(f"net decile spread of {name}, 20 sessions", "0", figure, "told", doubt)
+
+
+def _published_aims(contest: Contest) -> Iterator[Line]:
+    """Yield what was aimed at for that which is published."""
+    scored, name = contest.scored, contest.name
+    score, expected = (signals_published.shadow(scored, column) for column in ("score", "expected_return_pct"))
+    if score and expected:
+        low, high = score.interval
+        yield Line(
+            f"shadow record of all months of {name}: mean rank IC of the score",
+            "no skill: 0",
+            f"{score.value:.3f} [{low:.3f}, {high:.3f}]",
+            f"at least {RANK_IC:g}, the interval above 0",
+            _met(score.value >= RANK_IC and low > 0),
+        )
+        yield Line(
+            f"rank IC of `expected_return_pct` of {name}",
+            "that of the score",
+            f"{expected.value:.4f} against {score.value:.4f}",
+            "within 0.002",
+            _met(abs(expected.value - score.value) <= 0.002),
+        )
+    share = signals_published.upper_share(scored)
+    yield Line(
+        f"BUYs of {name} from the upper three tenths of the scores",
+        "chance: 0.3",
+        f"{share:.3f}",
+        "at least 0.95",
+        _met(share >= 0.95),
+    )
+
+    for profile in PROFILES:
+        new = signals_published.newly_bought(scored, profile)
+        yield Line(
+            f"share of a session's BUYs of {name} that were none the session before, {profile}",
+            "the list of that session",
+            "no BUY" if new is None else f"{new:.3f}",
+            "told",
+        )
 
 
 def _single_years(model: Metrics) -> str:
@@ -83,6 +128,9 @@ def tables(contest: Contest) -> Iterator[str]:
     yield from _contestants(contest)
     yield from ("", f"{contest.caution} {PUBLISHED}".strip(), "")
     yield from _against_no_skill(model)
+    yield ""
+    head = "published, label, view, rows, hits, confidence, realised, relative cut at 30 %"
+    yield from _table(head.split(", "), list(signals_published.table(contest.scored)))
     yield ""
     shown = ([f"{said:.3f}", f"{right:.3f}", f"{rows:,}"] for said, right, rows in model["reliability"])
     yield from _table(["mean confidence", "share correct", "rows"], shown)

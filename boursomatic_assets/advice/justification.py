@@ -71,11 +71,9 @@ def describe_evidence(rows: pl.DataFrame, wording: Wording) -> pl.DataFrame:
         SELL=sentence(_support(wording, pro, "down", "down_next"), _support(wording, contra, "up")),
         HOLD=sentence(_support(wording, rise, "up"), _support(wording, fall, "down")),
     )
-    capitalised = pl.col("HOLD").str.head(1).str.to_uppercase() + pl.col("HOLD").str.slice(1)
+    capitalised = pl.all().str.head(1).str.to_uppercase() + pl.all().str.slice(1)
     market_once = pl.all().str.replace(OF_ITS_MARKET, wording.of_its_market, literal=True)
-    return sentences.with_columns(HOLD=capitalised).select(
-        market_once.str.replace_all(OF_ITS_MARKET, "", literal=True)
-    )
+    return sentences.with_columns(capitalised).select(market_once.str.replace_all(OF_ITS_MARKET, "", literal=True))
 
 
 def write_justifications(

@@ -132,38 +132,49 @@ def decide_labels(
         bolder_disagrees    the bolder profile does not recommend the direction
         positions_taken     as many as the profile takes have a score further at the end
     """
-    failures = _failures(profile, standing, proven_for_bolder=all(is_proven(one, standing) for one in bolder))
-    decided = rows.select(
-        "market",
-        "ts",
-        "volatility",
-        "direction",
-        extremity=pl.when(direction="BUY").then("score_rank").otherwise(1 - pl.col("score_rank")),
-        direction_probability=pl.when(direction="BUY")
-        .then(label_probability("BUY", profile))
-        .when(direction="SELL")
-        .then(label_probability("SELL", profile)),
-        bolder_label=pl.lit(None, pl.String) if bolder_labels is None else bolder_labels,
-    ).with_columns(
-        failed_condition=pl.coalesce(pl.when(fails).then(pl.lit(name)) for name, fails in failures.items())
-    )
+    judged = _judge(profile, bolder, rows, bolder_labels, standing)
     # Instruments of equal scores keep their order.
     qualified = pl.when(pl.col("failed_condition").is_null()).then("extremity")
     position = qualified.rank("ordinal", descending=True).over("market", "ts", "direction")
     taken = pl.when(pl.col("position") > profile.positions).then(pl.lit("positions_taken"))
     failed = pl.col("failed_condition")
+    view = failed.replace_strict(VIEW_OF_HOLD, default="none", return_dtype=pl.String)
     return (
-        decided.with_columns(position=position)
+        judged.with_columns(position=position)
         .with_columns(failed_condition=pl.coalesce("failed_condition", taken))
         .select(
             "position",
             "failed_condition",
             "direction_probability",
             label=pl.when(failed.is_null()).then("direction").otherwise(pl.lit("HOLD")),
-            view=pl.when(failed.is_null())
-            .then(pl.lit("given"))
-            .otherwise(failed.replace_strict(VIEW_OF_HOLD, default="none", return_dtype=pl.String)),
+            view=pl.when(failed.is_null()).then(pl.lit("given")).otherwise(view),
         )
+    )
+
+
+def _judge(
+    profile: RiskProfile,
+    bolder: Sequence[RiskProfile],
+    rows: pl.DataFrame,
+    bolder_labels: pl.Series | None,
+    standing: Standing,
+) -> pl.DataFrame:
+    """Return market, ts, direction, extremity, direction_probability and the first failed_condition of each row.
+
+    The extremity of a score is how near it is to the end that its direction is at, 1 at most.
+    """
+    failures = _failures(profile, standing, proven_for_bolder=all(is_proven(one, standing) for one in bolder))
+    by_direction = [pl.when(direction=label).then(label_probability(label, profile)) for label in ("BUY", "SELL")]
+    return rows.select(
+        "market",
+        "ts",
+        "volatility",
+        "direction",
+        extremity=pl.when(direction="BUY").then("score_rank").otherwise(1 - pl.col("score_rank")),
+        direction_probability=pl.coalesce(by_direction),
+        bolder_label=pl.lit(None, pl.String) if bolder_labels is None else bolder_labels,
+    ).with_columns(
+        failed_condition=pl.coalesce(pl.when(fails).then(pl.lit(name)) for name, fails in failures.items())
     )
 
 

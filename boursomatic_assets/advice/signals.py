@@ -1,16 +1,15 @@
 """Signals: a model's probabilities as recommendations of three risk profiles, each with its evidence.
 
 What belongs here: the rows that are published, from predictions, features and closes.
-Kept elsewhere: the label that a profile decides on (`profiles.py`), its justification (`justification.py`),
+Kept elsewhere: the label that a profile decides on (`profiles.py`), its justification (`justification.py`), its
+snapshot (`snapshots.py`),
 probabilities and contributions (`learning/prediction.py`), versions of a recommendation and since when each is
 current (`tables/`).
 """
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -19,22 +18,18 @@ from polars import selectors
 from boursomatic_assets.advice.justification import describe_evidence, write_justifications
 from boursomatic_assets.advice.profiles import (
     RISK_PROFILES,
-    RULES,
     RiskProfile,
     decide_labels,
     label_probability,
     stop_loss,
     take_profit,
 )
+from boursomatic_assets.advice.snapshots import write_snapshots
 from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.arrays import KEY, SESSIONS_PER_YEAR
 from boursomatic_assets.language import wording_of
 from boursomatic_assets.language.units import RANK_SUFFIX
 from boursomatic_assets.learning.labels import BASE_RATE, CLASSES
-
-FEATURE_COLUMNS = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
-"""The columns of `features` that are numbers: all are in a snapshot, whether the model uses them or not."""
-
 
 DECISION_COLUMNS = (
     "label", "view", "confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit",
@@ -62,35 +57,6 @@ class Maker:
     abstention: str | None = None
 
 
-@dataclass(frozen=True)
-class FeaturesSnapshot:
-    """All that a recommendation was made from: with its model it can be made again.
-
-    Snapshots from before something was kept have None for it.
-
-    Attributes:
-        ts: The session.
-        model_version: The version that recommended.
-        features: FEATURE_COLUMNS and the features of the model.
-        close: The session's close; None if there was none.
-        instruments: How many instruments of the market were scored in the session, with and without advice.
-        rules: The `profiles.RULES` that decided.
-        model_score: The score of the version, whether anybody spoke or not.
-        direction: BUY or SELL as `bands.find_directions` found it; None at neither end.
-        asked: The evidence that each profile asked for, by name.
-    """
-
-    ts: datetime
-    model_version: str
-    features: dict[str, float | None]
-    close: float | None = None
-    instruments: int | None = None
-    rules: str | None = None
-    model_score: float | None = None
-    direction: str | None = None
-    asked: dict[str, float] | None = None
-
-
 def recommend(
     predictions: pl.DataFrame, features: pl.DataFrame, closes: pl.DataFrame, maker: Maker, language: str = "en"
 ) -> pl.DataFrame:
@@ -102,7 +68,8 @@ def recommend(
         predictions: instrument_id, ts, market, score, score_rank, direction (of `bands.find_directions`),
             contributions (struct: the contribution of each feature of the model to the score), and for the horizon
             h of each profile p_sell_h, p_hold_h, p_buy_h, expected_return_pct_h.
-        features: instrument_id, ts, FEATURE_COLUMNS, the features of the model and the features that they rank
+        features: instrument_id, ts, `snapshots.FEATURE_COLUMNS`, the features of the model and the features that
+        they rank
             (Float64) of the same rows.
         closes: instrument_id, ts, c of the same rows; without a close there are no stops.
         maker: The version, and what decides on its labels.
@@ -121,7 +88,7 @@ def recommend(
     rows = _join_inputs(predictions, features, closes, predictions["contributions"].struct.fields)
     rows = rows.with_columns(
         *(describe_evidence(rows, wording) if maker.abstention is None else ()),
-        features_snapshot=_write_snapshots(rows, maker),
+        features_snapshot=write_snapshots(rows, maker.version, maker.profiles),
     )
     published: list[pl.DataFrame] = []
     for bolder, profile, decided in _decide(rows, maker):
@@ -157,27 +124,6 @@ def decide(
     rows = _join_inputs(predictions, features, closes, model_features)
     decided = _decide(rows, maker)
     return _by_row([one.select(*KEY, *_decision(profile), *REASON_COLUMNS) for _, profile, one in decided])
-
-
-_ADDED = ("close", "instruments", "rules", "model_score", "direction", "asked")
-"""The fields of a snapshot that older ones lack, in the order of FeaturesSnapshot."""
-
-
-def parse_snapshot(text: str) -> FeaturesSnapshot:
-    """Return a features_snapshot as it was written: every number is the very same float.
-
-    Raises:
-        ValueError: The text is not a snapshot.
-    """
-    try:
-        fields = json.loads(text)
-        ts = datetime.fromisoformat(fields["ts"])
-        added = (fields.get(name) for name in _ADDED)
-        return FeaturesSnapshot(ts, fields["model_version"], dict(fields["features"]), *added)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"not a features snapshot: {text[:80]!r}: give the text of recommendations.features_snapshot"
-        ) from error
 
 
 def _join_inputs(
@@ -220,37 +166,6 @@ def _by_row(boldest_first: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Return the rows of all profiles, the profiles of each row side by side, from the most cautious."""
     by_profile = pl.concat(reversed(boldest_first))
     return by_profile[np.arange(by_profile.height).reshape(len(RISK_PROFILES), -1).T.ravel()]
-
-
-def _write_snapshots(rows: pl.DataFrame, maker: Maker) -> pl.Series:
-    """Return the snapshot of each row as canonical JSON, in which a float is its `repr`."""
-    names = sorted({*FEATURE_COLUMNS, *rows["contributions"].struct.fields})
-    features = ",".join(f'"{name}":{{{name}}}' for name in names)
-    asked = json.dumps(
-        {profile.name: profile.evidence for profile in maker.profiles}, sort_keys=True, separators=(",", ":")
-    )
-    constants = {"asked": asked, "version": json.dumps(maker.version), "rules": json.dumps(RULES)}
-    template = (
-        f'{{{{"asked":{{asked}},"close":{{c}},"direction":{{direction}},"features":{{{{{features}}}}},'
-        '"instruments":{instruments},"model_score":{score},"model_version":{version},"rules":{rules},"ts":"{ts}"}}'
-    )
-    texts = rows.select(
-        "instruments",
-        ts=pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S%.f"),
-        direction=pl.format('"{}"', "direction").fill_null("null"),
-        **{name: _float_texts(rows[name]).fill_null("null") for name in ("c", "score", *names)},
-        **{name: pl.lit(text) for name, text in constants.items()},
-    )
-    return texts.select(pl.format(template)).to_series()
-
-
-def _float_texts(numbers: pl.Series) -> pl.Series:
-    """Return each float as its `repr`: the shortest text that reads back as the very same float."""
-    if not numbers.is_finite().all():
-        raise ValueError(f"{numbers.name} has a number that is not JSON compliant: give finite ones, or null")
-    # polars writes the same digits, but the exponents of small numbers in its own way.
-    small = (numbers.abs() < 1e-4).arg_true()
-    return numbers.cast(pl.String).scatter(small, [repr(number) for number in numbers.gather(small)])
 
 
 def _decision(profile: RiskProfile) -> list[pl.Expr]:

@@ -16,7 +16,7 @@ from math import isfinite
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import FeaturesSnapshot, parse_snapshot
+from boursomatic_assets.advice.snapshots import FeaturesSnapshot, parse_snapshot
 from boursomatic_assets.audit.recipes import Recipe
 from boursomatic_assets.language.units import RANK_SUFFIX
 from boursomatic_assets.vocabulary import PROFILES

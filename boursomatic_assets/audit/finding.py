@@ -41,6 +41,24 @@ def find_recommendation(symbol: str, profile: str, date: dt.date | None) -> tupl
     return session_of(found), str(found)
 
 
+def find_earlier(session: PublishedSession, identifier: str) -> tuple[PublishedSession, str]:
+    """The session and the id of the current recommendation before another one, of its instrument and profile.
+
+    Raises:
+        ValueError: There is none.
+    """
+    r, own = RECOMMENDATIONS.c, RECOMMENDATIONS.alias("own").c
+    query = select(r.id).where(
+        own.id == identifier, r.instrument_id == own.instrument_id, r.profile == own.profile,
+        r.superseded_at.is_(None), r.as_of < session.as_of,
+    )  # fmt: skip
+    with database.engine().connect() as connection:
+        found = connection.scalar(query.order_by(r.as_of.desc()).limit(1))
+    if found is None:
+        raise ValueError(f"there is no recommendation before that of {session}: name a later session with --to")
+    return session_of(found), str(found)
+
+
 def _as_id(symbol: str) -> UUID | None:
     try:
         return UUID(symbol)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import FeaturesSnapshot
+from boursomatic_assets.advice.snapshots import FeaturesSnapshot
 from boursomatic_assets.audit.evidence import Company, asked_of
 from boursomatic_assets.audit.stored import PublishedSession
 from boursomatic_assets.features.additional_features import unpack
@@ -59,7 +59,7 @@ def find_altered(
         snapshot = company.readings[text].snapshot
         if snapshot:
             found += _snapshot_faults(snapshot, session, version, len(company.chosen))
-            found += _asked_faults(snapshot, asked)
+            found += _asked_faults(snapshot, asked) if asked else []
             sister = company.readings[company.chosen.get(instrument, text)].snapshot
             if sister and sister != snapshot:
                 found += value_differences(snapshot, _values(sister), "in the rows of the other profiles")
@@ -163,10 +163,10 @@ def _snapshot_faults(
         yield f"features_snapshot: instruments is {snapshot.instruments}, and {instruments} have advice"
 
 
-def _asked_faults(snapshot: FeaturesSnapshot, asked: Mapping[str, float] | None) -> Iterator[str]:
+def _asked_faults(snapshot: FeaturesSnapshot, asked: Mapping[str, float]) -> Iterator[str]:
     """What a snapshot says of the evidence asked for that most rows of its session do not say."""
-    for profile in {**(snapshot.asked or {}), **(asked or {})}:
-        own, other = ((one or {}).get(profile) for one in (snapshot.asked, asked))
+    for profile, other in asked.items():
+        own = (snapshot.asked or {}).get(profile)
         if own != other:
             yield f"features_snapshot: asked of {profile} is {own}, and {other} in the other rows of its session"
 

@@ -14,7 +14,8 @@ import polars as pl
 
 from boursomatic_assets.advice.bands import MEMORY, STAY
 from boursomatic_assets.advice.profiles import RISK_PROFILES, RULES, RiskProfile, is_proven
-from boursomatic_assets.advice.signals import FEATURE_COLUMNS, Maker, decide
+from boursomatic_assets.advice.signals import Maker, decide
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS
 from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.arrays import KEY
 from boursomatic_assets.audit.former.model import FormerModel, is_former
@@ -80,12 +81,14 @@ class CurrentRecipe:
             abstaining: Whether there is no champion.
 
         Returns:
-            The columns of `signals.decide`, and score: three rows for each instrument with advice.
+            The columns of `signals.decide`, score and score_rank: three rows for each instrument with advice.
         """
         predictions = predict_probabilities(self.model, rows).with_columns(rows["direction"])
         maker = Maker(self.version.version, self.standing, asking(asked), "" if abstaining else None)
         decided = decide(predictions, rows.drop("c", "market"), rows.select(*KEY, "c"), self.features, maker)
-        return decided.join(predictions.select(*KEY, "score"), on=KEY, how="left", maintain_order="left")
+        return decided.join(
+            predictions.select(*KEY, "score", "score_rank"), on=KEY, how="left", maintain_order="left"
+        )
 
     def evidence(self, asked: Mapping[str, float] | None) -> list[dict[str, Any]]:
         """The evidence for the version at the horizon of each profile, and how much the profile asks for."""

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from boursomatic_assets import database
-from boursomatic_assets.advice.signals import FeaturesSnapshot
+from boursomatic_assets.advice.snapshots import FeaturesSnapshot
 from boursomatic_assets.audit.evidence import Company, as_rows, asked_of
 from boursomatic_assets.audit.recipes import Recipe, open_recipe
 from boursomatic_assets.audit.stored import PublishedSession, log_known_at
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.registry import model_store
 from boursomatic_assets.registry.decisions import DecisionLog, Version, read_log
+
+MOST_KEPT = 8
+"""Models that are kept at a time: one takes some megabytes, and sessions come in order of time."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class SessionModel:
     version: Version
     recipe: Recipe
     known: DecisionLog
+
+    @property
+    def abstaining(self) -> bool:
+        """Whether there was no champion."""
+        return self.known.champion_at(self.session.as_of) is None
 
     def decide_rows(self, group: pl.DataFrame, company: Company) -> pl.DataFrame:
         """Decide about each row that can be replayed, from its own snapshot, among the others of its company.
@@ -52,8 +60,7 @@ class SessionModel:
             snapshots: By instrument.
             asked: The evidence that each profile asks for, by name.
         """
-        abstaining = self.known.champion_at(self.session.as_of) is None
-        return self.recipe.decide(self._rows(snapshots), asked, abstaining=abstaining)
+        return self.recipe.decide(self._rows(snapshots), asked, abstaining=self.abstaining)
 
     def predict(self, snapshots: Mapping[str, FeaturesSnapshot]) -> pl.DataFrame:
         """Predict a session, with contributions, from snapshots by instrument; silent instruments included."""
@@ -65,7 +72,7 @@ class SessionModel:
 
 @dataclass
 class SessionModels:
-    """The models of sessions; the decision log is read once, and each model loaded once."""
+    """The models of sessions; the decision log is read once, and a model loaded once for neighbouring sessions."""
 
     log: DecisionLog = field(default_factory=lambda: _read_log())
     _recipes: dict[str, Recipe | str] = field(default_factory=dict)
@@ -92,6 +99,8 @@ class SessionModels:
 
     def _load(self, version: Version) -> Recipe | str:
         if version.id not in self._recipes:
+            if len(self._recipes) >= MOST_KEPT:
+                del self._recipes[next(iter(self._recipes))]
             try:
                 self._recipes[version.id] = open_recipe(version, model_store().read(version.model_path))
             except (ModelFileError, ValueError) as error:  # said of each row, which then differs

@@ -65,7 +65,7 @@ def active_model_file_is_intact(connection: Connection) -> Finding:
     """The active version's file exists, and its SHA-256 is the one in its name."""
     for path in connection.scalars(select(VERSIONS.c.model_path).where(VERSIONS.c.is_active)):
         try:
-            registry.model_store().load(path)
+            registry.model_store().read(path)
         except ModelFileError as error:
             return Finding(errors=1, figures={"problem": str(error)})
     return Finding()

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets.advice.signals import parse_snapshot
+from boursomatic_assets.advice.snapshots import parse_snapshot
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks._counting import (
     RECOMMENDATION_ROWS,

@@ -19,7 +19,7 @@ from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.rejected import rejected
-from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why
+from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
 from boursomatic_assets.cli.users import users
 
@@ -97,7 +97,7 @@ def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only:
 
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
-    *(recommendations, why, track_record, bars, status, rejected),
+    *(recommendations, why, why_changed, track_record, bars, status, rejected),
     *(audit, instruments, files, models, features, users),
     *(doctor, dev, db, list_settings),
 )

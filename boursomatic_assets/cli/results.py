@@ -1,10 +1,12 @@
-"""Commands that show results: recommendations, why, track-record, bars, status.
+"""Commands that show results: recommendations, why, why-changed, track-record and its proof, bars, status.
 
 What belongs here: their words, options and exit codes. Kept elsewhere: the queries and how their rows are shown
-(`views/`), the story of a recommendation (`audit/story.py`).
+(`views/`), the story of a recommendation and of its change (`audit/explanation/story.py`,
+`audit/explanation/change.py`).
 """
 
 import datetime as dt
+import sys
 
 import click
 
@@ -34,13 +36,13 @@ def recommendations(
             "an account sees its own profile, of the newest session: leave out --profile and --date"
         )
     from boursomatic_assets.cli.views import recommendations as view
-    from boursomatic_assets.cli.views import text, user_recommendations
+    from boursomatic_assets.cli.views import text, users
 
     require_current_schema()
     if user is None:
         shown = view.recommendations(profile, market, symbol, date)
     else:
-        shown = user_recommendations.recommendations_of(user, market, symbol)
+        shown = users.recommendations_of(user, market, symbol)
     click.echo(text.as_json(shown) if as_json else view.as_table(shown))
 
 
@@ -55,26 +57,71 @@ def why(symbol: str, profile: str, date: dt.date | None, as_json: bool) -> None:
 
     SYMBOL may name its exchange, SYMBOL@EXCHANGE, or be the id of a recommendation, superseded or not.
     """
-    from boursomatic_assets.audit import story
-    from boursomatic_assets.cli.views import why as view
+    from boursomatic_assets.audit.explanation import story
+    from boursomatic_assets.cli.views.why import story as view
 
     require_current_schema()
     told = story.tell(symbol, profile, date)
     click.echo(view.as_json(told) if as_json else view.as_text(told))
 
 
-@click.command("track-record")
+@click.command("why-changed")
+@click.argument("symbol")
+@click.option("--profile", type=click.Choice(PROFILES), default="moderate", show_default=True)
+@click.option("--from", "start", type=DATE, help="The earlier session; that of the advice before by default.")
+@click.option("--to", "end", type=DATE, help="The later session; that of the newest advice by default.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@one_line_errors
+def why_changed(symbol: str, profile: str, start: dt.date | None, end: dt.date | None, as_json: bool) -> None:
+    """Tell what moved a recommendation: bars restated, features, version, rule, context.
+
+    From what was first published for one session to what stands for another, or for the same one (--from and --to
+    of one date). The parts add up to the change. SYMBOL may name its exchange, SYMBOL@EXCHANGE.
+    """
+    from boursomatic_assets.audit.explanation.change import explain_change
+    from boursomatic_assets.cli.views.why import change as view
+
+    require_current_schema()
+    told = explain_change(symbol, profile, start, end)
+    click.echo(view.as_json(told) if as_json else view.as_text(told))
+
+
+@click.group("track-record", invoke_without_command=True)
 @click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
 @click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+@click.pass_context
 @one_line_errors
-def track_record(profile: str | None, market: str | None, as_json: bool) -> None:
+def track_record(context: click.Context, profile: str | None, market: str | None, as_json: bool) -> None:
     """Show how past recommendations turned out, and how often a confidence was right."""
+    if context.invoked_subcommand:
+        if profile or market or as_json:
+            raise click.UsageError(
+                "`track-record verify` takes all profiles and markets: give its options after it"
+            )
+        return
     from boursomatic_assets.cli.views import track_record as view
 
     require_current_schema()
     shown = view.track_record(profile, market)
     click.echo(view.as_json(shown) if as_json else view.as_table(shown))
+
+
+@track_record.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of text.")
+@one_line_errors
+def verify(as_json: bool) -> None:
+    """Recompute the rank ICs of all months from stored rows alone, whether anybody spoke or not.
+
+    Fails if those of the score and of the expected return differ, or if a scored row does not follow from the rows
+    stored.
+    """
+    from boursomatic_assets.cli.views import track_record as view
+
+    require_current_schema()
+    found = view.shadow_records()
+    click.echo(view.shadow_as_json(found) if as_json else view.shadow_as_text(found))
+    sys.exit(0 if all(record.holds for record in found) else 1)
 
 
 @click.command()

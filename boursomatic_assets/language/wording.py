@@ -7,8 +7,10 @@ chosen (`advice/justification.py`), why a version fails its gate (`learning/gate
 A number follows the name of its feature in brackets, so no language has to inflect it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Context
 from typing import Any
 
 import polars as pl
@@ -18,11 +20,13 @@ from boursomatic_assets.language.units import RANK_SUFFIX, UNITS, Unit
 OF_ITS_MARKET = "§"
 """Marks where a rank may name its market: said once in a sentence that names several ranks."""
 
-FLAW_FORMATS = {
-    "rank_ic": ".4f", "rank_ic_t": ".2f", "log_loss": ".6f", "log_loss_no_skill": ".6f",
-    "evidence": ".3g", "against": ".3g",
-}  # fmt: skip
+FLAW_FORMATS = {"rank_ic": ".4f", "rank_ic_t": ".2f", "log_loss": ".6f", "log_loss_no_skill": ".6f"}
 """Formats of the figures of a flaw; other figures keep their own digits."""
+
+RATIOS = ("evidence", "against")
+"""The figures of a flaw that are so many to one."""
+
+THREE_DIGITS = Context(prec=3, rounding=ROUND_DOWN)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ class Wording:
     def flaw(self, flaw: Mapping[str, Any]) -> str:
         """Return why a version fails its gate: the text of the flaw's `kind`, with its figures."""
         figures = {
-            name: format(value, FLAW_FORMATS.get(name, "g")).replace(".", self.decimal_point)
+            name: self.ratio(value)
+            if name in RATIOS
+            else format(value, FLAW_FORMATS.get(name, "g")).replace(".", self.decimal_point)
             for name, value in flaw.items()
             if name != "kind"
         }
@@ -97,8 +103,14 @@ class Wording:
         return f"{100 * value:g} %".replace(".", self.decimal_point)
 
     def ratio(self, value: float) -> str:
-        """Return how many to one something is, to three significant digits."""
-        return f"{value:.3g}".replace(".", self.decimal_point) if value < 1000 else f"{value:.0f}"
+        """Return how many to one something is: whole from 1000 on, else to three significant digits.
+
+        It is rounded down: what is less than is asked for never reads as if it were as much.
+        """
+        if value >= 1000:
+            return f"{math.floor(value)}"
+        text = format(THREE_DIGITS.create_decimal(str(value)).normalize(), "f")
+        return text.replace(".", self.decimal_point)
 
     def feature(self, feature: str, rows: pl.DataFrame) -> pl.Series:
         """Return a model feature of each row as text: "its 20-day return (+3.1 %, higher than 80 %§)".

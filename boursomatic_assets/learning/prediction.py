@@ -21,9 +21,6 @@ from boursomatic_assets.learning.contributions import contributions
 from boursomatic_assets.learning.labels import CLASSES, ranks
 from boursomatic_assets.learning.model import POOLED, Boosters, Model, parse_booster
 
-VOLATILITY = "vol_20d"
-"""What is needed of a row beside the features of the model."""
-
 
 def feature_matrix(rows: pl.DataFrame, features: Sequence[str]) -> Floats:
     """Return features as rows x features, with NaN for null."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
+from itertools import pairwise
 from operator import add
 from typing import Any
 
@@ -135,9 +136,8 @@ class _HorizonRecord:
         """Return the curves of both markets, and of each, fitted on what was known before a cutoff."""
         sessions = (self.parameters.prior_sessions, self.parameters.market_prior_sessions)
         pooled = fit_curves(self.sums(cutoff), NO_SKILL, *sessions)
-        apart = {
-            name: fit_curves(record.before(cutoff), pooled, *sessions) for name, record in self.by_market.items()
-        }
+        known = {name: record.before(cutoff) for name, record in self.by_market.items()}
+        apart = {name: fit_curves(sums, pooled, *sessions) for name, sums in known.items() if sums.sessions}
         return {POOLED: pooled, **apart}
 
 
@@ -164,8 +164,8 @@ def _out_of_sample_record(
     probability = np.empty((len(walked.row_indices), len(CLASSES)))
     ts, rank = walked.scores["ts"].to_numpy(), walked.scores["score_rank"].to_numpy()
     market = walked.scores["market"].to_numpy()
-    starts = np.searchsorted(ts, [np.datetime64(step.start) for step in walked.steps])
-    for step, first, end in zip(walked.steps, starts, [*starts[1:], len(probability)], strict=True):
+    starts = [int(np.searchsorted(ts, np.datetime64(step.start))) for step in walked.steps]
+    for step, (first, end) in zip(walked.steps, pairwise([*starts, len(probability)]), strict=True):
         curves = record.curves(label_cutoff(step.due, parameters))
         for name in np.unique(market[first:end]):
             rows = first + np.flatnonzero(market[first:end] == name)

@@ -24,12 +24,12 @@ _FIGURES_BY_LABEL = (
     f"{_SCORED_ROWS}, happened AS (SELECT profile, outcome AS label,"
     "   count(*) / sum(count(*)) OVER (PARTITION BY profile) AS share"
     "   FROM scored WHERE outcome IS NOT NULL GROUP BY profile, outcome)"
-    " SELECT profile, label, count(*), avg(hit::int)::float, coalesce(share, 0)::float, avg(realised_return_pct),"
-    " avg(expected_return_pct),"
+    " SELECT profile, label, view, count(*), avg(hit::int)::float, coalesce(share, 0)::float,"
+    " avg(relative_return_pct), avg(realised_return_pct), avg(expected_return_pct),"
     " avg(CASE WHEN label <> 'HOLD' THEN (coalesce(first_touched, '') = 'stop')::int END)::float,"
     " avg(CASE WHEN label <> 'HOLD' THEN (coalesce(first_touched, '') = 'target')::int END)::float"
-    " FROM scored LEFT JOIN happened USING (profile, label) GROUP BY profile, label, share"
-    " ORDER BY array_position(CAST(:profiles AS text[]), profile::text), label"
+    " FROM scored LEFT JOIN happened USING (profile, label) GROUP BY profile, label, view, share"
+    " ORDER BY array_position(CAST(:profiles AS text[]), profile::text), label, view"
 )
 _FIGURES_BY_BIN = (
     f"{_SCORED_ROWS} SELECT least(floor(confidence * 10), 9)::int AS bin, count(*), avg(confidence),"
@@ -38,9 +38,11 @@ _FIGURES_BY_BIN = (
 _LABEL_SCHEMA: dict[str, pl.DataType] = {
     "profile": pl.String(),
     "label": pl.String(),
+    "view": pl.String(),
     "n": pl.Int64(),
     "hit_rate": pl.Float64(),
     "base_rate": pl.Float64(),
+    "relative_pct": pl.Float64(),
     "realised_pct": pl.Float64(),
     "expected_pct": pl.Float64(),
     "stopped": pl.Float64(),
@@ -59,10 +61,11 @@ class PerformanceFigures:
     """How past recommendations performed; means and shares are over rows, whose horizons overlap.
 
     Attributes:
-        labels: by profile and label: n, hit_rate (share whose label is the outcome), base_rate (share of all rows
-            of the profile with that outcome: the hit rate of always recommending it), realised_pct and
-            expected_pct (mean returns), stopped and reached (shares whose stop, or target, was touched first; null
-            for HOLD).
+        labels: by profile, label and view: n, hit_rate (share whose label is the outcome; null where no view was
+            given), base_rate (share of all rows of the profile with that outcome: the hit rate of always
+            recommending it), relative_pct (mean of the return less that of its market's session), realised_pct
+            and expected_pct (mean returns), stopped and reached (shares whose stop, or target, was touched first;
+            null for HOLD).
         bins: by bin of 10 % of confidence: n, confidence (mean), right (share whose label is the outcome).
     """
 

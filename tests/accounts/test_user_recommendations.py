@@ -7,7 +7,9 @@ from sqlalchemy import Engine, text
 from worlds.accounts import ADA, PASSWORD, make_hashes_cheap, query
 
 from boursomatic_assets.accounts import acting_as, keeping, preferences
+from boursomatic_assets.database import migrate
 
+COLUMNS = "SELECT attname::text FROM pg_attribute WHERE attrelid = 'user_recommendations'::regclass"
 SEEN = "SELECT DISTINCT profile FROM user_recommendations"
 
 
@@ -40,6 +42,28 @@ def test_an_account_sees_the_active_recommendations_of_its_profile(filled: Engin
         assert [tuple(row) for row in shown] == query(filled, active) != []
     query(filled, "UPDATE recommendations SET is_active = false WHERE profile = 'conservative'")
     assert seen_by(ada) == []
+
+
+def test_it_is_seen_whether_a_hold_is_a_view(filled: Engine, ada: UUID) -> None:
+    seen = text("SELECT DISTINCT view FROM user_recommendations ORDER BY view")
+    active = "SELECT DISTINCT view FROM recommendations WHERE is_active AND profile = 'moderate' ORDER BY view"
+    with acting_as(ada) as connection:
+        assert [tuple(row) for row in connection.execute(seen)] == query(filled, active) != []
+
+
+def test_its_readers_stay_on_the_way_down_and_up(migrated: Engine) -> None:
+    readers = (
+        "SELECT DISTINCT grantee::regrole::text FROM pg_class, aclexplode(relacl)"
+        " WHERE relname = 'user_recommendations' ORDER BY 1"
+    )
+    before = query(migrated, readers)
+    assert any("app" in name for (name,) in before)
+    migrate.downgrade("0012")
+    assert query(migrated, readers) == before
+    assert "view" not in [name for (name,) in query(migrated, COLUMNS)]
+    migrate.upgrade()
+    assert query(migrated, readers) == before
+    assert "view" in [name for (name,) in query(migrated, COLUMNS)]
 
 
 def test_nothing_is_seen_without_consent_profile_or_account(filled: Engine, ada: UUID) -> None:

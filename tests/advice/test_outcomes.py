@@ -1,7 +1,7 @@
-"""Outcomes of recommendations: realised return, the label that happened, and what was touched first."""
+"""Outcomes of recommendations: realised return, the third it was in, and what was touched first."""
 
 import datetime as dt
-import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,16 @@ import pytest
 from worlds.frames import IDS
 
 from boursomatic_assets.advice import outcomes
-from boursomatic_assets.advice.outcomes import LABEL_THRESHOLD, LONGEST_HORIZON
+from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.features.price_basis import IMPOSSIBLE_RISE
 
 US = MARKETS["US"]
 SESSIONS = [date for date in US.sessions().tolist() if date >= dt.date(2024, 1, 2)]
 """2024-01-15 is a holiday of this market."""
+
+NOTHING = ("realised_return_pct", "relative_return_pct", "outcome", "hit", "first_touched", "touched_on")
+"""What there is none of without a return."""
 
 
 def recommendation(label: str = "BUY", horizon: int | None = 4, session: int = 0, **changed: Any) -> pl.DataFrame:
@@ -33,18 +36,18 @@ def recommendation(label: str = "BUY", horizon: int | None = 4, session: int = 0
         "expected_return_pct": 1.0,
         "stop_loss": side and 100.0 - 10 * side,
         "take_profit": side and 100.0 + 10 * side,
-        "features_snapshot": '{"features":{"vol_20d":0.02,"vol_20d_rank":0.9},"ts":"2024-01-02"}',
+        "view": "given",
         **changed,
     }
     types = {"as_of": pl.Datetime("us"), "horizon_days": pl.Int32(), "stop_loss": pl.Float64()}
-    return pl.DataFrame([row], schema_overrides={**types, "take_profit": pl.Float64()})
+    return pl.DataFrame([row], schema_overrides={**types, "take_profit": pl.Float64(), "view": pl.String()})
 
 
-def bars(*closes: float | tuple[float, float, float] | None, symbol: str = "ACME") -> pl.DataFrame:
+def bars(*closes: float | tuple[float, float, float] | None, instrument: str = IDS["ACME"]) -> pl.DataFrame:
     """A bar per session: its close, or (low, close, high), or none; a close alone is its own high and low."""
     prices = [(one, one, one) if isinstance(one, float | int) else one for one in closes]
     rows = [
-        {"instrument_id": IDS[symbol], "ts": dt.datetime.combine(session, dt.time()), "h": h, "l": low, "c": c}
+        {"instrument_id": instrument, "ts": dt.datetime.combine(session, dt.time()), "h": h, "l": low, "c": c}
         for session, one in zip(SESSIONS, prices, strict=False)
         if one is not None
         for low, c, h in [one]
@@ -56,6 +59,33 @@ def bars(*closes: float | tuple[float, float, float] | None, symbol: str = "ACME
 def scored(recommendations: pl.DataFrame, bars: pl.DataFrame) -> dict[str, Any]:
     (row,) = outcomes.score_recommendations(outcomes.select_due(recommendations, US.sessions()), bars).to_dicts()
     return row
+
+
+def numbered(number: int) -> str:
+    return f"00000000-0000-7000-8000-{number:012x}"
+
+
+def together(
+    returns_pct: Sequence[float | None], changed: Mapping[int, Mapping[str, Any]] | None = None
+) -> pl.DataFrame:
+    """The outcomes of recommendations of one session, whose instruments returned so much after every session.
+
+    Args:
+        returns_pct: One for each instrument; None for one without the bar of the session.
+        changed: By the number of an instrument, what its recommendation has of its own.
+    """
+    recommended = pl.concat(
+        recommendation(id=numbered(n), instrument_id=numbered(n), **(changed or {}).get(n, {}))
+        for n in range(len(returns_pct))
+    )
+    prices = pl.concat(
+        bars(None, *[50.0] * 4, instrument=numbered(n))
+        if one is None
+        else bars(*(100, 100, 100 + one, 100 + one, 100 + one, 100 + one), instrument=numbered(n))
+        for n, one in enumerate(returns_pct)
+    )
+    due = outcomes.select_due(recommended, US.sessions())
+    return outcomes.score_recommendations(due, prices).sort("recommendation_id")
 
 
 # --- when a recommendation is due
@@ -87,44 +117,81 @@ def test_an_instrument_that_stops_trading_keeps_its_last_price() -> None:
     ] == pytest.approx(-3)
 
 
+def test_a_share_that_was_halted_all_along_has_no_return() -> None:
+    """Nobody could have bought or sold it at that price; one trade within the horizon is enough."""
+    row = scored(recommendation(), bars(100, None, None, None, None, 140))
+    assert [row[name] for name in NOTHING] == [None] * len(NOTHING)
+    assert row["unscored"] == "no bar"
+    for later in (101, 100):
+        traded = scored(recommendation(), bars(100, None, later, None, None, 140))
+        assert (traded["realised_return_pct"], traded["unscored"]) == (pytest.approx(later - 100), None)
+
+
+def test_the_outcome_is_the_third_of_the_return_among_those_of_its_session() -> None:
+    """Though all of them rose."""
+    scored_rows = together([6, 1, 3, 5, 2, 4])
+    assert scored_rows["outcome"].to_list() == ["BUY", "SELL", "HOLD", "BUY", "SELL", "HOLD"]
+    assert scored_rows["realised_return_pct"].to_list() == pytest.approx([6, 1, 3, 5, 2, 4])
+    assert together([-4, -9, -7, -5, -8, -6])["outcome"].equals(scored_rows["outcome"])
+
+
+def test_equal_returns_share_an_outcome_and_one_alone_is_in_the_middle() -> None:
+    assert together([1, 1, 1])["outcome"].to_list() == ["HOLD"] * 3
+    assert together([1, 2, 2, 3, 3, 4])["outcome"].to_list() == ["SELL", "HOLD", "HOLD", "HOLD", "HOLD", "BUY"]
+    assert together([9])["outcome"].to_list() == ["HOLD"]
+
+
+def test_a_relative_return_is_less_the_mean_of_its_session_and_is_not_cut() -> None:
+    assert together([90, 10, -10])["relative_return_pct"].to_list() == pytest.approx([60, -20, -40])
+
+
+def test_what_has_no_return_is_not_among_the_others() -> None:
+    found = together([3, None, 1, 2])
+    assert found["outcome"].to_list() == ["BUY", None, "SELL", "HOLD"]
+    assert found["relative_return_pct"].to_list() == pytest.approx([1, None, -1, 0])
+    assert found["hit"].to_list() == [True, None, False, False]
+
+
 @pytest.mark.parametrize(
-    ("gross", "outcome"),
-    [
-        (LABEL_THRESHOLD * 0.04 + 1e-9, "BUY"),
-        (LABEL_THRESHOLD * 0.04 - 1e-9, "HOLD"),
-        (0, "HOLD"),
-        (-LABEL_THRESHOLD * 0.04 - 1e-9, "SELL"),
-    ],
+    ("name", "other"),
+    [("profile", "aggressive"), ("horizon_days", 2), ("as_of", US.close_time(SESSIONS[1]))],
 )
-def test_the_outcome_is_measured_in_volatilities_of_the_snapshot(gross: float, outcome: str) -> None:
-    """0.02 a session, over 4 sessions: 0.02 x sqrt(4)."""
-    row = scored(recommendation("BUY"), bars(100, 100, 100, 100, 100 * (1 + gross)))
-    assert (row["outcome"], row["hit"]) == (outcome, outcome == "BUY")
+def test_others_are_those_of_the_same_session_profile_and_horizon(name: str, other: Any) -> None:
+    """Three that rise by 1, 2, 3 % and three by 11, 12, 13 %: thirds of three each, not of six."""
+    changed = {number: {name: other} for number in (3, 4, 5)}
+    found = together([1, 2, 3, 11, 12, 13], changed)
+    assert found["outcome"].to_list() == ["SELL", "HOLD", "BUY"] * 2
+    assert found["relative_return_pct"].round(9).to_list() == pytest.approx([-1, 0, 1] * 2)
 
 
-@pytest.mark.parametrize("volatility", [0.1 + 0.2, 1e-7, 1 / 3])
-def test_the_volatility_is_read_back_to_the_last_bit(volatility: float) -> None:
-    edge = (
-        pl.DataFrame({"horizon_days": [4]})
-        .select(LABEL_THRESHOLD * volatility * pl.col("horizon_days").sqrt())
-        .item()
-    )
-    snapshot = f'{{"features":{{"vol_20d":{volatility!r}}}}}'
-    for gross in (edge, math.nextafter(edge, 1)):
-        row = scored(recommendation(features_snapshot=snapshot), bars(1, 1, 1, 1, 1 + gross))
-        assert row["outcome"] == ("BUY" if (1 + gross) - 1 > edge else "HOLD")
+def test_the_outcome_does_not_depend_on_what_was_advised() -> None:
+    """Label, confidence, stops and view are of the advice; the third is of the returns."""
+    plain = together([1, 2, 3])
+    changed = {0: {"label": "SELL", "view": "given"}, 1: {"label": "HOLD", "view": "none", "confidence": 1 / 3}}
+    columns = ("realised_return_pct", "relative_return_pct", "outcome")
+    assert together([1, 2, 3], changed).select(columns).equals(plain.select(columns))
 
 
-@pytest.mark.parametrize("snapshot", ['{"features":{"vol_20d":null}}', '{"features":{"vol_20d_rank":0.5}}'])
-def test_without_a_volatility_there_is_no_outcome(snapshot: str) -> None:
-    row = scored(recommendation(features_snapshot=snapshot), bars(100, 110, 110, 110, 120))
-    assert (row["outcome"], row["hit"]) == (None, None)
-    assert row["realised_return_pct"] == pytest.approx(20)
+@pytest.mark.parametrize("label", ["BUY", "HOLD", "SELL"])
+@pytest.mark.parametrize("view", ["given", None])
+def test_a_hit_is_a_label_that_happened(label: str, view: str | None) -> None:
+    """Also where its writer did not say whether it was a view."""
+    found = together([1, 2, 3], {n: {"label": label, "view": view} for n in range(3)})
+    assert found["hit"].to_list() == [label == happened for happened in ("SELL", "HOLD", "BUY")]
+    assert found["view"].to_list() == [view] * 3
+
+
+@pytest.mark.parametrize("view", ["none", "capped"])
+def test_where_no_view_was_given_there_is_an_outcome_and_neither_a_hit_nor_a_miss(view: str) -> None:
+    found = together([1, 2, 3], {n: {"label": "HOLD", "view": view} for n in range(3)})
+    assert found["outcome"].to_list() == ["SELL", "HOLD", "BUY"]
+    assert found["hit"].to_list() == [None] * 3
+    assert found["view"].to_list() == [view] * 3
 
 
 def test_without_the_bar_of_the_session_there_is_no_return() -> None:
     row = scored(recommendation(), bars(None, 80, 120, 80, 120))
-    assert [row[name] for name in ("realised_return_pct", "outcome", "hit", "first_touched")] == [None] * 4
+    assert [row[name] for name in NOTHING] == [None] * len(NOTHING)
     assert row["unscored"] == "no bar"
 
 
@@ -132,7 +199,7 @@ def test_across_a_suspected_change_of_basis_the_score_is_suspended_and_says_why(
     """A split, its reverse and an error; up to it, and after it, there is a return."""
     for beyond in (25, 1000, 100 * IMPOSSIBLE_RISE):
         row = scored(recommendation(), bars(100, 100, 100, beyond, beyond))
-        assert [row[name] for name in ("realised_return_pct", "outcome", "hit", "first_touched")] == [None] * 4
+        assert [row[name] for name in NOTHING] == [None] * len(NOTHING)
         assert row["unscored"] == "price basis"
         assert scored(recommendation(horizon=2), bars(100, 100, 100, beyond))["realised_return_pct"] == 0
         after = scored(recommendation(horizon=1, session=3), bars(100, 100, 100, beyond, 1.1 * beyond))
@@ -147,13 +214,6 @@ def test_a_loss_of_98_percent_counts() -> None:
     """Neither open nor close is a split's, and the range is that of a crash."""
     row = scored(recommendation(), bars(100, 100, 100, (1, 1.8, 30), 1.8))
     assert (row["realised_return_pct"], row["first_touched"]) == (pytest.approx(-98.2), "stop")
-
-
-def test_with_a_volatility_of_zero_there_is_no_outcome() -> None:
-    assert (
-        scored(recommendation(features_snapshot='{"vol_20d":0.0}'), bars(100, 100, 100, 100, 120))["outcome"]
-        is None
-    )
 
 
 # --- stop and target
@@ -205,8 +265,7 @@ def test_a_hold_or_a_row_without_stops_touches_nothing() -> None:
 # --- many at once
 
 
-@pytest.mark.slow
-def test_each_recommendation_is_scored_on_its_own() -> None:
+def test_each_session_profile_and_horizon_is_scored_on_its_own() -> None:
     generator = np.random.default_rng(6)
     prices = pl.concat(
         bars(
@@ -219,30 +278,29 @@ def test_each_recommendation_is_scored_on_its_own() -> None:
                     strict=True,
                 )
             ),
-            symbol=symbol,
+            instrument=instrument,
         )
-        for symbol in IDS
+        for instrument in IDS.values()
     )
     recommended = pl.concat(
         recommendation(
             str(generator.choice(["BUY", "HOLD", "SELL"])),
             int(generator.choice([10, 20, 40])),
-            int(generator.integers(100)),
-            id=f"00000000-0000-7000-8000-{number:012x}",
+            int(generator.integers(90, 100)),
+            id=numbered(number),
             instrument_id=str(generator.choice(list(IDS.values()))),
+            profile=str(generator.choice(["moderate", "aggressive"])),
         )
         for number in range(200)
     )
-    together = outcomes.score_recommendations(
+    whole = outcomes.score_recommendations(
         outcomes.select_due(recommended, US.sessions()), prices.sample(fraction=1, shuffle=True, seed=1)
     )
-    alone = pl.concat(
-        outcomes.score_recommendations(
-            outcomes.select_due(one, US.sessions()),
-            prices.filter(pl.col("instrument_id") == one["instrument_id"][0]),
-        )
-        for one in recommended.iter_slices(1)
-    )
-    assert together.equals(alone.sort("ts", "recommendation_id"))
-    assert together["first_touched"].n_unique() == 3
-    assert together["realised_return_pct"].null_count() > 0
+    due = outcomes.select_due(recommended, US.sessions())
+    parts = due.partition_by("session", "profile", "horizon_days")
+    apart = pl.concat(outcomes.score_recommendations(part, prices) for part in parts)
+    assert len(parts) > 20
+    assert whole.equals(apart.sort("ts", "recommendation_id"))
+    assert whole["first_touched"].n_unique() == 3
+    assert whole["outcome"].n_unique() == 4
+    assert whole["realised_return_pct"].null_count() > 0

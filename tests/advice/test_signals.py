@@ -27,7 +27,8 @@ from worlds.recommendations import (
 
 from boursomatic_assets import vocabulary
 from boursomatic_assets.advice.profiles import RISK_PROFILES, RULES
-from boursomatic_assets.advice.signals import FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot, recommend
+from boursomatic_assets.advice.signals import recommend
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot
 from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.schema import Feature
 

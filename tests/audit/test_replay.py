@@ -129,6 +129,35 @@ def test_a_value_that_decides_nothing_is_named_too(filled: Engine) -> None:
     assert differing(replayed()).keys() == {identifier}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "instead", "named"),
+    [
+        ('"model_score":[^,]*', '"model_score":0.125', " comes out of the model"),
+        (
+            '"direction":"BUY"',
+            '"direction":"SELL"',
+            "direction is SELL, and BUY in the rows of the other profiles",
+        ),
+        ('"moderate": *[^,}]*', '"moderate":1', "in the other rows of its session"),
+    ],
+)
+def test_what_decided_beside_features_is_named_where_it_is_changed(
+    filled: Engine, pattern: str, instead: str, named: str
+) -> None:
+    changed = f"regexp_replace(features_snapshot::text, '{pattern}', '{instead}')::json"
+    identifier = change_buy(filled, f"features_snapshot = {changed}")
+    found = differing(replayed())
+    assert found.keys() == {identifier}
+    assert any(named in text for text in found[identifier]["altered"])
+
+
+def test_another_view_than_was_published_is_found(filled: Engine) -> None:
+    identifier = change_buy(filled, "view = 'capped'")
+    found = differing(replayed())
+    assert found.keys() == {identifier}
+    assert (found[identifier]["view"], found[identifier]["replayed_view"]) == ("capped", "given")
+
+
 def test_a_changed_byte_of_the_model_file_is_named(filled: Engine, home: Path) -> None:
     (path,) = rows(filled, f"SELECT model_path FROM model_versions WHERE version = 'v{LAST:%Y.%m}.01'")
     file = home / "models" / path["model_path"]
@@ -152,7 +181,7 @@ def test_another_model_file_than_the_version_had_is_found_by_what_comes_out(fill
     execute(filled, f"UPDATE model_versions SET model_path = ({other}) WHERE version = 'v2024.02.01'")
     found = differing(replayed())
     assert found
-    assert all("the row of its model version was" in row["altered"][0] for row in found.values())
+    assert all("comes out of the model" in row["altered"][0] for row in found.values())
 
 
 @pytest.mark.parametrize("value", ['"0.02"', "true", "[]", "1e999"])
@@ -177,6 +206,24 @@ def test_bars_that_were_changed_without_a_delivery_are_named_from_the_bars_alone
     assert all(re.search(r"features_snapshot: \w+ is .*, and .* from the bars known at", text) for text in texts)
 
 
+def test_a_direction_that_all_profiles_have_wrong_is_found_in_the_sessions_before(filled: Engine) -> None:
+    """The three rows of an instrument agree, and so does each with its id: only the scores of its past differ."""
+    query = (
+        "SELECT instrument_id FROM recommendations WHERE features_snapshot->>'direction' IS NULL AND"
+        f" {CURRENT} AND instrument_id IN (SELECT id FROM instruments WHERE exchange = 'US') LIMIT 1"
+    )
+    identifier = rows(filled, query)[0]["instrument_id"]
+    changed = """regexp_replace(features_snapshot::text, '"direction":null', '"direction":"BUY"')::json"""
+    execute(
+        filled,
+        f"UPDATE recommendations SET id = gen_random_uuid(), features_snapshot = {changed}"
+        f" WHERE instrument_id = '{identifier}' AND {CURRENT}",
+    )
+    found = differing(replayed(from_bars=True))
+    texts = [text for row in found.values() for text in row["altered"] if "comes out of the scores of" in text]
+    assert texts == ["features_snapshot: direction is BUY, and None comes out of the scores of 20 sessions"] * 3
+
+
 # --- what cannot be replayed is said to be so
 
 
@@ -184,7 +231,8 @@ def test_bars_that_were_changed_without_a_delivery_are_named_from_the_bars_alone
     ("pattern", "instead", "why"),
     [
         ('"instruments":[0-9]+,', "", "stored before a snapshot held all that a replay needs: instruments"),
-        ('"vol_ratio":[^,]*,', "", "stored before a snapshot held all that a replay needs: vol_ratio"),
+        ('"rsi_14_rank":[^,]*,', "", "stored before a snapshot held all that a replay needs: rsi_14_rank"),
+        ('"asked":[^}]*},', "", "stored before a snapshot held all that a replay needs: asked"),
         ('"rules":"[^"]*"', '"rules":"deadbeef"', "it was decided by the rules deadbeef, and this code has"),
     ],
 )

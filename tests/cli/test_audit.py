@@ -22,7 +22,7 @@ def test_a_recommendation_is_shown_beside_what_comes_out_again(replayable: Engin
     first, _, *numbers = shown.stdout.splitlines()
     assert first.endswith("session 2024-02-29, by v2024.02.01: identical")
     assert all(len(set(line.split()[1:])) == 1 for line in numbers), "stored and replayed"
-    names = ["label", "confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit"]
+    names = [*("label", "view", "confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit")]
     assert [line.split()[0] for line in numbers] == names
 
 

@@ -23,7 +23,7 @@ CURVE = [[0.36, 0.35, 1200], [0.42, 0.44, 300]]
 
 @pytest.fixture
 def three_versions(migrated: Engine) -> Engine:
-    """A champion, a refused challenger of another recipe, and a promoted challenger with a reliability curve."""
+    """A champion, a refused challenger of another recipe, and a retrained champion with a reliability curve."""
     admit_challengers(
         skilled_challenger("a"),
         unskilled_challenger("b"),
@@ -43,13 +43,39 @@ def test_the_list_shows_every_version_with_its_decision(three_versions: Engine) 
     assert [(row["version"], row["decision"], row["champion"], row["active"]) for row in listed] == [
         (NAMES[0], "promoted", False, False),
         (NAMES[1], "refused", False, False),
-        (NAMES[2], "promoted", True, True),
+        (NAMES[2], "retrained", True, True),
     ]
     assert [row["rank_ic"] for row in listed] == [0.04, 0.001, 0.05]
     table = output("list").splitlines()
     assert [
         line for line in table if NAMES[1] in line and "refused" in line and "0.001" in line and "bbbbbbbb" in line
     ]
+
+
+def test_the_evidence_for_each_version_is_shown_and_what_each_profile_asks(
+    three_versions: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_EVIDENCE", "20,5,2")
+    listed = json.loads(output("list", "--json"))
+    assert [(row["evidence_10"], row["evidence_20"]) for row in listed] == [
+        (30.0, None),
+        (0.2, None),
+        (30.0, None),
+    ]
+    assert output("list").count("30 / - / -") == 2
+    shown = output("show", NAMES[2])
+    assert (
+        "  30 to 1 at 10 sessions, aggressive asks for 2 to 1: it has a view\n"
+        "  0 to 1 at 20 sessions, moderate asks for 5 to 1: it has no view\n"
+    ) in shown
+    assert f"{NAMES[2]} 30 to 1 at 10 sessions, aggressive asks for 2 to 1" in boursomatic("status").output
+
+
+def test_a_cautious_profile_has_no_view_where_a_bolder_one_has_none(migrated: Engine) -> None:
+    much = {"value": 99.0, "against": 0.1, "steps": 9}
+    little = much | {"value": 1.05}
+    admit_challengers(skilled_challenger(evidence={"10": little, "20": much, "40": much}))
+    assert output("show", NAMES[0]).count("it has no view") == 3
 
 
 def test_versions_without_a_record_are_shown(migrated: Engine) -> None:
@@ -69,7 +95,7 @@ def test_without_a_champion_the_list_shows_the_active_version(migrated: Engine) 
 
 def test_a_version_is_shown_with_the_compared_numbers_and_its_reliability(three_versions: Engine) -> None:
     shown = output("show", NAMES[2])
-    assert f"promoted by gate: {NAMES[2]} is champion from {first_open(DUE[2]):%Y-%m-%d %H:%M:%S} UTC\n" in shown
+    assert f"retrained by gate: {NAMES[2]} is champion from {first_open(DUE[2]):%Y-%m-%d %H:%M:%S} UTC\n" in shown
     assert f"versions:             challenger {NAMES[2]}, champion {NAMES[0]}" in shown
     assert "champion:             rank_ic 0.04, rank_ic_t 2.5" in shown
     assert "by_market:            US (rank_ic 0.06)" in shown
@@ -107,7 +133,7 @@ def test_without_a_champion_the_reason_is_shown(migrated: Engine) -> None:
     assert shown.startswith(
         "no champion at 2023-10-15 00:00:00 UTC: every recommendation is HOLD\n  withdrawn: decision about"
     )
-    assert "shows no skill" in shown
+    assert "the evidence against it is 30 to 1 at 10 sessions, and 1.1 to 1 withdraws it" in shown
     answer = json.loads(output("live", "--at", "2023-10-15", "--json"))
     assert (answer["version"], answer["decision"]["kind"]) == (None, "withdrawn")
     assert json.loads(output("live", "--at", "2020-01-01", "--json"))["decision"] is None

@@ -18,7 +18,7 @@ def test_json_holds_the_active_recommendations(readable: Engine) -> None:
     shown = json.loads(boursomatic("recommendations", "--json").stdout)
     active = rows(
         readable,
-        "SELECT symbol, exchange, profile, label, confidence, expected_return_pct, horizon_days, stop_loss,"
+        "SELECT symbol, exchange, profile, label, view, confidence, expected_return_pct, horizon_days, stop_loss,"
         " take_profit, to_char(r.as_of, 'YYYY-MM-DD\"T\"HH24:MI:SS') AS as_of, version, justification, r.id::text"
         " FROM recommendations r"
         " JOIN instruments i ON i.id = r.instrument_id JOIN model_versions m ON m.id = r.model_version_id"
@@ -58,6 +58,23 @@ def test_the_table_shows_every_recommendation(readable: Engine) -> None:
         assert all(label in line for line in lines)
 
 
+def test_a_hold_without_a_view_is_told_apart_from_an_opinion(filled: Engine) -> None:
+    of_one = "is_active AND instrument_id = (SELECT id FROM instruments WHERE symbol = 'SIMU001')"
+    views = {"aggressive": "given", "moderate": "capped", "conservative": "none"}
+    execute(
+        filled,
+        *(
+            f"UPDATE recommendations SET label = 'HOLD', view = '{view}' WHERE {of_one} AND profile = '{profile}'"
+            for profile, view in views.items()
+        ),
+    )
+    lines = boursomatic("recommendations", "--symbol", "SIMU001").output.splitlines()
+    shown = [line.split() for line in lines if "SIMU001" in line]
+    assert {row[3]: (row[4], row[5]) for row in shown} == {name: ("HOLD", view) for name, view in views.items()}
+    rows_ = json.loads(boursomatic("recommendations", "--symbol", "SIMU001", "--json").stdout)
+    assert {row["profile"]: row["view"] for row in rows_} == views
+
+
 def test_rows_of_a_program_that_knows_the_specification_alone_are_shown(filled: Engine) -> None:
     """Beside the platform's own, in every view; nothing is said that such rows do not say."""
     execute(
@@ -81,14 +98,15 @@ def test_without_a_champion_the_justification_says_why_in_the_language_set(
     day = ("--date", "2023-09-05", "--market", "US", "--json")
     (justification,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
     assert justification.startswith(
-        "HOLD: no model is admitted to advise. Version v2023.09.01, examined on 2023-09-01, was refused: its"
+        "HOLD, without a view: no model is admitted to advise. Version v2023.09.01, examined on 2023-09-01, was"
+        " refused: its"
     )
     monkeypatch.setenv("BOURSOMATIC_LANGUAGE", "fr")
     assert boursomatic("materialize", "recommendations", "2023-09-05", "US").exit_code == 0
     (justification,) = {row["justification"] for row in json.loads(boursomatic("recommendations", *day).stdout)}
     assert justification.startswith(
-        "CONSERVER : aucun modèle n'est admis à conseiller. La version v2023.09.01, examinée le 2023-09-01, a été"
-        " refusée : son historique compte"
+        "CONSERVER, sans avis : aucun modèle n'est admis à conseiller. La version v2023.09.01, examinée le"
+        " 2023-09-01, a été refusée : son historique compte"
     )
     assert "HOLD" not in justification
 
@@ -119,10 +137,16 @@ def test_without_recommendations_the_error_names_the_remedy(migrated: Engine) ->
 def test_the_track_record_is_shown_as_tables_and_as_json(readable: Engine) -> None:
     shown = json.loads(boursomatic("track-record", "--market", "US", "--profile", "moderate", "--json").stdout)
     scored = (
-        "SELECT label, count(*) AS n FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
-        " WHERE exchange <> 'EURONEXT' AND profile = 'moderate' GROUP BY label ORDER BY label"
+        "SELECT label, view, count(*) AS n, avg(relative_return_pct) AS relative_pct FROM track_record t"
+        " JOIN instruments i ON i.id = t.instrument_id"
+        " WHERE exchange <> 'EURONEXT' AND profile = 'moderate' GROUP BY label, view ORDER BY label, view"
     )
-    assert [{"label": row["label"], "n": row["n"]} for row in shown["labels"]] == rows(readable, scored)
+    names = ("label", "view", "n", "relative_pct")
+    assert [{name: row[name] for name in names} for row in shown["labels"]] == [
+        row | {"relative_pct": pytest.approx(row["relative_pct"])} for row in rows(readable, scored)
+    ]
+    assert {"given", "none"} <= {row["view"] for row in shown["labels"]}
+    assert all((row["hit_rate"] is None) == (row["view"] != "given") for row in shown["labels"])
     result = boursomatic("track-record", "--market", "US", "--profile", "moderate")
     assert all(f"| moderate   {row['label']}" in result.output for row in shown["labels"])
     assert result.output.endswith(f"\nexpected calibration error {shown['calibration_error']:.3f}\n")
@@ -142,7 +166,67 @@ def test_a_track_record_without_outcomes_is_shown(filled: Engine) -> None:
 
 
 def test_without_a_track_record_the_error_names_the_remedy(migrated: Engine) -> None:
-    assert "no recommendation has reached the end of its horizon" in error_line(boursomatic("track-record"))
+    for words in (("track-record",), ("track-record", "verify")):
+        assert "no recommendation has reached the end of its horizon" in error_line(boursomatic(*words))
+
+
+def test_an_option_that_verification_would_not_read_is_refused(readable: Engine) -> None:
+    assert "give its options after it" in error_line(boursomatic("track-record", "--market", "US", "verify"))
+
+
+def test_the_shadow_record_of_all_months_is_verified_from_stored_rows(readable: Engine) -> None:
+    """Months in which nobody spoke count like the others."""
+    result = boursomatic("track-record", "verify")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("\n  ok\n") == 3
+    for record in json.loads(boursomatic("track-record", "verify", "--json").stdout):
+        assert record["score"]["rank_ic"] == pytest.approx(record["expected_return_pct"]["rank_ic"], abs=0.002)
+        ((of_profile, months),) = (
+            tuple(row.values())
+            for row in rows(
+                readable,
+                "SELECT count(*), count(DISTINCT to_char(as_of, 'YYYY-MM')) AS months FROM track_record"
+                " WHERE profile = :profile AND realised_return_pct IS NOT NULL",
+                profile=record["profile"],
+            )
+        )
+        assert (record["rows"], record["months"]) == (of_profile, months)
+    low, high = record["score"]["interval"]
+    assert low < record["score"]["rank_ic"] < high
+    assert f"{record['score']['rank_ic']:.4f}, 90% interval {low:.4f} to {high:.4f}" in result.output
+
+
+ONE_SCORE = "(SELECT id FROM track_record WHERE view = 'given' AND hit ORDER BY id LIMIT 1)"
+UNTRUE = {
+    "hit does not say": f"UPDATE track_record SET hit = false WHERE id = {ONE_SCORE}",
+    "outcome is not the third": "UPDATE track_record SET hit = false, outcome ="
+    f" CASE outcome WHEN 'BUY' THEN 'SELL' ELSE 'BUY' END WHERE id = {ONE_SCORE}",
+    "relative return is not": "UPDATE track_record SET relative_return_pct = relative_return_pct + 0.01"
+    f" WHERE id = {ONE_SCORE}",
+    "is not that of the recommendation": "UPDATE track_record SET view = 'none', hit = NULL"
+    f" WHERE id = {ONE_SCORE}",
+    "they differ by more than 0.002": "UPDATE recommendations SET expected_return_pct = -expected_return_pct"
+    " WHERE profile = 'aggressive'",
+}
+
+
+@pytest.mark.parametrize("problem", UNTRUE)
+def test_verification_fails_where_a_stored_row_does_not_follow(filled: Engine, problem: str) -> None:
+    if "recommendations" in UNTRUE[problem]:  # both tables, and no trigger that would refuse it
+        execute(
+            filled,
+            "SET LOCAL session_replication_role = replica",
+            UNTRUE[problem],
+            "UPDATE track_record SET expected_return_pct = -expected_return_pct WHERE profile = 'aggressive'",
+        )
+    else:
+        execute(filled, UNTRUE[problem])
+    result = boursomatic("track-record", "verify")
+    assert result.exit_code == 1
+    assert problem in result.output
+    assert not all(
+        record["holds"] for record in json.loads(boursomatic("track-record", "verify", "--json").stdout)
+    )
 
 
 def test_bars_are_shown_as_known_now_and_at_a_past_time(readable: Engine) -> None:
@@ -168,6 +252,12 @@ def test_status_shows_sessions_champion_and_row_counts(readable: Engine) -> None
     assert facts["model"] == "v2024.02.01"
     assert facts["price_bars"] == f"{INSTRUMENTS * 588:,} rows"
     assert facts["pending"] == "nothing"
+    evidence = [line.split(None, 1)[1] for line in result.output.splitlines() if line.startswith("evidence:")]
+    assert [" ".join(line.split()[4:]) for line in evidence] == [
+        f"at {horizon} sessions, {profile} asks for 1.1 to 1: it has a view"
+        for horizon, profile in ((10, "aggressive"), (20, "moderate"), (40, "conservative"))
+    ]
+    assert all(line.startswith("v2024.02.01 ") for line in evidence)
 
 
 def test_status_shows_the_newest_session_of_15m_bars(filled: Engine) -> None:

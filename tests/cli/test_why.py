@@ -1,8 +1,6 @@
 """`boursomatic why`: the story of a BUY, of a HOLD without a champion, of one that no longer trades."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,10 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 from worlds.commands import boursomatic, error_line
+from worlds.corrections import deliver_the_last_session
 from worlds.platform import LAST, bring_up_to_date, execute, rows
+
+from boursomatic_assets.vocabulary import PROFILES
 
 ACTIVE_BUY = (
     "SELECT r.id::text, i.symbol, i.exchange, r.profile FROM recommendations r"
@@ -35,6 +36,7 @@ def test_a_buy_is_told_from_its_bar_to_its_outcome(replayable: Engine) -> None:
     assert story["model"]["version"] == story["model"]["since"]["champion"] == "v2024.02.01"
     assert [one["condition"] for one in story["thresholds"] if one["met"]][-1] == "position"
     assert story["score"]["probabilities"]["buy"] == story["recommendation"]["confidence"]
+    assert story["score"]["by_chance"] == pytest.approx(1 / 3)
     assert story["outcome"]["scored"] is False
     assert [one["id"] for one in story["versions"]] == [buy["id"]]
 
@@ -52,30 +54,40 @@ def test_the_text_names_each_part(replayable: Engine) -> None:
     (buy,) = rows(replayable, ACTIVE_BUY)
     text = boursomatic("why", buy["symbol"], "--profile", buy["profile"]).stdout
     for part in ("BUY of the", "known then: o ", "features, and their contributions", "champion since 2024-02-01",
-                 "probability: 0.", "rows of this session", "outcome: not scored yet", "identical"):  # fmt: skip
+                 "probability: sell 0.", "best third of its market (33.3% by chance)", "evidence for the version",
+                 "and it asks for 1.1 to 1: enough", "among the outermost 10% of", "rows of this session",
+                 "outcome: not scored yet", "identical"):  # fmt: skip
         assert part in text
 
 
+def test_a_profile_without_enough_evidence_tells_what_it_asks_for(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence comes first: where it is too little, nothing about the instrument is asked."""
+    monkeypatch.setenv("BOURSOMATIC_EVIDENCE", "1000,500,1.1")
+    bring_up_to_date(LAST, LAST, assets=("recommendations",), markets=("US",), strict=False)
+    stories = {profile: told("SIMU008", "--profile", profile) for profile in PROFILES}
+    for story in stories.values():
+        asked = {one["profile"]: (one["asked"], one["met"]) for one in story["evidence"]}
+        assert asked == {"conservative": (1000, False), "moderate": (500, False), "aggressive": (1.1, True)}
+    failed = {profile: story["thresholds"][-1]["condition"] for profile, story in stories.items()}
+    assert (failed["conservative"], failed["moderate"]) == ("evidence of bolder profiles", "evidence")
+    for profile in ("conservative", "moderate"):
+        told_of = stories[profile]["recommendation"]
+        assert (told_of["label"], told_of["view"]) == ("HOLD", "none")
+        assert told_of["confidence"] == pytest.approx(1 / 3)
+
+
 def test_a_hold_without_a_champion_names_the_decision(replayable: Engine) -> None:
-    story = told("SIMU008", "--date", "2023-12-29")
+    story = told("SIMU008", "--date", "2023-10-31")
     assert [(one["condition"], one["met"]) for one in story["thresholds"]] == [("champion", False)]
-    assert story["model"]["in_force"]["kind"] == "withdrawn"
+    assert story["model"]["in_force"]["kind"] in ("refused", "withdrawn")
+    assert (story["recommendation"]["label"], story["recommendation"]["view"]) == ("HOLD", "none")
     assert story["model"]["in_force"]["champion"] is None
     assert story["outcome"]["scored"] is True
-    assert "champion: none (Withdrawn" in boursomatic("why", "SIMU008", "--date", "2023-12-29").stdout
-
-
-def deliver_the_last_session(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, symbol: str, **values: pl.Expr
-) -> None:
-    """Deliver the newest US session again without the bar of an instrument, or with other values of it."""
-    shutil.copytree(os.environ["BOURSOMATIC_FILES"], folder)
-    bars = pl.read_parquet(folder / "US.parquet")
-    is_bar = (pl.col("symbol") == symbol) & (pl.col("ts").dt.date() == LAST)
-    changed = [pl.when(is_bar).then(value).otherwise(name).alias(name) for name, value in values.items()]
-    (bars.with_columns(changed) if values else bars.filter(~is_bar)).write_parquet(folder / "US.parquet")
-    monkeypatch.setenv("BOURSOMATIC_FILES", str(folder))
-    bring_up_to_date(LAST, LAST, markets=("US",), strict=False)
+    text = boursomatic("why", "SIMU008", "--date", "2023-10-31").stdout
+    assert "champion: none (" in text
+    assert "it is no view" in text
 
 
 def test_one_that_was_halted_has_its_last_advice_and_a_reason_for_none_since(

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from worlds import platform as platform_of
 from worlds.platform import INSTRUMENTS, LAST, bring_up_to_date, contents, execute, midnight, outcomes_of, rows
 
-from boursomatic_assets.advice.signals import FEATURE_COLUMNS, parse_snapshot
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS, parse_snapshot
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.cli import launching
 from boursomatic_assets.features.additional_features import MODEL_FEATURES

@@ -77,16 +77,6 @@ def load(start: dt.date, end: dt.date, *markets: str) -> None:
     bring_up_to_date(start, end, markets=markets or tuple(MARKETS), strict=False)
 
 
-def one_market_late(folder: Path) -> None:
-    load(FIRST, LAST, "US")
-    load(FIRST, LAST, "EURONEXT")
-
-
-def backwards(folder: Path) -> None:
-    load(dt.date(2023, 5, 2), LAST)
-    load(FIRST, dt.date(2023, 5, 1))
-
-
 def symbols_late(folder: Path) -> None:
     """A quarter of the instruments is delivered after everything else was published."""
     whole = Path(os.environ["BOURSOMATIC_FILES"])
@@ -103,7 +93,7 @@ def symbols_late(folder: Path) -> None:
 
 
 def scattered(folder: Path) -> None:
-    """Parts of both markets in no order, some of them twice."""
+    """Parts of both markets in no order, some of them twice: later months come before earlier ones."""
     load(dt.date(2023, 6, 1), dt.date(2023, 12, 29), "EURONEXT")
     load(dt.date(2024, 1, 2), LAST, "US")
     load(FIRST, dt.date(2023, 10, 31), "US")
@@ -112,9 +102,10 @@ def scattered(folder: Path) -> None:
     load(dt.date(2024, 1, 2), LAST, "EURONEXT")
 
 
-ORDERS = (one_market_late, backwards, symbols_late, scattered)
+ORDERS = (symbols_late, scattered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.__name__)
 def test_any_order_and_a_refresh_end_in_the_same_versions_decisions_and_advice(
     empty: Engine, at_once: list[pl.DataFrame], tmp_path: Path, order: Callable[[Path], None]

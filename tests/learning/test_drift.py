@@ -100,11 +100,11 @@ def test_context_below_or_above_nine_tenths_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_a_challenger_has_the_deciles_of_its_training_set() -> None:
-    due, quick = dt.date(2021, 3, 1), replace(Parameters(), rounds=5)
+def test_a_challenger_has_the_deciles_of_the_training_set_of_its_newest_boosters() -> None:
+    due, fitted, quick = dt.date(2021, 3, 1), dt.date(2021, 1, 4), replace(Parameters(), rounds=5)
     frames = markets(signal=1.0)
     history = History.from_frames(*frames, quick)
-    training_set = history.rows.filter(history.labels[quick.horizon]["known_at"] < label_cutoff(due, quick))
+    training_set = history.rows.filter(history.labels[quick.horizon]["known_at"] < label_cutoff(fitted, quick))
     expected = {name: deciles(training_set[name].to_numpy()) for name in WATCHED if name != "vol_20d"}
     changed = [scrambled(frame.sample(fraction=1, shuffle=True, seed=1), due) for frame in frames]
     for trained_on in (history, History.from_frames(changed[0], changed[1], quick)):

@@ -4,24 +4,29 @@ import hashlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import pytest
 
-from boursomatic_assets.learning.model import Model
+from boursomatic_assets.learning.calibration.curves import NO_SKILL
+from boursomatic_assets.learning.model import POOLED, Model
 from boursomatic_assets.learning.model_files import ModelFileError, ModelStore
+from boursomatic_assets.learning.prediction import ensemble, score_rows
 from boursomatic_assets.stores import atomic_files
 
 ROWS = np.arange(100.0).reshape(-1, 1)
+MARKETS = np.repeat(["US", "EURONEXT"], 50)
 
 
 @pytest.fixture(scope="module")
 def model_text() -> str:
     parameters = {"objective": "regression", "verbosity": -1, "num_threads": 1}
-    booster = lgb.train(parameters, lgb.Dataset(ROWS, label=ROWS[:, 0]), 3)
-    return Model(booster.model_to_string(), {}).to_json()
+    texts = [lgb.train(parameters, lgb.Dataset(ROWS, label=ROWS[:, 0]), n).model_to_string() for n in (2, 3)]
+    quarters = ({POOLED: texts[0]}, {POOLED: texts[0], "US": texts[1]})
+    return Model(quarters, {20: {POOLED: NO_SKILL, "US": replace(NO_SKILL, market_return=0.01)}}).to_json()
 
 
 @pytest.fixture
@@ -34,9 +39,13 @@ def stored_names(store: ModelStore) -> list[str]:
 
 
 def test_a_saved_model_predicts_as_before(store: ModelStore, model_text: str) -> None:
-    loaded = store.load(store.save(model_text))
+    loaded, saved = store.load(store.save(model_text)), Model.from_json(model_text)
     assert loaded.to_json() == model_text
-    assert np.array_equal(loaded.booster.predict(ROWS), Model.from_json(model_text).booster.predict(ROWS))
+    assert loaded.curves_of(20, "US").market_return == 0.01
+    assert loaded.curves_of(20, "EURONEXT") == NO_SKILL
+    scores = [ensemble(model.quarters, MARKETS, ROWS, score_rows) for model in (loaded, saved)]
+    assert np.array_equal(*scores)
+    assert scores[0][0] != scores[0][99]
 
 
 def test_a_file_is_named_after_its_content_and_readable_by_all(store: ModelStore, model_text: str) -> None:

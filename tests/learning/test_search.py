@@ -51,7 +51,7 @@ def test_the_present_parameters_are_tried_first(history: History, found: SearchR
     first = found.trials.row(0, named=True)
     assert first == {
         "trial": 0,
-        "rank_ic": mean_rank_ic(history_before(history, CUTOFF, PRESENT), PRESENT),
+        "rank_ic": mean_rank_ic(history_before(history, CUTOFF), PRESENT),
     } | searched_values(PRESENT)
     assert found.trials.height == TRIALS
     assert found.trials.select(*SEARCH_SPACE).is_unique().all()

@@ -11,7 +11,8 @@ from datetime import datetime
 import polars as pl
 
 from boursomatic_assets.advice.profiles import RISK_PROFILES
-from boursomatic_assets.advice.signals import FEATURE_COLUMNS, Maker, recommend
+from boursomatic_assets.advice.signals import Maker, recommend
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS
 from boursomatic_assets.advice.standing import Standing
 
 Chance = tuple[float, float, float]

@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import DECISION_COLUMNS, FEATURE_COLUMNS, REASON_COLUMNS
+from boursomatic_assets.advice.signals import DECISION_COLUMNS, REASON_COLUMNS
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS
 from boursomatic_assets.arrays import KEY, SESSIONS_PER_YEAR
 from boursomatic_assets.audit.former.model import CALIBRATION_FEATURES, FormerModel
 from boursomatic_assets.audit.former.profiles import PROFILES, RULES, FormerProfile, decide_labels, decision
@@ -58,11 +59,13 @@ class FormerRecipe:
         )
         decided = [
             one.with_columns(label=pl.lit("HOLD") if abstaining else "label").select(
-                *KEY, *decision(profile), *REASON_COLUMNS, "score"
+                *KEY, *decision(profile), *REASON_COLUMNS, "score", "score_rank"
             )
             for profile, one in _decide(usable)
         ]
-        return pl.concat(decided).select(*KEY, "profile", *DECISION_COLUMNS, *REASON_COLUMNS, "score")
+        return pl.concat(decided).select(
+            *KEY, "profile", *DECISION_COLUMNS, *REASON_COLUMNS, "score", "score_rank"
+        )
 
     def evidence(self, asked: Mapping[str, float] | None) -> None:
         """None was measured."""

@@ -98,7 +98,7 @@ def _check_active_model() -> str:
         row = connection.execute(select(v.version, v.model_path).where(v.is_active)).first()
     if row is None:
         return "none is promoted yet"
-    registry.model_store().load(row.model_path)
+    registry.model_store().read(row.model_path)
     return f"{row.version}, its file is intact"
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from boursomatic_assets import database
+from boursomatic_assets import database, settings
+from boursomatic_assets.advice.profiles import is_proven, profiles_asking
+from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.cli.views.text import as_text_table
 from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.learning.parameters import Parameters
@@ -26,6 +28,10 @@ BAR_WIDTH = 40
 
 MULTILINE_METRICS = ("reliability", "by_month", "deciles")
 """Metrics that are not shown on a line: the curve is drawn, and the others fill pages."""
+
+HORIZONS = Parameters.horizons
+EVIDENCE = tuple(f"evidence_{horizon}" for horizon in HORIZONS)
+"""The columns of a version's evidence."""
 
 
 def versions() -> pl.DataFrame:
@@ -48,18 +54,22 @@ def versions() -> pl.DataFrame:
             "rank_ic_t": version.metrics.get("rank_ic_t"),
             "log_loss": version.metrics.get("log_loss"),
             "log_loss_no_skill": version.metrics.get("log_loss_no_skill"),
+            **_evidence(version.metrics),
             "champion": version == champion,
             "active": version == log.active_version,
             "params_hash": version.params_hash,
         }
         for version in log.versions
     ]
-    numbers = dict.fromkeys(("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill"), pl.Float64)
+    numbers = dict.fromkeys(("rank_ic", "rank_ic_t", "log_loss", "log_loss_no_skill", *EVIDENCE), pl.Float64)
     return pl.DataFrame(rows, schema_overrides=numbers, infer_schema_length=None)
 
 
 def versions_as_table(shown: pl.DataFrame) -> str:
-    """Versions as a table; the beginning of the hash of the parameters tells recipes apart."""
+    """Versions as a table, the evidence of each by horizon, such as `12 / 5.1 / 2.3` to 1.
+
+    The beginning of the hash of the parameters tells recipes apart.
+    """
     digits = {"rank_ic": 4, "rank_ic_t": 2, "log_loss": 5, "log_loss_no_skill": 5}
     return as_text_table(
         shown.with_columns(
@@ -67,7 +77,11 @@ def versions_as_table(shown: pl.DataFrame) -> str:
             *(pl.col(name).round(places).cast(pl.String).fill_null("") for name, places in digits.items()),
             pl.col("champion", "active").replace_strict({True: "yes", False: ""}, return_dtype=pl.String),
             pl.col("params_hash").str.head(8),
-        ).rename({"params_hash": "recipe"})
+            pl.Series(EVIDENCE[0], [" / ".join(map(_ratio, row)) for row in shown.select(EVIDENCE).rows()]),
+        )
+        .drop(EVIDENCE[1:])
+        .rename({"params_hash": "recipe", EVIDENCE[0]: "evidence", "log_loss_no_skill": "no_skill"}),
+        whole=True,
     )
 
 
@@ -82,11 +96,23 @@ def version_as_text(name: str) -> str:
     lines = [f"{version.version}, due {version.as_of:%Y-%m-%d %H:%M} UTC, parameters {version.params_hash}"]
     lines += [f"\n{decision_as_text(decision)}" for decision in log.decisions_about(version)]
     curve = version.metrics.get("reliability")
+    lines += ["\nevidence", *(f"  {line}" for line in evidence_lines(version.metrics))]
     lines += [
         "\nmetrics",
         *_figure_lines({k: v for k, v in version.metrics.items() if k not in MULTILINE_METRICS}),
     ]
     return "\n".join([*lines, *(["\nreliability", *reliability_lines(curve)] if curve else [])])
+
+
+def evidence_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """The evidence for a version, and whether it is as much as each profile asks for, the boldest first."""
+    standing, has_view, lines = Standing.from_metrics(metrics), True, list[str]()
+    for profile in reversed(profiles_asking(settings.evidence())):
+        has_view = has_view and is_proven(profile, standing)
+        found = f"{_ratio(standing.evidence(profile.horizon))} to 1 at {profile.horizon} sessions"
+        asked = f"{profile.name} asks for {_ratio(profile.evidence)} to 1"
+        lines.append(f"{found}, {asked}: {'it has a view' if has_view else 'it has no view'}")
+    return lines
 
 
 def version_as_json(name: str) -> str:
@@ -166,6 +192,16 @@ def search_as_text(found: SearchResult, present: Parameters) -> str:
     rounded = cs.starts_with("rank_ic").round(4)
     tables = [as_text_table(frame.with_columns(rounded)) for frame in (found.trials, found.comparison)]
     return "\n".join([*tables, hint, *lines])
+
+
+def _evidence(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+    """How many to one speak for a version, by horizon; None where nothing is known."""
+    found = metrics.get("evidence") or {}
+    return {name: found.get(str(h), {}).get("value") for name, h in zip(EVIDENCE, HORIZONS, strict=True)}
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _read_decision_log() -> tuple[DecisionLog, dt.datetime]:

@@ -52,7 +52,7 @@ def _select() -> Select[Any]:
     r, i, m = _RECOMMENDATIONS.c, _INSTRUMENTS.c, _VERSIONS.c
     return (
         select(
-            i.symbol, i.exchange, r.profile, r.label, r.confidence, r.expected_return_pct, r.horizon_days,
+            i.symbol, i.exchange, r.profile, r.label, r.view, r.confidence, r.expected_return_pct, r.horizon_days,
             r.stop_loss, r.take_profit, r.as_of, m.version, r.justification, cast(r.id, Text).label("id"),
         )
         .join_from(_RECOMMENDATIONS, _INSTRUMENTS, r.instrument_id == i.id)
@@ -126,12 +126,16 @@ def _read_frame(statement: Select[Any]) -> pl.DataFrame:
 
 
 def as_table(found: pl.DataFrame) -> str:
-    """Recommendations as a table, one row for each instrument and profile."""
+    """Recommendations as a table, one row for each instrument and profile.
+
+    A HOLD is an opinion if its view is `given`; `capped` and `none` are not.
+    """
     shown = found.select(
         "symbol",
         "exchange",
         "profile",
         "label",
+        pl.col("view").fill_null(""),
         confidence=number_as_text("confidence", 2),
         return_pct=number_as_text("expected_return_pct", 2),
         stop_loss=number_as_text("stop_loss", 2),

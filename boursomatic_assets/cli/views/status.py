@@ -12,10 +12,12 @@ from sqlalchemy import Connection, Table, func, select, text
 
 from boursomatic_assets import absorbed, database, registry
 from boursomatic_assets.calendars.markets import MARKETS, Market
+from boursomatic_assets.cli.views.models import evidence_lines
 from boursomatic_assets.database import migrate, server_time
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.quality.contract import UNREADABLE_REASON
 from boursomatic_assets.registry import decisions
+from boursomatic_assets.registry.decisions import DecisionLog, Version
 from boursomatic_assets.schema import Instrument, PriceBar
 from boursomatic_assets.tables import expiry, staleness
 from boursomatic_assets.tables.deliveries import files, rejected_rows
@@ -69,7 +71,10 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
         reasons = expiry.read_newest(connection, market)["reason"].drop_nulls()
         for reason, count in reasons.value_counts(sort=True).rows():
             yield "expired", f"{market.name} {count:,} newest recommendations: {reason}"
-    yield "model", _champion(connection)
+    log, now = decisions.read_log(connection), server_time.database_time(connection)
+    yield "model", _champion(log, now)
+    for version in _present_versions(log, now):
+        yield from (("evidence", f"{version.version} {line}") for line in evidence_lines(version.metrics))
     rejected = text("SELECT market, reason, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1, 2")
     for name, reason, row_count in connection.execute(rejected):
         yield "rejected", f"{name} {row_count:,} x {reason}"
@@ -151,9 +156,16 @@ def _newest_session(connection: Connection, market: Market, interval: str) -> dt
     return newest.date() if newest else None
 
 
-def _champion(connection: Connection) -> str:
+def _present_versions(log: DecisionLog, now: dt.datetime) -> list[Version]:
+    """The champion, and the newest version if it is another."""
+    champion = log.champion_at(now)
+    newest = [version for version in log.newest_revisions()[-1:] if version != champion]
+    return [*([champion] if champion else []), *newest]
+
+
+def _champion(log: DecisionLog, now: dt.datetime) -> str:
     """The present champion, or why there is none."""
-    decision = decisions.read_log(connection).decision_at(server_time.database_time(connection))
+    decision = log.decision_at(now)
     if decision is None:
         return "none is promoted yet"
     return (

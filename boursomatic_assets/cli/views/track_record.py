@@ -1,15 +1,23 @@
 """What the command line shows of the track record.
 
-What belongs here: its figures as text and as JSON. Kept elsewhere: the figures (`tables/performance.py`), options
-(`cli/results.py`).
+What belongs here: its figures and the shadow record as text and as JSON. Kept elsewhere: the figures
+(`tables/performance.py`), the shadow record (`audit/shadow_record.py`), options (`cli/results.py`).
 """
 
 import json
+from typing import Any
 
 from boursomatic_assets import database
+from boursomatic_assets.audit.shadow_record import TOLERANCE, RankIC, ShadowRecord, read_shadow_records
 from boursomatic_assets.cli.views.text import as_text_table
+from boursomatic_assets.learning.evaluation.intervals import LEVEL
 from boursomatic_assets.tables import performance
 from boursomatic_assets.tables.performance import PerformanceFigures, to_percent_text
+
+MAX_VIOLATIONS = 20
+"""Rows of a profile that do not follow from the stored ones and are shown."""
+
+NONE_YET = "no recommendation has reached the end of its horizon: run `boursomatic backfill` to a later date"
 
 
 def track_record(profile: str | None = None, market: str | None = None) -> PerformanceFigures:
@@ -21,9 +29,7 @@ def track_record(profile: str | None = None, market: str | None = None) -> Perfo
     with database.engine().connect() as connection:
         found = performance.measure(connection, profile, market)
     if found.labels.is_empty():
-        raise ValueError(
-            "no recommendation has reached the end of its horizon: run `boursomatic backfill` to a later date"
-        )
+        raise ValueError(NONE_YET)
     return found
 
 
@@ -39,3 +45,77 @@ def as_json(found: PerformanceFigures) -> str:
     """Figures of past recommendations as a JSON object; shares are fractions, returns are in percent."""
     tables = {"labels": found.labels.to_dicts(), "bins": found.bins.to_dicts()}
     return json.dumps({**tables, "calibration_error": found.calibration_error}, indent=2)
+
+
+def shadow_records() -> list[ShadowRecord]:
+    """The shadow record of each profile.
+
+    Raises:
+        ValueError: No horizon has ended yet.
+    """
+    with database.engine().connect() as connection:
+        found = read_shadow_records(connection)
+    if not found:
+        raise ValueError(NONE_YET)
+    return found
+
+
+def shadow_as_text(found: list[ShadowRecord]) -> str:
+    """Shadow records as lines: what they are of, both rank ICs, and what does not follow from the stored rows."""
+    lines = list[str]()
+    for record in found:
+        lines += [
+            f"{record.profile}: {record.rows:,} scores and outcomes of {record.dates:,} dates in"
+            f" {record.months:,} months, {record.horizon} sessions ahead",
+            f"  rank IC of the score           {_rank_ic_as_text(record.score)}",
+            f"  rank IC of the expected return {_rank_ic_as_text(record.expected)}",
+            *(f"  {line}" for line in _verdict(record)),
+        ]
+        lines += [f"  {id}: {reason}" for id, reason in record.violations.head(MAX_VIOLATIONS).rows()]
+        if (more := record.violations.height - MAX_VIOLATIONS) > 0:
+            lines.append(f"  and {more:,} more")
+    return "\n".join(lines)
+
+
+def shadow_as_json(found: list[ShadowRecord]) -> str:
+    """Shadow records as a JSON array."""
+    return json.dumps(
+        [
+            {
+                "profile": record.profile,
+                "horizon_days": record.horizon,
+                "rows": record.rows,
+                "months": record.months,
+                "dates": record.dates,
+                "score": _rank_ic_as_dict(record.score),
+                "expected_return_pct": _rank_ic_as_dict(record.expected),
+                "violations": record.violations.to_dicts(),
+                "holds": record.holds,
+            }
+            for record in found
+        ],
+        indent=2,
+    )
+
+
+def _verdict(record: ShadowRecord) -> list[str]:
+    if record.holds:
+        return ["ok"]
+    differ = [] if record.agrees else [f"FAIL: they differ by more than {TOLERANCE}"]
+    rows = record.violations.height
+    return [*differ, *([f"FAIL: {rows:,} rows do not follow from the stored ones"] if rows else [])]
+
+
+def _rank_ic_as_text(found: RankIC | None) -> str:
+    if found is None:
+        return "none: too few instruments"
+    if found.estimate is None:
+        return f"{found.mean:.4f}, too few dates for an interval"
+    low, high = found.estimate.interval
+    return f"{found.mean:.4f}, {LEVEL:.0%} interval {low:.4f} to {high:.4f}"
+
+
+def _rank_ic_as_dict(found: RankIC | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"rank_ic": found.mean, "interval": found.estimate.interval if found.estimate else None}

@@ -46,7 +46,7 @@ class EvidenceRecord:
     Attributes:
         dates: ts, known_at (the latest of the markets) and rank_ic (their mean), in order of time.
         series: The rows of each series of steps: every step begins when the outcome of the one before is known.
-            They begin one after the other, at each of the dates before the first outcome.
+            There are as many as dates before the first outcome, and a date is in one of them at most.
         horizon: Sessions of a step.
     """
 
@@ -78,15 +78,7 @@ class EvidenceRecord:
         """
         by_date = sessions.drop_nulls("rank_ic").group_by("ts", maintain_order=True)
         dates = by_date.agg(pl.col("known_at").max(), pl.col("rank_ic").mean())
-        following = dates["ts"].search_sorted(dates["known_at"], side="left").to_list()
-        series = []
-        for first in range(following[0] if following else 0):
-            steps = []
-            while first < dates.height:
-                steps.append(first)
-                first = following[first]
-            series.append(steps)
-        return cls(dates, series, horizon)
+        return cls(dates, _series(dates["ts"].to_list(), dates["known_at"].to_list()), horizon)
 
     def before(self, cutoff: datetime) -> dict[str, Any]:
         """Return the evidence of the dates whose outcome was known before a cutoff.
@@ -103,6 +95,20 @@ class EvidenceRecord:
             "against": float(np.mean([e_value(-steps, self.horizon) for steps in begun])),
             "steps": max(map(len, begun)),
         }
+
+
+def _series(starts: list[datetime], ends: list[datetime]) -> list[list[int]]:
+    """Return the steps of each series: a date goes to the one that has waited longest, if its last step is over.
+
+    To begin each step with the first date that is free would be simpler; but after a holiday of one market two
+    series would meet on the same date, and never part again.
+    """
+    series: list[list[int]] = [[] for start in starts if start < ends[0]]
+    for step, start in enumerate(starts):
+        idle = min(series, key=lambda steps: ends[steps[-1]] if steps else datetime.min)
+        if not idle or ends[idle[-1]] <= start:
+            idle.append(step)
+    return series
 
 
 def e_value(rank_ics: Sequence[float] | Floats, horizon: int) -> float:

@@ -2,14 +2,15 @@
 
 What belongs here: everything that is known of it, step by step.
 Kept elsewhere: which one is meant (`finding.py`), its bar and its outcome (`provenance.py`), what decided
-(`thresholds.py`), whether it comes out again (`replay.py`), how the story is shown (`cli/views/why.py`).
+(`thresholds.py`), whether it comes out again (`replay.py`), how the story is shown (`cli/views/why/story.py`).
 """
 
 import datetime as dt
 
 import polars as pl
 
-from boursomatic_assets.advice.signals import DECISION_COLUMNS, FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot
+from boursomatic_assets.advice.signals import DECISION_COLUMNS
+from boursomatic_assets.advice.snapshots import FEATURE_COLUMNS, FeaturesSnapshot, parse_snapshot
 from boursomatic_assets.audit import inputs, provenance
 from boursomatic_assets.audit.evidence import Company
 from boursomatic_assets.audit.finding import find_recommendation

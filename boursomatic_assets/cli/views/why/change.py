@@ -1,0 +1,52 @@
+"""What the command line shows of the change of a recommendation.
+
+What belongs here: the parts as text and as JSON. Kept elsewhere: the parts (`audit/explanation/change.py`),
+options (`cli/results.py`).
+"""
+
+import json
+from typing import Any
+
+from boursomatic_assets.cli.views.text import as_lines
+
+PARTS = {
+    "bars": "bars up to its session were restated",
+    "features": "its own features, by the same version",
+    "version": "the version, and whether any may speak",
+    "rule": "the evidence that profiles ask for",
+    "context": "the others, among which it is ranked",
+}
+"""What each part exchanges."""
+
+
+def as_json(change: dict[str, Any]) -> str:
+    """The change as a JSON object; times are ISO, naive UTC."""
+    return json.dumps(change, indent=2, default=lambda value: value.isoformat())
+
+
+def as_text(change: dict[str, Any]) -> str:
+    """From what to what, and a row for each part with what it moved and what was advised after it."""
+    before, after = change["from"], change["to"]
+    title = (
+        f"{change['symbol']}@{change['exchange']} {change['profile']}: {_label(before)} of the {change['market']}"
+        f" session {before['as_of']:%Y-%m-%d} -> {_label(after)} of {after['as_of']:%Y-%m-%d}"
+    )
+    total = {"part": "in all", **after, "change": change["change"]}
+    start = {"part": "before", **before, "change": {}}
+    table = [_row(one) for one in (start, *change["parts"], total)]
+    meaning = [f"  {part:<10}{text}" for part, text in PARTS.items()]
+    return "\n".join([title, f"  {before['id']} -> {after['id']}", "", as_lines(table), "", *meaning])
+
+
+def _row(part: dict[str, Any]) -> dict[str, str]:
+    moved = {
+        f"{name}": "" if (by := part["change"].get(column)) is None else f"{by:+.4f}"
+        for name, column in (("expected %", "expected_return_pct"), ("confidence", "confidence"))
+    }
+    state = {"label": _label(part), "score": f"{part['score']:.4f}", "rank": f"{part['score_rank']:.3f}"}
+    return {"part": part["part"], **moved, **state}
+
+
+def _label(state: dict[str, Any]) -> str:
+    """The label, and the view if it is no opinion."""
+    return state["label"] if state["view"] in (None, "given") else f"{state['label']} (view: {state['view']})"
