@@ -18,6 +18,7 @@ from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.features.additional_features import RANKED_FEATURES, RAW_FEATURES, unpack
 from boursomatic_assets.features.market_context import CONTEXT
 from boursomatic_assets.learning import drift
+from boursomatic_assets.learning.labels import sampled_dates
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.walk import midnight
 from boursomatic_assets.registry import decisions
@@ -55,8 +56,8 @@ def features_resemble_what_the_model_learned(connection: Connection, parts: Sequ
 
     Drift is the mean PSI, beyond what chance gives, over the features behind the model's ranks; above 1.5 is a
     warning. The version is the champion at the session's close or, without a champion, the newest version. Of a
-    slice of more than 60 sessions every fifth is measured, those that models learn from. Without a version the
-    check passes.
+    slice of more than 60 sessions about every fifth is measured, those that models learn from. Without a version
+    the check passes.
     """
     sessions = [session for part in parts for session in _measure_slice(part)]
     if not sessions:
@@ -112,7 +113,7 @@ def _sessions_to_measure(part: Slice) -> Sequence[dt.date]:
     """All sessions of a short slice; of a longer slice those that models learn from."""
     if len(part.sessions) <= MAX_SESSIONS_UNSAMPLED:
         return part.sessions
-    sampled = {*part.market.sessions()[:: Parameters().stride].tolist()}
+    sampled = {*sampled_dates(Parameters().stride).tolist()}
     return [session for session in part.sessions if session in sampled]
 
 

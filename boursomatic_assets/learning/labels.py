@@ -11,7 +11,7 @@ last session, keeps its last price.
 import numpy as np
 import polars as pl
 
-from boursomatic_assets.arrays import MICROSECONDS_PER_DAY, Ints
+from boursomatic_assets.arrays import MICROSECONDS_PER_DAY, Ints, Times
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.vocabulary import LABELS
 
@@ -25,16 +25,25 @@ RELATIVE_LIMIT = 0.3
 """At which a relative return is cut in a mean: a few outliers would rule it."""
 
 
-def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
-    """Return the rows of every stride-th session, counted over both markets' calendars from their first one.
+def sampled_dates(stride: int) -> Times:
+    """Return every stride-th session, counted over both markets' calendars from their first one: datetime64[D].
 
     Both markets are sampled on the same dates; one that is closed on such a date has no sample there.
+
+    Args:
+        stride: Sessions from one that is kept to the next.
+    """
+    return all_sessions()[::stride]
+
+
+def sample_sessions(rows: pl.DataFrame, stride: int) -> pl.DataFrame:
+    """Return the rows of `sampled_dates`.
 
     Args:
         rows: ts and any others.
         stride: Sessions from one that is kept to the next.
     """
-    return rows.filter(pl.col("ts").is_in(pl.Series(all_sessions()[::stride].astype("datetime64[us]")).implode()))
+    return rows.filter(pl.col("ts").is_in(pl.Series(sampled_dates(stride).astype("datetime64[us]")).implode()))
 
 
 def label_rows(rows: pl.DataFrame, closes: pl.DataFrame, horizon: int) -> pl.DataFrame:

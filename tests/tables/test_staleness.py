@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from worlds.platform import LAST
 
+from boursomatic_assets.advice.bands import MEMORY
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.advice.profiles import RISK_PROFILES
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
@@ -73,7 +74,7 @@ def test_a_session_that_is_computed_again_is_not_stale_even_if_its_rows_are_the_
     compute(loaded, "price_bars", part_of(100, 100))
     compute(loaded, "features", part_of(100, 150), touched=[SESSIONS[101]])
     assert stale(loaded, "features") == SESSIONS[151 : 101 + LOOKBACK]
-    assert stale(loaded, "recommendations") == SESSIONS[100:102]
+    assert stale(loaded, "recommendations") == SESSIONS[100 : 101 + MEMORY], "of whose bands 101 is a part"
 
 
 def test_an_unneeded_computation_is_not_recorded(loaded: Connection) -> None:
