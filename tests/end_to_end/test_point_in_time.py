@@ -26,12 +26,19 @@ MODEL_ASSETS = ("model_versions", "recommendations", "track_record")
 
 EMPTY = tuple(
     f"DELETE FROM {table}"
-    for table in ("track_record", "recommendations", "model_decisions", "model_versions", "features")
+    for table in (
+        "track_record",
+        "recommendation_expiries",
+        "recommendations",
+        "model_decisions",
+        "model_versions",
+        "features",
+    )
 )
 
 IGNORED_COLUMNS = {
     *("id", "recommendation_id", "model_version_id", "version_id", "speaker_id"),  # random; names are compared
-    *("created_at", "updated_at", "generated_at", "trained_at", "decided_at"),  # wall clocks
+    *("created_at", "updated_at", "generated_at", "trained_at", "decided_at", "history_read_at"),  # wall clocks
     *("is_active", "superseded_at"),  # later sessions decide
 }
 
@@ -159,6 +166,7 @@ def test_paris_does_not_depend_on_new_york_of_the_same_date(
     execute(
         filled,
         "DELETE FROM track_record WHERE ts >= '2024-01-02'",
+        "DELETE FROM recommendation_expiries",
         "DELETE FROM recommendations WHERE as_of >= '2024-01-02'",
         "DELETE FROM model_decisions WHERE effective_at >= '2024-01-02'",
         "DELETE FROM model_versions WHERE as_of >= '2024-01-02'",
@@ -180,11 +188,12 @@ def test_any_order_and_chunking_gives_the_same_rows(
     execute(
         filled,
         "DELETE FROM track_record WHERE ts >= '2023-12-29'",
+        "DELETE FROM recommendation_expiries",
         "DELETE FROM recommendations WHERE as_of >= '2023-12-29'",
         "DELETE FROM model_decisions WHERE effective_at >= '2023-12-29'",
         "DELETE FROM model_versions WHERE as_of >= '2023-12-29'",
         "SELECT restart_audit_chains()",
-        "UPDATE model_versions SET is_active = true WHERE version = 'v2023.11.01'",
+        "UPDATE model_versions SET is_active = true WHERE version = 'v2023.12.01'",
         "DELETE FROM features WHERE ts >= '2023-12-29'",
     )
     ranges = [(date, date) for date in reversed(partition_dates(start, end))]

@@ -162,10 +162,11 @@ def test_the_figures_are_those_of_the_rows(filled: Engine) -> None:
     own = "t JOIN instruments i ON i.id = t.instrument_id WHERE exchange <> 'EURONEXT' AND profile = 'aggressive'"
     of_us = rows(filled, f"SELECT t.* FROM track_record {own}")
     advised = [row for row in of_us if row["label"] == "BUY"]
-    assert (buys["profile"], buys["n"]) == ("aggressive", len(advised))
+    assert (buys["profile"], buys["view"], buys["n"]) == ("aggressive", "given", len(advised))
     shares = {
         "hit_rate": [row["hit"] for row in advised],
         "base_rate": [row["outcome"] == "BUY" for row in of_us],
+        "relative_pct": [row["relative_return_pct"] for row in advised],
         "realised_pct": [row["realised_return_pct"] for row in advised],
         "expected_pct": [row["expected_return_pct"] for row in advised],
         "stopped": [row["first_touched"] == "stop" for row in advised],
@@ -174,8 +175,13 @@ def test_the_figures_are_those_of_the_rows(filled: Engine) -> None:
     assert {name: buys[name] for name in shares} == {
         name: pytest.approx(sum(values) / len(values)) for name, values in shares.items()
     }
-    assert found.labels.filter(label="HOLD")["stopped"].to_list() == [None]
-    assert found.hit_rate == pytest.approx(sum(row["hit"] for row in of_us) / len(of_us))
+    holds = {
+        (row["view"], row["stopped"], row["hit_rate"] is None)
+        for row in found.labels.filter(label="HOLD").to_dicts()
+    }
+    assert holds == {("given", None, False), ("none", None, True)}
+    judged = [row["hit"] for row in of_us if row["view"] == "given"]
+    assert found.hit_rate == pytest.approx(sum(judged) / len(judged))
 
 
 def test_the_bins_hold_the_share_of_hits_by_confidence(filled: Engine) -> None:
