@@ -310,8 +310,8 @@ DAMAGES = [
     ),
     damage(
         "features_resemble_what_the_model_learned",
-        f"UPDATE features SET {ALL_HIGH} WHERE ts >= '2024-02-14' AND instrument_id IN {OF_US}",
-        warnings=3,
+        f"UPDATE features SET {ALL_HIGH} WHERE ts >= '2024-02-05' AND instrument_id IN {OF_US}",
+        warnings=3,  # the sampled sessions: 5, 12 and 26 February, since the 19th is a holiday
     ),
     damage(
         "one_row_per_version",
