@@ -15,6 +15,7 @@ import polars as pl
 
 from boursomatic_assets.advice.signals import DECISION_COLUMNS
 from boursomatic_assets.audit import inputs
+from boursomatic_assets.audit.directions import compare_directions
 from boursomatic_assets.audit.evidence import Company
 from boursomatic_assets.audit.from_bars import compare_with_bars
 from boursomatic_assets.audit.session_model import SessionModel, SessionModels
@@ -37,7 +38,7 @@ class Replayer:
     """Replays sessions.
 
     Attributes:
-        from_bars: Also compute the features again, see `from_bars.py`.
+        from_bars: Also compute the features again, and the directions, see `from_bars.py` and `directions.py`.
     """
 
     from_bars: bool = False
@@ -86,7 +87,8 @@ class Replayer:
         altered = inputs.find_altered(made_by.session, group, company, made_by.known, made_by.version.version)
         if self.from_bars:
             differences, unproved = compare_with_bars(made_by.session, company, group)
-            return unproved | obstacles, _joined(altered, differences)
+            directions = compare_directions(made_by, company, group)
+            return unproved | obstacles, _joined(altered, differences, directions)
         return obstacles, altered
 
 

@@ -1,7 +1,8 @@
 """Commands that show results: recommendations, why, why-changed, track-record and its proof, bars, status.
 
 What belongs here: their words, options and exit codes. Kept elsewhere: the queries and how their rows are shown
-(`views/`), the story of a recommendation and of its change (`audit/story.py`, `audit/change.py`).
+(`views/`), the story of a recommendation and of its change (`audit/explanation/story.py`,
+`audit/explanation/change.py`).
 """
 
 import datetime as dt
@@ -56,8 +57,8 @@ def why(symbol: str, profile: str, date: dt.date | None, as_json: bool) -> None:
 
     SYMBOL may name its exchange, SYMBOL@EXCHANGE, or be the id of a recommendation, superseded or not.
     """
-    from boursomatic_assets.audit import story
-    from boursomatic_assets.cli.views import why as view
+    from boursomatic_assets.audit.explanation import story
+    from boursomatic_assets.cli.views.why import story as view
 
     require_current_schema()
     told = story.tell(symbol, profile, date)
@@ -77,8 +78,8 @@ def why_changed(symbol: str, profile: str, start: dt.date | None, end: dt.date |
     From what was first published for one session to what stands for another, or for the same one (--from and --to
     of one date). The parts add up to the change. SYMBOL may name its exchange, SYMBOL@EXCHANGE.
     """
-    from boursomatic_assets.audit.change import explain_change
-    from boursomatic_assets.cli.views import why_changed as view
+    from boursomatic_assets.audit.explanation.change import explain_change
+    from boursomatic_assets.cli.views.why import change as view
 
     require_current_schema()
     told = explain_change(symbol, profile, start, end)

@@ -136,9 +136,8 @@ class _HorizonRecord:
         """Return the curves of both markets, and of each, fitted on what was known before a cutoff."""
         sessions = (self.parameters.prior_sessions, self.parameters.market_prior_sessions)
         pooled = fit_curves(self.sums(cutoff), NO_SKILL, *sessions)
-        apart = {
-            name: fit_curves(record.before(cutoff), pooled, *sessions) for name, record in self.by_market.items()
-        }
+        known = {name: record.before(cutoff) for name, record in self.by_market.items()}
+        apart = {name: fit_curves(sums, pooled, *sessions) for name, sums in known.items() if sums.sessions}
         return {POOLED: pooled, **apart}
 
 

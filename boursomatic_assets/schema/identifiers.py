@@ -20,7 +20,7 @@ from boursomatic_assets.vocabulary import INTERVALS
 
 PUBLISHED_TEXTS = ("instrument_id", "model_version_id", "profile", "label", "justification", "features_snapshot")
 PUBLISHED_NUMBERS = ("confidence", "expected_return_pct", "horizon_days", "stop_loss", "take_profit", "as_of")
-PUBLISHED_COLUMNS = (*PUBLISHED_TEXTS, *PUBLISHED_NUMBERS)
+PUBLISHED_COLUMNS = (*PUBLISHED_TEXTS, "view", *PUBLISHED_NUMBERS)
 """Columns of `recommendations` that never change once they are written: all but its flag and its times."""
 
 _INSTRUMENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "instruments.boursomatic")
@@ -80,16 +80,18 @@ def of_recommendations(rows: pl.DataFrame) -> pl.Series:
 def digests(rows: pl.DataFrame) -> pl.Series:
     """The last 12 digits of the ids of recommendations, from PUBLISHED_COLUMNS of new or stored rows.
 
-    BLAKE2b over the texts, separated by a byte that none of them has, and the numbers as doubles.
+    BLAKE2b over the texts, separated by a byte that none of them has, and the numbers as doubles. A view follows
+    the texts where there is one: rows of before there were views keep their digests.
     """
-    texts = rows.select(pl.concat_str(pl.col(PUBLISHED_TEXTS).fill_null("\0"), separator="\x1f")).to_series()
+    texts = pl.concat_str(pl.col(PUBLISHED_TEXTS).fill_null("\0"), separator="\x1f")
+    view = pl.concat_str(pl.lit("\x1f"), "view").fill_null("")
     time = pl.col("as_of").dt.epoch("us")
     numbers = rows.with_columns(time).select(pl.col(PUBLISHED_NUMBERS).cast(pl.Float64).fill_null(float("nan")))
     packed = numbers.to_numpy(order="c").astype("<f8").tobytes()
     width = 8 * len(PUBLISHED_NUMBERS)
     digest_texts = [
         hashlib.blake2b(content.encode() + packed[row * width : (row + 1) * width], digest_size=6).hexdigest()
-        for row, content in enumerate(texts)
+        for row, content in enumerate(rows.select(texts + view).to_series())
     ]
     return pl.Series("digest", digest_texts, dtype=pl.String)
 

@@ -132,7 +132,7 @@ def test_a_value_that_decides_nothing_is_named_too(filled: Engine) -> None:
 @pytest.mark.parametrize(
     ("pattern", "instead", "named"),
     [
-        ('"model_score":[^,]*', '"model_score":0.125', "model_score is 0.125, and "),
+        ('"model_score":[^,]*', '"model_score":0.125', " comes out of the model"),
         (
             '"direction":"BUY"',
             '"direction":"SELL"',
@@ -204,6 +204,24 @@ def test_bars_that_were_changed_without_a_delivery_are_named_from_the_bars_alone
     assert len({row["symbol"] for row in found.values()}) > 1, "its rank is a rank among others"
     texts = [text for row in found.values() for text in row["altered"]]
     assert all(re.search(r"features_snapshot: \w+ is .*, and .* from the bars known at", text) for text in texts)
+
+
+def test_a_direction_that_all_profiles_have_wrong_is_found_in_the_sessions_before(filled: Engine) -> None:
+    """The three rows of an instrument agree, and so does each with its id: only the scores of its past differ."""
+    query = (
+        "SELECT instrument_id FROM recommendations WHERE features_snapshot->>'direction' IS NULL AND"
+        f" {CURRENT} AND instrument_id IN (SELECT id FROM instruments WHERE exchange = 'US') LIMIT 1"
+    )
+    identifier = rows(filled, query)[0]["instrument_id"]
+    changed = """regexp_replace(features_snapshot::text, '"direction":null', '"direction":"BUY"')::json"""
+    execute(
+        filled,
+        f"UPDATE recommendations SET id = gen_random_uuid(), features_snapshot = {changed}"
+        f" WHERE instrument_id = '{identifier}' AND {CURRENT}",
+    )
+    found = differing(replayed(from_bars=True))
+    texts = [text for row in found.values() for text in row["altered"] if "comes out of the scores of" in text]
+    assert texts == ["features_snapshot: direction is BUY, and None comes out of the scores of 20 sessions"] * 3
 
 
 # --- what cannot be replayed is said to be so

@@ -7,7 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from boursomatic_assets.learning import contributions as contributions_module
 from boursomatic_assets.learning.contributions import _Tree, contributions
+from boursomatic_assets.learning.model import POOLED
+from boursomatic_assets.learning.prediction import ensemble, score_rows
 
 Floats = npt.NDArray[np.float64]
 WIDTH = 4
@@ -97,6 +100,42 @@ def test_blocks_and_row_order_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("boursomatic_assets.learning.contributions.BLOCK_ROWS", 7)
     assert np.array_equal(contributions(booster, values), whole)
     assert np.array_equal(contributions(booster, values[::-1])[::-1], whole)
+
+
+def test_the_tables_of_a_booster_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are those of that booster: another one of the same shape has its own."""
+    one, other = scorer(0.1, width=5, rounds=20), scorer(0.1, width=5, rounds=21)
+    values = rows(100, 0.1, seed=10, width=5)
+    first = contributions(one, values)
+    make, made = contributions_module._contribution_tables, []
+    monkeypatch.setattr(
+        contributions_module, "_contribution_tables", lambda *given: made.append(1) or make(*given)
+    )
+    assert np.array_equal(contributions(one, values[::2]), first[::2])
+    assert made == []
+    assert contributions(other, values) == pytest.approx(of_lightgbm(other, values), abs=1e-12)
+    assert len(made) == 1
+
+
+def test_contributions_of_an_ensemble_sum_to_its_score_up_to_a_constant_of_each_market() -> None:
+    """Of a quarter with boosters of its own for one market, and of one without any."""
+    pooled, own, before = (scorer(gaps, width=5, rounds=count) for gaps, count in ((0, 20), (0.3, 15), (0.1, 9)))
+    texts = [booster.model_to_string() for booster in (pooled, own, before)]
+    quarters = [{POOLED: texts[2]}, {POOLED: texts[0], "US": texts[1]}]
+    values, markets = rows(200, 0.1, seed=11, width=5), np.repeat(["US", "EURONEXT"], 100)
+    added = ensemble(quarters, markets, values, lambda booster, some: contributions(booster, some)[:, 0, :])
+    constant = ensemble(quarters, markets, values, score_rows) - added.sum(axis=1)
+    assert np.ptp(constant[:100]) < 1e-12
+    assert np.ptp(constant[100:]) < 1e-12
+    assert constant[0] != constant[100]
+    newest = np.concatenate(
+        [
+            (of_lightgbm(pooled, values[:100]) + of_lightgbm(own, values[:100])) / 2,
+            of_lightgbm(pooled, values[100:]),
+        ]
+    )
+    expected = (of_lightgbm(before, values) + newest)[:, 0, :] / 2
+    assert added == pytest.approx(expected, abs=1e-12)
 
 
 def test_no_rows_have_no_contributions() -> None:

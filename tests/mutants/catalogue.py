@@ -5,6 +5,7 @@ Kept elsewhere: how they are judged (`__init__.py`).
 """
 
 from mutants import Mutant
+from mutants.learning import LEARNING
 
 EVALUATION = "boursomatic_assets/learning/evaluation"
 METRICS = "learning/evaluation/test_metrics.py"
@@ -299,6 +300,8 @@ FEATURES = (
 
 MERGING = "boursomatic_assets/tables/merging.py"
 OF_MERGING = "tables/test_merging.py"
+EXPIRY = "boursomatic_assets/tables/expiry.py"
+OF_EXPIRY = "tables/test_expiry.py"
 
 TABLES = (
     Mutant(
@@ -316,11 +319,32 @@ TABLES = (
         (f"{OF_MERGING}::test_a_changed_recommendation_archives_the_old_row",),
     ),
     Mutant(
-        "a correction of the past becomes active",
-        MERGING,
-        '" AND t.superseded_at IS NULL AND NOT t.is_active"',
-        '" AND NOT t.is_active"',
+        "a superseded row becomes active",
+        EXPIRY,
+        "AND n.profile = p.profile AND n.superseded_at IS NULL",
+        "AND n.profile = p.profile",
         (f"{OF_MERGING}::test_a_recommendation_that_changes_back_leaves_three_rows",),
+    ),
+    Mutant(
+        "a correction of the past becomes active",
+        EXPIRY,
+        "ORDER BY n.as_of DESC LIMIT 1",
+        "ORDER BY n.as_of LIMIT 1",
+        (f"{OF_MERGING}::test_a_correction_of_the_past_does_not_become_active",),
+    ),
+    Mutant(
+        "advice stays active beyond its horizon",
+        EXPIRY,
+        'pl.Series(elapsed) >= rows["horizon_days"]',
+        'pl.Series(elapsed) > rows["horizon_days"]',
+        (f"{OF_EXPIRY}::test_advice_expires_when_its_market_has_loaded_the_session_at_which_its_horizon_ends",),
+    ),
+    Mutant(
+        "advice for a halted share stays active",
+        EXPIRY,
+        '.when(~pl.col("trades"))',
+        ".when(pl.lit(False))",
+        (f"{OF_EXPIRY}::test_advice_without_a_horizon_expires_when_its_instrument_is_inactive",),
     ),
     Mutant(
         "a vanished bar stays",
@@ -376,4 +400,4 @@ TABLES = (
     ),
 )
 
-MUTANTS = (*STATISTICS, *CLOCKS, *CONTRACTS, *FEATURES, *TABLES)
+MUTANTS = (*STATISTICS, *CLOCKS, *CONTRACTS, *FEATURES, *TABLES, *LEARNING)

@@ -63,7 +63,7 @@ def test_a_version_is_champion_from_its_first_open_until_the_next_promotion(migr
 
 def test_a_refused_challenger_is_never_champion(migrated: Engine) -> None:
     admit_challengers(skilled_challenger("a"), unskilled_challenger("b"), skilled_challenger("a"))
-    assert kinds(migrated) == ["promoted", "refused", "promoted"]
+    assert kinds(migrated) == ["promoted", "refused", "retrained"]
     assert champions(migrated)[:3] == [NAMES[0], NAMES[0], NAMES[2]]
 
 

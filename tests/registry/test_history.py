@@ -12,7 +12,8 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.registry.history import KnownHistory
 
-FEATURES, BARS = learnable.markets(sessions=120, instruments=4)
+FEATURES, CLOSES = learnable.markets(sessions=120, instruments=4)
+BARS = CLOSES.with_columns(o="c", h="c", l="c", v=pl.lit(1e6))
 SAMPLED = sample_sessions(FEATURES, Parameters().stride)
 DUE = due_dates(dt.date(2020, 3, 1), dt.date(2020, 6, 1))
 READ_AT = dt.datetime(2024, 1, 1)
@@ -47,9 +48,10 @@ def test_the_order_of_rows_does_not_matter() -> None:
 ONE_LESS = pl.col("instrument_id") != "US 03"
 MATERIAL = {
     "a close": lambda: (SAMPLED, changed(BARS, "c")),
+    "a volume, which shows a split": lambda: (SAMPLED, changed(BARS, "v")),
     "a feature of the model": lambda: (changed(SAMPLED, "ret_5d_rank"), BARS),
     "a feature behind a rank": lambda: (changed(SAMPLED, "ret_5d"), BARS),
-    "the volatility of labels": lambda: (changed(SAMPLED, "vol_20d"), BARS),
+    "the volatility that limits a profile": lambda: (changed(SAMPLED, "vol_20d"), BARS),
 }
 
 
@@ -65,7 +67,7 @@ def test_an_instrument_that_is_loaded_late_changes_all_digests() -> None:
 
 
 def test_a_column_that_no_model_uses_changes_nothing() -> None:
-    assert digests(SAMPLED.with_columns(momentum_5d=1.0), BARS.with_columns(v=1.0)) == digests()
+    assert digests(SAMPLED.with_columns(momentum_5d=1.0), BARS.with_columns(interval=pl.lit("daily"))) == digests()
 
 
 def test_undefined_numbers_are_one_and_zero_has_one_sign() -> None:

@@ -57,7 +57,6 @@ def test_versions_are_stale_whose_history_is_not_the_one_that_they_learned_from(
 def test_a_change_that_no_version_learns_from_makes_none_stale(filled: Engine) -> None:
     execute(
         filled,
-        "UPDATE price_bars SET v = v + 1 WHERE ts = '2023-12-15'",
         "UPDATE features SET momentum_5d = 0 WHERE ts < '2023-12-15'",
         MARK.format("2023-12-15"),
     )

@@ -8,7 +8,7 @@ import lightgbm as lgb
 import numpy as np
 
 from boursomatic_assets import registry
-from boursomatic_assets.learning.model import Model
+from boursomatic_assets.learning.model import POOLED, Model
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger
 from boursomatic_assets.learning.walk import due_dates
@@ -16,8 +16,15 @@ from boursomatic_assets.registry.decisions import Version
 
 DUE = due_dates(dt.date(2023, 9, 1), dt.date(2024, 2, 1))
 NAMES = [f"v{due:%Y.%m.%d}" for due in DUE]
-SKILL = {"rank_ic": 0.04, "rank_ic_t": 2.5, "evidence": {"10": {"value": 30.0, "against": 0.1, "steps": 24}}}
-NO_SKILL = {"rank_ic": 0.001, "rank_ic_t": 0.1, "evidence": {"10": {"value": 0.2, "against": 30.0, "steps": 24}}}
+
+
+def evidence(value: float, against: float) -> dict[str, Any]:
+    """Evidence at every horizon."""
+    return {"evidence": {str(horizon): {"value": value, "against": against} for horizon in Parameters().horizons}}
+
+
+SKILL = {"rank_ic": 0.04, "rank_ic_t": 2.5, **evidence(50.0, 0.1)}
+NO_SKILL = {"rank_ic": 0.001, "rank_ic_t": 0.1, **evidence(0.2, 4.0)}
 """An unskilled challenger is refused, and withdraws a champion of its own recipe."""
 RECORD = {"log_loss": 1.09, "log_loss_no_skill": 1.098, "sessions": 24}
 
@@ -28,7 +35,7 @@ def model_text() -> str:
     values = np.arange(40.0)
     parameters = {"objective": "regression", "num_leaves": 2, "min_data_in_leaf": 1, "verbosity": -1}
     booster = lgb.train(parameters, lgb.Dataset(values[:, None], values), num_boost_round=1)
-    return Model(booster.model_to_string(), {}).to_json()
+    return Model(({POOLED: booster.model_to_string()},), {}).to_json()
 
 
 def skilled_challenger(recipe: str = "a", **metrics: Any) -> Challenger:

@@ -95,6 +95,7 @@ def recommendation_rows(
             "justification": "it moved",
             "features_snapshot": '{"ret_1d": 0.01}',
             "as_of": MARKETS[market].close_time(day(date)),
+            "view": "given",
         }
         for date in dates
         for symbol in symbols.split()

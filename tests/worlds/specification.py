@@ -172,6 +172,7 @@ uq_model_versions_as_of_revision on (as_of, revision) UNIQUE
     "recommendations": """
 as_of                    | TIMESTAMP    | NOT NULL
 superseded_at            | TIMESTAMP    | NULL
+view                     | VARCHAR(10)  | NULL
 
 ix_recommendations_as_of on (as_of)
 ix_recommendations_active on (instrument_id) WHERE is_active
@@ -269,6 +270,8 @@ outcome                  | VARCHAR(10)  | NULL
 hit                      | BOOLEAN      | NULL
 first_touched            | VARCHAR(10)  | NULL
 touched_on               | TIMESTAMP    | NULL
+view                     | VARCHAR(10)  | NULL
+relative_return_pct      | FLOAT        | NULL
 unscored                 | VARCHAR(20)  | NULL
 created_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 updated_at               | TIMESTAMP    | NULL

@@ -1,6 +1,6 @@
 """What the command line shows of one recommendation's story.
 
-What belongs here: the story as text and as JSON. Kept elsewhere: the story (`audit/story.py`), options
+What belongs here: the story as text and as JSON. Kept elsewhere: the story (`audit/explanation/story.py`), options
 (`cli/results.py`).
 """
 

@@ -1,7 +1,7 @@
 """What the command line shows of the change of a recommendation.
 
-What belongs here: the parts as text and as JSON. Kept elsewhere: the parts (`audit/change.py`), options
-(`cli/results.py`).
+What belongs here: the parts as text and as JSON. Kept elsewhere: the parts (`audit/explanation/change.py`),
+options (`cli/results.py`).
 """
 
 import json

@@ -2,7 +2,7 @@
 
 What belongs here: everything that is known of it, step by step.
 Kept elsewhere: which one is meant (`finding.py`), its bar and its outcome (`provenance.py`), what decided
-(`thresholds.py`), whether it comes out again (`replay.py`), how the story is shown (`cli/views/why.py`).
+(`thresholds.py`), whether it comes out again (`replay.py`), how the story is shown (`cli/views/why/story.py`).
 """
 
 import datetime as dt

@@ -2,7 +2,7 @@
 
 What belongs here: parts that add up to the change, each from a replay in which one thing more is exchanged.
 Kept elsewhere: which recommendations are meant (`finding.py`), the steps of a replay (`recipes.py`), how the parts
-are shown (`cli/views/why_changed.py`).
+are shown (`cli/views/why/change.py`).
 
 It begins with the row that was published first for the earlier session, and ends with the current row of the later
 one. A part depends on those before it; what is exchanged, in this order:
@@ -81,12 +81,10 @@ def explain_change(symbol: str, profile: str, start: dt.date | None = None, end:
         for name, inputs in _exchanges(published, restated.snapshot, later)
     ]
     parts = [after | {"change": _difference(before, after)} for before, after in pairwise(states)]
+    begin, end_row = (first_id, earlier_session, states[0]), (later_id, later_session, states[-1])
     ends = [
         {"id": id, "as_of": session.as_of, **{name: state[name] for name in STATE}}
-        for id, session, state in (
-            (first_id, earlier_session, states[0]),
-            (later_id, later_session, states[-1]),
-        )
+        for id, session, state in (begin, end_row)
     ]
     key = {name: row[name] for name in ("symbol", "exchange", "profile")} | {"market": later_session.market.name}
     return key | {"from": ends[0], "to": ends[1], "parts": parts, "change": _difference(*ends)}
