@@ -112,7 +112,7 @@ def to_percent_text(table: pl.DataFrame) -> pl.DataFrame:
     """Figures as text: shares and returns in percent, an empty text for null."""
     shares = [name for name, kind in table.schema.items() if kind.is_float() and not name.endswith("_pct")]
     percent = table.with_columns(pl.col(shares) * 100).with_columns(pl.selectors.float().round(2))
-    return percent.with_columns(pl.col(pl.Int64, pl.Float64).cast(pl.String).fill_null("")).rename(
+    return percent.with_columns(pl.col(pl.Int64, pl.Float64, pl.String).cast(pl.String).fill_null("")).rename(
         {name: f"{name}_pct" for name in shares}
     )
 
