@@ -5,6 +5,7 @@ Kept elsewhere: how they are judged (`__init__.py`).
 """
 
 from mutants import Mutant
+from mutants.advice import ADVICE
 from mutants.learning import LEARNING
 
 EVALUATION = "boursomatic_assets/learning/evaluation"
@@ -400,4 +401,4 @@ TABLES = (
     ),
 )
 
-MUTANTS = (*STATISTICS, *CLOCKS, *CONTRACTS, *FEATURES, *TABLES, *LEARNING)
+MUTANTS = (*STATISTICS, *CLOCKS, *CONTRACTS, *FEATURES, *TABLES, *LEARNING, *ADVICE)

@@ -47,8 +47,8 @@ LEARNING = (
     Mutant(
         "sampled sessions of each market by itself",
         LABELS,
-        "pl.Series(all_sessions()[::stride]",
-        'pl.Series(MARKETS["US"].sessions()[::stride]',
+        "return all_sessions()[::stride]",
+        'return MARKETS["US"].sessions()[::stride]',
         (f"{OF_LABELS}::test_every_fifth_date_of_both_calendars_together_is_sampled",),
     ),
     Mutant(
