@@ -122,6 +122,7 @@ def _template_values(profile: RiskProfile, bolder: RiskProfile | None, wording: 
         "direction_label": pl.col("direction").replace_strict(wording.labels, default=None),
         "probability": percent(pl.coalesce(by_label)),
         "direction_probability": percent(pl.col("direction_probability")),
+        "best_probability": percent(pl.col("best_probability")),
         "volatility_percent": percent(pl.col("volatility")),
         "horizon": pl.lit(profile.horizon),
         "asked": pl.lit(wording.ratio(profile.evidence)),

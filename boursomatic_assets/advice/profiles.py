@@ -34,7 +34,9 @@ class RiskProfile:
         name: As in `recommendations.profile`.
         horizon: Sessions that a recommendation looks ahead.
         evidence: How many to one must speak for a version before it advises.
-        lift: By how much the probability of a BUY or SELL must be above BASE_RATE.
+        lift: By how much the probability of a BUY or SELL must be above BASE_RATE at its end of the scores.
+        Further
+            from the end, where a direction goes on, it must be BASE_RATE.
         stop_atr: Distance of the stop loss from the close, in average true ranges.
         target_atr: Distance of the take profit from the close, in average true ranges.
         positions: Most BUYs, and most SELLs, of one market and session.
@@ -50,7 +52,7 @@ class RiskProfile:
 
     @property
     def minimum_confidence(self) -> float:
-        """The least probability of a BUY or SELL."""
+        """The least probability of a BUY or SELL, at its end of the scores."""
         return BASE_RATE + self.lift
 
     @property
@@ -84,6 +86,7 @@ the rules that it was made by, or not at all."""
 VIEW_OF_HOLD = {
     "middle": "given",
     "unlikely": "given",
+    "faded": "given",
     "bolder_disagrees": "capped",
     "positions_taken": "capped",
 }
@@ -120,7 +123,8 @@ def decide_labels(
     Returns:
         label; view (one of `vocabulary.VIEWS`); position: the rank, within its market, session and direction, of
         an instrument that passes all other conditions, that with the most extreme score first;
-        direction_probability; and failed_condition: null for a BUY or SELL.
+        direction_probability, best_probability (that of the furthest score of the session); and failed_condition:
+        null for a BUY or SELL.
 
         bolder_unproven     the evidence is too little for a bolder profile
         unproven            the evidence is too little for the profile
@@ -128,7 +132,8 @@ def decide_labels(
         volatile            the volatility is above the limit
         middle              the score is at neither end of its session's
         not_worth           on the record the direction was not worth more than the rest
-        unlikely            the probability of the direction is below the minimum of the profile
+        unlikely            the best probability of the direction is below the minimum of the profile
+        faded               that of the instrument is no better than chance: it has gone on too far from the end
         bolder_disagrees    the bolder profile does not recommend the direction
         positions_taken     as many as the profile takes have a score further at the end
     """
@@ -146,6 +151,7 @@ def decide_labels(
             "position",
             "failed_condition",
             "direction_probability",
+            "best_probability",
             label=pl.when(failed.is_null()).then("direction").otherwise(pl.lit("HOLD")),
             view=pl.when(failed.is_null()).then(pl.lit("given")).otherwise(view),
         )
@@ -159,19 +165,22 @@ def _judge(
     bolder_labels: pl.Series | None,
     standing: Standing,
 ) -> pl.DataFrame:
-    """Return market, ts, direction, extremity, direction_probability and the first failed_condition of each row.
+    """Return market, ts, direction, extremity, the probabilities and the first failed_condition of each row.
 
     The extremity of a score is how near it is to the end that its direction is at, 1 at most.
     """
     failures = _failures(profile, standing, proven_for_bolder=all(is_proven(one, standing) for one in bolder))
-    by_direction = [pl.when(direction=label).then(label_probability(label, profile)) for label in ("BUY", "SELL")]
+    chances = {label: label_probability(label, profile) for label in ("BUY", "SELL")}
+    own = [pl.when(direction=label).then(chance) for label, chance in chances.items()]
+    best = [pl.when(direction=label).then(chance.max().over("market", "ts")) for label, chance in chances.items()]
     return rows.select(
         "market",
         "ts",
         "volatility",
         "direction",
         extremity=pl.when(direction="BUY").then("score_rank").otherwise(1 - pl.col("score_rank")),
-        direction_probability=pl.coalesce(by_direction),
+        direction_probability=pl.coalesce(own),
+        best_probability=pl.coalesce(best),
         bolder_label=pl.lit(None, pl.String) if bolder_labels is None else bolder_labels,
     ).with_columns(
         failed_condition=pl.coalesce(pl.when(fails).then(pl.lit(name)) for name, fails in failures.items())
@@ -189,7 +198,8 @@ def _failures(profile: RiskProfile, standing: Standing, *, proven_for_bolder: bo
         "volatile": pl.col("volatility") > limit,
         "middle": pl.col("direction").is_null(),
         "not_worth": pl.col("direction").is_in(worth).not_(),
-        "unlikely": pl.col("direction_probability") < profile.minimum_confidence,
+        "unlikely": pl.col("best_probability") < profile.minimum_confidence,
+        "faded": pl.col("direction_probability") < BASE_RATE,
         "bolder_disagrees": pl.col("bolder_label") != pl.col("direction"),
     }
 

@@ -36,7 +36,9 @@ DECISION_COLUMNS = (
 )  # fmt: skip
 """The columns of a recommendation that say what is advised."""
 
-REASON_COLUMNS = ("direction", "direction_probability", "volatility", "position", "failed_condition")
+REASON_COLUMNS = (
+    "direction", "direction_probability", "best_probability", "volatility", "position", "failed_condition",
+)  # fmt: skip
 """What a profile decided on, as `profiles.decide_labels` says it, and the annualised volatility."""
 
 

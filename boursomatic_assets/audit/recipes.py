@@ -121,7 +121,8 @@ class CurrentRecipe:
             ),
             Condition("direction", direction, bounds, ("middle",)),
             Condition("worth", list(worth), direction, ("not_worth",)),
-            Condition("probability", own["direction_probability"], limits.minimum_confidence, ("unlikely",)),
+            Condition("probability at the end", own["best_probability"], limits.minimum_confidence, ("unlikely",)),
+            Condition("probability", own["direction_probability"], BASE_RATE, ("faded",)),
         ]
         if bolder:
             found = {one.name: self.standing.evidence(one.horizon) for one in bolder}

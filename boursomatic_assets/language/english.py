@@ -60,8 +60,9 @@ HOLD_REASONS = {
     "middle": "{label_text}: its score is at neither end of its market's; {probability} % to end the next"
     " {horizon}"
     " sessions in the middle third of its market (33.3 % by chance). ",
-    "unlikely": "{label_text}: {direction_label} has {direction_probability} %, and the"
+    "unlikely": "{label_text}: {direction_label} has {best_probability} % at its end of the scores, and the"
     " {profile_name} profile asks for {minimum}. ",
+    "faded": "{label_text}: {direction_label} has {direction_probability} %, no more than by chance (33.3 %). ",
     "bolder_disagrees": "{label_text}, with no place: the {bolder_name} profile, which dares more, does not advise"
     " {direction_label}. ",
     "positions_taken": "{label_text}, with no place: {direction_label} has {direction_probability} %, but it is"

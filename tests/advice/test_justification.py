@@ -92,6 +92,7 @@ TENDANCE = (
     " contre 1."
 )
 UNLIKELY = (0.30, 0.35, 0.35)
+FADED = (0.32, 0.35, 0.33)
 
 
 def test_a_hold_in_the_middle_of_its_market() -> None:
@@ -108,11 +109,18 @@ def test_a_hold_in_the_middle_of_its_market() -> None:
 
 def test_a_hold_below_the_minimum_probability() -> None:
     assert justification(UNLIKELY) == (
-        "HOLD: BUY has 35.0 %, and the conservative profile asks for 35.33 %." + LEANING
+        "HOLD: BUY has 35.0 % at its end of the scores, and the conservative profile asks for 35.33 %." + LEANING
     )
-    assert justification(UNLIKELY[::-1]).startswith("HOLD: SELL has 35.0 %, and the conservative profile asks for")
+    assert justification(UNLIKELY[::-1]).startswith("HOLD: SELL has 35.0 % at its end of the scores, and")
     assert justification(UNLIKELY, language="fr") == (
-        "CONSERVER : ACHETER a 35,0 %, et le profil prudent demande 35,33 %." + TENDANCE
+        "CONSERVER : ACHETER a 35,0 % à son extrémité des scores, et le profil prudent demande 35,33 %." + TENDANCE
+    )
+
+
+def test_a_hold_whose_probability_is_no_better_than_chance_though_that_of_the_end_is() -> None:
+    assert justification(BUY, FADED).startswith("HOLD: BUY has 33.0 %, no more than by chance (33.3 %). ")
+    assert justification(BUY, FADED, language="fr").startswith(
+        "CONSERVER : ACHETER a 33,0 %, pas plus que par hasard (33,3 %). "
     )
 
 

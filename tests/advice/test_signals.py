@@ -139,7 +139,7 @@ def test_confidence_is_the_probability_of_the_published_label(session: list[dict
         assert row["confidence"] == (of_label if row["view"] == "given" else 1 / 3)
         if row["label"] != "HOLD":
             assert row["view"] == "given"
-            assert row["confidence"] >= profile.minimum_confidence
+            assert row["confidence"] >= 1 / 3
 
 
 @pytest.mark.slow
@@ -161,6 +161,14 @@ def test_each_profile_asks_for_its_own_lift_over_a_third() -> None:
     unlikely = recommend_by_hand({10: (0.3, 0.4, 0.3), 20: (0.3, 0.4, 0.3), 40: (0.3, 0.35, 0.35)})
     assert unlikely["label"].to_list() == ["HOLD"] * 3
     assert unlikely["view"].to_list() == ["given"] * 3, "the middle third is as likely as is said"
+
+
+def test_a_direction_that_goes_on_is_asked_for_a_third_while_the_end_of_the_scores_has_more() -> None:
+    """Otherwise it would end where it left the outer tenth."""
+    end, further, faded = ((1 - p) / 2 for p in (0.40, 0.335, 0.33))
+    session = [(end, end, 0.40), (further, further, 0.335), (faded, faded, 0.33)]
+    assert recommend_by_hand(*session)["label"].to_list() == ["BUY"] * 6 + ["HOLD"] * 3
+    assert recommend_by_hand(*session[1:])["label"].to_list() == ["HOLD"] * 6, "the end has too little itself"
 
 
 def test_each_profile_uses_its_own_horizon_within_the_choice_of_the_bolder_one() -> None:

@@ -56,6 +56,16 @@ ADVICE = (
         (f"{OF_SIGNALS}::test_each_profile_asks_for_its_own_lift_over_a_third",),
     ),
     Mutant(
+        "what goes on is asked for as much as what begins",
+        PROFILES,
+        '"faded": pl.col("direction_probability") < BASE_RATE,',
+        '"faded": pl.col("direction_probability") < profile.minimum_confidence,',
+        (
+            f"{OF_SIGNALS}::"
+            "test_a_direction_that_goes_on_is_asked_for_a_third_while_the_end_of_the_scores_has_more",
+        ),
+    ),
+    Mutant(
         "the lowest scores come first",
         PROFILES,
         'qualified.rank("ordinal", descending=True)',

@@ -158,7 +158,12 @@ def _threshold(condition: str, value: Any, limit: Any, *, met: bool) -> str:
     }
     if condition in told:
         return told[condition]()
-    bound = {"probability": "at least", "volatility": "at most", "position": "at most"}[condition]
+    bound = {
+        "probability at the end": "at least",
+        "probability": "at least",
+        "volatility": "at most",
+        "position": "at most",
+    }[condition]
     known = _number(value) if value is not None else "not known"
     return f"{condition}: {known}, {f'{bound} {_number(limit)}' if limit is not None else 'any will do'}"
 
