@@ -66,7 +66,8 @@ class Model:
             return cls(tuple(fields["quarters"]), curves)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
-                f"not a model of this version of Boursomatic: {text[:40]!r}: let its due date be trained again"
+                f"not a model of this version of Boursomatic: {text[:40]!r}: `boursomatic refresh --models` trains"
+                " its due date again"
             ) from error
 
 

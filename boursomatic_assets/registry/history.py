@@ -100,11 +100,14 @@ def stale_versions(connection: Connection, parameters: Parameters) -> list[Versi
     """Return the versions whose history is not the one that they learned from, in order of their due dates.
 
     Of a due date only the newest revision counts. The history is read only if some of it changed after a version
-    had read it. A version without a digest is stale if anything changed at all.
+    had read it. A version without a digest, from before there were any, is stale: nobody knows what it learned
+    from.
     """
     log = read_log(connection)
     changed = staleness.versions_before_changes(connection)
-    doubtful = [version for version in log.newest_revisions() if version.version in changed]
+    doubtful = [
+        version for version in log.newest_revisions() if version.version in changed or not version.history_digest
+    ]
     with_digest = [version for version in doubtful if version.history_digest]
     if not with_digest:
         return doubtful

@@ -251,7 +251,9 @@ def test_a_model_is_written_and_read_to_the_last_bit(trained: Challenger, model:
 
 @pytest.mark.parametrize("text", ["tree\nversion=v4", "{}", '{"booster": "tree", "curves": {}}', "[]", "3"])
 def test_a_text_that_is_no_model_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^not a model of this version of Boursomatic: .*: let its due date"):
+    with pytest.raises(
+        ValueError, match=r"^not a model of this version of Boursomatic: .*: `boursomatic refresh --models`"
+    ):
         Model.from_json(text)
 
 

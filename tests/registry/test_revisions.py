@@ -70,11 +70,14 @@ def test_a_correction_that_is_taken_back_makes_none_stale(filled: Engine) -> Non
     assert stale(filled) == []
 
 
-def test_a_version_without_a_digest_is_stale_if_anything_changed_before_it(filled: Engine) -> None:
-    execute(filled, "UPDATE model_versions SET history_digest = NULL, history_read_at = NULL")
-    assert stale(filled) == []
-    execute(filled, MARK.format("2023-12-15"))
+def test_a_version_without_a_digest_is_stale_since_nobody_knows_what_it_learned_from(filled: Engine) -> None:
+    """As are all versions of a database from before there were digests."""
+    latest = "UPDATE model_versions SET history_digest = NULL, history_read_at = NULL WHERE as_of > '2024-01-01'"
+    execute(filled, latest)
     assert stale(filled) == ["v2024.01.02", "v2024.02.01"]
+    trained = registry.retrain_stale_versions(Parameters())
+    assert [version.version for version in trained] == ["v2024.01.02.r2", "v2024.02.01.r2"]
+    assert stale(filled) == []
 
 
 # --- training again
