@@ -64,11 +64,11 @@ class Model:
                 for horizon, by_market in fields["curves"].items()
             }
             return cls(tuple(fields["quarters"]), curves)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise ValueError(
                 f"not a model of this version of Boursomatic: {text[:40]!r}: `boursomatic refresh --models` trains"
                 " its due date again"
-            ) from error
+            ) from None
 
 
 @lru_cache(maxsize=32)

@@ -47,7 +47,7 @@ class FormerRecipe:
         return self.model.predict(rows)
 
     def decide(self, rows: pl.DataFrame, asked: Mapping[str, float] | None, *, abstaining: bool) -> pl.DataFrame:
-        """Decide about a session; former profiles asked for no evidence."""
+        """Decide about a session; former profiles asked for no evidence, and had no end of the scores."""
         own = [name for name in self.features if name.endswith(RANK_SUFFIX)] or self.features
         chances = [f"p_{label.lower()}_{profile.horizon}" for label in CLASSES for profile in PROFILES]
         usable = (
@@ -58,7 +58,7 @@ class FormerRecipe:
             .with_columns(volatility=pl.col("vol_20d") * math.sqrt(SESSIONS_PER_YEAR))
         )
         decided = [
-            one.with_columns(label=pl.lit("HOLD") if abstaining else "label").select(
+            one.with_columns(label=pl.lit("HOLD") if abstaining else "label", best_probability=None).select(
                 *KEY, *decision(profile), *REASON_COLUMNS, "score", "score_rank"
             )
             for profile, one in _decide(usable)
