@@ -17,14 +17,8 @@ from boursomatic_assets.registry.decisions import Version
 DUE = due_dates(dt.date(2023, 9, 1), dt.date(2024, 2, 1))
 NAMES = [f"v{due:%Y.%m.%d}" for due in DUE]
 
-
-def evidence(value: float, against: float) -> dict[str, Any]:
-    """Evidence at every horizon."""
-    return {"evidence": {str(horizon): {"value": value, "against": against} for horizon in Parameters().horizons}}
-
-
-SKILL = {"rank_ic": 0.04, "rank_ic_t": 2.5, **evidence(50.0, 0.1)}
-NO_SKILL = {"rank_ic": 0.001, "rank_ic_t": 0.1, **evidence(0.2, 4.0)}
+SKILL = {"rank_ic": 0.04, "rank_ic_t": 2.5, "evidence": {"10": {"value": 30.0, "against": 0.1, "steps": 24}}}
+NO_SKILL = {"rank_ic": 0.001, "rank_ic_t": 0.1, "evidence": {"10": {"value": 0.2, "against": 30.0, "steps": 24}}}
 """An unskilled challenger is refused, and withdraws a champion of its own recipe."""
 RECORD = {"log_loss": 1.09, "log_loss_no_skill": 1.098, "sessions": 24}
 
