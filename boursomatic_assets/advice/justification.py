@@ -123,6 +123,7 @@ def _template_values(profile: RiskProfile, bolder: RiskProfile | None, wording: 
         "probability": percent(pl.coalesce(by_label)),
         "direction_probability": percent(pl.col("direction_probability")),
         "best_probability": percent(pl.col("best_probability")),
+        "opposite_probability": percent(pl.col("opposite_probability")),
         "volatility_percent": percent(pl.col("volatility")),
         "horizon": pl.lit(profile.horizon),
         "asked": pl.lit(wording.ratio(profile.evidence)),

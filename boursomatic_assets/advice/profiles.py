@@ -36,7 +36,7 @@ class RiskProfile:
         evidence: How many to one must speak for a version before it advises.
         lift: By how much the probability of a BUY or SELL must be above BASE_RATE at its end of the scores.
         Further
-            from the end, where a direction goes on, it must be BASE_RATE.
+            from the end, where a direction goes on, it must be that of the opposite.
         stop_atr: Distance of the stop loss from the close, in average true ranges.
         target_atr: Distance of the take profit from the close, in average true ranges.
         positions: Most BUYs, and most SELLs, of one market and session.
@@ -123,8 +123,8 @@ def decide_labels(
     Returns:
         label; view (one of `vocabulary.VIEWS`); position: the rank, within its market, session and direction, of
         an instrument that passes all other conditions, that with the most extreme score first;
-        direction_probability, best_probability (that of the furthest score of the session); and failed_condition:
-        null for a BUY or SELL.
+        direction_probability, best_probability (that of the furthest score of the session),
+        opposite_probability; and failed_condition: null for a BUY or SELL.
 
         bolder_unproven     the evidence is too little for a bolder profile
         unproven            the evidence is too little for the profile
@@ -133,7 +133,7 @@ def decide_labels(
         middle              the score is at neither end of its session's
         not_worth           on the record the direction was not worth more than the rest
         unlikely            the best probability of the direction is below the minimum of the profile
-        faded               that of the instrument is no better than chance: it has gone on too far from the end
+        faded               that of the instrument is below that of the opposite: it went on too far from the end
         bolder_disagrees    the bolder profile does not recommend the direction
         positions_taken     as many as the profile takes have a score further at the end
     """
@@ -152,6 +152,7 @@ def decide_labels(
             "failed_condition",
             "direction_probability",
             "best_probability",
+            "opposite_probability",
             label=pl.when(failed.is_null()).then("direction").otherwise(pl.lit("HOLD")),
             view=pl.when(failed.is_null()).then(pl.lit("given")).otherwise(view),
         )
@@ -172,6 +173,7 @@ def _judge(
     failures = _failures(profile, standing, proven_for_bolder=all(is_proven(one, standing) for one in bolder))
     chances = {label: label_probability(label, profile) for label in ("BUY", "SELL")}
     own = [pl.when(direction=label).then(chance) for label, chance in chances.items()]
+    opposite = [pl.when(pl.col("direction") != label).then(chance) for label, chance in chances.items()]
     best = [pl.when(direction=label).then(chance.max().over("market", "ts")) for label, chance in chances.items()]
     return rows.select(
         "market",
@@ -180,6 +182,7 @@ def _judge(
         "direction",
         extremity=pl.when(direction="BUY").then("score_rank").otherwise(1 - pl.col("score_rank")),
         direction_probability=pl.coalesce(own),
+        opposite_probability=pl.coalesce(opposite),
         best_probability=pl.coalesce(best),
         bolder_label=pl.lit(None, pl.String) if bolder_labels is None else bolder_labels,
     ).with_columns(
@@ -199,7 +202,7 @@ def _failures(profile: RiskProfile, standing: Standing, *, proven_for_bolder: bo
         "middle": pl.col("direction").is_null(),
         "not_worth": pl.col("direction").is_in(worth).not_(),
         "unlikely": pl.col("best_probability") < profile.minimum_confidence,
-        "faded": pl.col("direction_probability") < BASE_RATE,
+        "faded": pl.col("direction_probability") < pl.col("opposite_probability"),
         "bolder_disagrees": pl.col("bolder_label") != pl.col("direction"),
     }
 

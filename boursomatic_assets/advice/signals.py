@@ -37,7 +37,8 @@ DECISION_COLUMNS = (
 """The columns of a recommendation that say what is advised."""
 
 REASON_COLUMNS = (
-    "direction", "direction_probability", "best_probability", "volatility", "position", "failed_condition",
+    "direction", "direction_probability", "opposite_probability", "best_probability", "volatility", "position",
+    "failed_condition",
 )  # fmt: skip
 """What a profile decided on, as `profiles.decide_labels` says it, and the annualised volatility."""
 

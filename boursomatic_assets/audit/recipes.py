@@ -122,7 +122,7 @@ class CurrentRecipe:
             Condition("direction", direction, bounds, ("middle",)),
             Condition("worth", list(worth), direction, ("not_worth",)),
             Condition("probability at the end", own["best_probability"], limits.minimum_confidence, ("unlikely",)),
-            Condition("probability", own["direction_probability"], BASE_RATE, ("faded",)),
+            Condition("probability", own["direction_probability"], own["opposite_probability"], ("faded",)),
         ]
         if bolder:
             found = {one.name: self.standing.evidence(one.horizon) for one in bolder}

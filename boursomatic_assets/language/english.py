@@ -62,7 +62,8 @@ HOLD_REASONS = {
     " sessions in the middle third of its market (33.3 % by chance). ",
     "unlikely": "{label_text}: {direction_label} has {best_probability} % at its end of the scores, and the"
     " {profile_name} profile asks for {minimum}. ",
-    "faded": "{label_text}: {direction_label} has {direction_probability} %, no more than by chance (33.3 %). ",
+    "faded": "{label_text}: {direction_label} has {direction_probability} %, and the opposite"
+    " {opposite_probability} %. ",
     "bolder_disagrees": "{label_text}, with no place: the {bolder_name} profile, which dares more, does not advise"
     " {direction_label}. ",
     "positions_taken": "{label_text}, with no place: {direction_label} has {direction_probability} %, but it is"

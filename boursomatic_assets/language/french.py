@@ -61,7 +61,8 @@ HOLD_REASONS = {
     " {horizon} prochaines séances dans le tiers du milieu de son marché (33,3 % par hasard). ",
     "unlikely": "{label_text} : {direction_label} a {best_probability} % à son extrémité des scores, et le profil"
     " {profile_name} demande {minimum}. ",
-    "faded": "{label_text} : {direction_label} a {direction_probability} %, pas plus que par hasard (33,3 %). ",
+    "faded": "{label_text} : {direction_label} a {direction_probability} %, et l'inverse {opposite_probability}"
+    " %. ",
     "bolder_disagrees": "{label_text}, sans place : le profil {bolder_name}, qui ose davantage, ne conseille pas"
     " {direction_label}. ",
     "positions_taken": "{label_text}, sans place : {direction_label} a {direction_probability} %, mais le titre"

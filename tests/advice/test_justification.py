@@ -18,11 +18,16 @@ from worlds.recommendations import (
     RANKED,
     SELL,
     Chance,
+    closes,
+    features,
+    maker,
+    predictions,
     recommend_by_hand,
 )
 
 from boursomatic_assets.advice.justification import describe_evidence, explain_abstention
 from boursomatic_assets.advice.profiles import decide_labels
+from boursomatic_assets.advice.signals import recommend
 from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.features.additional_features import MODEL_FEATURES
 from boursomatic_assets.language import ENGLISH, FRENCH, WORDINGS, Wording, wording_of
@@ -92,7 +97,7 @@ TENDANCE = (
     " contre 1."
 )
 UNLIKELY = (0.30, 0.35, 0.35)
-FADED = (0.32, 0.35, 0.33)
+FADED = (0.34, 0.33, 0.33)
 
 
 def test_a_hold_in_the_middle_of_its_market() -> None:
@@ -117,11 +122,14 @@ def test_a_hold_below_the_minimum_probability() -> None:
     )
 
 
-def test_a_hold_whose_probability_is_no_better_than_chance_though_that_of_the_end_is() -> None:
-    assert justification(BUY, FADED).startswith("HOLD: BUY has 33.0 %, no more than by chance (33.3 %). ")
-    assert justification(BUY, FADED, language="fr").startswith(
-        "CONSERVER : ACHETER a 33,0 %, pas plus que par hasard (33,3 %). "
-    )
+def test_a_hold_whose_direction_is_less_likely_than_its_opposite_though_that_of_the_end_is_not() -> None:
+    rows = predictions([BUY, FADED]).with_columns(direction=pl.lit("BUY"))
+    for language, text in (
+        ("en", "HOLD: BUY has 33.0 %, and the opposite 34.0 %. "),
+        ("fr", "CONSERVER : ACHETER a 33,0 %, et l'inverse 34,0 %. "),
+    ):
+        held = recommend(rows, features(2), closes(2), maker(), language)
+        assert held["justification"].tail(3)[0].startswith(text)
 
 
 def test_a_hold_above_the_volatility_limit() -> None:

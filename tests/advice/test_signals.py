@@ -139,7 +139,7 @@ def test_confidence_is_the_probability_of_the_published_label(session: list[dict
         assert row["confidence"] == (of_label if row["view"] == "given" else 1 / 3)
         if row["label"] != "HOLD":
             assert row["view"] == "given"
-            assert row["confidence"] >= 1 / 3
+            assert row["confidence"] >= {"BUY": p_sell, "SELL": p_buy}[row["label"]]
 
 
 @pytest.mark.slow
@@ -163,12 +163,14 @@ def test_each_profile_asks_for_its_own_lift_over_a_third() -> None:
     assert unlikely["view"].to_list() == ["given"] * 3, "the middle third is as likely as is said"
 
 
-def test_a_direction_that_goes_on_is_asked_for_a_third_while_the_end_of_the_scores_has_more() -> None:
+def test_a_direction_goes_on_while_it_is_likelier_than_its_opposite_and_the_end_of_the_scores_has_enough() -> None:
     """Otherwise it would end where it left the outer tenth."""
-    end, further, faded = ((1 - p) / 2 for p in (0.40, 0.335, 0.33))
-    session = [(end, end, 0.40), (further, further, 0.335), (faded, faded, 0.33)]
-    assert recommend_by_hand(*session)["label"].to_list() == ["BUY"] * 6 + ["HOLD"] * 3
-    assert recommend_by_hand(*session[1:])["label"].to_list() == ["HOLD"] * 6, "the end has too little itself"
+    end, further, faded = (0.25, 0.35, 0.40), (0.31, 0.37, 0.32), (0.34, 0.33, 0.33)
+    session = predictions([end, further, faded]).with_columns(direction=pl.lit("BUY"))
+    labelled = recommend(session, features(3), closes(3), maker())
+    assert labelled["label"].to_list() == ["BUY"] * 6 + ["HOLD"] * 3
+    alone = predictions([further, faded]).with_columns(direction=pl.lit("BUY"))
+    assert set(recommend(alone, features(2), closes(2), maker())["label"]) == {"HOLD"}, "too little at the end"
 
 
 def test_each_profile_uses_its_own_horizon_within_the_choice_of_the_bolder_one() -> None:

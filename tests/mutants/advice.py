@@ -58,11 +58,11 @@ ADVICE = (
     Mutant(
         "what goes on is asked for as much as what begins",
         PROFILES,
-        '"faded": pl.col("direction_probability") < BASE_RATE,',
+        '"faded": pl.col("direction_probability") < pl.col("opposite_probability"),',
         '"faded": pl.col("direction_probability") < profile.minimum_confidence,',
         (
             f"{OF_SIGNALS}::"
-            "test_a_direction_that_goes_on_is_asked_for_a_third_while_the_end_of_the_scores_has_more",
+            "test_a_direction_goes_on_while_it_is_likelier_than_its_opposite_and_the_end_of_the_scores_has_enough",
         ),
     ),
     Mutant(

@@ -58,9 +58,9 @@ class FormerRecipe:
             .with_columns(volatility=pl.col("vol_20d") * math.sqrt(SESSIONS_PER_YEAR))
         )
         decided = [
-            one.with_columns(label=pl.lit("HOLD") if abstaining else "label", best_probability=None).select(
-                *KEY, *decision(profile), *REASON_COLUMNS, "score", "score_rank"
-            )
+            one.with_columns(
+                label=pl.lit("HOLD") if abstaining else "label", best_probability=None, opposite_probability=None
+            ).select(*KEY, *decision(profile), *REASON_COLUMNS, "score", "score_rank")
             for profile, one in _decide(usable)
         ]
         return pl.concat(decided).select(
