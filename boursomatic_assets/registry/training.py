@@ -122,6 +122,8 @@ def _untrained_due_dates(last: dt.date, parameters: Parameters) -> list[dt.date]
     Without features of the last session before a due date it waits: a version is trained only once.
     """
     with database.engine().connect() as connection:
+        # Each query by itself: a server may end what waits in a transaction.
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         start = connection.scalar(select(func.min(FEATURES.c.ts)))
         if start is None:
             return []
