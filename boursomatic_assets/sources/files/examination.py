@@ -24,7 +24,7 @@ from boursomatic_assets.sources.files.intervals import (
     sparse_symbols,
 )
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE, Layout
-from boursomatic_assets.sources.files.listings import find_listings
+from boursomatic_assets.sources.files.listings import find_listings, require_one_instrument
 from boursomatic_assets.sources.files.notation.numbers import detect_decimal_sign, number_expr
 from boursomatic_assets.sources.files.reading import is_typed, number_columns, read_cells
 from boursomatic_assets.sources.files.scan import Opened
@@ -103,6 +103,7 @@ def examine(file: File, declared: Declaration) -> Examination:
 def _examine(file: File, declared: Declaration) -> Examination:
     opened, cells = read_cells(file, declared)
     layout = opened.layout
+    require_one_instrument(opened.rows, layout, declared, file.name)
     columns = layout.series[0][1]
     times, form, interval = examine_times(cells, columns, layout, declared, file)
     others: dict[str, list[int]] = {}

@@ -6,7 +6,9 @@ Kept elsewhere: what they mean (`sources/symbols.py`).
 
 import polars as pl
 
+from boursomatic_assets.sources import DECLARATIONS_FILE, UNSTATED, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
+from boursomatic_assets.sources.files.layouts.fields import IDENTIFIERS, word_of
 from boursomatic_assets.sources.files.layouts.layout import Layout
 from boursomatic_assets.sources.symbols import UNKNOWN_FORM, canonical, is_symbol, read_listing_of
 
@@ -41,6 +43,23 @@ def find_listings(
     named = [_listing(*pair) for pair in found.select("symbol_cell", "exchange_cell").iter_rows()]
     schema = dict.fromkeys(("symbol", "exchange", "fault"), pl.String())
     return pl.concat([found, pl.DataFrame(named, schema=schema, orient="row")], how="horizontal")
+
+
+def require_one_instrument(rows: pl.LazyFrame, layout: Layout, declared: Declaration, name: str) -> None:
+    """Raise SourceError if one symbol, of the file's name or folder, stands for rows of several instruments."""
+    if declared.symbol or len(layout.series) > 1 or layout.series[0][0] is None:
+        return
+    for header in layout.headers:
+        if word_of(header) not in IDENTIFIERS:
+            continue
+        cells = rows.select(pl.col(header).drop_nulls().unique()).collect().to_series()
+        if cells.len() > 1:
+            raise SourceError(
+                f"{name}: the column {header!r} names {cells.len()} instruments, such as {cells.min()!r} and"
+                f" {cells.max()!r}, and no column their symbols: add a column `symbol`, or, if all are one, state"
+                f" `symbol:` for it in {DECLARATIONS_FILE}",
+                symbol=UNSTATED,
+            )
 
 
 def _listing(symbol: str | None, exchange: str | None) -> tuple[str | None, ...]:

@@ -183,9 +183,7 @@ def test_a_file_that_is_not_understood_is_told_for_each_market_and_the_others_go
         }
         assert told == problems(source)
         assert found.drop_nulls("line").height == 1
-    assert told["notes.txt"].startswith(
-        "notes.txt: the columns ['ts', 'o', 'h', 'l', 'c', 'v'] are missing; found"
-    )
+    assert told["notes.txt"].startswith("notes.txt: no column is known as date (`ts`), open (`o`), high (`h`)")
     assert not judged(source).complete
 
 

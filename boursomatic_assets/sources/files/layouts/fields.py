@@ -15,9 +15,9 @@ FIELDS = {
     "symbol": ("symbol", "ticker"),
     "exchange": ("exchange",),
     "interval": ("interval", "per"),
-    "o": ("o", "open", "ouverture", "opening price", "open price"),
-    "h": ("h", "high", "haut", "plus haut", "high price"),
-    "l": ("l", "low", "bas", "plus bas", "low price"),
+    "o": ("o", "open", "ouverture", "ouv.", "opening price", "open price", "px_open"),
+    "h": ("h", "high", "haut", "plus haut", "high price", "px_high"),
+    "l": ("l", "low", "bas", "plus bas", "low price", "px_low"),
     "c": (
         "c",
         "close",
@@ -29,8 +29,9 @@ FIELDS = {
         "last",
         "dernier",
         "price",
+        "px_last",
     ),
-    "v": ("v", "volume", "vol", "vol.", "number of shares", "titres", "nombre de titres"),
+    "v": ("v", "volume", "vol", "vol.", "number of shares", "titres", "nombre de titres", "px_volume"),
 }
 """Our names and what vendors call them, French ones too, the better name first; small letters, without <>.
 
@@ -44,6 +45,27 @@ WORDS = tuple(_FIELD_OF_WORD)
 _RANK_OF_WORD = {word: rank for words in FIELDS.values() for rank, word in enumerate(words)}
 
 NEEDED = ("ts", *"ohlcv")
+
+MEANINGS = {"ts": "date", "o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
+"""What each needed column is to a person."""
+
+IDENTIFIERS = frozenset(
+    (
+        "isin",
+        "cusip",
+        "sedol",
+        "figi",
+        "wkn",
+        "ric",
+        "permno",
+        "name",
+        "company",
+        "instrument",
+        "security",
+        "issuer",
+    )
+)
+"""Headers, in small letters, of columns that say whose bar a row is without saying its symbol."""
 
 
 def word_of(header: str) -> str:

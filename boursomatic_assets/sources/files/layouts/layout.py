@@ -12,7 +12,7 @@ from boursomatic_assets.sources import DECLARATIONS_FILE, UNSTATED, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.folder import may_name_symbol, stem_of
 from boursomatic_assets.sources.files.layouts.fields import (
-    FIELDS,
+    MEANINGS,
     NEEDED,
     columns_by_field,
     vendor_of,
@@ -96,10 +96,10 @@ def layout_of_columns(
     if "ts" not in columns and "clock" in columns:
         columns["ts"] = columns.pop("clock")
     if missing := [field for field in NEEDED if field not in columns]:
-        wanted = ", ".join(f"{field} ({' or '.join(FIELDS[field])})" for field in missing)
+        wanted = ", ".join(f"{MEANINGS[field]} (`{field}`)" for field in missing)
         raise SourceError(
-            f"{name}: the columns {missing} are missing; found {list(headers)[:30]}, wanted {wanted}:"
-            f" name them under `columns:` in {DECLARATIONS_FILE}",
+            f"{name}: no column is known as {wanted}; found {list(headers)[:30]}: name them under `columns:` in"
+            f" {DECLARATIONS_FILE}",
             columns="{" + ", ".join(f"{field}: {UNSTATED}" for field in missing) + "}  # our field: the header",
         )
     symbol = declared.symbol or (None if "symbol" in columns else _symbol_of_names(name, says or {}))

@@ -131,9 +131,17 @@ def test_lines_above_the_header_are_a_part_of_it(tmp_path: Path, above: str) -> 
 
 def test_what_is_missing_is_named_with_what_is_wanted(tmp_path: Path) -> None:
     (told,) = problems(deliver(tmp_path, {"KO.csv": "Jour,Open,High,Low,Close,Volume\n"})).values()
-    assert told.startswith("KO.csv: the columns ['ts'] are missing; found ['Jour', 'Open'")
-    assert "wanted ts (ts or datetime or date/time" in told
+    assert told.startswith("KO.csv: no column is known as date (`ts`); found ['Jour', 'Open'")
     assert told.endswith("name them under `columns:` in columns.yaml")
+
+
+@pytest.mark.parametrize("header", ["isin", "Name"])
+def test_a_file_s_name_is_not_the_symbol_of_several_instruments(tmp_path: Path, header: str) -> None:
+    rows = [ROW.replace("\n", f",{whose}\n").replace("13", day) for whose, day in (("FR1", "13"), ("FR2", "14"))]
+    headers = HEADER.replace("\n", f",{header}\n")
+    (told,) = problems(deliver(tmp_path, {"X.csv": headers + "".join(rows)})).values()
+    assert told.startswith(f"X.csv: the column {header!r} names 2 instruments, such as 'FR1' and 'FR2', and no")
+    assert not problems(deliver(tmp_path, {"X.csv": headers + rows[0]}))
 
 
 @pytest.mark.parametrize(
