@@ -1,9 +1,7 @@
 """Provenance: the bar that a recommendation rests on, where it came from, and what became of the recommendation.
 
-What belongs here: reading what is stored of both. Kept elsewhere: the recommendation itself (`story.py`).
-
-Of a bar that is stored, its session's delivery is known, not its line: files and lines are kept of rows that were
-rejected, and the file of a bar that replaced another.
+What belongs here: reading what is stored of both.
+Kept elsewhere: the recommendation itself (`story.py`), the file and line of a bar (`origins.py`).
 """
 
 import datetime as dt
@@ -14,6 +12,7 @@ import polars as pl
 from sqlalchemy import Select, Table, Text, cast, func, or_, select
 
 from boursomatic_assets import database
+from boursomatic_assets.audit.origins import BarKey, describe_origin
 from boursomatic_assets.audit.stored import RECOMMENDATIONS, PublishedSession
 from boursomatic_assets.schema import (
     DeliveredSession,
@@ -38,6 +37,9 @@ Facts = dict[str, Any]
 def describe_bar(session: PublishedSession, row: Facts) -> Facts:
     """The bar of a recommendation as it was known when it was written, how it reads now, and its delivery.
 
+    Each version of it has its `origin`: the file and line that it came from; those of the one that was known then
+    are `file` and `line` too.
+
     Args:
         session: The recommendation's session.
         row: The recommendation: symbol, exchange, instrument_id and generated_at.
@@ -55,15 +57,16 @@ def describe_bar(session: PublishedSession, row: Facts) -> Facts:
         .where(*of_bar)
         .order_by(r.known_until)
     )
-    replaced = [version for version in versions if then and version["known_until"] == then["known_from"]]
-    file = replaced[0]["file"] if replaced else None
     changed = then != now
+    key = BarKey(session.market.name, row["instrument_id"], session.part.start)
+    for version in filter(None, (then, now, *versions)):
+        version["origin"] = describe_origin(key, version["known_from"])
     return {
         "known_then": then,
         "known_now": now if changed else None,
         "changed_since": changed,
-        "file": file,
-        "line": None,
+        "file": then["origin"]["file"] if then else None,
+        "line": then["origin"]["line"] if then else None,
         "delivery": delivery,
         "earlier_versions": versions,
         "rejected": rejected_rows(session, row["symbol"]),

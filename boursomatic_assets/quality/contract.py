@@ -42,6 +42,7 @@ CONTRADICTION_REASONS = {
 
 _PRICES = tuple("ohlc")
 _CONTENT = (*_PRICES, "v")
+_LINE = pl.col("line").cast(pl.Int32, strict=False)
 _TOP, _BOTTOM = pl.max_horizontal(_PRICES), pl.min_horizontal(_PRICES)
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rejected_bars.boursomatic")
 
@@ -82,7 +83,7 @@ def apply_contract(
     repaired = kept.filter(~pl.col("valid"))
     outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": repaired}
     return Delivery(
-        kept.select(_instrument_id(ids), "ts", *_CONTENT, "interval", "file", market=market),
+        kept.select(_instrument_id(ids), "ts", *_CONTENT, "interval", "file", "file_id", _LINE, market=market),
         _rejected_rows(with_session(with_raw(rejected), part), part, source, interval),
         count_rows(outcomes, part).with_columns(market=market),
         source,

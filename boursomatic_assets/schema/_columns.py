@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 from uuid import uuid4
 
-from sqlalchemy import JSON, CheckConstraint, MetaData, func, text
+from sqlalchemy import JSON, CheckConstraint, Integer, MetaData, func, text
 from sqlalchemy import Table as SqlTable
 from sqlmodel import Field, SQLModel
 
@@ -38,6 +38,16 @@ def corrected_at() -> Any:
         default=None,
         sa_column_kwargs={"info": {"managed": True}},
         description="When its content last changed; null: it is as it was created",
+    )
+
+
+def origin(description: str, sa_type: type[Integer] = Integer) -> Any:
+    """A column that says where a row came from, none of its content: a row that is delivered again keeps it."""
+    return Field(
+        default=None,
+        sa_type=sa_type,
+        sa_column_kwargs={"info": {"managed": True, "origin": True}},
+        description=description,
     )
 
 

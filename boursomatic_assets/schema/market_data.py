@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, UniqueConstraint
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import (
@@ -12,6 +12,7 @@ from boursomatic_assets.schema._columns import (
     corrected_at,
     defaulting_to_now,
     one_of,
+    origin,
     positive,
     primary_key,
 )
@@ -80,6 +81,9 @@ class PriceBar(Table, table=True):
 
     Extension: `updated_at`, because `created_at` must stay the time of creation, and what was known when follows
     from the time of the last change.
+
+    Extension: `file_id`, because a bar must be traceable to what a vendor wrote; `line`, because a file has many.
+    There is no foreign key: it would cost a quarter of a load, and rows of `delivered_files` are never deleted.
     """
 
     __tablename__ = "price_bars"
@@ -107,6 +111,10 @@ class PriceBar(Table, table=True):
     interval: str = Field(sa_type=String(10), index=True, description="Time interval ('daily', '15m', etc.)")
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
     updated_at: NaiveDatetime | None = corrected_at()
+    file_id: int | None = origin(
+        "File that it came from, see `delivered_files`; null: it came from none, or it is not known", BigInteger
+    )
+    line: int | None = origin("Line of that file, from 1; a record or row of other formats than text")
 
 
 class PriceBarRevision(Table, table=True):
@@ -147,3 +155,5 @@ class PriceBarRevision(Table, table=True):
         default=None, sa_type=String(500), description="File with the bar that replaced it; null: it was removed"
     )
     run_id: str | None = Field(default=None, sa_type=String(50), description="Run that replaced it")
+    file_id: int | None = origin("File that this version came from, see `delivered_files`", BigInteger)
+    line: int | None = origin("Line of the file that this version came from")

@@ -119,6 +119,15 @@ class DeliveredFile(Table, table=True):
     read_at: NaiveDatetime = Field(
         sa_column_kwargs={"server_default": func.clock_timestamp()}, description="When it was read"
     )
+    digest: str | None = Field(
+        default=None, sa_type=String(64), description="SHA-256 of its content, unpacked; null: it held no bars"
+    )
+    file_id: int | None = Field(
+        default=None,
+        sa_type=BigInteger,
+        index=True,
+        description="Stands for its name and its digest in bars that came from it",
+    )
 
 
 class ComputedSession(Table, table=True):

@@ -21,13 +21,15 @@ RAW_BARS = {
     "interval": pl.String(),
     "file": pl.String(),
     "line": pl.Int64(),
+    "file_id": pl.Int64(),
     "raw": pl.String(),
     "fault": pl.String(),
 }
 """The columns of delivered bars.
 
-`raw`, null until it is asked for, is the row as it stood there, as JSON; `fault` is why the source could not read
-the row, null where it could.
+`file_id` stands for the file and its content, see the table `delivered_files`; null where there is none, as for
+rows of a service. `raw`, null until it is asked for, is the row as it stood there, as JSON; `fault` is why the
+source could not read the row, null where it could.
 """
 
 INSTRUMENTS = dict.fromkeys(
@@ -39,6 +41,8 @@ FILES = {
     "file": pl.String(),
     "recognised": pl.String(),
     **dict.fromkeys(("lines", "header", "blank", "comments", "footer", "delivered"), pl.Int64()),
+    "digest": pl.String(),
+    "file_id": pl.Int64(),
     "problem": pl.String(),
     "passed_over": pl.Boolean(),
 }

@@ -24,8 +24,11 @@ REJECTED = {
 `interval` is the one that they were delivered for, `reason` why they were rejected.
 """
 
-READ_AGAIN = {**RAW_BARS, "id": pl.String()}
-"""The columns of rows that were read again. A row without an `id` stands for a file, and `raw` has its error."""
+READ_AGAIN = {name: kind for name, kind in RAW_BARS.items() if name != "file_id"} | {"id": pl.String()}
+"""The columns of rows that were read again, from what is kept of them and not from their file.
+
+A row without an `id` stands for a file, and `raw` has its error.
+"""
 
 _NAMES = {
     "ts": ("ts", "Date"),

@@ -17,10 +17,9 @@ from boursomatic_assets import settings
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.stores import atomic_files, folders
 
-COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at", "updated_at")
+COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at", "updated_at", "file_id", "line")
 
-
-LATER_COLUMNS = {"updated_at": pl.Datetime("us")}
+LATER_COLUMNS = {"updated_at": pl.Datetime("us"), "file_id": pl.Int64(), "line": pl.Int32()}
 """Columns that older files do not have, with their types; they are read as null."""
 
 KNOWN_FROM = pl.coalesce("updated_at", "created_at")

@@ -179,7 +179,7 @@ def _known_bars(bars: pl.DataFrame, known_at: dt.datetime | None) -> pl.DataFram
         if known_at is None
         else (pl.col("known_from") <= known_at) & (until.is_null() | (until > known_at))
     )
-    return bars.filter(known).drop("interval", "created_at", "updated_at", "known_until")
+    return bars.filter(known).select("symbol", "exchange", "ts", *"ohlcv", "known_from")
 
 
 def _with_instrument_ids(bars: pl.DataFrame) -> pl.DataFrame:

@@ -47,6 +47,11 @@ def key(table: Table) -> list[str]:
     return list(table.info["key"])
 
 
+def origins(table: Table) -> list[str]:
+    """The columns that say where a row came from, which are none of its content."""
+    return [column.name for column in table.columns if column.info.get("origin")]
+
+
 def validate(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame in the table's column order if it fits the table.
 

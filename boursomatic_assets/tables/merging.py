@@ -181,7 +181,8 @@ def _compare_with_stored(connection: Connection, grain: Grain, part: Slice, fram
     key = frames.key(grain.table)
     frame = frames.validate(grain.table, frame).sort(key)
     require_within_slice(connection, grain.table, grain.time_column, part, frame)
-    stored = read_slice(grain, part, tuple(frame.columns)).drop("market")
+    compared = tuple(name for name in frame.columns if name not in frames.origins(grain.table))
+    stored = read_slice(grain, part, compared).drop("market")
     if not grain.derived:
         time = pl.col(grain.time_column)
         session = time.dt.truncate("1d") if grain.supersedes else time
@@ -203,12 +204,16 @@ def _insert(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
 
 
 def _change(connection: Connection, table: Table, rows: pl.DataFrame) -> None:
-    """Give stored rows another content, and the time of the change, whatever the rows say of their times."""
+    """Give stored rows another content, and the time of the change, whatever the rows say of their times.
+
+    They come from where these rows say that they came from: of rows that do not say it, nothing is known.
+    """
     if rows.is_empty():
         return
     unchanged = (*frames.key(table), "created_at", "updated_at")
     content = [quote(name) for name in rows.columns if name not in unchanged]
-    assignments = ", ".join([*(f"{name} = s.{name}" for name in content), "updated_at = now()"])
+    unsaid = [f"{name} = NULL" for name in frames.origins(table) if name not in rows.columns]
+    assignments = ", ".join([*(f"{name} = s.{name}" for name in content), *unsaid, "updated_at = now()"])
     name = stage(connection, table, rows)
     connection.exec_driver_sql(f"UPDATE {table.name} t SET {assignments} FROM {name} s WHERE {same_key(table)}")
 

@@ -4,7 +4,8 @@ What belongs here: recording a bar before it is changed or deleted, and reading 
 Kept elsewhere: how a delivery differs from stored rows (`differences.py`), archived bars (`archive.py`).
 
 A bar is known since its `updated_at`, which every change sets, or since its `created_at` if it never changed. Its
-earlier versions are in `price_bar_revisions`, each with the time from which and until which it was known.
+earlier versions are in `price_bar_revisions`, each with the time from which and until which it was known, and with
+the file and line that it came from.
 """
 
 import datetime as dt
@@ -16,7 +17,7 @@ from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.schema import PriceBarRevision
 from boursomatic_assets.tables.differences import Difference
-from boursomatic_assets.tables.frames import key
+from boursomatic_assets.tables.frames import key, origins
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 from boursomatic_assets.tables.reading import fetch
 from boursomatic_assets.tables.staging import quote, same_key, stage
@@ -50,11 +51,11 @@ def record_revisions(
     files = (
         delivery.kept.select(*keys, "file") if delivery else replaced.with_columns(file=pl.lit(None, pl.String))
     )
-    origins = replaced.join(files, on=keys, how="left").with_columns(
+    replacing = replaced.join(files, on=keys, how="left").with_columns(
         source=pl.lit(delivery.source if delivery else None, pl.String), run_id=pl.lit(run_id)
     )
-    staged = stage(connection, REVISIONS, origins)
-    copied_columns = (*keys, *"ohlcv")
+    staged = stage(connection, REVISIONS, replacing)
+    copied_columns = (*keys, *"ohlcv", *origins(PRICE_BARS))
     columns = ", ".join(map(quote, (*copied_columns, "known_from", "known_until", "source", "file", "run_id")))
     copied_values = ", ".join(f"t.{quote(name)}" for name in copied_columns)
     connection.exec_driver_sql(

@@ -1,6 +1,8 @@
 """`boursomatic why`: the story of a BUY, of a HOLD without a champion, of one that no longer trades."""
 
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,15 @@ def told(*words: str) -> dict[str, Any]:
     return story
 
 
+def line_of(origin: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What stands in the line of the file that a bar came from."""
+    return pl.read_parquet(folder / origin["file"]).select("symbol", *"ohlcv").row(origin["line"] - 1, named=True)
+
+
+def digest_of(folder: Path) -> str:
+    return hashlib.sha256((folder / "US.parquet").read_bytes()).hexdigest()
+
+
 def test_a_buy_is_told_from_its_bar_to_its_outcome(replayable: Engine) -> None:
     (buy,) = rows(replayable, ACTIVE_BUY)
     story = told(f"{buy['symbol']}@{buy['exchange']}", "--profile", buy["profile"])
@@ -33,6 +44,12 @@ def test_a_buy_is_told_from_its_bar_to_its_outcome(replayable: Engine) -> None:
     assert story["replay"] == {"status": "identical", "altered": [], "obstacle": None}
     assert story["bar"]["delivery"]["source"] == "files"
     assert story["bar"]["known_then"]["ts"] == "2024-02-29T00:00:00"
+    origin = story["bar"]["known_then"]["origin"]
+    assert (story["bar"]["file"], story["bar"]["line"]) == (origin["file"], origin["line"])
+    assert line_of(origin, folder := Path(os.environ["BOURSOMATIC_FILES"])) == {
+        "symbol": buy["symbol"], **{name: story["bar"]["known_then"][name] for name in "ohlcv"},
+    }  # fmt: skip
+    assert (origin["digest"], origin["file_now"]) == (digest_of(folder), "same")
     assert story["model"]["version"] == story["model"]["since"]["champion"] == "v2024.02.01"
     assert [one["condition"] for one in story["thresholds"] if one["met"]][-1] == "position"
     assert story["score"]["probabilities"]["buy"] == story["recommendation"]["confidence"]
@@ -53,7 +70,8 @@ def test_the_contributions_of_the_features_add_up_to_the_score(replayable: Engin
 def test_the_text_names_each_part(replayable: Engine) -> None:
     (buy,) = rows(replayable, ACTIVE_BUY)
     text = boursomatic("why", buy["symbol"], "--profile", buy["profile"]).stdout
-    for part in ("BUY of the", "known then: o ", "features, and their contributions", "champion since 2024-02-01",
+    for part in ("BUY of the", "known then: o ", " of US.parquet", "that file was read first at ", "SHA-256",
+                 "features, and their contributions", "champion since 2024-02-01",
                  "probability: sell 0.", "best third of its market (33.3% by chance)", "evidence for the version",
                  "and it asks for 1.1 to 1: enough", "among the outermost 10% of", "rows of this session",
                  "outcome: not scored yet", "identical"):  # fmt: skip
@@ -134,9 +152,15 @@ def test_a_superseded_row_is_told_by_its_id_with_what_replaced_it(
     assert [one["superseded_at"] is None for one in story["versions"]] == [False, True]
     assert story["bar"]["changed_since"]
     assert story["bar"]["known_then"]["c"] != story["bar"]["known_now"]["c"]
-    assert told("SIMU008")["bar"]["file"].endswith("US.parquet"), (
-        "a bar that replaced another is known by its file"
-    )
+    then, now = (story["bar"][version]["origin"] for version in ("known_then", "known_now"))
+    assert (then["file"], now["file"], then["line"]) == ("US.parquet", "US.parquet", now["line"])
+    assert (then["file_now"], now["file_now"]) == ("changed", "same")
+    assert now["digest"] == digest_of(tmp_path / "corrected")
+    assert then["read_by"] != now["read_by"] == now["stored_by"]
+    assert [one["origin"] for one in story["bar"]["earlier_versions"]] == [then]
+    text = boursomatic("why", before).stdout
+    assert f"from line {then['line']} of US.parquet" in text
+    assert "the file has changed since, so that line may hold something else now" in text
 
 
 @pytest.mark.parametrize(

@@ -241,12 +241,35 @@ def test_what_is_known_of_a_bar_stays_so_on_the_way_down_and_up(with_rows_of_000
     assert query(with_rows_of_0001, waiting) == []
 
 
-def test_the_columns_of_a_large_table_are_added_without_writing_it_again(database: Engine) -> None:
-    migrate.upgrade("0006")
+@pytest.mark.parametrize(("before_it", "adding"), [("0006", "0007"), ("0013", "0014")])
+def test_the_columns_of_a_large_table_are_added_without_writing_it_again(
+    database: Engine, before_it: str, adding: str
+) -> None:
+    migrate.upgrade(before_it)
     files = "SELECT pg_relation_filenode('price_bars'), pg_relation_filenode('features')"
     before = query(database, files)
-    migrate.upgrade("0007")
+    migrate.upgrade(adding)
     assert query(database, files) == before
+
+
+def test_bars_stay_without_the_lines_that_they_came_from(with_rows_of_0001: Engine) -> None:
+    migrate.upgrade()
+    with with_rows_of_0001.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE price_bars SET file_id = 5, line = 7; INSERT INTO price_bar_revisions (id, instrument_id, ts,"
+            " interval, o, h, l, c, v, known_from, known_until, file_id, line) SELECT id, instrument_id, ts,"
+            " interval, o, h, l, c, v, created_at, now() + interval '1 s', 5, 6 FROM price_bars;"
+            "INSERT INTO delivered_files (id, source, file, lines, header, blank, comments, footer, delivered,"
+            " passed_over, digest, file_id) VALUES (gen_random_uuid(), 'files', 'a.csv', 1, 0, 0, 0, 0, 1, false,"
+            " 'ab', 5)"
+        )
+    before = migrate.row_counts(with_rows_of_0001)
+    migrate.downgrade("0013")
+    migrate.upgrade()
+    assert migrate.row_counts(with_rows_of_0001) == before
+    for table in ("price_bars", "price_bar_revisions"):
+        assert query(with_rows_of_0001, f"SELECT DISTINCT file_id, line, c FROM {table}") == [(None, None, 11.0)]
+    assert query(with_rows_of_0001, "SELECT file, digest, file_id FROM delivered_files") == [("a.csv", None, None)]
 
 
 def test_of_two_instruments_of_a_name_the_older_one_keeps_it(with_rows_of_0001: Engine) -> None:

@@ -73,7 +73,7 @@ def delivered_bars(symbols: str, *dates: str, **overrides: Any) -> pl.DataFrame:
     symbol = pl.col("instrument_id").replace_strict(names)
     named = bars(symbols, *dates).with_columns(symbol=symbol, exchange=symbol.replace_strict(EXCHANGES))
     changes = {name: pl.lit(value, RAW_BARS[name]) for name, value in overrides.items()}
-    empty = {name: pl.lit(None, RAW_BARS[name]) for name in ("file", "line", "raw", "fault")}
+    empty = {name: pl.lit(None, RAW_BARS[name]) for name in ("file", "line", "file_id", "raw", "fault")}
     return named.with_columns(**(empty | changes)).select(*RAW_BARS)
 
 

@@ -84,7 +84,7 @@ def deliver(folder: Path) -> None:
     source.instruments().write_csv(folder / "instruments.csv")
     for market in MARKETS.values():
         bars = source.bars(market, midnight(FIRST), midnight(LAST + dt.timedelta(1)))
-        bars.drop("file", "line", "raw").write_parquet(folder / f"{market.name}.parquet")
+        bars.drop("file", "line", "file_id", "raw").write_parquet(folder / f"{market.name}.parquet")
 
 
 def fill(folder: Path, instance: dg.DagsterInstance) -> None:

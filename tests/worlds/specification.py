@@ -156,6 +156,8 @@ uq_instruments_symbol_exchange on (symbol, exchange) UNIQUE
 """,
     "price_bars": """
 updated_at               | TIMESTAMP    | NULL
+file_id                  | BIGINT       | NULL
+line                     | INTEGER      | NULL
 """,
     "features": """
 updated_at               | TIMESTAMP    | NULL
@@ -233,6 +235,8 @@ known_until              | TIMESTAMP    | NOT NULL
 source                   | VARCHAR(50)  | NULL
 file                     | VARCHAR(500) | NULL
 run_id                   | VARCHAR(50)  | NULL
+file_id                  | BIGINT       | NULL
+line                     | INTEGER      | NULL
 
 ix_price_bar_revisions_ts on (ts)
 idx_price_bar_revisions_instrument_ts_interval on (instrument_id, ts, interval, known_until) UNIQUE
@@ -296,7 +300,10 @@ passed_over              | BOOLEAN       | NOT NULL
 gone                     | BOOLEAN       | NOT NULL, DEFAULT false
 run_id                   | VARCHAR(50)   | NULL
 read_at                  | TIMESTAMP     | NOT NULL, DEFAULT clock_timestamp()
+digest                   | VARCHAR(64)   | NULL
+file_id                  | BIGINT        | NULL
 
+ix_delivered_files_file_id on (file_id)
 uq_delivered_files_source_file_read_at on (source, file, read_at) UNIQUE
 """,
     "audit_entries": """

@@ -44,9 +44,10 @@ def read_raw_bars(file: File, declared: Declaration) -> pl.LazyFrame:
     rows = cells.lazy()
     if seen.others:
         rows = rows.filter(~pl.col(LINE).is_in(seen.others))
-    bars = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
-    found = pl.concat(bars).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
-    return (_added_up(found) if declared.resample else found).select(*RAW_BARS)
+    of_series = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
+    found = pl.concat(of_series).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
+    bars = _added_up(found) if declared.resample else found
+    return bars.with_columns(file_id=pl.lit(seen.file_id, pl.Int64)).select(*RAW_BARS)
 
 
 def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> pl.LazyFrame:

@@ -176,7 +176,12 @@ def _report(file: File, declarations: Declarations) -> dict[str, object]:
         seen = examine(file, declarations.of(file.name))
     except SourceError as error:  # it is the report
         return _nothing_of(file.name) | {"problem": str(error)}
-    return _nothing_of(file.name) | {"recognised": seen.recognised} | seen.counts
+    return _nothing_of(file.name) | {
+        "recognised": seen.recognised,
+        **seen.counts,
+        "digest": seen.digest,
+        "file_id": seen.file_id,
+    }
 
 
 def _collect(rows: pl.LazyFrame, file: File) -> pl.DataFrame:

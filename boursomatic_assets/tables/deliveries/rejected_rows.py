@@ -98,6 +98,21 @@ def _insert(connection: Connection, rows: pl.DataFrame) -> None:
     )
 
 
+def origins(connection: Connection, ids: pl.Series) -> pl.DataFrame:
+    """The file and line of some rows, as bars name them: id, file_id, line.
+
+    The file is what was read of it last before the row was rejected. Rows of no file, or of one that was read
+    before contents were kept, are left out.
+    """
+    query = text(
+        "SELECT r.id::text, f.file_id, r.line FROM rejected_bars r CROSS JOIN LATERAL (SELECT n.file_id"
+        "   FROM delivered_files n WHERE (n.source, n.file) = (r.source, r.file) AND n.read_at <= r.rejected_at"
+        "   ORDER BY n.read_at DESC LIMIT 1) f WHERE r.id = ANY(CAST(:ids AS uuid[])) AND f.file_id IS NOT NULL"
+    )
+    schema = {"id": pl.String(), "file_id": pl.Int64(), "line": pl.Int32()}
+    return pl.DataFrame(connection.execute(query, {"ids": ids.to_list()}).all(), schema, orient="row")
+
+
 def describe(
     connection: Connection, condition: str, parameters: Mapping[str, object], limit: int = 20
 ) -> list[str]:

@@ -183,7 +183,8 @@ def _store_bars(connection: Connection, group: _Group, bars: pl.DataFrame) -> No
     asked = computations.computation_times(connection, place.asset, place.part)["computed_at"]
     asked_at = asked[0] if asked.len() else group.rows["rejected_at"].sort()[0]
     staleness.record(connection, place.asset, place.part, asked_at, bars["ts"].dt.truncate("1d").unique().sort())
-    merging.add(connection, place.grain, place.part, bars.drop("id"))
+    found = rejected_rows.origins(connection, bars["id"])
+    merging.add(connection, place.grain, place.part, bars.join(found, on="id", how="left").drop("id"))
     if place.interval == "daily":
         activity.update_activity(connection, place.part.market)
 

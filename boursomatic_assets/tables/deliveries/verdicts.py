@@ -64,9 +64,10 @@ def judge(
     """
     rows = rows.sort(~pl.col("selected"), maintain_order=True)
     # The contract hands `file` on to each bar and each rejected row: here it is the id by which a row is known.
-    named = rows.with_columns(file="id", line=pl.lit(0, pl.Int64), raw=pl.lit(None, pl.String)).select(*RAW_BARS)
+    nothing = {"line": pl.lit(0, pl.Int64), "file_id": pl.lit(None, pl.Int64), "raw": pl.lit(None, pl.String)}
+    named = rows.with_columns(file="id", **nothing).select(*RAW_BARS)
     delivery = apply_contract(named, place.part, instruments, "", place.interval, extended=extended)
-    kept = delivery.kept.drop("market").rename({"file": "id"})
+    kept = delivery.kept.drop("market", "file_id", "line").rename({"file": "id"})
     difference = compare(kept, stored, key(place.grain.table))
     contradicting = difference.changed.select("id", reason=pl.lit(CONTRADICTION_REASONS[place.interval]))
     reasons = pl.concat([delivery.rejected.select("reason", id="file").select("id", "reason"), contradicting])

@@ -8,9 +8,8 @@ import pytest
 from worlds.frames import midnight
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.sources import RAW_BARS
 from boursomatic_assets.sources.files.source import Files
-from boursomatic_assets.sources.raw_rows import REJECTED
+from boursomatic_assets.sources.raw_rows import READ_AGAIN, REJECTED
 
 YAHOO = "Date,Open,High,Low,Close,Adj Close,Volume"
 BARE = "bare.txt: {header: none, skip: 0, symbol: KO, columns: {ts: 1, o: 2, h: 3, l: 4, c: 5, v: 6}}"
@@ -61,7 +60,7 @@ def read_again(source: Files, rows: pl.DataFrame, interval: str = "daily") -> pl
 
 
 def values(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select("id", *RAW_BARS).drop("file", "line", "raw").sort(pl.col("id").cast(pl.Int64))
+    return rows.select(*READ_AGAIN).drop("file", "line", "raw").sort(pl.col("id").cast(pl.Int64))
 
 
 @pytest.mark.parametrize("layout", FILES)

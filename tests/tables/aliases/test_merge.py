@@ -97,8 +97,8 @@ def closes(known_at: dt.datetime | None = None) -> list[float]:
 
 def test_bars_move_with_their_times_and_get_the_ids_of_their_instrument(pep: Engine) -> None:
     deliver(pep, bars_of(NYSE, MONDAY, TUESDAY, c=9.5), bars_of(NASDAQ, WEDNESDAY))
-    deliver(pep, bars_of(NYSE, MONDAY, TUESDAY), bars_of(NASDAQ, WEDNESDAY))
-    known = "SELECT ts, created_at, updated_at FROM price_bars ORDER BY ts"
+    deliver(pep, bars_of(NYSE, MONDAY, TUESDAY, file_id=5, line=7), bars_of(NASDAQ, WEDNESDAY))
+    known = "SELECT ts, created_at, updated_at, file_id, line FROM price_bars ORDER BY ts"
     before = query_rows(pep, known)
     assert merge(NYSE, NASDAQ) == MergeResult(
         NYSE, NASDAQ, moved=2, sessions=(dt.date(2017, 12, 18), dt.date(2017, 12, 19))
@@ -162,13 +162,14 @@ def test_bars_that_are_older_than_the_log_of_deliveries_still_need_no_delivery(p
 
 
 def test_a_bar_that_differs_is_kept_as_a_revision(pep: Engine) -> None:
-    deliver(pep, bars_of(NASDAQ, THURSDAY), bars_of(US, THURSDAY, c=10.5))
+    deliver(pep, bars_of(NASDAQ, THURSDAY), bars_of(US, THURSDAY, c=10.5, file_id=5, line=7))
     before = now(pep)
     assert merge(US, NASDAQ).differing == 1
     assert query_rows(pep, SERIES) == [(str(NASDAQ), "Thu", 10.0)]
     assert query_rows(pep, REVISIONS) == [(str(NASDAQ), "Thu", 10.5, "merge of instruments")]
     times = "SELECT r.known_from = b.created_at, r.known_until > :before FROM price_bar_revisions r, price_bars b"
     assert query_rows(pep, times, before=before) == [(True, True)]
+    assert query_rows(pep, "SELECT file_id, line FROM price_bar_revisions") == [(5, 7)]
     assert closes(before) == [10.0], "of two versions known at once the instrument's own is read"
     assert mismatches(pep) == 0
 

@@ -1,14 +1,14 @@
 """What the command line shows of one recommendation's story.
 
-What belongs here: the story as text and as JSON. Kept elsewhere: the story (`audit/explanation/story.py`), options
-(`cli/results.py`).
+What belongs here: the story as text and as JSON. Kept elsewhere: its bar as text (`bar.py`), the story
+(`audit/explanation/story.py`), options (`cli/results.py`).
 """
 
-import datetime as dt
 import json
 from typing import Any
 
 from boursomatic_assets.cli.views.text import as_lines
+from boursomatic_assets.cli.views.why.bar import as_time, bar_as_lines
 
 Facts = dict[str, Any]
 
@@ -22,7 +22,7 @@ def as_text(story: Facts) -> str:
     """The story in paragraphs, from the advice back to its bar and forth to its outcome."""
     paragraphs = [
         [*_advice(story["recommendation"]), *_expiry(story["expiry"])],
-        _bar(story["bar"]),
+        bar_as_lines(story["bar"]),
         _features(story["features"]),
         _model(story["model"], story["score"]),
         *([_evidence(story["evidence"])] if story["evidence"] else []),
@@ -52,7 +52,7 @@ def _advice(advice: Facts) -> list[str]:
         f" target {_number(advice['take_profit'])}",
         *([f"  {VIEWS[advice['view']]}"] if advice["view"] in VIEWS else []),
         f"  {advice['justification']}",
-        f"  written {_time(advice['generated_at'])} as {advice['id']}",
+        f"  written {as_time(advice['generated_at'])} as {advice['id']}",
     ]
 
 
@@ -65,32 +65,7 @@ def _expiry(expiry: Facts | None) -> list[str]:
         "renewed": "active again, since bars came late",
     }
     judged = f"judged by the session {expiry['session']:%Y-%m-%d}, the newest loaded one"
-    return [f"  {reasons[expiry['reason']]}: {judged}, at {_time(expiry['decided_at'])}"]
-
-
-def _bar(bar: Facts) -> list[str]:
-    lines = ["bar"]
-    for title, one in (("known then", bar["known_then"]), ("known now", bar["known_now"])):
-        if one:
-            prices = ", ".join(f"{name} {one[name]:g}" for name in "ohlcv")
-            lines.append(f"  {title}: {prices}; known since {_time(one['known_from'])}")
-    if bar["known_then"] is None:
-        lines.append("  none was known when the recommendation was written")
-    if bar["changed_since"] and bar["known_now"] is None:
-        lines.append("  it was removed since")
-    delivery = bar["delivery"]
-    if delivery:
-        counts = ", ".join(f"{name} {delivery[name]:,}" for name in ("delivered", "kept", "merged", "rejected"))
-        state = ", provisional" if delivery["provisional"] else ""
-        lines.append(
-            f"  its session was delivered by {delivery['source']} at {_time(delivery['delivered_at'])}"
-            f" (run {delivery['run_id']}): {counts}{state}"
-        )
-    lines.append(
-        f"  file: {bar['file'] or 'not kept of a bar that replaced none'}; line: not kept of a bar that is stored"
-    )
-    lines += [f"  rejected: {one['reason']} ({one['file']}:{one['line']})" for one in bar["rejected"]]
-    return lines
+    return [f"  {reasons[expiry['reason']]}: {judged}, at {as_time(expiry['decided_at'])}"]
 
 
 def _features(features: list[Facts]) -> list[str]:
@@ -108,7 +83,7 @@ def _model(model: Facts, score: Facts | None) -> list[str]:
         if decision and not (title == "in force" and decision == model["since"]):
             champion = decision["champion"] or "nobody"
             lines.append(
-                f"  {title} {_time(decision['effective_at'])}: {champion};"
+                f"  {title} {as_time(decision['effective_at'])}: {champion};"
                 f" {decision['about']} was {decision['kind']} by {decision['decided_by']}: {decision['reason']}"
             )
     if score:
@@ -182,10 +157,10 @@ def _direction(direction: str | None, limit: Any) -> str:
 def _versions(versions: list[Facts]) -> list[str]:
     lines = ["rows of this session, in the order of writing"]
     for one in versions:
-        end = f"superseded {_time(one['superseded_at'])}" if one["superseded_at"] else "stands"
+        end = f"superseded {as_time(one['superseded_at'])}" if one["superseded_at"] else "stands"
         state = f"{end}{', active' if one['is_active'] else ''}"
         lines.append(
-            f"  {_time(one['generated_at'])}  {one['id']}  {one['label']} {_number(one['confidence'])}: {state}"
+            f"  {as_time(one['generated_at'])}  {one['id']}  {one['label']} {_number(one['confidence'])}: {state}"
         )
     return lines
 
@@ -220,7 +195,3 @@ def _replay(replay: Facts) -> list[str]:
 
 def _number(value: Any) -> str:
     return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _time(moment: dt.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

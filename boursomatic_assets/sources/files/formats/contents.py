@@ -7,6 +7,7 @@ Kept elsewhere: which files there are (`folder.py`), what the bytes mean (`scan.
 import bz2
 import codecs
 import gzip
+import hashlib
 import io
 import logging
 import lzma
@@ -117,6 +118,11 @@ def _unpacked(file: File, opened: IO[bytes]) -> bytes:
 
 def _unpacker_of(start: bytes) -> Callable[[IO[bytes]], IO[bytes]] | None:
     return next((unpacker for mark, unpacker in _UNPACKERS.items() if start.startswith(mark)), None)
+
+
+def identify(name: str, digest: str) -> int:
+    """The number of a file of this name and content, the same in every database: 64 bits of their SHA-256."""
+    return int.from_bytes(hashlib.sha256(f"{name}\0{digest}".encode()).digest()[:8], "big", signed=True)
 
 
 def members(file: File) -> Iterator[File]:

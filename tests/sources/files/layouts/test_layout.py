@@ -25,7 +25,9 @@ WIDE_SYMBOLS = "Ticker,MC.PA,AAPL,MC.PA,AAPL,MC.PA,AAPL,MC.PA,AAPL,MC.PA,AAPL"
 def test_every_layout_gives_the_same_bar(tmp_path: Path, layout: str, ends: str, mark: str) -> None:
     name, content = LAYOUTS[layout]
     found = everything(deliver(tmp_path, {name: mark + content.replace("\n", ends) + ends}))
-    assert found.drop("file", "line", "raw", "fault").rows() == [("AAPL", "US", DAY, 10, 12, 9, 11, 500, "daily")]
+    assert found.drop("file", "line", "file_id", "raw", "fault").rows() == [
+        ("AAPL", "US", DAY, 10, 12, 9, 11, 500, "daily")
+    ]
     assert found["line"].item() == content.count("\n") + 1
 
 
@@ -50,7 +52,7 @@ def test_a_wide_file_has_a_series_for_each_symbol(tmp_path: Path) -> None:
     for name, head in (("a.csv", (WIDE_FIELDS, WIDE_SYMBOLS)), ("b.csv", (WIDE_SYMBOLS, WIDE_FIELDS))):
         files[name] = "\n".join([*head, "Date,,,,,,,,,,", "2024-06-13,11,21,12,22,9,19,10,20,500,600", ""])
     found = everything(deliver(tmp_path, files))
-    assert set(found.drop("file", "line", "raw", "fault").rows()) == {
+    assert set(found.drop("file", "line", "file_id", "raw", "fault").rows()) == {
         ("AAPL", "US", DAY, 20, 22, 19, 21, 600, "daily"),
         ("MC.PA", "EURONEXT", DAY, 10, 12, 9, 11, 500, "daily"),
     }
@@ -68,7 +70,7 @@ def test_a_french_spreadsheet_is_read_as_it_was_saved(
 ) -> None:
     mark = "\N{BOM}" if encoding == "utf-16-be" else ""
     found = everything(deliver(tmp_path, {"MC.PA.csv": packed((mark + FRENCH).encode(encoding))}))
-    assert found.drop("file", "line", "raw", "fault").rows() == [
+    assert found.drop("file", "line", "file_id", "raw", "fault").rows() == [
         ("MC.PA", "EURONEXT", DAY, 10, 12, 9, 11, 500, "daily")
     ]
     assert json.loads(found["raw"].item())["Clôture"] == "11,0"
