@@ -12,7 +12,7 @@ from functools import partial
 
 import polars as pl
 from helpers.harness import Line, interleaved, ratio, server, times
-from helpers.universe import US, execute, judged, list_instruments, slice_of
+from helpers.universe import US, execute, list_instruments, slice_of
 from sqlalchemy import text
 
 from boursomatic_assets import database
@@ -37,7 +37,8 @@ def lines() -> Iterator[Line]:
     with server():
         source = Simulated(instruments=INSTRUMENTS, events=False)
         listed, part = list_instruments(source), slice_of(US, SESSIONS)
-        bars, raw = judged(source, part, listed), source.bars(US, part.start, part.end)
+        raw = _as_of_a_file(source.bars(US, part.start, part.end))
+        bars = apply_contract(raw, part, listed, "simulated").kept.drop("market", "file")
         in_order = bars.sort("instrument_id", "ts")
         ready = in_order.with_columns(identifiers.of_rows(in_order))
         merges: dict[str, MergeCounts] = {}
@@ -76,6 +77,11 @@ def lines() -> Iterator[Line]:
                "at most 0.25 x")  # fmt: skip
 
 
+def _as_of_a_file(raw: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the file and line that each bar of a file says it came from, which have their price too."""
+    return raw.with_columns(file=pl.lit("US.parquet"), line=pl.int_range(1, pl.len() + 1), file_id=pl.lit(2**62))
+
+
 def _write(
     merges: dict[str, MergeCounts], part: Slice, listed: pl.DataFrame, name: str, raw: pl.DataFrame
 ) -> None:
@@ -85,7 +91,7 @@ def _write(
 
 
 def _copy(table: str, rows: pl.DataFrame) -> None:
-    with database.engine().begin() as connection:
+    with database.engine("owner").begin() as connection:
         copy(connection, table, rows)
 
 

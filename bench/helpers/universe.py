@@ -45,7 +45,7 @@ def judged(source: Simulated, part: Slice, listed: pl.DataFrame) -> pl.DataFrame
 
 
 def execute(*statements: str) -> None:
-    """Run statements in one transaction."""
-    with database.engine().begin() as connection:
+    """Run statements in one transaction, as the owner of the tables."""
+    with database.engine("owner").begin() as connection:
         for statement in statements:
             connection.execute(text(statement))

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from conftest import Admin
 from sqlalchemy import Engine
 from worlds.commands import boursomatic, error_line
 from worlds.corrections import deliver_the_last_session
@@ -37,7 +37,7 @@ def digest_of(folder: Path) -> str:
     return hashlib.sha256((folder / "US.parquet").read_bytes()).hexdigest()
 
 
-def test_a_buy_is_told_from_its_bar_to_its_outcome(replayable: Engine) -> None:
+def test_a_buy_is_told_from_its_bar_to_its_outcome(replayable: Engine, admin: Admin) -> None:
     (buy,) = rows(replayable, ACTIVE_BUY)
     story = told(f"{buy['symbol']}@{buy['exchange']}", "--profile", buy["profile"])
     assert story["recommendation"]["id"] == buy["id"]
@@ -46,7 +46,7 @@ def test_a_buy_is_told_from_its_bar_to_its_outcome(replayable: Engine) -> None:
     assert story["bar"]["known_then"]["ts"] == "2024-02-29T00:00:00"
     origin = story["bar"]["known_then"]["origin"]
     assert (story["bar"]["file"], story["bar"]["line"]) == (origin["file"], origin["line"])
-    assert line_of(origin, folder := Path(os.environ["BOURSOMATIC_FILES"])) == {
+    assert line_of(origin, folder := admin.run / "bars of the platform") == {
         "symbol": buy["symbol"], **{name: story["bar"]["known_then"][name] for name in "ohlcv"},
     }  # fmt: skip
     assert (origin["digest"], origin["file_now"]) == (digest_of(folder), "same")

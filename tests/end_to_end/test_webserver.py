@@ -3,6 +3,9 @@
 import base64
 import json
 import os
+import socket
+import ssl
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,11 @@ from dagster import DagsterInstance
 from sqlalchemy import Engine
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
-from worlds import proxy
+from worlds import nginx
 from worlds.commands import boursomatic
 from worlds.ui import Answer, ask, dev
 
-PROXIED = "bars.example.com"
+PROXIED = nginx.NAME
 WIPE = 'mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["features"]}}]) { __typename } }'
 LAUNCH = """mutation ($config: RunConfigData) { answer: launchRun(executionParams: {
     selector: {repositoryLocationName: "boursomatic", repositoryName: "__repository__", jobName: "market_session"},
@@ -36,11 +39,21 @@ def listening(session: int) -> set[str]:
     return {line[1] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in inodes}
 
 
-def on_web_socket(port: int, query: str, **headers: str) -> dict[str, Any]:
-    """The answer to a query that is sent as a subscription."""
-    with connect(
-        f"ws://127.0.0.1:{port}/graphql", subprotocols=["graphql-ws"], additional_headers=headers, proxy=None
-    ) as client:
+def on_web_socket(port: int, query: str, tls: ssl.SSLContext | None = None, **headers: str) -> dict[str, Any]:
+    """The answer to a query that is sent as a subscription; with `tls` to the server of the name PROXIED."""
+    opened = socket.create_connection(("127.0.0.1", port))
+    address = f"wss://{PROXIED}:{port}" if tls else f"ws://127.0.0.1:{port}"
+    with (
+        opened,
+        connect(
+            f"{address}/graphql",
+            sock=opened,
+            ssl=tls,
+            subprotocols=["graphql-ws"],
+            additional_headers=headers,
+            proxy=None,
+        ) as client,
+    ):
         client.send(json.dumps({"type": "connection_init"}))
         assert json.loads(client.recv(30)) == {"type": "connection_ack"}
         client.send(json.dumps({"type": "start", "id": "1", "payload": {"query": query}}))
@@ -49,7 +62,7 @@ def on_web_socket(port: int, query: str, **headers: str) -> dict[str, Any]:
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="asks Linux's /proc who listens")
 def test_the_ui_is_used_from_this_machine_by_its_own_pages_alone(
-    migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path
+    migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     with dev(tmp_path / "log", BOURSOMATIC_WEB_HOSTS=PROXIED) as (port, session):
         here = f"127.0.0.1:{port}"
@@ -73,16 +86,36 @@ def test_the_ui_is_used_from_this_machine_by_its_own_pages_alone(
         assert (status, "RunConfigValidationInvalid" in launched) == (200, True), launched
         assert "resources:source:config" in launched
 
-        with proxy.in_front_of(port, "ann", "sesame") as outside:
-            own = {"Host": PROXIED, "Origin": f"https://{PROXIED}"}
-            known = own | {"Authorization": "Basic " + base64.b64encode(b"ann:sesame").decode()}
-            assert ask(outside, path="/", **own)[0] == 401
-            assert ask(outside, WIPE, **own)[0] == 401
-            assert ask(outside, "{ version }", **known)[0] == 200
-            assert refusal(ask(outside, WIPE, **known | {"Origin": "https://evil.example"}))
-            assert refusal(ask(outside, "{ version }", **known | {"Host": "evil.example"}))
+        with subtests.test("behind the nginx of the documentation"):
+            with_a_password_alone_is_the_ui_reached(port, tmp_path / "nginx")
+
+
+def with_a_password_alone_is_the_ui_reached(port: int, folder: Path) -> None:
+    with nginx.in_front_of(port, folder, "ann", "sesame") as (outside, certificates):
+        ask_outside = partial(ask, outside, tls=(PROXIED, certificates))
+        own = {"Host": PROXIED, "Origin": f"https://{PROXIED}"}
+        wrong, known = (own | {"Authorization": basic("ann", password)} for password in ("sesam", "sesame"))
+        for stranger in (own, wrong):
+            assert ask_outside(path="/", **stranger)[0] == 401
+            assert ask_outside(WIPE, **stranger)[0] == 401
             with pytest.raises(InvalidStatus, match="401"):
-                on_web_socket(outside, "{ version }", **own)
+                on_web_socket(outside, "{ version }", certificates, **without_host(stranger))
+        assert ask_outside(path="/", **known)[0] == 200
+        status, version = ask_outside("{ version }", **known)
+        assert (status, '"version"' in version) == (200, True)
+        told = on_web_socket(outside, "{ version }", certificates, **without_host(known))
+        assert told["payload"]["data"]["version"]
+        assert refusal(ask_outside(WIPE, **known | {"Origin": "https://evil.example"}))
+        assert refusal(ask_outside("{ version }", **known | {"Host": "evil.example"}))
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def without_host(headers: dict[str, str]) -> dict[str, str]:
+    """The headers without those that a web socket sets by itself."""
+    return {name: value for name, value in headers.items() if name not in ("Host", "Origin")}
 
 
 def test_a_read_only_ui_shows_and_changes_nothing(

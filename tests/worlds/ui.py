@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -53,9 +54,21 @@ def answers(port: int) -> bool:
         return False
 
 
-def ask(port: int, query: str = "", *, path: str = "/graphql", method: str = "", **headers: str) -> Answer:
-    """Send a request as a page does, GraphQL by POST."""
+def ask(
+    port: int,
+    query: str = "",
+    *,
+    path: str = "/graphql",
+    method: str = "",
+    tls: tuple[str, ssl.SSLContext] | None = None,
+    **headers: str,
+) -> Answer:
+    """Send a request as a page does, GraphQL by POST; with `tls` to a server of this name, by its certificate."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    if tls:
+        name, context = tls
+        connection.connect()
+        connection.sock = context.wrap_socket(connection.sock, server_hostname=name)
     body, kind = None, {}
     if query and method != "GET":
         method, kind = "POST", {"Content-Type": "application/json"}
