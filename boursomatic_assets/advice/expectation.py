@@ -69,7 +69,7 @@ def expect_hits(open_rows: pl.DataFrame, record: pl.DataFrame) -> pl.DataFrame:
         is to hold the share that is right in the end; where the record is too short for it they are null, and
         `note` says so.
     """
-    found = [_expect(key, *cohorts) for key, *cohorts in _groups(open_rows, record)]
+    found = [_expect(key, is_open, cohorts) for key, is_open, cohorts in _groups(open_rows, record)]
     return pl.DataFrame(found, EXPECTED_SCHEMA, orient="row")
 
 
@@ -83,7 +83,7 @@ def _groups(
             own = {"market": market, "label": label}
             yield (profile, market, label), is_open.filter(**own), was.filter(**own).sort("session")
         if is_open.height > 1:
-            yield (profile, ALL, ALL), *(_added(rows) for rows in (is_open, was))
+            yield (profile, ALL, ALL), _added(is_open), _added(was)
 
 
 def _place(group: tuple[str, str]) -> tuple[str, int]:

@@ -184,7 +184,7 @@ def _read_open(connection: Connection, market: Market, parameters: dict[str, Any
         .agg(rows=pl.len(), confidence=p.sum(), variance=(p * (1 - p)).sum())
         .with_columns(pl.lit(None).alias(name) for name in ("session", "known_at", "hits"))
         .select(pl.lit(market.name).alias(name) if name == "market" else name for name in COHORT_SCHEMA)
-        .cast(COHORT_SCHEMA)
+        .cast(pl.Schema(COHORT_SCHEMA))
     )
 
 
