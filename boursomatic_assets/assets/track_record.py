@@ -77,14 +77,16 @@ def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceRead
 
 
 def summarise_market(part: Slice) -> dict[str, Any]:
-    """What the UI shows of a run's newest session: the performance of its market's recommendations until then."""
+    """What the UI shows of a run's newest session: how its market's recommendations did, and are expected to."""
     with database.engine().connect() as connection:
         figures = performance.measure(connection, market=part.market.name, until=part.end)
+        expected = performance.measure_expected(connection, market=part.market.name, until=part.end)
     if not figures.labels.height:
         return {}
     return {
         **performance.headline_figures(figures),
         "by_profile_and_label": dg.MetadataValue.md(performance.to_markdown(figures.labels)),
+        "expected": dg.MetadataValue.md(performance.to_markdown(expected)),
         "by_confidence": dg.MetadataValue.md(performance.to_markdown(figures.bins)),
         "reliability": dg.MetadataValue.md(performance.reliability_image(figures)),
     }

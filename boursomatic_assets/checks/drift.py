@@ -50,10 +50,11 @@ class SessionDrift:
     context: dict[str, float | None]
 
 
-@invariant("features", blocking=False)
+@invariant("model_versions", blocking=False)
 def features_resemble_what_the_model_learned(connection: Connection, parts: Sequence[Slice]) -> Finding:
     """Each session's features are distributed like the training data of that session's model version.
 
+    It runs after the versions of its sessions are there, in a first backfill too, and takes the one known then.
     Drift is the mean PSI, beyond what chance gives, over the features behind the model's ranks; above 1.5 is a
     warning. The version is the champion at the session's close or, without a champion, the newest version. Of a
     slice of more than 60 sessions about every fifth is measured, those that models learn from. Without a version

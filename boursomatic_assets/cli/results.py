@@ -97,7 +97,7 @@ def track_record(context: click.Context, profile: str | None, market: str | None
     if context.invoked_subcommand:
         if profile or market or as_json:
             raise click.UsageError(
-                "`track-record verify` takes all profiles and markets: give its options after it"
+                f"`track-record {context.invoked_subcommand}` has options of its own: give them after it"
             )
         return
     from boursomatic_assets.cli.views import track_record as view
@@ -105,6 +105,26 @@ def track_record(context: click.Context, profile: str | None, market: str | None
     require_current_schema()
     shown = view.track_record(profile, market)
     click.echo(view.as_json(shown) if as_json else view.as_table(shown))
+
+
+@track_record.command()
+@click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
+@click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
+@click.option("--date", type=DATE, help="As of a past session: nothing later is used.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+@one_line_errors
+def expected(profile: str | None, market: str | None, date: dt.date | None, as_json: bool) -> None:
+    """Show how many of the open recommendations are expected to be right, and how sure that is.
+
+    The expected hit rate is the mean confidence. The interval is as wide as the record of the same profile, market
+    and label asks for, session by session.
+    """
+    from boursomatic_assets.cli.views import text
+    from boursomatic_assets.cli.views import track_record as view
+
+    require_current_schema()
+    found = view.expected(profile, market, date)
+    click.echo(text.as_json(found) if as_json else view.expected_as_table(found))
 
 
 @track_record.command()

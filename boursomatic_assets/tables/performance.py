@@ -1,19 +1,26 @@
-"""Performance: the figures of the track record, over all past recommendations that were scored.
+"""Performance: the figures of the track record, of past recommendations that were scored and of those to come.
 
-What belongs here: queries on the table `track_record`, and their results as frames and markdown.
-Kept elsewhere: how a recommendation is scored (`advice/outcomes.py`), the drawing of the diagram
-(`learning/evaluation/reliability_diagram.py`), the view of the terminal (`cli/views/track_record.py`).
+What belongs here: queries on the table `track_record` and on open recommendations, and their results as frames and
+markdown.
+Kept elsewhere: how a recommendation is scored (`advice/outcomes.py`), how many hits are expected
+(`advice/expectation.py`), the drawing of the diagram (`learning/evaluation/reliability_diagram.py`), the view of
+the terminal (`cli/views/track_record.py`).
 """
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from sqlalchemy import Connection, text
 
-from boursomatic_assets.calendars.markets import MARKETS, market_named
+from boursomatic_assets.advice.expectation import COHORT_SCHEMA, expect_hits
+from boursomatic_assets.advice.outcomes import select_due
+from boursomatic_assets.calendars.markets import MARKETS, Market, market_named
 from boursomatic_assets.learning.evaluation.reliability_diagram import as_markdown_image, draw_reliability_diagram
+from boursomatic_assets.tables.activity import SESSIONS_UNTIL_INACTIVE
+from boursomatic_assets.tables.aliases.names import MERGED_IDS
 from boursomatic_assets.vocabulary import PROFILES
 
 _SCORED_ROWS = (
@@ -35,6 +42,31 @@ _FIGURES_BY_BIN = (
     f"{_SCORED_ROWS} SELECT least(floor(confidence * 10), 9)::int AS bin, count(*), avg(confidence),"
     " avg(hit::int)::float FROM scored WHERE hit IS NOT NULL GROUP BY bin ORDER BY bin"
 )
+_COHORTS = (
+    "SELECT t.profile, :market, t.label, date_trunc('day', t.as_of) AS session, max(t.ts), count(*),"
+    " sum(t.hit::int), sum(t.confidence), sum(t.confidence * (1 - t.confidence)) FROM track_record t"
+    " WHERE t.profile = ANY(:profiles) AND t.view = 'given' AND t.hit IS NOT NULL AND t.ts < :until"
+    " AND (t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))) IS TRUE"
+    " GROUP BY t.profile, t.label, session"
+)
+_NEWEST_SESSIONS = (
+    "SELECT session FROM computed_sessions WHERE asset = 'price_bars' AND market = :market AND session < :until"
+    " ORDER BY session DESC LIMIT :count"
+)
+_NEWEST_ROWS = (
+    "SELECT DISTINCT ON (r.instrument_id, r.profile) r.profile, r.label, r.view, r.confidence, r.as_of,"
+    " r.horizon_days FROM recommendations r"
+    " WHERE r.superseded_at IS NULL AND r.as_of >= :since AND r.as_of < :until AND r.profile = ANY(:profiles)"
+    " AND (r.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges)"
+    f"   AND id NOT IN ({MERGED_IDS}))) IS TRUE"
+    " ORDER BY r.instrument_id, r.profile, r.as_of DESC"
+)
+_NEWEST_SCHEMA: dict[str, pl.DataType] = {
+    **dict.fromkeys(("profile", "label", "view"), pl.String()),
+    "confidence": pl.Float64(),
+    "as_of": pl.Datetime("us"),
+    "horizon_days": pl.Int32(),
+}
 _LABEL_SCHEMA: dict[str, pl.DataType] = {
     "profile": pl.String(),
     "label": pl.String(),
@@ -106,6 +138,54 @@ def measure(
     bins = pl.DataFrame(connection.execute(text(_FIGURES_BY_BIN), parameters).all(), _BIN_SCHEMA, orient="row")
     ranges = pl.format("{} - {} %", pl.col("bin") * 10, pl.col("bin") * 10 + 10)
     return PerformanceFigures(labels, bins.with_columns(bin=ranges))
+
+
+def measure_expected(
+    connection: Connection,
+    profile: str | None = None,
+    market: str | None = None,
+    until: dt.datetime = dt.datetime.max,
+) -> pl.DataFrame:
+    """How many of the recommendations that were open at a moment are expected to be right.
+
+    Open is what is active, as far as it gives a view: of each instrument and profile the current row of the newest
+    session, if its horizon goes on and the instrument has traded lately. Nothing from the moment on counts,
+    neither rows nor outcomes.
+
+    Returns:
+        `advice.expectation.EXPECTED_SCHEMA`: by profile, market and label, and in total by profile.
+    """
+    open_rows, record = [pl.DataFrame(schema=COHORT_SCHEMA)], [pl.DataFrame(schema=COHORT_SCHEMA)]
+    for selected in [market_named(market)] if market else MARKETS.values():
+        parameters = {
+            "profiles": [profile] if profile else list(PROFILES),
+            "market": selected.name,
+            "exchanges": list(selected.exchanges),
+            "until": until,
+        }
+        found = connection.execute(text(_COHORTS), parameters).all()
+        record.append(pl.DataFrame(found, COHORT_SCHEMA, orient="row"))
+        open_rows.append(_read_open(connection, selected, parameters))
+    return expect_hits(pl.concat(open_rows), pl.concat(record))
+
+
+def _read_open(connection: Connection, market: Market, parameters: dict[str, Any]) -> pl.DataFrame:
+    """The open recommendations of a market that give a view, as open cohorts by profile and label."""
+    count = {"count": SESSIONS_UNTIL_INACTIVE}
+    sessions = connection.scalars(text(_NEWEST_SESSIONS), parameters | count).all()
+    if not sessions:
+        return pl.DataFrame(schema=COHORT_SCHEMA)
+    found = connection.execute(text(_NEWEST_ROWS), parameters | {"since": sessions[-1]}).all()
+    newest = pl.DataFrame(found, _NEWEST_SCHEMA, orient="row").filter(view="given")
+    going_on = select_due(newest, market.sessions()).filter(pl.col("ts") > sessions[0])
+    p = pl.col("confidence")
+    return (
+        going_on.group_by("profile", "label")
+        .agg(rows=pl.len(), confidence=p.sum(), variance=(p * (1 - p)).sum())
+        .with_columns(pl.lit(None).alias(name) for name in ("session", "known_at", "hits"))
+        .select(pl.lit(market.name).alias(name) if name == "market" else name for name in COHORT_SCHEMA)
+        .cast(pl.Schema(COHORT_SCHEMA))
+    )
 
 
 def to_percent_text(table: pl.DataFrame) -> pl.DataFrame:

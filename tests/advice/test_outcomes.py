@@ -210,6 +210,17 @@ def test_restated_onto_one_basis_it_is_scored() -> None:
     assert scored(recommendation(), bars(25, 25, 25, 25, 26))["realised_return_pct"] == pytest.approx(4)
 
 
+def test_complete_bars_show_that_it_was_a_crash() -> None:
+    """Closes that fall to a quarter are taken for a split, until a wide range and a volume say otherwise."""
+    usual = [(99.0, 100.0, 101.0), (99.0, 100.5, 101.0)] * 6
+    prices = bars(*usual, (24, 25, 80), 25)
+    advice = recommendation(session=len(usual) - 1, horizon=1)
+    assert scored(advice, prices.drop("h", "l").with_columns(h="c", l="c"))["unscored"] == "price basis"
+    row = scored(advice, prices.with_columns(v=pl.Series([1000] * len(usual) + [50_000, 5_000])))
+    assert (row["unscored"], row["hit"]) == (None, False)
+    assert row["realised_return_pct"] == pytest.approx((25 / 100.5 - 1) * 100)
+
+
 def test_a_loss_of_98_percent_counts() -> None:
     """Neither open nor close is a split's, and the range is that of a crash."""
     row = scored(recommendation(), bars(100, 100, 100, (1, 1.8, 30), 1.8))

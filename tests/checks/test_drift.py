@@ -3,13 +3,16 @@
 import datetime as dt
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pytest
 from sqlalchemy import Engine
-from worlds.platform import ALL_HIGH, LAST, check, execute
+from worlds.platform import ALL_HIGH, FIRST, LAST, check, execute, platform
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
+from boursomatic_assets.cli import launching
 
+NAME = "features_resemble_what_the_model_learned"
 FIRST_VERSION = np.datetime64("2023-08-01")
 FEBRUARY = dt.date(2024, 2, 1)
 SESSION = dt.date(2024, 2, 14)
@@ -17,8 +20,7 @@ SESSION = dt.date(2024, 2, 14)
 
 def check_figures(market: str = "US", start: dt.date | None = None, end: dt.date = LAST) -> dict[str, Any]:
     """The result and metadata of the check for a range; for all sessions without a start."""
-    name = "features_resemble_what_the_model_learned"
-    evaluation = check(name, market, start, end) if start else check(name, market)
+    evaluation = check(NAME, market, start, end) if start else check(NAME, market)
     return {"passed": evaluation.passed} | {name: value.value for name, value in evaluation.metadata.items()}
 
 
@@ -77,3 +79,21 @@ def test_the_check_passes_with_a_note_if_there_is_nothing_to_compare_with(filled
     figures = check_figures()
     assert figures["passed"]
     assert (figures["sessions_measured"], figures["note"]) == (0, "no version with deciles, or no features")
+
+
+@pytest.mark.parametrize(("since", "warned"), [(None, 0), (dt.date(2024, 2, 5), 3)], ids=["steady", "drifting"])
+def test_a_first_backfill_judges_each_session_by_the_version_known_then(
+    filled: Engine, since: dt.date | None, warned: int
+) -> None:
+    """In the run that trains the first versions, with the figures of a platform that has them."""
+    if since:
+        execute(filled, f"UPDATE features SET {ALL_HIGH} WHERE ts >= '{since}'")
+    expected = check_figures()
+    execute(filled, "TRUNCATE model_versions CASCADE")
+    job = platform.resolve_job_def("market_session").get_subset(asset_selection={dg.AssetKey("model_versions")})
+    result = job.execute_in_process(tags=launching.Run((), "US", FIRST, LAST).tags, raise_on_error=False)
+    (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == NAME]
+    assert result.success
+    assert {"passed": found.passed} | {name: value.value for name, value in found.metadata.items()} == expected
+    assert (found.passed, expected["warnings"]) == (warned == 0, warned)
+    assert expected["sessions_measured"] > 20

@@ -12,6 +12,7 @@ from worlds.platform import INSTRUMENTS, execute, rows
 from boursomatic_assets import absorbed
 from boursomatic_assets.cli.views import status
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
+from boursomatic_assets.vocabulary import PROFILES
 
 
 def test_json_holds_the_active_recommendations(readable: Engine) -> None:
@@ -171,7 +172,54 @@ def test_without_a_track_record_the_error_names_the_remedy(migrated: Engine) -> 
 
 
 def test_an_option_that_verification_would_not_read_is_refused(readable: Engine) -> None:
-    assert "give its options after it" in error_line(boursomatic("track-record", "--market", "US", "verify"))
+    for command in ("verify", "expected"):
+        assert "give them after it" in error_line(boursomatic("track-record", "--market", "US", command))
+
+
+IS_OPEN = (
+    "SELECT profile, exchange = 'EURONEXT' AS euronext, label, count(*) AS n, avg(confidence) AS expected"
+    " FROM recommendations r JOIN instruments i ON i.id = r.instrument_id WHERE r.is_active AND view = 'given'"
+    " GROUP BY 1, 2, 3"
+)
+
+
+def test_what_is_expected_is_the_mean_confidence_of_active_rows_with_a_view(readable: Engine) -> None:
+    found = json.loads(boursomatic("track-record", "expected", "--json").stdout)
+    own = {(row["profile"], row["market"], row["label"]): (row["n"], row["expected"]) for row in found}
+    active = {
+        (row["profile"], "EURONEXT" if row["euronext"] else "US", row["label"]): (row["n"], row["expected"])
+        for row in rows(readable, IS_OPEN)
+    }
+    assert len(active) > 8
+    assert {key: own[key] for key in active} == {
+        key: (n, pytest.approx(mean)) for key, (n, mean) in active.items()
+    }
+    totals = {key[0]: n for key, (n, _) in own.items() if key not in active}
+    assert totals == {
+        profile: sum(n for key, (n, _) in active.items() if key[0] == profile) for profile in PROFILES
+    }
+    assert all((row["low"] is None) == bool(row["note"]) for row in found)
+    told = {row["profile"] for row in found if row["low"] is not None}
+    assert "aggressive" in told
+    assert "conservative" not in told, "there were no three of its horizons"
+    text = boursomatic("track-record", "expected", "--profile", "conservative", "--market", "US").stdout
+    assert "too short a record: " in text
+    assert "EURONEXT" not in text
+
+
+def test_what_was_expected_on_a_past_date_depends_on_nothing_later(filled: Engine) -> None:
+    words = ("track-record", "expected", "--date", "2024-01-31", "--json")
+    then, now = boursomatic(*words).stdout, boursomatic("track-record", "expected", "--json").stdout
+    assert then != now
+    later = "UPDATE track_record SET hit = NOT hit, confidence = 0.9 WHERE ts >= '2024-02-01'"
+    other = "UPDATE recommendations SET view = 'given', confidence = 0.9 WHERE as_of >= '2024-02-01'"
+    execute(filled, later, "ALTER TABLE recommendations DISABLE TRIGGER USER", other)
+    assert boursomatic(*words).stdout == then
+
+
+def test_without_a_view_nothing_is_expected(migrated: Engine) -> None:
+    assert boursomatic("track-record", "expected").stdout == "no open recommendation gives a view\n"
+    assert json.loads(boursomatic("track-record", "expected", "--json").stdout) == []
 
 
 def test_the_shadow_record_of_all_months_is_verified_from_stored_rows(readable: Engine) -> None:

@@ -218,6 +218,7 @@ def test_a_run_reports_figures_until_its_newest_session(
     )
     assert newest["scored"].value == until[0]["n"] < len(track_record_rows(filled)) / 2
     assert "| aggressive | BUY |" in str(newest["by_profile_and_label"].value)
+    assert "| aggressive | US | HOLD |" in str(newest["expected"].value)
     assert "data:image/svg+xml;base64," in str(newest["reliability"].value)
     assert [set(metadata) & {"scored", "reliability"} for metadata in shown.values()] == [set(), set()]
 

@@ -12,7 +12,33 @@ CURVES, OF_CALIBRATION = "boursomatic_assets/learning/calibration/curves.py", "l
 ZONES = "boursomatic_assets/learning/calibration/zones.py"
 GATE, OF_GATE = "boursomatic_assets/learning/gate.py", "learning/test_gate.py"
 
+EXPECTATION, OF_EXPECTATION = "boursomatic_assets/advice/expectation.py", "advice/test_expectation.py"
+
 ADVICE = (
+    Mutant(
+        "hits of a session count as independent",
+        EXPECTATION,
+        "within + was - was_within if was >= was_within",
+        "within if was >= was_within",
+        (
+            f"{OF_EXPECTATION}::test_the_interval_later_holds_85_to_95_percent",
+            f"{OF_EXPECTATION}::test_an_interval_is_wider_where_cohorts_moved_together_or_were_always_wrong",
+        ),
+    ),
+    Mutant(
+        "overlapping horizons count as a longer record",
+        EXPECTATION,
+        "session >= known_at:",
+        "session:",
+        (f"{OF_EXPECTATION}::test_a_record_of_fewer_than_three_horizons_is_too_short_and_says_so",),
+    ),
+    Mutant(
+        "drift is judged before there are versions",
+        "boursomatic_assets/checks/drift.py",
+        '@invariant("model_versions", blocking=False)',
+        '@invariant("features", blocking=False)',
+        ("checks/test_drift.py::test_a_first_backfill_judges_each_session_by_the_version_known_then",),
+    ),
     Mutant(
         "a refused model publishes BUY",
         SIGNALS,

@@ -12,6 +12,10 @@ one. A part depends on those before it; what is exchanged, in this order:
     version   the version, and whether any may speak
     rule      the evidence that the profiles ask for
     context   the other instruments of the session, among which it is ranked
+
+Where the recipe changed in between, none takes the other's snapshots: all that cannot be separated across it is
+the rule's part. It then comes second, and leads from the last row of the former recipe to the first of the other
+one: that of the earlier session, if it was computed again by it, or else the later row itself.
 """
 
 import datetime as dt
@@ -38,7 +42,16 @@ STATE = ("label", "view", *MOVED, "score", "score_rank")
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What an advice is made from; one of it is exchanged at a time, the last two together."""
+    """What an advice is made from; one of it is exchanged at a time, the last two together.
+
+    Attributes:
+        snapshot: That of its instrument.
+        recipe: The recipe, with its version.
+        abstaining: Whether there was no champion.
+        asked: The evidence that each profile asked for, by name.
+        instrument: The instrument's id.
+        others: The snapshot of each instrument of its session, its own included.
+    """
 
     snapshot: FeaturesSnapshot
     recipe: Recipe
@@ -46,6 +59,14 @@ class _Inputs:
     asked: Mapping[str, float] | None
     instrument: str
     others: Mapping[str, FeaturesSnapshot]
+
+    def fits(self, other: "_Inputs") -> bool:
+        """Whether both are of one recipe, each of which can take the other's snapshots."""
+        return type(self.recipe) is type(other.recipe) and self._takes(other) and other._takes(self)
+
+    def _takes(self, other: "_Inputs") -> bool:
+        given = (other.snapshot, *other.others.values())
+        return all(self.recipe.snapshot_features <= snapshot.features.keys() for snapshot in given)
 
 
 def explain_change(symbol: str, profile: str, start: dt.date | None = None, end: dt.date | None = None) -> Facts:
@@ -58,12 +79,13 @@ def explain_change(symbol: str, profile: str, start: dt.date | None = None, end:
         end: The later session; that of the newest advice by default.
 
     Returns:
-        symbol, exchange, market, profile; from and to: id, as_of and STATE; parts: for each part its name, the
-        STATE after it and `change`, by how much it moved each of MOVED; and the `change` of all. The parts add up
-        to that, but for the rounding of floats. A number that is not known makes a change None.
+        symbol, exchange, market, profile; from and to: id, as_of, the `rules` of its recipe, what its
+        probabilities are about (`meaning`) and STATE; parts: for each part its name, the STATE after it and
+        `change`, by how much it moved each of MOVED; and the `change` of all. The parts add up to that, but for
+        the rounding of floats. A number that is not known makes a change None.
 
     Raises:
-        ValueError: There are no two such rows, one does not come out again, or snapshots cannot be exchanged.
+        ValueError: There are no two such rows, or one does not come out again.
     """
     later_session, later_id = find_recommendation(symbol, profile, end)
     earlier_session, earlier_id = (
@@ -78,16 +100,21 @@ def explain_change(symbol: str, profile: str, start: dt.date | None = None, end:
     later, row = _read(replayer, later_session, later_id)
     states = [
         {"part": name, **_decide(inputs, later_session, profile)}
-        for name, inputs in _exchanges(published, restated.snapshot, later)
+        for name, inputs in _exchanges(published, restated, later)
     ]
     parts = [after | {"change": _difference(before, after)} for before, after in pairwise(states)]
-    begin, end_row = (first_id, earlier_session, states[0]), (later_id, later_session, states[-1])
     ends = [
-        {"id": id, "as_of": session.as_of, **{name: state[name] for name in STATE}}
-        for id, session, state in (begin, end_row)
+        _end(first_id, earlier_session, published.recipe, states[0]),
+        _end(later_id, later_session, later.recipe, states[-1]),
     ]
     key = {name: row[name] for name in ("symbol", "exchange", "profile")} | {"market": later_session.market.name}
     return key | {"from": ends[0], "to": ends[1], "parts": parts, "change": _difference(*ends)}
+
+
+def _end(identifier: str, session: PublishedSession, recipe: Recipe, state: Facts) -> Facts:
+    """What is told of the row that a change begins or ends with."""
+    own = {"id": identifier, "as_of": session.as_of, "rules": recipe.rules, "meaning": recipe.meaning}
+    return own | {name: state[name] for name in STATE}
 
 
 def _first_of(session: PublishedSession, identifier: str) -> str:
@@ -122,33 +149,29 @@ def _read(replayer: Replayer, session: PublishedSession, identifier: str) -> tup
     return inputs, row
 
 
-def _exchanges(published: _Inputs, restated: FeaturesSnapshot, later: _Inputs) -> Iterator[tuple[str, _Inputs]]:
+def _exchanges(published: _Inputs, restated: _Inputs, later: _Inputs) -> Iterator[tuple[str, _Inputs]]:
     """The inputs at first, and after each part, when one thing more of them is the later one's."""
     yield "first", published
-    inputs = replace(published, snapshot=restated)
+    inputs, is_one_recipe = published, published.fits(later)
+    if published.fits(restated):
+        inputs = replace(inputs, snapshot=restated.snapshot)
     yield "bars", inputs
+    if not is_one_recipe:
+        inputs = replace(restated, asked=later.asked) if restated.fits(later) else later
+        yield "rule", inputs
     inputs = replace(inputs, snapshot=later.snapshot)
     yield "features", inputs
     inputs = replace(inputs, recipe=later.recipe, abstaining=later.abstaining)
     yield "version", inputs
-    inputs = replace(inputs, asked=later.asked)
-    yield "rule", inputs
+    if is_one_recipe:
+        inputs = replace(inputs, asked=later.asked)
+        yield "rule", inputs
     yield "context", later
 
 
 def _decide(inputs: _Inputs, session: PublishedSession, profile: str) -> Facts:
-    """The STATE of what is decided of the inputs.
-
-    Raises:
-        ValueError: A snapshot holds too little for the recipe, which is that of another time.
-    """
+    """The STATE of what is decided of the inputs."""
     snapshots = {**inputs.others, inputs.instrument: inputs.snapshot}
-    held = set.intersection(*(set(snapshot.features) for snapshot in snapshots.values()))
-    if lacking := sorted(inputs.recipe.snapshot_features - held):
-        raise ValueError(
-            f"the recipe changed between both, and snapshots of one lack {', '.join(lacking)} for the other:"
-            " `boursomatic why` tells each by itself"
-        )
     rows = as_rows(snapshots, session.part.start, session.market.name, inputs.recipe)
     decided = inputs.recipe.decide(rows, inputs.asked, abstaining=inputs.abstaining)
     is_own = (pl.col("instrument_id") == inputs.instrument) & (pl.col("profile") == profile)

@@ -1,15 +1,19 @@
 """What the command line shows of the track record.
 
-What belongs here: its figures and the shadow record as text and as JSON. Kept elsewhere: the figures
-(`tables/performance.py`), the shadow record (`audit/shadow_record.py`), options (`cli/results.py`).
+What belongs here: its figures, what is expected of open recommendations and the shadow record, as text and as
+JSON. Kept elsewhere: the figures (`tables/performance.py`), the shadow record (`audit/shadow_record.py`), options
+(`cli/results.py`).
 """
 
+import datetime as dt
 import json
 from typing import Any
 
+import polars as pl
+
 from boursomatic_assets import database
 from boursomatic_assets.audit.shadow_record import TOLERANCE, RankIC, ShadowRecord, read_shadow_records
-from boursomatic_assets.cli.views.text import as_text_table
+from boursomatic_assets.cli.views.text import as_lines, as_text_table
 from boursomatic_assets.learning.evaluation.intervals import LEVEL
 from boursomatic_assets.tables import performance
 from boursomatic_assets.tables.performance import PerformanceFigures, to_percent_text
@@ -45,6 +49,21 @@ def as_json(found: PerformanceFigures) -> str:
     """Figures of past recommendations as a JSON object; shares are fractions, returns are in percent."""
     tables = {"labels": found.labels.to_dicts(), "bins": found.bins.to_dicts()}
     return json.dumps({**tables, "calibration_error": found.calibration_error}, indent=2)
+
+
+def expected(profile: str | None = None, market: str | None = None, date: dt.date | None = None) -> pl.DataFrame:
+    """How many of the open recommendations are expected to be right, now or as of a date."""
+    until = dt.datetime.combine(date + dt.timedelta(1), dt.time()) if date else dt.datetime.max
+    with database.engine().connect() as connection:
+        return performance.measure_expected(connection, profile, market, until)
+
+
+def expected_as_table(found: pl.DataFrame) -> str:
+    """Expected hit rates as a table, and what the interval is."""
+    if found.is_empty():
+        return "no open recommendation gives a view"
+    meaning = f"low, high: in {LEVEL:.0%} of cases the share that is right in the end is to be between them"
+    return f"{as_lines(to_percent_text(found).to_dicts())}\n{meaning}"
 
 
 def shadow_records() -> list[ShadowRecord]:

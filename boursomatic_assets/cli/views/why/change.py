@@ -13,10 +13,12 @@ PARTS = {
     "bars": "bars up to its session were restated",
     "features": "its own features, by the same version",
     "version": "the version, and whether any may speak",
-    "rule": "the evidence that profiles ask for",
+    "rule": "the recipe, and the evidence that profiles ask for",
     "context": "the others, among which it is ranked",
 }
 """What each part exchanges."""
+
+RECIPE_CHANGED = "The recipe changed in between: rule holds all that cannot be separated across it. Confidence is"
 
 
 def as_json(change: dict[str, Any]) -> str:
@@ -34,7 +36,9 @@ def as_text(change: dict[str, Any]) -> str:
     total = {"part": "in all", **after, "change": change["change"]}
     start = {"part": "before", **before, "change": {}}
     table = [_row(one) for one in (start, *change["parts"], total)]
-    meaning = [f"  {part:<10}{text}" for part, text in PARTS.items()]
+    meaning = [f"  {part['part']:<10}{PARTS[part['part']]}" for part in change["parts"]]
+    if before["meaning"] != after["meaning"]:
+        meaning += ["", RECIPE_CHANGED, *(_confidence(*end) for end in (("before", before), ("after", after)))]
     return "\n".join([title, f"  {before['id']} -> {after['id']}", "", as_lines(table), "", *meaning])
 
 
@@ -45,6 +49,10 @@ def _row(part: dict[str, Any]) -> dict[str, str]:
     }
     state = {"label": _label(part), "score": f"{part['score']:.4f}", "rank": f"{part['score_rank']:.3f}"}
     return {"part": part["part"], **moved, **state}
+
+
+def _confidence(name: str, end: dict[str, Any]) -> str:
+    return f"  {name:<10}{end['confidence']:.4f}: the probability {end['meaning']} (rules {end['rules']})"
 
 
 def _label(state: dict[str, Any]) -> str:
