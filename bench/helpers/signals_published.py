@@ -5,7 +5,7 @@ Kept elsewhere: the walk forward (`signals.py`), the tables (`signals_tables.py`
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -34,10 +34,14 @@ BOLDEST = RISK_PROFILES[-1]
 
 @dataclass(frozen=True)
 class Month:
-    """A due date, who computes the sessions from it on, whether it is champion, and when the next one begins."""
+    """A due date, who computes the sessions from it on, whether it is champion, and when the next one begins.
+
+    `trained` is the version of the due date itself, which the gate may have refused.
+    """
 
     start: dt.datetime
     end: dt.datetime
+    trained: Challenger
     maker: Challenger
     is_champion: bool
 
@@ -57,7 +61,7 @@ def months(history: History, due: list[dt.date], parameters: Parameters) -> Iter
             same_recipe=champion is not None,
         ).kind
         champion = {"refused": champion, "withdrawn": None}.get(kind, trained)
-        yield Month(midnight(date), end, champion or trained, champion is not None)
+        yield Month(midnight(date), end, trained, champion or trained, champion is not None)
 
 
 def published(
@@ -72,14 +76,18 @@ def published(
         due: Due dates in order of time.
         parameters: Those of the models.
     """
-    found = [pl.DataFrame()]
-    for month in months(history, due, parameters):
-        for market in MARKETS:
-            of_market = features.filter(pl.col("market") == market)
+    decided = list(decisions(features, bars, months(history, due, parameters)))
+    return pl.concat(_scored(rows, bars) for rows in pl.concat(decided).partition_by("market"))
+
+
+def decisions(features: pl.DataFrame, bars: pl.DataFrame, of: Iterable[Month]) -> Iterator[pl.DataFrame]:
+    """What the three profiles decide in each of some months of each market: as `published` takes the frames."""
+    by_market = {name: rows for (name,), rows in features.partition_by("market", as_dict=True).items()}
+    for month in of:
+        for market, of_market in by_market.items():
             within = of_market.filter(pl.col("ts").is_between(month.start, month.end, closed="left"))
             if not within.is_empty():
-                found.append(_decided(month, market, of_market, within, bars))
-    return pl.concat(_scored(rows, bars) for rows in pl.concat(found[1:]).partition_by("market"))
+                yield _decided(month, str(market), of_market, within, bars)
 
 
 def _decided(
