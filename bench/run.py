@@ -20,6 +20,7 @@ BENCHMARKS = {
     "factors": "Factors out of the database",
     "growth": "Growing tables",
     "signals": "Signals",
+    "noise": "Histories without a signal",
     "market_day": "One session of one market",
     "bookkeeping": "Dagster's bookkeeping",
     "backfill": "Whole backfills",

@@ -21,15 +21,13 @@ from pathlib import Path
 import polars as pl
 from helpers import signals_naive, signals_tables
 from helpers.harness import Line
+from helpers.prepared import features_of, kept_bars
 from helpers.signals_ablation import Trial, ablations
 from helpers.signals_allowance import calibrations
 from helpers.signals_judged import Published
 from helpers.signals_published import Month, Rule, decisions, ends_alone, months, scored
 from helpers.signals_tables import Contest
 
-from boursomatic_assets.calendars.markets import MARKETS, all_sessions
-from boursomatic_assets.calendars.slices import slices_of
-from boursomatic_assets.features import compute
 from boursomatic_assets.features.additional_features import unpack
 from boursomatic_assets.learning.evaluation.metrics import PROBABILITY_COLUMNS, Metrics, SessionMetrics
 from boursomatic_assets.learning.history import History
@@ -37,8 +35,6 @@ from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger, measure_challengers, train_challengers
 from boursomatic_assets.learning.walk import WalkForward, due_dates, walk_forward
-from boursomatic_assets.quality.contract import apply_contract
-from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import Source
 from boursomatic_assets.sources.files.source import Files
 from boursomatic_assets.sources.simulated.source import Simulated
@@ -113,22 +109,10 @@ class Prepared:
 
 def prepared(source: Source, last: dt.date = LAST, *, sampled: bool = False) -> Prepared:
     """What the assets `price_bars` and `features` make of a source; of sampled sessions alone if so."""
-    listed = source.instruments()
-    listed = listed.with_columns(identifiers.of_instruments(listed))
-    dates = [date for date in all_sessions().tolist() if FIRST <= date <= last]
-    kept, eight, rows = [], [], []
-    for part in (part for market in MARKETS.values() for part in slices_of(market, dates)):
-        raw = source.bars(part.market, part.start, part.end)
-        bars = apply_contract(raw, part, listed, source.name, with_raw=source.with_raw).kept
-        if bars.is_empty():
-            continue
-        features = compute.compute_features(bars, part.market.sessions()).with_columns(
-            market=pl.lit(part.market.name)
-        )
-        kept.append(bars.with_columns(market=pl.lit(part.market.name)))
-        eight.append(features.drop("additional_features"))
-        rows.append(unpack(sample_sessions(features, DEFAULTS.stride) if sampled else features))
-    return Prepared(pl.concat(kept), pl.concat(eight), pl.concat(rows))
+    bars = kept_bars(source, FIRST, last)
+    features = features_of(bars)
+    rows = unpack(sample_sessions(features, DEFAULTS.stride) if sampled else features)
+    return Prepared(bars, features.drop("additional_features"), rows)
 
 
 def contest(universe: Universe) -> Contest:

@@ -37,12 +37,14 @@ CARRIED = ("score", "score_rank", "direction", "direction_probability", "opposit
 class Month:
     """A due date, who computes the sessions from it on, whether it is champion, and when the next one begins.
 
-    `cutoff` is the moment before which an outcome must be known to be learned from on the due date.
+    `cutoff` is the moment before which an outcome must be known to be learned from on the due date; `trained` is
+    the version of the due date itself, which the gate may have refused.
     """
 
     start: dt.datetime
     end: dt.datetime
     cutoff: dt.datetime
+    trained: Challenger
     maker: Challenger
     is_champion: bool
 
@@ -68,7 +70,8 @@ def months(challengers: Iterable[tuple[dt.date, Challenger | None]], parameters:
         ).kind
         champion = {"refused": champion, "withdrawn": None}.get(kind, trained)
         cutoff = label_cutoff(date, parameters)
-        yield Month(midnight(date), midnight(end), cutoff, champion or trained, champion is not None)
+        maker = champion or trained
+        yield Month(midnight(date), midnight(end), cutoff, trained, maker, champion is not None)
 
 
 def ends_alone(ranked: pl.DataFrame, _sessions: Times) -> pl.Series:

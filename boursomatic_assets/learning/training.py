@@ -24,7 +24,7 @@ import polars as pl
 from boursomatic_assets.arrays import SESSIONS_PER_YEAR
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.learning.calibration.curves import NO_SKILL, Curves, fit_curves
-from boursomatic_assets.learning.calibration.record import CellSums, MarketRecord
+from boursomatic_assets.learning.calibration.record import NO_ROWS, CellSums, MarketRecord
 from boursomatic_assets.learning.calibration.zones import measure_zones
 from boursomatic_assets.learning.drift import SortedFeatures
 from boursomatic_assets.learning.evaluation.evidence import EvidenceRecord
@@ -135,8 +135,7 @@ class _HorizonRecord:
 
     def sums(self, cutoff: datetime) -> CellSums:
         """Return the sums of both markets."""
-        none = MarketRecord.from_rows(pl.DataFrame(schema=_NO_ROWS)).before(cutoff)
-        return reduce(add, (record.before(cutoff) for record in self.by_market.values()), none)
+        return reduce(add, (record.before(cutoff) for record in self.by_market.values()), NO_ROWS)
 
     def curves(self, cutoff: datetime) -> dict[str, Curves]:
         """Return the curves of both markets, and of each, fitted on what was known before a cutoff."""
@@ -145,16 +144,6 @@ class _HorizonRecord:
         known = {name: record.before(cutoff) for name, record in self.by_market.items()}
         apart = {name: fit_curves(sums, pooled, *sessions) for name, sums in known.items() if sums.sessions}
         return {POOLED: pooled, **apart}
-
-
-_NO_ROWS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "ts": pl.Datetime("us"),
-    "score_rank": pl.Float64,
-    "label": pl.String,
-    "relative_return": pl.Float64,
-    "forward_return": pl.Float64,
-    "known_at": pl.Datetime("us"),
-}
 
 
 def within_limit(limit: float) -> pl.Expr:

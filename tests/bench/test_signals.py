@@ -86,7 +86,7 @@ def volatile(random: np.random.Generator) -> pl.DataFrame:
 def test_the_baseline_knows_what_volatility_told_before() -> None:
     rows, challenger = volatile(np.random.default_rng(1)), Challenger("", {}, "")
     first, last = (SESSIONS[place].item() for place in (10, -1))
-    made = [Month(first, last, cutoff, challenger, True) for cutoff in (first, last)]
+    made = [Month(first, last, cutoff, challenger, challenger, True) for cutoff in (first, last)]
     (early, late), told = regress(rows, made)["US"], np.log(0.6 / 0.4)
     assert early == pytest.approx([0, 0, 0]), "nothing was known yet"
     assert late == pytest.approx([0, 2, 0], abs=0.5)

@@ -51,6 +51,12 @@ class CellSums:
         )
 
 
+_NONE = np.zeros(RANK_CELLS)
+
+NO_ROWS = CellSums(_NONE, _NONE, _NONE, _NONE, 0.0, 0)
+"""The sums of a record without a row."""
+
+
 @dataclass(frozen=True)
 class MarketRecord:
     """The record of one market and horizon, summed up session by session.
