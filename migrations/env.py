@@ -3,7 +3,8 @@
 What belongs here: the setup of every Alembic command. Kept elsewhere: the commands for people
 (`boursomatic_assets/database/migrate.py`), the address of the database
 (`boursomatic_assets/database/addresses.py`).
-A caller may pass an engine or a connection as `config.attributes["connection"]`.
+A caller may pass an engine or a connection as `config.attributes["connection"]`, and that a downgrade may lose
+something as `config.attributes["lose"]`.
 """
 
 import logging
@@ -17,6 +18,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from boursomatic_assets import database
+from boursomatic_assets.database.losses import refusing_losses
 from boursomatic_assets.schema import Table
 
 LOCK = text("SELECT pg_try_advisory_lock(hashtext('alembic_version'))")
@@ -41,7 +43,7 @@ def _connect(engine: Engine) -> Connection:
     return connection
 
 
-def _run_migrations(**options: Any) -> None:
+def _configure(**options: Any) -> None:
     context.configure(
         target_metadata=Table.metadata,
         transaction_per_migration=True,
@@ -50,8 +52,18 @@ def _run_migrations(**options: Any) -> None:
         autogenerate_plugins=["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
         **options,
     )
+
+
+def _run_migrations() -> None:
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _refuse_losses(connection: Connection) -> None:
+    """Let a downgrade that loses something fail before it begins, without consent."""
+    if not context.config.attributes.get("lose"):
+        steps = context.get_context().opts["fn"]
+        _configure(connection=connection, fn=refusing_losses(steps))
 
 
 def _main() -> None:
@@ -59,14 +71,17 @@ def _main() -> None:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
     if context.is_offline_mode():
-        _run_migrations(dialect_name="postgresql", literal_binds=True)
+        _configure(dialect_name="postgresql", literal_binds=True)
+        _run_migrations()
         return
     connectable = context.config.attributes.get("connection") or database.engine("owner")
     with (
         _migration_lock(connectable.engine),
         nullcontext(connectable) if isinstance(connectable, Connection) else _connect(connectable) as connection,
     ):
-        _run_migrations(connection=connection)
+        _configure(connection=connection)
+        _refuse_losses(connection)
+        _run_migrations()
 
 
 try:

@@ -244,6 +244,13 @@ def database(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @pytest.fixture
 def migrated(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A database without rows at the newest revision; the platform is the writer in it, the test the owner."""
+    with migrated_database(admin, monkeypatch) as engine:
+        yield engine
+
+
+@contextmanager
+def migrated_database(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """The database of `migrated`, for as long as the context lasts."""
     name = admin.create(admin.template("migrated", _migrate))
     admin.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'UTC'")  # a clone has no settings of its own
     _set_addresses(admin, name, monkeypatch)

@@ -43,13 +43,14 @@ def upgrade(revision: str = "head") -> None:
         provide_embedded_logins()
 
 
-def downgrade(revision: str) -> None:
-    """Downgrade the schema to a revision, which drops the rows of later tables; `base` drops every table.
+def downgrade(revision: str, *, lose: bool = False) -> None:
+    """Downgrade the schema to a revision; `base` drops every table.
 
     Raises:
-        DatabaseError: as for `upgrade`.
+        DatabaseError: as for `upgrade`; or an upgrade would not find everything again, and neither `lose` nor
+            BOURSOMATIC_YES=1 is given.
     """
-    _run_command(command.downgrade, revision)
+    _run_command(command.downgrade, revision, lose=lose)
 
 
 def recreate() -> None:
@@ -183,11 +184,11 @@ def _run_action(action: str, yes: bool) -> None:
             recreate()
 
 
-def _run_command(operation: Callable[[Config, str], None], revision: str) -> None:
+def _run_command(operation: Callable[[Config, str], None], revision: str, *, lose: bool = False) -> None:
     """Run an Alembic command that moves the database to a revision."""
     _require_known(current_revision(database.engine("owner")))
     try:
-        operation(Config(CONFIG), revision)
+        operation(Config(CONFIG, attributes={"lose": lose}), revision)
     except CommandError as error:
         raise DatabaseError(f"cannot {operation.__name__} to {revision}: {error}") from error
     except DBAPIError as error:

@@ -208,8 +208,8 @@ def _champion_decision_times(
 ) -> Times:
     """When the champion at each session's close was decided, NEVER before the first decision.
 
-    A decision that keeps the champion changes no recommendation; one that leaves no champion changes the reason.
-    Of the gate's decisions about one due date only the last counts.
+    A decision that keeps the champion changes no recommendation, unless it takes the place of one that did not.
+    One that leaves no champion changes the reason. Of the gate's decisions about one due date the last counts.
     """
     d, later = MODEL_DECISIONS.c, MODEL_DECISIONS.alias().c
     replaced = exists().where(
@@ -218,12 +218,15 @@ def _champion_decision_times(
         later.effective_at == d.effective_at,
         later.decided_at > d.decided_at,
     )
-    query = (
-        select(d.effective_at, d.decided_at, d.speaker_id).where(~replaced).order_by(d.effective_at, d.decided_at)
-    )
+    query = select(d.effective_at, d.decided_at, d.speaker_id, replaced).order_by(d.effective_at, d.decided_at)
     decision_times, previous_champion = np.full(len(sessions), NEVER), None
-    for effective_at, decided_at, champion in connection.execute(query):
-        if champion is None or champion != previous_champion:
+    former_champions: dict[dt.datetime, set[object]] = {}
+    for effective_at, decided_at, champion, is_replaced in connection.execute(query):
+        former = former_champions.setdefault(effective_at, set())
+        if is_replaced:
+            former.add(champion)
+            continue
+        if champion is None or champion != previous_champion or former - {champion}:
             first = _first_session_closing_after(market, sessions, effective_at)
             decision_times[first:] = np.datetime64(decided_at, "us")
         previous_champion = champion

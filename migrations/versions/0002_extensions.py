@@ -33,6 +33,21 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+LOSES = {
+    "refused bars": "SELECT count(*) FROM rejected_bars",
+    "times at which recommendations were superseded": (
+        "SELECT count(*) FROM recommendations WHERE superseded_at IS NOT NULL"
+    ),
+    "sessions that recommendations speak for": (
+        "SELECT count(*) FROM recommendations WHERE as_of <> generated_at AND features_snapshot->>'ts' IS NULL"
+    ),
+    "due dates of model versions": (
+        "SELECT count(*) FROM model_versions WHERE as_of <> trained_at"
+        r" AND version !~ '^v[0-9]{4}\.[0-9]{2}\.[0-9]{2}$'"
+    ),
+}
+"""What an upgrade does not find again after a downgrade, and how much there is of it."""
+
 BAR_CHECKS = {
     "o": "o > 0 AND o < 'Infinity'",
     "h": "h > 0 AND h < 'Infinity'",

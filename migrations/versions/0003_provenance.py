@@ -20,6 +20,14 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
+LOSES = {
+    "former bars": "SELECT count(*) FROM price_bar_revisions",
+    "delivered sessions": "SELECT count(*) FROM delivered_sessions",
+    "times at which sessions were computed": "SELECT count(*) FROM computed_sessions",
+    "intervals of refused bars": "SELECT count(*) FROM rejected_bars WHERE interval <> 'daily'",
+}
+"""What an upgrade does not find again after a downgrade, and how much there is of it."""
+
 WRITTEN = {
     "price_bars": ("ts", "created_at", "t.interval = 'daily'"),
     "features": ("ts", "created_at", "true"),

@@ -17,6 +17,9 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
+LOSES = {"decisions about model versions": "SELECT count(*) FROM model_decisions"}
+"""What an upgrade does not find again after a downgrade: of a decision it finds whether it promoted, and why."""
+
 BY_GATE = "decided_by = 'gate'"
 CARRY_OVER = """
 WITH told AS (

@@ -15,6 +15,9 @@ from alembic import op
 revision = "0005"
 down_revision = "0004"
 
+LOSES = {"scores of recommendations": "SELECT count(*) FROM track_record"}
+"""What an upgrade does not find again after a downgrade, and how much there is of it."""
+
 
 def upgrade() -> None:
     """Add the table."""

@@ -14,6 +14,12 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
+LOSES = {
+    "delivered files": "SELECT count(*) FROM delivered_files",
+    "further names of instruments": "SELECT count(*) FROM instrument_aliases",
+}
+"""What an upgrade does not find again after a downgrade, and how much there is of it."""
+
 
 def upgrade() -> None:
     """Add both tables."""

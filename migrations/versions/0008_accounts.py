@@ -19,6 +19,9 @@ from alembic import op
 revision = "0008"
 down_revision = "0007"
 
+LOSES = {"accounts and addresses with failed log-ins": "SELECT count(*) FROM login_attempts"}
+"""What an upgrade does not find again after a downgrade, and how much there is of it."""
+
 REFUSE_DUPLICATES = """
 DO $$
 DECLARE

@@ -26,6 +26,16 @@ from boursomatic_assets.database.roles import grants
 revision = "0010"
 down_revision = "0009"
 
+LOSES = {
+    "entries of the chains of digests": "SELECT count(*) FROM audit_entries",
+    "entries of the audit log": "SELECT count(*) FROM audit_log",
+    "former results of delivered files": (
+        "SELECT count(*) FROM delivered_files f WHERE gone OR EXISTS (SELECT FROM delivered_files n"
+        " WHERE n.source = f.source AND n.file = f.file AND n.read_at > f.read_at)"
+    ),
+}
+"""What an upgrade does not find again after a downgrade: the chains begin anew, with the rows of then."""
+
 US = "i.exchange IN ('NYSE', 'NASDAQ', 'NYSEMKT', 'US')"
 MARKET = f"CASE WHEN {US} THEN 'US' ELSE coalesce(i.exchange, 'unknown') END"
 INSTRUMENT = "LEFT JOIN instruments i ON i.id = r.instrument_id"

@@ -17,6 +17,9 @@ from boursomatic_assets.database.roles import grants
 revision = "0011"
 down_revision = "0010"
 
+LOSES = {"expiries of recommendations": "SELECT count(*) FROM recommendation_expiries"}
+"""What an upgrade does not find again after a downgrade, and how much there is of it."""
+
 
 def upgrade() -> None:
     """Add the table, which only its owner may change."""

@@ -19,6 +19,15 @@ from alembic import op
 revision = "0012"
 down_revision = "0011"
 
+LOSES = {
+    "revisions of model versions": "SELECT count(*) FROM model_versions WHERE revision > 1",
+    "digests of what model versions learned from": (
+        "SELECT count(*) FROM model_versions WHERE coalesce(history_digest, history_read_at::text) IS NOT NULL"
+    ),
+    "entries of the chains of digests": "SELECT count(*) FROM audit_entries",
+}
+"""What an upgrade does not find again after a downgrade, and how much there is of it."""
+
 FORMER = ("id", "version", "trained_at", "params_hash", "metrics_json", "model_path", "created_at", "as_of")
 ADDED = ("revision", "history_digest", "history_read_at")
 

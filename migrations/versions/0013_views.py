@@ -19,6 +19,16 @@ from alembic import op
 revision = "0013"
 down_revision = "0012"
 
+LOSES = {
+    "views of recommendations": "SELECT count(*) FROM recommendations WHERE view IS NOT NULL",
+    "views and relative returns of scores": (
+        "SELECT count(*) FROM track_record WHERE coalesce(view, relative_return_pct::text) IS NOT NULL"
+    ),
+    "decisions that a version was retrained": "SELECT count(*) FROM model_decisions WHERE kind = 'retrained'",
+    "entries of the chains of digests": "SELECT count(*) FROM audit_entries",
+}
+"""What an upgrade does not find again after a downgrade: a retrained version is called promoted."""
+
 VIEWS = "view IN ('given', 'capped', 'none')"
 KINDS = ("promoted", "retrained", "refused", "withdrawn", "forced", "rolled back")
 COVERED = ("generated_at, as_of", "generated_at, as_of, view")

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from worlds.platform import LAST, check, evaluate, frame, slice_of
 
-from boursomatic_assets.database import migrate
+from boursomatic_assets.database import DatabaseError, migrate
 from boursomatic_assets.tables import merging
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import read_slice
@@ -47,7 +47,9 @@ def test_recommendations_survive_a_downgrade_and_an_upgrade(superseded: Engine) 
     recommendations, versions = frame(superseded, RECOMMENDATIONS), frame(superseded, VERSIONS)
     ((views,),) = frame(superseded, OF_US).rows()
     assert recommendations["superseded_at"].count() == 2 * 36
-    migrate.downgrade("0001")
+    with pytest.raises(DatabaseError, match=r"this loses for good [\d,]+ views of recommendations"):
+        migrate.downgrade("0001")
+    migrate.downgrade("0001", lose=True)
     migrate.upgrade()
     assert frame(superseded, VERSIONS).equals(versions)
     assert frame(superseded, RECOMMENDATIONS).equals(recommendations)

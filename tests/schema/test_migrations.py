@@ -118,7 +118,7 @@ def test_no_row_is_lost_on_the_way_up_and_down_and_up(with_rows_of_0001: Engine)
         "audit_log": 0,
     }
     assert after == {**before, "price_bars": 3, "rejected_bars": 3, **added}
-    migrate.downgrade("0001")
+    migrate.downgrade("0001", lose=True)
     assert migrate.row_counts(with_rows_of_0001) == {**before, "price_bars": 3}
     migrate.upgrade()
     assert migrate.row_counts(with_rows_of_0001) == {**before, "price_bars": 3, "rejected_bars": 0, **added}
@@ -194,7 +194,7 @@ def test_decisions_go_back_into_the_metrics_and_the_newest_promoted_version_is_a
             " SELECT gen_random_uuid(), id, '2024-05-01', 'forced', id, 'trusted', '{}', 'ann'"
             " FROM model_versions WHERE version = 'v2'"
         )
-    migrate.downgrade("0003")
+    migrate.downgrade("0003", lose=True)
     told = "SELECT version, metrics_json->>'promoted', metrics_json->>'reason', is_active FROM model_versions"
     assert query(with_versions_of_0003, f"{told} ORDER BY as_of") == [
         ("v1", "false", "too weak", False),
@@ -221,7 +221,7 @@ def test_what_is_known_of_a_bar_stays_so_on_the_way_down_and_up(with_rows_of_000
     migrate.upgrade()
     with with_rows_of_0001.begin() as connection:
         connection.exec_driver_sql(BARS_OF_0007)
-    migrate.downgrade("0006")
+    migrate.downgrade("0006", lose=True)
     assert query(with_rows_of_0001, BARS.format("c")) == [
         ("15m", "2024-01-10", 11.0),
         ("daily", "2024-01-09", 11.0),
@@ -425,7 +425,7 @@ def test_revisions_of_a_due_date_keep_their_order_on_the_way_down(database: Engi
         )
     covered = "SELECT DISTINCT columns[9:] FROM audit_entries WHERE table_name = 'model_versions'"
     assert query(database, covered) == [(["revision", "history_digest", "history_read_at"],)]
-    migrate.downgrade("0010")
+    migrate.downgrade("0010", lose=True)
     moved = "SELECT version, extract(microseconds FROM as_of - '2024-01-02 08:00')::int FROM model_versions"
     assert query(database, f"{moved} ORDER BY as_of") == [("v1", -2), ("v2", -1), ("v3", 0)]
     assert query(database, covered) == [([],)]

@@ -132,6 +132,9 @@ def test_a_decision_about_a_newer_revision_takes_the_place_of_the_former_one(loa
     compute(loaded, "recommendations", WHOLE)
     train(loaded, "v3.r4", SESSIONS[300], "promoted", "v3.r4")
     assert stale(loaded, "recommendations") == SESSIONS[300:]
+    compute(loaded, "recommendations", WHOLE)
+    train(loaded, "v3.r5", SESSIONS[300], "refused", "v2.r2")
+    assert stale(loaded, "recommendations") == SESSIONS[300:], "which v3.r4 spoke for until now"
 
 
 def test_a_version_is_to_be_looked_at_when_something_before_its_due_date_changed(loaded: Connection) -> None:

@@ -1,0 +1,105 @@
+"""Losses: an upgrade finds everything again after a downgrade, or the downgrade says first what would be lost."""
+
+from itertools import pairwise
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, text
+from worlds.platform import execute
+
+from boursomatic_assets.database import DatabaseError, migrate
+
+# What the small platform lacks, so that every migration has something to lose.
+MORE = (
+    "INSERT INTO login_attempts (id, kind, subject, failures) VALUES (gen_random_uuid(), 'source', 'x', 1)",
+    "UPDATE price_bars SET updated_at = clock_timestamp() WHERE ts = '2024-02-01'",
+    "INSERT INTO rejected_bars (id, market, source, raw, reason)"
+    " VALUES (gen_random_uuid(), 'US', 'files', '{}', 'too late')",
+    "INSERT INTO instrument_aliases (id, symbol, exchange, instrument_id)"
+    " SELECT gen_random_uuid(), 'FORMER', exchange, id FROM instruments LIMIT 1",
+    "INSERT INTO price_bar_revisions (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until)"
+    " SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, clock_timestamp()"
+    " FROM price_bars LIMIT 1",
+    "INSERT INTO recommendation_expiries (id, recommendation_id, session, reason)"
+    " SELECT gen_random_uuid(), id, as_of, 'horizon' FROM recommendations LIMIT 1",
+    "UPDATE recommendations SET is_active = false, superseded_at = clock_timestamp()"
+    " WHERE id = (SELECT id FROM recommendations ORDER BY as_of DESC, id LIMIT 1)",
+    "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of, revision)"
+    " SELECT gen_random_uuid(), version || '.r2', params_hash, metrics_json, as_of, 2 FROM model_versions"
+    " ORDER BY as_of LIMIT 1",
+)
+
+CHAINS = {"audit_entries", "audit_heads"}
+LOST = {
+    "0013": {
+        *CHAINS,
+        "recommendations.view",
+        "track_record.view",
+        "track_record.relative_return_pct",
+        "model_decisions.kind",
+    },
+    "0012": {
+        *CHAINS,
+        "model_versions.as_of",
+        "model_versions.revision",
+        "model_versions.history_digest",
+        "model_versions.history_read_at",
+    },
+    "0011": {"recommendation_expiries"},
+    "0010": {*CHAINS, "audit_log"},
+    "0008": {"login_attempts"},
+    "0007": {"price_bars.created_at", "price_bars.updated_at"},
+    "0006": {"delivered_files", "instrument_aliases"},
+    "0005": {"track_record"},
+    "0004": {"model_decisions", "model_versions.metrics_json"},
+    "0003": {"price_bar_revisions", "delivered_sessions", "computed_sessions"},
+    "0002": {"rejected_bars", "recommendations.superseded_at", "model_versions.as_of"},
+}
+"""By revision, the tables and columns that are not the same again after a downgrade below it and an upgrade."""
+
+
+def test_each_downgrade_says_what_an_upgrade_would_not_find_again(filled: Engine) -> None:
+    execute(filled, *MORE)
+    scripts = ScriptDirectory.from_config(Config(migrate.CONFIG)).walk_revisions()
+    for revision, below in pairwise(script.revision for script in scripts):
+        before, refusal = contents(filled), refused(below)
+        if refusal:
+            assert contents(filled) == before
+            assert migrate.current_revision(filled) == revision
+            assert refusal.startswith(f"cannot downgrade to {below}: this loses for good ")
+            assert refusal.endswith(": make a backup, and set BOURSOMATIC_YES=1 to go ahead")
+        migrate.downgrade(below, lose=True)
+        migrate.upgrade(revision)
+        assert differing(before, contents(filled)) == LOST.get(revision, set()), revision
+        assert bool(refusal) == (revision in LOST), revision
+        migrate.downgrade(below, lose=True)
+
+
+def refused(revision: str) -> str:
+    """Why a downgrade to a revision is refused; nothing if it is not."""
+    try:
+        migrate.downgrade(revision)
+    except DatabaseError as error:
+        return str(error)
+    return ""
+
+
+def contents(engine: Engine) -> dict[tuple[str, str], str]:
+    """A digest of each column of each table."""
+    found = {}
+    with engine.connect() as connection:
+        tables = inspect(connection)
+        for table in sorted({*tables.get_table_names()} - {"alembic_version"}):
+            columns = [column["name"] for column in tables.get_columns(table)]
+            digests = ", ".join(f"md5(string_agg(concat(id, {name}::text), '|' ORDER BY id))" for name in columns)
+            row = connection.execute(text(f"SELECT {digests} FROM {table}")).one()
+            found |= {(table, column): digest for column, digest in zip(columns, row, strict=True)}
+    return found
+
+
+def differing(before: dict[tuple[str, str], str], after: dict[tuple[str, str], str]) -> set[str]:
+    """The columns that are not the same; a table alone if its rows are others."""
+    assert before.keys() == after.keys()
+    columns = {key for key in before if before[key] != after[key]}
+    tables = {table for table, column in columns if column == "id"}
+    return tables | {f"{table}.{column}" for table, column in columns if table not in tables}
