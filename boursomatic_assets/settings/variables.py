@@ -124,6 +124,4 @@ class Settings(BaseSettings):
         unset="those of this machine itself",
     )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
-    BOURSOMATIC_YES: Flag = _field(
-        "0", "1 lets commands drop rows without --yes, `alembic downgrade` too"
-    )
+    BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes, `alembic downgrade` too")
