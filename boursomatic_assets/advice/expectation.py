@@ -62,7 +62,8 @@ def expect_hits(open_rows: pl.DataFrame, record: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         open_rows: COHORT_SCHEMA, one row for each group.
-        record: COHORT_SCHEMA, one row for each group and session; only cohorts whose outcome is known.
+        record: COHORT_SCHEMA, one row for each group and session, groups in a fixed order; only cohorts whose
+            outcome is known.
 
     Returns:
         EXPECTED_SCHEMA: n rows are open; expected, a share; low and high, the ends of the interval of LEVEL, which

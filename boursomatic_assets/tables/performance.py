@@ -44,11 +44,15 @@ _FIGURES_BY_BIN = (
 )
 _COHORTS = (
     "SELECT t.profile, :market, t.label, date_trunc('day', t.as_of) AS session, max(t.ts), count(*),"
-    " sum(t.hit::int), sum(t.confidence), sum(t.confidence * (1 - t.confidence)) FROM track_record t"
+    " sum(t.hit::int), sum(t.confidence ORDER BY t.confidence),"
+    " sum(t.confidence * (1 - t.confidence) ORDER BY t.confidence) FROM track_record t"
     " WHERE t.profile = ANY(:profiles) AND t.view = 'given' AND t.hit IS NOT NULL AND t.ts < :until"
     " AND (t.instrument_id IN (SELECT id FROM instruments WHERE exchange = ANY(:exchanges))) IS TRUE"
-    " GROUP BY t.profile, t.label, session"
+    " GROUP BY t.profile, t.label, session ORDER BY t.profile, t.label, session"
 )
+"""Sums of floats are taken in one order, so that they are the same to the last bit."""
+
+
 _NEWEST_SESSIONS = (
     "SELECT session FROM computed_sessions WHERE asset = 'price_bars' AND market = :market AND session < :until"
     " ORDER BY session DESC LIMIT :count"
@@ -177,14 +181,15 @@ def _read_open(connection: Connection, market: Market, parameters: dict[str, Any
         return pl.DataFrame(schema=COHORT_SCHEMA)
     found = connection.execute(text(_NEWEST_ROWS), parameters | {"since": sessions[-1]}).all()
     newest = pl.DataFrame(found, _NEWEST_SCHEMA, orient="row").filter(view="given")
-    going_on = select_due(newest, market.sessions()).filter(pl.col("ts") > sessions[0])
+    going_on = select_due(newest, market.sessions()).filter(pl.col("ts") > sessions[0]).sort("confidence")
     p = pl.col("confidence")
     return (
-        going_on.group_by("profile", "label")
+        going_on.group_by("profile", "label")  # each in the order of its rows
         .agg(rows=pl.len(), confidence=p.sum(), variance=(p * (1 - p)).sum())
         .with_columns(pl.lit(None).alias(name) for name in ("session", "known_at", "hits"))
         .select(pl.lit(market.name).alias(name) if name == "market" else name for name in COHORT_SCHEMA)
         .cast(pl.Schema(COHORT_SCHEMA))
+        .sort("profile", "label")
     )
 
 

@@ -22,7 +22,7 @@ NAME = "bars.example.com"
 PATIENCE_SECONDS = 60
 
 AROUND = """
-daemon off; pid {folder}/pid; error_log stderr; {user}
+daemon off; pid {folder}/pid; error_log {folder}/errors; {user}
 events {{}}
 http {{
     access_log off;
