@@ -39,6 +39,7 @@ class CurrentRecipe:
         fields: What a snapshot must hold beside features and close.
         meaning: What the probabilities of sell, hold and buy are about.
         chance: What each of them is by chance.
+        accuracy: How near numbers that are made again come to those that were published, of 1 or of themselves.
     """
 
     version: Version
@@ -48,6 +49,7 @@ class CurrentRecipe:
     fields = ("instruments", "rules", "model_score", "asked")
     meaning = "to end the horizon in the worst, the middle or the best third of its market"
     chance = BASE_RATE
+    accuracy = 0.0
 
     @cached_property
     def features(self) -> list[str]:

@@ -72,12 +72,13 @@ class Replayer:
         decided = _nothing() if company.strangers else made_by.decide_rows(group, company)
         obstacles, altered = self._examine(made_by, group, company)
         altered = _joined(altered, inputs.score_faults(group, company, decided))
-        results = _with_results(group, name, decided, obstacles, altered)
+        accuracy = made_by.recipe.accuracy
+        results = _with_results(group, name, decided, obstacles, altered, accuracy)
         differing = results.filter(pl.col("status") == DIFFERS)
         if differing.is_empty():
             return results
         explained = inputs.explain_differences(differing, session, company)
-        return _with_results(group, name, decided, obstacles, _joined(altered, explained))
+        return _with_results(group, name, decided, obstacles, _joined(altered, explained), accuracy)
 
     def _examine(
         self, made_by: SessionModel, group: pl.DataFrame, company: Company
@@ -117,9 +118,14 @@ def _joined(*found: Findings) -> Findings:
 
 
 def _with_results(
-    group: pl.DataFrame, version: str, decided: pl.DataFrame, obstacles: dict[str, str], altered: Findings
+    group: pl.DataFrame,
+    version: str,
+    decided: pl.DataFrame,
+    obstacles: dict[str, str],
+    altered: Findings,
+    accuracy: float = 0,
 ) -> pl.DataFrame:
-    """Stored rows with what was made again and what was found."""
+    """Stored rows with what was made again, as near as the recipe can, and what was found."""
     made = decided.select("instrument_id", "profile", pl.col(DECISION_COLUMNS).name.prefix("replayed_"))
     found = pl.DataFrame(
         {
@@ -129,7 +135,8 @@ def _with_results(
         schema={"altered": pl.List(pl.String), "obstacle": pl.String},
     )
     differs = [
-        pl.col(name).ne_missing(pl.col(again)) for name, again in zip(DECISION_COLUMNS, REPLAYED, strict=True)
+        _differs(pl.col(name), pl.col(again), accuracy if group.schema[name].is_float() else 0)
+        for name, again in zip(DECISION_COLUMNS, REPLAYED, strict=True)
     ]
     status = (
         pl.when(pl.col("altered").list.len() > 0)
@@ -142,6 +149,15 @@ def _with_results(
     )
     rows = group.join(made, on=["instrument_id", "profile"], how="left", maintain_order="left")
     return rows.hstack(found).with_columns(version=pl.lit(version), status=status)
+
+
+def _differs(stored: pl.Expr, made: pl.Expr, accuracy: float) -> pl.Expr:
+    """Whether what was made is not what is stored."""
+    differs = stored.ne_missing(made)
+    if not accuracy:
+        return differs
+    allowed = accuracy * pl.max_horizontal(stored.abs(), pl.lit(1.0))
+    return differs & ((stored - made).abs() <= allowed).fill_null(False).not_()
 
 
 def _nothing() -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Advice from before 2026-11 goes on being proved: by its own model, profiles and rules, to the last bit.
+"""Advice from before 2026-11 goes on being proved: by its own model, profiles and rules.
 
 `former_advice.json` was written by the code of that time: a small model, and its recommendations of seven made-up
 instruments of one session (an eighth was ranked, and had no advice), with a champion and without one.
@@ -46,7 +46,7 @@ def recipe() -> FormerRecipe:
 
 
 @pytest.mark.parametrize(("kind", "abstaining"), [("advised", False), ("abstained", True)])
-def test_what_was_published_comes_out_of_its_snapshots_to_the_last_bit(kind: str, abstaining: bool) -> None:
+def test_what_was_published_comes_out_of_its_snapshots(kind: str, abstaining: bool) -> None:
     company = Company.read(pl.DataFrame(ADVICE["advised"]), recipe())
     assert not company.strangers
     rows = as_rows(company.snapshots(), TS, "US", recipe())
@@ -55,7 +55,9 @@ def test_what_was_published_comes_out_of_its_snapshots_to_the_last_bit(kind: str
     assert {row["view"] for row in again.values()} == {None}
     for stored in ADVICE[kind]:
         row = again[stored["instrument_id"], stored["profile"]]
-        assert {name: row[name] for name in PUBLISHED} == {name: stored[name] for name in PUBLISHED}
+        for name in PUBLISHED:
+            near = pytest.approx(stored[name], rel=1e-12) if isinstance(stored[name], float) else stored[name]
+            assert row[name] == near
     assert {row["label"] for row in ADVICE["advised"]} == {"BUY", "HOLD", "SELL"}
 
 
@@ -119,6 +121,19 @@ def test_a_changed_input_of_a_former_row_is_named(published: Engine) -> None:
     (row,) = results.filter(pl.col("status") == "differs").to_dicts()
     assert row["id"] == identifier
     assert any("vol_ratio is 3.0, and " in found for found in row["altered"])
+
+
+@pytest.mark.parametrize(("error", "status"), [(1e-14, "identical"), (1e-10, "differs")])
+def test_a_former_number_is_proved_but_for_the_last_bits_of_the_processor(
+    published: Engine, monkeypatch: pytest.MonkeyPatch, error: float, status: str
+) -> None:
+    decide = FormerRecipe.decide
+
+    def of_another_processor(*args: Any, **named: Any) -> pl.DataFrame:
+        return decide(*args, **named).with_columns(pl.col("confidence") * (1 + error))
+
+    monkeypatch.setattr(FormerRecipe, "decide", of_another_processor)
+    assert set(Replayer().replay(SESSION)["status"]) == {status}
 
 
 def test_a_former_row_has_no_view(published: Engine) -> None:

@@ -31,6 +31,8 @@ class FormerRecipe:
     fields = ("instruments", "rules")
     meaning = "that the return is far below 0, about 0, or far above it, for the instrument's own volatility"
     chance = None
+    accuracy = 1e-12
+    """Its probabilities are made of exponentials, whose last bits depend on the processor."""
 
     @property
     def features(self) -> list[str]:
