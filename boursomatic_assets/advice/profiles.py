@@ -84,13 +84,18 @@ RULES = hashlib.sha256(
 the rules that it was made by, or not at all."""
 
 VIEW_OF_HOLD = {
-    "middle": "given",
-    "unlikely": "given",
-    "faded": "given",
-    "bolder_disagrees": "capped",
-    "positions_taken": "capped",
+    "bolder_unproven": "none",  # the evidence is too little for a bolder profile
+    "unproven": "none",  # the evidence is too little for the profile
+    "volatility_unknown": "none",  # the profile has a volatility limit, and the volatility is not known
+    "volatile": "none",  # the volatility is above the limit
+    "middle": "given",  # the score is at neither end of its session's
+    "not_worth": "none",  # on the record the direction was not worth more than the rest
+    "unlikely": "given",  # the best probability of the direction is below the minimum of the profile
+    "faded": "given",  # that of the instrument is below that of the opposite: it went on too far from the end
+    "bolder_disagrees": "capped",  # the bolder profile does not recommend the direction
+    "positions_taken": "capped",  # as many as the profile takes have a score further at the end
 }
-"""The view of a HOLD by the condition that failed; there is none after any other."""
+"""The conditions in the order in which they are asked, and the view of a HOLD that fails one."""
 
 
 def is_proven(profile: RiskProfile, standing: Standing) -> bool:
@@ -103,47 +108,59 @@ def label_probability(label: str, profile: RiskProfile) -> pl.Expr:
     return pl.col(f"p_{label.lower()}_{profile.horizon}")
 
 
-def decide_labels(
-    profile: RiskProfile,
-    bolder: Sequence[RiskProfile],
-    rows: pl.DataFrame,
-    bolder_labels: pl.Series | None,
-    standing: Standing,
-) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Adviser:
+    """A profile that decides by what is known of a version.
+
+    Attributes:
+        profile: The profile.
+        bolder: The bolder profiles: it advises nothing if the evidence is too little for one of them.
+        standing: What is known of the version.
+    """
+
+    profile: RiskProfile
+    bolder: tuple[RiskProfile, ...]
+    standing: Standing
+
+    def failures(self) -> dict[str, pl.Expr]:
+        """Return when each condition on an instrument by itself fails, in the order in which they are asked."""
+        profile, standing = self.profile, self.standing
+        limit = math.inf if profile.volatility_limit is None else profile.volatility_limit
+        return {
+            "bolder_unproven": pl.lit(not all(is_proven(one, standing) for one in self.bolder)),
+            "unproven": pl.lit(not is_proven(profile, standing)),
+            "volatility_unknown": pl.col("volatility").is_null() & pl.lit(limit < math.inf),
+            "volatile": pl.col("volatility") > limit,
+            "middle": pl.col("direction").is_null(),
+            "not_worth": pl.col("direction").is_in(standing.worth(profile.horizon)).not_(),
+            "unlikely": pl.col("best_probability") < profile.minimum_confidence,
+            "faded": pl.col("direction_probability") < pl.col("opposite_probability"),
+            "bolder_disagrees": pl.col("bolder_label") != pl.col("direction"),
+        }
+
+
+def decide_labels(adviser: Adviser, rows: pl.DataFrame, bolder_labels: pl.Series | None) -> pl.DataFrame:
     """Return the label that a profile decides on for each row, and the condition that a HOLD fails.
 
     Args:
-        profile: The profile that decides.
-        bolder: The bolder profiles: it advises nothing if the evidence is too little for one of them.
+        adviser: The profile that decides, and by what.
         rows: market, ts, direction, score_rank, volatility (annualised) and the probabilities; the instruments of
             a session in order.
         bolder_labels: The labels of the next bolder profile, if there is one.
-        standing: What is known of the version.
 
     Returns:
         label; view (one of `vocabulary.VIEWS`); position: the rank, within its market, session and direction, of
         an instrument that passes all other conditions, that with the most extreme score first;
         direction_probability, best_probability (that of the furthest score of the session),
-        opposite_probability; and failed_condition: null for a BUY or SELL.
-
-        bolder_unproven     the evidence is too little for a bolder profile
-        unproven            the evidence is too little for the profile
-        volatility_unknown  the profile has a volatility limit, and the volatility is not known
-        volatile            the volatility is above the limit
-        middle              the score is at neither end of its session's
-        not_worth           on the record the direction was not worth more than the rest
-        unlikely            the best probability of the direction is below the minimum of the profile
-        faded               that of the instrument is below that of the opposite: it went on too far from the end
-        bolder_disagrees    the bolder profile does not recommend the direction
-        positions_taken     as many as the profile takes have a score further at the end
+        opposite_probability; and failed_condition: one of VIEW_OF_HOLD, null for a BUY or SELL.
     """
-    judged = _judge(profile, bolder, rows, bolder_labels, standing)
+    judged = _judge(adviser, rows, bolder_labels)
     # Instruments of equal scores keep their order.
     qualified = pl.when(pl.col("failed_condition").is_null()).then("extremity")
     position = qualified.rank("ordinal", descending=True).over("market", "ts", "direction")
-    taken = pl.when(pl.col("position") > profile.positions).then(pl.lit("positions_taken"))
+    taken = pl.when(pl.col("position") > adviser.profile.positions).then(pl.lit("positions_taken"))
     failed = pl.col("failed_condition")
-    view = failed.replace_strict(VIEW_OF_HOLD, default="none", return_dtype=pl.String)
+    view = failed.replace_strict({None: "given", **VIEW_OF_HOLD}, return_dtype=pl.String)
     return (
         judged.with_columns(position=position)
         .with_columns(failed_condition=pl.coalesce("failed_condition", taken))
@@ -154,27 +171,21 @@ def decide_labels(
             "best_probability",
             "opposite_probability",
             label=pl.when(failed.is_null()).then("direction").otherwise(pl.lit("HOLD")),
-            view=pl.when(failed.is_null()).then(pl.lit("given")).otherwise(view),
+            view=view,
         )
     )
 
 
-def _judge(
-    profile: RiskProfile,
-    bolder: Sequence[RiskProfile],
-    rows: pl.DataFrame,
-    bolder_labels: pl.Series | None,
-    standing: Standing,
-) -> pl.DataFrame:
+def _judge(adviser: Adviser, rows: pl.DataFrame, bolder_labels: pl.Series | None) -> pl.DataFrame:
     """Return market, ts, direction, extremity, the probabilities and the first failed_condition of each row.
 
     The extremity of a score is how near it is to the end that its direction is at, 1 at most.
     """
-    failures = _failures(profile, standing, proven_for_bolder=all(is_proven(one, standing) for one in bolder))
-    chances = {label: label_probability(label, profile) for label in ("BUY", "SELL")}
+    chances = {label: label_probability(label, adviser.profile) for label in ("BUY", "SELL")}
     own = [pl.when(direction=label).then(chance) for label, chance in chances.items()]
     opposite = [pl.when(pl.col("direction") != label).then(chance) for label, chance in chances.items()]
     best = [pl.when(direction=label).then(chance.max().over("market", "ts")) for label, chance in chances.items()]
+    failures = adviser.failures().items()
     return rows.select(
         "market",
         "ts",
@@ -185,26 +196,7 @@ def _judge(
         opposite_probability=pl.coalesce(opposite),
         best_probability=pl.coalesce(best),
         bolder_label=pl.lit(None, pl.String) if bolder_labels is None else bolder_labels,
-    ).with_columns(
-        failed_condition=pl.coalesce(pl.when(fails).then(pl.lit(name)) for name, fails in failures.items())
-    )
-
-
-def _failures(profile: RiskProfile, standing: Standing, *, proven_for_bolder: bool) -> dict[str, pl.Expr]:
-    """Return when each condition on an instrument by itself fails, in the order in which they are asked."""
-    limit = math.inf if profile.volatility_limit is None else profile.volatility_limit
-    worth = standing.worth(profile.horizon)
-    return {
-        "bolder_unproven": pl.lit(not proven_for_bolder),
-        "unproven": pl.lit(not is_proven(profile, standing)),
-        "volatility_unknown": pl.col("volatility").is_null() & pl.lit(limit < math.inf),
-        "volatile": pl.col("volatility") > limit,
-        "middle": pl.col("direction").is_null(),
-        "not_worth": pl.col("direction").is_in(worth).not_(),
-        "unlikely": pl.col("best_probability") < profile.minimum_confidence,
-        "faded": pl.col("direction_probability") < pl.col("opposite_probability"),
-        "bolder_disagrees": pl.col("bolder_label") != pl.col("direction"),
-    }
+    ).with_columns(failed_condition=pl.coalesce(pl.when(fails).then(pl.lit(name)) for name, fails in failures))
 
 
 def stop_loss(profile: RiskProfile) -> pl.Expr:

@@ -18,6 +18,7 @@ from polars import selectors
 from boursomatic_assets.advice.justification import describe_evidence, write_justifications
 from boursomatic_assets.advice.profiles import (
     RISK_PROFILES,
+    Adviser,
     RiskProfile,
     decide_labels,
     label_probability,
@@ -27,7 +28,7 @@ from boursomatic_assets.advice.profiles import (
 from boursomatic_assets.advice.snapshots import write_snapshots
 from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.arrays import KEY, SESSIONS_PER_YEAR
-from boursomatic_assets.language import wording_of
+from boursomatic_assets.language import Wording, wording_of
 from boursomatic_assets.language.units import RANK_SUFFIX
 from boursomatic_assets.learning.labels import BASE_RATE, CLASSES
 
@@ -95,14 +96,19 @@ def recommend(
     )
     published: list[pl.DataFrame] = []
     for bolder, profile, decided in _decide(rows, maker):
-        text = (
-            write_justifications(profile, bolder, decided, maker.version, maker.standing, wording)
-            if maker.abstention is None
-            else pl.lit(maker.abstention)
-        )
+        text = _justify(profile, bolder, decided, maker, wording)
         texts = decided.select(justification=text, features_snapshot="features_snapshot")
         published.append(decided.select(*KEY, *_decision(profile)).hstack(texts))
     return _by_row(published)
+
+
+def _justify(
+    profile: RiskProfile, bolder: RiskProfile | None, decided: pl.DataFrame, maker: Maker, wording: Wording
+) -> pl.Series | pl.Expr:
+    """Return the justification of each decided row, or that of an abstention."""
+    if maker.abstention is not None:
+        return pl.lit(maker.abstention)
+    return write_justifications(profile, bolder, decided, maker.version, maker.standing, wording)
 
 
 def decide(
@@ -158,7 +164,7 @@ def _decide(rows: pl.DataFrame, maker: Maker) -> Iterator[tuple[RiskProfile | No
     boldest_first = maker.profiles[::-1]
     for place, profile in enumerate(boldest_first):
         bolder = boldest_first[:place]
-        decided = rows.with_columns(decide_labels(profile, bolder, rows, labels, maker.standing))
+        decided = rows.with_columns(decide_labels(Adviser(profile, bolder, maker.standing), rows, labels))
         labels = decided["label"]
         if maker.abstention is not None:
             decided = decided.with_columns(label=pl.lit("HOLD"), view=pl.lit("none"))

@@ -9,7 +9,7 @@ Both tests run all that `compute.compute_features` computes: formulas that a use
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,14 +101,22 @@ def find_leaks(
     moments = moments.filter(moments < bars["known_at"].max())
     chosen = set(moments if cuts is None else _sample_dates(moments, cuts, seed))
     leaks: dict[int, Leak] = {}
+    for block, some in _blocks_with_cuts(moments, chosen):
+        own = rows.filter(pl.col("known_at").is_between(block[0], block[-1]))
+        for column, leak in _find_leaks_of_rows(own, bars, sessions, some, compute):
+            earlier = leaks.get(column)
+            leaks[column] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
+    return [leaks[column] for column in sorted(leaks)]
+
+
+def _blocks_with_cuts(
+    moments: pl.Series, chosen: Set[dt.datetime]
+) -> Iterator[tuple[pl.Series, Sequence[dt.datetime]]]:
+    """The blocks of moments that hold some of the chosen ones, each with those."""
     for first in range(0, len(moments), BLOCK):
         block = moments[first : first + BLOCK]
         if some := [cut for cut in block if cut in chosen]:
-            own = rows.filter(pl.col("known_at").is_between(block[0], block[-1]))
-            for column, leak in _find_leaks_of_rows(own, bars, sessions, some, compute):
-                earlier = leaks.get(column)
-                leaks[column] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
-    return [leaks[column] for column in sorted(leaks)]
+            yield block, some
 
 
 def _find_leaks_of_rows(

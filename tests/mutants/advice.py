@@ -30,8 +30,8 @@ ADVICE = (
     Mutant(
         "a profile speaks where a bolder one may not",
         PROFILES,
-        "proven_for_bolder=all(is_proven(one, standing) for one in bolder)",
-        "proven_for_bolder=True",
+        "not all(is_proven(one, standing) for one in self.bolder)",
+        "False",
         (f"{OF_SIGNALS}::test_a_profile_without_enough_evidence_has_no_view",),
     ),
     Mutant(
@@ -44,7 +44,7 @@ ADVICE = (
     Mutant(
         "a label that was not worth it is published",
         PROFILES,
-        '"not_worth": pl.col("direction").is_in(worth).not_(),',
+        '"not_worth": pl.col("direction").is_in(standing.worth(profile.horizon)).not_(),',
         '"not_worth": pl.lit(False),',
         (f"{OF_SIGNALS}::test_a_label_that_was_not_worth_it_on_the_record_is_no_view",),
     ),

@@ -1,8 +1,9 @@
 """Merging instruments: the bars of one become bars of another, and its name becomes an alias.
 
 What belongs here: the merge, one transaction under the locks of everything that writes rows of a market.
-Kept elsewhere: which instruments may be one share (`candidates.py`), what else an alias means (`names.py`), how a
-delivery is merged with stored rows (`tables/merging.py`).
+Kept elsewhere: how rows are moved (`moving.py`, `archived.py`), which instruments may be one share
+(`candidates.py`), what else an alias means (`names.py`), how a delivery is merged with stored rows
+(`tables/merging.py`).
 
 No bar is lost, and what was known when stays readable: bars and their earlier versions keep their times. Files of
 the archive stay as they are; their bars are read under the present names.
@@ -12,53 +13,21 @@ import datetime as dt
 from dataclasses import dataclass
 
 import polars as pl
-from sqlalchemy import Connection, Table, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.server_time import database_time
-from boursomatic_assets.schema import identifiers
 from boursomatic_assets.tables import activity, computations
+from boursomatic_assets.tables.aliases import moving
 from boursomatic_assets.tables.aliases.archived import SOURCE, merge_archived
 from boursomatic_assets.tables.aliases.names import ALIASES, Name, find_id
 from boursomatic_assets.tables.deliveries import sessions
-from boursomatic_assets.tables.frames import key
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
-from boursomatic_assets.tables.revisions import known_from
-from boursomatic_assets.tables.staging import advisory_lock, lock_slice, stage, transaction
-from boursomatic_assets.vocabulary import INTERVALS
+from boursomatic_assets.tables.staging import advisory_lock, lock_slice, transaction
 
 _LOCKED_TABLES = ("price_bars", "features", "recommendations", "track_record")
 """Whoever writes rows of a market holds the lock of one of these tables, and only then takes another lock."""
-
-_SAME = "(m.o, m.h, m.l, m.c, m.v) = (t.o, t.h, t.l, t.c, t.v)"
-
-_PAIRS = (
-    "price_bars m JOIN price_bars t ON t.instrument_id = :target AND t.ts = m.ts AND t.interval = m.interval"
-    " WHERE m.instrument_id = :merged"
-)
-"""The bars of both instruments at one time: of the merged one (m), and of the target (t)."""
-
-_FREE_END = (
-    "{end} - interval '1 microsecond' * (SELECT count(*) FROM price_bar_revisions x"
-    " WHERE x.instrument_id = :target AND x.ts = m.ts AND x.interval = m.interval"
-    " AND x.known_until BETWEEN {end} - interval '1 ms' AND {end})"
-)
-"""An end is part of a version's key, and a delivery may have replaced bars of both instruments at once."""
-
-_MOVE_REVISIONS = text(
-    "UPDATE price_bar_revisions m SET instrument_id = :target,"
-    f" known_until = {_FREE_END.format(end='m.known_until')} WHERE m.instrument_id = :merged"
-)
-
-_RECORD_PAIRS = text(
-    "INSERT INTO price_bar_revisions"
-    " (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until, source)"
-    f" SELECT gen_random_uuid(), :target, m.ts, m.interval, m.o, m.h, m.l, m.c, m.v, {known_from('m')},"
-    f" CASE WHEN {_SAME} THEN {_FREE_END.format(end=known_from('t'))} ELSE CAST(:moment AS timestamp) END, :source"
-    f" FROM {_PAIRS} AND (NOT {_SAME} OR {known_from('m')} < {known_from('t')} - interval '1 ms')"
-)
-"""The merged instrument's bars that the target does not get: other values, or the same that were known earlier."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +131,11 @@ def _is_alias(connection: Connection, merged: Name, target: Name, target_id: str
 
 def _merge(connection: Connection, market: Market, merged: Name, target: Name, ids: dict[str, str]) -> MergeResult:
     moment = database_time(connection)
-    pairs = _read_times(connection, f"SELECT m.interval, m.ts, {_SAME} AS same FROM {_PAIRS}", ids)
-    bars = _read_times(connection, "SELECT interval, ts FROM price_bars WHERE instrument_id = :merged", ids)
-    connection.execute(_MOVE_REVISIONS, ids)
-    connection.execute(_RECORD_PAIRS, {**ids, "moment": moment, "source": SOURCE})
-    _move_rows(connection, GRAINS["price_bars"].table, ids)
+    bars, pairs = moving.read_bars(connection, ids), moving.read_pairs(connection, ids)
+    moving.move_revisions(connection, ids, moment, SOURCE)
+    moving.move_rows(connection, GRAINS["price_bars"].table, ids)
     # A bar without a row of features breaks an invariant; a row that is moved is stale, as after a correction.
-    _move_rows(connection, GRAINS["features"].table, ids)
+    moving.move_rows(connection, GRAINS["features"].table, ids)
     archived, hidden = merge_archived(connection, _whole(market), merged, target, ids["target"], moment)
     days = bars.filter(interval="daily")["ts"].sort()
     computations.mark_changed(connection, "price_bars", market, days, moment)
@@ -186,39 +153,6 @@ def _merge(connection: Connection, market: Market, merged: Name, target: Name, i
         deactivated=deactivated,
         sessions=(days[0].date(), days[-1].date()) if len(days) else None,
     )
-
-
-def _read_times(connection: Connection, query: str, ids: dict[str, str]) -> pl.DataFrame:
-    """Keys of the merged instrument's bars: interval, ts, and `same` for pairs."""
-    schema = {"interval": pl.String(), "ts": pl.Datetime("us"), "same": pl.Boolean()}
-    found = connection.execute(text(query), ids)
-    columns = [*found.keys()]
-    return pl.DataFrame(found.all(), {name: schema[name] for name in columns}, orient="row")
-
-
-def _move_rows(connection: Connection, table: Table, ids: dict[str, str]) -> None:
-    """Give the target the merged instrument's rows at times at which it has none, and delete the others.
-
-    Ids follow from what a row is. Bars of intervals that the platform does not load keep theirs.
-    """
-    names = [name for name in key(table) if name != "instrument_id"]
-    of_merged = select(*(table.c[name] for name in names)).where(table.c.instrument_id == ids["merged"])
-    schema = {name: pl.Datetime("us") if name == "ts" else pl.String() for name in names}
-    rows = pl.DataFrame(connection.execute(of_merged).all(), schema, orient="row")
-    if "interval" in names:
-        rows = rows.filter(pl.col("interval").is_in(INTERVALS))
-    rows = rows.with_columns(instrument_id=pl.lit(ids["target"]))
-    staged = stage(connection, table, rows.with_columns(identifiers.of_rows(rows)))
-    same, beside = (" AND ".join(f"m.{name} = {row}.{name}" for name in names) for row in "st")
-    vacant = f"NOT EXISTS (SELECT FROM {table.name} t WHERE t.instrument_id = :target AND {beside})"
-    of_merged_and_vacant = f"m.instrument_id = :merged AND {vacant}"
-    for statement in (
-        f"UPDATE {table.name} m SET id = s.id, instrument_id = :target FROM {staged} s"
-        f" WHERE {same} AND {of_merged_and_vacant}",
-        f"UPDATE {table.name} m SET instrument_id = :target WHERE {of_merged_and_vacant}",
-        f"DELETE FROM {table.name} WHERE instrument_id = :merged",
-    ):
-        connection.execute(text(statement), ids)
 
 
 def _count_as_merged(connection: Connection, market: Market, pairs: pl.DataFrame, hidden: pl.DataFrame) -> None:
