@@ -1,7 +1,8 @@
 """Fixtures of the whole suite: one real PostgreSQL per test run, and a separate database for each test.
 
 The server is the embedded one, in a temporary folder of the run, shared by all workers of
-pytest-xdist. With `BOURSOMATIC_TEST_DATABASE_URL` (a superuser's address) that server is used instead.
+pytest-xdist; in memory where there is enough, since a database has hundreds of files, and a copy is made for each
+test. With `BOURSOMATIC_TEST_DATABASE_URL` (a superuser's address) that server is used instead.
 """
 
 import contextlib
@@ -38,6 +39,8 @@ hypothesis.settings.load_profile("untimed")
 
 HOME = "BOURSOMATIC_HOME"
 RUN_PREFIX = "boursomatic-tests-"
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 << 30
+"""A folder that Linux keeps in memory, and how much a run may need there."""
 LITTLE_EVIDENCE = "1.1,1.1,1.1"
 """What the profiles ask for in a test with a home: a year of a few instruments cannot show more."""
 SERVER_VARIABLE = "BOURSOMATIC_TEST_DATABASE_URL"
@@ -53,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
             os.environ.pop(name, None)
         remove_homes_of_killed_runs()
-        os.environ[HOME] = tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")
+        os.environ[HOME] = str(make_home_of_run())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -72,6 +75,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.database)
 
 
+def make_home_of_run() -> Path:
+    """Make the home folder of the run, in memory if there is enough."""
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+    folder = tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-", dir=MEMORY if in_memory else None)
+    Path(folder).chmod(0o711)  # root's server is another user's, who finds its folder here
+    return Path(folder)
+
+
 def remove_home(home: Path) -> None:
     """Stop the embedded server of a throw-away home, and remove both."""
     embedded.stop(home)
@@ -82,7 +93,8 @@ def remove_home(home: Path) -> None:
 
 def remove_homes_of_killed_runs() -> None:
     """Remove the home folders of runs that were killed."""
-    for home in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*"):
+    folders = (MEMORY, Path(tempfile.gettempdir()))
+    for home in (home for folder in folders for home in folder.glob(f"{RUN_PREFIX}*-*")):
         pid = home.name.removeprefix(RUN_PREFIX).partition("-")[0]
         if home.owner() == Path.home().owner() and not Path(f"/proc/{pid}").exists():
             with contextlib.suppress(FileNotFoundError):  # another run is removing it too
