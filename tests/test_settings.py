@@ -197,7 +197,7 @@ def test_the_documented_table_is_the_commands_output() -> None:
     assert table == boursomatic("settings", "--markdown").stdout.splitlines()
 
 
-ROOM = {Path("settings", name) for name in ("__init__.py", "variables.py")}
+ROOM = {Path("settings", name) for name in ("environment.py", "variables.py")}
 ENVIRONMENT_NAMES = {"getenv", "environ", "environb", "EnvVar"}
 SOURCES = sorted({path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")} - ROOM)
 
@@ -252,6 +252,7 @@ def test_the_settings_import_nothing_of_the_package() -> None:
     ours = {name for name in done.stdout.split() if name.startswith("boursomatic_assets")}
     assert ours - {"boursomatic_assets"} == {
         "boursomatic_assets.settings",
+        "boursomatic_assets.settings.environment",
         "boursomatic_assets.settings.values",
         "boursomatic_assets.settings.variables",
     }

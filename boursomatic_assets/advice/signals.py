@@ -106,9 +106,9 @@ def _justify(
     profile: RiskProfile, bolder: RiskProfile | None, decided: pl.DataFrame, maker: Maker, wording: Wording
 ) -> pl.Series | pl.Expr:
     """Return the justification of each decided row, or that of an abstention."""
-    if maker.abstention is not None:
-        return pl.lit(maker.abstention)
-    return write_justifications(profile, bolder, decided, maker.version, maker.standing, wording)
+    if maker.abstention is None:
+        return write_justifications(profile, bolder, decided, maker.version, maker.standing, wording)
+    return pl.lit(maker.abstention)
 
 
 def decide(
