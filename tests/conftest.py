@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 
     from boursomatic_assets.vocabulary import Role
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
+EXAMPLES = int(os.environ.get("BOURSOMATIC_TEST_EXAMPLES", "30"))
+"""How many examples a property is tried on, unless its test says so."""
+
+hypothesis.settings.register_profile(  # a busy machine must not fail a test
+    "untimed", deadline=None, max_examples=EXAMPLES
+)
 hypothesis.settings.load_profile("untimed")
 
 HOME = "BOURSOMATIC_HOME"

@@ -18,19 +18,17 @@ TESTS = Path(__file__).parent
 MARK = "pytest.mark.calendar"
 
 MOMENTS = {
-    "a Wednesday": "2026-12-02 10:00",
     "a Saturday": "2026-11-28 12:00",
-    "a Sunday": "2026-11-29 12:00",
     "Christmas, both markets closed": "2026-12-25 15:00",
     "the last half hour of a year": "2026-12-31 23:30",
     "the first half hour of the next": "2027-01-01 00:30",
     "Easter Monday, only New York open": "2027-03-29 12:00",
     "a leap day": "2028-02-29 12:00",
     "after an early close of New York": "2026-11-27 19:30",
-    "New York's clocks have just gone forward": "2027-03-14 07:30",
+    "a Sunday, New York's clocks have just gone forward": "2027-03-14 07:30",
     "New York's clocks have just gone back": "2026-11-01 06:30",
     "Europe's clocks have just gone back": "2026-10-25 01:30",
-    "a year of the next decade": "2030-06-12 12:00",
+    "a Wednesday of the next decade": "2030-06-12 12:00",
 }
 
 LONGEST = dt.timedelta(hours=2)

@@ -13,6 +13,8 @@ from worlds.markets import SESSIONS, random_market
 from boursomatic_assets.arrays import KEY, Times
 from boursomatic_assets.features.lookahead import ROW, Leak, find_leaks
 
+pytestmark = pytest.mark.slow
+
 Plant = Callable[[pl.DataFrame], pl.DataFrame]
 
 START, END = dt.datetime(1990, 12, 1), dt.datetime(1991, 1, 20)

@@ -32,15 +32,18 @@ def session_rows(day: int, ranks: Floats, labels: list[str], returns: Floats) ->
 
 def drawn(skill: float, sessions: int = 300, instruments: int = 60, seed: int = 3) -> MarketRecord:
     """A record whose returns follow the score as much as `skill` says."""
-    random = np.random.default_rng(seed)
-    frames = []
-    for day in range(sessions):
-        score = random.normal(size=instruments)
-        returns = 0.05 * (skill * score + random.normal(size=instruments))
-        ranks, places = ((x.argsort().argsort() + 0.5) / instruments for x in (score, returns))
-        labels = np.where(places > 2 / 3, "BUY", np.where(places < 1 / 3, "SELL", "HOLD"))
-        frames.append(session_rows(day, ranks, labels.tolist(), returns))
-    return MarketRecord.from_rows(pl.concat(frames))
+    score, chance = np.random.default_rng(seed).normal(size=(sessions, 2, instruments)).swapaxes(0, 1)
+    returns = 0.05 * (skill * score + chance)
+    ranks, places = ((x.argsort().argsort() + 0.5) / instruments for x in (score, returns))
+    days = np.arange(sessions).repeat(instruments).astype("timedelta64[D]")
+    rows = {
+        "ts": np.datetime64(MONDAY, "us") + days,
+        "score_rank": ranks.ravel(),
+        "label": np.select([places > 2 / 3, places < 1 / 3], ["BUY", "SELL"], "HOLD").ravel(),
+        "relative_return": (returns - returns.mean(axis=1, keepdims=True)).ravel(),
+        "forward_return": returns.ravel(),
+    }
+    return MarketRecord.from_rows(pl.DataFrame(rows).with_columns(known_at=pl.col("ts") + dt.timedelta(10)))
 
 
 def whole(record: MarketRecord) -> CellSums:

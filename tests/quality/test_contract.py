@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from conftest import EXAMPLES
 from hypothesis import given, settings
 from worlds.arbitrary import ARBITRARY_DELIVERIES
 from worlds.frames import IDS, delivered_bars, instruments, midnight, slice_of
@@ -197,7 +198,7 @@ def test_an_empty_delivery_is_judged() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(ARBITRARY_DELIVERIES)
 def test_no_row_is_lost_and_what_is_kept_fits_its_table(raw: pl.DataFrame) -> None:
     delivery = judged(raw)
@@ -229,7 +230,7 @@ def is_good(row: dict[str, Any], interval: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interval", ["daily", "15m"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * EXAMPLES)
 @given(raw=ARBITRARY_DELIVERIES)
 def test_exactly_the_bad_rows_break_a_rule(raw: pl.DataFrame, interval: str) -> None:
     rejected = apply_contract(raw, PART, instruments(), "toy", interval).rejected

@@ -19,7 +19,7 @@ from worlds.workbooks import workbook
 
 from boursomatic_assets.sources.files.source import Files
 
-MUTATIONS = int(os.environ.get("BOURSOMATIC_TEST_MUTATIONS", "300"))
+MUTATIONS = int(os.environ.get("BOURSOMATIC_TEST_MUTATIONS", "100"))
 
 NAMES = ["Symbol", "Date", "Open", "High", "Low", "Close", "Volume"]
 ROWS = [["AAPL", f"2024-06-{day}", 10.25, 12.5, 9.125, 11.0, 500] for day in (11, 12, 13, 14)]

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
+from conftest import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -89,7 +90,7 @@ def test_a_symbol_has_the_same_bars_in_any_company() -> None:
     count=st.integers(1, 34),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * EXAMPLES)
 def test_whatever_the_day_was_they_are_possible_bars_of_it(
     prices: list[int], falls: bool, volume: int, count: int, seed: int
 ) -> None:
