@@ -44,6 +44,8 @@ hypothesis.settings.load_profile("untimed")
 
 HOME = "BOURSOMATIC_HOME"
 RUN_PREFIX = "boursomatic-tests-"
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+"""With it each process that a test starts would compile the whole package anew."""
 MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 << 30
 """A folder that Linux keeps in memory, and how much a run may need there."""
 LITTLE_EVIDENCE = "1.1,1.1,1.1"
@@ -58,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before any worker starts: hide the user's home, database and Dagster instance from the tests."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
     if not hasattr(config, "workerinput"):
-        for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
+        for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME", NO_BYTECODE):
             os.environ.pop(name, None)
         remove_homes_of_killed_runs()
         os.environ[HOME] = str(make_home_of_run())

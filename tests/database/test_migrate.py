@@ -87,6 +87,7 @@ def test_plain_alembic_works_and_shows_no_password(database: Engine, monkeypatch
     assert migrate.current_revision(database) == f"{int(HEAD) - 1:04}"
 
 
+@pytest.mark.slow
 def test_plain_alembic_reports_a_failed_connection_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ada:s3cret@127.0.0.1:1/boursomatic")
     ran = alembic("current")

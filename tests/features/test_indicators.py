@@ -6,6 +6,7 @@ where we divide by 14), volatility and volume score (numpy's `std` sums in anoth
 
 import datetime as dt
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ def drift(bars: pl.DataFrame, sessions: npt.NDArray[np.datetime64]) -> pl.DataFr
     return off.group_by("instrument_id").max()
 
 
+@cache
+def whole_history(instruments: int = 3) -> pl.DataFrame:
+    """The features of a random market, from all of its bars."""
+    return compute_features(random_market(instruments=instruments), SESSIONS)
+
+
 def real_files() -> list[Path]:
     """Tidy Parquet files of daily bars, in the folder that BOURSOMATIC_TEST_FILES names, if it does."""
     folder = os.environ.get("BOURSOMATIC_TEST_FILES")
@@ -141,24 +148,18 @@ def test_bars_before_the_anchor_are_out_of_sight(name: str, bars_before: int) ->
 @pytest.mark.parametrize("ordinal", [639, 640, 641, 703, 704])
 def test_one_session_alone_gives_the_bits_of_the_whole_history(ordinal: int) -> None:
     bars = random_market(instruments=8)
-    assert bits(computed(bars, ordinal, ordinal)) == bits(
-        between_sessions(compute_features(bars, SESSIONS), ordinal, ordinal)
-    )
+    assert bits(computed(bars, ordinal, ordinal)) == bits(between_sessions(whole_history(8), ordinal, ordinal))
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 251), (252, 503), (500, 900)])
 def test_a_year_at_once_gives_the_bits_of_the_whole_history(first: int, last: int) -> None:
     bars = random_market(instruments=5)
-    assert bits(computed(bars, first, last)) == bits(
-        between_sessions(compute_features(bars, SESSIONS), first, last)
-    )
+    assert bits(computed(bars, first, last)) == bits(between_sessions(whole_history(5), first, last))
 
 
 def test_the_order_of_the_bars_changes_no_bit() -> None:
-    bars = random_market()
-    assert bits(compute_features(bars.sample(fraction=1, shuffle=True, seed=3), SESSIONS)) == bits(
-        compute_features(bars, SESSIONS)
-    )
+    shuffled = random_market().sample(fraction=1, shuffle=True, seed=3)
+    assert bits(compute_features(shuffled, SESSIONS)) == bits(whole_history())
 
 
 @pytest.mark.parametrize("last", [63, 400], ids=["within one block", "over some blocks"])
@@ -195,7 +196,7 @@ def test_no_range_changes_a_bit_whatever_is_missing(
 def test_a_start_leaves_earlier_rows_out_and_changes_no_bit_of_the_others(first: int) -> None:
     bars = random_market()
     late = compute_features(bars, SESSIONS, SESSIONS[first].astype("datetime64[us]").item())
-    assert bits(late) == bits(between_sessions(compute_features(bars, SESSIONS), first, 900))
+    assert bits(late) == bits(between_sessions(whole_history(), first, 900))
 
 
 def test_less_look_back_than_stated_changes_a_row() -> None:
@@ -212,12 +213,8 @@ def test_the_future_changes_nothing() -> None:
     later = pl.col("ts") > SESSIONS[700].item()
     prices = pl.when(later).then(pl.col("h", "l", "c", "v") * 3).otherwise(pl.col("h", "l", "c", "v"))
     changed = compute_features(bars.with_columns(prices), SESSIONS)
-    assert bits(between_sessions(changed, 0, 700)) == bits(
-        between_sessions(compute_features(bars, SESSIONS), 0, 700)
-    )
-    assert bits(between_sessions(changed, 701, 900)) != bits(
-        between_sessions(compute_features(bars, SESSIONS), 701, 900)
-    )
+    assert bits(between_sessions(changed, 0, 700)) == bits(between_sessions(whole_history(), 0, 700))
+    assert bits(between_sessions(changed, 701, 900)) != bits(between_sessions(whole_history(), 701, 900))
 
 
 def test_a_price_that_never_moves_has_no_risk_and_no_strength() -> None:
@@ -247,7 +244,7 @@ def test_there_is_one_typed_row_for_each_bar() -> None:
 
 def test_no_bars_give_no_rows() -> None:
     none = compute_features(random_market().clear(), SESSIONS)
-    assert none.schema == compute_features(random_market(), SESSIONS).schema
+    assert none.schema == whole_history().schema
     assert none.is_empty()
 
 
@@ -279,8 +276,7 @@ def test_bars_that_are_in_order_are_not_sorted_again(monkeypatch: pytest.MonkeyP
 def test_no_bit_depends_on_how_many_rows_are_computed_at_once(
     together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bars = random_market(instruments=7)
-    whole = compute_features(bars, SESSIONS)
+    bars, whole = random_market(instruments=7), whole_history(7)
     monkeypatch.setattr(compute, "BARS_PER_PANEL", together)
     assert bits(compute_features(bars, SESSIONS)) == bits(whole)
 

@@ -40,7 +40,7 @@ _MOVE_REVISIONS = text(
 _RECORD_PAIRS = text(
     "INSERT INTO price_bar_revisions"
     " (id, instrument_id, ts, interval, o, h, l, c, v, file_id, line, known_from, known_until, source)"
-    f" SELECT gen_random_uuid(), :target, m.ts, m.interval, m.o, m.h, m.l, m.c, m.v, m.file_id, m.line,"
+    " SELECT gen_random_uuid(), :target, m.ts, m.interval, m.o, m.h, m.l, m.c, m.v, m.file_id, m.line,"
     f" {known_from('m')},"
     f" CASE WHEN {_SAME} THEN {_FREE_END.format(end=known_from('t'))} ELSE CAST(:moment AS timestamp) END, :source"
     f" FROM {_PAIRS} AND (NOT {_SAME} OR {known_from('m')} < {known_from('t')} - interval '1 ms')"

@@ -263,6 +263,7 @@ def readable_by_all() -> Iterator[Path]:
             below.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_what_may_not_be_opened_is_told_and_the_others_go_on(readable_by_all: Path) -> None:
     """In a process of a user without rights, as root may open all files."""
     deliver(readable_by_all, {"KO.csv": BARS, "IBM.csv": BARS, "closed/PEP.csv": BARS})
