@@ -56,9 +56,12 @@ def walked(count: int) -> list[Spoken]:
     ]
     found = []
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(spoken, *task) for task in tasks]):
-            found.append(done.result())
-            print(json.dumps(dataclasses.asdict(found[-1])), file=sys.stderr, flush=True)
+        try:
+            for done in as_completed([pool.submit(spoken, *task) for task in tasks]):
+                found.append(done.result())
+                print(json.dumps(dataclasses.asdict(found[-1])), file=sys.stderr, flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error the others would go on for an hour
     return sorted(found, key=lambda one: one.seed)
 
 

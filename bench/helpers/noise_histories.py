@@ -56,7 +56,8 @@ def shuffled_sessions(seed: int) -> Made:
     """Bars of the simulated market with its usual signal, their sessions in another order, and mirrored by a coin.
 
     A session moves as a whole: what the instruments of a market have in common stays. The coin is there because a
-    shuffle alone keeps the sum of an instrument's returns, so that what has risen tends to fall.
+    shuffle alone keeps the sum of an instrument's returns, so that what has risen tends to fall. The first session
+    has no return, and no bar where it comes to lie.
     """
     random = np.random.default_rng(seed)
     return _of_bars(pl.concat(shuffle_sessions(rows, random) for rows in _bars(seed, 1).partition_by("market")))

@@ -18,7 +18,7 @@ from helpers.noise_histories import FIRST, KINDS, LAST
 from helpers.signals_published import decisions, months
 
 MONTHS = 36
-"""Versions of a history: three years."""
+"""Versions of a history: three years. A sampled session less in its first months makes it one version less."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def spoken(kind: str, seed: int) -> Spoken:
     made, parameters = KINDS[kind](seed), Parameters()
     history = History.from_frames(made.features, made.followed, parameters)
     walked = list(months(train_challengers(history, due_dates(FIRST, LAST), parameters), parameters))
-    if len(walked) != MONTHS:
+    if not MONTHS - 1 <= len(walked) <= MONTHS:
         raise AssertionError(f"{kind}, seed {seed}: {len(walked)} versions instead of {MONTHS}")
     advised = [month for month in walked if month.is_champion]  # without a champion every label is HOLD
     said: set[str] = set()
