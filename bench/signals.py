@@ -19,8 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from helpers import signals_naive, signals_published, signals_tables
+from helpers import signals_naive, signals_tables
 from helpers.harness import Line
+from helpers.signals_ablation import Trial, ablations
+from helpers.signals_allowance import calibrations
+from helpers.signals_judged import Published
+from helpers.signals_published import Month, Rule, decisions, ends_alone, months, scored
 from helpers.signals_tables import Contest
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
@@ -31,8 +35,8 @@ from boursomatic_assets.learning.evaluation.metrics import PROBABILITY_COLUMNS, 
 from boursomatic_assets.learning.history import History
 from boursomatic_assets.learning.labels import sample_sessions
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.training import train_challengers
-from boursomatic_assets.learning.walk import due_dates, walk_forward
+from boursomatic_assets.learning.training import Challenger, measure_challengers, train_challengers
+from boursomatic_assets.learning.walk import WalkForward, due_dates, walk_forward
 from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.schema import identifiers
 from boursomatic_assets.sources import Source
@@ -77,6 +81,8 @@ def lines() -> Iterator[Line | str]:
         contests.append(contest(universe))
         yield from signals_tables.aims(contests[-1], ranked=universe.ranked)
     yield _time()
+    if contests:
+        yield from ("", signals_tables.SEEN, "", signals_tables.FORMER)
     for found in contests:
         yield from signals_tables.tables(found)
 
@@ -133,10 +139,14 @@ def contest(universe: Universe) -> Contest:
             shutil.copy(path, folder)  # not linked: a link that leaves the folder is refused
         loaded = prepared(Files(Path(folder)))
     history = History.from_frames(loaded.rows, loaded.bars, DEFAULTS)
-    model = trained(history, loaded.due)
-    record, due = _record(history, loaded.due)
+    due = due_dates(FIRST, loaded.due)
+    walked = walk_forward(history, due[-1], DEFAULTS)
+    challengers = list(measure_challengers(history, walked, due, DEFAULTS))
+    model = _metrics(challengers[-1])
+    record = _record(history, walked)
+    starts = [step.start for step in walked.steps]
     naive = {
-        name: signals_naive.scores(loaded.features, loaded.bars, record, due, purged=purged)
+        name: signals_naive.scores(loaded.features, loaded.bars, record, starts, purged=purged)
         for name, purged in (("naive", False), ("naive_purged", True))
     }
     record = record.with_columns(**naive)
@@ -149,27 +159,40 @@ def contest(universe: Universe) -> Contest:
         raise AssertionError("the rivals were not judged on the record that the model was judged on")
     markets = record.partition_by("market", as_dict=True, maintain_order=True)
     by_market = {str(market): judged("score", rows) for (market,), rows in markets.items()}
-    scored = signals_published.published(
-        loaded.rows.sort("ts", "instrument_id"), loaded.bars, history, due_dates(FIRST, loaded.due), DEFAULTS
-    )
-    return Contest(universe.name, universe.caution, loaded.bars.height, model, rivals, by_market, scored)
+    made = list(months(challengers, DEFAULTS))
+    found = _published(loaded, history, walked, made)
+    return Contest(universe.name, universe.caution, loaded.bars.height, model, rivals, by_market, found)
+
+
+def _published(loaded: Prepared, history: History, walked: WalkForward, made: list[Month]) -> Published:
+    """Judge what would have been published."""
+    rows = loaded.rows.sort("ts", "instrument_id")
+    decided = decisions(rows, loaded.bars, made)
+    spoken = [month for month in made if month.is_champion]
+    plain = decisions(rows, loaded.bars, spoken, Rule(directions=ends_alone))
+    outcomes = scored(decided, loaded.bars)
+    trial = Trial(history, walked, rows, loaded.bars, made, outcomes, DEFAULTS)
+    return Published(outcomes, decided, plain, ablations(trial), calibrations(outcomes))
 
 
 def trained(history: History, due: dt.date) -> Metrics:
     """The metrics of the version of a due date."""
-    ((_, challenger),) = train_challengers(history, [due], DEFAULTS)
+    (found,) = train_challengers(history, [due], DEFAULTS)
+    return _metrics(found)
+
+
+def _metrics(found: tuple[dt.date, Challenger | None]) -> Metrics:
+    due, challenger = found
     if challenger is None:
         raise ValueError(f"there is too little history before {due}: use files of some years")
     return challenger.metrics
 
 
-def _record(history: History, due: dt.date) -> tuple[pl.DataFrame, list[dt.datetime]]:
-    """What the model and its baselines said, with what followed; and when models were trained."""
-    walked = walk_forward(history, due, DEFAULTS)
+def _record(history: History, walked: WalkForward) -> pl.DataFrame:
+    """What the model and its baselines said, with what followed."""
     outcome = history.labels[DEFAULTS.horizon][walked.row_indices].select("known_at", "forward_return", "label")
     chances = (pl.lit(None, pl.Float64).alias(name) for name in PROBABILITY_COLUMNS)
-    record = walked.scores.hstack(outcome).with_columns(pl.col("instrument_id").cast(pl.String), *chances)
-    return record, [step.start for step in walked.steps]
+    return walked.scores.hstack(outcome).with_columns(pl.col("instrument_id").cast(pl.String), *chances)
 
 
 def _judged(record: pl.DataFrame, closes: pl.DataFrame, due: dt.date) -> Metrics:

@@ -1,11 +1,12 @@
-"""What would have been published on real bars, and what became of it, by label and profile.
+"""What would have been published on real bars, and what became of it.
 
-What belongs here: the platform's own steps from versions to scored recommendations, without a database.
-Kept elsewhere: the walk forward (`signals.py`), the tables (`signals_tables.py`).
+What belongs here: the platform's own steps from versions to scored recommendations, without a database, and
+the same steps with one thing replaced. Kept elsewhere: the walk forward (`signals.py`), figures of what was
+published (`signals_judged.py`), the tables (`signals_tables.py`).
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,36 +18,45 @@ from boursomatic_assets.advice.bands import MEMORY, find_directions
 from boursomatic_assets.advice.profiles import RISK_PROFILES
 from boursomatic_assets.advice.signals import Maker, decide
 from boursomatic_assets.advice.standing import Standing
-from boursomatic_assets.arrays import KEY
+from boursomatic_assets.arrays import KEY, Floats, Times
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.learning.evaluation import intervals
+from boursomatic_assets.learning.calibration.zones import ENTRY
 from boursomatic_assets.learning.gate import Demand, judge_challenger
-from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.labels import RELATIVE_LIMIT
 from boursomatic_assets.learning.model import Model
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.learning.prediction import predict_probabilities, score_ensemble, score_ranks
-from boursomatic_assets.learning.training import Challenger, train_challengers
-from boursomatic_assets.learning.walk import midnight
+from boursomatic_assets.learning.prediction import predict_from_scores, score_ensemble, score_ranks
+from boursomatic_assets.learning.training import Challenger
+from boursomatic_assets.learning.walk import label_cutoff, midnight
 
 BOLDEST = RISK_PROFILES[-1]
+CARRIED = ("score", "score_rank", "direction", "direction_probability", "opposite_probability")
+"""What is known of a decision beside the columns of `track_record`."""
 
 
 @dataclass(frozen=True)
 class Month:
-    """A due date, who computes the sessions from it on, whether it is champion, and when the next one begins."""
+    """A due date, who computes the sessions from it on, whether it is champion, and when the next one begins.
+
+    `cutoff` is the moment before which an outcome must be known to be learned from on the due date.
+    """
 
     start: dt.datetime
     end: dt.datetime
+    cutoff: dt.datetime
     maker: Challenger
     is_champion: bool
 
+    def bounds(self, ts: Times) -> tuple[int, int]:
+        """Return where the month begins and ends in times that are in order."""
+        start, end = (int(np.searchsorted(ts, np.datetime64(moment))) for moment in (self.start, self.end))
+        return start, end
 
-def months(history: History, due: list[dt.date], parameters: Parameters) -> Iterator[Month]:
-    """Train each due date's version, and let the gate decide, in order of time."""
+
+def months(challengers: Iterable[tuple[dt.date, Challenger | None]], parameters: Parameters) -> Iterator[Month]:
+    """Let the gate decide about each due date's version, in order of time."""
     champion: Challenger | None = None
-    ends = [midnight(date) for date in [*due[1:], dt.date(9999, 1, 1)]]
-    for (date, trained), end in zip(train_challengers(history, due, parameters), ends, strict=True):
+    last = (dt.date.max, None)
+    for (date, trained), (end, _) in pairwise([*challengers, last]):
         if trained is None:
             continue
         kind = judge_challenger(
@@ -57,43 +67,63 @@ def months(history: History, due: list[dt.date], parameters: Parameters) -> Iter
             same_recipe=champion is not None,
         ).kind
         champion = {"refused": champion, "withdrawn": None}.get(kind, trained)
-        yield Month(midnight(date), end, champion or trained, champion is not None)
+        cutoff = label_cutoff(date, parameters)
+        yield Month(midnight(date), midnight(end), cutoff, champion or trained, champion is not None)
 
 
-def published(
-    features: pl.DataFrame, bars: pl.DataFrame, history: History, due: list[dt.date], parameters: Parameters
+def ends_alone(ranked: pl.DataFrame, _sessions: Times) -> pl.Series:
+    """Find directions without bands: one begins and goes on in the tenth at an end of the scores alone."""
+    rank = pl.col("score_rank")
+    buys, sells = pl.when(rank >= 1 - ENTRY).then(pl.lit("BUY")), pl.when(rank < ENTRY).then(pl.lit("SELL"))
+    return ranked.select(direction=pl.coalesce(buys, sells))["direction"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The parts of publishing that can be replaced.
+
+    Attributes:
+        score: The score of each row by a model.
+        directions: The direction of each row, as `bands.find_directions` finds it.
+    """
+
+    score: Callable[[Model, pl.DataFrame], Floats] = score_ensemble
+    directions: Callable[[pl.DataFrame, Times], pl.Series] = find_directions
+
+
+def decisions(
+    features: pl.DataFrame, bars: pl.DataFrame, months: Iterable[Month], rule: Rule | None = None
 ) -> pl.DataFrame:
-    """The scored recommendations of all months: the columns of `track_record`, with market, score and score_rank.
+    """Return what the three profiles decide in some months, with market and CARRIED.
 
     Args:
-        features: market, instrument_id, ts and all features as columns, of every session.
-        bars: market, instrument_id, ts, o, h, l, c and v.
-        history: The same, prepared for training.
-        due: Due dates in order of time.
-        parameters: Those of the models.
+        features: market, instrument_id, ts and all features as columns, of every session, by time and instrument.
+        bars: market, instrument_id, ts and c.
+        months: In order of time.
+        rule: How to decide, if not as the platform does.
     """
-    found = [pl.DataFrame()]
-    for month in months(history, due, parameters):
-        for market in MARKETS:
-            of_market = features.filter(pl.col("market") == market)
+    by_market = {market: features.filter(pl.col("market") == market) for market in MARKETS}
+    found = []
+    for month in months:
+        for market, of_market in by_market.items():
             within = of_market.filter(pl.col("ts").is_between(month.start, month.end, closed="left"))
             if not within.is_empty():
-                found.append(_decided(month, market, of_market, within, bars))
-    return pl.concat(_scored(rows, bars) for rows in pl.concat(found[1:]).partition_by("market"))
+                found.append(_decided(month, market, of_market, within, bars, rule or Rule()))
+    return pl.concat(found)
 
 
 def _decided(
-    month: Month, market: str, features: pl.DataFrame, rows: pl.DataFrame, bars: pl.DataFrame
+    month: Month, market: str, features: pl.DataFrame, rows: pl.DataFrame, bars: pl.DataFrame, rule: Rule
 ) -> pl.DataFrame:
-    """What the three profiles decide in a month of a market."""
+    """Return what the three profiles decide in a month of a market."""
     model, sessions = Model.from_json(month.maker.model_text), MARKETS[market].sessions()
-    predictions = predict_probabilities(model, rows)
+    predictions = predict_from_scores(model, rows, rule.score(model, rows))
     first = int(np.searchsorted(sessions, np.datetime64(rows["ts"][0], "D")))
     memory = pl.lit(sessions[max(first - MEMORY + 1, 0)].item()).cast(pl.Datetime("us"))
     earlier = features.filter(pl.col("ts") >= memory, pl.col("ts") < rows["ts"][0])
-    before = earlier.select(*KEY, score_rank=score_ranks(earlier, score_ensemble(model, earlier)))
+    before = earlier.select(*KEY, score_rank=score_ranks(earlier, rule.score(model, earlier)))
     ranked = pl.concat([before, predictions.select(*KEY, "score_rank")])
-    predictions = predictions.with_columns(direction=find_directions(ranked, sessions).tail(rows.height))
+    predictions = predictions.with_columns(direction=rule.directions(ranked, sessions).tail(rows.height))
     standing = Standing.from_metrics(month.maker.metrics)
     maker = Maker("version", standing, abstention=None if month.is_champion else "no champion")
     closes = bars.select(*KEY, "c")
@@ -101,64 +131,25 @@ def _decided(
     return decided.join(predictions.select(*KEY, "score", "score_rank"), on=list(KEY))
 
 
+def scored(decisions: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the outcomes of decisions that are known: the columns of `track_record`, with market and CARRIED.
+
+    Args:
+        decisions: As `decisions` returns them.
+        bars: market, instrument_id, ts, o, h, l, c and v.
+    """
+    return pl.concat(_scored(rows, bars) for rows in decisions.partition_by("market"))
+
+
 def _scored(rows: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
-    """The outcomes of the recommendations of one market that are known."""
+    """Return the outcomes of the recommendations of one market that are known."""
     market = rows["market"][0]
     own = bars.filter(pl.col("market") == market)
     numbered = rows.with_row_index("id").with_columns(as_of=pl.col("ts")).drop("ts")
     due = outcomes.select_due(numbered, MARKETS[market].sessions()).filter(pl.col("ts") <= own["ts"].max())
-    scores = due.select("session", "score", "score_rank", recommendation_id="id")
+    carried = due.select("session", *CARRIED, recommendation_id="id")
     return (
         outcomes.score_recommendations(due, own)
-        .join(scores, on="recommendation_id")
+        .join(carried, on="recommendation_id")
         .with_columns(market=pl.lit(market))
     )
-
-
-# Tables
-
-
-def table(scored: pl.DataFrame) -> Iterator[list[str]]:
-    """A line for each profile, label and view: rows, hits, confidence, mean return, and relative return cut."""
-    cut = pl.col("relative_return_pct").clip(-100 * RELATIVE_LIMIT, 100 * RELATIVE_LIMIT)
-    grouped = scored.group_by("profile", "label", "view").agg(
-        n=pl.len(),
-        hit=pl.col("hit").mean(),
-        confidence=pl.col("confidence").mean(),
-        realised=pl.col("realised_return_pct").mean(),
-        relative=cut.mean(),
-    )
-    for row in grouped.sort("profile", "label", "view").iter_rows(named=True):
-        hit = "-" if row["hit"] is None else f"{row['hit']:.3f}"
-        yield [
-            row["profile"], row["label"], row["view"], f"{row['n']:,}", hit, f"{row['confidence']:.3f}",
-            f"{row['realised']:.2f}%", f"{row['relative']:.2f}%",
-        ]  # fmt: skip
-
-
-def shadow(scored: pl.DataFrame, column: str) -> intervals.Estimate | None:
-    """The mean rank IC of a column and the realised return, over the dates of one horizon of all months."""
-    moderate = scored.filter(pl.col("profile") == "moderate").drop_nulls("realised_return_pct")
-    ics = (
-        moderate.group_by("market", "session")
-        .agg(ic=pl.corr(column, "realised_return_pct", method="spearman"), n=pl.len())
-        .filter(pl.col("n") >= 10, pl.col("ic").is_finite())
-    )
-    by_date = ics.group_by("session").agg(pl.col("ic").mean()).sort("session")["ic"].to_numpy()
-    return intervals.estimate_mean(by_date, 20)
-
-
-def upper_share(scored: pl.DataFrame) -> float:
-    """The share of BUYs whose score is among the upper three tenths of its session's."""
-    buys = scored.filter(pl.col("label") == "BUY")
-    return float((buys["score_rank"] >= 0.7).mean() or 0.0)
-
-
-def newly_bought(scored: pl.DataFrame, profile: str) -> float | None:
-    """The mean share of a session's BUYs that were none in the session before."""
-    buys = scored.filter(pl.col("profile") == profile, pl.col("label") == "BUY")
-    shares = []
-    for of_market in buys.partition_by("market"):
-        lists = [set(one["instrument_id"]) for one in of_market.sort("session").partition_by("session")]
-        shares += [len(now - then) / len(now) for then, now in pairwise(lists)]
-    return float(np.mean(shares)) if shares else None

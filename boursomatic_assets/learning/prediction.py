@@ -98,7 +98,11 @@ def predict_probabilities(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
         instrument_id, ts, market, score, score_rank (within the market's session, 0 to 1); by horizon h p_sell_h,
         p_hold_h, p_buy_h (the probabilities of the thirds) and expected_return_pct_h.
     """
-    score = score_ensemble(model, rows)
+    return predict_from_scores(model, rows, score_ensemble(model, rows))
+
+
+def predict_from_scores(model: Model, rows: pl.DataFrame, score: Floats) -> pl.DataFrame:
+    """Return what `predict_probabilities` does, from the score of each row."""
     rank, markets = score_ranks(rows, score), rows["market"].to_numpy()
     by_horizon = [column for horizon in model.curves for column in _horizon_columns(model, horizon, markets, rank)]
     return rows.select(*KEY, "market").with_columns(

@@ -62,7 +62,13 @@ def train_challengers(
         due: Due dates in order of time.
         parameters: Those of the models; the history was labelled with the same.
     """
-    walked = walk_forward(history, max(due), parameters)
+    return measure_challengers(history, walk_forward(history, max(due), parameters), due, parameters)
+
+
+def measure_challengers(
+    history: History, walked: WalkForward, due: Sequence[date], parameters: Parameters
+) -> Iterator[tuple[date, Challenger | None]]:
+    """Yield what `train_challengers` does, from a walk-forward until the last due date: its boosters and scores."""
     records = {horizon: _HorizonRecord.of(history, walked, horizon, parameters) for horizon in parameters.horizons}
     session_metrics = SessionMetrics.from_record(
         _out_of_sample_record(history, walked, records[parameters.horizon], parameters),
