@@ -68,7 +68,7 @@ def train_challengers(
 def measure_challengers(
     history: History, walked: WalkForward, due: Sequence[date], parameters: Parameters
 ) -> Iterator[tuple[date, Challenger | None]]:
-    """Yield what `train_challengers` does, from a walk-forward until the last due date: its boosters and scores."""
+    """Yield what `train_challengers` does, from the boosters and scores of a walk-forward until the last date."""
     records = {horizon: _HorizonRecord.of(history, walked, horizon, parameters) for horizon in parameters.horizons}
     session_metrics = SessionMetrics.from_record(
         _out_of_sample_record(history, walked, records[parameters.horizon], parameters),
