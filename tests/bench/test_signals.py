@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from helpers.signals_ablation import Ablation, Trial, ablations
 from helpers.signals_allowance import calibrations
-from helpers.signals_baseline import apply, compare, regress
+from helpers.signals_baseline import Losses, apply, compare, regress
 from helpers.signals_judged import newly_bought, order, relative_means
 from helpers.signals_published import Month, decisions, months, scored
 from worlds.learnable import markets
@@ -56,6 +56,12 @@ def test_where_direction_gains_nothing_no_share_of_it_vanishes() -> None:
     nothing = compare([rows])
     assert (nothing.gain("both"), nothing.rows) == (0, 2)
     assert Ablation("all", "both", nothing, [nothing]).vanished is None
+
+
+def test_a_gain_that_random_scores_keep_has_not_vanished() -> None:
+    real, half = Losses(0.7, 0.68, 0.66, 9), Losses(0.7, 0.69, 0.68, 9)
+    assert Ablation("all", "direction", real, [real, half]).vanished == pytest.approx([0.0, 0.5])
+    assert Ablation("all", "both", real, [half]).vanished == pytest.approx([0.5])
 
 
 def test_losses_are_of_the_rows_that_ended_in_the_better_or_the_worse_third() -> None:
