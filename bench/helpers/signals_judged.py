@@ -101,7 +101,7 @@ def order(scored: pl.DataFrame, profile: str, name: str) -> Line:
     told = ", ".join(f"{label} {mean:.3f}%" for label, mean in means.items()) or "no view"
     falling = len(values) > 1 and all(higher > lower for higher, lower in pairwise(values))
     missing = [label for label in LABELS if label not in means]
-    note = "" if not missing else f"; no {' and no '.join(missing)} was published"
+    note = "" if not missing or not means else f"; no {' and no '.join(missing)} was published"
     return Line(
         f"mean relative return, cut at 30 %, of the views of {name}, {profile}",
         "each label against the next one down",
@@ -117,7 +117,7 @@ def _kept_word(one: Calibration, name: str) -> Line:
         f"calibrated advice, one case in {CASES}: {one.allowance:.3f}",
         f"{one.error:.3f}",
         f"at most {ECE:g}, or as calibrated advice",
-        f"{met(one.error <= max(ECE, one.allowance))}; {one.rows:,} rows, {LEAST_ROWS} are asked for",
+        f"{met(one.error <= max(ECE, one.allowance))}; {one.rows:,} rows (judged from {LEAST_ROWS} on)",
     )
 
 
