@@ -18,6 +18,7 @@ from boursomatic_assets.sources.files.examination import (
     is_unknown_form,
 )
 from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.formats.words import map_words
 from boursomatic_assets.sources.files.intervals import interval_of_period, time_cell
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE
 from boursomatic_assets.sources.files.notation.numbers import number_expr
@@ -97,22 +98,21 @@ def _listing_exprs(
     seen: Examination, symbol: str | None, columns: dict[str, str], declared: Declaration
 ) -> dict[str, pl.Expr]:
     """Each row's symbol and exchange as the platform names them, and what is wrong with them."""
-    names = pl.lit(symbol, pl.String) if symbol else pl.col(columns["symbol"]).cast(pl.String)
     by_column = "exchange" in columns and not declared.exchange
     listings = seen.listings
     if symbol and not by_column:
         found = listings.filter(pl.col("symbol_cell") == symbol).row(0, named=True) if listings.height else {}
         return {name: pl.lit(found.get(name), pl.String) for name in ("symbol", "exchange", "fault")}
-    if by_column and _same(listings, "symbol") and _same(listings, "exchange"):
-        exchange = pl.col(columns["exchange"]).cast(pl.String)
-        return {"symbol": names, "exchange": exchange, "fault": pl.lit(None, pl.String)}
     if not by_column:
-        cells = listings["symbol_cell"]
-        return {name: _map(names, cells, listings[name]) for name in ("symbol", "exchange", "fault")}
-    exchange = pl.col(columns["exchange"]).cast(pl.String)
+        names, cells = pl.col(columns["symbol"]), listings["symbol_cell"]
+        return {name: map_words(names, cells, listings[name]) for name in ("symbol", "exchange", "fault")}
+    names = pl.lit(symbol, pl.String) if symbol else _text(columns["symbol"], listings["symbol_cell"])
+    exchange = _text(columns["exchange"], listings["exchange_cell"])
+    if _same(listings, "symbol") and _same(listings, "exchange"):
+        return {"symbol": names, "exchange": exchange, "fault": pl.lit(None, pl.String)}
     pair = pl.struct(symbol_cell=names, exchange_cell=exchange)
     pairs = listings.select(pl.struct("symbol_cell", "exchange_cell")).to_series()
-    return {name: _map(pair, pairs, listings[name]) for name in ("symbol", "exchange", "fault")}
+    return {name: map_words(pair, pairs, listings[name]) for name in ("symbol", "exchange", "fault")}
 
 
 def _same(listings: pl.DataFrame, name: str) -> bool:
@@ -121,10 +121,9 @@ def _same(listings: pl.DataFrame, name: str) -> bool:
     return bool(no_fault and listings[name].eq_missing(listings[f"{name}_cell"]).all())
 
 
-def _map(cells: pl.Expr, known: pl.Series, values: pl.Series) -> pl.Expr:
-    if known.is_empty():
-        return pl.lit(None, pl.String)
-    return cells.replace_strict(known, values, default=None, return_dtype=pl.String)
+def _text(column: str, cells: pl.Series) -> pl.Expr:
+    distinct = cells.unique()
+    return map_words(pl.col(column), distinct, distinct)
 
 
 def _interval_expr(columns: dict[str, str], seen: Examination) -> pl.Expr:
@@ -155,10 +154,7 @@ def _time_expr(columns: dict[str, str], seen: Examination, interval: pl.Expr, ex
     if times.is_empty():
         return pl.lit(None, pl.Datetime("us"))
     cell = time_cell(columns)
-    session, instant = (
-        cell.replace_strict(times["cell"], times[name], default=None, return_dtype=pl.Datetime("us"))
-        for name in ("session", "instant")
-    )
+    session, instant = (map_words(cell, times["cell"], times[name]) for name in ("session", "instant"))
     if times["session"].equals(times["instant"]):
         return session
     if times["paris"].any():

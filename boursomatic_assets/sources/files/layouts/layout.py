@@ -30,6 +30,9 @@ LINE, FAULT = "line", "fault"
 
 RESERVED = (LINE, FAULT)
 
+WORDS = ("symbol", "exchange", "interval", "ts")
+"""The fields whose cells say the same again and again."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -62,6 +65,15 @@ class Layout:
     def whole(self) -> int:
         """How many cells a whole line has at least."""
         return self.fewest or len(self.headers) - len(self.empty)
+
+    @property
+    def words(self) -> set[str]:
+        """The headers of cells that say the same again and again; of a date with a clock apart the two are text."""
+        headers: dict[bool, set[str]] = {True: set(), False: set()}
+        for _, columns in self.series:
+            for field, header in columns.items():
+                headers[field in WORDS and (field != "ts" or "clock" not in columns)].add(header)
+        return headers[True] - headers[False]
 
 
 def unique_names(headers: Sequence[str]) -> tuple[str, ...]:
