@@ -189,7 +189,6 @@ def _split_duplicates(valid: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, 
 
 def _has_no_duplicates(valid: pl.DataFrame) -> bool:
     """Whether no bar is there twice, as nearly always: known from the order of rows, or else from hashes."""
-
     for first, second in (("ts", "instrument"), ("instrument", "ts")):
         rises = (pl.col(first) != pl.col(first).shift()) | (pl.col(second) > pl.col(second).shift())
         if valid[first].is_sorted() and valid.select(rises.all()).item():

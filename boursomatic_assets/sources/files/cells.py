@@ -23,7 +23,7 @@ from boursomatic_assets.sources.files.intervals import interval_of_period, time_
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE
 from boursomatic_assets.sources.files.notation.numbers import number_expr
 from boursomatic_assets.sources.files.reading import read_cells
-from boursomatic_assets.sources.files.scan import TOO_MANY
+from boursomatic_assets.sources.files.scan import TOO_MANY, UNREADABLE, unreadable
 from boursomatic_assets.sources.symbols import EURONEXT
 
 PRICE_OF_UNKNOWN_FORM = "price is of an unknown form"
@@ -34,24 +34,30 @@ NOT_DAILY = "bars lie weeks apart: they are no daily ones"
 QUARTER = "15m"
 
 
-def read_raw_bars(file: File, declared: Declaration) -> pl.LazyFrame:
+def read_raw_bars(file: File, declared: Declaration) -> pl.DataFrame:
     """One file with the columns of `RAW_BARS`; `raw` is null, see `rows_as_json`.
 
     Raises:
         SourceError: naming the file, what was found and what is expected.
     """
     seen = examine(file, declared)
-    _, cells = read_cells(file, declared)
-    rows = cells.lazy()
-    if seen.others:
-        rows = rows.filter(~pl.col(LINE).is_in(seen.others))
-    bars = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
-    found = pl.concat(bars).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
-    return (_added_up(found) if declared.resample else found).select(*RAW_BARS)
+    _, rows = read_cells(file, declared)
+    try:
+        if seen.others:
+            rows = rows.filter(~pl.col(LINE).is_in(seen.others))
+        bars = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
+        found = pl.concat(bars).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
+        return (_added_up(found) if declared.resample else found).select(*RAW_BARS)
+    except UNREADABLE as error:
+        raise unreadable(file, error) from None
 
 
-def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> pl.LazyFrame:
-    """Some rows of a file: file, line, symbol as in `read_raw_bars`, and all cells as JSON."""
+def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> pl.DataFrame:
+    """Some rows of a file: file, line, symbol as in `read_raw_bars`, and all cells as JSON.
+
+    Raises:
+        SourceError: as `read_raw_bars`.
+    """
     seen = examine(file, declared)
     layout = seen.layout
     opened, _ = read_cells(file, declared)
@@ -60,7 +66,7 @@ def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> p
     def cells(columns: dict[str, str]) -> list[str]:
         return [header for header in layout.headers if len(layout.series) == 1 or header in columns.values()]
 
-    return pl.concat(
+    told = [
         wanted.select(
             pl.col(LINE).cast(pl.Int64),
             file=pl.lit(file.name),
@@ -68,14 +74,18 @@ def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> p
             raw=pl.struct(cells(columns)).struct.json_encode(),
         )
         for symbol, columns in layout.series
-    )
+    ]
+    try:
+        return pl.concat(told).collect()
+    except UNREADABLE as error:
+        raise unreadable(file, error) from None
 
 
 def _select_bars(
-    rows: pl.LazyFrame, seen: Examination, declared: Declaration, symbol: str | None, columns: dict[str, str]
-) -> pl.LazyFrame:
+    rows: pl.DataFrame, seen: Examination, declared: Declaration, symbol: str | None, columns: dict[str, str]
+) -> pl.DataFrame:
     """The bars of one instrument that has columns of its own, or of all if a column names them."""
-    schema = rows.collect_schema()
+    schema = rows.schema
     listing = _listing_exprs(seen, symbol, columns, declared)
     interval = _interval_expr(columns, seen)
     time = _time_expr(columns, seen, interval, listing["exchange"])
@@ -197,7 +207,7 @@ def _fault_expr(
     return pl.coalesce(faults)
 
 
-def _added_up(bars: pl.LazyFrame) -> pl.LazyFrame:
+def _added_up(bars: pl.DataFrame) -> pl.DataFrame:
     """Bars of some minutes as bars of 15; a number that one of them lacks, or has twice, the sum lacks too.
 
     A bar that is there twice alike counts once.
@@ -222,4 +232,4 @@ def _added_up(bars: pl.LazyFrame) -> pl.LazyFrame:
         raw=pl.lit(None, pl.String),
     )
     rest = parts.filter(pl.col("ts").is_null() | pl.col("fault").is_not_null()).drop("start")
-    return pl.concat([summed.rename({"start": "ts"}).select(rest.collect_schema().names()), rest])
+    return pl.concat([summed.rename({"start": "ts"}).select(rest.columns), rest])

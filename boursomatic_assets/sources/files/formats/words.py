@@ -41,7 +41,9 @@ def look_up(cells: pl.Series, known: pl.Series, meanings: pl.Series) -> pl.Serie
     places = np.full(empty + 1, len(known))
     places[of_known.fill_null(empty)] = np.arange(len(known))
     table = meanings.extend_constant(None, 1).gather(places)
-    return table.gather(codes.fill_null(empty)).alias(cells.name)
+    # Piece by piece, so that the column is cut as the others are: or else polars copies all to make them alike.
+    pieces = [table.gather(piece) for piece in codes.fill_null(empty).get_chunks()]
+    return pl.concat([table.clear(), *pieces]).alias(cells.name)
 
 
 def map_words(cells: pl.Expr, known: pl.Series, meanings: pl.Series) -> pl.Expr:

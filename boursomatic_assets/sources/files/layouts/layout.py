@@ -68,12 +68,11 @@ class Layout:
 
     @property
     def words(self) -> set[str]:
-        """The headers of cells that say the same again and again; of a date with a clock apart the two are text."""
-        headers: dict[bool, set[str]] = {True: set(), False: set()}
-        for _, columns in self.series:
-            for field, header in columns.items():
-                headers[field in WORDS and (field != "ts" or "clock" not in columns)].add(header)
-        return headers[True] - headers[False]
+        """The headers of cells that say the same again and again; a date whose clock is apart is no such cell."""
+        pairs = [(field, header) for _, columns in self.series for field, header in columns.items()]
+        fields = WORDS[:-1] if "clock" in dict(pairs) else WORDS
+        others = {header for field, header in pairs if field not in fields}
+        return {header for field, header in pairs if field in fields} - others
 
 
 def unique_names(headers: Sequence[str]) -> tuple[str, ...]:
