@@ -190,15 +190,11 @@ def _split_duplicates(valid: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, 
 
 def _has_no_duplicates(valid: pl.DataFrame) -> bool:
     """Whether no bar is there twice, as nearly always: known from the order of rows, or else from hashes."""
-
-    def in_order(first: pl.Expr, second: pl.Expr) -> pl.Expr:
-        same = first == first.shift()
-        return ((first > first.shift()) | (same & (second > second.shift()))).all()
-
-    ts, instrument = pl.col("ts"), pl.col("instrument")
-    if valid.select(in_order(ts, instrument) | in_order(instrument, ts)).item():
-        return True
-    hashes = valid.select(instrument.hash() + ts.hash(1)).to_series()
+    for first, second in (("ts", "instrument"), ("instrument", "ts")):
+        rises = (pl.col(first) != pl.col(first).shift()) | (pl.col(second) > pl.col(second).shift())
+        if valid[first].is_sorted() and valid.select(rises.all()).item():
+            return True
+    hashes = valid.select(pl.col("instrument").hash() + pl.col("ts").hash(1)).to_series()
     return hashes.n_unique() == valid.height
 
 

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from conftest import EXAMPLES
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from worlds.arbitrary import ARBITRARY_DELIVERIES
 from worlds.frames import IDS, delivered_bars, instruments, midnight, slice_of
 
@@ -134,6 +135,18 @@ def test_bars_under_two_names_of_one_instrument_are_twins() -> None:
         delivery = apply_contract(pl.concat(raw), PART, pl.concat([instruments(), alias]), "toy")
         assert (delivery.kept.height, delivery.total("merged"), delivery.rejected.height) == counts
     assert set(delivery.rejected["reason"]) == {TWINS}
+
+
+BARS = st.tuples(st.sampled_from(["2025-01-08", "2025-01-10"]), st.sampled_from(["ACME", "BOLT"]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(BARS, min_size=1, max_size=6), st.sampled_from([None, "ts", "symbol"]))
+def test_twins_are_found_in_any_order(bars: list[tuple[str, str]], ordered: str | None) -> None:
+    rows = pl.concat(delivered_bars(symbol, date) for date, symbol in bars)
+    delivery = judged(rows.sort(ordered, *{"ts", "symbol"} - {ordered}) if ordered else rows)
+    distinct = len(set(bars))
+    assert (delivery.kept.height, delivery.total("merged")) == (distinct, len(bars) - distinct)
 
 
 def test_a_bad_twin_does_not_harm_the_good_one() -> None:

@@ -5,14 +5,14 @@ Kept elsewhere: the sum of all lines (`examination.py`), why a line with a bar i
 """
 
 import polars as pl
+import polars.selectors as cs
 
 from boursomatic_assets.sources import SourceError
+from boursomatic_assets.sources.files.formats.words import map_words
 from boursomatic_assets.sources.files.intervals import time_cell
 from boursomatic_assets.sources.files.layouts.fields import WORDS
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE, Layout
-from boursomatic_assets.sources.files.scan import (
-    NO_RECORD,
-)
+from boursomatic_assets.sources.files.scan import NO_RECORD
 
 _TOTALS = (
     r"(?i)^\s*(grand )?(totals?|totaux|sums?|somme|average|mean|moyenne|mittel|summe|gesamt|totaal|count|nombre)\b"
@@ -31,15 +31,16 @@ def lines_without_bars(
     """
     columns = layout.series[0][1]
     readable = times.filter(pl.any_horizontal(pl.col("session", "instant").is_not_null()))["cell"]
-    has_time = time_cell(columns).is_in(readable.implode()).fill_null(False)
+    has_time = map_words(time_cell(columns), readable, pl.repeat(True, len(readable), eager=True)).fill_null(False)
     prices = [pl.col(columns[price]).cast(pl.String).str.contains(r"\d").fill_null(False) for price in "ohlc"]
     if layout.of_folder:
         has_time &= pl.any_horizontal(prices)
     broken = pl.col(FAULT).eq_missing(NO_RECORD) if FAULT in cells.columns else pl.lit(False)
-    odd = cells.filter(~has_time, ~broken)
+    timed = cells.select(has_time).to_series()
+    odd = cells.filter(~timed, ~broken).with_columns(cs.categorical().cast(pl.String))
     if odd.is_empty():
         return {}
-    last = max(cells.filter(has_time)[LINE].tail(1).to_list(), default=0)
+    last = max(cells.filter(timed)[LINE].tail(1).to_list(), default=0)
     text = [pl.col(header).cast(pl.String).str.strip_chars() for header in layout.headers if header in odd.columns]
     filled = [pl.when(cell != "").then(cell) for cell in text]
     first, time = pl.coalesce(filled), pl.col(columns["ts"]).str.strip_chars()

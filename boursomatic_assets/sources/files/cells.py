@@ -18,11 +18,12 @@ from boursomatic_assets.sources.files.examination import (
     is_unknown_form,
 )
 from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.formats.words import map_words
 from boursomatic_assets.sources.files.intervals import interval_of_period, time_cell
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE
 from boursomatic_assets.sources.files.notation.numbers import number_expr
 from boursomatic_assets.sources.files.reading import read_cells
-from boursomatic_assets.sources.files.scan import TOO_MANY
+from boursomatic_assets.sources.files.scan import TOO_MANY, UNREADABLE, unreadable
 from boursomatic_assets.sources.symbols import EURONEXT
 
 PRICE_OF_UNKNOWN_FORM = "price is of an unknown form"
@@ -33,25 +34,31 @@ NOT_DAILY = "bars lie weeks apart: they are no daily ones"
 QUARTER = "15m"
 
 
-def read_raw_bars(file: File, declared: Declaration) -> pl.LazyFrame:
+def read_raw_bars(file: File, declared: Declaration) -> pl.DataFrame:
     """One file with the columns of `RAW_BARS`; `raw` is null, see `rows_as_json`.
 
     Raises:
         SourceError: naming the file, what was found and what is expected.
     """
     seen = examine(file, declared)
-    _, cells = read_cells(file, declared)
-    rows = cells.lazy()
-    if seen.others:
-        rows = rows.filter(~pl.col(LINE).is_in(seen.others))
-    of_series = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
-    found = pl.concat(of_series).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
-    bars = _added_up(found) if declared.resample else found
-    return bars.with_columns(file_id=pl.lit(seen.file_id, pl.Int64)).select(*RAW_BARS)
+    _, rows = read_cells(file, declared)
+    try:
+        if seen.others:
+            rows = rows.filter(~pl.col(LINE).is_in(seen.others))
+        of_series = [_select_bars(rows, seen, declared, *one) for one in seen.layout.series]
+        found = pl.concat(of_series).with_columns(file=pl.lit(file.name), raw=pl.lit(None, pl.String))
+        bars = _added_up(found) if declared.resample else found
+        return bars.with_columns(file_id=pl.lit(seen.file_id, pl.Int64)).select(*RAW_BARS)
+    except UNREADABLE as error:
+        raise unreadable(file, error) from None
 
 
-def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> pl.LazyFrame:
-    """Some rows of a file: file, line, symbol as in `read_raw_bars`, and all cells as JSON."""
+def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> pl.DataFrame:
+    """Some rows of a file: file, line, symbol as in `read_raw_bars`, and all cells as JSON.
+
+    Raises:
+        SourceError: as `read_raw_bars`.
+    """
     seen = examine(file, declared)
     layout = seen.layout
     opened, _ = read_cells(file, declared)
@@ -60,7 +67,7 @@ def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> p
     def cells(columns: dict[str, str]) -> list[str]:
         return [header for header in layout.headers if len(layout.series) == 1 or header in columns.values()]
 
-    return pl.concat(
+    told = [
         wanted.select(
             pl.col(LINE).cast(pl.Int64),
             file=pl.lit(file.name),
@@ -68,14 +75,18 @@ def rows_as_json(file: File, declared: Declaration, lines: Collection[int]) -> p
             raw=pl.struct(cells(columns)).struct.json_encode(),
         )
         for symbol, columns in layout.series
-    )
+    ]
+    try:
+        return pl.concat(told).collect()
+    except UNREADABLE as error:
+        raise unreadable(file, error) from None
 
 
 def _select_bars(
-    rows: pl.LazyFrame, seen: Examination, declared: Declaration, symbol: str | None, columns: dict[str, str]
-) -> pl.LazyFrame:
+    rows: pl.DataFrame, seen: Examination, declared: Declaration, symbol: str | None, columns: dict[str, str]
+) -> pl.DataFrame:
     """The bars of one instrument that has columns of its own, or of all if a column names them."""
-    schema = rows.collect_schema()
+    schema = rows.schema
     listing = _listing_exprs(seen, symbol, columns, declared)
     interval = _interval_expr(columns, seen)
     time = _time_expr(columns, seen, interval, listing["exchange"])
@@ -98,22 +109,21 @@ def _listing_exprs(
     seen: Examination, symbol: str | None, columns: dict[str, str], declared: Declaration
 ) -> dict[str, pl.Expr]:
     """Each row's symbol and exchange as the platform names them, and what is wrong with them."""
-    names = pl.lit(symbol, pl.String) if symbol else pl.col(columns["symbol"]).cast(pl.String)
     by_column = "exchange" in columns and not declared.exchange
     listings = seen.listings
     if symbol and not by_column:
         found = listings.filter(pl.col("symbol_cell") == symbol).row(0, named=True) if listings.height else {}
         return {name: pl.lit(found.get(name), pl.String) for name in ("symbol", "exchange", "fault")}
-    if by_column and _same(listings, "symbol") and _same(listings, "exchange"):
-        exchange = pl.col(columns["exchange"]).cast(pl.String)
-        return {"symbol": names, "exchange": exchange, "fault": pl.lit(None, pl.String)}
     if not by_column:
-        cells = listings["symbol_cell"]
-        return {name: _map(names, cells, listings[name]) for name in ("symbol", "exchange", "fault")}
-    exchange = pl.col(columns["exchange"]).cast(pl.String)
+        names, cells = pl.col(columns["symbol"]), listings["symbol_cell"]
+        return {name: map_words(names, cells, listings[name]) for name in ("symbol", "exchange", "fault")}
+    names = pl.lit(symbol, pl.String) if symbol else _text(columns["symbol"], listings["symbol_cell"])
+    exchange = _text(columns["exchange"], listings["exchange_cell"])
+    if _same(listings, "symbol") and _same(listings, "exchange"):
+        return {"symbol": names, "exchange": exchange, "fault": pl.lit(None, pl.String)}
     pair = pl.struct(symbol_cell=names, exchange_cell=exchange)
     pairs = listings.select(pl.struct("symbol_cell", "exchange_cell")).to_series()
-    return {name: _map(pair, pairs, listings[name]) for name in ("symbol", "exchange", "fault")}
+    return {name: map_words(pair, pairs, listings[name]) for name in ("symbol", "exchange", "fault")}
 
 
 def _same(listings: pl.DataFrame, name: str) -> bool:
@@ -122,10 +132,9 @@ def _same(listings: pl.DataFrame, name: str) -> bool:
     return bool(no_fault and listings[name].eq_missing(listings[f"{name}_cell"]).all())
 
 
-def _map(cells: pl.Expr, known: pl.Series, values: pl.Series) -> pl.Expr:
-    if known.is_empty():
-        return pl.lit(None, pl.String)
-    return cells.replace_strict(known, values, default=None, return_dtype=pl.String)
+def _text(column: str, cells: pl.Series) -> pl.Expr:
+    distinct = cells.unique()
+    return map_words(pl.col(column), distinct, distinct)
 
 
 def _interval_expr(columns: dict[str, str], seen: Examination) -> pl.Expr:
@@ -156,10 +165,7 @@ def _time_expr(columns: dict[str, str], seen: Examination, interval: pl.Expr, ex
     if times.is_empty():
         return pl.lit(None, pl.Datetime("us"))
     cell = time_cell(columns)
-    session, instant = (
-        cell.replace_strict(times["cell"], times[name], default=None, return_dtype=pl.Datetime("us"))
-        for name in ("session", "instant")
-    )
+    session, instant = (map_words(cell, times["cell"], times[name]) for name in ("session", "instant"))
     if times["session"].equals(times["instant"]):
         return session
     if times["paris"].any():
@@ -202,7 +208,7 @@ def _fault_expr(
     return pl.coalesce(faults)
 
 
-def _added_up(bars: pl.LazyFrame) -> pl.LazyFrame:
+def _added_up(bars: pl.DataFrame) -> pl.DataFrame:
     """Bars of some minutes as bars of 15; a number that one of them lacks, or has twice, the sum lacks too.
 
     A bar that is there twice alike counts once.
@@ -227,4 +233,4 @@ def _added_up(bars: pl.LazyFrame) -> pl.LazyFrame:
         raw=pl.lit(None, pl.String),
     )
     rest = parts.filter(pl.col("ts").is_null() | pl.col("fault").is_not_null()).drop("start")
-    return pl.concat([summed.rename({"start": "ts"}).select(rest.collect_schema().names()), rest])
+    return pl.concat([summed.rename({"start": "ts"}).select(rest.columns), rest])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+import polars.selectors as cs
 
 from boursomatic_assets.schema import buckets
 from boursomatic_assets.sources import INSTRUMENTS, SourceError
@@ -68,7 +69,7 @@ def _read_cells(file: File) -> tuple[pl.DataFrame, dict[str, int]]:
         SourceError: naming the file, and why it cannot be read.
     """
     if kind_of(file.read()):
-        rows = read_typed(file)
+        rows = read_typed(file).with_columns(cs.categorical().cast(pl.String))
         return rows.rename(dict(zip(rows.columns, _names(rows.columns, file), strict=True))), {
             "lines": rows.height
         }

@@ -101,7 +101,7 @@ def _refused(file: File, declared: Declaration, seen: Examination) -> tuple[tupl
     if seen.clean and not seen.sparse:
         return ()
     faulty = read_raw_bars(file, declared).drop_nulls("fault").group_by("fault")
-    counted = faulty.agg(n=pl.len(), line=pl.col("line").min()).sort("line").collect()
+    counted = faulty.agg(n=pl.len(), line=pl.col("line").min()).sort("line")
     return tuple(counted.rows())
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.formats.contents import File
+from boursomatic_assets.sources.files.formats.words import distinct_cells, map_words
 from boursomatic_assets.sources.files.layouts.layout import Layout
 from boursomatic_assets.sources.files.notation.times import Clock, parse_times
 
@@ -43,17 +44,16 @@ def examine_times(
     """The times of the distinct cells, how they are written, and the interval that they show."""
     says = dict(file.says)
     stated = declared.interval or (interval_of_period(says["interval"]) if "interval" in says else None)
-    kind = pl.String() if "clock" in columns else cells.schema[columns["ts"]]
-    if kind == pl.Date:
+    if cells.schema[columns["ts"]] == pl.Date and "clock" not in columns:
         by_column = "interval" in columns and not stated
         return None, "dates", _one_interval(cells[columns["interval"]]) if by_column else stated or "daily"
-    distinct = cells.select(cell=time_cell(columns)).to_series().unique().sort()
+    distinct = distinct_cells(cells.select(cell=time_cell(columns)).to_series()).sort()
     clock = Clock(declared.zone or layout.zone, declared.dates, stated)
-    text = distinct if kind == pl.String else _typed_as_text(distinct)
+    text = distinct if distinct.dtype == pl.String else _typed_as_text(distinct)
     times = parse_times(text.drop_nulls().unique(maintain_order=True), clock, file.name)
     found = times["interval"].head(1).to_list()
     form = times["form"].head(1).to_list()
-    if kind != pl.String:
+    if distinct.dtype != pl.String:
         times = (
             pl.DataFrame({"typed": distinct, "cell": text})
             .join(times, on="cell")
@@ -73,9 +73,9 @@ def _one_interval(cells: pl.Series) -> str | None:
     """The interval that a column says, if it says the same in each row."""
     if cells.has_nulls() or cells.is_empty():
         return None
-    text = cells.cast(pl.String)
-    same = (text == text[0]).all()  # as nearly always
-    intervals = {interval_of_period(cell) for cell in (text.head(1) if same else text.unique())}
+    codes = cells.to_physical()
+    distinct = cells.head(1) if (codes == codes[0]).all() else cells.unique()  # the same, as nearly always
+    intervals = {interval_of_period(cell) for cell in distinct.cast(pl.String)}
     return intervals.pop() if len(intervals) == 1 else None
 
 
@@ -113,9 +113,7 @@ def dates_of_rows(bars: pl.DataFrame, columns: dict[str, str], times: pl.DataFra
         return bars[columns["ts"]].cast(pl.Date)
     date = pl.coalesce("session", "instant").cast(pl.Date)
     dates = times.select(date).to_series()
-    return bars.select(
-        time_cell(columns).replace_strict(times["cell"], dates, default=None, return_dtype=pl.Date)
-    ).to_series()
+    return bars.select(map_words(time_cell(columns), times["cell"], dates)).to_series()
 
 
 def first_and_last(dated: pl.Series) -> tuple[dt.date | None, dt.date | None]:

@@ -25,17 +25,18 @@ def find_listings(
     columns = layout.series[0][1]
     stated = declared.exchange or (says.get("exchange") if "exchange" not in columns else None)
     by_column = not stated and "exchange" in columns
-    exchange = pl.col(columns["exchange"]).cast(pl.String) if by_column else pl.lit(stated, pl.String)
+    exchange = pl.col(columns["exchange"]) if by_column else pl.lit(stated, pl.String)
     date = pl.col("date")
     spans = [
         bars.lazy()
         .select(
-            symbol_cell=pl.lit(symbol, pl.String) if symbol else pl.col(columns["symbol"]).cast(pl.String),
+            symbol_cell=pl.lit(symbol, pl.String) if symbol else pl.col(columns["symbol"]),
             exchange_cell=exchange,
             date=pl.lit(dated),
         )
         .group_by("symbol_cell", "exchange_cell")
         .agg(dates=date.count(), first=date.min(), last=date.max())
+        .with_columns(pl.col("symbol_cell", "exchange_cell").cast(pl.String))
         .collect()
         for symbol, _ in layout.series
     ]

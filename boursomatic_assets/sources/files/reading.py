@@ -69,7 +69,7 @@ def _read_plain(opened: Opened, declared: Declaration) -> pl.DataFrame | None:
     layout = opened.layout
     numbers = number_columns(layout) if layout.separator == "," and declared.decimal != "," else []
     try:
-        cells = scan_text(opened.text, layout, numbers).collect()
+        cells = scan_text(opened.text, layout, numbers, layout.words.intersection(layout.headers)).collect()
         if cells.height != opened.lines - opened.header:
             return None
         if unread := [header for header in numbers if cells[header].has_nulls()]:

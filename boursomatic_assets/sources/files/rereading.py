@@ -31,7 +31,7 @@ from boursomatic_assets.sources.files.formats.contents import File
 from boursomatic_assets.sources.files.layouts.fields import FIELDS
 from boursomatic_assets.sources.files.notation.numbers import detect_decimal_sign
 from boursomatic_assets.sources.files.reading import number_columns
-from boursomatic_assets.sources.files.scan import NO_RECORD, TOO_FEW, TOO_MANY, unreadable
+from boursomatic_assets.sources.files.scan import NO_RECORD, TOO_FEW, TOO_MANY
 from boursomatic_assets.sources.raw_rows import READ_AGAIN, rows_of_errors
 
 Cells = dict[str, str]
@@ -134,11 +134,8 @@ def _read_rows(name: str, rows: dict[str, Cells], declared: Declaration, says: S
         opened.write(content)
         opened.flush()
         file = File(name, Path(opened.name), len(content), says=says)
-        try:
-            sign = declared.decimal or _decimal_sign(file, rows, declared)
-            bars = read_raw_bars(file, declared.model_copy(update={"decimal": sign})).collect()
-        except pl.exceptions.PolarsError as error:
-            raise unreadable(file, error) from None
+        sign = declared.decimal or _decimal_sign(file, rows, declared)
+        bars = read_raw_bars(file, declared.model_copy(update={"decimal": sign}))
     numbered = pl.DataFrame(
         {"id": list(rows), "line": range(1, len(rows) + 1)}, schema_overrides={"line": pl.Int64}
     )

@@ -26,6 +26,7 @@ from boursomatic_assets.sources.files.formats.records import (
 )
 from boursomatic_assets.sources.files.formats.text import Record, Text, is_plain, read_text, split_records
 from boursomatic_assets.sources.files.formats.typed import kind_of, read_typed
+from boursomatic_assets.sources.files.formats.words import kind_of_words
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE, Layout, layout_of_columns, unique_names
 from boursomatic_assets.sources.files.layouts.recognition import HEAD, recognise_layout, recognise_records
 
@@ -100,7 +101,8 @@ def _open_typed(file: File, kind: str, declared: Declaration) -> Opened:
     rows = rows.rename(dict(zip(headers, unique_names(headers), strict=True)))
     layout = layout_of_columns(headers, ",", 0, file.name, declared, dict(file.says))
     _require_types(rows.collect_schema(), layout, file.name)
-    texts = cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String), cs.binary().map_batches(_decoded, pl.String)
+    texts = [(cs.categorical() - cs.by_name(layout.words, require_all=False)).cast(pl.String)]
+    texts += [cs.enum().cast(pl.String), cs.binary().map_batches(_decoded, pl.String)]
     dates = pl.when(cs.date().is_between(dt.date.min, dt.date.max)).then(cs.date())  # others cannot be written
     rows = rows.with_columns(*texts, dates, *_of_folder(layout)).with_row_index(LINE, offset=1)
     return Opened(rows, layout, kind, frame.height)
@@ -121,7 +123,7 @@ def _require_types(schema: pl.Schema, layout: Layout, name: str) -> None:
     text = (pl.String, pl.Null, pl.Categorical, pl.Enum, pl.Binary)
     for field, header in layout.series[0][1].items():
         kind = schema.get(header, pl.String())
-        fits = kind in text or kind.is_numeric() or (kind.is_temporal() and field in ("ts", "clock"))
+        fits = kind.base_type() in text or kind.is_numeric() or (kind.is_temporal() and field in ("ts", "clock"))
         if not fits:
             raise SourceError(
                 f"{name}: the column {header!r} holds {kind} and cannot be {field}: name another one under"
@@ -140,11 +142,14 @@ def _open_text(file: File, text: Text, declared: Declaration, line_by_line: bool
     return Opened(_frame(records[header:], layout), layout, "text", len(records), header, text.encoding)
 
 
-def scan_text(text: Text, layout: Layout, numbers: Collection[str] = ()) -> pl.LazyFrame:
+def scan_text(
+    text: Text, layout: Layout, numbers: Collection[str] = (), words: Collection[str] = ()
+) -> pl.LazyFrame:
     """Cells as text, so that nothing is guessed, but for these columns; `line` counts from 1 as an editor does.
 
-    A cell of those columns that is no number, or has blanks around it, is null.
+    A cell of the numbers that is no number, or has blanks around it, is null.
     """
+    kinds = dict.fromkeys(layout.headers, pl.String()) | {header: kind_of_words() for header in words}
     return (
         pl.scan_csv(
             io.BytesIO(text.content),
@@ -152,7 +157,7 @@ def scan_text(text: Text, layout: Layout, numbers: Collection[str] = ()) -> pl.L
             separator=layout.separator,
             quote_char='"' if b'"' in text.content else None,
             skip_lines=layout.skipped,
-            schema={header: pl.Float64() if header in numbers else pl.String() for header in layout.headers},
+            schema=kinds | dict.fromkeys(numbers, pl.Float64()),
             missing_columns="insert",
             ignore_errors=bool(numbers),
         )

@@ -25,7 +25,6 @@ from boursomatic_assets.sources.files.examination import Examination, examine
 from boursomatic_assets.sources.files.folder import Folder, list_files
 from boursomatic_assets.sources.files.formats.contents import File
 from boursomatic_assets.sources.files.rereading import read_again
-from boursomatic_assets.sources.files.scan import UNREADABLE, unreadable
 from boursomatic_assets.sources.simulated.universe import read_universe
 
 
@@ -100,7 +99,7 @@ class Files:
         for file in self._folder().files if lines else ():
             if file.name in lines:
                 try:
-                    found.append(_collect(rows_as_json(file, declarations.of(file.name), lines[file.name]), file))
+                    found.append(rows_as_json(file, declarations.of(file.name), lines[file.name]))
                 except SourceError as error:  # it was changed meanwhile: its rows are as they were read
                     absorbed.record(error, f"rejected rows of {file.name} are kept without their other cells")
         if not found:
@@ -136,7 +135,7 @@ class Files:
             try:
                 declared = declarations.of(file.name)
                 if asked.may_be_in(examine(file, declared)):
-                    frames.append(_collect(read_raw_bars(file, declared).filter(wanted), file))
+                    frames.append(read_raw_bars(file, declared).filter(wanted))
                 else:
                     frames.append(pl.DataFrame(schema=RAW_BARS))
             except SourceError as error:  # becomes a row that is rejected with this reason
@@ -182,14 +181,6 @@ def _report(file: File, declarations: Declarations) -> dict[str, object]:
         "digest": seen.digest,
         "file_id": seen.file_id,
     }
-
-
-def _collect(rows: pl.LazyFrame, file: File) -> pl.DataFrame:
-    """A file's rows; what only shows when they are read, such as a damaged page of Parquet, names the file."""
-    try:
-        return rows.collect()
-    except UNREADABLE as error:
-        raise unreadable(file, error) from None
 
 
 def _rows_of_unreadable_files(errors: list[tuple[str, str]]) -> pl.DataFrame:

@@ -93,7 +93,7 @@ class File:
 def _read(file: File) -> bytes:
     """A file's bytes; the last one's are kept, as a file is read several times in a row."""
     try:
-        with file.path.open("rb") as opened:
+        with file.path.open("rb", buffering=0) as opened:  # a buffer would copy all of it once more
             return _unpacked(file, opened)
     except SourceError:
         raise

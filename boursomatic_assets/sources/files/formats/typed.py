@@ -16,6 +16,7 @@ import pyarrow.parquet
 from boursomatic_assets.sources import SourceError
 from boursomatic_assets.sources.files.formats import bounds
 from boursomatic_assets.sources.files.formats.contents import File, damaged
+from boursomatic_assets.sources.files.formats.words import kind_of_words
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 
@@ -34,7 +35,7 @@ def kind_of(content: bytes) -> str | None:
 
 
 def read_typed(file: File) -> pl.DataFrame:
-    """All rows and columns of a Parquet or an Arrow file.
+    """All rows and columns of a Parquet or an Arrow file; text that is a dictionary there is Categorical.
 
     Raises:
         SourceError: it is damaged, or cannot be read.
@@ -43,7 +44,6 @@ def read_typed(file: File) -> pl.DataFrame:
     try:
         buffer = pa.BufferReader(content)
         table = _read_parquet(buffer, file) if content.startswith(PARQUET) else _read_arrow(buffer, file)
-        table.validate(full=True)  # indices of dictionaries, and text that is not UTF-8
         with ThreadPoolExecutor() as threads:
             columns = threads.map(_as_series, table.columns)
             return pl.DataFrame(
@@ -57,11 +57,14 @@ def read_typed(file: File) -> pl.DataFrame:
 
 def _as_series(column: pa.ChunkedArray) -> pl.Series:
     """A column as polars has it; of a dictionary the values, for which polars itself takes twice as long."""
+    column.validate(full=True)  # indices of dictionaries, and text that is not UTF-8
     if not pa.types.is_dictionary(column.type) or not column.num_chunks:
         return pl.Series(column)
     unified = column.unify_dictionaries()
     codes = pa.chunked_array([chunk.indices for chunk in unified.chunks])
     values = pl.Series(unified.chunk(0).dictionary)
+    if values.dtype == pl.String:
+        values = values.cast(kind_of_words())
     if len(values) == 1 and not codes.null_count:
         return values.new_from_index(0, len(codes))
     return values.gather(pl.Series(codes))
@@ -78,4 +81,4 @@ def _read_parquet(buffer: pa.BufferReader, file: File) -> pa.Table:
     opened = pa.parquet.ParquetFile(buffer)
     bounds.require_typed(opened.metadata.num_rows, opened.metadata.num_columns, file.name)
     texts = [field.name for field in opened.schema_arrow if field.type in _TEXTS]
-    return pa.parquet.read_table(buffer, read_dictionary=texts)
+    return pa.parquet.ParquetFile(buffer, metadata=opened.metadata, read_dictionary=texts, pre_buffer=True).read()

@@ -30,6 +30,9 @@ LINE, FAULT = "line", "fault"
 
 RESERVED = (LINE, FAULT)
 
+WORDS = ("symbol", "exchange", "interval", "ts")
+"""The fields whose cells say the same again and again."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -62,6 +65,14 @@ class Layout:
     def whole(self) -> int:
         """How many cells a whole line has at least."""
         return self.fewest or len(self.headers) - len(self.empty)
+
+    @property
+    def words(self) -> set[str]:
+        """The headers of cells that say the same again and again; a date whose clock is apart is no such cell."""
+        pairs = [(field, header) for _, columns in self.series for field, header in columns.items()]
+        fields = WORDS[:-1] if "clock" in dict(pairs) else WORDS
+        others = {header for field, header in pairs if field not in fields}
+        return {header for field, header in pairs if field in fields} - others
 
 
 def unique_names(headers: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,51 @@
+"""Words: cells that say the same again and again, such as symbols and dates, and what each different one means.
+
+What belongs here: how such cells are held, the distinct ones, and the look-up of what they mean.
+Kept elsewhere: which columns are words (`layouts/layout.py`), what they mean (`intervals.py`, `listings.py`).
+
+A column of words is a Categorical with categories of its own: each cell is a small number, so that a meaning is
+looked up in a table, in a tenth of the time that a look-up of text takes. Text that is read line by line, and what
+has a type, is looked up as it is.
+"""
+
+import numpy as np
+import polars as pl
+
+
+def kind_of_words() -> pl.Categorical:
+    """The type of one column of words."""
+    return pl.Categorical(pl.Categories.random())
+
+
+def distinct_cells(cells: pl.Series) -> pl.Series:
+    """The distinct cells; words are text."""
+    distinct = cells.unique()
+    return distinct.cast(pl.String) if isinstance(distinct.dtype, pl.Categorical) else distinct
+
+
+def look_up(cells: pl.Series, known: pl.Series, meanings: pl.Series) -> pl.Series:
+    """What each cell means, null if it is not known.
+
+    Args:
+        cells: words, text, or what has a type.
+        known: distinct cells; of words, as text.
+        meanings: of the known cells.
+    """
+    if known.is_empty():
+        return pl.repeat(None, len(cells), dtype=meanings.dtype, eager=True)
+    if not isinstance(cells.dtype, pl.Categorical):
+        found = cells.cast(known.dtype)
+        return found.replace_strict(known, meanings, default=None, return_dtype=meanings.dtype)
+    codes, of_known = cells.to_physical(), known.cast(cells.dtype).to_physical()
+    empty = max(codes.max() or 0, of_known.max() or 0) + 1  # type: ignore[type-var, operator]
+    places = np.full(empty + 1, len(known))
+    places[of_known.fill_null(empty)] = np.arange(len(known))
+    table = meanings.extend_constant(None, 1).gather(places)
+    # Piece by piece, so that the column is cut as the others are: or else polars copies all to make them alike.
+    pieces = [table.gather(piece) for piece in codes.fill_null(empty).get_chunks()]
+    return pl.concat([table.clear(), *pieces]).alias(cells.name)
+
+
+def map_words(cells: pl.Expr, known: pl.Series, meanings: pl.Series) -> pl.Expr:
+    """`look_up` of an expression."""
+    return cells.map_batches(lambda found: look_up(found, known, meanings), return_dtype=meanings.dtype)
