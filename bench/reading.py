@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[Callable[[pl.DataFrame, Path], None], Callable[[Path], pl
     "parquet": (pl.DataFrame.write_parquet, pl.read_parquet, 3.3),
     "csv": (pl.DataFrame.write_csv, lambda path: pl.read_csv(path, schema=COLUMNS), 2.4),
 }
-"""How each kind of file is written, and read by polars, and the aim of ours when it reads one for the first time."""
+"""How each kind of file is written and read by polars, and the aim of ours, which reads it for the first time."""
 
 
 def lines() -> Iterator[Line]:

@@ -37,7 +37,7 @@ def look_up(cells: pl.Series, known: pl.Series, meanings: pl.Series) -> pl.Serie
         found = cells.cast(known.dtype)
         return found.replace_strict(known, meanings, default=None, return_dtype=meanings.dtype)
     codes, of_known = cells.to_physical(), known.cast(cells.dtype).to_physical()
-    empty = max(codes.max() or 0, of_known.max() or 0) + 1  # type: ignore[type-var, operator]
+    empty: int = 1 + max(codes.max() or 0, of_known.max() or 0)  # type: ignore[assignment, operator]
     places = np.full(empty + 1, len(known))
     places[of_known.fill_null(empty)] = np.arange(len(known))
     table = meanings.extend_constant(None, 1).gather(places)
