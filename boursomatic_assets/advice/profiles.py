@@ -35,8 +35,7 @@ class RiskProfile:
         horizon: Sessions that a recommendation looks ahead.
         evidence: How many to one must speak for a version before it advises.
         lift: By how much the probability of a BUY or SELL must be above BASE_RATE at its end of the scores.
-        Further
-            from the end, where a direction goes on, it must be that of the opposite.
+            Further from the end, where a direction goes on, it must be that of the opposite.
         stop_atr: Distance of the stop loss from the close, in average true ranges.
         target_atr: Distance of the take profit from the close, in average true ranges.
         positions: Most BUYs, and most SELLs, of one market and session.

@@ -2,9 +2,8 @@
 
 What belongs here: the rows that are published, from predictions, features and closes.
 Kept elsewhere: the label that a profile decides on (`profiles.py`), its justification (`justification.py`), its
-snapshot (`snapshots.py`),
-probabilities and contributions (`learning/prediction.py`), versions of a recommendation and since when each is
-current (`tables/`).
+snapshot (`snapshots.py`), probabilities and contributions (`learning/prediction.py`), versions of a
+recommendation and since when each is current (`tables/`).
 """
 
 import math
@@ -73,8 +72,7 @@ def recommend(
             contributions (struct: the contribution of each feature of the model to the score), and for the horizon
             h of each profile p_sell_h, p_hold_h, p_buy_h, expected_return_pct_h.
         features: instrument_id, ts, `snapshots.FEATURE_COLUMNS`, the features of the model and the features that
-        they rank
-            (Float64) of the same rows.
+            they rank (Float64) of the same rows.
         closes: instrument_id, ts, c of the same rows; without a close there are no stops.
         maker: The version, and what decides on its labels.
         language: The language of the justifications, one of `language.WORDINGS`.

@@ -72,11 +72,13 @@ FROM track_record t JOIN instruments i ON i.id = t.instrument_id
     JOIN recommendations r ON r.id = t.recommendation_id
 WHERE r.superseded_at IS NULL ORDER BY 1, 2, 3
 """
+# Of each newest row: what was newest for a while and expired then is in the log, which tells the order itself.
 EXPIRED = """
-SELECT i.symbol, r.profile, r.as_of, e.reason
-FROM recommendations r JOIN instruments i ON i.id = r.instrument_id CROSS JOIN LATERAL (
+SELECT DISTINCT ON (i.symbol, r.profile) i.symbol, r.profile, r.as_of, nullif((
     SELECT reason FROM recommendation_expiries WHERE recommendation_id = r.id ORDER BY decided_at DESC LIMIT 1
-) e WHERE r.superseded_at IS NULL AND e.reason <> 'renewed' ORDER BY 1, 2, 3
+), 'renewed') AS reason
+FROM recommendations r JOIN instruments i ON i.id = r.instrument_id
+WHERE r.superseded_at IS NULL ORDER BY i.symbol, r.profile, r.as_of DESC
 """
 RESULTS = {
     "bars": BARS,

@@ -1,25 +1,25 @@
 """Damaged files: each line is accounted for, or the file is told; nothing crashes, and no date is made up.
 
-BOURSOMATIC_TEST_MUTATIONS says how many files are damaged.
+BOURSOMATIC_TEST_EXAMPLES says how many files are damaged, among others.
 """
 
 import csv
 import io
 import json
-import os
 import random
 import re
 from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import EXAMPLES
 from worlds.deliveries import deliver, everything
 from worlds.layouts import LAYOUTS
 from worlds.workbooks import workbook
 
 from boursomatic_assets.sources.files.source import Files
 
-MUTATIONS = int(os.environ.get("BOURSOMATIC_TEST_MUTATIONS", "100"))
+MUTATIONS = 4 * EXAMPLES
 
 NAMES = ["Symbol", "Date", "Open", "High", "Low", "Close", "Volume"]
 ROWS = [["AAPL", f"2024-06-{day}", 10.25, 12.5, 9.125, 11.0, 500] for day in (11, 12, 13, 14)]
