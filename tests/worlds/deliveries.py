@@ -56,9 +56,9 @@ def faults(source: Files) -> dict[int, str]:
 
 
 def report(source: Files, file: str) -> dict[str, Any]:
-    """What became of a file's lines: the row of `Files.files`, without what is null, false or 0."""
+    """What became of a file's lines: the row of `Files.files`, without its names and what is null, false or 0."""
     row = source.files().row(by_predicate=pl.col("file") == file, named=True)
-    return {name: value for name, value in row.items() if value and name != "file"}
+    return {name: value for name, value in row.items() if value and name not in ("file", "file_id", "digest")}
 
 
 def problems(source: Files) -> dict[str, str]:
