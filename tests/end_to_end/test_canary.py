@@ -21,7 +21,6 @@ import psycopg
 import pytest
 from conftest import Admin
 from psycopg import sql
-from worlds.commands import boursomatic
 from worlds.ui import ask, dev
 
 CORES = {"DATABASE_URL": "canaryone7f3a", "DAGSTER_DATABASE_URL": "canarytwo9b1c", "STOOQ": "canarykey5d2e"}
@@ -29,8 +28,6 @@ CORES = {"DATABASE_URL": "canaryone7f3a", "DAGSTER_DATABASE_URL": "canarytwo9b1c
 
 SPECIAL = "@:/ %é'"
 PROGRAM = Path(sys.executable).with_name("boursomatic")
-STARTED = ("materialize", "db")
-"""Commands that leave files and logs, or become another program: each is a process, the others run in this one."""
 ABOUT = """{ instance { info } runsOrError { ... on Runs { results { runId status runConfigYaml tags { key value }
     eventConnection(limit: 1000) { events { ... on MessageEvent { message } } } } } } }"""
 LAUNCH = """mutation { launchRun(executionParams: { selector: { repositoryLocationName: "boursomatic",
@@ -89,15 +86,10 @@ def watched_arguments(found: set[str]) -> Iterator[None]:
 
 def run(*words: str, **variables: str) -> tuple[int, str]:
     """The exit code of a command, and all that it printed."""
-    if words[0] in STARTED:
-        environment = os.environ | variables
-        done = subprocess.run([PROGRAM, *words], env=environment, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        result = boursomatic(*words)
-    return result.exit_code, result.output
+    result = subprocess.run(
+        [PROGRAM, *words], env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+    return result.returncode, result.stdout + result.stderr
 
 
 def dump(admin: Admin, name: str) -> Iterator[tuple[str, bytes]]:
