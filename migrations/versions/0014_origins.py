@@ -20,6 +20,17 @@ from alembic import op
 revision = "0014"
 down_revision = "0013"
 
+LOSES = {
+    "lines that bars came from": (
+        "SELECT (SELECT count(*) FROM price_bars WHERE coalesce(file_id, line) IS NOT NULL)"
+        " + (SELECT count(*) FROM price_bar_revisions WHERE coalesce(file_id, line) IS NOT NULL)"
+    ),
+    "digests of delivered files": (
+        "SELECT count(*) FROM delivered_files WHERE coalesce(digest, file_id::text) IS NOT NULL"
+    ),
+}
+"""What an upgrade does not find again after a downgrade, and how much there is of it."""
+
 OF_BARS = ("price_bars", "price_bar_revisions")
 
 

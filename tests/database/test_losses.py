@@ -16,13 +16,15 @@ PREPARED = (
     "DELETE FROM features WHERE ts < '2024-01-15'",
     "DELETE FROM price_bars WHERE ts < '2024-01-15'",
     "INSERT INTO login_attempts (id, kind, subject, failures) VALUES (gen_random_uuid(), 'source', 'x', 1)",
-    "UPDATE price_bars SET updated_at = clock_timestamp() WHERE ts = '2024-02-01'",
+    "UPDATE price_bars SET updated_at = clock_timestamp(), file_id = 1, line = 2 WHERE ts = '2024-02-01'",
+    "UPDATE delivered_files SET file_id = 1, digest = repeat('a', 64)",
     "INSERT INTO rejected_bars (id, market, source, raw, reason)"
     " VALUES (gen_random_uuid(), 'US', 'files', '{}', 'too late')",
     "INSERT INTO instrument_aliases (id, symbol, exchange, instrument_id)"
     " SELECT gen_random_uuid(), 'FORMER', exchange, id FROM instruments LIMIT 1",
-    "INSERT INTO price_bar_revisions (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until)"
-    " SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, clock_timestamp()"
+    "INSERT INTO price_bar_revisions"
+    " (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until, file_id, line)"
+    " SELECT gen_random_uuid(), instrument_id, ts, interval, o, h, l, c, v, created_at, clock_timestamp(), 1, 2"
     " FROM price_bars LIMIT 1",
     "INSERT INTO recommendation_expiries (id, recommendation_id, session, reason)"
     " SELECT gen_random_uuid(), id, as_of, 'horizon' FROM recommendations LIMIT 1",
@@ -35,6 +37,14 @@ PREPARED = (
 
 CHAINS = {"audit_entries", "audit_heads"}
 LOST = {
+    "0014": {
+        "price_bars.file_id",
+        "price_bars.line",
+        "price_bar_revisions.file_id",
+        "price_bar_revisions.line",
+        "delivered_files.file_id",
+        "delivered_files.digest",
+    },
     "0013": {
         *CHAINS,
         "recommendations.view",
