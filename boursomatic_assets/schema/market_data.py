@@ -83,7 +83,7 @@ class PriceBar(Table, table=True):
     from the time of the last change.
 
     Extension: `file_id`, because a bar must be traceable to what a vendor wrote; `line`, because a file has many.
-    There is no foreign key: it would cost a quarter of a load, and rows of `delivered_files` are never deleted.
+    There is no foreign key: each bar of a load would pay for it, and rows of `delivered_files` are never deleted.
     """
 
     __tablename__ = "price_bars"
