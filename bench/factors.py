@@ -37,6 +37,7 @@ from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.features.compute import compute_formulas
 from boursomatic_assets.features.panel import Formula, Panel
 from boursomatic_assets.schema import identifiers
+from boursomatic_assets.sources import NAME
 from boursomatic_assets.sources.simulated.source import Simulated
 
 US = MARKETS["US"]
@@ -148,7 +149,7 @@ def _fill(folder: Path) -> tuple[Slice, pl.DataFrame]:
     (part,) = slices_of(US, dates[(dates >= first[0]) & (dates <= first[-1])].tolist())
     listed = source.instruments().filter(pl.col("exchange").is_in(US.exchanges))
     listed = listed.with_columns(identifiers.of_instruments(listed))
-    names = listed.select("symbol", "exchange", instrument_id="id")
+    names = listed.select(pl.col("symbol", "exchange").cast(NAME), instrument_id="id")
     rounded = pl.col(*FIELDS.values()).cast(pl.Float32).cast(pl.Float64)
     bars = source.bars(US, part.start, part.end).with_columns(rounded).join(names, on=["symbol", "exchange"])
     _write_files(folder, bars)

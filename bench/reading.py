@@ -44,7 +44,11 @@ def lines() -> Iterator[Line]:
     simulated, part = Simulated(INSTRUMENTS), slice_of(US, DATES)
     listed = simulated.instruments()
     listed = listed.with_columns(identifiers.of_instruments(listed))
-    bars = simulated.bars(US, part.start, part.end).select(*COLUMNS).with_columns(pl.col("ts").cast(pl.Date))
+    bars = (
+        simulated.bars(US, part.start, part.end)
+        .select(*COLUMNS)
+        .cast({name: COLUMNS[name] for name in ("symbol", "exchange", "ts")})
+    )
     with tempfile.TemporaryDirectory(prefix="boursomatic-bench-") as folder:
         for kind, (write, read, most) in KINDS.items():
             path = Path(folder, kind, f"bars.{kind}")

@@ -14,7 +14,8 @@ import polars as pl
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.quality.delivery import Delivery, count_rows, with_session
-from boursomatic_assets.sources import NOT_DELIVERED, UNREADABLE_FILE
+from boursomatic_assets.sources import NAME, NOT_DELIVERED, UNREADABLE_FILE
+from boursomatic_assets.sources.words import gather_pieces, map_words
 
 NOISE = 1e-6
 """Relative excess of open or close over high, or below low, that is float noise: it is repaired."""
@@ -102,9 +103,17 @@ def _instrument_index(known: pl.DataFrame, ids: pl.Series) -> pl.Expr:
 
     Bars of one instrument that come under two of its names have one index, so they are found to be duplicates.
     """
-    named = pl.struct("symbol", "exchange")
     places = known["id"].replace_strict(ids, pl.int_range(ids.len(), dtype=pl.UInt32, eager=True))
-    return named.replace_strict(known.select(named).to_series(), places, default=None, return_dtype=pl.UInt32)
+    symbols, exchanges = (known[name].unique(maintain_order=True) for name in ("symbol", "exchange"))
+    number = _number("symbol", symbols) * exchanges.len() + _number("exchange", exchanges)
+    empty = pl.repeat(None, symbols.len() * exchanges.len(), dtype=pl.UInt32, eager=True)
+    table = empty.scatter(known.cast({"symbol": NAME, "exchange": NAME}).select(number).to_series(), places)
+    return number.map_batches(lambda numbers: gather_pieces(table, numbers), return_dtype=pl.UInt32)
+
+
+def _number(column: str, known: pl.Series) -> pl.Expr:
+    """The number of a row's name among the known ones, null if it is none of them."""
+    return map_words(pl.col(column), known, pl.int_range(known.len(), dtype=pl.UInt32, eager=True))
 
 
 def _instrument_id(ids: pl.Series) -> pl.Expr:
@@ -140,7 +149,7 @@ def _rules(part: Slice, interval: str, times: dict[str, pl.Expr]) -> dict[str, p
         "source did not deliver it": NOT_DELIVERED,
         UNREADABLE_REASON: UNREADABLE_FILE,
         "symbol is missing": pl.col("symbol").is_null(),
-        "symbol is an exchange's test symbol": pl.col("symbol").str.contains(TEST_SYMBOLS),
+        "symbol is an exchange's test symbol": pl.col("symbol").cast(pl.String).str.contains(TEST_SYMBOLS),
         "exchange is not of a known market": ~pl.col("exchange").is_in(part.market.exchanges).fill_null(False),
         UNKNOWN_INSTRUMENT: pl.col("instrument").is_null(),
         "interval is not known": pl.col("interval").ne_missing(interval),

@@ -13,9 +13,12 @@ import polars as pl
 
 from boursomatic_assets.calendars.markets import Market
 
+NAME = pl.Categorical(pl.Categories("names", "boursomatic"))
+"""The type of symbols and exchanges: each cell is a small number, since few names stand in many rows."""
+
 RAW_BARS = {
-    "symbol": pl.String(),
-    "exchange": pl.String(),
+    "symbol": NAME,
+    "exchange": NAME,
     "ts": pl.Datetime("us"),
     **dict.fromkeys("ohlcv", pl.Float64()),
     "interval": pl.String(),

@@ -82,7 +82,7 @@ def read_rows_of_listed(rejected: pl.DataFrame, listed: Mapping[str, tuple[str, 
     """
     names = pl.DataFrame(
         [(file, *names) for file, names in listed.items()],
-        schema=dict.fromkeys(("file", "symbol", "exchange"), pl.String()),
+        schema={name: RAW_BARS[name] for name in ("file", "symbol", "exchange")},
         orient="row",
     )
     known = rejected.join(names, on="file", how="semi")

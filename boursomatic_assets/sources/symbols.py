@@ -11,6 +11,7 @@ American symbols have a dot before a class of shares (BRK.B); those of Euronext 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from boursomatic_assets.calendars.markets import MARKETS
 
@@ -51,6 +52,7 @@ _AMERICAN_BY_REUTERS = {"OQ": "NASDAQ", "O": "NASDAQ", "N": "NYSE"}
 
 _CITY = "|".join(EURONEXT_SUFFIXES)
 _TICKER, _CLASS = r"(?P<ticker>[A-Z]{1,5})", r"(?:[-./ ](?P<share>[A-Z]))?"
+IDENTIFIER_LENGTH = 12
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 _FIGI = re.compile(r"BBG[A-Z0-9]{8}[0-9]")
 
@@ -104,6 +106,8 @@ is of no known form.
 
 def canonical(cell: str) -> str:
     """A symbol in capital letters, without blanks around it or invisible characters at its ends."""
+    if cell.isascii() and cell.isalnum():  # as nearly all are
+        return cell.upper()
     return re.sub(r"\s+", " ", cell.replace("\N{BOM}", "").replace("\N{ZERO WIDTH SPACE}", "")).strip().upper()
 
 
@@ -131,9 +135,9 @@ def read_listing_of(cell: str, exchange: str | None) -> Listing:
     it is: it is no symbol, see `is_symbol`.
     """
     listing = read_listing(cell)
-    if exchange is None or not canonical(exchange):
+    if exchange is None or not (stated := read_exchange(exchange)):
         return listing
-    stated, name = read_exchange(exchange), canonical(cell)
+    name = canonical(cell)
     if listing.exchange == stated or {listing.exchange, stated} <= _AMERICAN:
         return Listing(listing.symbol, stated)
     if listing.exchange == EURONEXT and stated in _AMERICAN:
@@ -153,6 +157,7 @@ def is_symbol(name: str) -> bool:
     return 0 < len(name) <= MAX_LENGTH and name.isprintable() and not _is_identifier(name)
 
 
+@lru_cache(maxsize=1024)
 def read_exchange(cell: str) -> str:
     """An exchange as the platform calls it; one that is not known stays as it is, in capital letters."""
     return _EXCHANGE_BY_NAME.get(_code(cell), canonical(cell))
@@ -164,4 +169,4 @@ def _code(exchange: str) -> str:
 
 def _is_identifier(name: str) -> bool:
     """Whether it is an ISIN or a FIGI: of which share, only a register could say."""
-    return bool(_ISIN.fullmatch(name) or _FIGI.fullmatch(name))
+    return len(name) == IDENTIFIER_LENGTH and bool(_ISIN.fullmatch(name) or _FIGI.fullmatch(name))

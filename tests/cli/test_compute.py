@@ -27,12 +27,12 @@ def broken_folder(tmp_path: Path, problem: str) -> Path:
     folder = tmp_path / "bars"
     if problem != "is no folder":
         folder.mkdir()
-    if problem == "are missing":
+    if problem == "no column is known as volume":
         (folder / "bars.csv").write_text("symbol,exchange,ts,o,h,l,c\nA,NYSE,2024-02-28,1,1,1,1\n")
     return folder
 
 
-@pytest.mark.parametrize("problem", ["is no folder", "holds no file with bars", "are missing"])
+@pytest.mark.parametrize("problem", ["is no folder", "holds no file with bars", "no column is known as volume"])
 def test_a_folder_without_readable_bars_fails_the_run(
     dagster_home: Engine, tmp_path: Path, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

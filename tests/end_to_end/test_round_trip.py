@@ -47,7 +47,7 @@ def test_recommendations_survive_a_downgrade_and_an_upgrade(superseded: Engine) 
     recommendations, versions = frame(superseded, RECOMMENDATIONS), frame(superseded, VERSIONS)
     ((views,),) = frame(superseded, OF_US).rows()
     assert recommendations["superseded_at"].count() == 2 * 36
-    with pytest.raises(DatabaseError, match=r"this loses for good [\d,]+ views of recommendations"):
+    with pytest.raises(DatabaseError, match=r"this loses for good .*[\d,]+ views of recommendations"):
         migrate.downgrade("0001")
     migrate.downgrade("0001", lose=True)
     migrate.upgrade()

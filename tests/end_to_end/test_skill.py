@@ -38,7 +38,7 @@ def bars(seed: int, signal: int) -> pl.DataFrame:
     """The bars of 40 instruments in each market."""
     source = Simulated(40, seed, events=False, signal=signal)
     parts = [source.bars(market, FIRST, DUE).with_columns(market=pl.lit(name)) for name, market in MARKETS.items()]
-    return pl.concat(parts).with_columns(instrument_id="symbol")
+    return pl.concat(parts).with_columns(instrument_id=pl.col("symbol").cast(pl.String))
 
 
 @cache

@@ -74,7 +74,8 @@ def delivered_bars(symbols: str, *dates: str, **overrides: Any) -> pl.DataFrame:
     named = bars(symbols, *dates).with_columns(symbol=symbol, exchange=symbol.replace_strict(EXCHANGES))
     changes = {name: pl.lit(value, RAW_BARS[name]) for name, value in overrides.items()}
     empty = {name: pl.lit(None, RAW_BARS[name]) for name in ("file", "line", "file_id", "raw", "fault")}
-    return named.with_columns(**(empty | changes)).select(*RAW_BARS)
+    names = {name: RAW_BARS[name] for name in ("symbol", "exchange")}
+    return named.with_columns(**(empty | changes)).select(*RAW_BARS).cast(names)  # type: ignore[arg-type]
 
 
 def recommendation_rows(

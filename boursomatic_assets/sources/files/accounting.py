@@ -8,11 +8,11 @@ import polars as pl
 import polars.selectors as cs
 
 from boursomatic_assets.sources import SourceError
-from boursomatic_assets.sources.files.formats.words import map_words
 from boursomatic_assets.sources.files.intervals import time_cell
 from boursomatic_assets.sources.files.layouts.fields import WORDS
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE, Layout
 from boursomatic_assets.sources.files.scan import NO_RECORD
+from boursomatic_assets.sources.words import map_words
 
 _TOTALS = (
     r"(?i)^\s*(grand )?(totals?|totaux|sums?|somme|average|mean|moyenne|mittel|summe|gesamt|totaal|count|nombre)\b"

@@ -10,7 +10,7 @@ from functools import partial
 
 import polars as pl
 
-from boursomatic_assets.sources import RAW_BARS
+from boursomatic_assets.sources import NAME, RAW_BARS
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.examination import (
     Examination,
@@ -18,13 +18,13 @@ from boursomatic_assets.sources.files.examination import (
     is_unknown_form,
 )
 from boursomatic_assets.sources.files.formats.contents import File
-from boursomatic_assets.sources.files.formats.words import map_words
 from boursomatic_assets.sources.files.intervals import interval_of_period, time_cell
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE
 from boursomatic_assets.sources.files.notation.numbers import number_expr
 from boursomatic_assets.sources.files.reading import read_cells
 from boursomatic_assets.sources.files.scan import TOO_MANY, UNREADABLE, unreadable
 from boursomatic_assets.sources.symbols import EURONEXT
+from boursomatic_assets.sources.words import map_words
 
 PRICE_OF_UNKNOWN_FORM = "price is of an unknown form"
 VOLUME_OF_UNKNOWN_FORM = "volume is of an unknown form"
@@ -32,6 +32,8 @@ TIME_OF_UNKNOWN_FORM = "time is of an unknown form"
 NOT_DAILY = "bars lie weeks apart: they are no daily ones"
 
 QUARTER = "15m"
+
+_OF_LISTING = ("symbol", "exchange", "fault")
 
 
 def read_raw_bars(file: File, declared: Declaration) -> pl.DataFrame:
@@ -110,20 +112,20 @@ def _listing_exprs(
 ) -> dict[str, pl.Expr]:
     """Each row's symbol and exchange as the platform names them, and what is wrong with them."""
     by_column = "exchange" in columns and not declared.exchange
-    listings = seen.listings
+    listings = seen.listings.cast({"symbol": NAME, "exchange": NAME})
     if symbol and not by_column:
         found = listings.filter(pl.col("symbol_cell") == symbol).row(0, named=True) if listings.height else {}
-        return {name: pl.lit(found.get(name), pl.String) for name in ("symbol", "exchange", "fault")}
+        return {name: pl.lit(found.get(name), listings.schema[name]) for name in _OF_LISTING}
     if not by_column:
         names, cells = pl.col(columns["symbol"]), listings["symbol_cell"]
-        return {name: map_words(names, cells, listings[name]) for name in ("symbol", "exchange", "fault")}
-    names = pl.lit(symbol, pl.String) if symbol else _text(columns["symbol"], listings["symbol_cell"])
-    exchange = _text(columns["exchange"], listings["exchange_cell"])
-    if _same(listings, "symbol") and _same(listings, "exchange"):
+        return {name: map_words(names, cells, listings[name]) for name in _OF_LISTING}
+    names = pl.lit(symbol, NAME) if symbol else _names(columns["symbol"], listings["symbol_cell"])
+    exchange = _names(columns["exchange"], listings["exchange_cell"])
+    if _same(seen.listings, "symbol") and _same(seen.listings, "exchange"):
         return {"symbol": names, "exchange": exchange, "fault": pl.lit(None, pl.String)}
     pair = pl.struct(symbol_cell=names, exchange_cell=exchange)
-    pairs = listings.select(pl.struct("symbol_cell", "exchange_cell")).to_series()
-    return {name: map_words(pair, pairs, listings[name]) for name in ("symbol", "exchange", "fault")}
+    pairs = listings.select(pl.struct(pl.col("symbol_cell", "exchange_cell").cast(NAME))).to_series()
+    return {name: map_words(pair, pairs, listings[name]) for name in _OF_LISTING}
 
 
 def _same(listings: pl.DataFrame, name: str) -> bool:
@@ -132,9 +134,9 @@ def _same(listings: pl.DataFrame, name: str) -> bool:
     return bool(no_fault and listings[name].eq_missing(listings[f"{name}_cell"]).all())
 
 
-def _text(column: str, cells: pl.Series) -> pl.Expr:
+def _names(column: str, cells: pl.Series) -> pl.Expr:
     distinct = cells.unique()
-    return map_words(pl.col(column), distinct, distinct)
+    return map_words(pl.col(column), distinct, distinct.cast(NAME))
 
 
 def _interval_expr(columns: dict[str, str], seen: Examination) -> pl.Expr:

@@ -11,9 +11,9 @@ import polars as pl
 from boursomatic_assets.sources import DECLARATIONS_FILE, SourceError
 from boursomatic_assets.sources.files.declarations import Declaration
 from boursomatic_assets.sources.files.formats.contents import File
-from boursomatic_assets.sources.files.formats.words import distinct_cells, map_words
 from boursomatic_assets.sources.files.layouts.layout import Layout
 from boursomatic_assets.sources.files.notation.times import Clock, parse_times
+from boursomatic_assets.sources.words import distinct_cells, map_words
 
 SPARSE = dt.timedelta(days=5)
 """Bars of an instrument that all lie so far apart are no daily ones: no holidays close a market for so long."""

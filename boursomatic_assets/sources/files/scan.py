@@ -26,9 +26,9 @@ from boursomatic_assets.sources.files.formats.records import (
 )
 from boursomatic_assets.sources.files.formats.text import Record, Text, is_plain, read_text, split_records
 from boursomatic_assets.sources.files.formats.typed import kind_of, read_typed
-from boursomatic_assets.sources.files.formats.words import kind_of_words
 from boursomatic_assets.sources.files.layouts.layout import FAULT, LINE, Layout, layout_of_columns, unique_names
 from boursomatic_assets.sources.files.layouts.recognition import HEAD, recognise_layout, recognise_records
+from boursomatic_assets.sources.words import kind_of_words
 
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What polars raises for a file that is damaged, or of a kind that it cannot read."""

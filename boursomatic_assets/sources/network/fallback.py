@@ -48,7 +48,7 @@ class Fallback:
                 delivered = source.restricted_to(wanted).bars(market, start, end, interval)
                 frames.append(delivered.filter(~NOT_DELIVERED))
                 said = pl.col("raw").str.json_path_match("$.error")
-                missing = delivered.filter(NOT_DELIVERED).select(*KEYS, said=said)
+                missing = delivered.filter(NOT_DELIVERED).select(pl.col(KEYS).cast(pl.String), said=said)
             except SourceError as error:  # recorded below, or quoted in the rejected rows
                 missing = wanted.select(*KEYS, said=pl.lit(str(error)))
             why = pl.concat_str("why", "said", separator="; ", ignore_nulls=True)

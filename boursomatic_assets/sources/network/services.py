@@ -21,7 +21,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.markets import Market
-from boursomatic_assets.sources import FILES, RAW_BARS, Source, SourceError
+from boursomatic_assets.sources import FILES, NAME, RAW_BARS, Source, SourceError
 from boursomatic_assets.sources.raw_rows import read_rows_of_listed
 
 MAX_WAIT_SECONDS = 120.0
@@ -197,7 +197,7 @@ def fetch_bars(
     for symbol, exchange in listed.select("symbol", "exchange").rows():
         try:
             bars = client.request(partial(fetch_symbol, symbol))
-            frames.append(bars.with_columns(symbol=pl.lit(symbol), exchange=pl.lit(exchange)))
+            frames.append(bars.with_columns(symbol=pl.lit(symbol, NAME), exchange=pl.lit(exchange, NAME)))
         except (
             NoBarsError,
             TransientError,

@@ -18,7 +18,7 @@ import polars as pl
 
 from boursomatic_assets.arrays import Floats, Ints, Masks, Times
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.sources import FILES, INSTRUMENTS, RAW_BARS
+from boursomatic_assets.sources import FILES, INSTRUMENTS, NAME, RAW_BARS
 from boursomatic_assets.sources.raw_rows import read_raw_rows
 from boursomatic_assets.sources.simulated.candles import Candles, candles_15m, daily_candles
 from boursomatic_assets.sources.simulated.draws import Keys, draw_uniforms, keys_of_names
@@ -170,7 +170,7 @@ def _simulate_market(
     walk = Walk(seed, market.name, len(_sessions(market)), events, signal)
     closes = walk.closes(symbols, sectors)
     return _SimulatedMarket(
-        listed=listed.select("symbol", "exchange"),
+        listed=listed.select(pl.col("symbol", "exchange").cast(NAME)),
         keys=keys_of_names(f"{seed} {market.name} {symbol}" for symbol in symbols),
         sigma=walk.volatility(symbols),
         usual=np.array([USUAL_VOLUME[bucket] for bucket in listed["market_cap_bucket"]]),

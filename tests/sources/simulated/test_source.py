@@ -233,7 +233,8 @@ def test_instruments_are_described_and_unique() -> None:
 
 @both_markets
 def test_every_bar_is_of_a_known_instrument(market: Market) -> None:
-    traded = Simulated().bars(market, year(2020), year(2021)).select("symbol", "exchange").unique()
+    names = pl.col("symbol", "exchange").cast(pl.String)
+    traded = Simulated().bars(market, year(2020), year(2021)).select(names).unique()
     assert len(traded.join(Simulated().instruments(), on=["symbol", "exchange"])) == len(traded)
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet
 from boursomatic_assets.sources import SourceError
 from boursomatic_assets.sources.files.formats import bounds
 from boursomatic_assets.sources.files.formats.contents import File, damaged
-from boursomatic_assets.sources.files.formats.words import kind_of_words
+from boursomatic_assets.sources.words import kind_of_words
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 
@@ -44,7 +44,7 @@ def read_typed(file: File) -> pl.DataFrame:
     try:
         buffer = pa.BufferReader(content)
         table = _read_parquet(buffer, file) if content.startswith(PARQUET) else _read_arrow(buffer, file)
-        with ThreadPoolExecutor() as threads:
+        with ThreadPoolExecutor(2) as threads:
             columns = threads.map(_as_series, table.columns)
             return pl.DataFrame(
                 [column.alias(name) for name, column in zip(table.column_names, columns, strict=True)]
@@ -61,7 +61,7 @@ def _as_series(column: pa.ChunkedArray) -> pl.Series:
     if not pa.types.is_dictionary(column.type) or not column.num_chunks:
         return pl.Series(column)
     unified = column.unify_dictionaries()
-    codes = pa.chunked_array([chunk.indices for chunk in unified.chunks])
+    codes = pa.chunked_array([chunk.indices for chunk in unified.chunks]).combine_chunks()
     values = pl.Series(unified.chunk(0).dictionary)
     if values.dtype == pl.String:
         values = values.cast(kind_of_words())

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boursomatic_assets.sources.files.formats.text import Text, is_plain
-from boursomatic_assets.sources.files.formats.words import distinct_cells, kind_of_words, look_up
 from boursomatic_assets.sources.files.layouts.layout import Layout
 from boursomatic_assets.sources.files.scan import scan_text
+from boursomatic_assets.sources.words import distinct_cells, kind_of_words, look_up
 
 CELLS = st.one_of(st.none(), st.sampled_from(["", "KO", "ko", " KO", "é", "2024-06-13"]))
 PIECES = st.lists(st.lists(CELLS, max_size=5), min_size=1, max_size=4)

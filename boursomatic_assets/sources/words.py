@@ -41,9 +41,18 @@ def look_up(cells: pl.Series, known: pl.Series, meanings: pl.Series) -> pl.Serie
     places = np.full(empty + 1, len(known))
     places[of_known.fill_null(empty)] = np.arange(len(known))
     table = meanings.extend_constant(None, 1).gather(places)
-    # Piece by piece, so that the column is cut as the others are: or else polars copies all to make them alike.
-    pieces = [table.gather(piece) for piece in codes.fill_null(empty).get_chunks()]
-    return pl.concat([table.clear(), *pieces]).alias(cells.name)
+    if not codes.has_nulls() and table.null_count() == 1:  # all are known, and without nulls it is faster
+        table = table.head(empty)
+    return gather_pieces(table, codes.fill_null(empty)).alias(cells.name)
+
+
+def gather_pieces(table: pl.Series, places: pl.Series) -> pl.Series:
+    """What stands at each place of a table, null where there is none.
+
+    Piece by piece, so that the result is cut as the places are: polars copies columns that are cut differently.
+    """
+    pieces = places.get_chunks()
+    return table.gather(places) if len(pieces) == 1 else pl.concat([table.gather(piece) for piece in pieces])
 
 
 def map_words(cells: pl.Expr, known: pl.Series, meanings: pl.Series) -> pl.Expr:
