@@ -4,6 +4,10 @@ What belongs here: how they are put together. Kept elsewhere: the assets (`asset
 and schedules (`automation.py`).
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+
 import dagster as dg
 
 from boursomatic_assets import automation, checks
@@ -17,17 +21,45 @@ from boursomatic_assets.assets import (
     recommendations,
     track_record,
 )
-from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.schema import User
 
+
+@dataclass(frozen=True)
+class Group:
+    """Assets that one team owns.
+
+    Attributes:
+        modules: where they are.
+        owner: the team, as Dagster writes one.
+        tier: `raw` is as delivered, `derived` is computed, `published` is what users see.
+        cadence: how often there is something new: each `session`, or each `month`.
+    """
+
+    modules: tuple[ModuleType, ...]
+    owner: str
+    tier: str
+    cadence: str
+
+    def assets(self, name: str) -> Iterator[dg.AssetsDefinition]:
+        """The assets of the group, which has this name."""
+        for asset in dg.load_assets_from_modules(self.modules, group_name=name):
+            assert isinstance(asset, dg.AssetsDefinition)
+            yield asset.map_asset_specs(self.described)
+
+    def described(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """An asset with the group's owner and tags."""
+        return spec.replace_attributes(owners=[self.owner], tags={"tier": self.tier, "cadence": self.cadence})
+
+
 GROUPS = {
-    "market_data": [instruments, price_bars],
-    "intraday": [price_bars_15m, archive_15m],
-    "features": [features],
-    "models": [model_versions],
-    "recommendations": [recommendations, track_record],
+    "market_data": Group((instruments, price_bars), "team:market-data", "raw", "session"),
+    "intraday": Group((price_bars_15m, archive_15m), "team:market-data", "raw", "session"),
+    "features": Group((features,), "team:research", "derived", "session"),
+    "models": Group((model_versions,), "team:research", "derived", "month"),
+    "recommendations": Group((recommendations, track_record), "team:advice", "published", "session"),
 }
 
 users = dg.AssetSpec(
@@ -35,19 +67,15 @@ users = dg.AssetSpec(
     group_name="accounts",
     description="One account for each e-mail address. The application writes it; the platform checks it.",
     kinds={"postgres"},
-    owners=OWNERS,
+    owners=["team:accounts"],
+    tags={"tier": "application"},
     metadata=table_metadata(User),
 )
 
 defs = dg.Definitions(
-    assets=[
-        users,
-        *(
-            asset
-            for group, modules in GROUPS.items()
-            for asset in dg.load_assets_from_modules(modules, group_name=group)
-        ),
-    ],
+    assets=dg.with_source_code_references(
+        [users, *(asset for name, group in GROUPS.items() for asset in group.assets(name))]
+    ),
     asset_checks=dg.load_asset_checks_from_package_module(checks),
     jobs=automation.jobs,
     schedules=automation.schedules,

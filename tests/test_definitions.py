@@ -1,7 +1,11 @@
 """What the UI shows before the first run: every asset and check is named, owned, described and grouped."""
 
+import tomllib
+from pathlib import Path
+
 import dagster as dg
 import pytest
+import yaml
 from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets.definitions import defs
@@ -18,6 +22,7 @@ GROUPS = {
     "recommendations": "recommendations",
     "track_record": "recommendations",
 }
+ROOT = Path(__file__).parent.parent
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 SPECS = {spec.key.to_user_string(): spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
 CHECKS = sorted(
@@ -34,13 +39,46 @@ def test_the_assets_are_these_in_these_groups() -> None:
 def test_an_asset_has_a_description_an_owner_and_a_kind(spec: dg.AssetSpec) -> None:
     assert spec.description
     assert len(spec.description.splitlines()[0]) > 20
-    assert spec.owners == ["team:data-engineering"]
+    assert [owner.partition(":")[0] for owner in spec.owners] == ["team"]
     assert "postgres" in spec.kinds
+
+
+def test_the_assets_of_a_group_have_one_owner_tier_and_cadence() -> None:
+    said = {
+        (spec.group_name, *spec.owners, spec.tags.get("tier"), spec.tags.get("cadence")) for spec in SPECS.values()
+    }
+    assert said == {
+        ("accounts", "team:accounts", "application", None),
+        ("market_data", "team:market-data", "raw", "session"),
+        ("intraday", "team:market-data", "raw", "session"),
+        ("features", "team:research", "derived", "session"),
+        ("models", "team:research", "derived", "month"),
+        ("recommendations", "team:advice", "published", "session"),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"users"}))  # the application writes it
+def test_an_asset_refers_to_its_code(name: str) -> None:
+    references = SPECS[name].metadata["dagster/code_references"]
+    assert isinstance(references, dg.CodeReferencesMetadataValue)
+    (reference,) = references.code_references
+    assert isinstance(reference, dg.LocalFileCodeReference)
+    assert Path(reference.file_path).name == f"{name}.py"
+
+
+def test_dg_and_dagster_load_the_same_definitions() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    (served,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    assert served["python_module"] == {
+        "module_name": told["code_location_target_module"],
+        "location_name": told["code_location_name"],
+    }
 
 
 @pytest.mark.parametrize("name", sorted(set(SPECS) - {"archive_15m"}))  # its rows are in files
 def test_an_asset_is_named_like_its_table_and_describes_its_columns(name: str) -> None:
     table = Table.metadata.tables[name.removesuffix("_15m")]
+    assert SPECS[name].metadata["dagster/table_name"] == f"boursomatic.public.{table.name}"
     schema = SPECS[name].metadata["dagster/column_schema"]
     assert isinstance(schema, dg.TableSchema)
     shown = {column.name: (column.type, column.constraints.nullable) for column in schema.columns}

@@ -8,11 +8,10 @@ import datetime as dt
 import dagster as dg
 
 from boursomatic_assets import settings
-from boursomatic_assets.assets.metadata import OWNERS
 from boursomatic_assets.tables import archive
 
 
-@dg.asset(deps=["price_bars_15m"], kinds={"postgres", "parquet"}, owners=OWNERS)
+@dg.asset(deps=["price_bars_15m"], kinds={"postgres", "parquet"})
 def archive_15m() -> dg.MaterializeResult[None]:
     """15m bars older than 30 days: written to Parquet files by date and market, then deleted from `price_bars`.
 

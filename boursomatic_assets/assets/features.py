@@ -6,7 +6,7 @@ What belongs here: the asset. Kept elsewhere: the formulas (`features/`).
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import FEATURES_POLICY
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features.compute import compute_features
@@ -23,7 +23,6 @@ BARS_PER_CHUNK = 300_000
 @dg.asset(
     ins={"price_bars": dg.AssetIn(partition_mapping=SAME_MARKET_LOOKBACK)},
     kinds={"postgres", "polars", "numpy"},
-    owners=OWNERS,
     metadata=table_metadata(Feature),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=FEATURES_POLICY,

@@ -7,7 +7,7 @@ What belongs here: the asset. Kept elsewhere: which instruments a source lists (
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import BARS_POLICY
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.orchestration.resources import BarSource
@@ -16,7 +16,6 @@ from boursomatic_assets.schema import Instrument, identifiers
 
 @dg.asset(
     kinds={"postgres", "polars"},
-    owners=OWNERS,
     metadata=table_metadata(Instrument),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=BARS_POLICY,

@@ -1,4 +1,4 @@
-"""Metadata of asset definitions: owners, and the columns that the UI shows of a table.
+"""Metadata of asset definitions: the name and the columns that the UI shows of a table.
 
 What belongs here: definition-time metadata, derived from the models in `schema/`.
 Kept elsewhere: what a run reports (`orchestration/reporting.py`).
@@ -9,14 +9,15 @@ from typing import Any
 import dagster as dg
 from sqlalchemy.dialects import postgresql
 
+from boursomatic_assets.database.addresses import DATABASE
 from boursomatic_assets.schema import Table
-
-OWNERS = ["team:data-engineering"]
 
 
 def table_metadata(model: type[Table]) -> dict[str, Any]:
-    """Metadata of an asset: the columns of its table."""
-    return {"dagster/column_schema": column_schema(model)}
+    """Metadata of an asset: the name and the columns of its table."""
+    table = model.__table__
+    name = f"{DATABASE}.{table.schema or 'public'}.{table.name}"
+    return {"dagster/table_name": name, "dagster/column_schema": column_schema(model)}
 
 
 def column_schema(model: type[Table]) -> dg.TableSchema:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from boursomatic_assets import database, registry
-from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.orchestration.backfills import await_upstream
@@ -31,7 +31,6 @@ from boursomatic_assets.schema import ModelVersion
         dg.AssetDep("price_bars", partition_mapping=EVERYTHING_BEFORE),
     ],
     kinds={"postgres", "lightgbm"},
-    owners=OWNERS,
     metadata=table_metadata(ModelVersion),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=RECOMMENDATIONS_POLICY,

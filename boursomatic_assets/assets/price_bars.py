@@ -6,7 +6,7 @@ What belongs here: the asset. Kept elsewhere: sources (`sources/`), the data con
 import dagster as dg
 import polars as pl
 
-from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import BARS_POLICY
 from boursomatic_assets.calendars.slices import Slice, require_closed
 from boursomatic_assets.orchestration.chunks import ChunkedRows
@@ -20,7 +20,6 @@ from boursomatic_assets.tables.aliases.names import with_aliases
 
 @dg.asset(
     kinds={"postgres", "polars"},
-    owners=OWNERS,
     metadata=table_metadata(PriceBar),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=BARS_POLICY,

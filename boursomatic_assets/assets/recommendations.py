@@ -19,7 +19,7 @@ from boursomatic_assets.advice.profiles import profiles_asking
 from boursomatic_assets.advice.signals import Maker, recommend
 from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.arrays import KEY, Times
-from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.features.additional_features import unpack
@@ -44,7 +44,6 @@ BARS_PER_CHUNK = 60_000
     ins={"features": dg.AssetIn(partition_mapping=DIRECTION_LOOKBACK)},
     deps=["model_versions"],
     kinds={"postgres", "lightgbm", "polars"},
-    owners=OWNERS,
     metadata=table_metadata(Recommendation),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=RECOMMENDATIONS_POLICY,

@@ -12,7 +12,7 @@ import polars as pl
 from boursomatic_assets import database
 from boursomatic_assets.advice import outcomes
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
-from boursomatic_assets.assets.metadata import OWNERS, table_metadata
+from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import TRACK_RECORD_POLICY
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.features.price_basis import LOOKBACK
@@ -37,7 +37,6 @@ BARS_PER_CHUNK = 60_000
         "price_bars": dg.AssetIn(partition_mapping=HORIZON_LOOKBACK),
     },
     kinds={"postgres", "polars"},
-    owners=OWNERS,
     metadata=table_metadata(TrackRecord),
     partitions_def=MARKET_SESSIONS,
     backfill_policy=TRACK_RECORD_POLICY,
