@@ -17,7 +17,8 @@ from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import require_closed, slices_of
 from boursomatic_assets.definitions import defs
-from boursomatic_assets.orchestration.dagster_patches import tags
+from boursomatic_assets.orchestration.dagster_patches import command_runs, tags
+from boursomatic_assets.orchestration.instance import WORKSPACE
 from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import computations, staleness
 from boursomatic_assets.tables.aliases.names import symbols_of
@@ -32,6 +33,9 @@ ASSETS = tuple(asset for stage in STAGES for asset in stage)
 
 SESSIONS_TAG = "boursomatic/sessions"
 """The range of a run, where the UI shows it in its list of runs."""
+
+LAUNCHED_BY = {"boursomatic/launched_by": "command line", tags.MAX_RETRIES: "0"}
+"""Who started a run, where the UI shows it. Whoever typed a command sees that it failed: the daemon leaves it."""
 
 MAX_FIGURE_LENGTH = 300
 """Characters of a figure of a failed check that are printed; the UI shows all of them."""
@@ -54,8 +58,8 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The range as Dagster's own tags, which the UI hides in its list of runs, and as a tag that it shows."""
-        return {
+        """The range as Dagster's own tags, which the UI hides in its list of runs, and as one that it shows."""
+        return LAUNCHED_BY | {
             tags.RANGE_START: partition_key(self.start, self.market),
             tags.RANGE_END: partition_key(self.end, self.market),
             SESSIONS_TAG: f"{self.market} {self.start} .. {self.end}",
@@ -69,6 +73,7 @@ class Run:
 class RunResult:
     """The result of a run; `problems` are one-line sentences, failed checks among them."""
 
+    run_id: str
     success: bool
     seconds: float
     problems: tuple[str, ...]
@@ -146,30 +151,30 @@ def execute_run(run: Run, instance: dg.DagsterInstance) -> RunResult:
     """Execute a run, with its assets' checks, and wait for it."""
     started = time.monotonic()
     job = defs.resolve_job_def("market_session_15m" if "price_bars_15m" in run.assets else "market_session")
-    result = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in run.assets}).execute_in_process(
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        instance=instance,
-        tags=run.tags,
-        raise_on_error=False,
-    )
-    problems = (*_step_failures(result), *_failed_checks(result))
-    return RunResult(result.success, time.monotonic() - started, problems)
+    assets = frozenset(dg.AssetKey(asset) for asset in run.assets)
+    stored = command_runs.create_run(job, assets, instance, run.tags, WORKSPACE)
+    problems = [problem for event in command_runs.execute(job, stored, instance) for problem in _problems(event)]
+    ended = instance.get_run_by_id(stored.run_id)
+    success = ended is not None and ended.is_success
+    return RunResult(stored.run_id, success, time.monotonic() - started, tuple(problems))
 
 
-def _step_failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for event in result.all_events:
-        if event.is_step_failure and (error := event.step_failure_data.error):
-            while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
-                error = error.cause
-            yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+def _problems(event: dg.DagsterEvent) -> Iterator[str]:
+    """What an event says that is wrong: a step that failed, or a check that did not pass."""
+    if event.is_step_failure and (error := event.step_failure_data.error):
+        while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
+            error = error.cause
+        yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        yield from _failed_check(event.asset_check_evaluation_data)
 
 
-def _failed_checks(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for check in result.get_asset_check_evaluations():
-        if not check.passed:
-            figures = ", ".join(
-                f"{name} {textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)}"
-                for name, value in check.metadata.items()
-            )
-            name = f"{check.asset_key.to_user_string()}.{check.check_name}"
-            yield f"{check.severity.value.lower()}: {name} ({figures})"
+def _failed_check(check: dg.AssetCheckEvaluation) -> Iterator[str]:
+    """A check that did not pass, with its figures."""
+    if not check.passed:
+        figures = ", ".join(
+            f"{name} {textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)}"
+            for name, value in check.metadata.items()
+        )
+        name = f"{check.asset_key.to_user_string()}.{check.check_name}"
+        yield f"{check.severity.value.lower()}: {name} ({figures})"

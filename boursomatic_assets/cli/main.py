@@ -51,7 +51,7 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
     """Open the Dagster UI, with its daemon, on this machine alone."""
     from boursomatic_assets import settings
     from boursomatic_assets.database import migrate
-    from boursomatic_assets.orchestration.instance import CONFIG
+    from boursomatic_assets.orchestration.instance import WORKSPACE
 
     settings.require_valid()
     _require_closed_or_exposed(host, port, expose=expose, read_only=read_only)
@@ -62,8 +62,7 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
     os.environ["DAGSTER_WEBSERVER_READ_ONLY"] = str(int(read_only))
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
-    workspace = str(CONFIG.parent / "workspace.yaml")
-    os.execv(dagster, [dagster, "dev", "-h", host, "-p", str(port), "-w", workspace])
+    os.execv(dagster, [dagster, "dev", "-h", host, "-p", str(port), "-w", str(WORKSPACE)])
 
 
 def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only: bool) -> None:
