@@ -12,6 +12,7 @@ from boursomatic_assets import database, registry
 from boursomatic_assets.assets.metadata import OWNERS, table_metadata
 from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata
 from boursomatic_assets.orchestration.partitions import (
@@ -23,6 +24,9 @@ from boursomatic_assets.orchestration.partitions import (
 from boursomatic_assets.orchestration.reporting import run_figures
 from boursomatic_assets.registry import ChampionAsOf
 from boursomatic_assets.schema import ModelVersion
+
+NOT_DUE = "no version is due on this date"
+UNTRAINED = "a version is due on this date, but the history before it is too short to train one, or is not loaded"
 
 
 @dg.asset(
@@ -74,7 +78,7 @@ def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:
     else:
         champion = {"speaker": "none yet: the history is too short to train a version, and nothing is recommended"}
     if challenger is None or decision is None:
-        return champion | {"note": "no version is due on this date"}
+        return champion | {"note": UNTRAINED if due_dates(moment.date, moment.date) else NOT_DUE}
     figures = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
     outcome = {"decision": decision.kind, "reason": decision.reason}
     return {**champion, "challenger": challenger.version, **outcome, **figures}

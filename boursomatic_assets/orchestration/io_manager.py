@@ -69,7 +69,9 @@ class PostgresIOManager(dg.ConfigurableIOManager):
                 started_at = staleness.input_read_time(connection, name, chunk)
             rows = chunked.compute(chunk)
             merge, overtaken = write_chunk(ChunkWrite(name, grain, chunk, context.run_id, started_at), rows)
-            report.add(chunk, kept_rows(rows)[grain.time_column], merge, rows, overtaken)
+            kept = kept_rows(rows)
+            own = chunked.describe(chunk, kept) if chunked.describe else {}
+            report.add(chunk, kept[grain.time_column], merge, rows, overtaken, own)
 
         with absorbed.collected() as report.absorbed:
             failed = run_chunks(store, chunked.chunks(cache(_count_instruments)))
