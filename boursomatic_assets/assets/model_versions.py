@@ -4,6 +4,7 @@ What belongs here: the asset, and what the UI shows of its partitions.
 Kept elsewhere: training and decisions (`registry/`), the model itself (`learning/`).
 """
 
+from itertools import count
 from typing import Any
 
 import dagster as dg
@@ -21,8 +22,9 @@ from boursomatic_assets.orchestration.partitions import (
     partition_key,
     slices_of_run,
 )
+from boursomatic_assets.orchestration.progress import tell
 from boursomatic_assets.orchestration.reporting import run_figures
-from boursomatic_assets.registry import ChampionAsOf
+from boursomatic_assets.registry import ChampionAsOf, Version
 from boursomatic_assets.schema import ModelVersion
 
 NOT_DUE = "no version is due on this date"
@@ -51,7 +53,13 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     """
     parts, step = slices_of_run(context), context.get_step_execution_context()
     await_upstream(step, "features")
-    trained_versions = registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
+    last, number = max(part.dates[-1] for part in parts), count(1)
+
+    def when_trained(version: Version, due: int) -> None:
+        line = f"model_versions: {version.version} is trained, {next(number):,} of {due:,} due dates"
+        tell(line, context.log.info)
+
+    trained_versions = registry.train_due_versions(last, Parameters(), when_trained)
     with database.engine().connect() as connection:
         stale_versions = registry.stale_versions(connection, Parameters())
     for part in parts:

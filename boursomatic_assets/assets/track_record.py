@@ -81,7 +81,7 @@ def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceRead
 
 
 def describe_sessions(part: Slice, rows: pl.DataFrame) -> dict[dt.date, dict[str, Any]]:
-    """What the UI shows of each session: how many scores it has and the share that was right, or why it has none."""
+    """What the UI shows of each session: its scores and the share that was right, or why it has none."""
     sessions = rows.group_by(pl.col("ts").dt.date().alias("date")).agg(
         scored=pl.col("hit").count(), hit_rate=pl.col("hit").mean()
     )

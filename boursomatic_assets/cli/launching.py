@@ -9,6 +9,8 @@ import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import dagster as dg
 from sqlalchemy import func, select
@@ -23,6 +25,9 @@ from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import computations, staleness
 from boursomatic_assets.tables.aliases.names import symbols_of
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+
+if TYPE_CHECKING:
+    from boursomatic_assets.cli.running.interrupts import Stop
 
 PRICE_BARS = GRAINS["price_bars"].table
 
@@ -77,6 +82,8 @@ class RunResult:
     success: bool
     seconds: float
     problems: tuple[str, ...]
+    checks: int
+    """How many checks looked at what was computed."""
 
 
 def plan_backfill(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> list[Run]:
@@ -147,16 +154,33 @@ def plan_reload(symbol: str) -> list[Run]:
     ]
 
 
-def execute_run(run: Run, instance: dg.DagsterInstance) -> RunResult:
-    """Execute a run, with its assets' checks, and wait for it."""
-    started = time.monotonic()
+def execute_run(run: Run, instance: dg.DagsterInstance, watched: "Stop | None" = None) -> RunResult:
+    """Execute a run, with its assets' checks, and wait for it; who stops it finds it cancelled in the UI."""
+    started, run_id = time.monotonic(), str(uuid4())
+    if watched:
+        watched.when_forced = lambda: command_runs.mark_cancelled(run_id, instance)
+    try:
+        problems, checks = _execute(run, run_id, instance)
+    except KeyboardInterrupt:  # before a step began, or between two
+        command_runs.mark_cancelled(run_id, instance)
+        raise
+    ended = instance.get_run_by_id(run_id)
+    success = ended is not None and ended.is_success
+    return RunResult(run_id, success, time.monotonic() - started, tuple(problems), checks)
+
+
+def _execute(run: Run, run_id: str, instance: dg.DagsterInstance) -> tuple[list[str], int]:
+    """Store a run under an id and execute it; return what is wrong, and how many checks there were."""
     job = defs.resolve_job_def("market_session_15m" if "price_bars_15m" in run.assets else "market_session")
     assets = frozenset(dg.AssetKey(asset) for asset in run.assets)
-    stored = command_runs.create_run(job, assets, instance, run.tags, WORKSPACE)
-    problems = [problem for event in command_runs.execute(job, stored, instance) for problem in _problems(event)]
-    ended = instance.get_run_by_id(stored.run_id)
-    success = ended is not None and ended.is_success
-    return RunResult(stored.run_id, success, time.monotonic() - started, tuple(problems))
+    stored = command_runs.create_run(job, assets, run_id, instance, run.tags, WORKSPACE)
+    problems, checks = list[str](), 0
+    for event in command_runs.execute(job, stored, instance):
+        if command_runs.is_interrupt(event):
+            instance.report_run_canceling(stored)
+        problems += _problems(event)
+        checks += event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    return problems, checks
 
 
 def _problems(event: dg.DagsterEvent) -> Iterator[str]:

@@ -55,6 +55,7 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
 
     settings.require_valid()
     _require_closed_or_exposed(host, port, expose=expose, read_only=read_only)
+    _require_free(host, port)
     migrate.upgrade()
     folder = make_dagster_home()
     settings.make_paths_absolute()
@@ -63,6 +64,27 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
     os.environ["DAGSTER_WEBSERVER_READ_ONLY"] = str(int(read_only))
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
     os.execv(dagster, [dagster, "dev", "-h", host, "-p", str(port), "-w", str(WORKSPACE)])
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse a port on which another program listens, before anything is started.
+
+    Raises:
+        RuntimeError: It is taken; the message names `--port`.
+    """
+    import errno
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise RuntimeError(
+                f"port {port} of {host} is taken, perhaps by another `boursomatic dev`: end that one, or choose"
+                " another port with --port"
+            ) from None
+        # What else is wrong with the address the webserver says itself.
 
 
 def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only: bool) -> None:

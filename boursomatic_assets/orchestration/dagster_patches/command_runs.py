@@ -24,6 +24,8 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 REPOSITORY, ATTRIBUTE = "__repository__", "defs"
 """What Dagster calls the repository of a module's definitions, and what the module calls them."""
 
+INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """With this the command line shows its own lines alone; the run is stored without it."""
 
@@ -31,6 +33,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 def create_run(
     job: dg.JobDefinition,
     assets: frozenset[dg.AssetKey],
+    run_id: str,
     instance: dg.DagsterInstance,
     tags: Mapping[str, str],
     workspace: Path,
@@ -40,6 +43,7 @@ def create_run(
     Args:
         job: The whole job, as the workspace's definitions have it.
         assets: What the run computes.
+        run_id: The run's id, a new UUID.
         instance: The instance that stores it.
         tags: The run's own tags; those of the job are added.
         workspace: The file that names the code location.
@@ -50,7 +54,7 @@ def create_run(
     (location,) = location_origins_from_yaml_paths([str(workspace)])
     return instance.create_run(
         job_name=job.name,
-        run_id=None,
+        run_id=run_id,
         run_config={},
         status=None,
         tags={**chosen.run_tags, **tags},
@@ -73,6 +77,22 @@ def create_run(
 def execute(job: dg.JobDefinition, run: dg.DagsterRun, instance: dg.DagsterInstance) -> Iterator[dg.DagsterEvent]:
     """Execute a stored run in this process, and yield its events; nothing is raised for a step that fails."""
     return execute_run_iterator(InMemoryJob(job), run._replace(run_config=QUIET), instance)
+
+
+def is_interrupt(event: dg.DagsterEvent) -> bool:
+    """Whether an event says that a step was interrupted; the run ends after it."""
+    error = event.step_failure_data.error if event.is_step_failure else None
+    while error and error.cls_name not in INTERRUPTS:
+        error = error.cause
+    return error is not None
+
+
+def mark_cancelled(run_id: str, instance: dg.DagsterInstance) -> None:
+    """Say of a run that goes no further that it was cancelled, if it was stored and is not over."""
+    run = instance.get_run_by_id(run_id)
+    if run and not run.is_finished:
+        instance.report_run_canceling(run)
+        instance.report_run_canceled(run)
 
 
 def _code_origin(job: str, module: str | None) -> JobPythonOrigin:
