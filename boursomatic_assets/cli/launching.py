@@ -193,11 +193,16 @@ def _problems(event: dg.DagsterEvent) -> Iterator[str]:
         yield from _failed_check(event.asset_check_evaluation_data)
 
 
+def _for_people(figure: object) -> str:
+    """A figure of a check, a count with its thousands set apart."""
+    return f"{figure:,}" if isinstance(figure, int) else str(figure)
+
+
 def _failed_check(check: dg.AssetCheckEvaluation) -> Iterator[str]:
     """A check that did not pass, with its figures."""
     if not check.passed:
         figures = ", ".join(
-            f"{name} {textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)}"
+            f"{name} {textwrap.shorten(_for_people(value.value), MAX_FIGURE_LENGTH)}"
             for name, value in check.metadata.items()
         )
         name = f"{check.asset_key.to_user_string()}.{check.check_name}"

@@ -25,6 +25,7 @@ from boursomatic_assets.cli.users import users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="boursomatic", message="%(prog)s %(version)s")
 def main() -> None:
     """Price bars of two markets into audited BUY / HOLD / SELL recommendations."""
 
