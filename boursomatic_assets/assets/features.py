@@ -3,6 +3,8 @@
 What belongs here: the asset. Kept elsewhere: the formulas (`features/`).
 """
 
+import datetime as dt
+
 import dagster as dg
 import polars as pl
 
@@ -18,6 +20,8 @@ from boursomatic_assets.tables.reading import SliceReader
 
 BARS_PER_CHUNK = 300_000
 """A row has about 900 bytes as text, and takes 1.5 kB while it is computed."""
+
+NO_BARS = "no bars of this session are stored"
 
 
 @dg.asset(
@@ -40,4 +44,8 @@ def features(context: dg.AssetExecutionContext, price_bars: SliceReader) -> Chun
         bars = price_bars(part.looking_back(LOOKBACK))
         return compute_features(bars, part.market.sessions(), part.start)
 
-    return ChunkedRows(slices_of_run(context), compute, bars=BARS_PER_CHUNK, lookback=LOOKBACK)
+    def describe(part: Slice, rows: pl.DataFrame) -> dict[dt.date, dict[str, str]]:
+        computed = set(rows["ts"].dt.date())
+        return {date: {"note": NO_BARS} for date in part.dates if date not in computed}
+
+    return ChunkedRows(slices_of_run(context), compute, BARS_PER_CHUNK, LOOKBACK, describe)

@@ -4,6 +4,7 @@ What belongs here: the asset, and what the UI shows of its partitions.
 Kept elsewhere: training and decisions (`registry/`), the model itself (`learning/`).
 """
 
+from itertools import count
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from boursomatic_assets import database, registry
 from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.learning.parameters import Parameters
+from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata
 from boursomatic_assets.orchestration.partitions import (
@@ -20,9 +22,13 @@ from boursomatic_assets.orchestration.partitions import (
     partition_key,
     slices_of_run,
 )
+from boursomatic_assets.orchestration.progress import tell
 from boursomatic_assets.orchestration.reporting import run_figures
-from boursomatic_assets.registry import ChampionAsOf
+from boursomatic_assets.registry import ChampionAsOf, Version
 from boursomatic_assets.schema import ModelVersion
+
+NOT_DUE = "no version is due on this date"
+UNTRAINED = "a version is due on this date, but the history before it is too short to train one, or is not loaded"
 
 
 @dg.asset(
@@ -46,7 +52,13 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     """
     parts, step = slices_of_run(context), context.get_step_execution_context()
     await_upstream(step, "features")
-    trained_versions = registry.train_due_versions(max(part.dates[-1] for part in parts), Parameters())
+    last, number = max(part.dates[-1] for part in parts), count(1)
+
+    def when_trained(version: Version, due: int) -> None:
+        line = f"model_versions: {version.version} is trained, {next(number):,} of {due:,} due dates"
+        tell(line, context.log.info)
+
+    trained_versions = registry.train_due_versions(last, Parameters(), when_trained)
     with database.engine().connect() as connection:
         stale_versions = registry.stale_versions(connection, Parameters())
     for part in parts:
@@ -73,7 +85,7 @@ def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:
     else:
         champion = {"speaker": "none yet: the history is too short to train a version, and nothing is recommended"}
     if challenger is None or decision is None:
-        return champion | {"note": "no version is due on this date"}
+        return champion | {"note": UNTRAINED if due_dates(moment.date, moment.date) else NOT_DUE}
     figures = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
     outcome = {"decision": decision.kind, "reason": decision.reason}
     return {**champion, "challenger": challenger.version, **outcome, **figures}

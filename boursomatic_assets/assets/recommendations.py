@@ -8,6 +8,7 @@ Kept elsewhere: labels, stops and justifications (`advice/`), the champion of a 
 import datetime as dt
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -33,11 +34,16 @@ from boursomatic_assets.schema import Recommendation
 from boursomatic_assets.tables.frames import required_columns
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import SliceReader
+from boursomatic_assets.vocabulary import LABELS
 
 SCHEMA = required_columns(GRAINS["recommendations"].table)
 
 BARS_PER_CHUNK = 60_000
 """A bar has three recommendations, each with a justification: about 4 kB."""
+
+NO_VERSION = "no model version yet: the history before this session is too short to train one"
+NO_FEATURES = "no features of this session are stored"
+NO_RANK = "no instrument has a feature that the model ranks: their history is too short"
 
 
 @dg.asset(
@@ -64,7 +70,36 @@ def recommendations(
         by_champion = [recommend_sessions(part, group, rows, bars) for group in champion_sessions(part)]
         return pl.concat([pl.DataFrame(schema=SCHEMA), *by_champion])
 
-    return ChunkedRows(slices_of_run(context), compute, bars=BARS_PER_CHUNK)
+    def describe(part: Slice, rows: pl.DataFrame) -> dict[dt.date, dict[str, Any]]:
+        return count_labels(rows) | explain_empty(part, rows, features)
+
+    return ChunkedRows(slices_of_run(context), compute, bars=BARS_PER_CHUNK, describe=describe)
+
+
+def count_labels(rows: pl.DataFrame) -> dict[dt.date, dict[str, Any]]:
+    """What the UI shows of each session that has recommendations: the share of each label, over all profiles."""
+    shares = [(pl.col("label") == label).mean().alias(f"share_{label.lower()}") for label in LABELS]
+    sessions = rows.group_by(pl.col("as_of").dt.date().alias("date")).agg(shares)
+    return {session.pop("date"): session for session in sessions.iter_rows(named=True)}
+
+
+def explain_empty(part: Slice, rows: pl.DataFrame, features: SliceReader) -> dict[dt.date, dict[str, Any]]:
+    """Why sessions of a slice have no recommendation, as a note for each."""
+    recommended = set(rows["as_of"].dt.date())
+    if recommended.issuperset(part.sessions):
+        return {}
+    with_features = set(features(part, KEY)["ts"].dt.date())
+    return {
+        moment.date: {"note": _why_none(moment, with_features)}
+        for moment in registry.champion_timeline(part)
+        if moment.date not in recommended
+    }
+
+
+def _why_none(moment: registry.ChampionAsOf, with_features: set[dt.date]) -> str:
+    if moment.date not in with_features:
+        return NO_FEATURES
+    return NO_RANK if moment.champion or moment.newest else NO_VERSION
 
 
 @dataclass(frozen=True)

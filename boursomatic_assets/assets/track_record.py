@@ -4,6 +4,7 @@ What belongs here: the asset, which recommendations a slice scores, and the summ
 Kept elsewhere: how one recommendation is scored (`advice/outcomes.py`), performance (`tables/performance.py`).
 """
 
+import datetime as dt
 from typing import Any
 
 import dagster as dg
@@ -31,6 +32,9 @@ BARS_PER_CHUNK = 60_000
 """As for `recommendations`: a bar has three of them, each with its justification."""
 
 
+NOTHING_DUE = "nothing is due: no recommendation has its horizon end on this session"
+
+
 @dg.asset(
     ins={
         "recommendations": dg.AssetIn(partition_mapping=HORIZON_LOOKBACK),
@@ -55,7 +59,7 @@ def track_record(
         return score_slice(part, recommendations, price_bars)
 
     parts, lookback = slices_of_run(context), LONGEST_HORIZON + LOOKBACK
-    return ChunkedRows(parts, compute, bars=BARS_PER_CHUNK, lookback=lookback, summary=summarise_market)
+    return ChunkedRows(parts, compute, BARS_PER_CHUNK, lookback, describe_sessions, summarise_market)
 
 
 def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceReader) -> pl.DataFrame:
@@ -75,6 +79,18 @@ def score_slice(part: Slice, recommendations: SliceReader, price_bars: SliceRead
     return outcomes.score_recommendations(pl.concat(due), bars).select(*SCHEMA)
 
 
+def describe_sessions(part: Slice, rows: pl.DataFrame) -> dict[dt.date, dict[str, Any]]:
+    """What the UI shows of each session: its scores and the share that was right, or why it has none."""
+    sessions = rows.group_by(pl.col("ts").dt.date().alias("date")).agg(
+        scored=pl.col("hit").count(), hit_rate=pl.col("hit").mean()
+    )
+    figures = {
+        date: {"scored": scored} | ({"hit_rate": rate} if scored else {})
+        for date, scored, rate in sessions.iter_rows()
+    }
+    return {date: figures.get(date, {"note": NOTHING_DUE}) for date in part.dates}
+
+
 def summarise_market(part: Slice) -> dict[str, Any]:
     """What the UI shows of a run's newest session: how its market's recommendations did, and are expected to."""
     with database.engine().connect() as connection:
@@ -82,8 +98,9 @@ def summarise_market(part: Slice) -> dict[str, Any]:
         expected = performance.measure_expected(connection, market=part.market.name, until=part.end)
     if not figures.labels.height:
         return {}
+    headline = {f"so_far/{name}": figure for name, figure in performance.headline_figures(figures).items()}
     return {
-        **performance.headline_figures(figures),
+        **headline,
         "by_profile_and_label": dg.MetadataValue.md(performance.to_markdown(figures.labels)),
         "expected": dg.MetadataValue.md(performance.to_markdown(expected)),
         "by_confidence": dg.MetadataValue.md(performance.to_markdown(figures.bins)),

@@ -4,13 +4,25 @@ What belongs here: their words, options and exit codes. Kept elsewhere: which ru
 archived bars (`tables/archive.py`).
 """
 
+import atexit
 import datetime as dt
-from typing import Any
+import gc
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from boursomatic_assets.cli.common import DATE, one_line_errors, require_current_schema, require_ready
 from boursomatic_assets.vocabulary import MARKET_NAMES
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from boursomatic_assets.cli.running.interrupts import Stop
+    from boursomatic_assets.cli.running.progress import ProgressLines
+
+UNTRAINED = "stopped: no model version is trained again; to go on, give the same command again"
 
 
 @click.command()
@@ -74,10 +86,12 @@ def _refresh_models() -> None:
     """Bring everything up to date, in the order in which one follows from the other."""
     from boursomatic_assets import registry
     from boursomatic_assets.cli import launching
+    from boursomatic_assets.cli.running import interrupts
     from boursomatic_assets.learning.parameters import Parameters
 
     _execute_runs(launching.plan_refresh("features"))
-    trained = registry.retrain_stale_versions(Parameters())
+    with interrupts.stoppable(lambda: UNTRAINED, sys.stderr):
+        trained = registry.retrain_stale_versions(Parameters())
     click.echo(
         f"model versions trained again: {len(trained)}, {trained[0].version} .. {trained[-1].version}"
         if trained
@@ -124,17 +138,55 @@ def _require_known_assets(assets: list[str]) -> tuple[str, ...]:
 
 
 def _execute_runs(runs: list[Any]) -> None:
-    """Execute runs in order; stop with exit code 1 at the first that fails."""
+    """Execute runs in order; stop with exit code 1 at the first that fails, with 130 at Ctrl-C."""
     from dagster import DagsterInstance
 
+    from boursomatic_assets.cli.running import interrupts, progress
+    from boursomatic_assets.orchestration.progress import logger
+
+    atexit.register(gc.freeze)  # or the interpreter looks through all objects once more before it ends: seconds
+    done = list[Any]()
+    with (
+        DagsterInstance.get() as instance,
+        progress.shown(logger) as lines,
+        interrupts.stoppable(lambda: _describe_stop(runs, done, lines.said), lines.stream) as stop,
+    ):
+        for number, run in enumerate(runs, start=1):
+            if stop.requested:
+                return
+            _execute_run(f"[{number}/{len(runs)}]", run, instance, lines, stop)
+            done.append(run)
+
+
+def _execute_run(number: str, run: Any, instance: "DagsterInstance", lines: "ProgressLines", stop: "Stop") -> None:
+    """Execute a run and show what came of it.
+
+    Raises:
+        RuntimeError: It failed.
+        KeyboardInterrupt: It was stopped.
+    """
     from boursomatic_assets.cli.launching import execute_run
 
-    with DagsterInstance.get() as instance:
-        for number, run in enumerate(runs, start=1):
-            click.echo(f"[{number}/{len(runs)}] {run}", nl=False)
-            result = execute_run(run, instance)
-            click.echo(f"  {result.seconds:.1f} s")
-            for problem in result.problems:
-                click.echo(f"        {problem}", err=not result.success)
-            if not result.success:
-                raise RuntimeError(f"the run failed: {run}")
+    lines.said.clear()
+    lines.show(f"{number} {run}")
+    result = execute_run(run, instance, stop)
+    lines.clear()
+    if stop.requested and not result.success:
+        raise KeyboardInterrupt
+    checks = f", {result.checks} checks" if result.checks else ""
+    click.echo(f"{number} {run}  {result.seconds:.1f} s{checks}")
+    for problem in result.problems:
+        click.echo(f"        {problem}", err=not result.success)
+    if not result.success:
+        raise RuntimeError(f"the run failed: {run}")
+
+
+def _describe_stop(runs: list[Any], done: list[Any], said: Mapping[str, str]) -> str:
+    """What is done after Ctrl-C, and how to go on."""
+    lines = [f"stopped: {len(done)} of {len(runs)} runs are done"]
+    if len(done) < len(runs) and said:
+        lines += [
+            f"of {' '.join(str(runs[len(done)]).split())} is written:",
+            *(f"  {line}" for line in said.values()),
+        ]
+    return "\n".join([*lines, "to go on, give the same command again: what is written stays as it is"])

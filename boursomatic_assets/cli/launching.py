@@ -9,6 +9,8 @@ import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import dagster as dg
 from sqlalchemy import func, select
@@ -17,11 +19,15 @@ from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import require_closed, slices_of
 from boursomatic_assets.definitions import defs
-from boursomatic_assets.orchestration.dagster_patches import tags
+from boursomatic_assets.orchestration.dagster_patches import command_runs, tags
+from boursomatic_assets.orchestration.instance import WORKSPACE
 from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import computations, staleness
 from boursomatic_assets.tables.aliases.names import symbols_of
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+
+if TYPE_CHECKING:
+    from boursomatic_assets.cli.running.interrupts import Stop
 
 PRICE_BARS = GRAINS["price_bars"].table
 
@@ -32,6 +38,9 @@ ASSETS = tuple(asset for stage in STAGES for asset in stage)
 
 SESSIONS_TAG = "boursomatic/sessions"
 """The range of a run, where the UI shows it in its list of runs."""
+
+LAUNCHED_BY = {"boursomatic/launched_by": "command line", tags.MAX_RETRIES: "0"}
+"""Who started a run, where the UI shows it. Whoever typed a command sees that it failed: the daemon leaves it."""
 
 MAX_FIGURE_LENGTH = 300
 """Characters of a figure of a failed check that are printed; the UI shows all of them."""
@@ -54,8 +63,8 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The range as Dagster's own tags, which the UI hides in its list of runs, and as a tag that it shows."""
-        return {
+        """The range as Dagster's own tags, which the UI hides in its list of runs, and as one that it shows."""
+        return LAUNCHED_BY | {
             tags.RANGE_START: partition_key(self.start, self.market),
             tags.RANGE_END: partition_key(self.end, self.market),
             SESSIONS_TAG: f"{self.market} {self.start} .. {self.end}",
@@ -69,9 +78,12 @@ class Run:
 class RunResult:
     """The result of a run; `problems` are one-line sentences, failed checks among them."""
 
+    run_id: str
     success: bool
     seconds: float
     problems: tuple[str, ...]
+    checks: int
+    """How many checks looked at what was computed."""
 
 
 def plan_backfill(assets: tuple[str, ...], markets: list[str], dates: list[dt.date]) -> list[Run]:
@@ -142,34 +154,56 @@ def plan_reload(symbol: str) -> list[Run]:
     ]
 
 
-def execute_run(run: Run, instance: dg.DagsterInstance) -> RunResult:
-    """Execute a run, with its assets' checks, and wait for it."""
-    started = time.monotonic()
+def execute_run(run: Run, instance: dg.DagsterInstance, watched: "Stop | None" = None) -> RunResult:
+    """Execute a run, with its assets' checks, and wait for it; who stops it finds it cancelled in the UI."""
+    started, run_id = time.monotonic(), str(uuid4())
+    if watched:
+        watched.when_forced = lambda: command_runs.mark_cancelled(run_id, instance)
+    try:
+        problems, checks = _execute(run, run_id, instance)
+    except KeyboardInterrupt:  # before a step began, or between two
+        command_runs.mark_cancelled(run_id, instance)
+        raise
+    ended = instance.get_run_by_id(run_id)
+    success = ended is not None and ended.is_success
+    return RunResult(run_id, success, time.monotonic() - started, tuple(problems), checks)
+
+
+def _execute(run: Run, run_id: str, instance: dg.DagsterInstance) -> tuple[list[str], int]:
+    """Store a run under an id and execute it; return what is wrong, and how many checks there were."""
     job = defs.resolve_job_def("market_session_15m" if "price_bars_15m" in run.assets else "market_session")
-    result = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in run.assets}).execute_in_process(
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        instance=instance,
-        tags=run.tags,
-        raise_on_error=False,
-    )
-    problems = (*_step_failures(result), *_failed_checks(result))
-    return RunResult(result.success, time.monotonic() - started, problems)
+    assets = frozenset(dg.AssetKey(asset) for asset in run.assets)
+    stored = command_runs.create_run(job, assets, run_id, instance, run.tags, WORKSPACE)
+    problems, checks = list[str](), 0
+    for event in command_runs.execute(job, stored, instance):
+        if command_runs.is_interrupt(event):
+            instance.report_run_canceling(stored)
+        problems += _problems(event)
+        checks += event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    return problems, checks
 
 
-def _step_failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for event in result.all_events:
-        if event.is_step_failure and (error := event.step_failure_data.error):
-            while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
-                error = error.cause
-            yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+def _problems(event: dg.DagsterEvent) -> Iterator[str]:
+    """What an event says that is wrong: a step that failed, or a check that did not pass."""
+    if event.is_step_failure and (error := event.step_failure_data.error):
+        while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
+            error = error.cause
+        yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        yield from _failed_check(event.asset_check_evaluation_data)
 
 
-def _failed_checks(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for check in result.get_asset_check_evaluations():
-        if not check.passed:
-            figures = ", ".join(
-                f"{name} {textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)}"
-                for name, value in check.metadata.items()
-            )
-            name = f"{check.asset_key.to_user_string()}.{check.check_name}"
-            yield f"{check.severity.value.lower()}: {name} ({figures})"
+def _for_people(figure: object) -> str:
+    """A figure of a check, a count with its thousands set apart."""
+    return f"{figure:,}" if isinstance(figure, int) else str(figure)
+
+
+def _failed_check(check: dg.AssetCheckEvaluation) -> Iterator[str]:
+    """A check that did not pass, with its figures."""
+    if not check.passed:
+        figures = ", ".join(
+            f"{name} {textwrap.shorten(_for_people(value.value), MAX_FIGURE_LENGTH)}"
+            for name, value in check.metadata.items()
+        )
+        name = f"{check.asset_key.to_user_string()}.{check.check_name}"
+        yield f"{check.severity.value.lower()}: {name} ({figures})"

@@ -25,6 +25,7 @@ from boursomatic_assets.cli.users import users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="boursomatic", message="%(prog)s %(version)s")
 def main() -> None:
     """Price bars of two markets into audited BUY / HOLD / SELL recommendations."""
 
@@ -51,10 +52,11 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
     """Open the Dagster UI, with its daemon, on this machine alone."""
     from boursomatic_assets import settings
     from boursomatic_assets.database import migrate
-    from boursomatic_assets.orchestration.instance import CONFIG
+    from boursomatic_assets.orchestration.instance import WORKSPACE
 
     settings.require_valid()
     _require_closed_or_exposed(host, port, expose=expose, read_only=read_only)
+    _require_free(host, port)
     migrate.upgrade()
     folder = make_dagster_home()
     settings.make_paths_absolute()
@@ -62,8 +64,28 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
     os.environ["DAGSTER_WEBSERVER_READ_ONLY"] = str(int(read_only))
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
-    workspace = str(CONFIG.parent / "workspace.yaml")
-    os.execv(dagster, [dagster, "dev", "-h", host, "-p", str(port), "-w", workspace])
+    os.execv(dagster, [dagster, "dev", "-h", host, "-p", str(port), "-w", str(WORKSPACE)])
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse a port on which another program listens, before anything is started.
+
+    Raises:
+        RuntimeError: It is taken; the message names `--port`.
+    """
+    import errno
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise RuntimeError(
+                f"port {port} of {host} is taken, perhaps by another `boursomatic dev`: end that one, or choose"
+                " another port with --port"
+            ) from None
+        # What else is wrong with the address the webserver says itself.
 
 
 def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only: bool) -> None:

@@ -11,26 +11,40 @@ import sys
 import click
 
 from boursomatic_assets.cli.common import DATE, MOMENT, one_line_errors, require_current_schema
-from boursomatic_assets.vocabulary import INTERVALS, MARKET_NAMES, PROFILES
+from boursomatic_assets.vocabulary import INTERVALS, LABELS, MARKET_NAMES, PROFILES
 
 
 @click.command()
 @click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
 @click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
 @click.option("--symbol", help="One instrument instead of all.")
+@click.option("--label", type=click.Choice(LABELS), help="One label instead of all.")
 @click.option("--date", type=DATE, help="A past session instead of the newest.")
+@click.option(
+    "--all", "every", is_flag=True, help="Each HOLD as well, of which the table says how many there are."
+)
 @click.option("--user", metavar="EMAIL", help="What this account sees: the profile that it prefers, with consent.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of all rows instead of a table.")
+@click.option("--csv", "as_csv", is_flag=True, help="All rows as CSV instead of a table.")
 @one_line_errors
 def recommendations(
     profile: str | None,
     market: str | None,
     symbol: str | None,
+    label: str | None,
     date: dt.date | None,
+    every: bool,
     user: str | None,
     as_json: bool,
+    as_csv: bool,
 ) -> None:
-    """Show the current recommendations, or those of a past session, or what an account sees."""
+    """Show the current recommendations, or those of a past session, or what an account sees.
+
+    BUY and SELL come first, and HOLD is a count. The horizon is in sessions. Of one symbol each row is shown, with
+    its reason.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("choose one of --json and --csv")
     if user is not None and (profile or date):
         raise click.UsageError(
             "an account sees its own profile, of the newest session: leave out --profile and --date"
@@ -40,10 +54,14 @@ def recommendations(
 
     require_current_schema()
     if user is None:
-        shown = view.recommendations(profile, market, symbol, date)
+        shown = view.recommendations(profile, market, symbol, date, label)
     else:
-        shown = users.recommendations_of(user, market, symbol)
-    click.echo(text.as_json(shown) if as_json else view.as_table(shown))
+        shown = users.recommendations_of(user, market, symbol, label)
+    if as_json or as_csv:
+        click.echo(text.as_json(shown) if as_json else view.as_csv(shown))
+        return
+    every = every or symbol is not None or label is not None
+    click.echo(text.coloured(view.as_text(shown, every=every, reasons=symbol is not None)))
 
 
 @click.command()

@@ -7,6 +7,7 @@ A run may hold a day or ten years; a chunk fits into memory. A row is the same w
 so a range may be cut anywhere, and cut again around a date that fails.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -50,6 +51,8 @@ class ChunkedRows:
         bars: Instruments x dates of a chunk, at most; the memory that one takes depends on the asset.
         lookback: Sessions that `compute` reads before a slice. No chunk is shorter, so that most of what is read
             is used.
+        describe: Returns metadata of single dates of a slice, given its rows: the date's own figures, or a `note`
+            that says why it has no row.
         summary: Returns metadata of a market after a run, given its last slice; shown at its newest date.
     """
 
@@ -57,6 +60,7 @@ class ChunkedRows:
     compute: Callable[[Slice], Rows]
     bars: int = 500_000
     lookback: int = 0
+    describe: Callable[[Slice, pl.DataFrame], Mapping[dt.date, Mapping[str, Any]]] | None = None
     summary: Callable[[Slice], Mapping[str, Any]] | None = None
 
     @classmethod

@@ -1,6 +1,6 @@
-"""The Dagster instance: its folder and its settings file.
+"""The Dagster instance: its folder and its settings files.
 
-What belongs here: where `DAGSTER_HOME` is, and which `dagster.yaml` it holds.
+What belongs here: where `DAGSTER_HOME` is, which `dagster.yaml` it holds, and where the workspace's file is.
 Kept elsewhere: the settings (`dagster.yaml`), the storage named there (`dagster_storage.py`,
 `dagster_patches/storage.py`).
 """
@@ -11,6 +11,9 @@ from pathlib import Path
 from boursomatic_assets import settings
 
 CONFIG = settings.PROJECT / "dagster.yaml"
+
+WORKSPACE = settings.PROJECT / "workspace.yaml"
+"""Names the code location, for the webserver, the daemon and the runs of the command line."""
 
 
 def ensure_dagster_home() -> Path:

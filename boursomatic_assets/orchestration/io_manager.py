@@ -23,6 +23,7 @@ from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.chunk_writes import ChunkWrite, kept_rows, write_chunk
 from boursomatic_assets.orchestration.chunks import ChunkedRows, run_chunks
 from boursomatic_assets.orchestration.partitions import slices_of_keys
+from boursomatic_assets.orchestration.progress import Progress
 from boursomatic_assets.orchestration.reporting import Report
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables import merging, staleness
@@ -63,16 +64,24 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         grain = _find_grain(name)
         report = Report(grain.table.name)
         chunked = _to_chunked_rows(obj, grain, slices_of_keys(context.asset_partition_keys))
+        progress = Progress(name, chunked.parts, context.log.info)
 
         def store(chunk: Slice) -> None:
             with database.engine().connect() as connection:
                 started_at = staleness.input_read_time(connection, name, chunk)
             rows = chunked.compute(chunk)
             merge, overtaken = write_chunk(ChunkWrite(name, grain, chunk, context.run_id, started_at), rows)
-            report.add(chunk, kept_rows(rows)[grain.time_column], merge, rows, overtaken)
+            kept = kept_rows(rows)
+            own = chunked.describe(chunk, kept) if chunked.describe else {}
+            report.add(chunk, kept[grain.time_column], merge, rows, overtaken, own)
+            progress.add(chunk, kept.height)
 
-        with absorbed.collected() as report.absorbed:
-            failed = run_chunks(store, chunked.chunks(cache(_count_instruments)))
+        try:
+            with absorbed.collected() as report.absorbed:
+                failed = run_chunks(store, chunked.chunks(cache(_count_instruments)))
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):  # what is written is there
+            yield from report.materialize_written(context)
+            raise
         if failed:
             yield from report.materialize_written(context)
             raise report.failure(failed, chunked.parts)

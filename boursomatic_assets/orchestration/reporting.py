@@ -1,4 +1,4 @@
-"""What a run reports of its partitions: row counts, closed markets, failed dates.
+"""What a run reports of its partitions: row counts, why there are none, failed dates.
 
 What belongs here: metadata and events per partition, for a range of any length. Dagster shows the figures of a
 whole run at each of its partitions too: their names begin with `run/`.
@@ -8,6 +8,7 @@ Kept elsewhere: what the partitions of model versions show (`assets/model_versio
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -24,6 +25,9 @@ from boursomatic_assets.tables.merging import MergeCounts
 DELIVERY_COUNTS = ("delivered", "merged", "rejected", "repaired")
 """Counts of delivered rows in the metadata of a partition; the kept rows are its row count."""
 
+CLOSED = "market closed"
+NOTHING_DELIVERED = "nothing delivered: what is stored of this session stays"
+NOTHING_COMPUTED = "nothing computed for this session"
 OVERTAKEN = "left as it is: a delivery that was requested later stays"
 
 MAX_REASONS = 10
@@ -43,7 +47,13 @@ class Report:
     """The reasons of the errors that were absorbed."""
 
     def add(
-        self, chunk: Slice, times: pl.Series, merge: MergeCounts, rows: Rows, overtaken: Sequence[Slice] = ()
+        self,
+        chunk: Slice,
+        times: pl.Series,
+        merge: MergeCounts,
+        rows: Rows,
+        overtaken: Sequence[Slice] = (),
+        own: Mapping[dt.date, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
         """Add a written chunk: what it changed, and the rows of each of its partitions.
 
@@ -53,6 +63,7 @@ class Report:
             merge: What the write changed.
             rows: The rows that were computed or delivered.
             overtaken: Sessions left untouched, as a delivery that was requested later is there.
+            own: The asset's own metadata of single dates.
         """
         self.merge += merge
         counts = dict(times.dt.date().value_counts().iter_rows())
@@ -60,10 +71,13 @@ class Report:
             self.counts_by_session.setdefault((chunk.market.name, None), dict.fromkeys(DELIVERY_COUNTS, 0))
             self.counts_by_session |= _delivery_counts(rows.counts)  # every chunk delivers the rows without a time
         for date in chunk.dates:
-            row_count = {"dagster/partition_row_count": counts.get(date, 0)}
             delivered = self._counts_of_date(chunk, date) if isinstance(rows, Delivery) else {}
-            closed = {} if chunk.market.is_session(date) else {"note": "market closed"}
-            self.partitions[partition_key(date, chunk.market.name)] = row_count | delivered | closed
+            metadata = {"dagster/partition_row_count": counts.get(date, 0), **delivered, **own.get(date, {})}
+            if not chunk.market.is_session(date):
+                metadata["note"] = CLOSED
+            elif not counts.get(date):
+                metadata.setdefault("note", _why_empty(delivered))
+            self.partitions[partition_key(date, chunk.market.name)] = metadata
         for part in overtaken:
             metadata = self.partitions[partition_key(part.dates[0], part.market.name)]
             del metadata["dagster/partition_row_count"]
@@ -137,6 +151,15 @@ def _delivery_counts(counts: pl.DataFrame) -> dict[tuple[str, dt.date | None], d
     """Counts of delivered rows by market and session."""
     keys = counts.select("market", pl.col("session").dt.date()).iter_rows()
     return dict(zip(keys, counts.select(DELIVERY_COUNTS).iter_rows(named=True), strict=True))
+
+
+def _why_empty(delivered: Mapping[str, int]) -> str:
+    """Why a session has no row, given the counts of its delivery, if it is one."""
+    if not delivered:
+        return NOTHING_COMPUTED
+    if not delivered["delivered"]:
+        return NOTHING_DELIVERED
+    return f"all {delivered['delivered']:,} delivered rows are refused: `boursomatic rejected` says why"
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ request, as a new revision, and so are all due dates after it: the champion befo
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -57,8 +57,16 @@ def least_demand() -> Demand:
     return Demand(boldest.horizon, boldest.evidence)
 
 
-def train_due_versions(last: dt.date, parameters: Parameters) -> list[Version]:
+def _do_nothing(version: Version, due: int) -> None:
+    """Nobody wants to know."""
+
+
+def train_due_versions(
+    last: dt.date, parameters: Parameters, when_trained: Callable[[Version, int], None] = _do_nothing
+) -> list[Version]:
     """Train every version that is due until a date and missing; return those that this call trained.
+
+    `when_trained` is told of each, and how many due dates there are in all.
 
     One run trains for all: another waits for the lock, asleep, and then finds the versions. Each version is
     committed as soon as it is trained.
@@ -71,10 +79,11 @@ def train_due_versions(last: dt.date, parameters: Parameters) -> list[Version]:
         if not missing:
             return []
         known = read_history(connection, missing[-1], parameters)
-        return [
-            admit_challenger(date, challenger, parameters, learned)
-            for date, challenger, learned in _train(known, missing, parameters)
-        ]
+        trained = list[Version]()
+        for date, challenger, learned in _train(known, missing, parameters):
+            trained.append(admit_challenger(date, challenger, parameters, learned))
+            when_trained(trained[-1], len(missing))
+        return trained
 
 
 def retrain_stale_versions(parameters: Parameters) -> list[Version]:

@@ -63,7 +63,7 @@ class Recommendation(Table, table=True):
     label: str = Field(sa_type=String(10), index=True, description="Recommendation signal")
     confidence: float = Field(description="Model confidence (0.0-1.0)")
     expected_return_pct: float | None = Field(default=None, description="Expected return percentage")
-    horizon_days: int | None = Field(default=None, description="Investment horizon in days")
+    horizon_days: int | None = Field(default=None, description="Investment horizon, in sessions of the market")
     stop_loss: float | None = Field(default=None, description="Suggested stop loss price")
     take_profit: float | None = Field(default=None, description="Suggested take profit price")
     justification: str | None = Field(default=None, sa_type=Text, description="Human-readable explanation")

@@ -196,7 +196,9 @@ def _read_open(connection: Connection, market: Market, parameters: dict[str, Any
 def to_percent_text(table: pl.DataFrame) -> pl.DataFrame:
     """Figures as text: shares and returns in percent, an empty text for null."""
     shares = [name for name, kind in table.schema.items() if kind.is_float() and not name.endswith("_pct")]
-    percent = table.with_columns(pl.col(shares) * 100).with_columns(pl.selectors.float().round(2))
+    percent = table.with_columns(pl.col(shares) * 100).with_columns(
+        pl.selectors.float().round(2) + 0.0
+    )  # never -0.0
     return percent.with_columns(pl.col(pl.Int64, pl.Float64, pl.String).cast(pl.String).fill_null("")).rename(
         {name: f"{name}_pct" for name in shares}
     )

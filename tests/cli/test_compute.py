@@ -4,17 +4,21 @@ import datetime as dt
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 from sqlalchemy import Engine
 from worlds.commands import DAY, boursomatic, error_line
 from worlds.platform import INSTRUMENTS, contents, execute, rows
 
+from boursomatic_assets.assets import recommendations
 from boursomatic_assets.calendars import slices
 from boursomatic_assets.cli import launching
+from boursomatic_assets.orchestration import progress
 
 
 def test_an_open_session_is_refused(dagster_home: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,15 +95,15 @@ def test_assets_may_be_listed_with_spaces(dagster_home: Engine) -> None:
 
 def test_a_backfill_of_one_market_warns_that_models_learn_from_both(dagster_home: Engine) -> None:
     command = ("backfill", "--from", "2024-02-27", "--to", DAY, "--market", "US")
-    assert boursomatic(*command, "--assets", "model_versions").stderr == ""
+    assert "warning" not in boursomatic(*command, "--assets", "model_versions").stderr
     execute(dagster_home, "DELETE FROM computed_sessions WHERE asset = 'features' AND market = 'EURONEXT'")
-    (warning,) = boursomatic(*command, "--assets", "model_versions").stderr.splitlines()
+    warning = boursomatic(*command, "--assets", "model_versions").stderr.splitlines()[0]
     assert warning.startswith("warning: EURONEXT has features on 0 of its 2 sessions in this range")
     assert (
         "boursomatic backfill --market EURONEXT --assets instruments,price_bars,features --from 2024-02-27"
         in warning
     )
-    assert boursomatic(*command, "--assets", "features").stderr == ""
+    assert "warning" not in boursomatic(*command, "--assets", "features").stderr
 
 
 def test_an_unreadable_file_is_reported_by_name(
@@ -142,3 +146,49 @@ def test_a_correction_makes_sessions_stale_until_refresh(dagster_home: Engine) -
 def test_a_reload_loads_the_whole_past_of_an_instrument(filled: Engine) -> None:
     (run,) = launching.plan_reload("SIMU001")
     assert str(run).split() == ["instruments,", "price_bars", "US", "2023-01-03", "..", "2024-02-29"]
+
+
+PIECES = ("backfill", "--from", "2024-02-01", "--to", "2024-02-27", "--assets", "recommendations,track_record")
+
+
+def test_each_piece_is_told_here_and_in_the_log_of_the_run(
+    dagster_home: Engine, dagster_instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommendations, "BARS_PER_CHUNK", 10 * INSTRUMENTS)
+    result = boursomatic(*PIECES[:-1], "recommendations", "--market", "US")
+    assert result.exit_code == 0
+    pieces = [line.strip() for line in result.stderr.splitlines() if "of 18 sessions" in line]
+    assert [piece.partition(",")[0] for piece in pieces] == [
+        "recommendations: 10 of 18 sessions",
+        "recommendations: 18 of 18 sessions",
+    ]
+    (run,) = dagster_instance.get_runs()
+    logged = [entry.user_message for entry in dagster_instance.all_logs(run.run_id)]
+    assert [line for line in logged if line in pieces] == pieces
+
+
+def test_an_interrupted_backfill_says_what_is_done_and_goes_on_when_it_is_given_again(
+    dagster_home: Engine, dagster_instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C after the first ten sessions of the first of four runs."""
+    monkeypatch.setattr(recommendations, "BARS_PER_CHUNK", 10 * INSTRUMENTS)
+    with monkeypatch.context() as patched:
+        told = progress.Progress.add
+
+        def interrupt(self: progress.Progress, piece: slices.Slice, rows: int) -> None:
+            told(self, piece, rows)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        patched.setattr(progress.Progress, "add", interrupt)
+        result = boursomatic(*PIECES)
+    assert result.exit_code == 130, result.output
+    *_, stopped, of, piece, remedy = result.stderr.splitlines()
+    assert stopped == "stopped: 0 of 2 runs are done"
+    assert of == "of recommendations, track_record US 2024-02-01 .. 2024-02-27 is written:"
+    assert piece.startswith("  recommendations: 10 of 18 sessions")
+    assert remedy == "to go on, give the same command again: what is written stays as it is"
+    (run,) = dagster_instance.get_runs()
+    assert run.status == DagsterRunStatus.CANCELED
+    made = dagster_instance.get_materialized_partitions(AssetKey("recommendations"))
+    assert (min(made), max(made), len(made)) == ("2024-02-01|US", "2024-02-14|US", 10)
+    assert boursomatic(*PIECES).exit_code == 0

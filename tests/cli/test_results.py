@@ -1,6 +1,8 @@
 """Commands that show results: recommendations, the track record, bars, status."""
 
+import csv
 import datetime as dt
+import io
 import json
 
 import dagster as dg
@@ -12,7 +14,7 @@ from worlds.platform import INSTRUMENTS, execute, rows
 from boursomatic_assets import absorbed
 from boursomatic_assets.cli.views import status
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
-from boursomatic_assets.vocabulary import PROFILES
+from boursomatic_assets.vocabulary import LABELS, PROFILES
 
 
 def test_json_holds_the_active_recommendations(readable: Engine) -> None:
@@ -50,8 +52,46 @@ def test_recommendations_are_filtered_by_options(readable: Engine, words: tuple[
         assert row["symbol"] == options.get("--symbol", row["symbol"])
 
 
-def test_the_table_shows_every_recommendation(readable: Engine) -> None:
-    result = boursomatic("recommendations")
+def test_buy_and_sell_come_first_and_hold_is_a_count(readable: Engine) -> None:
+    labels = [row["label"] for row in rows(readable, "SELECT label FROM recommendations WHERE is_active")]
+    output = boursomatic("recommendations").output
+    shown = [line.split()[4] for line in output.splitlines() if "SIM" in line]
+    assert shown == ["BUY"] * labels.count("BUY") + ["SELL"] * labels.count("SELL")
+    assert min(map(labels.count, ("BUY", "SELL", "HOLD"))) > 0
+    assert f"{labels.count('HOLD')} HOLD (aggressive " in output.splitlines()[-1]
+    assert output.splitlines()[-1].endswith(": --all shows them")
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_rows_of_one_label_are_shown_each(readable: Engine, label: str) -> None:
+    expected = rows(readable, "SELECT FROM recommendations WHERE is_active AND label = :label", label=label)
+    lines = [
+        line for line in boursomatic("recommendations", "--label", label).output.splitlines() if "SIM" in line
+    ]
+    assert [line.split()[4] for line in lines] == [label] * len(expected)
+
+
+def test_of_one_symbol_the_horizon_and_the_reason_are_shown(readable: Engine) -> None:
+    output = boursomatic("recommendations", "--symbol", "SIMU001").output
+    of_one = json.loads(boursomatic("recommendations", "--symbol", "SIMU001", "--json").stdout)
+    for row in of_one:
+        horizon = f"SIMU001@{row['exchange']}, {row['profile']}, over {row['horizon_days']} sessions"
+        assert f"{horizon}\n  {row['justification']}" in output
+
+
+def test_csv_holds_what_json_holds(readable: Engine) -> None:
+    listed = list(csv.DictReader(io.StringIO(boursomatic("recommendations", "--csv").stdout)))
+    found = json.loads(boursomatic("recommendations", "--json").stdout)
+    texts = [{name: "" if value is None else str(value) for name, value in row.items()} for row in found]
+    numbers = {name for name, value in found[0].items() if isinstance(value, float)} | {"stop_loss", "take_profit"}
+    exact = [{name: value for name, value in row.items() if name not in numbers} for row in listed]
+    assert exact == [{name: value for name, value in row.items() if name not in numbers} for row in texts]
+    assert [float(row["confidence"]) for row in listed] == [row["confidence"] for row in found]
+    assert boursomatic("recommendations", "--csv", "--json").exit_code == 2
+
+
+def test_all_recommendations_are_shown_on_request(readable: Engine) -> None:
+    result = boursomatic("recommendations", "--all")
     assert result.exit_code == 0
     lines = [line for line in result.output.splitlines() if "SIM" in line]
     assert len(lines) == 6 * INSTRUMENTS
@@ -70,7 +110,7 @@ def test_a_hold_without_a_view_is_told_apart_from_an_opinion(filled: Engine) -> 
         ),
     )
     lines = boursomatic("recommendations", "--symbol", "SIMU001").output.splitlines()
-    shown = [line.split() for line in lines if "SIMU001" in line]
+    shown = [line.split() for line in lines if line.startswith("| SIMU001 ")]
     assert {row[3]: (row[4], row[5]) for row in shown} == {name: ("HOLD", view) for name, view in views.items()}
     rows_ = json.loads(boursomatic("recommendations", "--symbol", "SIMU001", "--json").stdout)
     assert {row["profile"]: row["view"] for row in rows_} == views
@@ -122,7 +162,8 @@ HOLD_ROWS = {
 @pytest.mark.parametrize("missing", HOLD_ROWS)
 def test_recommendations_that_are_all_hold_are_shown(filled: Engine, missing: str) -> None:
     execute(filled, f"UPDATE recommendations SET label = 'HOLD', {HOLD_ROWS[missing]} WHERE is_active")
-    result = boursomatic("recommendations")
+    assert "no BUY and no SELL" in boursomatic("recommendations").output
+    result = boursomatic("recommendations", "--all")
     assert result.exit_code == 0, result.output
     assert len([line for line in result.output.splitlines() if "SIM" in line and " HOLD " in line]) == (
         6 * INSTRUMENTS

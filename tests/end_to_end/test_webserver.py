@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from worlds import nginx
-from worlds.commands import boursomatic
+from worlds.commands import boursomatic, error_line
 from worlds.ui import Answer, ask, dev
 
 PROXIED = nginx.NAME
@@ -137,6 +137,15 @@ def refusal(answer: Answer) -> str:
     status, body = answer
     assert (status, body[:9], body.count("\n")) == (403, "refused: ", 1), answer
     return body
+
+
+def test_a_taken_port_is_refused_before_anything_is_started(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = error_line(boursomatic("dev", "--port", str(port)))
+    assert f"port {port} of 127.0.0.1 is taken" in line
+    assert "choose another port with --port" in line
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "bars.example.com"])

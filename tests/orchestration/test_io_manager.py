@@ -218,6 +218,23 @@ def test_valid_and_rejected_rows_of_a_delivery_go_to_their_tables(with_instrumen
     assert found == [(TUESDAY, "price is missing", result.run_id)]
 
 
+def test_a_partition_without_rows_says_what_came_of_its_delivery(with_instruments: Engine) -> None:
+    refused = (delivered_bars(symbol, TUESDAY, c=None) for symbol in ("ACME", "BOLT"))
+    raw = pl.concat([delivered_bars("ACME", MONDAY), *refused])
+    asset = asset_named("price_bars", apply_contract(raw, slice_of("US", *WEEK), instruments(), "toy"), Delivery)
+    found = metadata_of(materialize(asset, tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US")))
+    assert {key[8:10]: metadata.get("note") for key, metadata in found.items()} == {
+        "10": None,
+        "11": "all 2 delivered rows are refused: `boursomatic rejected` says why",
+        "12": "nothing delivered: what is stored of this session stays",
+    }
+
+
+def test_a_partition_without_rows_of_an_asset_that_says_nothing_has_a_note(with_instruments: Engine) -> None:
+    found = metadata_of(materialize(asset_named("price_bars", bars("ACME", MONDAY).clear()), f"{MONDAY}|US"))
+    assert found[f"{MONDAY}|US"]["note"] == "nothing computed for this session"
+
+
 COUNTS = ("delivered", "merged", "rejected", "repaired")
 
 

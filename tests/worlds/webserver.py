@@ -41,6 +41,9 @@ BACKFILL = """mutation ($params: LaunchBackfillParams!) {
 RUN = """mutation ($params: ExecutionParams!) {
     answer: launchPipelineExecution(executionParams: $params) {
         __typename ... on LaunchRunSuccess { run { id } } ... on PythonError { message } } }"""
+AGAIN = """mutation ($params: ReexecutionParams!) {
+    answer: launchRunReexecution(reexecutionParams: $params) {
+        __typename ... on LaunchRunSuccess { run { id } } ... on PythonError { message } } }"""
 PATIENCE_TICKS = 8 if guard.enabled() else 40
 """Stock Dagster asks for a range in more runs."""
 
@@ -62,10 +65,15 @@ class Dagster:
         """Send what the dialogs send for a single run; the run, when it is over."""
         selector = self._where | {"pipelineName": job, "assetSelection": [{"path": [asset]} for asset in assets]}
         metadata = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
-        answer = self._sent(RUN, {"selector": selector, "executionMetadata": metadata, "mode": "default"})
-        run = self.instance.get_run_by_id(answer["run"]["id"])
-        assert run
-        return run
+        return self._launched(RUN, {"selector": selector, "executionMetadata": metadata, "mode": "default"})
+
+    def run_again(self, parent: str) -> dg.DagsterRun:
+        """Send what "Re-execute all" on a run's page sends; the new run, when it is over."""
+        return self._launched(AGAIN, {"parentRunId": parent, "strategy": "ALL_STEPS"})
+
+    def asked(self, query: str, **variables: Any) -> Any:
+        """The answer to a query."""
+        return execute_dagster_graphql(self.workspace.create_request_context(), query, variables).data
 
     def finish(self, backfill: str) -> str:
         """Let the daemon work until a backfill is over; its status."""
@@ -99,9 +107,13 @@ class Dagster:
         (location,) = self.workspace.create_request_context().code_locations
         return {"repositoryLocationName": location.name, "repositoryName": "__repository__"}
 
+    def _launched(self, mutation: str, params: dict[str, Any]) -> dg.DagsterRun:
+        run = self.instance.get_run_by_id(self._sent(mutation, params)["run"]["id"])
+        assert run
+        return run
+
     def _sent(self, mutation: str, params: dict[str, Any]) -> Any:
-        context = self.workspace.create_request_context()
-        answer = execute_dagster_graphql(context, mutation, {"params": params}).data["answer"]
+        answer = self.asked(mutation, params=params)["answer"]
         assert answer["__typename"].endswith("Success"), answer
         return answer
 
@@ -121,9 +133,10 @@ def write_settings(folder: Path) -> None:
 
 
 @contextmanager
-def opened(module: str, attribute: str) -> Iterator[Dagster]:
+def opened(module: str, attribute: str, location: str | None = None) -> Iterator[Dagster]:
     """Dagster over a module's definitions, with the settings of DAGSTER_HOME."""
-    origin = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name=module, attribute=attribute))
+    loaded = LoadableTargetOrigin(module_name=module, attribute=attribute)
+    origin = InProcessCodeLocationOrigin(loaded, location_name=location)
     target = InProcessTestWorkspaceLoadTarget(origin)
     with dg.DagsterInstance.get() as instance, WorkspaceProcessContext(instance, target) as workspace:
         yield Dagster(workspace)

@@ -74,7 +74,7 @@ def versions_as_table(shown: pl.DataFrame) -> str:
     return as_text_table(
         shown.with_columns(
             pl.col("as_of").dt.strftime("%Y-%m-%d"),
-            *(pl.col(name).round(places).cast(pl.String).fill_null("") for name, places in digits.items()),
+            *((pl.col(name).round(places) + 0.0).cast(pl.String).fill_null("") for name, places in digits.items()),
             pl.col("champion", "active").replace_strict({True: "yes", False: ""}, return_dtype=pl.String),
             pl.col("params_hash").str.head(8),
             pl.Series(EVIDENCE[0], [" / ".join(map(_ratio, row)) for row in shown.select(EVIDENCE).rows()]),
@@ -189,7 +189,7 @@ def search_as_text(found: SearchResult, present: Parameters) -> str:
         if lines
         else "no trial was better than the present parameters"
     )
-    rounded = cs.starts_with("rank_ic").round(4)
+    rounded = cs.starts_with("rank_ic").round(4) + 0.0
     tables = [as_text_table(frame.with_columns(rounded)) for frame in (found.trials, found.comparison)]
     return "\n".join([*tables, hint, *lines])
 

@@ -21,20 +21,24 @@ _RECOMMENDATIONS: Table = Recommendation.__table__
 _INSTRUMENTS: Table = Instrument.__table__
 _VERSIONS: Table = ModelVersion.__table__
 
+SHOWN_ORDER = ("BUY", "SELL", "HOLD")
+"""What asks for something to be done comes first."""
+
 
 def recommendations(
     profile: str | None = None,
     market: str | None = None,
     symbol: str | None = None,
     date: dt.date | None = None,
+    label: str | None = None,
 ) -> pl.DataFrame:
-    """Recommendations of the newest session or of a past one, of one profile, market or symbol if asked for.
+    """Recommendations of the newest session or of a past one, of one profile, market, symbol or label if asked.
 
     Raises:
         ValueError: There is no such symbol, or there are no such recommendations.
     """
     r = _RECOMMENDATIONS.c
-    conditions = _conditions(profile, market, symbol)
+    conditions = _conditions(profile, market, symbol, label)
     statement = _select().where(*conditions)
     if date is None:
         found = _read_frame(statement.where(r.is_active))
@@ -61,7 +65,9 @@ def _select() -> Select[Any]:
     )  # fmt: skip
 
 
-def _conditions(profile: str | None, market: str | None, symbol: str | None) -> list[ColumnElement[bool]]:
+def _conditions(
+    profile: str | None, market: str | None, symbol: str | None, label: str | None
+) -> list[ColumnElement[bool]]:
     """The conditions of the query.
 
     Raises:
@@ -76,6 +82,7 @@ def _conditions(profile: str | None, market: str | None, symbol: str | None) -> 
         (profile, r.profile == profile),
         (market, i.exchange.in_(exchanges)),
         (symbol, i.symbol.in_(symbols)),
+        (label, r.label == label),
     )
     return [condition for value, condition in options if value]
 
@@ -125,8 +132,40 @@ def _read_frame(statement: Select[Any]) -> pl.DataFrame:
         return pl.read_database(statement, connection, schema_overrides=types)
 
 
+def as_csv(found: pl.DataFrame) -> str:
+    """All rows and columns as CSV, the last line without its end; times are ISO, naive UTC."""
+    return found.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.f").removesuffix("\n")
+
+
+def as_text(found: pl.DataFrame, *, every: bool, reasons: bool) -> str:
+    """Recommendations for people: BUY first, then SELL, then how many HOLD, or all of these as well.
+
+    Args:
+        found: What `recommendations` returns.
+        every: Show each HOLD.
+        reasons: Add the justification of each that is shown.
+    """
+    order = pl.col("label").replace_strict(dict(zip(SHOWN_ORDER, range(len(SHOWN_ORDER)), strict=True)))
+    ordered = found.sort(order, maintain_order=True)
+    shown = ordered if every else ordered.filter(pl.col("label") != "HOLD")
+    parts = [as_table(shown)] if shown.height else ["no BUY and no SELL"]
+    if not every and (held := found.filter(pl.col("label") == "HOLD")).height:
+        counts = held.group_by("profile", maintain_order=True).len().sort("profile").iter_rows()
+        by_profile = ", ".join(f"{profile} {count:,}" for profile, count in counts)
+        parts.append(f"{held.height:,} HOLD ({by_profile}): --all shows them")
+    if reasons:
+        parts += map(_reason, shown.filter(pl.col("justification").is_not_null()).iter_rows(named=True))
+    return "\n".join(parts)
+
+
+def _reason(row: dict[str, Any]) -> str:
+    """Why a recommendation says what it says, over which horizon."""
+    over = f", over {row['horizon_days']} sessions" if row["horizon_days"] else ""
+    return f"\n{row['symbol']}@{row['exchange']}, {row['profile']}{over}\n  {row['justification']}"
+
+
 def as_table(found: pl.DataFrame) -> str:
-    """Recommendations as a table, one row for each instrument and profile.
+    """Recommendations as a table, one row for each instrument and profile; the horizon is in sessions.
 
     A HOLD is an opinion if its view is `given`; `capped` and `none` are not.
     """
@@ -138,9 +177,10 @@ def as_table(found: pl.DataFrame) -> str:
         pl.col("view").fill_null(""),
         confidence=number_as_text("confidence", 2),
         return_pct=number_as_text("expected_return_pct", 2),
+        horizon=number_as_text("horizon_days", 0),
         stop_loss=number_as_text("stop_loss", 2),
         take_profit=number_as_text("take_profit", 2),
         session=pl.col("as_of").dt.strftime("%Y-%m-%d"),
         version="version",
     )
-    return as_text_table(shown)
+    return as_text_table(shown, whole=True)

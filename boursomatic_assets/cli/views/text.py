@@ -1,9 +1,14 @@
 """Frames as plain text and as JSON, whatever their subject."""
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 
+import click
 import polars as pl
+
+COLOURS = {"BUY": "green", "SELL": "red"}
 
 MAX_CELL = 1_000
 """Characters of a cell that is not shortened."""
@@ -40,8 +45,28 @@ def as_lines(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def number_as_text(column: str, decimals: int) -> pl.Expr:
-    """A column of numbers as text; null is empty."""
-    return pl.col(column).round(decimals).cast(pl.String).fill_null("")
+    """A column of numbers as text for people; null is empty."""
+
+    def as_text(value: float) -> str:
+        return number(value, decimals)
+
+    return pl.col(column).map_elements(as_text, return_dtype=pl.String).fill_null("")
+
+
+def number(value: float, decimals: int = 0) -> str:
+    """A number for people, such as `1,508,685` or `-3.90`; what rounds to zero has no sign."""
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"
+
+
+def coloured(table: str) -> str:
+    """A table with each BUY in green and each SELL in red; click leaves the colours out if it is no terminal."""
+    if os.environ.get("NO_COLOR"):
+        return table
+    return re.sub("|".join(rf"\b{label}\b" for label in COLOURS), _in_colour, table)
+
+
+def _in_colour(label: re.Match[str]) -> str:
+    return click.style(label[0], fg=COLOURS[label[0]])
 
 
 def as_json(frame: pl.DataFrame) -> str:

@@ -60,8 +60,10 @@ def as_json(account: Account, chosen: Preferences) -> str:
     return json.dumps(_fields(account) | _chosen(chosen), indent=2)
 
 
-def recommendations_of(email: str, market: str | None = None, symbol: str | None = None) -> pl.DataFrame:
-    """The active recommendations that an account sees, of one market or symbol if asked for.
+def recommendations_of(
+    email: str, market: str | None = None, symbol: str | None = None, label: str | None = None
+) -> pl.DataFrame:
+    """The active recommendations that an account sees, of one market, symbol or label if asked for.
 
     Raises:
         EmailError: It is no e-mail address.
@@ -77,6 +79,8 @@ def recommendations_of(email: str, market: str | None = None, symbol: str | None
         statement = statement.where(v.exchange.in_(market_named(market).exchanges))
     if symbol:
         statement = statement.where(v.symbol.in_(symbols_of(symbol)))
+    if label:
+        statement = statement.where(v.label == label)
     types = {part.name: polars_type(part) for part in _SHOWN}
     with acting_as(account_id) as connection:
         found = pl.read_database(statement, connection, schema_overrides=types)

@@ -14,6 +14,7 @@ The public face, by module:
 - `backfill_policies`: `stage_policies`, which assets share a run;
 - `backfill_progress`: `progress`, what a backfill has materialised;
 - `steps`: what a step reads, and what it reports of each of its partitions;
+- `command_runs`: runs of the command line as the UI stores its own, always in force;
 - `tags`: the tags that mark runs;
 - `webserver`: the rules for requests in front of Dagster's webserver, always in force.
 

@@ -7,7 +7,7 @@ Kept elsewhere: which server it lies on (`storage.py`).
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 
 import dagster as dg
@@ -144,11 +144,17 @@ class BatchedEventLog(PostgresEventLogStorage):
 def _by_partition(events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
     """A range's events by partition, since the UI shows the last as the asset's latest: the newest session.
 
-    Dagster makes them in the order of a set, each at a time of its own.
+    Dagster makes them in the order of a set, many within a millisecond. The UI knows an event by its millisecond,
+    and shows one of each: so they are at least one apart, counted back from the last. Each is in the middle of its
+    millisecond, as the UI cuts off what follows after a multiplication of floating-point numbers.
     """
-    times = sorted(event.timestamp for event in events)
     ordered = sorted(events, key=lambda event: event.get_dagster_event().partition or "")
-    return [event._replace(timestamp=time) for event, time in zip(ordered, times, strict=True)]
+    made = sorted((int(event.timestamp * 1_000) for event in events), reverse=True)
+    milliseconds = [*accumulate(made, lambda later, earlier: min(earlier, later - 1))]
+    return [
+        event._replace(timestamp=(millisecond + 0.5) / 1_000)
+        for event, millisecond in zip(ordered, reversed(milliseconds), strict=True)
+    ]
 
 
 def _kind_and_asset(event: EventLogEntry) -> tuple[dg.DagsterEventType | None, dg.AssetKey | None]:

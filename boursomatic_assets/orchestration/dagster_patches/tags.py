@@ -18,3 +18,6 @@ BACKFILL = "dagster/backfill"
 
 WILL_RETRY = "dagster/will_retry"
 """Whether the daemon starts a failed run again: `true` or `false`."""
+
+MAX_RETRIES = "dagster/max_retries"
+"""How often the daemon starts a run again whose process was lost."""

@@ -1,8 +1,10 @@
 """The event log: a range's events are one per partition, written together."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -114,6 +116,19 @@ def test_the_newest_session_of_a_range_was_materialised_last(dagster_instance: d
     records = dagster_instance.fetch_materializations(BARS, limit=1_000, ascending=True).records
     assert [record.partition_key for record in records] == keys("2024-01-02", "2024-06-28")
     assert [record.timestamp for record in records] == sorted(record.timestamp for record in records)
+
+
+def test_each_materialisation_of_a_range_has_a_time_of_its_own_in_the_ui(
+    dagster_instance: dg.DagsterInstance,
+) -> None:
+    """In whole milliseconds, as GraphQL has them: the UI shows one event of a time."""
+    started = time.time()
+    run(dagster_instance, "2024-01-02", "2024-06-28")
+    records = dagster_instance.fetch_materializations(BARS, limit=1_000, ascending=True).records
+    shown = [int(record.timestamp * 1_000) for record in records]
+    assert len(shown) == len(keys("2024-01-02", "2024-06-28")) > 120
+    assert all(earlier < later for earlier, later in pairwise(shown))
+    assert started < records[-1].timestamp < time.time() + 0.001
 
 
 def test_the_partitions_of_a_failed_range_are_known_as_failed(dagster_instance: dg.DagsterInstance) -> None:
