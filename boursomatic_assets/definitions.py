@@ -1,7 +1,7 @@
-"""The definitions that Dagster loads: every asset with its group, the checks, jobs, schedules and resources.
+"""The definitions that Dagster loads: assets with their groups, checks, jobs, schedules, sensors and resources.
 
-What belongs here: how they are put together. Kept elsewhere: the assets (`assets/`), the checks (`checks/`), jobs
-and schedules (`automation.py`).
+What belongs here: how they are put together. Kept elsewhere: the assets (`assets/`), the checks (`checks/`), jobs,
+schedules and sensors (`automation/`).
 """
 
 import dagster as dg
@@ -39,9 +39,20 @@ users = dg.AssetSpec(
     metadata=table_metadata(User),
 )
 
+current_advice = dg.AssetSpec(
+    "current_advice",
+    group_name="recommendations",
+    description="What is advised now: the recommendations of the newest closed session of each market.",
+    deps=[recommendations.recommendations],
+    kinds={"postgres"},
+    owners=OWNERS,
+)
+"""It has the checks about now, which belong to no session."""
+
 defs = dg.Definitions(
     assets=[
         users,
+        current_advice,
         *(
             asset
             for group, modules in GROUPS.items()
@@ -51,6 +62,7 @@ defs = dg.Definitions(
     asset_checks=dg.load_asset_checks_from_package_module(checks),
     jobs=automation.jobs,
     schedules=automation.schedules,
+    sensors=automation.sensors,
     resources={
         "io_manager": PostgresIOManager(),
         "source": BarSource(),

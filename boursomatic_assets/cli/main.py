@@ -37,7 +37,7 @@ def doctor() -> None:
 
     findings = list(diagnosis.run_diagnosis())
     for finding in findings:
-        click.echo(f"{'ok  ' if finding.healthy else 'FAIL'}  {finding.subject:<18} {finding.detail}")
+        click.echo(finding)
     sys.exit(0 if all(finding.healthy for finding in findings) else 1)
 
 

@@ -73,6 +73,11 @@ def start() -> dt.date:
     return settings_with_valid("BOURSOMATIC_START").BOURSOMATIC_START
 
 
+def automation() -> bool:
+    """Return whether schedules and sensors start with the daemon, `BOURSOMATIC_AUTOMATION`."""
+    return settings_with_valid("BOURSOMATIC_AUTOMATION").BOURSOMATIC_AUTOMATION
+
+
 def sessions_per_run() -> int:
     """Return how many sessions of a market a run holds at most, `BOURSOMATIC_SESSIONS_PER_RUN`."""
     return settings_with_valid("BOURSOMATIC_SESSIONS_PER_RUN").BOURSOMATIC_SESSIONS_PER_RUN

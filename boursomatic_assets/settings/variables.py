@@ -73,6 +73,9 @@ class Settings(BaseSettings):
         "0", "1 keeps 15m bars outside of the trading hours of a session, 0 rejects them"
     )
     BOURSOMATIC_START: FirstDate = _field("2000-01-03", "date of the first partition")
+    BOURSOMATIC_AUTOMATION: Flag = _field(
+        "0", "1 starts the schedules and sensors with the daemon, unless they are switched in the UI"
+    )
     BOURSOMATIC_SESSIONS_PER_RUN: Count = _field(
         "100000", "sessions of a market in one run at most; fewer need less memory"
     )

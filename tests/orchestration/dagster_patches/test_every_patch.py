@@ -121,6 +121,7 @@ def test_tags_are_those_of_dagster() -> None:
         theirs.ASSET_PARTITION_RANGE_END_TAG,
     )
     assert (tags.BACKFILL, tags.WILL_RETRY) == (theirs.BACKFILL_ID_TAG, theirs.WILL_RETRY_TAG)
+    assert tags.PARTITION == theirs.PARTITION_NAME_TAG
     assert tags.DIMENSION_PREFIX == theirs.MULTIDIMENSIONAL_PARTITION_PREFIX
 
 
