@@ -27,7 +27,7 @@ from boursomatic_assets.tables.freshness import Freshness, State, read_freshness
 GRACE = dt.timedelta(minutes=15)
 """After its schedule, until when a session is left to that."""
 
-FIRST_WAIT, LONGEST_WAIT = dt.timedelta(minutes=15), dt.timedelta(hours=12)
+FIRST_WAIT, LONGEST_WAIT = dt.timedelta(minutes=15), dt.timedelta(hours=4)
 """Until a session is asked for again: twice as long each time."""
 
 MOST_FOR_INCOMPLETE, NEWEST_INCOMPLETE = 3, 5

@@ -60,8 +60,8 @@ def test_nothing_is_asked_of_a_market_that_is_being_computed() -> None:
     assert asked_for(us, euronext, in_flight="US") == ["2024-06-11|EURONEXT"]
 
 
-@pytest.mark.parametrize(("times", "minutes"), [(1, 15), (2, 30), (3, 60), (6, 480), (7, 720), (40, 720)])
-def test_each_wait_is_twice_as_long_up_to_half_a_day(times: int, minutes: int) -> None:
+@pytest.mark.parametrize(("times", "minutes"), [(1, 15), (2, 30), (3, 60), (5, 240), (6, 240), (40, 240)])
+def test_each_wait_is_twice_as_long_up_to_four_hours(times: int, minutes: int) -> None:
     us = market("US", {"11": "not loaded"})
     assert asked_for(us, asked={"2024-06-11|US": ago(times, minutes - 1)}) == []
     assert asked_for(us, asked={"2024-06-11|US": ago(times, minutes)}) == ["2024-06-11|US"]
