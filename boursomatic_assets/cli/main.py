@@ -1,7 +1,7 @@
 """The command line: `boursomatic`, with all its commands in the order of a user's needs.
 
 What belongs here: the group, which commands it has, and those about the platform itself: doctor, dev.
-Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`audit.py`, `db.py`,
+Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`alerts.py`, `audit.py`, `db.py`,
 `features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
 """
 
@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from boursomatic_assets.cli.alerts import alerts
 from boursomatic_assets.cli.audit import audit
 from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
 from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
@@ -99,7 +100,7 @@ COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
     *(recommendations, why, why_changed, track_record, bars, status, rejected),
     *(audit, instruments, files, models, features, users),
-    *(doctor, dev, db, list_settings),
+    *(doctor, dev, alerts, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""
 
