@@ -81,11 +81,7 @@ def _news(
     """What a channel has not been told."""
     for message in messages:
         before, raised_at = newest.get(message.subject, (None, now))
-        if (
-            before is None
-            or before.kind == "recovery"
-            or (message.kind == "problem" and _is_worse(before, message, now - raised_at))
-        ):
+        if before is None or before.kind == "recovery" or _is_worse(before, message, now - raised_at):
             yield message
     for subject, recovery in resolved.items():
         if subject in newest and newest[subject][0].kind == "problem":
@@ -93,8 +89,9 @@ def _news(
 
 
 def _is_worse(before: Message, message: Message, age: dt.timedelta) -> bool:
-    """Whether an open problem is said again."""
-    return message.level > before.level or (bool({*message.sessions} - {*before.sessions}) and age >= HELD_BACK)
+    """Whether a problem is said again while it is open; an event never is."""
+    more = bool({*message.sessions} - {*before.sessions}) and age >= HELD_BACK
+    return message.kind == "problem" and (message.level > before.level or more)
 
 
 def send_pending(channels: Mapping[str, Send], now: dt.datetime) -> list[str]:

@@ -1,6 +1,7 @@
 """Failed runs: one problem for all failures of some assets in a market, until later runs have made them good.
 
-What belongs here: which failures are open, and which are made good. Kept elsewhere: other problems (`problems.py`).
+What belongs here: which failures are open, and which are made good.
+Kept elsewhere: other problems (`problems.py`).
 """
 
 import datetime as dt

@@ -15,8 +15,8 @@ from boursomatic_assets.tables.freshness import utc_now
     name="alerts",
     minimum_interval_seconds=60,
     default_status=STATUS,
-    description="Each minute. Tells of failed runs, failed checks, markets that are behind and another champion, once"
-    " each, and of their recovery, through the channels that the settings name.",
+    description="Each minute. Tells of failed runs, failed checks, markets that are behind and another champion,"
+    " once each, and of their recovery, through the channels that the settings name.",
 )
 def tell(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Go a round; a channel that fails is in the log of the tick, and is tried again."""

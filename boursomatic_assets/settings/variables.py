@@ -142,7 +142,8 @@ class Settings(BaseSettings):
     BOURSOMATIC_ALERT_FORMAT: AlertFormat = _field("json", "form of what is posted: json, slack or teams")
     BOURSOMATIC_ALERT_SMTP: MailServer = _field(
         None,
-        "mail server for alerts, like smtps://user:password@mail.example.com:465; smtp:// takes STARTTLS if offered",
+        "mail server for alerts, like smtps://user:password@mail.example.com:465; smtp:// takes STARTTLS if"
+        " offered",
         unset="none",
         secret=True,
     )

@@ -1,6 +1,7 @@
 """What the UI shows of the checks of each partition, for years of partitions.
 
-What belongs here: how stored results become colours, and which are failures. Kept elsewhere: storing them (`event_log.py`).
+What belongs here: how stored results become colours, and which are failures.
+Kept elsewhere: storing them (`event_log.py`).
 
 Dagster fetches a row for each partition of each check that a page shows, at each refresh, and adds one after the
 other to a set that it copies each time: seconds. Here the server collects the partitions of each colour, and a
@@ -132,10 +133,12 @@ WITH newest AS (
     WHERE evaluation_event_storage_id IS NOT NULL AND execution_status IN ('SUCCEEDED', 'FAILED')
     ORDER BY asset_key, check_name, partition, evaluation_event_storage_id DESC
 ), checks AS (
-    SELECT asset_key, check_name, max(told) AS last, coalesce(max(told) FILTER (WHERE partition IS NULL), 0) AS whole
+    SELECT asset_key, check_name, max(told) AS last,
+        coalesce(max(told) FILTER (WHERE partition IS NULL), 0) AS whole
     FROM newest GROUP BY asset_key, check_name
 )
-SELECT n.id, n.asset_key, n.check_name, n.partition, n.run_id FROM newest n JOIN checks c USING (asset_key, check_name)
+SELECT n.id, asset_key, check_name, n.partition, n.run_id
+FROM newest n JOIN checks c USING (asset_key, check_name)
 WHERE n.status = 'FAILED' AND CASE WHEN n.partition IS NULL THEN told = last ELSE told > whole END
 ORDER BY told
 """)
