@@ -75,6 +75,7 @@ format: .venv/.tested
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+dev: export BOURSOMATIC_AUTOMATION ?= 1
 dev: install
 	$(BIN)/boursomatic dev
 

@@ -1,7 +1,7 @@
-"""The definitions that Dagster loads: every asset with its group, the checks, jobs, schedules and resources.
+"""The definitions that Dagster loads: assets with their groups, checks, jobs, schedules, sensors and resources.
 
-What belongs here: how they are put together. Kept elsewhere: the assets (`assets/`), the checks (`checks/`), jobs
-and schedules (`automation.py`).
+What belongs here: how they are put together. Kept elsewhere: the assets (`assets/`), the checks (`checks/`), jobs,
+schedules and sensors (`automation/`).
 """
 
 from collections.abc import Iterator
@@ -72,13 +72,25 @@ users = dg.AssetSpec(
     metadata=table_metadata(User),
 )
 
+current_advice = dg.AssetSpec(
+    "current_advice",
+    group_name="recommendations",
+    description="What is advised now: the recommendations of the newest closed session of each market.",
+    deps=[recommendations.recommendations],
+    kinds={"postgres"},
+    owners=["team:advice"],
+    tags={"tier": "published", "cadence": "session"},
+)
+"""It has the checks about now, which belong to no session."""
+
 defs = dg.Definitions(
     assets=dg.with_source_code_references(
-        [users, *(asset for name, group in GROUPS.items() for asset in group.assets(name))]
+        [users, current_advice, *(asset for name, group in GROUPS.items() for asset in group.assets(name))]
     ),
     asset_checks=dg.load_asset_checks_from_package_module(checks),
     jobs=automation.jobs,
     schedules=automation.schedules,
+    sensors=automation.sensors,
     resources={
         "io_manager": PostgresIOManager(),
         "source": BarSource(),

@@ -69,3 +69,6 @@ ArrowConnection
 ConfigurableClassData
 backfill_policies
 _.modified_ns  # boursomatic_assets.sources.files.formats.contents: a field that equality compares
+
+# urllib: a handler's methods are called by their names
+_.redirect_request

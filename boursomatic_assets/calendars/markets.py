@@ -33,6 +33,8 @@ class Market:
     calendar: str
     timezone: str
     exchanges: tuple[str, ...]
+    load_clock: dt.time
+    """When a session is loaded, on the exchange's clock: 90 minutes after a regular close."""
     extended_hours: tuple[dt.time, dt.time] | None = None
     """From when to when is traded before the open and after the close, on the exchange's clock."""
 
@@ -56,22 +58,41 @@ class Market:
         """When the session's bars are final, naive UTC."""
         return self.close_time(session) + SETTLEMENT_DELAY
 
+    def load_time(self, session: dt.date) -> dt.datetime:
+        """When the session is loaded, naive UTC: after an early close at the same hour as on any day."""
+        return self._at(session, self.load_clock)
+
+    def sessions_loaded_by(self, moment: dt.datetime) -> list[dt.date]:
+        """The sessions whose load time has come by a moment in naive UTC, in order."""
+        sessions: list[dt.date] = self.sessions()[self.sessions() <= np.datetime64(moment, "D")].tolist()
+        while sessions and self.load_time(sessions[-1]) > moment:
+            sessions.pop()
+        return sessions
+
     def trading_hours(self, session: dt.date, *, extended: bool = False) -> tuple[dt.datetime, dt.datetime]:
         """When trading begins and ends, naive UTC; with what is before the open and after the close, if asked."""
         if not (extended and self.extended_hours):
             return self.open_time(session), self.close_time(session)
-        begin, end = (
-            dt.datetime.combine(session, time, ZoneInfo(self.timezone)).astimezone(dt.UTC).replace(tzinfo=None)
-            for time in self.extended_hours
-        )
-        return begin, end
+        begin, end = self.extended_hours
+        return self._at(session, begin), self._at(session, end)
+
+    def _at(self, session: dt.date, clock: dt.time) -> dt.datetime:
+        """An hour of the exchange's clock on a date, naive UTC."""
+        return dt.datetime.combine(session, clock, ZoneInfo(self.timezone)).astimezone(dt.UTC).replace(tzinfo=None)
 
 
 MARKETS = {
     market.name: market
     for market in (
-        Market("US", "XNYS", "America/New_York", ("NYSE", "NASDAQ", "NYSEMKT", "US"), (dt.time(4), dt.time(20))),
-        Market("EURONEXT", "XPAR", "Europe/Paris", ("EURONEXT",)),
+        Market(
+            "US",
+            "XNYS",
+            "America/New_York",
+            ("NYSE", "NASDAQ", "NYSEMKT", "US"),
+            dt.time(17, 30),
+            extended_hours=(dt.time(4), dt.time(20)),
+        ),
+        Market("EURONEXT", "XPAR", "Europe/Paris", ("EURONEXT",), dt.time(19)),
     )
 }
 

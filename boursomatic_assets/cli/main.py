@@ -1,8 +1,8 @@
 """The command line: `boursomatic`, with all its commands in the order of a user's needs.
 
 What belongs here: the group, which commands it has, and those about the platform itself: doctor, dev.
-Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`audit.py`, `db.py`,
-`features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
+Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`audit.py`,
+`db.py`, `features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
 """
 
 import os
@@ -18,6 +18,7 @@ from boursomatic_assets.cli.features import features
 from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
+from boursomatic_assets.cli.operating.alerts import alerts
 from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
@@ -38,7 +39,7 @@ def doctor() -> None:
 
     findings = list(diagnosis.run_diagnosis())
     for finding in findings:
-        click.echo(f"{'ok  ' if finding.healthy else 'FAIL'}  {finding.subject:<18} {finding.detail}")
+        click.echo(finding)
     sys.exit(0 if all(finding.healthy for finding in findings) else 1)
 
 
@@ -121,7 +122,7 @@ COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
     *(recommendations, why, why_changed, track_record, bars, status, rejected),
     *(audit, instruments, files, models, features, users),
-    *(doctor, dev, db, list_settings),
+    *(doctor, dev, alerts, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""
 

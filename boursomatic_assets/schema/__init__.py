@@ -11,6 +11,7 @@ Columns, keys and rules marked *extension* are added to the schema's specificati
 
 from boursomatic_assets.schema._columns import Table
 from boursomatic_assets.schema.accounts import LoginAttempts, User, UserSettings
+from boursomatic_assets.schema.alerts import Alert
 from boursomatic_assets.schema.audit import AuditEntry, AuditHead, AuditLog
 from boursomatic_assets.schema.features import Feature
 from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, PriceBar, PriceBarRevision
@@ -19,6 +20,7 @@ from boursomatic_assets.schema.provenance import ComputedSession, DeliveredFile,
 from boursomatic_assets.schema.recommendations import Recommendation, RecommendationExpiry, TrackRecord
 
 __all__ = [
+    "Alert",
     "AuditEntry",
     "AuditHead",
     "AuditLog",

@@ -1,9 +1,10 @@
 """Settings: what the environment sets, and one function for each variable.
 
 What belongs here: how the environment is read, anew at each call (`environment.py`), and what is wrong with it;
-the variables, their types and defaults (`variables.py`, `values.py`). This room imports nothing of the package.
-Kept elsewhere: which sources there are (`sources/`), how a database is reached (`database/`), how the settings are
-listed (`cli/settings.py`), the settings of Dagster (`dagster.yaml`).
+the variables, their types and defaults (`variables.py`, `values.py`); those of alerts (`alerts.py`). This room
+imports nothing of the package.
+Kept elsewhere: which sources there are (`sources/`), how a database is reached (`database/`), how the settings
+are listed (`cli/settings.py`), the settings of Dagster (`dagster.yaml`).
 """
 
 import datetime as dt
@@ -71,6 +72,11 @@ def evidence() -> tuple[float, ...]:
 def start() -> dt.date:
     """Return the first partition's date, `BOURSOMATIC_START`."""
     return settings_with_valid("BOURSOMATIC_START").BOURSOMATIC_START
+
+
+def automation() -> bool:
+    """Return whether schedules and sensors start with the daemon, `BOURSOMATIC_AUTOMATION`."""
+    return settings_with_valid("BOURSOMATIC_AUTOMATION").BOURSOMATIC_AUTOMATION
 
 
 def sessions_per_run() -> int:

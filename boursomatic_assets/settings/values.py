@@ -104,6 +104,34 @@ def parse_first_date(text: str, info: ValidationInfo) -> dt.date:
     return date
 
 
+def check_web_address(text: str | None, info: ValidationInfo) -> str | None:
+    """Check an address of the web. A message shows nothing of it: what is posted to may be a secret."""
+    if text and not re.fullmatch(r"https?://[^\s/?#]+\S*", text):
+        raise ValueError(f"{info.field_name} is no address: set it to one that begins with https:// or http://")
+    return text
+
+
+def check_mail_server(text: str | None, info: ValidationInfo) -> str | None:
+    """Check the address of a mail server; a message shows nothing of it."""
+    if text and not re.fullmatch(r"smtps?://([^\s@/]+@)?[\w.-]+(:\d{1,5})?/?", text, re.ASCII):
+        raise ValueError(
+            f"{info.field_name} is no mail server: set it to one like smtps://user:password@mail.example.com:465,"
+            " with what is special in the password percent-encoded"
+        )
+    return text
+
+
+def parse_recipients(text: str, info: ValidationInfo) -> tuple[str, ...]:
+    """Return e-mail addresses."""
+    addresses = tuple(address.strip() for address in text.split(",") if address.strip())
+    for address in addresses:
+        if not re.fullmatch(r"[^\s@,]+@[^\s@,]+", address):
+            raise ValueError(
+                f"{address!r} is no e-mail address: set {info.field_name} to some, with commas between"
+            )
+    return addresses
+
+
 def check_prefix(text: str, info: ValidationInfo) -> str:
     """Check a prefix: with the longest role it must stay below PostgreSQL's 63 bytes, and need no quotes."""
     if text and not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text):

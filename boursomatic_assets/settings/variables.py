@@ -14,19 +14,26 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from boursomatic_assets.settings.values import (
     EXAMPLE,
     Language,
+    check_mail_server,
     check_prefix,
+    check_web_address,
     one_of,
     parse_address,
     parse_count,
     parse_evidence,
     parse_first_date,
     parse_hosts,
+    parse_recipients,
     parse_seed,
     parse_signal,
 )
 
 Flag = Annotated[bool, BeforeValidator(one_of("0", "1"))]
 Count = Annotated[int, BeforeValidator(parse_count)]
+WebAddress = Annotated[str | None, BeforeValidator(check_web_address)]
+MailServer = Annotated[str | None, BeforeValidator(check_mail_server)]
+Recipients = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_recipients)]
+AlertFormat = Annotated[str, BeforeValidator(one_of("json", "slack", "teams"))]
 Evidence = Annotated[tuple[float, ...], NoDecode, BeforeValidator(parse_evidence)]
 Seed = Annotated[int, BeforeValidator(parse_seed)]
 Signal = Annotated[float, BeforeValidator(parse_signal)]
@@ -73,6 +80,9 @@ class Settings(BaseSettings):
         "0", "1 keeps 15m bars outside of the trading hours of a session, 0 rejects them"
     )
     BOURSOMATIC_START: FirstDate = _field("2000-01-03", "date of the first partition")
+    BOURSOMATIC_AUTOMATION: Flag = _field(
+        "0", "1 starts the schedules and sensors with the daemon, unless they are switched in the UI"
+    )
     BOURSOMATIC_SESSIONS_PER_RUN: Count = _field(
         "100000", "sessions of a market in one run at most; fewer need less memory"
     )
@@ -122,6 +132,25 @@ class Settings(BaseSettings):
         "",
         "names by which browsers reach the UI, such as bars.example.com, for a proxy or `dev --expose`",
         unset="those of this machine itself",
+    )
+    BOURSOMATIC_UI: Annotated[str, BeforeValidator(check_web_address)] = _field(
+        "http://127.0.0.1:3000", "address of the Dagster UI, for links in alerts"
+    )
+    BOURSOMATIC_ALERT_WEBHOOK: WebAddress = _field(
+        None, "address that alerts are posted to", unset="none", secret=True
+    )
+    BOURSOMATIC_ALERT_FORMAT: AlertFormat = _field("json", "form of what is posted: json, slack or teams")
+    BOURSOMATIC_ALERT_SMTP: MailServer = _field(
+        None,
+        "mail server for alerts, like smtps://user:password@mail.example.com:465; smtp:// takes STARTTLS if"
+        " offered",
+        unset="none",
+        secret=True,
+    )
+    BOURSOMATIC_ALERT_TO: Recipients = _field("", "e-mail addresses that alerts go to", unset="nobody")
+    BOURSOMATIC_ALERT_FROM: str = _field("boursomatic@localhost", "e-mail address that alerts come from")
+    BOURSOMATIC_ALERT_COMMAND: str | None = _field(
+        None, "command that each alert is given to, as JSON on its standard input", unset="none"
     )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes, `alembic downgrade` too")

@@ -15,6 +15,8 @@ PREPARED = (
     "DELETE FROM recommendations WHERE as_of < '2024-01-15'",
     "DELETE FROM features WHERE ts < '2024-01-15'",
     "DELETE FROM price_bars WHERE ts < '2024-01-15'",
+    "INSERT INTO alerts (id, channel, subject, kind, content)"
+    " VALUES (gen_random_uuid(), 'mail', 'x', 'event', '{}')",
     "INSERT INTO login_attempts (id, kind, subject, failures) VALUES (gen_random_uuid(), 'source', 'x', 1)",
     "UPDATE price_bars SET updated_at = clock_timestamp(), file_id = 1, line = 2 WHERE ts = '2024-02-01'",
     "UPDATE delivered_files SET file_id = 1, digest = repeat('a', 64)",
@@ -37,6 +39,7 @@ PREPARED = (
 
 CHAINS = {"audit_entries", "audit_heads"}
 LOST = {
+    "0015": {"alerts"},
     "0014": {
         "price_bars.file_id",
         "price_bars.line",

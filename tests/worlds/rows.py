@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlmodel import SQLModel
 
 from boursomatic_assets.schema import (
+    Alert,
     AuditEntry,
     AuditHead,
     AuditLog,
@@ -31,7 +32,7 @@ FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
-    RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog,
+    RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog, Alert,
 )  # fmt: skip
 
 
@@ -108,4 +109,5 @@ def one_of_each() -> list[SQLModel]:
             numbers={"challenger": {"rank_ic": 0.04}},
             decided_by="gate",
         ),
+        Alert(channel="mail", subject="freshness|US", kind="problem", content={"title": "US is behind"}),
     ]

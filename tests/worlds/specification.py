@@ -189,6 +189,21 @@ decided_at               | TIMESTAMP    | NOT NULL, DEFAULT clock_timestamp()
 
 uq_recommendation_expiries_recommendation_id_decided_at on (recommendation_id, decided_at) UNIQUE
 """,
+    "alerts": """
+id                       | UUID         | PK
+channel                  | VARCHAR(20)  | NOT NULL
+subject                  | VARCHAR(200) | NOT NULL
+kind                     | VARCHAR(10)  | NOT NULL
+content                  | JSON         | NOT NULL
+raised_at                | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+sent_at                  | TIMESTAMP    | NULL
+failures                 | INTEGER      | NOT NULL, DEFAULT 0
+retry_at                 | TIMESTAMP    | NULL
+error                    | VARCHAR(300) | NULL
+
+ix_alerts_unsent on (channel, raised_at) WHERE sent_at IS NULL
+uq_alerts_channel_subject_raised_at on (channel, subject, raised_at) UNIQUE
+""",
     "model_decisions": """
 id                       | UUID         | PK
 version_id               | UUID         | FK(model_versions.id), NOT NULL

@@ -10,26 +10,38 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from boursomatic_assets import database, settings
+from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.database import migrate
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
 from boursomatic_assets.database.embedded.binaries import OS_USER
 from boursomatic_assets.database.roles.surplus import surplus_of_writer
 from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
+from boursomatic_assets.tables.freshness import read_freshness, utc_now
 
 MIN_FREE_DISK = 1 << 30
 """Bytes."""
 
 
+LATE = "late"
+"""The word of a finding that stops no run, and is no good news either."""
+
+
 @dataclass(frozen=True)
 class Finding:
-    """The result of a check: its subject, whether that is healthy, and one line about it."""
+    """The result of a check: its subject, whether that is healthy, one line about it, and the word before it."""
 
     subject: str
     healthy: bool
     detail: str
+    word: str = ""
+
+    def __str__(self) -> str:
+        word = self.word or ("ok" if self.healthy else "FAIL")
+        return f"{word:<4}  {self.subject:<18} {self.detail}"
 
 
 def run_diagnosis() -> Iterator[Finding]:
@@ -39,6 +51,18 @@ def run_diagnosis() -> Iterator[Finding]:
             yield Finding(subject, True, check())
         except (RuntimeError, ValueError, OSError) as error:
             yield Finding(subject, False, str(error).splitlines()[0])
+    yield from _find_late_markets()
+
+
+def _find_late_markets() -> Iterator[Finding]:
+    """A finding for each market: what is late hinders no run, which may be what it waits for."""
+    for market in MARKETS.values():
+        try:
+            with database.engine().connect() as connection:
+                freshness = read_freshness(connection, market, utc_now())
+        except (RuntimeError, SQLAlchemyError):
+            return  # what is wrong with the database was said before
+        yield Finding("freshness", True, str(freshness), "" if freshness.fresh else LATE)
 
 
 def _check_python() -> str:

@@ -1,6 +1,7 @@
 """What `boursomatic status` shows: the state of the platform.
 
-What belongs here: each fact as a line. Kept elsewhere: what is stale (`tables/staleness.py`), which rows are
+What belongs here: each fact as a line.
+Kept elsewhere: how far a market is (`tables/freshness.py`), what is stale (`tables/staleness.py`), which rows are
 rejected and what files say (`tables/deliveries/`), which version is champion (`registry/decisions.py`).
 """
 
@@ -21,6 +22,7 @@ from boursomatic_assets.registry.decisions import DecisionLog, Version
 from boursomatic_assets.schema import Instrument, PriceBar
 from boursomatic_assets.tables import expiry, staleness
 from boursomatic_assets.tables.deliveries import files, rejected_rows
+from boursomatic_assets.tables.freshness import read_freshness, utc_now
 from boursomatic_assets.vocabulary import INTERVALS
 
 _BARS: Table = PriceBar.__table__
@@ -67,6 +69,8 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     """Facts as pairs of subject and value: markets, the champion, what is rejected, provisional or stale."""
     for market in MARKETS.values():
         yield market.name, _newest_sessions(connection, market)
+    for market in MARKETS.values():
+        yield "freshness", str(read_freshness(connection, market, utc_now()))
     for market in MARKETS.values():
         reasons = expiry.read_newest(connection, market)["reason"].drop_nulls()
         for reason, count in reasons.value_counts(sort=True).rows():

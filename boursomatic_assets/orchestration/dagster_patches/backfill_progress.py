@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from boursomatic_assets.orchestration.dagster_patches import guard
 
@@ -48,3 +49,18 @@ def _keys(subset: "AssetGraphSubset", asset: dg.AssetKey) -> frozenset[str]:
     """An asset's partitions in a subset of the graph."""
     partitions = subset.partitions_subsets_by_asset_key.get(asset)
     return frozenset(partitions.get_partition_keys()) if partitions else frozenset()
+
+
+def open_partitions(instance: dg.DagsterInstance, asset: dg.AssetKey) -> frozenset[str]:
+    """An asset's partitions that backfills are to materialise, and have not materialised yet."""
+    requested = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
+    found = [backfill.asset_backfill_data for backfill in instance.get_backfills(filters=requested)]
+    return frozenset[str]().union(
+        *(
+            _keys(data.target_subset, asset)
+            - _keys(data.materialized_subset, asset)
+            - _keys(data.failed_and_downstream_subset, asset)
+            for data in found
+            if data
+        )
+    )

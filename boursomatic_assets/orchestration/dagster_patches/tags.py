@@ -4,6 +4,9 @@ What belongs here: names of tags that Dagster exports from private modules alone
 Kept elsewhere: tags of the platform's own, beside what they mark.
 """
 
+PARTITION = "dagster/partition"
+"""The partition of a run over one."""
+
 RANGE_START = "dagster/asset_partition_range_start"
 """The first partition of a run over a range."""
 

@@ -122,6 +122,7 @@ def test_tags_are_those_of_dagster() -> None:
     )
     assert (tags.BACKFILL, tags.WILL_RETRY) == (theirs.BACKFILL_ID_TAG, theirs.WILL_RETRY_TAG)
     assert tags.MAX_RETRIES == theirs.MAX_RETRIES_TAG
+    assert tags.PARTITION == theirs.PARTITION_NAME_TAG
     assert tags.DIMENSION_PREFIX == theirs.MULTIDIMENSIONAL_PARTITION_PREFIX
 
 

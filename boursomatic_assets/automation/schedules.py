@@ -1,7 +1,6 @@
-"""Jobs and schedules: the whole graph and 15m bars after each market's close, the archive and accounts at night.
+"""Schedules: the whole graph and 15m bars after each market's close, the archive and accounts at night.
 
-What belongs here: which assets and checks a job runs, and when. Kept elsewhere: what these do (`assets/`,
-`checks/`).
+What belongs here: when a job runs. Kept elsewhere: the jobs (`jobs.py`), sessions that were missed (`refill.py`).
 """
 
 from typing import Any
@@ -9,12 +8,11 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from boursomatic_assets import settings
+from boursomatic_assets.automation.jobs import accounts, archive_15m, market_session, market_session_15m
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables import archive
-
-AFTER_CLOSE_CRON = {"US": "30 17 * * 1-5", "EURONEXT": "0 19 * * 1-5"}
-"""When each market's session is loaded, in the exchange's time zone: 90 minutes after a regular close."""
 
 ARCHIVE_CRON = f"{archive.ARCHIVE_TIME.minute} {archive.ARCHIVE_TIME.hour} * * *"
 """When old 15m bars are archived, in UTC."""
@@ -22,41 +20,18 @@ ARCHIVE_CRON = f"{archive.ARCHIVE_TIME.minute} {archive.ARCHIVE_TIME.hour} * * *
 ACCOUNTS_CRON = "0 4 * * *"
 """When the accounts, which the application writes, are checked, in UTC."""
 
-INTRADAY = dg.AssetSelection.assets("price_bars_15m")
-ARCHIVE = dg.AssetSelection.assets("archive_15m")
-
-market_session = dg.define_asset_job(
-    "market_session",
-    selection=dg.AssetSelection.all() - INTRADAY - ARCHIVE,
-    description="One session of one market, from its bars to its recommendations and the track record.",
-)
-market_session_15m = dg.define_asset_job(
-    "market_session_15m",
-    selection=INTRADAY | dg.AssetSelection.assets("instruments"),
-    description="The 15m bars of one session of one market, with their instruments and checks.",
-)
-archive_15m = dg.define_asset_job(
-    "archive_15m_bars",
-    selection=ARCHIVE,
-    description="Move 15m bars that are older than 30 days to Parquet files.",
-)
-accounts = dg.define_asset_job(
-    "accounts",
-    selection=dg.AssetSelection.checks_for_assets("users"),
-    description="The checks of accounts, which the application writes.",
-)
-jobs = [market_session, market_session_15m, archive_15m, accounts]
+STATUS = dg.DefaultScheduleStatus.RUNNING if settings.automation() else dg.DefaultScheduleStatus.STOPPED
+"""Of a schedule that nobody has switched in the UI."""
 
 
 def _schedule_after_close(market: Market, job: Any, suffix: str) -> dg.ScheduleDefinition:
-    minute, hour = AFTER_CLOSE_CRON[market.name].split()[:2]
-
     @dg.schedule(
         name=f"{market.name.lower()}_{suffix}",
         job=job,
-        cron_schedule=AFTER_CLOSE_CRON[market.name],
+        cron_schedule=f"{market.load_clock.minute} {market.load_clock.hour} * * 1-5",
         execution_timezone=market.timezone,
-        description=f"Monday to Friday at {hour:0>2}:{minute:0>2}, {market.timezone}, 90 minutes after a regular"
+        default_status=STATUS,
+        description=f"Monday to Friday at {market.load_clock:%H:%M}, {market.timezone}, 90 minutes after a regular"
         f" close of {market.name}; holidays are skipped. {job.description}",
     )
     def after_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -76,6 +51,7 @@ schedules = [
         job=archive_15m,
         cron_schedule=ARCHIVE_CRON,
         execution_timezone="UTC",
+        default_status=STATUS,
         description="Every day at 03:30, UTC. 15m bars that are older than 30 days move to Parquet files;"
         " `boursomatic restore` puts them back.",
     ),
@@ -83,6 +59,7 @@ schedules = [
         job=accounts,
         cron_schedule=ACCOUNTS_CRON,
         execution_timezone="UTC",
+        default_status=STATUS,
         description="Every day at 04:00, UTC. Accounts, which the application writes, are checked.",
     ),
 ]

@@ -1,0 +1,41 @@
+"""Jobs: which assets and checks are run together.
+
+What belongs here: the selections. Kept elsewhere: when they run (`schedules.py`, `refill.py`), what they do
+(`assets/`, `checks/`).
+"""
+
+import dagster as dg
+
+from boursomatic_assets.checks.now import freshness
+
+INTRADAY = dg.AssetSelection.assets("price_bars_15m")
+ARCHIVE = dg.AssetSelection.assets("archive_15m")
+FRESHNESS = dg.AssetSelection.checks(*freshness.CHECKS)
+"""Checks about now, which are no part of a run over sessions."""
+
+market_session = dg.define_asset_job(
+    "market_session",
+    selection=dg.AssetSelection.all() - INTRADAY - ARCHIVE - FRESHNESS,
+    description="One session of one market, from its bars to its recommendations and the track record.",
+)
+market_session_15m = dg.define_asset_job(
+    "market_session_15m",
+    selection=INTRADAY | dg.AssetSelection.assets("instruments"),
+    description="The 15m bars of one session of one market, with their instruments and checks.",
+)
+archive_15m = dg.define_asset_job(
+    "archive_15m_bars",
+    selection=ARCHIVE,
+    description="Move 15m bars that are older than 30 days to Parquet files.",
+)
+accounts = dg.define_asset_job(
+    "accounts",
+    selection=dg.AssetSelection.checks_for_assets("users"),
+    description="The checks of accounts, which the application writes.",
+)
+check_freshness = dg.define_asset_job(
+    "freshness",
+    selection=FRESHNESS,
+    description="The checks that the newest closed session of each market is loaded, computed and advised.",
+)
+jobs = [market_session, market_session_15m, archive_15m, accounts, check_freshness]
