@@ -137,14 +137,3 @@ def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:
     if not dates:
         raise ValueError(f"no market trades between {start} and {end}")
     return dates
-
-
-def newest_closed_date() -> dt.date:
-    """The newest partition date on which every market with a session has closed."""
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    past: list[dt.date] = all_sessions()[all_sessions() <= np.datetime64(now, "D")].tolist()
-    return next(
-        date
-        for date in reversed(past)
-        if all(market.close_time(date) <= now for market in MARKETS.values() if market.is_session(date))
-    )

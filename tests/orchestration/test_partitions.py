@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.frames import day
 
-from boursomatic_assets.calendars.markets import MARKETS, YEARS_AHEAD, Market, all_sessions
+from boursomatic_assets.calendars.markets import MARKETS, YEARS_AHEAD, Market, all_sessions, newest_closed_date
 from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.orchestration import partitions
 from boursomatic_assets.orchestration.dagster_patches import partition_keys
@@ -261,7 +261,7 @@ def test_an_invalid_range_is_explained(start: str, end: str, why: str) -> None:
 
 @pytest.mark.calendar
 def test_no_market_still_trades_on_the_newest_closed_date() -> None:
-    newest = partitions.newest_closed_date()
+    newest = newest_closed_date()
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     later = [date for date in all_sessions().tolist() if newest < date <= now.date()]
     trading = [market for market in MARKETS.values() if market.is_session(newest)]
