@@ -128,11 +128,11 @@ def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:
     """
     if start > end:
         raise ValueError(f"the range is empty: {start} is after {end}")
-    if start < START:
+    sessions = all_sessions()
+    if ((sessions >= np.datetime64(start)) & (sessions < np.datetime64(START))).any():
         raise ValueError(f"{start} is before the first partition, {START} (BOURSOMATIC_START moves it)")
     if end > (today := dt.datetime.now(dt.UTC).date()):
         raise ValueError(f"{end} is in the future: the last possible date is {today}")
-    sessions = all_sessions()
     dates: list[dt.date] = sessions[(sessions >= np.datetime64(start)) & (sessions <= np.datetime64(end))].tolist()
     if not dates:
         raise ValueError(f"no market trades between {start} and {end}")

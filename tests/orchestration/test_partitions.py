@@ -259,6 +259,10 @@ def test_an_invalid_range_is_explained(start: str, end: str, why: str) -> None:
         partition_dates(day(start), day(end))
 
 
+def test_a_range_may_begin_on_the_weekend_before_the_first_partition() -> None:
+    assert partition_dates(day("2000-01-01"), day("2000-01-04")) == [day("2000-01-03"), day("2000-01-04")]
+
+
 @pytest.mark.calendar
 def test_no_market_still_trades_on_the_newest_closed_date() -> None:
     newest = newest_closed_date()
