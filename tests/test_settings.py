@@ -253,6 +253,7 @@ def test_the_settings_import_nothing_of_the_package() -> None:
     assert ours - {"boursomatic_assets"} == {
         "boursomatic_assets.settings",
         "boursomatic_assets.settings.environment",
+        "boursomatic_assets.settings.first_partition",
         "boursomatic_assets.settings.values",
         "boursomatic_assets.settings.variables",
     }
@@ -290,3 +291,44 @@ def test_the_daemons_first_start_logs_no_needless_warning(caplog: pytest.LogCapt
     logger.warning("No cursor for event type RUN_FAILURE, ignoring older events")
     logger.warning("the server is gone")
     assert [record.message for record in caplog.records] == ["the server is gone"]
+
+
+@pytest.fixture
+def recorded(home: Path, monkeypatch: pytest.MonkeyPatch) -> dt.date:
+    """What a home with simulated bars on its own server has recorded."""
+    for variable in ("BOURSOMATIC_START", "BOURSOMATIC_SOURCE", "DATABASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    date = dt.date(2024, 6, 10)
+    settings.first_partition.record(home, date)
+    return date
+
+
+def test_a_home_with_simulated_bars_begins_where_it_has_recorded(recorded: dt.date) -> None:
+    assert settings.start() == recorded
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "start"),
+    [
+        ("BOURSOMATIC_START", "2010-01-04", dt.date(2010, 1, 4)),
+        ("BOURSOMATIC_SOURCE", "files", dt.date(2000, 1, 3)),
+        ("DATABASE_URL", "postgresql://ann@elsewhere/bars", dt.date(2000, 1, 3)),
+    ],
+)
+def test_what_is_stated_and_what_others_may_share_counts_before_the_record(
+    recorded: dt.date, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, start: dt.date
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert settings.start() == start
+
+
+def test_a_record_that_is_no_date_is_named(recorded: dt.date, home: Path) -> None:
+    (home / "first_partition").write_text("soon\n")
+    with pytest.raises(settings.SettingError, match=r"first_partition holds no date: delete it"):
+        settings.start()
+
+
+def test_nothing_is_made_where_no_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_HOME", str(tmp_path / "none"))
+    settings.start()
+    assert list(tmp_path.iterdir()) == []

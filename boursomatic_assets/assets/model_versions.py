@@ -23,7 +23,7 @@ from boursomatic_assets.orchestration.partitions import (
     slices_of_run,
 )
 from boursomatic_assets.orchestration.progress import tell
-from boursomatic_assets.orchestration.reporting import run_figures
+from boursomatic_assets.orchestration.reporting import newest_keys, run_entry
 from boursomatic_assets.registry import ChampionAsOf, Version
 from boursomatic_assets.schema import ModelVersion
 
@@ -61,15 +61,15 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     trained_versions = registry.train_due_versions(last, Parameters(), when_trained)
     with database.engine().connect() as connection:
         stale_versions = registry.stale_versions(connection, Parameters())
-    for part in parts:
-        metadata = {
-            partition_key(moment.date, part.market.name): _describe_moment(moment)
-            for moment in registry.champion_timeline(part)
-        }
-        add_partition_metadata(step, context.asset_key, metadata)
-    return dg.MaterializeResult(
-        metadata=run_figures({"trained": len(trained_versions), "stale": len(stale_versions)})
-    )
+    metadata = {
+        partition_key(moment.date, part.market.name): _describe_moment(moment)
+        for part in parts
+        for moment in registry.champion_timeline(part)
+    }
+    for key in newest_keys(metadata):
+        metadata[key] |= run_entry({"trained": len(trained_versions), "stale": len(stale_versions)})
+    add_partition_metadata(step, context.asset_key, metadata)
+    return dg.MaterializeResult()
 
 
 def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:

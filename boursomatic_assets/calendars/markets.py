@@ -121,6 +121,17 @@ def first_open(date: dt.date) -> dt.datetime:
     return min(market.open_time(date) for market in MARKETS.values() if market.is_session(date))
 
 
+def newest_closed_date() -> dt.date:
+    """The newest date on which every market with a session has closed."""
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    past: list[dt.date] = all_sessions()[all_sessions() <= np.datetime64(now, "D")].tolist()
+    return next(
+        date
+        for date in reversed(past)
+        if all(market.close_time(date) <= now for market in MARKETS.values() if market.is_session(date))
+    )
+
+
 @cache
 def _calendar(name: str) -> Any:
     """The exchange's calendar; its end stays the same for YEARS_AHEAD years, so processes see the same dates."""

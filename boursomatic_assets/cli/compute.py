@@ -34,11 +34,14 @@ UNTRAINED = "stopped: no model version is trained again; to go on, give the same
 def backfill(start: dt.date | None, end: dt.date | None, market: str | None, assets: str | None) -> None:
     """Bring a range of sessions up to date, through all assets."""
     require_ready()
-    from boursomatic_assets.cli import launching
-    from boursomatic_assets.orchestration.partitions import newest_closed_date, partition_dates
+    from boursomatic_assets.calendars.markets import newest_closed_date
 
     end = end or newest_closed_date()
     start = start or end - dt.timedelta(days=730)
+    _let_partitions_begin(start, end)
+    from boursomatic_assets.cli import launching
+    from boursomatic_assets.orchestration.partitions import partition_dates
+
     names = _require_known_assets([name.strip() for name in assets.split(",")]) if assets else launching.ASSETS
     markets, dates = [market] if market else list(MARKET_NAMES), partition_dates(start, end)
     runs = launching.plan_backfill(names, markets, dates)
@@ -124,6 +127,29 @@ def restore(start: dt.date, end: dt.date, market: str) -> None:
     require_current_schema()
     for restored in archive.restore(market, start, end):
         click.echo(f"{restored.part}  {restored.bar_count:,} bars restored")
+
+
+def _let_partitions_begin(start: dt.date, end: dt.date) -> None:
+    """Record where the simulated bars of a new home begin, or that they begin earlier from now on.
+
+    This process must not know the partitions yet. A home that has bars and no record is an older one, with
+    partitions from the default on: it stays so.
+    """
+    from boursomatic_assets import database, settings
+    from boursomatic_assets.calendars.markets import all_sessions
+
+    today = dt.datetime.now(dt.UTC).date()
+    sessions = [date for date in all_sessions().tolist() if start <= date <= min(end, today)]
+    if not (settings.records_start() and sessions and start >= settings.DEFAULT_START):
+        return
+    home = settings.home()
+    recorded = settings.first_partition.read(home)
+    if recorded is None:
+        with database.engine().connect() as connection:
+            if connection.exec_driver_sql("SELECT EXISTS (SELECT FROM price_bars)").scalar():
+                return
+    if recorded is None or sessions[0] < recorded:
+        settings.first_partition.record(home, sessions[0])
 
 
 def _require_known_assets(assets: list[str]) -> tuple[str, ...]:

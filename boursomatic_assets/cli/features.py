@@ -121,9 +121,9 @@ def _read_bars(
     """
     import polars as pl
 
-    from boursomatic_assets.calendars.markets import market_named
+    from boursomatic_assets.calendars.markets import market_named, newest_closed_date
     from boursomatic_assets.calendars.slices import slices_of
-    from boursomatic_assets.orchestration.partitions import newest_closed_date, partition_dates
+    from boursomatic_assets.orchestration.partitions import partition_dates
     from boursomatic_assets.tables.revisions import read_bars
 
     require_current_schema()

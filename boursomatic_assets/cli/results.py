@@ -174,9 +174,10 @@ def bars(
     symbol: str, start: dt.date, end: dt.date | None, interval: str, known_at: dt.datetime | None, as_json: bool
 ) -> None:
     """Show an instrument's bars, as they are known now or were known at a past time."""
+    from boursomatic_assets.calendars.markets import newest_closed_date
     from boursomatic_assets.cli.views import bars as view
     from boursomatic_assets.cli.views import text
-    from boursomatic_assets.orchestration.partitions import newest_closed_date, partition_dates
+    from boursomatic_assets.orchestration.partitions import partition_dates
 
     require_current_schema()
     dates = partition_dates(start, end or newest_closed_date())

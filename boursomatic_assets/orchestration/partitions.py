@@ -128,23 +128,12 @@ def partition_dates(start: dt.date, end: dt.date) -> list[dt.date]:
     """
     if start > end:
         raise ValueError(f"the range is empty: {start} is after {end}")
-    if start < START:
+    sessions = all_sessions()
+    if ((sessions >= np.datetime64(start)) & (sessions < np.datetime64(START))).any():
         raise ValueError(f"{start} is before the first partition, {START} (BOURSOMATIC_START moves it)")
     if end > (today := dt.datetime.now(dt.UTC).date()):
         raise ValueError(f"{end} is in the future: the last possible date is {today}")
-    sessions = all_sessions()
     dates: list[dt.date] = sessions[(sessions >= np.datetime64(start)) & (sessions <= np.datetime64(end))].tolist()
     if not dates:
         raise ValueError(f"no market trades between {start} and {end}")
     return dates
-
-
-def newest_closed_date() -> dt.date:
-    """The newest partition date on which every market with a session has closed."""
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    past: list[dt.date] = all_sessions()[all_sessions() <= np.datetime64(now, "D")].tolist()
-    return next(
-        date
-        for date in reversed(past)
-        if all(market.close_time(date) <= now for market in MARKETS.values() if market.is_session(date))
-    )

@@ -1,12 +1,12 @@
 """What a run reports of its partitions: row counts, why there are none, failed dates.
 
-What belongs here: metadata and events per partition, for a range of any length. Dagster shows the figures of a
-whole run at each of its partitions too: their names begin with `run/`.
+What belongs here: metadata and events per partition, for a range of any length. The figures of the whole run are
+one entry, at the newest partition of each market.
 Kept elsewhere: what the partitions of model versions show (`assets/model_versions.py`).
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -94,14 +94,26 @@ class Report:
 
     def attach_metadata(self, context: dg.OutputContext) -> None:
         """Attach the metadata to the materializations of a step that succeeds."""
-        context.add_output_metadata(self._run_metadata())
-        add_partition_metadata(context.step_context, context.asset_key, self.partitions)
+        if not context.has_asset_partitions:
+            context.add_output_metadata(self._table_metadata() | self._run_metadata())
+            return
+        context.add_output_metadata(self._table_metadata())
+        partitions = self._with_run_metadata(context.asset_partition_keys)
+        add_partition_metadata(context.step_context, context.asset_key, partitions)
 
     def materialize_written(self, context: dg.OutputContext) -> Iterator[dg.DagsterEvent]:
         """Materializations of the written partitions, for a step that is about to fail."""
-        run_metadata = self._run_metadata()
-        by_partition = {key: run_metadata | metadata for key, metadata in self.partitions.items()}
+        table = self._table_metadata()
+        partitions = self._with_run_metadata(self.partitions)
+        by_partition = {key: table | metadata for key, metadata in partitions.items()}
         return materializations(context.step_context, context.asset_key, by_partition)
+
+    def _with_run_metadata(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Metadata by partition, with that of the whole run at the newest of some partitions of each market."""
+        partitions, run = dict(self.partitions), self._run_metadata()
+        for key in newest_keys(keys):
+            partitions[key] = partitions.get(key, {}) | run
+        return partitions
 
     def failure(self, failed: Sequence[tuple[Slice, Exception]], parts: Sequence[Slice]) -> Exception:
         """The error to raise when dates failed: that of a single partition, or one that names all failed dates."""
@@ -131,20 +143,27 @@ class Report:
         )
 
     def _run_metadata(self) -> dict[str, Any]:
-        """Metadata of the whole run, the same for each of its partitions."""
-        name = f"{database.engine().url.database}.public.{self.table}"
+        """The entry of the whole run."""
         rows = self.merge.inserted + self.merge.changed + self.merge.unchanged
         by_session = [*self.counts_by_session.values()]
         totals = {name: sum(counts[name] for counts in by_session) for name in DELIVERY_COUNTS if by_session}
         absorbed: dict[str, Any] = {"absorbed_errors": len(self.absorbed)}
         if self.absorbed:
             absorbed["absorbed_reasons"] = "; ".join(self.absorbed[:MAX_REASONS])
-        return {"dagster/table_name": name, **run_figures(asdict(self.merge) | {"rows": rows} | totals | absorbed)}
+        return run_entry(asdict(self.merge) | {"rows": rows} | totals | absorbed)
+
+    def _table_metadata(self) -> dict[str, Any]:
+        return {"dagster/table_name": f"{database.engine().url.database}.public.{self.table}"}
 
 
-def run_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures of a whole run, with the prefix `run/` that sets them apart from those of a partition."""
-    return {f"run/{name}": figure for name, figure in figures.items()}
+def run_entry(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a whole run as one entry, `run`, which no plot draws: plots are of partitions."""
+    return {"run": dg.MetadataValue.json(dict(figures))}
+
+
+def newest_keys(keys: Iterable[str]) -> list[str]:
+    """The newest partition of each market among some."""
+    return list({key.partition("|")[2]: key for key in sorted(keys)}.values())
 
 
 def _delivery_counts(counts: pl.DataFrame) -> dict[tuple[str, dt.date | None], dict[str, int]]:

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from boursomatic_assets.settings import first_partition as first_partition
 from boursomatic_assets.settings.environment import SettingError as SettingError
 from boursomatic_assets.settings.environment import environment_values as environment_values
 from boursomatic_assets.settings.environment import read_environment, settings_with_valid
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout, with `alembic.ini`, `dagster.yaml` and `workspace.yaml`."""
+
+DEFAULT_START = dt.date.fromisoformat(Settings.model_fields["BOURSOMATIC_START"].default)
+"""The first partition's date where nothing says otherwise; no simulated bar is much older."""
 
 ROLE_VARIABLES = {
     "owner": "DATABASE_OWNER_URL",
@@ -44,11 +48,7 @@ def home() -> Path:
 
     `BOURSOMATIC_HOME`, else `.boursomatic` in the project.
     """
-    folder = (
-        (settings_with_valid("BOURSOMATIC_HOME").BOURSOMATIC_HOME or PROJECT / ".boursomatic")
-        .expanduser()
-        .absolute()
-    )
+    folder = _home_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         reason = None if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
@@ -57,6 +57,12 @@ def home() -> Path:
     if reason:
         raise SettingError(f"{folder} is no folder to write in ({reason}): set BOURSOMATIC_HOME to one of yours")
     return folder
+
+
+def _home_folder() -> Path:
+    """Return the home folder, which need not be there."""
+    stated = settings_with_valid("BOURSOMATIC_HOME").BOURSOMATIC_HOME
+    return (stated or PROJECT / ".boursomatic").expanduser().absolute()
 
 
 def language() -> Language:
@@ -70,8 +76,15 @@ def evidence() -> tuple[float, ...]:
 
 
 def start() -> dt.date:
-    """Return the first partition's date, `BOURSOMATIC_START`."""
-    return settings_with_valid("BOURSOMATIC_START").BOURSOMATIC_START
+    """Return the first partition's date: `BOURSOMATIC_START`, or what a home with simulated bars has recorded."""
+    stated = settings_with_valid("BOURSOMATIC_START").BOURSOMATIC_START
+    return (first_partition.read(_home_folder()) if records_start() else None) or stated
+
+
+def records_start() -> bool:
+    """Return whether the home records the first partition's date: of simulated bars in its own server alone."""
+    stated = environment_values().keys() & {"BOURSOMATIC_START", "DATABASE_URL"}
+    return not stated and source() == "simulated"
 
 
 def automation() -> bool:

@@ -79,7 +79,11 @@ class Settings(BaseSettings):
     BOURSOMATIC_EXTENDED_HOURS: Flag = _field(
         "0", "1 keeps 15m bars outside of the trading hours of a session, 0 rejects them"
     )
-    BOURSOMATIC_START: FirstDate = _field("2000-01-03", "date of the first partition")
+    BOURSOMATIC_START: FirstDate = _field(
+        "2000-01-03",
+        "date of the first partition; if unset, simulated bars on the embedded server begin where the first"
+        " backfill of a new home does, or an earlier one",
+    )
     BOURSOMATIC_AUTOMATION: Flag = _field(
         "0", "1 starts the schedules and sensors with the daemon, unless they are switched in the UI"
     )

@@ -15,9 +15,10 @@ from sqlalchemy import Engine
 from worlds.commands import DAY, boursomatic, error_line
 from worlds.platform import INSTRUMENTS, contents, execute, rows
 
+from boursomatic_assets import settings
 from boursomatic_assets.assets import recommendations
 from boursomatic_assets.calendars import slices
-from boursomatic_assets.cli import launching
+from boursomatic_assets.cli import compute, launching
 from boursomatic_assets.orchestration import progress
 
 
@@ -192,3 +193,31 @@ def test_an_interrupted_backfill_says_what_is_done_and_goes_on_when_it_is_given_
     made = dagster_instance.get_materialized_partitions(AssetKey("recommendations"))
     assert (min(made), max(made), len(made)) == ("2024-02-01|US", "2024-02-14|US", 10)
     assert boursomatic(*PIECES).exit_code == 0
+
+
+def test_a_new_home_begins_where_its_first_backfill_does(
+    migrated: Engine, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first session on; an earlier backfill moves it, a later one, or one of no session, does not."""
+    monkeypatch.setattr(settings, "records_start", lambda: True)
+    begun = list[dt.date | None]()
+    for start, end in (
+        ("1999-12-31", "2024-06-14"),
+        ("2024-06-08", "2024-06-09"),
+        ("2024-06-08", "2024-06-14"),
+        ("2024-06-12", "2024-06-14"),
+        ("2024-06-03", "2024-06-04"),
+        ("2999-01-04", "2999-01-05"),
+    ):
+        compute._let_partitions_begin(dt.date.fromisoformat(start), dt.date.fromisoformat(end))
+        begun.append(settings.first_partition.read(home))
+    monday, week_before = dt.date(2024, 6, 10), dt.date(2024, 6, 3)
+    assert begun == [None, None, monday, monday, week_before, week_before]
+
+
+def test_a_home_that_has_bars_keeps_its_partitions(
+    readable: Engine, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "records_start", lambda: True)
+    compute._let_partitions_begin(dt.date(2024, 6, 3), dt.date(2024, 6, 4))
+    assert settings.first_partition.read(home) is None

@@ -32,11 +32,8 @@ def test_a_share_that_rounds_to_zero_has_no_sign() -> None:
     assert shown.rows() == [("0.0", "0.0")]
 
 
-def test_labels_are_coloured_unless_no_colour_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
+def test_labels_are_coloured() -> None:
     assert text.coloured("| BUY SELL HOLD BUYER |") == "| \x1b[32mBUY\x1b[0m \x1b[31mSELL\x1b[0m HOLD BUYER |"
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert text.coloured("| BUY |") == "| BUY |"
 
 
 def test_the_version_is_that_of_the_project() -> None:

@@ -117,8 +117,10 @@ def test_one_partition_is_one_slice(
         f"{MONDAY}|US": {
             "dagster/table_name": f"{with_instruments.url.database}.public.price_bars",
             "dagster/partition_row_count": 1,
-            **{"run/rows": 1, "run/inserted": 1, "run/changed": 0, "run/unchanged": 0, "run/removed": 0},
-            "run/absorbed_errors": 0,
+            "run": {
+                **{"rows": 1, "inserted": 1, "changed": 0, "unchanged": 0, "removed": 0},
+                "absorbed_errors": 0,
+            },
         }
     }
 
@@ -144,7 +146,8 @@ def test_a_range_of_both_markets_is_one_run(with_instruments: Engine) -> None:
         f"{TUESDAY}|EURONEXT": 1,
         f"{WEDNESDAY}|EURONEXT": 0,
     }
-    assert metadata[f"{MONDAY}|US"]["run/inserted"] == 8
+    of_run = {key: found["run"]["inserted"] for key, found in metadata.items() if "run" in found}
+    assert of_run == {f"{WEDNESDAY}|{market}": 8 for market in ("US", "EURONEXT")}, "once a market, at the newest"
 
 
 def test_a_range_of_both_markets_requires_the_column_market(with_instruments: Engine) -> None:
@@ -187,7 +190,7 @@ def test_a_second_run_reports_that_nothing_changed(with_instruments: Engine) -> 
     asset = asset_named("price_bars", bars("ACME BOLT", MONDAY))
     materialize(asset, f"{MONDAY}|US")
     metadata = metadata_of(materialize(asset, f"{MONDAY}|US"))[f"{MONDAY}|US"]
-    assert tuple(metadata[f"run/{name}"] for name in ("inserted", "changed", "unchanged")) == (0, 0, 2)
+    assert tuple(metadata["run"][name] for name in ("inserted", "changed", "unchanged")) == (0, 0, 2)
 
 
 def test_the_partition_of_a_closed_market_is_empty_and_has_a_note(with_instruments: Engine) -> None:
@@ -264,7 +267,9 @@ def test_each_partition_has_its_own_delivery_counts(with_instruments: Engine) ->
         "12": [1, 0, 0, 0],
         "13": [0, 0, 0, 0],
     }
-    assert {tuple(metadata[f"run/{name}"] for name in COUNTS) for metadata in found.values()} == {(6, 1, 2, 0)}
+    assert {key[8:10]: metadata["run"] for key, metadata in found.items() if "run" in metadata} == {
+        "13": {**found["2024-06-13|US"]["run"], "delivered": 6, "merged": 1, "rejected": 2, "repaired": 0}
+    }
 
 
 def test_rejected_rows_roll_back_with_their_slice(with_instruments: Engine) -> None:
@@ -344,7 +349,7 @@ def test_a_recommendation_is_superseded_by_one_of_the_same_session(with_instrume
         asset_named("recommendations", recommendation_rows("ACME", "US", MONDAY, label="SELL")), key
     )
     found = metadata_of(result, "recommendations")[key]
-    assert (found["run/changed"], found["dagster/partition_row_count"]) == (1, 1)
+    assert (found["run"]["changed"], found["dagster/partition_row_count"]) == (1, 1)
     query = "SELECT label, is_active, superseded_at IS NULL FROM recommendations ORDER BY 1"
     assert query_rows(with_instruments, query) == [("BUY", False, False), ("SELL", True, True)]
 
@@ -443,8 +448,8 @@ def test_a_run_that_absorbed_errors_shows_them(
     )
     reason = f"US {MONDAY} .. {WEDNESDAY} is done in halves, after MemoryError: no message"
     assert absorbed_errors == [reason]
-    for metadata in metadata_of(result).values():
-        assert (metadata["run/absorbed_errors"], metadata["run/absorbed_reasons"]) == (1, reason)
+    of_run = metadata_of(result)[f"{WEDNESDAY}|US"]["run"]
+    assert (of_run["absorbed_errors"], of_run["absorbed_reasons"]) == (1, reason)
     run = dagster_instance.get_run_by_id(result.run_id)
     assert run
     assert run.tags[absorbed.TAG] == f"1 error, the first: {reason}"
@@ -454,7 +459,7 @@ def test_a_run_that_absorbed_nothing_has_no_tag(
     with_instruments: Engine, dagster_instance: dg.DagsterInstance
 ) -> None:
     result = materialize(only_up_to(2), f"{MONDAY}|US", instance=dagster_instance)
-    assert metadata_of(result)[f"{MONDAY}|US"]["run/absorbed_errors"] == 0
+    assert metadata_of(result)[f"{MONDAY}|US"]["run"]["absorbed_errors"] == 0
     assert dagster_instance.get_run_tags([absorbed.TAG]) == []
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.frames import day
 
-from boursomatic_assets.calendars.markets import MARKETS, YEARS_AHEAD, Market, all_sessions
+from boursomatic_assets.calendars.markets import MARKETS, YEARS_AHEAD, Market, all_sessions, newest_closed_date
 from boursomatic_assets.features.lookback_blocks import LOOKBACK
 from boursomatic_assets.orchestration import partitions
 from boursomatic_assets.orchestration.dagster_patches import partition_keys
@@ -259,9 +259,13 @@ def test_an_invalid_range_is_explained(start: str, end: str, why: str) -> None:
         partition_dates(day(start), day(end))
 
 
+def test_a_range_may_begin_on_the_weekend_before_the_first_partition() -> None:
+    assert partition_dates(day("2000-01-01"), day("2000-01-04")) == [day("2000-01-03"), day("2000-01-04")]
+
+
 @pytest.mark.calendar
 def test_no_market_still_trades_on_the_newest_closed_date() -> None:
-    newest = partitions.newest_closed_date()
+    newest = newest_closed_date()
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     later = [date for date in all_sessions().tolist() if newest < date <= now.date()]
     trading = [market for market in MARKETS.values() if market.is_session(newest)]

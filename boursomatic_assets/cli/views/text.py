@@ -1,7 +1,6 @@
 """Frames as plain text and as JSON, whatever their subject."""
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -60,8 +59,6 @@ def number(value: float, decimals: int = 0) -> str:
 
 def coloured(table: str) -> str:
     """A table with each BUY in green and each SELL in red; click leaves the colours out if it is no terminal."""
-    if os.environ.get("NO_COLOR"):
-        return table
     return re.sub("|".join(rf"\b{label}\b" for label in COLOURS), _in_colour, table)
 
 
