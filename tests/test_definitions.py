@@ -119,6 +119,11 @@ def test_dated_assets_are_partitioned_by_date_and_market() -> None:
         assert partitions.partition_dimension_names == ["date", "market"]
 
 
+def test_no_partitioned_asset_has_a_freshness_policy() -> None:
+    """It would look at the last materialisation, and a backfill of old dates would turn it green."""
+    assert {name for name, spec in SPECS.items() if spec.freshness_policy} == {"archive_15m"}
+
+
 def test_every_asset_has_a_check() -> None:
     assert {spec.asset_key.to_user_string() for spec in CHECKS} == set(SPECS)
 

@@ -8,7 +8,7 @@ import json
 import shlex
 import smtplib
 import ssl
-import subprocess
+import subprocess  # nosec B404
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -119,7 +119,7 @@ def _log_in(smtp: smtplib.SMTP, user: str, password: str, *, encrypted: bool) ->
 def _run(message: Message) -> None:
     words = shlex.split(str(settings.alert_command()))
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # nosec B603
             words,
             input=json.dumps(message.as_json() | {"text": message.as_text()}),
             capture_output=True,

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from boursomatic_assets.alerts.channels import AlertError, Send
 from boursomatic_assets.alerts.message import Message
@@ -27,7 +28,7 @@ MAX_SENT_AT_ONCE = 20
 
 def open_subjects() -> set[str]:
     """Return the subjects whose problem is open in some channel."""
-    newest = select(ALERTS.c.subject, ALERTS.c.kind).distinct(ALERTS.c.channel, ALERTS.c.subject)
+    newest = select(ALERTS.c.subject, ALERTS.c.kind).ext(distinct_on(ALERTS.c.channel, ALERTS.c.subject))
     query = newest.order_by(ALERTS.c.channel, ALERTS.c.subject, ALERTS.c.raised_at.desc())
     with transaction() as connection:
         return {row.subject for row in connection.execute(query) if row.kind == "problem"}
@@ -65,7 +66,7 @@ def _newest(connection: Connection, channel: str) -> dict[str, tuple[Message, dt
     query = (
         select(ALERTS.c.content, ALERTS.c.raised_at)
         .where(ALERTS.c.channel == channel)
-        .distinct(ALERTS.c.subject)
+        .ext(distinct_on(ALERTS.c.subject))
         .order_by(ALERTS.c.subject, ALERTS.c.raised_at.desc())
     )
     stored = ((Message.from_json(row.content), row.raised_at) for row in connection.execute(query))

@@ -10,8 +10,11 @@ import dagster as dg
 from boursomatic_assets import settings
 from boursomatic_assets.tables import archive
 
+DUE = dg.FreshnessPolicy.cron(deadline_cron="30 5 * * *", lower_bound_delta=dt.timedelta(hours=3))
+"""Each night. Assets with partitions have no such policy: it looks at the last materialisation, of any date."""
 
-@dg.asset(deps=["price_bars_15m"], kinds={"postgres", "parquet"})
+
+@dg.asset(deps=["price_bars_15m"], kinds={"postgres", "parquet"}, freshness_policy=DUE)
 def archive_15m() -> dg.MaterializeResult[None]:
     """15m bars older than 30 days: written to Parquet files by date and market, then deleted from `price_bars`.
 

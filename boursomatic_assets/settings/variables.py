@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     BOURSOMATIC_ALERT_TO: Recipients = _field("", "e-mail addresses that alerts go to", unset="nobody")
     BOURSOMATIC_ALERT_FROM: str = _field("boursomatic@localhost", "e-mail address that alerts come from")
     BOURSOMATIC_ALERT_COMMAND: str | None = _field(
-        None, "command that each alert is given to, as JSON on its standard input", unset="none"
+        None, "command that each alert is given to, as JSON on its standard input", unset="none", secret=True
     )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes, `alembic downgrade` too")

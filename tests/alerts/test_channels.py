@@ -1,0 +1,166 @@
+"""Channels: a message arrives as it is to be read, and a failure says why without any secret."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from worlds.commands import SECRET, boursomatic, error_line
+from worlds.inbox import Inbox, mail_server, webhook
+
+from boursomatic_assets import settings
+from boursomatic_assets.alerts.channels import AlertError, configured
+from boursomatic_assets.alerts.message import Message
+
+LATE = Message(
+    subject="freshness|US",
+    kind="problem",
+    title="US is 2 sessions behind",
+    market="US",
+    sessions=("2024-06-11", "2024-06-12"),
+    rule="freshness",
+    rows=1234,
+    detail="a < b & c",
+    link="https://dagster.example.com/assets/x",
+)
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
+    with webhook() as inbox:
+        monkeypatch.setenv("BOURSOMATIC_ALERT_WEBHOOK", inbox.address + SECRET)
+        yield inbox
+
+
+@pytest.fixture
+def post(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
+    with mail_server() as inbox:
+        monkeypatch.setenv("BOURSOMATIC_ALERT_SMTP", inbox.address)
+        monkeypatch.setenv("BOURSOMATIC_ALERT_TO", "ada@example.com, bob@example.com")
+        yield inbox
+
+
+def test_a_webhook_takes_all_facts_as_json(hook: Inbox) -> None:
+    configured()["webhook"](LATE)
+    (body,) = hook.taken
+    assert Message.from_json({name: value for name, value in body.items() if name != "text"}) == LATE
+    assert body["text"].splitlines()[:3] == [
+        "PROBLEM: US is 2 sessions behind",
+        "market: US",
+        "sessions: 2024-06-11, 2024-06-12",
+    ]
+
+
+def test_slack_takes_a_text_without_its_special_signs(hook: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_ALERT_FORMAT", "slack")
+    configured()["webhook"](LATE)
+    (body,) = hook.taken
+    assert set(body) == {"text"}
+    assert "detail: a &lt; b &amp; c" in body["text"]
+    assert "rows: 1,234" in body["text"]
+
+
+def test_teams_takes_a_card_with_the_facts_and_a_button(hook: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_ALERT_FORMAT", "teams")
+    configured()["webhook"](LATE)
+    (body,) = hook.taken
+    card = body["attachments"][0]["content"]
+    assert (body["type"], card["type"]) == ("message", "AdaptiveCard")
+    assert card["body"][0]["text"] == "PROBLEM: US is 2 sessions behind"
+    assert {"title": "market", "value": "US"} in card["body"][1]["facts"]
+    assert card["actions"][0]["url"] == LATE.link
+
+
+def test_mail_has_the_headline_as_its_subject(post: Inbox) -> None:
+    configured()["mail"](LATE)
+    (mail,) = post.mails
+    assert mail["Subject"] == "[boursomatic] PROBLEM: US is 2 sessions behind"
+    assert mail["To"] == "ada@example.com, bob@example.com"
+    assert "sessions: 2024-06-11, 2024-06-12" in mail.get_content()
+
+
+def test_a_title_of_several_lines_adds_no_header_to_a_mail(post: Inbox) -> None:
+    configured()["mail"](Message("x", "problem", "bad\r\nBcc: eve@example.com"))
+    (mail,) = post.mails
+    assert mail["Bcc"] is None
+    assert mail["Subject"] == "[boursomatic] PROBLEM: bad Bcc: eve@example.com"
+
+
+def test_a_command_is_given_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "told of it.json"
+    program = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
+    monkeypatch.setenv("BOURSOMATIC_ALERT_COMMAND", f'{sys.executable} -c "{program}" "{told}"')
+    configured()["command"](LATE)
+    assert json.loads(told.read_text())["title"] == LATE.title
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_webhook_that_does_not_take_it_is_an_error_without_its_address(hook: Inbox, status: int) -> None:
+    """A redirect is not followed: the message is for the address of the settings."""
+    hook.status = status
+    with pytest.raises(AlertError, match=f"^the webhook answers {status}$"):
+        configured()["webhook"](LATE)
+    assert hook.taken == []
+
+
+def test_a_webhook_that_is_gone_is_an_error_without_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_ALERT_WEBHOOK", f"http://127.0.0.1:1/{SECRET}")
+    with pytest.raises(AlertError, match=r"^the webhook does not answer \(ConnectionRefusedError\)$"):
+        configured()["webhook"](LATE)
+
+
+def test_a_mail_server_is_told_no_password_without_encryption(
+    post: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_ALERT_SMTP", post.address.replace("//", f"//ada:{SECRET}@"))
+    with pytest.raises(AlertError, match="offers no encryption, so it is told no password: use smtps://"):
+        configured()["mail"](LATE)
+    assert post.mails == []
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (f"{sys.executable} -c 'raise SystemExit(3)'", "^the command ends with 3$"),
+        ("/no/such/program --x", "^the command does not start: No such file or directory$"),
+    ],
+)
+def test_a_command_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, command: str, why: str) -> None:
+    monkeypatch.setenv("BOURSOMATIC_ALERT_COMMAND", command)
+    with pytest.raises(AlertError, match=why):
+        configured()["command"](LATE)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BOURSOMATIC_ALERT_WEBHOOK", f"file:///{SECRET}"),
+        ("BOURSOMATIC_ALERT_SMTP", f"imap://ada:{SECRET}@host"),
+        ("BOURSOMATIC_ALERT_SMTP", f"smtp://ada:{SECRET}@x@host"),
+    ],
+)
+def test_a_wrong_address_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(settings.SettingError, match=f"^{variable} is no ") as raised:
+        configured()
+    assert SECRET not in str(raised.value)
+    assert SECRET not in boursomatic("settings").output
+
+
+def test_the_command_sends_through_each_channel_and_fails_if_one_does(
+    hook: Inbox, post: Inbox, home: Path
+) -> None:
+    done = boursomatic("alerts", "test")
+    assert (done.exit_code, done.stdout.splitlines()) == (0, ["webhook: sent", "mail: sent"])
+    post.refuses = True
+    failed = boursomatic("alerts", "test")
+    assert error_line(failed) == "error: mail: the mail server answers 451"
+    assert failed.stdout.splitlines() == ["webhook: sent"]
+    assert SECRET not in done.output + failed.output
+
+
+def test_the_command_says_that_no_channel_is_set(home: Path) -> None:
+    assert "no channel is set: set BOURSOMATIC_ALERT_WEBHOOK" in error_line(boursomatic("alerts", "test"))
