@@ -5,7 +5,6 @@ Kept elsewhere: words and exit codes (`compute.py`).
 """
 
 import datetime as dt
-import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,9 +31,6 @@ ASSETS = tuple(asset for stage in STAGES for asset in stage)
 
 SESSIONS_TAG = "boursomatic/sessions"
 """The range of a run, where the UI shows it in its list of runs."""
-
-MAX_FIGURE_LENGTH = 300
-"""Characters of a figure of a failed check that are printed; the UI shows all of them."""
 
 INTRADAY_ASSETS = ("instruments", "price_bars_15m")
 """Assets of the job for 15m bars, which runs only if `price_bars_15m` is named."""
@@ -167,9 +163,5 @@ def _step_failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 def _failed_checks(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for check in result.get_asset_check_evaluations():
         if not check.passed:
-            figures = ", ".join(
-                f"{name} {textwrap.shorten(str(value.value), MAX_FIGURE_LENGTH)}"
-                for name, value in check.metadata.items()
-            )
             name = f"{check.asset_key.to_user_string()}.{check.check_name}"
-            yield f"{check.severity.value.lower()}: {name} ({figures})"
+            yield f"{check.severity.value.lower()}: {name}: {check.description}"

@@ -1,8 +1,8 @@
 """The command line: `boursomatic`, with all its commands in the order of a user's needs.
 
 What belongs here: the group, which commands it has, and those about the platform itself: doctor, dev.
-Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`audit.py`, `db.py`,
-`features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
+Kept elsewhere: commands by subject (`check.py`, `compute.py`, `results.py`) and groups of commands (`audit.py`,
+`db.py`, `features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
 """
 
 import os
@@ -11,6 +11,7 @@ import sys
 import click
 
 from boursomatic_assets.cli.audit import audit
+from boursomatic_assets.cli.check import check
 from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
 from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
 from boursomatic_assets.cli.db import db
@@ -97,7 +98,7 @@ def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only:
 
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
-    *(recommendations, why, why_changed, track_record, bars, status, rejected),
+    *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
     *(audit, instruments, files, models, features, users),
     *(doctor, dev, db, list_settings),
 )

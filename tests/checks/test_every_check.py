@@ -591,6 +591,7 @@ def test_files_are_counted_and_those_whose_lines_do_not_add_up_are_named(filled:
         "lines": 2020,
         "not_understood": 1,
         "passed_over": 1,
+        "sessions": [{"market": "both", "session": "no session", "errors": 2, "warnings": 0}],
         "unaccounted": [
             {
                 "row": "fewer.csv: 1,010 lines, but 981 delivered + 1 header + 2 blank + 3 comments"
@@ -667,7 +668,9 @@ def test_a_failed_check_stops_downstream_assets_of_its_run(filled: Engine) -> No
     execute(filled, EARLY_BAR, "DELETE FROM features WHERE ts = '2024-02-29'")
     (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
     assert not outcome.success
-    assert any("bars_are_on_sessions (errors 1, warnings 0)" in problem for problem in outcome.problems)
+    assert any(
+        "bars_are_on_sessions: 1 error on 1 session: US 2024-02-29" in problem for problem in outcome.problems
+    )
     assert not rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")
 
 
@@ -685,7 +688,6 @@ def test_a_warning_stops_nothing(filled: Engine) -> None:
     (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
     assert outcome.success
     assert outcome.problems == (
-        "warn: price_bars.every_tracked_instrument_has_its_bar (errors 0, warnings 1, expected 13, present 12,"
-        " missing NEW 2024-02-29)",
+        "warn: price_bars.every_tracked_instrument_has_its_bar: 1 warning on 1 session: US 2024-02-29",
     )
     assert len(rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")) == 12

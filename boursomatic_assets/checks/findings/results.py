@@ -16,6 +16,7 @@ import numpy as np
 from boursomatic_assets.calendars.markets import market_named
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.findings.finding import MAX_NAMED, Counts, Finding
+from boursomatic_assets.orchestration.dagster_patches.steps import ResultOfManyPartitions
 from boursomatic_assets.orchestration.session_counts import (
     BOTH_MARKETS,
     LOOKED_AT,
@@ -51,7 +52,8 @@ def to_result(finding: Finding, looked_at: Sequence[Slice] | None = None) -> dg.
         metadata[LOOKED_AT] = table(
             {"market": name, "from": str(first), "to": str(last)} for name, first, last in ends
         )
-    return dg.AssetCheckResult(
+    kind = dg.AssetCheckResult if looked_at is None else ResultOfManyPartitions
+    return kind(
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.ERROR if finding.errors else dg.AssetCheckSeverity.WARN,
         description=describe(finding),

@@ -33,9 +33,7 @@ class Checked:
 
 def as_table(found: Sequence[Checked]) -> str:
     """The checks that do not pass with their sessions, errors first; then how many pass, and on which sessions."""
-    failed = sorted(
-        (one for one in found if one.result != "passed"), key=lambda one: one.result != "error"
-    )
+    failed = sorted((one for one in found if one.result != "passed"), key=lambda one: one.result != "error")
     table = f"{as_lines([_row(one) for one in failed])}\n\n" if failed else ""
     looked_at = _extent([part for one in found for part in one.parts])
     return f"{table}{len(found) - len(failed)} of {len(found)} checks passed; {looked_at}"
