@@ -39,6 +39,7 @@ _.waits_until
 
 # Dagster: methods of what is subclassed, and what is put in their place
 _.config_type
+_.get_asset_check_execution_history
 _.get_asset_check_state
 _.get_step_stats_for_run
 _.handle_output
@@ -46,6 +47,7 @@ _.has_partition_key
 _.load_input
 _.setup_for_execution
 _.yield_for_execution
+_._get_target_materialization_data
 _._store_asset_check_evaluation_planned
 
 # Other libraries and Python itself

@@ -6,7 +6,7 @@ nothing else. No run of this project writes that table.
 
 from sqlalchemy import Connection, text
 
-from boursomatic_assets.checks._counting import check_unique_index
+from boursomatic_assets.checks.findings.counting import check_unique_index
 from boursomatic_assets.checks.invariant import Finding, invariant
 
 

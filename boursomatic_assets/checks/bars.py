@@ -10,13 +10,18 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import DAILY_BARS, WITHOUT_INSTRUMENT, count_duplicates, count_violations
 from boursomatic_assets.checks.deliveries import (
     count_rejected_rows,
     count_unaccounted_files,
     reconcile_deliveries,
 )
-from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant
+from boursomatic_assets.checks.findings.counting import (
+    DAILY_BARS,
+    WITHOUT_INSTRUMENT,
+    count_duplicates,
+    count_violations,
+)
+from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant, on_sessions
 from boursomatic_assets.tables.staging import bounds
 
 
@@ -24,7 +29,7 @@ from boursomatic_assets.tables.staging import bounds
 def one_bar_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
     """No instrument has two bars of one interval at one time, and a unique index enforces it."""
     index = "idx_price_bars_instrument_ts_interval"
-    return count_duplicates(connection, index, DAILY_BARS, "t.instrument_id, t.ts, t.interval", bounds(part))
+    return count_duplicates(connection, index, DAILY_BARS, "t.instrument_id, t.ts, t.interval", part)
 
 
 @invariant("price_bars")
@@ -38,41 +43,52 @@ def count_impossible_bars(connection: Connection, bars: str, part: Slice) -> Fin
     prices_positive = " AND ".join(f"t.{price} > 0 AND t.{price} < 'Infinity'" for price in "ohlc")
     prices_ordered = "t.h >= greatest(t.o, t.c, t.l) AND t.l <= least(t.o, t.c)"
     possible = f"{prices_positive} AND {prices_ordered} AND t.v >= 0 AND t.v < 'Infinity'"
-    return count_violations(connection, f"{bars} AND NOT ({possible})", bounds(part))
+    return count_violations(connection, f"{bars} AND NOT ({possible})", bounds(part), part)
 
 
 @invariant("price_bars")
 def bars_have_their_instrument(connection: Connection, part: Slice) -> Finding:
     """Every bar belongs to an instrument that exists."""
-    return count_violations(connection, f"{DAILY_BARS} AND {WITHOUT_INSTRUMENT}", bounds(part))
+    return count_violations(connection, f"{DAILY_BARS} AND {WITHOUT_INSTRUMENT}", bounds(part), part)
 
 
 @invariant("price_bars")
 def bars_are_on_sessions(connection: Connection, part: Slice) -> Finding:
     """Every bar has the time 00:00 of a date on which its market traded."""
-    return count_violations(
-        connection, f"{DAILY_BARS} AND t.ts <> ALL(:sessions)", {**bounds(part), "sessions": list(part.sessions)}
-    )
+    parameters = {**bounds(part), "sessions": list(part.sessions)}
+    return count_violations(connection, f"{DAILY_BARS} AND t.ts <> ALL(:sessions)", parameters, part)
 
 
 @invariant("price_bars", blocking=False)
 def every_tracked_instrument_has_its_bar(connection: Connection, part: Slice) -> Finding:
     """Every tracked instrument has a bar for each session since its first bar."""
-    expected, present, missing = connection.execute(
+    by_session = connection.execute(
         text(
-            "SELECT count(*), count(t.id), (array_agg(i.symbol || ' ' || s.ts::date ORDER BY s.ts, i.symbol)"
-            f"   FILTER (WHERE t.id IS NULL))[1:{MAX_NAMED}]"
+            "SELECT s.ts::date AS session, count(*)::int AS expected, count(t.id)::int AS present,"
+            f" (array_agg(i.symbol ORDER BY i.symbol) FILTER (WHERE t.id IS NULL))[1:{MAX_NAMED}] AS missing"
             " FROM unnest(CAST(:sessions AS timestamp[])) AS s(ts)"
             " JOIN instruments i ON i.exchange = ANY(:exchanges)"
             " JOIN LATERAL (SELECT min(ts) AS first, max(ts) AS last FROM price_bars b"
             "   WHERE b.instrument_id = i.id AND b.interval = 'daily') life"
             "   ON life.first <= s.ts AND (i.is_active OR life.last >= s.ts)"
             " LEFT JOIN price_bars t ON t.instrument_id = i.id AND t.ts = s.ts AND t.interval = 'daily'"
+            " GROUP BY 1 ORDER BY 1"
         ),
         {**bounds(part), "sessions": list(part.sessions)},
-    ).one()
-    figures = {"expected": expected, "present": present, "missing": missing or []}
-    return Finding(warnings=expected - present, figures=figures)
+    ).all()
+    market = part.market.name
+    missing = [
+        {"market": market, "session": row.session, "symbol": symbol}
+        for row in by_session
+        for symbol in row.missing or ()
+    ]
+    figures = {
+        "expected": sum(row.expected for row in by_session),
+        "present": sum(row.present for row in by_session),
+        "missing": missing,
+    }
+    absent = {row.session: row.expected - row.present for row in by_session}
+    return on_sessions(market, warnings=absent, figures=figures)
 
 
 @invariant("price_bars")

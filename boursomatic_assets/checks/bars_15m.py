@@ -12,10 +12,10 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.calendars.slices import Slice, slices_of
-from boursomatic_assets.checks._counting import BARS_15M, count_duplicates, count_violations
 from boursomatic_assets.checks.bars import count_impossible_bars
 from boursomatic_assets.checks.deliveries import count_rejected_rows, reconcile_deliveries
-from boursomatic_assets.checks.invariant import Finding, invariant
+from boursomatic_assets.checks.findings.counting import BARS_15M, count_duplicates, count_violations
+from boursomatic_assets.checks.invariant import Finding, invariant, on_sessions
 from boursomatic_assets.tables import archive
 from boursomatic_assets.tables.staging import bounds
 
@@ -45,15 +45,15 @@ WITH {SESSION_HOURS}, bars AS (
 ), bars_at AS (
     SELECT opens, ts, count(*) AS n FROM bars GROUP BY opens, ts
 )
-SELECT
-    (SELECT count(*) FROM present p JOIN expected e USING (opens) WHERE p.n < e.n) AS incomplete,
-    (SELECT coalesce(sum(e.n - p.n), 0)::int FROM present p JOIN expected e USING (opens)) AS missing,
-    (
-        SELECT array_agg(ts ORDER BY ts) FROM quarters LEFT JOIN bars_at b USING (opens, ts)
-        JOIN instruments_traded t USING (opens) WHERE coalesce(b.n, 0) * 2 < t.n
-    ) AS outages
+SELECT opens::date AS session, incomplete, missing, outages FROM (
+    SELECT opens, count(*) FILTER (WHERE p.n < e.n)::int AS incomplete, sum(e.n - p.n)::int AS missing
+    FROM present p JOIN expected e USING (opens) GROUP BY opens
+) AS series FULL JOIN (
+    SELECT opens, array_agg(ts ORDER BY ts) AS outages FROM quarters LEFT JOIN bars_at b USING (opens, ts)
+    JOIN instruments_traded t USING (opens) WHERE coalesce(b.n, 0) * 2 < t.n GROUP BY opens
+) AS of_vendor USING (opens) ORDER BY opens
 """
-"""Incomplete series of an instrument and session, missing bars, and the times of the vendor's outages."""
+"""By session: incomplete series of an instrument, missing bars, and the times of the vendor's outages."""
 
 DISAGREEMENTS = f"""
 WITH {SESSION_HOURS}, days AS (
@@ -64,20 +64,21 @@ WITH {SESSION_HOURS}, days AS (
     GROUP BY h.opens, h.closes, t.instrument_id
     HAVING count(*) = ceil(extract(epoch FROM h.closes - h.opens) / 900)
 )
-SELECT count(*) AS compared, count(*) FILTER (
+SELECT q.opens::date AS session, count(*)::int AS compared, count(*) FILTER (
     WHERE greatest(abs(q.o / d.o - 1), abs(q.h / d.h - 1), abs(q.l / d.l - 1), abs(q.c / d.c - 1)) > :tolerance
-) AS apart
+)::int AS apart
 FROM days q JOIN price_bars d
     ON d.instrument_id = q.instrument_id AND d.interval = 'daily' AND d.ts = date_trunc('day', q.opens)
+GROUP BY 1
 """
-"""How many complete days of 15m bars are compared with their daily bar, and how many differ by too much."""
+"""By session, how many days of 15m bars are compared with their daily bar, and how many differ by too much."""
 
 
 @invariant("price_bars_15m")
 def one_bar_per_instrument_and_quarter(connection: Connection, part: Slice) -> Finding:
     """No instrument has two 15m bars at one time, and a unique index enforces it."""
     index = "idx_price_bars_instrument_ts_interval"
-    return count_duplicates(connection, index, BARS_15M, "t.instrument_id, t.ts, t.interval", bounds(part))
+    return count_duplicates(connection, index, BARS_15M, "t.instrument_id, t.ts, t.interval", part)
 
 
 @invariant("price_bars_15m")
@@ -112,11 +113,15 @@ def quarters_are_complete(connection: Connection, part: Slice) -> Finding:
 
     A time at which fewer than half of the session's instruments have a bar is counted as an outage of the vendor.
     """
-    found = connection.execute(text(COMPLETENESS), bounds(part) | _session_hours(part)).one()
-    outages = found.outages or []
-    at = [f"{time:%Y-%m-%d %H:%M}" for time in outages]
-    figures = {"missing": found.missing, "outages": len(outages), "at": at}
-    return Finding(warnings=found.incomplete, figures=figures)
+    found = connection.execute(text(COMPLETENESS), bounds(part) | _session_hours(part)).all()
+    market = part.market.name
+    at = [
+        {"market": market, "session": row.session, "time": f"{time:%Y-%m-%d %H:%M}"}
+        for row in found
+        for time in row.outages or ()
+    ]
+    figures = {"missing": sum(row.missing or 0 for row in found), "outages": len(at), "at": at}
+    return on_sessions(market, warnings={row.session: row.incomplete or 0 for row in found}, figures=figures)
 
 
 @invariant("price_bars_15m", blocking=False)
@@ -126,8 +131,9 @@ def daily_and_15m_bars_agree(connection: Connection, part: Slice) -> Finding:
     Only sessions with all of their 15m bars are compared.
     """
     parameters = bounds(part) | _session_hours(part) | {"tolerance": RELATIVE_TOLERANCE}
-    found = connection.execute(text(DISAGREEMENTS), parameters).one()
-    return Finding(warnings=found.apart, figures={"compared": found.compared})
+    found = connection.execute(text(DISAGREEMENTS), parameters).all()
+    figures = {"compared": sum(row.compared for row in found)}
+    return on_sessions(part.market.name, warnings={row.session: row.apart for row in found}, figures=figures)
 
 
 @invariant("archive_15m")
@@ -145,7 +151,8 @@ def no_session_is_lost(connection: Connection) -> Finding:
         for market in MARKETS.values()
         for part in slices_of(market, _sessions_with_deliveries(connection, market))
     ]
-    return Finding(errors=sum(finding.errors for finding in findings))
+    total = sum(findings, Finding())
+    return Finding(total.errors, by_session=total.by_session)
 
 
 def _sessions_with_deliveries(connection: Connection, market: Market) -> list[dt.date]:

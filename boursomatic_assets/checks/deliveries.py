@@ -6,13 +6,14 @@ Kept elsewhere: the checks that report them (`bars.py`, `bars_15m.py`), why a ro
 """
 
 import datetime as dt
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import count_violations
-from boursomatic_assets.checks.invariant import MAX_NAMED, Finding
+from boursomatic_assets.checks.findings.counting import count_violations
+from boursomatic_assets.checks.findings.finding import MAX_NAMED, Finding, on_sessions
 from boursomatic_assets.quality.contract import INCOMPLETE_REASONS
 from boursomatic_assets.quality.delivery import ROW_COUNTS
 from boursomatic_assets.tables.deliveries import files, rejected_rows
@@ -69,11 +70,17 @@ def count_rejected_rows(connection: Connection, interval: str, parts: Sequence[S
         "ends": [part.end for part in parts],
     }
     by_reason = text(
-        f"SELECT reason, count(*) AS n FROM rejected_bars r WHERE {in_slices} GROUP BY 1 ORDER BY 2 DESC, 1"
+        "SELECT reason, market, session::date, count(*)::int AS n FROM rejected_bars r"
+        f" WHERE {in_slices} GROUP BY 1, 2, 3"
     )
-    reasons: dict[str, int] = {row.reason: row.n for row in connection.execute(by_reason, parameters)}
+    reasons, sessions = Counter[str](), defaultdict[str, Counter[dt.date | None]](Counter)
+    for row in connection.execute(by_reason, parameters):
+        reasons[row.reason] += row.n
+        sessions[row.market][row.session] += row.n
     described = rejected_rows.describe(connection, in_slices, parameters, MAX_NAMED) if reasons else []
-    return Finding(warnings=sum(reasons.values()), figures={**reasons, "refused": described})
+    counts = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    found = sum((on_sessions(market, warnings=dates) for market, dates in sorted(sessions.items())), Finding())
+    return found + Finding(figures={**counts, "refused": described})
 
 
 def count_unaccounted_files(connection: Connection) -> Finding:
@@ -113,8 +120,10 @@ def reconcile_deliveries(
     figures = (
         connection.execute(text(f"SELECT {sum_columns} FROM {COUNTED_DELIVERIES}"), parameters).one()._asdict()
     )
-    mismatches = count_violations(connection, f"{COUNTED_DELIVERIES} AND ({MISMATCH})", parameters)
-    unlogged = count_violations(connection, _sessions_without_delivery(), parameters)
+    mismatches = count_violations(
+        connection, f"{COUNTED_DELIVERIES} AND ({MISMATCH})", parameters, part, "d.session"
+    )
+    unlogged = count_violations(connection, _sessions_without_delivery(), parameters, part, "s.session")
     return mismatches + unlogged + Finding(figures=figures)
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from sqlalchemy import Connection, Text, cast, select
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.invariant import Finding, invariant
+from boursomatic_assets.checks.invariant import Finding, invariant, on_sessions
 from boursomatic_assets.features.additional_features import RANKED_FEATURES, RAW_FEATURES, unpack
 from boursomatic_assets.features.market_context import CONTEXT
 from boursomatic_assets.learning import drift
@@ -43,11 +43,17 @@ TABLE = GRAINS["features"].table
 class SessionDrift:
     """A session of a market against a version: the PSI of each feature, their mean, the context features."""
 
-    name: str
+    market: str
+    session: dt.date
     version: Version
     psi: dict[str, float]
     mean_psi: float
     context: dict[str, float | None]
+
+    @property
+    def name(self) -> str:
+        """The session with its market."""
+        return f"{self.market} {self.session}"
 
 
 @invariant("model_versions", blocking=False)
@@ -63,7 +69,7 @@ def features_resemble_what_the_model_learned(connection: Connection, parts: Sequ
     sessions = [session for part in parts for session in _measure_slice(part)]
     if not sessions:
         return Finding(figures={"sessions_measured": 0, "note": "no version with deciles, or no features"})
-    above = [session.name for session in sessions if session.mean_psi > MAX_MEAN_PSI]
+    above = [session for session in sessions if session.mean_psi > MAX_MEAN_PSI]
     means = [session.mean_psi for session in sessions]
     figures = {
         "sessions_measured": len(sessions),
@@ -71,9 +77,10 @@ def features_resemble_what_the_model_learned(connection: Connection, parts: Sequ
         "median_mean_psi": median(means),
         "worst_mean_psi": max(means),
         **_describe_worst(sessions[int(np.argmax(means))]),
-        "sessions_above": ", ".join(above),
+        "sessions_above": ", ".join(session.name for session in above),
     }
-    return Finding(warnings=len(above), figures=figures)
+    found = (on_sessions(session.market, warnings={session.session: 1}) for session in above)
+    return sum(found, Finding(figures=figures))
 
 
 def _describe_worst(session: SessionDrift) -> dict[str, str]:
@@ -106,8 +113,10 @@ def _measure_session(rows: pl.DataFrame, version: Version) -> Iterator[SessionDr
     """The drift of one session, unless none of its features has both values and deciles."""
     psi = drift.session_psi(version.metrics["deciles"], rows)
     if psi:
-        name = f"{rows['market'][0]} {rows['ts'][0]:%Y-%m-%d}"
-        yield SessionDrift(name, version, psi, fmean(psi.values()), rows.select(CONTEXT).row(0, named=True))
+        market, session = rows["market"][0], rows["ts"][0].date()
+        yield SessionDrift(
+            market, session, version, psi, fmean(psi.values()), rows.select(CONTEXT).row(0, named=True)
+        )
 
 
 def _sessions_to_measure(part: Slice) -> Sequence[dt.date]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import (
+from boursomatic_assets.checks.findings.counting import (
     DAILY_BARS,
     FEATURE_ROWS,
     WITHOUT_INSTRUMENT,
@@ -24,9 +24,7 @@ from boursomatic_assets.tables.staging import bounds
 @invariant("features")
 def one_feature_row_per_instrument_and_session(connection: Connection, part: Slice) -> Finding:
     """No instrument has two rows for one session, and a unique index enforces it."""
-    return count_duplicates(
-        connection, "idx_features_instrument_ts", FEATURE_ROWS, "t.instrument_id, t.ts", bounds(part)
-    )
+    return count_duplicates(connection, "idx_features_instrument_ts", FEATURE_ROWS, "t.instrument_id, t.ts", part)
 
 
 @invariant("features")
@@ -35,7 +33,7 @@ def features_are_possible(connection: Connection, part: Slice) -> Finding:
     names = ("ret_1d", "ret_5d", "ret_20d", "rsi_14", "momentum_5d", "vol_20d", "atr_14", "volume_zscore")
     infinite = " OR ".join(f"NOT (t.{name} > '-Infinity' AND t.{name} < 'Infinity')" for name in names)
     impossible = f"{infinite} OR t.rsi_14 NOT BETWEEN 0 AND 100 OR t.vol_20d < 0 OR t.atr_14 < 0"
-    return count_violations(connection, f"{FEATURE_ROWS} AND ({impossible})", bounds(part))
+    return count_violations(connection, f"{FEATURE_ROWS} AND ({impossible})", bounds(part), part)
 
 
 @invariant("features")
@@ -47,9 +45,9 @@ def features_and_bars_match(connection: Connection, part: Slice) -> Finding:
         f"SELECT FROM features x WHERE {same_key}",
     )
     orphans = count_violations(
-        connection, f"{FEATURE_ROWS} AND ({WITHOUT_INSTRUMENT} OR NOT EXISTS ({bar}))", bounds(part)
+        connection, f"{FEATURE_ROWS} AND ({WITHOUT_INSTRUMENT} OR NOT EXISTS ({bar}))", bounds(part), part
     )
-    return orphans + count_violations(connection, f"{DAILY_BARS} AND NOT EXISTS ({row})", bounds(part))
+    return orphans + count_violations(connection, f"{DAILY_BARS} AND NOT EXISTS ({row})", bounds(part), part)
 
 
 @invariant("features", blocking=False)

@@ -7,7 +7,7 @@ Kept elsewhere: which instruments may be one share (`tables/aliases/candidates.p
 from sqlalchemy import Connection
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.checks._counting import count_duplicates, count_violations
+from boursomatic_assets.checks.findings.counting import count_duplicates, count_violations
 from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.tables.aliases.candidates import find_candidates
 

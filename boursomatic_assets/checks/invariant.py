@@ -1,50 +1,67 @@
 """An invariant: a function that counts its violations, turned into an asset check.
 
-What belongs here: the finding that an invariant returns, the decorator that makes it an asset check with the
-partitions of its asset, what the UI shows of a finding.
-Kept elsewhere: the invariants (one file a subject), how violations are counted in SQL (`_counting.py`).
+What belongs here: the decorator that makes it an asset check with the partitions of its asset, the list of all
+invariants, their evaluation on some slices, with Dagster and without.
+Kept elsewhere: the invariants (one file a subject), what they find and how it is told (`findings/`).
 """
 
 import functools
+import importlib
 import inspect
 import operator
-from collections.abc import Callable, Iterator, Mapping
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
 
 import dagster as dg
 from sqlalchemy import Connection
 
-from boursomatic_assets import database
+from boursomatic_assets import checks, database
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.checks.findings.finding import MAX_NAMED as MAX_NAMED
+from boursomatic_assets.checks.findings.finding import Finding as Finding
+from boursomatic_assets.checks.findings.finding import on_sessions as on_sessions
+from boursomatic_assets.checks.findings.loaded import loaded_slices
+from boursomatic_assets.checks.findings.results import to_result
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_keys
 
 UNPARTITIONED_ASSETS = ("users", "archive_15m")
 
-MAX_NAMED = 20
-"""Violations of a kind that a check lists by name; it counts all of them."""
-
 
 @dataclass(frozen=True)
-class Finding:
-    """How many rows violate an invariant (`errors`) or are only unusual (`warnings`), and other figures.
+class Invariant:
+    """A rule about the rows of an asset.
 
-    A figure may be a list of names: the UI shows the first MAX_NAMED of them, and leaves an empty list out.
+    Attributes:
+        asset: The asset.
+        name: The name of the check.
+        description: What is true of every row.
+        function: Counts the violations, as `invariant` says.
+        argument: `part`, `parts`, or None: what the function takes besides the connection.
     """
 
-    errors: int = 0
-    warnings: int = 0
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    asset: str
+    name: str
+    description: str
+    function: Callable[..., Finding]
+    argument: str | None
 
-    def __add__(self, other: Self) -> "Finding":
-        """The finding of both together: counts, numeric figures and lists are added."""
-        shared = self.figures.keys() & other.figures.keys()
-        sums = {name: self.figures[name] + other.figures[name] for name in shared}
-        return Finding(
-            self.errors + other.errors,
-            self.warnings + other.warnings,
-            {**self.figures, **other.figures, **sums},
-        )
+    @property
+    def partitioned(self) -> bool:
+        """Whether its asset has partitions."""
+        return self.asset not in UNPARTITIONED_ASSETS
+
+    def find(self, connection: Connection, parts: Sequence[Slice]) -> Finding:
+        """What breaks the rule in some slices, or in the whole table if it has no sessions."""
+        if self.argument is None:
+            return self.function(connection)
+        if self.argument == "parts":
+            return self.function(connection, parts)
+        return functools.reduce(operator.add, (self.function(connection, part) for part in parts), Finding())
+
+
+_INVARIANTS: list[Invariant] = []
 
 
 def invariant(
@@ -54,48 +71,47 @@ def invariant(
 
     The function takes a connection. For a partitioned asset it also takes one slice of the run (`part`), and the
     findings of all slices are added; or it takes all slices at once (`parts`). Errors fail the check, and stop
-    downstream assets if the check is blocking; warnings fail it with severity WARN, and stop nothing.
+    downstream assets if the check is blocking; warnings fail it with severity WARN, and stop nothing. A run
+    without a partition looks at all loaded sessions of both markets.
     """
 
     def decorate(function: Callable[..., Finding]) -> dg.AssetChecksDefinition:
         arguments = function.__code__.co_varnames[: function.__code__.co_argcount][1:]
+        rule = Invariant(
+            asset, function.__name__, inspect.getdoc(function) or "", function, next(iter(arguments), None)
+        )
+        _INVARIANTS.append(rule)
 
         @dg.asset_check(
             asset=asset,
-            name=function.__name__,
-            description=inspect.getdoc(function),
+            name=rule.name,
+            description=rule.description,
             blocking=blocking,
-            partitions_def=None if asset in UNPARTITIONED_ASSETS else MARKET_SESSIONS,
+            partitions_def=MARKET_SESSIONS if rule.partitioned else None,
         )
         def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-            with _open_snapshot() as connection:
-                if not arguments:
-                    return _to_result(function(connection))
-                if arguments == ("parts",):
-                    return _to_result(function(connection, slices_of_keys(context.partition_keys)))
-                findings = (function(connection, part) for part in slices_of_keys(context.partition_keys))
-                return _to_result(functools.reduce(operator.add, findings))
+            with open_snapshot() as connection:
+                if not rule.partitioned:
+                    return to_result(rule.find(connection, ()))
+                if context.op_execution_context.has_partitions:
+                    return to_result(rule.find(connection, slices_of_keys(context.partition_keys)))
+                parts = loaded_slices(connection, asset)
+                return to_result(rule.find(connection, parts), looked_at=parts)
 
         return check
 
     return decorate
 
 
+def all_invariants() -> list[Invariant]:
+    """Every invariant, in the order of the files and of the functions in them."""
+    for module in pkgutil.iter_modules(checks.__path__, f"{checks.__name__}."):
+        importlib.import_module(module.name)
+    return list(_INVARIANTS)
+
+
 @contextmanager
-def _open_snapshot() -> Iterator[Connection]:
+def open_snapshot() -> Iterator[Connection]:
     """A connection that sees one snapshot of the tables, whatever other runs commit meanwhile."""
     with database.engine().connect() as connection:
         yield connection.execution_options(isolation_level="REPEATABLE READ")
-
-
-def _to_result(finding: Finding) -> dg.AssetCheckResult:
-    figures = {
-        name: "; ".join(figure[:MAX_NAMED]) if isinstance(figure, list) else figure
-        for name, figure in finding.figures.items()
-        if figure != []
-    }
-    return dg.AssetCheckResult(
-        passed=not finding.errors and not finding.warnings,
-        severity=dg.AssetCheckSeverity.ERROR if finding.errors else dg.AssetCheckSeverity.WARN,
-        metadata={"errors": finding.errors, "warnings": finding.warnings, **figures},
-    )

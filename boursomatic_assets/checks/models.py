@@ -7,7 +7,7 @@ Kept elsewhere: how versions are trained and decided about (`registry/`).
 from sqlalchemy import Connection, exists, false, func, select
 
 from boursomatic_assets import registry
-from boursomatic_assets.checks._counting import check_unique_index, count_duplicates, count_violations
+from boursomatic_assets.checks.findings.counting import check_unique_index, count_duplicates, count_violations
 from boursomatic_assets.checks.invariant import Finding, invariant
 from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.learning.parameters import Parameters

@@ -6,6 +6,7 @@ scores (`track_record.py`).
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,14 +15,14 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.advice.snapshots import parse_snapshot
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import (
+from boursomatic_assets.checks.findings.counting import (
     RECOMMENDATION_ROWS,
     WITHOUT_INSTRUMENT,
     count_duplicates,
     count_stale_sessions,
     count_violations,
 )
-from boursomatic_assets.checks.invariant import Finding, invariant
+from boursomatic_assets.checks.invariant import Finding, invariant, on_sessions
 from boursomatic_assets.tables import expiry
 from boursomatic_assets.tables.aliases.names import MERGED_IDS
 from boursomatic_assets.tables.revisions import known_from
@@ -34,7 +35,7 @@ def one_current_row_per_session_and_profile(connection: Connection, part: Slice)
     """Each instrument, profile and session has one current row, and a unique index enforces it."""
     columns = "t.instrument_id, t.profile, t.as_of"
     current = f"{RECOMMENDATION_ROWS} AND t.superseded_at IS NULL"
-    return count_duplicates(connection, "uq_recommendations_current", current, columns, bounds(part))
+    return count_duplicates(connection, "uq_recommendations_current", current, columns, part, "t.as_of")
 
 
 @invariant("recommendations")
@@ -46,16 +47,15 @@ def advice_is_valid(connection: Connection, part: Slice) -> Finding:
         " WHEN 'SELL' THEN coalesce(t.stop_loss > t.take_profit, true) ELSE true END"
     )
     parameters = {**bounds(part), "profiles": list(PROFILES), "labels": list(LABELS)}
-    return count_violations(connection, f"{RECOMMENDATION_ROWS} AND NOT ({valid})", parameters)
+    return count_violations(connection, f"{RECOMMENDATION_ROWS} AND NOT ({valid})", parameters, part, "t.as_of")
 
 
 @invariant("recommendations")
 def advice_has_its_instrument_and_model(connection: Connection, part: Slice) -> Finding:
     """Every row belongs to an instrument and a model version that exist."""
     model = "SELECT FROM model_versions m WHERE m.id = t.model_version_id"
-    return count_violations(
-        connection, f"{RECOMMENDATION_ROWS} AND ({WITHOUT_INSTRUMENT} OR NOT EXISTS ({model}))", bounds(part)
-    )
+    wrong = f"{RECOMMENDATION_ROWS} AND ({WITHOUT_INSTRUMENT} OR NOT EXISTS ({model}))"
+    return count_violations(connection, wrong, bounds(part), part, "t.as_of")
 
 
 @invariant("recommendations")
@@ -76,7 +76,7 @@ def newest_advice_is_active(connection: Connection, part: Slice) -> Finding:
     )
     active = newest.filter(pl.col("reason").is_null())["id"].to_list()
     parameters = {**bounds(part), "profiles": list(PROFILES), "active": active}
-    return count_violations(connection, f"{RECOMMENDATION_ROWS} AND ({wrong})", parameters)
+    return count_violations(connection, f"{RECOMMENDATION_ROWS} AND ({wrong})", parameters, part, "t.as_of")
 
 
 @invariant("recommendations")
@@ -86,7 +86,8 @@ def expired_advice_says_why(connection: Connection, part: Slice) -> Finding:
     in_part = pl.col("as_of").is_between(part.start.date(), part.end.date(), closed="left")
     unlogged = newest.filter(in_part, expiry.unlogged())
     expired = newest.filter(in_part, pl.col("reason").is_not_null())
-    return Finding(unlogged.height, figures={"expired": expired.height})
+    by_date = dict(unlogged.group_by("as_of").len().iter_rows())
+    return on_sessions(part.market.name, errors=by_date, figures={"expired": expired.height})
 
 
 @invariant("recommendations")
@@ -97,7 +98,7 @@ def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
     """
     rows = connection.execute(
         text(
-            "SELECT t.features_snapshot::text AS snapshot, t.generated_at, m.version,"
+            "SELECT t.as_of::date AS session, t.features_snapshot::text AS snapshot, t.generated_at, m.version,"
             f" m.metrics_json->'features' AS model_features, f.ts, {known_from('f')} AS known_at, to_jsonb(f)"
             " || coalesce(f.additional_features::jsonb, '{}') AS features"
             " FROM recommendations t JOIN instruments i ON i.id = t.instrument_id"
@@ -107,8 +108,9 @@ def snapshots_are_valid(connection: Connection, part: Slice) -> Finding:
         ),
         bounds(part),
     )
-    verdicts = [_judge_snapshot(row) for row in rows]
-    return Finding(verdicts.count("broken"), verdicts.count("stale"), {"active": len(verdicts)})
+    verdicts = [(row.session, _judge_snapshot(row)) for row in rows]
+    broken, stale = (Counter(day for day, found in verdicts if found == kind) for kind in ("broken", "stale"))
+    return on_sessions(part.market.name, errors=broken, warnings=stale, figures={"active": len(verdicts)})
 
 
 def _judge_snapshot(row: Any) -> str:

@@ -6,13 +6,16 @@ Kept elsewhere: how anomalies are found (`quality/anomalies.py`), how restatemen
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant
+from boursomatic_assets.checks.findings.counting import counts_of
+from boursomatic_assets.checks.invariant import MAX_NAMED, Finding, invariant, on_sessions
 from boursomatic_assets.quality import anomalies
 from boursomatic_assets.quality.restatement import find_basis_changes, find_restated
 from boursomatic_assets.tables.grains import GRAINS
@@ -55,10 +58,14 @@ def bars_are_usual(connection: Connection, part: Slice) -> Finding:
     """
     anomalous = pl.concat([pl.DataFrame(schema=anomalies.FINDINGS), *_find_anomalies(connection, part)])
     first = anomalous.sort("ratio", nulls_last=True, maintain_order=True).group_by("kind", maintain_order=True)
-    named: dict[str, list[str]] = {f"{kind} at": [] for kind in anomalies.KINDS}
+    named: dict[str, list[dict[str, Any]]] = {f"{kind} at": [] for kind in anomalies.KINDS}
     for row in _add_symbols(connection, first.head(MAX_NAMED)).iter_rows(named=True):
-        named[f"{row['kind']} at"].append(_describe_anomaly(**row))
-    return Finding(warnings=anomalous.height, figures={**anomalies.count_by_kind(anomalous), **named})
+        named[f"{row['kind']} at"].append(_row_of_anomaly(part.market.name, **row))
+    return on_sessions(
+        part.market.name,
+        warnings=_count_by_date(anomalous, "ts"),
+        figures={**anomalies.count_by_kind(anomalous), **named},
+    )
 
 
 @invariant("price_bars", blocking=False)
@@ -70,8 +77,17 @@ def series_stand_on_one_basis(connection: Connection, part: Slice) -> Finding:
     """
     found = pl.concat([_find_partial_restatements(connection, part), _find_basis_breaks(part)])
     breaks = _add_symbols(connection, found.unique("instrument_id", keep="first", maintain_order=True))
-    named = [f"{symbol} x{factor:.5g} from {first:%Y-%m-%d}" for _, factor, first, symbol in breaks.iter_rows()]
-    return Finding(warnings=breaks.height, figures={"restated": named})
+    named = [
+        {
+            "market": part.market.name,
+            "session": f"{first:%Y-%m-%d}",
+            "symbol": symbol,
+            "factor": float(f"{factor:.5g}"),
+        }
+        for _, factor, first, symbol in breaks.iter_rows()
+    ]
+    by_date = _count_by_date(breaks, "first")
+    return on_sessions(part.market.name, warnings=by_date, figures={"restated": named})
 
 
 @invariant("price_bars", blocking=False)
@@ -79,18 +95,34 @@ def no_symbol_was_reused(connection: Connection, part: Slice) -> Finding:
     """No symbol returns after two months at ten times its price, or a tenth: that is another company."""
     parameters = bounds(part) | {"gap": f"{REUSE_GAP_DAYS} days", "ratio": REUSE_PRICE_RATIO}
     reused = connection.execute(text(SYMBOL_RETURNS), parameters).all()
-    named = [f"{row.symbol} {row.ts:%Y-%m-%d} x{row.ratio:.3g}" for row in reused]
-    return Finding(warnings=len(reused), figures={"reused": named})
+    named = [
+        {
+            "market": part.market.name,
+            "session": f"{row.ts:%Y-%m-%d}",
+            "symbol": row.symbol,
+            "ratio": float(f"{row.ratio:.3g}"),
+        }
+        for row in reused
+    ]
+    by_date = Counter(row.ts.date() for row in reused)
+    return on_sessions(part.market.name, warnings=by_date, figures={"reused": named})
 
 
-def _describe_anomaly(
-    kind: str, symbol: str | None, ts: dt.datetime, figure: float, ratio: float | None, **_: object
-) -> str:
-    """Symbol and date of an anomaly; for a price jump also its size and split ratio."""
-    place = f"{symbol} {ts:%Y-%m-%d}" if symbol else f"{ts:%Y-%m-%d}"
-    if kind != "jump":
-        return place
-    return f"{place} x{figure:.3g} ({ratio:.3g})" if ratio else f"{place} x{figure:.3g}"
+def _row_of_anomaly(
+    market: str, kind: str, symbol: str | None, ts: dt.datetime, figure: float, ratio: float | None, **_: object
+) -> dict[str, Any]:
+    """Session and symbol of an anomaly, as far as it has one; for a price jump also its size and split ratio."""
+    row: dict[str, Any] = {"market": market, "session": f"{ts:%Y-%m-%d}"}
+    if symbol:
+        row["symbol"] = symbol
+    if kind == "jump":
+        row |= {"jump": float(f"{figure:.3g}"), "likeliest split": f"{ratio:.3g}" if ratio else ""}
+    return row
+
+
+def _count_by_date(found: pl.DataFrame, time: str) -> dict[dt.date | None, int]:
+    """How many rows each date has."""
+    return counts_of(found.group_by(pl.col(time).dt.date()).len().iter_rows())
 
 
 def _find_anomalies(connection: Connection, part: Slice) -> Iterator[pl.DataFrame]:

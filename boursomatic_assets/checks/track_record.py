@@ -14,15 +14,16 @@ from sqlalchemy import Connection, text
 from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.arrays import KEY
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.checks._counting import (
+from boursomatic_assets.checks.findings.counting import (
     DAILY_BARS,
     IN_MARKET,
     OF_SLICE,
     count_duplicates,
     count_stale_sessions,
     count_violations,
+    counts_of,
 )
-from boursomatic_assets.checks.invariant import Finding, invariant
+from boursomatic_assets.checks.invariant import Finding, invariant, on_sessions
 from boursomatic_assets.features.price_basis import LOOKBACK, find_changes
 from boursomatic_assets.tables import staleness
 from boursomatic_assets.tables.grains import GRAINS
@@ -42,13 +43,13 @@ WITH rows AS (
     UNION ALL
     SELECT t.recommendation_id, t.ts, false, {IN_MARKET} FROM track_record t WHERE t.ts >= :start AND t.ts < :end
 ), keys AS (
-    SELECT bool_or(due) AS due, count(*) FILTER (WHERE NOT due) AS scores,
+    SELECT ts, bool_or(due) AS due, count(*) FILTER (WHERE NOT due) AS scores,
         count(*) FILTER (WHERE in_market) AS scores_in_market
     FROM rows WHERE ts >= :start AND ts <> ALL(:stale) GROUP BY id, ts
 )
-SELECT coalesce(sum(CASE WHEN due THEN (scores = 0)::int ELSE scores_in_market END), 0)::int FROM keys
+SELECT ts::date, sum(CASE WHEN due THEN (scores = 0)::int ELSE scores_in_market END)::int FROM keys GROUP BY 1
 """
-"""How many recommendations are due and have no score, plus how many scores have no recommendation that is due.
+"""By session, how many recommendations are due and have no score, plus how many scores are of none that is due.
 
 Both tables are counted together: joined, they are compared row by row if the statistics are wrong. IS TRUE keeps
 PostgreSQL from making a join of the instruments.
@@ -71,7 +72,7 @@ WITH bars AS MATERIALIZED (
     FROM track_record t LEFT JOIN merged m ON m.id = t.instrument_id
     WHERE {OF_SLICE} AND t.ts <> ALL(:stale)
 ), scores AS MATERIALIZED (
-    SELECT t.realised_return_pct AS stored,
+    SELECT t.ts, t.realised_return_pct AS stored,
         coalesce(
             CASE WHEN b.times[width_bucket({DAY}, b.times)] = {DAY}
                 THEN b.closes[width_bucket({DAY}, b.times)] END,
@@ -88,11 +89,12 @@ WITH bars AS MATERIALIZED (
             AND change > t.as_of AND change <= t.ts) AS changed
     FROM scored t LEFT JOIN bars b ON b.instrument_id = t.instrument_id
 )
-SELECT count(*) FROM scores
+SELECT ts::date, count(*)::int FROM scores
 WHERE abs(stored - (last_close / first_close - 1) * 100) > 1e-9
     OR (stored IS NULL) <> (first_close IS NULL OR changed OR halted IS TRUE)
+GROUP BY 1
 """
-"""How many realised returns differ from those of the bars.
+"""By session, how many realised returns differ from those of the bars.
 
 The closes are arrays in order of time, one row per instrument, and the place of a session is searched in them: a
 join with every bar is as slow as its plan. What lies before the look-back is looked up in the table. What was
@@ -110,10 +112,9 @@ def all_due_advice_is_scored_once(connection: Connection, part: Slice) -> Findin
     sessions = list(part.looking_back(LONGEST_HORIZON).sessions)
     stale = _stale_sessions(connection, part)
     parameters = {**bounds(part), "sessions": sessions, "first": sessions[0], "stale": stale}
-    repeated = count_duplicates(
-        connection, "pk_track_record", TRACK_RECORD_ROWS, "t.recommendation_id", bounds(part)
-    )
-    return repeated + Finding(connection.execute(text(DUE_BESIDE_SCORED), parameters).scalar_one())
+    repeated = count_duplicates(connection, "pk_track_record", TRACK_RECORD_ROWS, "t.recommendation_id", part)
+    wrong = counts_of(connection.execute(text(DUE_BESIDE_SCORED), parameters))
+    return repeated + on_sessions(part.market.name, errors=wrong)
 
 
 @invariant("track_record")
@@ -133,7 +134,8 @@ def scores_agree_with_the_bars(connection: Connection, part: Slice) -> Finding:
         "changed": changed["instrument_id"].to_list(),
         "changed_on": changed["ts"].to_list(),
     }
-    return Finding(connection.execute(text(UNLIKE_THE_BARS), parameters).scalar_one())
+    wrong = counts_of(connection.execute(text(UNLIKE_THE_BARS), parameters))
+    return on_sessions(part.market.name, errors=wrong)
 
 
 @invariant("track_record")
@@ -148,7 +150,7 @@ def hits_are_what_was_advised(connection: Connection, part: Slice) -> Finding:
         " OR NOT (t.touched_on > t.as_of AND t.touched_on <= t.ts)"
         " OR (t.unscored IS NULL) <> (t.realised_return_pct IS NOT NULL)"
     )
-    return count_violations(connection, f"{TRACK_RECORD_ROWS} AND ({inconsistent})", bounds(part))
+    return count_violations(connection, f"{TRACK_RECORD_ROWS} AND ({inconsistent})", bounds(part), part)
 
 
 @invariant("track_record", blocking=False)

@@ -5,7 +5,6 @@ Kept elsewhere: words and exit codes (`compute.py`).
 """
 
 import datetime as dt
-import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,9 +40,6 @@ SESSIONS_TAG = "boursomatic/sessions"
 
 LAUNCHED_BY = {"boursomatic/launched_by": "command line", tags.MAX_RETRIES: "0"}
 """Who started a run, where the UI shows it. Whoever typed a command sees that it failed: the daemon leaves it."""
-
-MAX_FIGURE_LENGTH = 300
-"""Characters of a figure of a failed check that are printed; the UI shows all of them."""
 
 INTRADAY_ASSETS = ("instruments", "price_bars_15m")
 """Assets of the job for 15m bars, which runs only if `price_bars_15m` is named."""
@@ -193,17 +189,8 @@ def _problems(event: dg.DagsterEvent) -> Iterator[str]:
         yield from _failed_check(event.asset_check_evaluation_data)
 
 
-def _for_people(figure: object) -> str:
-    """A figure of a check, a count with its thousands set apart."""
-    return f"{figure:,}" if isinstance(figure, int) else str(figure)
-
-
 def _failed_check(check: dg.AssetCheckEvaluation) -> Iterator[str]:
-    """A check that did not pass, with its figures."""
+    """A check that did not pass, in its own sentence."""
     if not check.passed:
-        figures = ", ".join(
-            f"{name} {textwrap.shorten(_for_people(value.value), MAX_FIGURE_LENGTH)}"
-            for name, value in check.metadata.items()
-        )
         name = f"{check.asset_key.to_user_string()}.{check.check_name}"
-        yield f"{check.severity.value.lower()}: {name} ({figures})"
+        yield f"{check.severity.value.lower()}: {name}: {check.description}"

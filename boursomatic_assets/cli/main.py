@@ -19,6 +19,7 @@ from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.operating.alerts import alerts
+from boursomatic_assets.cli.operating.check import check
 from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
@@ -120,7 +121,7 @@ def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only:
 
 COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
-    *(recommendations, why, why_changed, track_record, bars, status, rejected),
+    *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
     *(audit, instruments, files, models, features, users),
     *(doctor, dev, alerts, db, list_settings),
 )

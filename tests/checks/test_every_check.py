@@ -525,10 +525,29 @@ def test_a_damaged_table_fails_its_check_with_the_right_counts(filled: Engine, d
     assert counts(evaluation) == (damage.errors, damage.warnings)
     wanted = dg.AssetCheckSeverity.ERROR if damage.errors else dg.AssetCheckSeverity.WARN
     assert evaluation.severity == wanted
+    assert of_sessions(evaluation) in ((0, 0), (damage.errors, damage.warnings)), "the sessions add up"
+
+
+def of_sessions(evaluation: dg.AssetCheckEvaluation) -> tuple[int, int]:
+    """Errors and warnings of all rows of the table of sessions."""
+    sessions = evaluation.metadata.get("sessions")
+    records = [record.data for record in sessions.records] if isinstance(sessions, dg.TableMetadataValue) else []
+    errors, warnings = (sum(int(row[name]) for row in records) for name in ("errors", "warnings"))
+    return errors, warnings
 
 
 def figures(name: str) -> dict[str, object]:
-    return {key: value.value for key, value in check(name).metadata.items()}
+    """What a check shows; a table as its rows."""
+    return {
+        key: [record.data for record in value.records] if isinstance(value, dg.TableMetadataValue) else value.value
+        for key, value in check(name).metadata.items()
+    }
+
+
+def named(found: object, *columns: str) -> list[str]:
+    """Some columns of the rows of a table, each row as a text."""
+    assert isinstance(found, list)
+    return [" ".join(str(row[name]) for name in columns) for row in found]
 
 
 def test_anomalies_are_listed_by_instrument_and_session(filled: Engine) -> None:
@@ -541,11 +560,13 @@ def test_anomalies_are_listed_by_instrument_and_session(filled: Engine) -> None:
         "DELETE FROM price_bars WHERE ts = '2023-06-15'",
     )
     found = figures("bars_are_usual")
-    assert found["filler at"] == "SIMU001 2024-02-28; SIMU001 2024-02-29"
-    assert (found["gap at"], found["outage at"]) == ("SIMU001 2023-12-29", "2023-06-15")
+    assert named(found["filler at"], "symbol", "session") == ["SIMU001 2024-02-28", "SIMU001 2024-02-29"]
+    assert named(found["gap at"], "symbol", "session") == ["SIMU001 2023-12-29"]
+    assert found["outage at"] == [{"market": "US", "session": "2023-06-15"}]
     assert found["zero volume"] == 38
-    assert str(found["zero volume at"]).split("; ")[:2] == ["SIMU001 2024-01-03", "SIMU001 2024-01-04"]
-    assert len(str(found["zero volume at"]).split("; ")) == 20, "the first 20"
+    zero = named(found["zero volume at"], "market", "symbol", "session")
+    assert zero[:2] == ["US SIMU001 2024-01-03", "US SIMU001 2024-01-04"]
+    assert len(zero) == 20, "the first 20"
     assert "stale at" not in found
 
 
@@ -556,8 +577,9 @@ def test_missing_bars_are_listed(filled: Engine) -> None:
         f"DELETE FROM price_bars WHERE {BARS_OF_ONE_INSTRUMENT} AND ts BETWEEN '2024-01-02' AND '2024-02-28'",
     )
     found = figures("every_tracked_instrument_has_its_bar")
-    names = str(found["missing"]).split("; ")
+    names = named(found["missing"], "symbol", "session")
     assert (found["warnings"], len(names), names[0]) == (40, 20, "SIMU001 2024-01-02")
+    assert named(found["sessions"], "market", "session", "warnings")[:2] == ["US 2024-01-02 1", "US 2024-01-03 1"]
 
 
 def test_files_are_counted_and_those_whose_lines_do_not_add_up_are_named(filled: Engine) -> None:
@@ -569,8 +591,14 @@ def test_files_are_counted_and_those_whose_lines_do_not_add_up_are_named(filled:
         "lines": 2020,
         "not_understood": 1,
         "passed_over": 1,
-        "unaccounted": "fewer.csv: 1,010 lines, but 981 delivered + 1 header + 2 blank + 3 comments + 4 footer"
-        " = 991; more.csv: 0 lines, but 1 delivered + 0 header + 0 blank + 0 comments + 0 footer = 1",
+        "sessions": [{"market": "both", "session": "no session", "errors": 2, "warnings": 0}],
+        "unaccounted": [
+            {
+                "row": "fewer.csv: 1,010 lines, but 981 delivered + 1 header + 2 blank + 3 comments"
+                " + 4 footer = 991"
+            },
+            {"row": "more.csv: 0 lines, but 1 delivered + 0 header + 0 blank + 0 comments + 0 footer = 1"},
+        ],
     }
 
 
@@ -640,7 +668,9 @@ def test_a_failed_check_stops_downstream_assets_of_its_run(filled: Engine) -> No
     execute(filled, EARLY_BAR, "DELETE FROM features WHERE ts = '2024-02-29'")
     (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
     assert not outcome.success
-    assert any("bars_are_on_sessions (errors 1, warnings 0)" in problem for problem in outcome.problems)
+    assert any(
+        "bars_are_on_sessions: 1 error on 1 session: US 2024-02-29" in problem for problem in outcome.problems
+    )
     assert not rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")
 
 
@@ -658,7 +688,6 @@ def test_a_warning_stops_nothing(filled: Engine) -> None:
     (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
     assert outcome.success
     assert outcome.problems == (
-        "warn: price_bars.every_tracked_instrument_has_its_bar (errors 0, warnings 1, expected 13, present 12,"
-        " missing NEW 2024-02-29)",
+        "warn: price_bars.every_tracked_instrument_has_its_bar: 1 warning on 1 session: US 2024-02-29",
     )
     assert len(rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")) == 12

@@ -5,7 +5,7 @@ from sqlalchemy import Engine, text
 from worlds.platform import execute
 
 from boursomatic_assets.checks import invariant
-from boursomatic_assets.checks._counting import check_unique_index
+from boursomatic_assets.checks.findings.counting import check_unique_index
 
 CURRENT, ONE_ACTIVE = "uq_recommendations_current", "uq_model_versions_active"
 COLUMNS = "instrument_id, profile, as_of"
@@ -74,7 +74,7 @@ def test_an_undeclared_index_is_named(migrated: Engine) -> None:
 
 def test_a_check_reads_one_snapshot_of_the_tables(migrated: Engine) -> None:
     listed = text("SELECT count(*) FROM instruments")
-    with invariant._open_snapshot() as connection:
+    with invariant.open_snapshot() as connection:
         before = connection.scalar(listed)
         execute(migrated, "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'A', 'NYSE')")
         assert connection.scalar(listed) == before == 0

@@ -18,7 +18,7 @@ The public face, by module:
 - `tags`: the tags that mark runs;
 - `webserver`: the rules for requests in front of Dagster's webserver, always in force.
 
-`event_log`, `check_states`, `run_storage` and `partition_ranges` are used by `storage` alone. On another version
+`event_log`, `check_history/`, `run_storage` and `partition_ranges` are used by `storage` alone. On another version
 of Dagster, or with `BOURSOMATIC_STOCK_DAGSTER=1`, none of it is in force and Dagster does the work in its own way;
 what it keeps private is then not even imported. `docs/dagster-patches.md` lists each patch with its proof.
 """

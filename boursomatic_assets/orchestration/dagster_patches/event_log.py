@@ -2,11 +2,11 @@
 
 What belongs here: where Dagster's own Postgres event log writes row by row what it is handed in batches, and
 where it loses sight of the partitions that a range's check was about.
-Kept elsewhere: which server it lies on (`storage.py`).
+Kept elsewhere: which server it lies on (`storage.py`), the results of checks by session (`check_results.py`).
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -19,18 +19,22 @@ from dagster._core.execution.stats import (
     RunStepKeyStatsSnapshot,
     build_run_step_stats_from_events,
 )
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 from dagster._core.storage.asset_check_state import AssetCheckState
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import deserialize_values, serialize_value
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy.dialects import postgresql
 
-from boursomatic_assets.orchestration.dagster_patches.check_states import Key, check_states
+from boursomatic_assets.orchestration.dagster_patches.check_history import check_results
+from boursomatic_assets.orchestration.dagster_patches.check_history.check_states import Key, check_states
 
 PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 TOGETHER = (PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION)
-
+ENDS = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
 
 MATERIALIZATIONS_OF_STATS = 1_000
 """How many materialisations the statistics of a run's steps hold; its events have them all. Dagster reads all of a
@@ -118,27 +122,32 @@ class BatchedEventLog(PostgresEventLogStorage):
             connection.execute(insert)
 
     def _update_asset_check_evaluation(self, event: EventLogEntry, event_id: int | None) -> None:
-        """A check's result; a range's is the result of each partition that was planned with it."""
-        result = event.get_dagster_event().asset_check_evaluation_data
-        table = AssetCheckExecutionsTable.c
-        planned = (
-            (table.asset_key == result.asset_key.to_string())
-            & (table.check_name == result.check_name)
-            & (table.run_id == event.run_id)
-            & table.partition.is_not(None)
-        )
-        status = AssetCheckExecutionRecordStatus
-        values = {
-            "execution_status": (status.SUCCEEDED if result.passed else status.FAILED).value,
-            "evaluation_event": serialize_value(event),
-            "evaluation_event_timestamp": dt.datetime.fromtimestamp(event.timestamp, dt.UTC).replace(tzinfo=None),
-            "evaluation_event_storage_id": event_id,
-        }
-        if result.partition is None:
-            with self.index_connection() as connection:
-                if connection.execute(AssetCheckExecutionsTable.update().where(planned).values(values)).rowcount:
-                    return
+        """A check's result; that of a range is one for each of its sessions, and one for the run after them."""
+        if event.get_dagster_event().asset_check_evaluation_data.partition is None:
+            with self.index_transaction() as connection:
+                check_results.store(connection, event, event_id)
         super()._update_asset_check_evaluation(event, event_id)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event; once a run is over, what it planned and never began is no longer planned."""
+        super().store_event(event)
+        if event.dagster_event_type in ENDS:
+            with self.index_transaction() as connection:
+                check_results.forget_what_never_began(connection, event.run_id)
+
+    def get_asset_check_execution_history(
+        self,
+        check_key: dg.AssetCheckKey,
+        limit: int,
+        cursor: int | None = None,
+        status: Set[AssetCheckExecutionRecordStatus] | None = None,
+        partition_filter: Any = None,
+    ) -> Sequence[AssetCheckExecutionRecord]:
+        """The newest results of a check: one for each run, or all of one partition."""
+        if partition_filter is not None:
+            return super().get_asset_check_execution_history(check_key, limit, cursor, status, partition_filter)
+        with self.index_connection() as connection:
+            return check_results.newest_of_each_run(connection, check_key, limit, cursor, status)
 
 
 def _by_partition(events: Sequence[EventLogEntry]) -> list[EventLogEntry]:

@@ -63,6 +63,13 @@ PATCHES = (
         STORAGE,
     ),
     Patch(
+        "results by session",
+        "each session of a range has its own result of a check, and what never ran keeps its last one",
+        "the result of a range is that of its run alone, and a failed run shows all its checks as failed",
+        "checks/test_sessions.py::test_only_sessions_with_a_violation_are_red",
+        STORAGE,
+    ),
+    Patch(
         "staged backfills",
         "a backfill of a job becomes one of its assets, and each run is tagged with what it computes",
         "a job's page cannot backfill a range, and runs are limited in number alone",

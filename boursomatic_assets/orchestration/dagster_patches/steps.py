@@ -25,6 +25,16 @@ def partitions_read(step: "Step", asset: str) -> set[str]:
     return set(step.asset_partitions_subset_for_input(asset).get_partition_keys())
 
 
+class ResultOfManyPartitions(dg.AssetCheckResult):
+    """The result of a check that no partition was named for; it is about no single materialisation.
+
+    Dagster looks for the one that the step has read, and fails if the asset has partitions and the run has none.
+    """
+
+    def _get_target_materialization_data(self, step_context: "Step", check_key: dg.AssetCheckKey) -> None:
+        """None, in place of a materialisation."""
+
+
 def add_partition_metadata(step: "Step", asset_key: dg.AssetKey, metadata: Mapping[str, Metadata]) -> None:
     """Attach metadata to the partitions of a run, by partition key.
 

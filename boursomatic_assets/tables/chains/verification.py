@@ -29,6 +29,7 @@ class Difference:
         row_id: the id of the row, None for an entry or a head.
         time: the row's session, or when it was decided.
         detail: what is wrong, in a few words.
+        market: the market of the chain that has the row, None if no chain was asked.
     """
 
     what: str
@@ -36,6 +37,7 @@ class Difference:
     row_id: str | None
     time: dt.datetime | None
     detail: str
+    market: str | None = None
 
     def __str__(self) -> str:
         """One line that names the row by its date and id."""
@@ -133,7 +135,7 @@ def _changed_rows(connection: Connection, table: str, bounds: dict[str, Any]) ->
         for found in connection.execute(text(query), parameters):
             what, detail = ("removed", "was removed") if found.gone else ("altered", "was altered")
             entry = f"after entry {found.number} of the chain {found.market}"
-            yield Difference(what, table, str(found.id), found.time, f"{detail} {entry}")
+            yield Difference(what, table, str(found.id), found.time, f"{detail} {entry}", found.market)
 
 
 def _unchained_rows(connection: Connection, table: str, bounds: dict[str, Any]) -> Iterator[Difference]:

@@ -1,6 +1,7 @@
 """Checks of many partitions have the colours that Dagster gives them, found at once."""
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Colour
 from dagster._core.storage.event_log.base import EventLogStorage
 
@@ -69,3 +70,17 @@ def test_single_partitions_have_the_colours_that_dagster_finds_one_by_one(
     assert {key for keys in colours(dagster_instance).values() for key in keys} == set(WEEK[:3])
     for colour in Colour:
         assert ours.subsets.get(colour) == theirs.subsets[colour] or theirs.subsets[colour].is_empty
+
+
+def test_what_never_ran_in_a_failed_run_keeps_its_last_result(dagster_instance: dg.DagsterInstance) -> None:
+    run(dagster_instance, a_range(WEEK[0], WEEK[2]), "failed")
+
+    @dg.asset(name="bars", partitions_def=MARKET_SESSIONS, backfill_policy=POLICY)
+    def broken() -> None:
+        raise dg.Failure("as asked for")
+
+    tags = a_range(WEEK[0], WEEK[4])
+    assert not dg.materialize([broken, sane], instance=dagster_instance, tags=tags, raise_on_error=False).success
+    assert colours(dagster_instance) == {Colour.FAILED: set(WEEK[:3])}
+    latest = dagster_instance.event_log_storage.get_latest_asset_check_execution_by_key([KEY])[KEY]
+    assert latest.status == AssetCheckExecutionRecordStatus.FAILED

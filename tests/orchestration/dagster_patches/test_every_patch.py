@@ -182,7 +182,7 @@ with dg.DagsterInstance.get() as instance:
     assert dg.materialize([bars], instance=instance, tags=tags).success
     print(*sorted(instance.get_materialized_partitions(dg.AssetKey("bars"))))
     print(type(instance.event_log_storage).__name__, type(instance.run_storage).__name__)
-patched = {"event_log", "check_states", "run_storage", "partition_ranges"}
+patched = {"event_log", "check_states", "check_results", "run_storage", "partition_ranges"}
 print({name.rpartition(".")[2] for name in sys.modules if "dagster_patches" in name} & patched or "none")
 """
 

@@ -1,7 +1,7 @@
 """What the UI shows of the checks of each partition, for years of partitions.
 
 What belongs here: how stored results become colours, and which are failures.
-Kept elsewhere: storing them (`event_log.py`).
+Kept elsewhere: storing them (`check_results.py`).
 
 Dagster fetches a row for each partition of each check that a page shows, at each refresh, and adds one after the
 other to a set that it copies each time: seconds. Here the server collects the partitions of each colour, and a
