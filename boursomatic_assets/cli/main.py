@@ -1,7 +1,7 @@
 """The command line: `boursomatic`, with all its commands in the order of a user's needs.
 
 What belongs here: the group, which commands it has, and those about the platform itself: doctor, dev.
-Kept elsewhere: commands by subject (`check.py`, `compute.py`, `results.py`) and groups of commands (`audit.py`,
+Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`audit.py`,
 `db.py`, `features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
 """
 
@@ -11,7 +11,6 @@ import sys
 import click
 
 from boursomatic_assets.cli.audit import audit
-from boursomatic_assets.cli.check import check
 from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
 from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
 from boursomatic_assets.cli.db import db
@@ -20,7 +19,7 @@ from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.rejected import rejected
-from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
+from boursomatic_assets.cli.results import bars, check, recommendations, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
 from boursomatic_assets.cli.users import users
 
