@@ -1,8 +1,8 @@
 """Commands that show results: recommendations, why, why-changed, track-record and its proof, bars, status, check.
 
 What belongs here: their words, options and exit codes. Kept elsewhere: the queries and how their rows are shown
-(`views/`), the rules that `check` evaluates (`checks/`), the story of a recommendation and of its change (`audit/explanation/story.py`,
-`audit/explanation/change.py`).
+(`views/`), the story of a recommendation and of its change (`audit/explanation/story.py`,
+`audit/explanation/change.py`), the rules that `check` evaluates (`checks/`).
 """
 
 import datetime as dt
