@@ -43,14 +43,14 @@ COLOURS = {
 
 # A result counts if no newer materialisation overtook it; a range's names none, but came after its own.
 BY_COLOUR = sa.text("""
-WITH results AS (
+WITH results AS MATERIALIZED (
     SELECT DISTINCT ON (asset_key, check_name, partition) asset_key, check_name, partition, run_id,
         execution_status AS status, evaluation_event_storage_id AS id, materialization_event_storage_id AS about
     FROM asset_check_executions
     WHERE asset_key = ANY(:assets) AND check_name = ANY(:checks)
         AND partition IS NOT NULL AND evaluation_event_storage_id IS NOT NULL
     ORDER BY asset_key, check_name, partition, asset_check_executions.id DESC
-), made AS (
+), made AS MATERIALIZED (
     SELECT asset_key, partition, max(id) AS id FROM event_logs
     WHERE asset_key = ANY(:assets) AND dagster_event_type = 'ASSET_MATERIALIZATION' AND partition IS NOT NULL
     GROUP BY asset_key, partition
