@@ -83,7 +83,12 @@ def materialize(migrated: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def figures(result: dg.ExecuteInProcessResult, check: str) -> dict[str, Any]:
     (found,) = (one for one in result.get_asset_check_evaluations() if one.check_name == check)
-    return {name: value.value for name, value in found.metadata.items()}
+    return {
+        name: [record.data for record in value.records]
+        if isinstance(value, dg.TableMetadataValue)
+        else value.value
+        for name, value in found.metadata.items()
+    }
 
 
 def rejected_counts(engine: Engine) -> dict[str, int]:
@@ -141,9 +146,9 @@ def test_rejected_daily_rows_and_15m_rows_are_separate(materialize: Materialize,
     bad_day, bad_quarter = daily_bar(MONDAY, v=-1.0), bars_15m(MONDAY).head(1).with_columns(v=-1.0)
     materialize(MONDAY, bars_15m(MONDAY)[1:], bad_quarter, bad_day, daily=True)
     result = materialize(MONDAY, bars_15m(MONDAY), bad_day, daily=True)
-    assert figures(result, "no_row_was_refused")["refused"] == (
-        "bars.parquet:27 ACME 2024-06-10: volume is negative or not finite"
-    )
+    assert figures(result, "no_row_was_refused")["refused"] == [
+        {"row": "bars.parquet:27 ACME 2024-06-10: volume is negative or not finite"}
+    ]
     assert figures(result, "no_quarter_was_refused") == {"errors": 0, "warnings": 0}
     assert rows(migrated, "SELECT interval, reason FROM rejected_bars") == [
         {"interval": "daily", "reason": "volume is negative or not finite"}
@@ -153,11 +158,19 @@ def test_rejected_daily_rows_and_15m_rows_are_separate(materialize: Materialize,
 def test_missing_and_disagreeing_bars_are_warnings(materialize: Materialize) -> None:
     late = bars_15m(MONDAY, symbol="BOLT")[1:]
     result = materialize(MONDAY, bars_15m(MONDAY)[1:24], late, daily_bar(MONDAY), daily=True)
+    at = [{"market": "US", "session": "2024-06-10", "time": "2024-06-10 13:30"}]
     assert figures(result, "quarters_are_complete") == {
-        "errors": 0, "warnings": 2, "missing": 4, "outages": 1, "at": "2024-06-10 13:30",
+        "errors": 0, "warnings": 2, "missing": 4, "outages": 1, "at": at, "sessions": warnings(2),
     }  # fmt: skip
     result = materialize(MONDAY, bars_15m(MONDAY), daily_bar(MONDAY, h=12.0), daily=True)
-    assert figures(result, "daily_and_15m_bars_agree") == {"errors": 0, "warnings": 1, "compared": 1}
+    assert figures(result, "daily_and_15m_bars_agree") == {
+        "errors": 0, "warnings": 1, "compared": 1, "sessions": warnings(1),
+    }  # fmt: skip
+
+
+def warnings(count: int) -> list[dict[str, object]]:
+    """The table of sessions of a check that warns of MONDAY alone."""
+    return [{"market": "US", "session": str(MONDAY), "errors": 0, "warnings": count}]
 
 
 @pytest.mark.parametrize(
