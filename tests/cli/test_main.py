@@ -91,7 +91,8 @@ def test_a_wrong_password_is_reported_without_it(
 
 
 BROKEN_VIEW = (
-    "DROP TABLE delivered_sessions; CREATE VIEW delivered_sessions AS SELECT 'US' AS market, now() AS session,"
+    "DROP TABLE delivered_sessions;"
+    " CREATE VIEW delivered_sessions AS SELECT 'US' AS market, 'daily' AS interval, now() AS session, 1 AS kept,"
 )
 
 
