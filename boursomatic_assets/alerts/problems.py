@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from boursomatic_assets.alerts.message import ERROR, WARNING, Message
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.checks.now.freshness import ASSET as CURRENT_ADVICE
-from boursomatic_assets.orchestration.dagster_patches.check_history.check_states import FailedCheck, failed_checks
+from boursomatic_assets.orchestration.dagster_patches.check_history.failed_checks import FailedCheck, failed_checks
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.settings.alerts import ui_address
 from boursomatic_assets.tables.freshness import Freshness, read_freshness

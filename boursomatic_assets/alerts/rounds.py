@@ -14,7 +14,7 @@ from boursomatic_assets import database
 from boursomatic_assets.alerts import outbox, problems, runs
 from boursomatic_assets.alerts.channels import Send
 from boursomatic_assets.alerts.message import Message
-from boursomatic_assets.orchestration.dagster_patches.check_history.check_states import newest_result
+from boursomatic_assets.orchestration.dagster_patches.check_history.failed_checks import newest_result
 
 CHECKS_AT_LEAST_EVERY = dt.timedelta(hours=1)
 """While no check has a new result, they are looked at so often, for what was held back."""

@@ -10,7 +10,7 @@ from boursomatic_assets.checks.now import freshness
 
 INTRADAY = dg.AssetSelection.assets("price_bars_15m")
 ARCHIVE = dg.AssetSelection.assets("archive_15m")
-FRESHNESS = dg.AssetSelection.checks(*freshness.CHECKS)
+FRESHNESS = dg.AssetSelection.checks_for_assets(freshness.ASSET)
 """Checks about now, which are no part of a run over sessions."""
 
 market_session = dg.define_asset_job(

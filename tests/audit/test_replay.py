@@ -97,7 +97,7 @@ def list_a_newcomer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         )
         if rename is None:
             first = first.filter(pl.col("ts").dt.date() == LAST)
-        both = pl.concat([frame, first.with_columns(symbol=pl.lit("NEWCOMER"))])
+        both = pl.concat([frame, first.with_columns(symbol=pl.lit("NEWCOMER", frame.schema["symbol"]))])
         both.write_parquet(path) if rename is None else both.write_csv(path)
     monkeypatch.setenv("BOURSOMATIC_FILES", str(folder))
     bring_up_to_date(LAST, LAST, markets=("US",), strict=False)

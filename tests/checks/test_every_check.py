@@ -12,9 +12,9 @@ from boursomatic_assets.checks.invariant import UNPARTITIONED_ASSETS
 from boursomatic_assets.features.indicators import FEATURES
 from boursomatic_assets.quality.anomalies import KINDS
 
-INTRADAY = {"price_bars_15m", "archive_15m"}  # see test_intraday.py
+ELSEWHERE = {"price_bars_15m", "archive_15m", "current_advice"}  # see test_intraday.py, test_freshness.py
 CHECK_KEYS = {
-    key for key in platform.resolve_asset_graph().asset_check_keys if key.asset_key.path[-1] not in INTRADAY
+    key for key in platform.resolve_asset_graph().asset_check_keys if key.asset_key.path[-1] not in ELSEWHERE
 }
 NUMBERS = tuple(feature.__name__ for feature in FEATURES)
 

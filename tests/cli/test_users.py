@@ -171,7 +171,7 @@ def test_an_account_is_shown_its_profile_once_it_accepts_the_risks(reader: str) 
     assert [row["symbol"] for row in json.loads(boursomatic(*words, "--symbol", symbol, "--json").stdout)] == [
         symbol
     ]
-    assert boursomatic(*words).stdout.count("conservative") == 2 * INSTRUMENTS
+    assert boursomatic(*words, "--all").stdout.count("conservative") == 2 * INSTRUMENTS
     assert "there are no such recommendations" in error_line(boursomatic(*words, "--symbol", "NONE"))
     users("consent", reader, "--withdraw")
     assert "has not accepted the risk disclosure" in error_line(boursomatic(*words))

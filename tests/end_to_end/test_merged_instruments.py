@@ -41,8 +41,9 @@ def moved_share(folder: Path) -> str:
     shutil.copytree(os.environ["BOURSOMATIC_FILES"], folder)
     bars = pl.read_parquet(folder / "US.parquet")
     share, times = pl.col("symbol") == "SIMU001", pl.col("ts")
-    exchange = pl.when(share & (times >= MOVED)).then(pl.lit("NASDAQ")).otherwise("exchange").alias("exchange")
-    again = bars.filter(share, times >= TWICE).with_columns(exchange=pl.lit("US"))
+    nasdaq, elsewhere = (pl.lit(name, bars.schema["exchange"]) for name in ("NASDAQ", "US"))
+    exchange = pl.when(share & (times >= MOVED)).then(nasdaq).otherwise("exchange").alias("exchange")
+    again = bars.filter(share, times >= TWICE).with_columns(exchange=elsewhere)
     pl.concat([bars.with_columns(exchange), again]).write_parquet(folder / "US.parquet")
     return str(folder)
 

@@ -73,7 +73,7 @@ def test_a_longer_calendar_changes_no_older_bar(adjusted: bool) -> None:
             return np.append(known, known[-1] + np.arange(1, 253))
 
     us = MARKETS["US"]
-    longer = Longer(us.name, us.calendar, us.timezone, us.exchanges)
+    longer = Longer(us.name, us.calendar, us.timezone, us.exchanges, us.load_clock)
     source = Simulated(adjusted=adjusted)
     assert_frame_equal(
         source.bars(longer, year(2019), year(2020)), source.bars(us, year(2019), year(2020)), check_exact=True
