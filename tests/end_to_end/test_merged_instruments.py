@@ -31,7 +31,7 @@ LENGTH = (
 NAMES = {
     key.name: key.asset_key.path[-1] in UNPARTITIONED_ASSETS
     for key in platform.resolve_asset_graph().asset_check_keys
-    if key.asset_key.path[-1] not in ("price_bars_15m", "archive_15m")
+    if key.asset_key.path[-1] not in ("price_bars_15m", "archive_15m", "current_advice")
 }
 TRAINED_BEFORE = "versions_follow_what_they_learned_from"
 
