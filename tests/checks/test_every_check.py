@@ -688,6 +688,7 @@ def test_a_warning_stops_nothing(filled: Engine) -> None:
     (outcome,) = outcomes_of(LAST, LAST, ("price_bars", "features"), ("US",))
     assert outcome.success
     assert outcome.problems == (
-        "warn: price_bars.every_tracked_instrument_has_its_bar: 1 warning on 1 session: US 2024-02-29",
+        "warn: price_bars.every_tracked_instrument_has_its_bar: 1 warning on 1 session: US 2024-02-29,"
+        " such as missing US 2024-02-29 NEW",
     )
     assert len(rows(filled, f"SELECT FROM features WHERE ts = '2024-02-29' AND instrument_id IN {OF_US}")) == 12
