@@ -74,3 +74,6 @@ _.modified_ns  # boursomatic_assets.sources.files.formats.contents: a field that
 
 # urllib: a handler's methods are called by their names
 _.redirect_request
+
+# Dagster finds asset checks among the attributes of a module, lists of them too
+CHECKS
