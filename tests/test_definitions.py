@@ -83,7 +83,7 @@ def test_dg_and_dagster_load_the_same_definitions() -> None:
 @pytest.mark.parametrize("name", sorted(set(SPECS) - {"archive_15m", "current_advice"}))  # no tables
 def test_an_asset_is_named_like_its_table_and_describes_its_columns(name: str) -> None:
     table = Table.metadata.tables[name.removesuffix("_15m")]
-    assert SPECS[name].metadata["dagster/table_name"] == f"boursomatic.public.{table.name}"
+    assert SPECS[name].metadata["dagster/table_name"] == f"public.{table.name}"
     schema = SPECS[name].metadata["dagster/column_schema"]
     assert isinstance(schema, dg.TableSchema)
     shown = {column.name: (column.type, column.constraints.nullable) for column in schema.columns}

@@ -2,5 +2,5 @@
 
 What belongs here: problems and events as messages, what was said before, and the channels of messages.
 Kept elsewhere: when this is done (`automation/alerts.py`), how far a market is (`tables/freshness.py`), what
-Dagster stores of checks (`orchestration/dagster_patches/check_history/check_states.py`).
+Dagster stores of checks (`orchestration/dagster_patches/check_history/failed_checks.py`).
 """

@@ -9,15 +9,13 @@ from typing import Any
 import dagster as dg
 from sqlalchemy.dialects import postgresql
 
-from boursomatic_assets.database.addresses import DATABASE
 from boursomatic_assets.schema import Table
 
 
 def table_metadata(model: type[Table]) -> dict[str, Any]:
-    """Metadata of an asset: the name and the columns of its table."""
+    """Metadata of an asset: the name and the columns of its table; its materialisations name the database too."""
     table = model.__table__
-    name = f"{DATABASE}.{table.schema or 'public'}.{table.name}"
-    return {"dagster/table_name": name, "dagster/column_schema": column_schema(model)}
+    return {"dagster/table_name": f"public.{table.name}", "dagster/column_schema": column_schema(model)}
 
 
 def column_schema(model: type[Table]) -> dg.TableSchema:

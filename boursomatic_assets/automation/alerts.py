@@ -8,7 +8,7 @@ import dagster as dg
 from boursomatic_assets.alerts.channels import configured
 from boursomatic_assets.alerts.rounds import go_round
 from boursomatic_assets.automation.watch import STATUS
-from boursomatic_assets.tables.freshness import utc_now
+from boursomatic_assets.calendars.clock import utc_now
 
 
 @dg.sensor(

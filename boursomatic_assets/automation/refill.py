@@ -20,9 +20,10 @@ from boursomatic_assets import database
 from boursomatic_assets.automation.in_flight import markets_in_flight
 from boursomatic_assets.automation.jobs import market_session
 from boursomatic_assets.automation.watch import STATUS
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.orchestration.partitions import START, partition_key
-from boursomatic_assets.tables.freshness import Freshness, State, read_freshness, utc_now
+from boursomatic_assets.tables.freshness import Freshness, State, read_freshness
 
 GRACE = dt.timedelta(minutes=15)
 """After its schedule, until when a session is left to that."""

@@ -10,9 +10,10 @@ import json
 import dagster as dg
 
 from boursomatic_assets import database, settings
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.checks.now.freshness import evaluate
-from boursomatic_assets.tables.freshness import read_freshness, utc_now
+from boursomatic_assets.tables.freshness import read_freshness
 
 STATUS = dg.DefaultSensorStatus.RUNNING if settings.automation() else dg.DefaultSensorStatus.STOPPED
 """Of a sensor that nobody has switched in the UI."""

@@ -16,6 +16,7 @@ import exchange_calendars
 import numpy as np
 
 from boursomatic_assets.arrays import Times
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.settings import EPOCH as EPOCH
 
 YEARS_AHEAD = 5
@@ -123,7 +124,7 @@ def first_open(date: dt.date) -> dt.datetime:
 
 def newest_closed_date() -> dt.date:
     """The newest date on which every market with a session has closed."""
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    now = utc_now()
     past: list[dt.date] = all_sessions()[all_sessions() <= np.datetime64(now, "D")].tolist()
     return next(
         date

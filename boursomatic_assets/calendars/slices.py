@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import Market, all_sessions
 
 
@@ -93,13 +94,9 @@ def require_closed(part: Slice) -> Slice:
     Raises:
         ValueError: naming the session and when it closes; its bars are not final before.
     """
-    if part.sessions and (closes := part.market.close_time(part.sessions[-1])) > _now():
+    if part.sessions and (closes := part.market.close_time(part.sessions[-1])) > utc_now():
         raise ValueError(
             f"the {part.market.name} session {part.sessions[-1]} closes at {closes:%Y-%m-%d %H:%M} UTC:"
             " ask for it after that, or for earlier sessions now"
         )
     return part
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -19,8 +19,9 @@ from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.operating.alerts import alerts
+from boursomatic_assets.cli.operating.check import check
 from boursomatic_assets.cli.rejected import rejected
-from boursomatic_assets.cli.results import bars, check, recommendations, status, track_record, why, why_changed
+from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
 from boursomatic_assets.cli.users import users
 

@@ -72,17 +72,15 @@ def apply_contract(
     times, of_times = _daily_times(part) if interval == "daily" else _times_15m(part, extended)
     known, market = _tradable_instruments(part, instruments), pl.lit(part.market.name)
     ids = known["id"].unique(maintain_order=True)
-    rows = raw.with_columns(
-        instrument=_instrument_index(known, ids), valid=_is_certainly_valid(part, interval, times)
-    )
+    certain, index = _is_certainly_valid(part, interval, times), _instrument_index(known, ids)
+    rows = raw.with_columns(instrument=index, valid=certain)
     valid = pl.col("valid") & pl.col("instrument").is_not_null()
     doubtful = rows.filter(~valid).with_columns(reason=_first_violation(_rules(part, interval, of_times)))
     noisy = doubtful.filter(pl.col("reason").is_null()).drop("reason").with_columns(h=_TOP, l=_BOTTOM)
     kept, repeats, clashing = _split_duplicates(pl.concat([rows.filter(valid), noisy]))
     contradicting = clashing.with_columns(reason=pl.lit(CONTRADICTION_REASONS[interval]))
     rejected = pl.concat([doubtful.drop_nulls("reason"), contradicting])
-    repaired = kept.filter(~pl.col("valid"))
-    outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": repaired}
+    outcomes = {"delivered": rows, "merged": repeats, "rejected": rejected, "repaired": kept.remove("valid")}
     return Delivery(
         kept.select(_instrument_id(ids), "ts", *_CONTENT, "interval", "file", "file_id", _LINE, market=market),
         _rejected_rows(with_session(with_raw(rejected), part), part, source, interval),

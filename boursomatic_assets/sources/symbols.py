@@ -52,7 +52,7 @@ _AMERICAN_BY_REUTERS = {"OQ": "NASDAQ", "O": "NASDAQ", "N": "NYSE"}
 
 _CITY = "|".join(EURONEXT_SUFFIXES)
 _TICKER, _CLASS = r"(?P<ticker>[A-Z]{1,5})", r"(?:[-./ ](?P<share>[A-Z]))?"
-IDENTIFIER_LENGTH = 12
+_IDENTIFIER_LENGTH = 12
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 _FIGI = re.compile(r"BBG[A-Z0-9]{8}[0-9]")
 
@@ -169,4 +169,4 @@ def _code(exchange: str) -> str:
 
 def _is_identifier(name: str) -> bool:
     """Whether it is an ISIN or a FIGI: of which share, only a register could say."""
-    return len(name) == IDENTIFIER_LENGTH and bool(_ISIN.fullmatch(name) or _FIGI.fullmatch(name))
+    return len(name) == _IDENTIFIER_LENGTH and bool(_ISIN.fullmatch(name) or _FIGI.fullmatch(name))

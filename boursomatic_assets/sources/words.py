@@ -1,7 +1,8 @@
 """Words: cells that say the same again and again, such as symbols and dates, and what each different one means.
 
 What belongs here: how such cells are held, the distinct ones, and the look-up of what they mean.
-Kept elsewhere: which columns are words (`layouts/layout.py`), what they mean (`intervals.py`, `listings.py`).
+Kept elsewhere: which columns are words (`files/layouts/layout.py`), what they mean (`files/intervals.py`,
+`files/listings.py`).
 
 A column of words is a Categorical with categories of its own: each cell is a small number, so that a meaning is
 looked up in a table, in a tenth of the time that a look-up of text takes. Text that is read line by line, and what

@@ -150,8 +150,3 @@ def _name(sessions: Mapping[dt.date, State], count: int) -> str:
     """Such as `2024-02-28 not loaded, 2024-02-29 provisional`: the newest ones."""
     named = [f"{session} {state}" for session, state in list(sessions.items())[-MAX_NAMED:]]
     return ", ".join(([f"{count - len(named):,} before"] if count > len(named) else []) + named)
-
-
-def utc_now() -> dt.datetime:
-    """Return what time it is, naive UTC."""
-    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

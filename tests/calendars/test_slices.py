@@ -66,7 +66,7 @@ def test_a_date_on_which_its_market_is_closed_has_no_session() -> None:
 
 @pytest.mark.parametrize(("now", "closed"), [("2024-06-10 19:59", False), ("2024-06-10 20:00", True)])
 def test_a_session_is_final_from_its_close_on(now: str, closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "_now", lambda: midnight(now))
+    monkeypatch.setattr(slices, "utc_now", lambda: midnight(now))
     part = slice_of("US", "2024-06-07", "2024-06-10")
     if closed:
         assert require_closed(part) is part
@@ -78,7 +78,7 @@ def test_a_session_is_final_from_its_close_on(now: str, closed: bool, monkeypatc
 
 
 def test_a_closed_market_can_be_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "_now", lambda: midnight("2025-01-09"))
+    monkeypatch.setattr(slices, "utc_now", lambda: midnight("2025-01-09"))
     part = slice_of("US", "2025-01-09")
     assert require_closed(part) is part
 

@@ -23,7 +23,7 @@ from boursomatic_assets.orchestration import progress
 
 
 def test_an_open_session_is_refused(dagster_home: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "_now", lambda: dt.datetime(2024, 2, 28, 17))
+    monkeypatch.setattr(slices, "utc_now", lambda: dt.datetime(2024, 2, 28, 17))
     for words in (("materialize", "price_bars", DAY, "US"), ("backfill", "--from", DAY, "--to", DAY)):
         assert f"the US session {DAY} closes at {DAY} 21:00 UTC" in error_line(boursomatic(*words))
 

@@ -196,7 +196,7 @@ def test_an_empty_delivery_leaves_the_tables_unchanged(
 def test_a_session_that_has_not_closed_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from boursomatic_assets.calendars import slices
 
-    monkeypatch.setattr(slices, "_now", lambda: dt.datetime(2024, 2, 29, 17))
+    monkeypatch.setattr(slices, "utc_now", lambda: dt.datetime(2024, 2, 29, 17))
     assert launching.plan_backfill(("price_bars",), ["EURONEXT"], [LAST])
     with pytest.raises(ValueError, match=r"^the US session 2024-02-29 closes at 2024-02-29 21:00 UTC: ask for it"):
         launching.plan_backfill(("price_bars",), ["US", "EURONEXT"], [LAST])

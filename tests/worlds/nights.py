@@ -60,7 +60,7 @@ class Nights:
 
     def set_clocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let the platform read this clock, where it compares with closes."""
-        monkeypatch.setattr(slices, "_now", lambda: self.now)
+        monkeypatch.setattr(slices, "utc_now", lambda: self.now)
         monkeypatch.setattr(sessions, "database_time", lambda connection: self.now)
         monkeypatch.setenv("BOURSOMATIC_FILES", str(self.folder))
 

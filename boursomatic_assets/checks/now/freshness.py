@@ -13,8 +13,9 @@ from typing import Final
 import dagster as dg
 
 from boursomatic_assets import database
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.tables.freshness import GRACE, Freshness, read_freshness, utc_now
+from boursomatic_assets.tables.freshness import GRACE, Freshness, read_freshness
 
 ASSET: Final = dg.AssetKey("current_advice")
 """No run computes it, so no backfill of old dates runs its checks, and each is about now."""

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from boursomatic_assets import database, settings
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.database import migrate
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
@@ -20,7 +21,7 @@ from boursomatic_assets.database.embedded.binaries import OS_USER
 from boursomatic_assets.database.roles.surplus import surplus_of_writer
 from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
-from boursomatic_assets.tables.freshness import read_freshness, utc_now
+from boursomatic_assets.tables.freshness import read_freshness
 
 MIN_FREE_DISK = 1 << 30
 """Bytes."""

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Table, func, select, text
 
 from boursomatic_assets import absorbed, database, registry
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.cli.views.models import evidence_lines
 from boursomatic_assets.database import migrate, server_time
@@ -22,7 +23,7 @@ from boursomatic_assets.registry.decisions import DecisionLog, Version
 from boursomatic_assets.schema import Instrument, PriceBar
 from boursomatic_assets.tables import expiry, staleness
 from boursomatic_assets.tables.deliveries import files, rejected_rows
-from boursomatic_assets.tables.freshness import read_freshness, utc_now
+from boursomatic_assets.tables.freshness import read_freshness
 from boursomatic_assets.vocabulary import INTERVALS
 
 _BARS: Table = PriceBar.__table__

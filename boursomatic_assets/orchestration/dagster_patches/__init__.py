@@ -14,11 +14,13 @@ The public face, by module:
 - `backfill_policies`: `stage_policies`, which assets share a run;
 - `backfill_progress`: `progress`, what a backfill has materialised;
 - `steps`: what a step reads, and what it reports of each of its partitions;
+- `check_history.failed_checks`: the checks that fail, always in force;
 - `command_runs`: runs of the command line as the UI stores its own, always in force;
 - `tags`: the tags that mark runs;
 - `webserver`: the rules for requests in front of Dagster's webserver, always in force.
 
-`event_log`, `check_history/`, `run_storage` and `partition_ranges` are used by `storage` alone. On another version
-of Dagster, or with `BOURSOMATIC_STOCK_DAGSTER=1`, none of it is in force and Dagster does the work in its own way;
-what it keeps private is then not even imported. `docs/dagster-patches.md` lists each patch with its proof.
+`event_log`, the rest of `check_history/`, `run_storage` and `partition_ranges` are used by `storage` alone. On
+another version of Dagster, or with `BOURSOMATIC_STOCK_DAGSTER=1`, none of it is in force and Dagster does the work
+in its own way; what it keeps private is then not even imported. `docs/dagster-patches.md` lists each patch with
+its proof.
 """

@@ -11,6 +11,7 @@ is missing on the home page and on its job's page, and cannot be executed again 
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.code_pointer import ModuleCodePointer
@@ -51,7 +52,6 @@ def create_run(
     chosen = job.get_subset(asset_selection=assets)
     reference = instance.get_ref() if instance.is_persistent else None
     plan = create_execution_plan(InMemoryJob(chosen), run_config={}, instance_ref=reference)
-    (location,) = location_origins_from_yaml_paths([str(workspace)])
     return instance.create_run(
         job_name=job.name,
         run_id=run_id,
@@ -68,9 +68,8 @@ def create_run(
         asset_check_selection=None,
         resolved_op_selection=None,
         op_selection=None,
-        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, REPOSITORY), job.name),
-        job_code_origin=_code_origin(job.name, location.loadable_target_origin.module_name),
         asset_graph=chosen.asset_layer.asset_graph,
+        **_origins(job.name, workspace),
     )
 
 
@@ -95,9 +94,16 @@ def mark_cancelled(run_id: str, instance: dg.DagsterInstance) -> None:
         instance.report_run_canceled(run)
 
 
-def _code_origin(job: str, module: str | None) -> JobPythonOrigin:
-    """Where a process finds the job's code; the pages show it."""
-    pointer = ModuleCodePointer(str(module), ATTRIBUTE, str(Path.cwd()))
-    return JobPythonOrigin(
-        job, RepositoryPythonOrigin(sys.executable, pointer, entry_point=DEFAULT_DAGSTER_ENTRY_POINT)
+def _origins(job: str, workspace: Path) -> dict[str, Any]:
+    """Where the pages and a process find a job's code, as arguments of `create_run`."""
+    (location,) = location_origins_from_yaml_paths([str(workspace)])
+    module = str(location.loadable_target_origin.module_name)
+    code = RepositoryPythonOrigin(
+        sys.executable,
+        ModuleCodePointer(module, ATTRIBUTE, str(Path.cwd())),
+        entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
     )
+    return {
+        "remote_job_origin": RemoteJobOrigin(RemoteRepositoryOrigin(location, REPOSITORY), job),
+        "job_code_origin": JobPythonOrigin(job, code),
+    }

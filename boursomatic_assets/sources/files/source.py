@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from boursomatic_assets import absorbed
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.sources import FILES, INSTRUMENTS, RAW_BARS, SourceError
 from boursomatic_assets.sources.files.cells import read_raw_bars, rows_as_json
@@ -72,7 +73,7 @@ class Files:
         if market == first:
             elsewhere = [exchange for other in others for exchange in other.exchanges]
             of_market = ~pl.col("exchange").is_in(elsewhere).fill_null(False)
-        older, newer = start <= self.first_partition, end > dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        older, newer = start <= self.first_partition, end > utc_now()
         since, until = pl.lit(older) | (pl.col("ts") >= start), pl.lit(newer) | (pl.col("ts") < end)
         in_time = (since & until) | pl.col("ts").is_null()
         is_15m = pl.col("interval").eq_missing("15m")

@@ -8,13 +8,13 @@ Kept elsewhere: the judgement (`verdicts.py`), how a row is read again (`sources
 Nothing earlier is rewritten: a bar that is stored by a replay is known from now on, and those that are there stay.
 """
 
-import datetime as dt
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 from sqlalchemy import Connection, text
 
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.quality.contract import INCOMPLETE_REASONS, identify_rejected
 from boursomatic_assets.sources import Source
 from boursomatic_assets.sources.raw_rows import REJECTED
@@ -114,11 +114,6 @@ def _find_obstacle(place: Place) -> str | None:
         return ARCHIVED
     is_over = all(part.market.close_time(session) <= utc_now() for session in part.sessions)
     return NOT_CLOSED if place.session and not is_over else None
-
-
-def utc_now() -> dt.datetime:
-    """What time it is, naive UTC."""
-    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
 @dataclass(frozen=True)
