@@ -40,6 +40,12 @@ def test_doctor_names_each_failure(dagster_home: Engine, home: Path, monkeypatch
     assert [line.split("  ")[0] for line in failed] == ["schema", "source of bars", "active model"]
 
 
+def test_doctor_says_that_it_does_not_know_how_far_the_markets_are(dagster_home: Engine) -> None:
+    execute(dagster_home, "DROP TABLE delivered_sessions CASCADE")
+    (line,) = [line for line in boursomatic("doctor").output.splitlines() if "  freshness  " in line]
+    assert line.startswith('?     freshness          not known: the database says: relation "delivered_sessions"')
+
+
 def test_doctor_reports_a_missing_server_without_the_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://ann:{SECRET}@127.0.0.1:1/boursomatic")
     result = boursomatic("doctor")

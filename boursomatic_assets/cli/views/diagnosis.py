@@ -18,6 +18,7 @@ from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.database import migrate
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
 from boursomatic_assets.database.embedded.binaries import OS_USER
+from boursomatic_assets.database.errors import explain
 from boursomatic_assets.database.roles.surplus import surplus_of_writer
 from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
@@ -27,8 +28,8 @@ MIN_FREE_DISK = 1 << 30
 """Bytes."""
 
 
-LATE = "late"
-"""The word of a finding that stops no run, and is no good news either."""
+LATE, UNKNOWN = "late", "?"
+"""The words of findings that stop no run by themselves, and are no good news either."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def _find_late_markets() -> Iterator[Finding]:
         try:
             with database.engine().connect() as connection:
                 freshness = read_freshness(connection, market, utc_now())
-        except (RuntimeError, SQLAlchemyError):
-            return  # what is wrong with the database was said before
+        except (RuntimeError, SQLAlchemyError) as error:
+            yield Finding("freshness", True, f"not known: {explain(error) or error}", UNKNOWN)
+            return
         yield Finding("freshness", True, str(freshness), "" if freshness.fresh else LATE)
 
 
