@@ -23,7 +23,13 @@ from conftest import Admin
 from psycopg import sql
 from worlds.ui import ask, dev
 
-CORES = {"DATABASE_URL": "canaryone7f3a", "DAGSTER_DATABASE_URL": "canarytwo9b1c", "STOOQ": "canarykey5d2e"}
+CORES = {
+    "DATABASE_URL": "canaryone7f3a",
+    "DAGSTER_DATABASE_URL": "canarytwo9b1c",
+    "STOOQ": "canarykey5d2e",
+    "WEBHOOK": "canaryhook3e8b",
+    "SMTP": "canarymail6a4f",
+}
 """What is searched for: the part of each secret that is written alike in any encoding."""
 
 SPECIAL = "@:/ %é'"
@@ -37,7 +43,7 @@ LAUNCH = """mutation { launchRun(executionParams: { selector: { repositoryLocati
 
 @pytest.fixture
 def databases(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
-    """Two databases, of users whose passwords are canaries; all secret settings are set."""
+    """Two databases, of users whose passwords are canaries; the secret settings that are no command are set."""
     names = []
     server = admin.url.query.get("host") or admin.url.host
     for variable in ("DATABASE_URL", "DAGSTER_DATABASE_URL"):
@@ -53,6 +59,9 @@ def databases(admin: Admin, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_pat
         monkeypatch.setenv(variable, address)
         names.append(name)
     monkeypatch.setenv("BOURSOMATIC_STOOQ_KEY", CORES["STOOQ"])
+    monkeypatch.setenv("BOURSOMATIC_ALERT_WEBHOOK", f"http://127.0.0.1:1/services/{CORES['WEBHOOK']}")
+    monkeypatch.setenv("BOURSOMATIC_ALERT_SMTP", f"smtp://ann:{CORES['SMTP']}@127.0.0.1:1")
+    monkeypatch.setenv("BOURSOMATIC_ALERT_TO", "ann@example.com")
     monkeypatch.setenv("BOURSOMATIC_SIMULATED_INSTRUMENTS", "4")
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
@@ -136,6 +145,7 @@ def test_no_secret_is_left_behind(admin: Admin, home: Path, databases: list[str]
         "settings": (0, {}),
         "settings --json": (0, {}),
         "doctor": (0, {"BOURSOMATIC_SOURCE": "stooq"}),
+        "alerts test": (1, {}),
         "db url": (0, {}),
         "db status": (0, {}),
         "db psql -c SELECT": (0, {}),
