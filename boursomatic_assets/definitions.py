@@ -75,11 +75,12 @@ users = dg.AssetSpec(
 current_advice = dg.AssetSpec(
     "current_advice",
     group_name="recommendations",
-    description="What is advised now: the recommendations of the newest closed session of each market.",
+    description="What is advised now: a view of the active recommendations, with instrument and version.",
     deps=[recommendations.recommendations],
     kinds={"postgres"},
     owners=["team:advice"],
     tags={"tier": "published", "cadence": "session"},
+    metadata={"dagster/table_name": "public.current_advice"},
 )
 """It has the checks about now, which belong to no session."""
 

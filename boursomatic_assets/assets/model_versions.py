@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from boursomatic_assets import database, registry
+from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import RECOMMENDATIONS_POLICY
 from boursomatic_assets.learning.parameters import Parameters
@@ -76,16 +77,17 @@ def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:
     """What the UI shows of a partition: the champion, and on a due date the decision about its challenger."""
     challenger, decision, abstention = moment.challenger, moment.decision, moment.abstention
     if moment.champion:
-        champion = {"speaker": moment.champion.version}
+        evidence = Standing.from_metrics(moment.champion.metrics).evidence_at
+        champion: dict[str, Any] = {"champion": moment.champion.version} | {f"evidence/{n}_sessions": evidence[n] for n in evidence}
     elif abstention:
         champion = {
-            "speaker": "none: HOLD is published",
+            "champion": "none: HOLD is published",
             "because": f"{abstention.version.version}: {abstention.reason}",
         }
     else:
-        champion = {"speaker": "none yet: the history is too short to train a version, and nothing is recommended"}
+        champion = {"champion": "none yet: the history is too short to train a version, and nothing is recommended"}
     if challenger is None or decision is None:
         return champion | {"note": UNTRAINED if due_dates(moment.date, moment.date) else NOT_DUE}
-    figures = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
-    outcome = {"decision": decision.kind, "reason": decision.reason}
-    return {**champion, "challenger": challenger.version, **outcome, **figures}
+    metrics = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
+    outcome = {"decision": decision.kind, "reason": decision.reason, "metrics": dg.MetadataValue.json(metrics)}
+    return {**champion, "challenger": challenger.version, **outcome}

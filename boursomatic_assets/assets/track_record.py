@@ -98,9 +98,8 @@ def summarise_market(part: Slice) -> dict[str, Any]:
         expected = performance.measure_expected(connection, market=part.market.name, until=part.end)
     if not figures.labels.height:
         return {}
-    headline = {f"so_far/{name}": figure for name, figure in performance.headline_figures(figures).items()}
     return {
-        **headline,
+        "so_far": dg.MetadataValue.json(performance.headline_figures(figures)),
         "by_profile_and_label": dg.MetadataValue.md(performance.to_markdown(figures.labels)),
         "expected": dg.MetadataValue.md(performance.to_markdown(expected)),
         "by_confidence": dg.MetadataValue.md(performance.to_markdown(figures.bins)),

@@ -28,7 +28,7 @@ from boursomatic_assets.orchestration.reporting import Report
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables import merging, staleness
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS, Grain
-from boursomatic_assets.tables.reading import SliceReader, read_slice, read_table
+from boursomatic_assets.tables.reading import SliceReader, count_rows, read_slice, read_table
 from boursomatic_assets.tables.staging import bounds, transaction
 
 Frame = pl.DataFrame | pd.DataFrame
@@ -82,6 +82,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):  # what is written is there
             yield from report.materialize_written(context)
             raise
+        report.stored = count_rows(grain.table, grain.row_condition)
         if failed:
             yield from report.materialize_written(context)
             raise report.failure(failed, chunked.parts)
@@ -138,7 +139,8 @@ def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
     """Upsert the listed instruments."""
     with absorbed.collected() as reasons, transaction() as connection:
         merge = merging.upsert(connection, INSTRUMENTS, _to_polars(listed))
-    Report(INSTRUMENTS.name, merge, absorbed=reasons).attach_metadata(context)
+    report = Report(INSTRUMENTS.name, merge, absorbed=reasons, stored=count_rows(INSTRUMENTS))
+    report.attach_metadata(context)
 
 
 def _count_instruments(part: Slice) -> int:

@@ -1,7 +1,7 @@
 """What a run reports of its partitions: row counts, why there are none, failed dates.
 
 What belongs here: metadata and events per partition, for a range of any length. The figures of the whole run are
-one entry, at the newest partition of each market.
+one entry, at the newest partition of each market, beside the rows of the table.
 Kept elsewhere: what the partitions of model versions show (`assets/model_versions.py`).
 """
 
@@ -25,6 +25,9 @@ from boursomatic_assets.tables.merging import MergeCounts
 DELIVERY_COUNTS = ("delivered", "merged", "rejected", "repaired")
 """Counts of delivered rows in the metadata of a partition; the kept rows are its row count."""
 
+ROWS = "rows"
+"""Name of the number of rows of a partition."""
+
 CLOSED = "market closed"
 NOTHING_DELIVERED = "nothing delivered: what is stored of this session stays"
 NOTHING_COMPUTED = "nothing computed for this session"
@@ -45,6 +48,8 @@ class Report:
     """Counts of delivered rows by market and session; None stands for rows without a readable time."""
     absorbed: Sequence[str] = ()
     """The reasons of the errors that were absorbed."""
+    stored: int | None = None
+    """All rows of the asset, once it is written."""
 
     def add(
         self,
@@ -72,7 +77,7 @@ class Report:
             self.counts_by_session |= _delivery_counts(rows.counts)  # every chunk delivers the rows without a time
         for date in chunk.dates:
             delivered = self._counts_of_date(chunk, date) if isinstance(rows, Delivery) else {}
-            metadata = {"dagster/partition_row_count": counts.get(date, 0), **delivered, **own.get(date, {})}
+            metadata = {ROWS: counts.get(date, 0), **delivered, **own.get(date, {})}
             if not chunk.market.is_session(date):
                 metadata["note"] = CLOSED
             elif not counts.get(date):
@@ -80,7 +85,7 @@ class Report:
             self.partitions[partition_key(date, chunk.market.name)] = metadata
         for part in overtaken:
             metadata = self.partitions[partition_key(part.dates[0], part.market.name)]
-            del metadata["dagster/partition_row_count"]
+            del metadata[ROWS]
             metadata["note"] = OVERTAKEN
 
     def _counts_of_date(self, chunk: Slice, date: dt.date) -> dict[str, int]:
@@ -110,7 +115,8 @@ class Report:
 
     def _with_run_metadata(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Metadata by partition, with that of the whole run at the newest of some partitions of each market."""
-        partitions, run = dict(self.partitions), self._run_metadata()
+        partitions = {key: _by_market(key, metadata) for key, metadata in self.partitions.items()}
+        run = self._run_metadata()
         for key in newest_keys(keys):
             partitions[key] = partitions.get(key, {}) | run
         return partitions
@@ -150,10 +156,22 @@ class Report:
         absorbed: dict[str, Any] = {"absorbed_errors": len(self.absorbed)}
         if self.absorbed:
             absorbed["absorbed_reasons"] = "; ".join(self.absorbed[:MAX_REASONS])
-        return run_entry(asdict(self.merge) | {"rows": rows} | totals | absorbed)
+        stored = {} if self.stored is None else {"dagster/row_count": self.stored}
+        return stored | run_entry(asdict(self.merge) | {"rows": rows} | totals | absorbed)
 
     def _table_metadata(self) -> dict[str, Any]:
         return {"dagster/table_name": f"{database.engine().url.database}.public.{self.table}"}
+
+
+def _by_market(key: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata of a partition, its numbers under names of its market, such as `US/rows`.
+
+    Dagster plots what has one name as one line over all partitions, and would jump from market to market.
+    """
+    market = key.partition("|")[2]
+    return {
+        f"{market}/{name}" if isinstance(value, int | float) else name: value for name, value in metadata.items()
+    }
 
 
 def run_entry(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
-from sqlalchemy import Column, ColumnElement, Select, Table, cast, select, text
+from sqlalchemy import Column, ColumnElement, Select, Table, cast, func, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import JSON, Text, Uuid
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.database import arrow_connection
+from boursomatic_assets.database import arrow_connection, engine
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.grains import INSTRUMENTS, Grain
 
@@ -70,6 +70,13 @@ class SliceReader:
     def __call__(self, part: Slice, names: tuple[str, ...] = ()) -> pl.DataFrame:
         """The rows of a slice, as `read_slice` returns them."""
         return read_slice(self.grain, part, names)
+
+
+def count_rows(table: Table, condition: str = "true") -> int:
+    """How many rows of a table meet a condition."""
+    count = select(func.count()).select_from(table).where(text(condition))
+    with engine().connect() as connection:
+        return connection.scalar(count) or 0
 
 
 def read_table(table: Table) -> pl.DataFrame:

@@ -64,7 +64,7 @@ def test_a_partition_with_rows_shows_its_own_figures_and_no_note(
         " WHERE as_of::date = :date AND superseded_at IS NULL AND exchange <> 'EURONEXT'",
         date=LATE,
     )
-    assert {name: found[name] for name in labels[0]} == pytest.approx(labels[0])
+    assert {name: found[f"US/{name}"] for name in labels[0]} == pytest.approx(labels[0])
     assert "note" not in found
     scores = shown(dagster_instance, "track_record", LATE)
     due = rows(
@@ -73,5 +73,5 @@ def test_a_partition_with_rows_shows_its_own_figures_and_no_note(
         " JOIN instruments i ON i.id = t.instrument_id WHERE ts = :date AND exchange <> 'EURONEXT'",
         date=LATE,
     )
-    assert {name: scores[name] for name in due[0]} == pytest.approx(due[0])
+    assert {name: scores[f"US/{name}"] for name in due[0]} == pytest.approx(due[0])
     assert "note" not in scores

@@ -216,11 +216,11 @@ def test_a_run_reports_figures_until_its_newest_session(
         "SELECT count(*) AS n FROM track_record t JOIN instruments i ON i.id = t.instrument_id"
         " WHERE exchange <> 'EURONEXT' AND ts <= '2023-12-15'",
     )
-    assert newest["so_far/scored"].value == until[0]["n"] < len(track_record_rows(filled)) / 2
+    assert newest["so_far"].value["scored"] == until[0]["n"] < len(track_record_rows(filled)) / 2
     assert "| aggressive | BUY |" in str(newest["by_profile_and_label"].value)
     assert "| aggressive | US | HOLD |" in str(newest["expected"].value)
     assert "data:image/svg+xml;base64," in str(newest["reliability"].value)
-    assert [set(metadata) & {"so_far/scored", "reliability"} for metadata in shown.values()] == [set(), set()]
+    assert [set(metadata) & {"so_far", "reliability"} for metadata in shown.values()] == [set(), set()]
 
 
 def test_without_scores_there_is_no_summary(filled: Engine) -> None:

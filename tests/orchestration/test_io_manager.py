@@ -116,7 +116,8 @@ def test_one_partition_is_one_slice(
     assert metadata_of(result) == {
         f"{MONDAY}|US": {
             "dagster/table_name": f"{with_instruments.url.database}.public.price_bars",
-            "dagster/partition_row_count": 1,
+            "dagster/row_count": 1,
+            "US/rows": 1,
             "run": {
                 **{"rows": 1, "inserted": 1, "changed": 0, "unchanged": 0, "removed": 0},
                 "absorbed_errors": 0,
@@ -129,7 +130,7 @@ def test_a_range_of_one_market_is_one_run(with_instruments: Engine) -> None:
     frame = pl.concat([bars("ACME BOLT", MONDAY), bars("ACME", WEDNESDAY)])
     result = materialize(asset_named("price_bars", frame), tags=in_range(f"{MONDAY}|US", f"{WEDNESDAY}|US"))
     assert stored("US", *WEEK).equals(frame.sort("instrument_id", "ts"))
-    counts = {key: metadata["dagster/partition_row_count"] for key, metadata in metadata_of(result).items()}
+    counts = {key: metadata["US/rows"] for key, metadata in metadata_of(result).items()}
     assert counts == {f"{MONDAY}|US": 2, f"{TUESDAY}|US": 0, f"{WEDNESDAY}|US": 1}
 
 
@@ -140,7 +141,7 @@ def test_a_range_of_both_markets_is_one_run(with_instruments: Engine) -> None:
     assert stored("US", *WEEK).equals(ours.sort("instrument_id", "ts"))
     assert stored("EURONEXT", *WEEK).equals(theirs)
     metadata = metadata_of(result)
-    counts = {key: found["dagster/partition_row_count"] for key, found in metadata.items()}
+    counts = {key: found[f"{key.partition('|')[2]}/rows"] for key, found in metadata.items()}
     assert counts == {f"{date}|US": 2 for date in WEEK} | {
         f"{MONDAY}|EURONEXT": 1,
         f"{TUESDAY}|EURONEXT": 1,
@@ -199,7 +200,7 @@ def test_the_partition_of_a_closed_market_is_empty_and_has_a_note(with_instrumen
     result = materialize(asset_named("price_bars", empty), "2025-01-09|US")
     assert result.success
     found = metadata_of(result)["2025-01-09|US"]
-    assert (found["note"], found["dagster/partition_row_count"]) == ("market closed", 0)
+    assert (found["note"], found["US/rows"]) == ("market closed", 0)
 
 
 def test_within_a_range_only_the_closed_date_has_the_note(with_instruments: Engine) -> None:
@@ -261,7 +262,7 @@ def test_each_partition_has_its_own_delivery_counts(with_instruments: Engine) ->
         return ChunkedRows(slices_of_keys(context.partition_keys), compute, bars=1)
 
     found = metadata_of(materialize(asset, tags=in_range(f"{MONDAY}|US", "2024-06-13|US")))
-    assert {key[8:10]: [metadata[name] for name in COUNTS] for key, metadata in found.items()} == {
+    assert {key[8:10]: [metadata[f"US/{name}"] for name in COUNTS] for key, metadata in found.items()} == {
         "10": [1, 0, 0, 0],
         "11": [3, 1, 1, 0],
         "12": [1, 0, 0, 0],
@@ -315,8 +316,8 @@ def test_of_two_deliveries_the_one_requested_last_stays(with_instruments: Engine
     assert query_rows(with_instruments, "SELECT count(*) FROM rejected_bars") == [(0,)]
     monday, tuesday = (metadata_of(result)[f"{date}|US"] for date in (MONDAY, TUESDAY))
     assert monday["note"] == "left as it is: a delivery that was requested later stays"
-    assert (monday["delivered"], "dagster/partition_row_count" in monday) == (3, False)
-    assert ("note" in tuesday, tuesday["dagster/partition_row_count"]) == (False, 1)
+    assert (monday["US/delivered"], "US/rows" in monday) == (3, False)
+    assert ("note" in tuesday, tuesday["US/rows"]) == (False, 1)
 
 
 def test_a_pandas_frame_can_be_returned(with_instruments: Engine) -> None:
@@ -349,7 +350,7 @@ def test_a_recommendation_is_superseded_by_one_of_the_same_session(with_instrume
         asset_named("recommendations", recommendation_rows("ACME", "US", MONDAY, label="SELL")), key
     )
     found = metadata_of(result, "recommendations")[key]
-    assert (found["run"]["changed"], found["dagster/partition_row_count"]) == (1, 1)
+    assert (found["run"]["changed"], found["US/rows"]) == (1, 1)
     query = "SELECT label, is_active, superseded_at IS NULL FROM recommendations ORDER BY 1"
     assert query_rows(with_instruments, query) == [("BUY", False, False), ("SELL", True, True)]
 
@@ -422,7 +423,7 @@ def test_a_failing_date_is_named_and_all_others_are_written(
         dg.AssetRecordsFilter(dg.AssetKey("price_bars"), asset_partitions=["2024-02-15|US"]), limit=1
     )
     assert latest.records[0].asset_materialization
-    assert latest.records[0].asset_materialization.metadata["dagster/partition_row_count"].value == 2
+    assert latest.records[0].asset_materialization.metadata["US/rows"].value == 2
 
 
 def only_up_to(dates: int) -> dg.AssetsDefinition:

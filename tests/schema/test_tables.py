@@ -113,7 +113,7 @@ def test_every_index_is_the_specifications_or_a_named_extension(migrated: Engine
 def test_the_migrated_database_is_the_models_to_the_last_detail(migrated: Engine) -> None:
     with migrated.begin() as connection:
         by_migrations = catalogue.fingerprint(connection)
-        connection.execute(text("DROP VIEW user_recommendations, account_counts"))
+        connection.execute(text("DROP VIEW current_advice, user_recommendations, account_counts"))
         Table.metadata.drop_all(connection)
         Table.metadata.create_all(connection)
         assert by_migrations == catalogue.fingerprint(connection)

@@ -53,6 +53,8 @@ PRIVILEGES: Final[dict[str, Row]] = {
         "account_admin": "S I U",
     },
     "login_attempts": {"account_admin": "S D"},
+    # a view with the rights of whoever asks
+    "current_advice": READ_ONLY,
     # views with the owner's rights
     "account_counts": {"writer": "S", "account_admin": "S", "reader": "S"},
     "user_recommendations": {"app": "S"},

@@ -23,7 +23,7 @@ STATEMENTS = {
 }
 BY_COLUMN = ("SELECT", "INSERT", "UPDATE")
 
-VIEWS = ("account_counts", "user_recommendations")
+VIEWS = ("account_counts", "current_advice", "user_recommendations")
 
 DDL = (
     "ALTER TABLE {table} ADD COLUMN added int",
