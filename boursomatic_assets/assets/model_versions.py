@@ -75,19 +75,20 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
 
 def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:
     """What the UI shows of a partition: the champion, and on a due date the decision about its challenger."""
-    challenger, decision, abstention = moment.challenger, moment.decision, moment.abstention
-    if moment.champion:
-        evidence = Standing.from_metrics(moment.champion.metrics).evidence_at
-        champion: dict[str, Any] = {"champion": moment.champion.version} | {f"evidence/{n}_sessions": evidence[n] for n in evidence}
-    elif abstention:
-        champion = {
-            "champion": "none: HOLD is published",
-            "because": f"{abstention.version.version}: {abstention.reason}",
-        }
-    else:
-        champion = {"champion": "none yet: the history is too short to train a version, and nothing is recommended"}
+    challenger, decision = moment.challenger, moment.decision
+    champion = _describe_champion(moment)
     if challenger is None or decision is None:
         return champion | {"note": UNTRAINED if due_dates(moment.date, moment.date) else NOT_DUE}
     metrics = {name: value for name, value in challenger.metrics.items() if isinstance(value, float)}
     outcome = {"decision": decision.kind, "reason": decision.reason, "metrics": dg.MetadataValue.json(metrics)}
     return {**champion, "challenger": challenger.version, **outcome}
+
+
+def _describe_champion(moment: ChampionAsOf) -> dict[str, Any]:
+    """The champion with the evidence for it, to one, or why there is none."""
+    if moment.champion:
+        evidence = Standing.from_metrics(moment.champion.metrics).evidence_at
+        return {"champion": moment.champion.version} | {f"evidence/{n}_sessions": evidence[n] for n in evidence}
+    if why := moment.abstention:
+        return {"champion": "none: HOLD is published", "because": f"{why.version.version}: {why.reason}"}
+    return {"champion": "none yet: the history is too short to train a version, and nothing is recommended"}

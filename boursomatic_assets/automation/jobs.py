@@ -16,7 +16,10 @@ FRESHNESS = dg.AssetSelection.checks_for_assets(freshness.ASSET)
 market_session = dg.define_asset_job(
     "market_session",
     selection=dg.AssetSelection.all() - INTRADAY - ARCHIVE - FRESHNESS,
-    description="One session of one market, from its bars to its recommendations and the track record.",
+    description="""One session of one market, from its bars to its recommendations and the track record.
+
+A backfill that is started here is a backfill of the job's assets: Dagster lists it and its runs under\
+ [Runs > Backfills](/runs?view=backfills), and here only runs of single partitions and of the command line.""",
 )
 market_session_15m = dg.define_asset_job(
     "market_session_15m",

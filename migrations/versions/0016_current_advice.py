@@ -1,8 +1,8 @@
 """What is advised now, as one view.
 
-- `current_advice`: the active recommendations, with the instrument and the version that each is about. For notebooks
-  and BI tools, and what the checks of freshness are about. It has the rights of whoever asks, so `app` cannot read
-  past consent through it.
+- `current_advice`: the active recommendations, with the instrument and the version of each. For notebooks and BI
+  tools, and what the checks of freshness are about. It has the rights of whoever asks, so `app` cannot read past
+  consent through it.
 
 Revision ID: 0016
 Revises: 0015
