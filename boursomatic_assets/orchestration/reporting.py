@@ -124,7 +124,7 @@ class Report:
         reasons = "; ".join(f"{part}: {_first_line(error)}" for part, error in failed)
         stopped = f", and nothing was tried after {MAX_FAILURES} failures" if len(failed) == MAX_FAILURES else ""
         failure = dg.Failure(
-            f"{self.table}: {failed_dates} of {requested} partitions failed, {len(self.partitions)} are written"
+            f"{self.table}: {failed_dates:,} of {requested:,} partitions failed, {len(self.partitions):,} are written"
             f"{stopped}: {reasons}{self._describe_follow_up()}",
             metadata={str(part): _first_line(error) for part, error in failed},
         )

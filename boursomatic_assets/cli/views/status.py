@@ -96,7 +96,7 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     for sessions in staleness.find_stale_sessions(connection):
         yield "stale", str(sessions)
     if stale := registry.stale_versions(connection, Parameters()):
-        yield "stale", f"{len(stale)} model versions from {stale[0].version} on: `boursomatic refresh --models`"
+        yield "stale", f"{len(stale):,} model versions from {stale[0].version} on: `boursomatic refresh --models`"
 
 
 def _files(connection: Connection) -> Iterator[tuple[str, str]]:

@@ -205,7 +205,7 @@ def fetch_bars(
         ) as error:  # becomes a rejected row
             reasons.append((symbol, exchange, f"{source_name}: {error}"))
     if reasons and not frames:
-        raise SourceError(f"{reasons[0][2]} (none of {len(reasons)} instruments was delivered)")
+        raise SourceError(f"{reasons[0][2]} (none of {len(reasons):,} instruments was delivered)")
     if reasons:
         _log.warning(
             "%s delivered %d of %d instruments: %s", source_name, len(frames), listed.height, reasons[0][2]
