@@ -6,6 +6,7 @@ Kept elsewhere: requests and the parsing of responses (`yahoo.py`, `stooq.py`), 
 """
 
 import datetime as dt
+import http.client
 import json
 import logging
 import time
@@ -156,6 +157,14 @@ class PacedClient:
     def _wait_for_turn(self) -> None:
         time.sleep(max(self._free_at - time.monotonic(), 0))
         self._free_at = time.monotonic() + self.seconds_between_requests
+
+
+def transient(error: Exception) -> TransientError:
+    """What went wrong with a request, without a library's words: they hold addresses and parts of answers."""
+    if isinstance(error, OSError | http.client.HTTPException):
+        reason = getattr(error, "reason", error)
+        return TransientError(f"it does not answer ({type(reason).__name__})")
+    return TransientError(f"its answer is cut or of another form ({type(error).__name__})")
 
 
 def should_retry(error: Exception) -> bool | float:

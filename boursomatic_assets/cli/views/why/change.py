@@ -47,7 +47,11 @@ def _row(part: dict[str, Any]) -> dict[str, str]:
         f"{name}": "" if (by := part["change"].get(column)) is None else text.change(by, 4)
         for name, column in (("expected %", "expected_return_pct"), ("confidence", "confidence"))
     }
-    state = {"label": _label(part), "score": text.number(part["score"], 4), "rank": text.number(part["score_rank"], 3)}
+    state = {
+        "label": _label(part),
+        "score": text.number(part["score"], 4),
+        "rank": text.number(part["score_rank"], 3),
+    }
     return {"part": part["part"], **moved, **state}
 
 

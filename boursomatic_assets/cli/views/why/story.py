@@ -90,7 +90,8 @@ def _model(model: Facts, score: Facts | None) -> list[str]:
         chances = ", ".join(f"{label} {_number(chance)}" for label, chance in score["probabilities"].items())
         by_chance = f" ({score['by_chance']:.1%} by chance)" if score["by_chance"] else ""
         lines.append(
-            f"  score {_number(score['value'])}, place {score['place']:,} of {score['of']:,}, rank {score['rank']:.3f}"
+            f"  score {_number(score['value'])}, place {score['place']:,} of {score['of']:,},"
+            f" rank {score['rank']:.3f}"
         )
         lines.append(f"  probability: {chances}, {score['meaning']}{by_chance}")
     return lines
