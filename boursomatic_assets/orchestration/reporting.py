@@ -140,7 +140,7 @@ class Report:
             f" written{stopped}: {reasons}{self._describe_follow_up()}",
             metadata={
                 "failed": table({"sessions": str(part), "reason": _first_line(error)} for part, error in failed),
-                **refused_files(self.refused | refused),
+                **refused_files({**self.refused, **refused}),
             },
         )
         if not isinstance(first, SourceError):
