@@ -22,7 +22,6 @@ from boursomatic_assets.cli.operating.alerts import alerts
 from boursomatic_assets.cli.operating.check import check
 from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
-from boursomatic_assets.cli.running.terminals import forbids_colours
 from boursomatic_assets.cli.settings import list_settings
 from boursomatic_assets.cli.users import users
 
@@ -32,7 +31,9 @@ from boursomatic_assets.cli.users import users
 @click.pass_context
 def main(context: click.Context) -> None:
     """Price bars of two markets into audited BUY / HOLD / SELL recommendations."""
-    if forbids_colours():
+    from boursomatic_assets.settings import environment
+
+    if environment.forbids_colours():
         context.color = False  # for all commands; None leaves it to click: a terminal has some
 
 
