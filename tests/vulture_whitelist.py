@@ -52,6 +52,7 @@ _._store_asset_check_evaluation_planned
 
 # Other libraries and Python itself
 _.autocommit  # psycopg
+_.color  # click
 _.convert  # click
 _.hide_exceptions  # yfinance
 _.model_config  # pydantic

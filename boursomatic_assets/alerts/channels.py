@@ -21,6 +21,9 @@ from boursomatic_assets.settings import alerts as settings
 
 TIMEOUT_SECONDS, COMMAND_SECONDS = 10, 30
 
+OTHER_NAME = (62, 64)
+"""What OpenSSL says of a certificate that is for another host name, or another address."""
+
 
 class AlertError(RuntimeError):
     """A message could not be sent; the text names the channel and why, and no address."""
@@ -74,6 +77,7 @@ def _post(message: Message) -> None:
         raise AlertError(f"the webhook answers {error.code}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        _require_trust(reason, "webhook")
         raise AlertError(f"the webhook does not answer ({type(reason).__name__})") from None
 
 
@@ -97,6 +101,7 @@ def _mail(message: Message) -> None:
     except smtplib.SMTPResponseException as error:
         raise AlertError(f"the mail server answers {error.smtp_code}") from None
     except (OSError, smtplib.SMTPException) as error:
+        _require_trust(error, "mail server")
         raise AlertError(f"the mail server does not take it ({type(error).__name__})") from None
 
 
@@ -113,7 +118,20 @@ def _connect(host: str, port: int, *, encrypted: bool) -> smtplib.SMTP:
 def _log_in(smtp: smtplib.SMTP, user: str, password: str, *, encrypted: bool) -> None:
     if not encrypted:
         raise AlertError("the mail server offers no encryption, so it is told no password: use smtps://")
-    smtp.login(unquote(user), unquote(password))
+    try:
+        smtp.login(unquote(user), unquote(password))
+    except UnicodeError:  # its text would show a letter of the password
+        raise AlertError("the mail server's user or password has letters that are not ASCII") from None
+
+
+def _require_trust(error: object, server: str) -> None:
+    """Raise AlertError for a certificate that does not prove who the server is."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        wrong = "is for another name" if error.verify_code in OTHER_NAME else "is not trusted"
+        raise AlertError(
+            f"the {server}'s certificate {wrong}, so nothing is sent: use the name that it is for, or name"
+            " the file of its authority in SSL_CERT_FILE"
+        ) from None
 
 
 def _run(message: Message) -> None:
@@ -121,9 +139,9 @@ def _run(message: Message) -> None:
     try:
         done = subprocess.run(  # nosec B603
             words,
-            input=json.dumps(message.as_json() | {"text": message.as_text()}),
-            capture_output=True,
-            text=True,
+            input=json.dumps(message.as_json() | {"text": message.as_text()}).encode(),
+            stdout=subprocess.DEVNULL,  # what it says may hold its secrets
+            stderr=subprocess.DEVNULL,
             timeout=COMMAND_SECONDS,
         )
     except subprocess.TimeoutExpired:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from boursomatic_assets.alerts.message import Message
 from boursomatic_assets.orchestration.dagster_patches import tags
+from boursomatic_assets.orchestration.failures import reason_of
 from boursomatic_assets.settings.alerts import ui_address
 
 RUN = "run|"
@@ -114,12 +115,10 @@ def _first_error(instance: dg.DagsterInstance, run_id: str) -> str:
     for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
         for entry in instance.all_logs(run_id, of_type=kind):
             event = entry.get_dagster_event()
-            error = event.step_failure_data.error if event.is_step_failure else None
-            while error and error.cause and error.cls_name != "Failure":  # which names each date
-                error = error.cause
-            lines = (error.message if error else event.message or "").strip().splitlines()
-            if lines:
-                return f"{event.step_key}: {lines[0]}" if event.step_key else lines[0]
+            if event.is_step_failure and (reason := reason_of(event)):
+                return f"{event.step_key}: {reason}"
+            if lines := (event.message or "").strip().splitlines():
+                return lines[0]
     return ""
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import BARS_POLICY
+from boursomatic_assets.orchestration import failures
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_run
 from boursomatic_assets.orchestration.resources import BarSource
 from boursomatic_assets.schema import Instrument, identifiers
@@ -26,5 +27,7 @@ def instruments(context: dg.AssetExecutionContext, source: BarSource) -> pl.Data
     Rows are inserted and updated, never deleted: a symbol that the source no longer lists stays.
     """
     exchanges = [exchange for part in slices_of_run(context) for exchange in part.market.exchanges]
-    listed = source.open().instruments().filter(pl.col("exchange").is_in(exchanges))
+    opened_source = source.open()
+    with failures.of_source():
+        listed = opened_source.instruments().filter(pl.col("exchange").is_in(exchanges))
     return listed.with_columns(identifiers.of_instruments(listed))

@@ -96,7 +96,7 @@ def _refresh_models() -> None:
     with interrupts.stoppable(lambda: UNTRAINED, sys.stderr):
         trained = registry.retrain_stale_versions(Parameters())
     click.echo(
-        f"model versions trained again: {len(trained)}, {trained[0].version} .. {trained[-1].version}"
+        f"model versions trained again: {len(trained):,}, {trained[0].version} .. {trained[-1].version}"
         if trained
         else "no model version is stale"
     )
@@ -200,7 +200,7 @@ def _execute_run(number: str, run: Any, instance: "DagsterInstance", lines: "Pro
     if stop.requested and not result.success:
         raise KeyboardInterrupt
     checks = f", {result.checks} checks" if result.checks else ""
-    click.echo(f"{number} {run}  {result.seconds:.1f} s{checks}")
+    click.echo(f"{number} {run}  {result.seconds:,.1f} s{checks}")
     for problem in result.problems:
         click.echo(f"        {problem}", err=not result.success)
     if not result.success:
@@ -209,7 +209,7 @@ def _execute_run(number: str, run: Any, instance: "DagsterInstance", lines: "Pro
 
 def _describe_stop(runs: list[Any], done: list[Any], said: Mapping[str, str]) -> str:
     """What is done after Ctrl-C, and how to go on."""
-    lines = [f"stopped: {len(done)} of {len(runs)} runs are done"]
+    lines = [f"stopped: {len(done):,} of {len(runs):,} runs are done"]
     if len(done) < len(runs) and said:
         lines += [
             f"of {' '.join(str(runs[len(done)]).split())} is written:",

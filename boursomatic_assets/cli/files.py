@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from boursomatic_assets.cli.common import one_line_errors
+from boursomatic_assets.cli.running.terminals import rewrites_lines
 from boursomatic_assets.vocabulary import MARKET_NAMES
 
 
@@ -42,7 +43,7 @@ def inspect(path: Path | None, market: str | None, write: bool, as_json: bool) -
         length=inspection.count_files(folder),
         label="files",
         file=sys.stderr,
-        hidden=not sys.stderr.isatty(),
+        hidden=not rewrites_lines(sys.stderr),
     )
     with progress as findings:
         found = list(findings)

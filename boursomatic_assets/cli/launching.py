@@ -19,6 +19,7 @@ from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import require_closed, slices_of
 from boursomatic_assets.definitions import defs
+from boursomatic_assets.orchestration import failures
 from boursomatic_assets.orchestration.dagster_patches import command_runs, tags
 from boursomatic_assets.orchestration.instance import WORKSPACE
 from boursomatic_assets.orchestration.partitions import partition_key
@@ -186,10 +187,8 @@ def _execute(run: Run, run_id: str, instance: dg.DagsterInstance) -> tuple[list[
 
 def _problems(event: dg.DagsterEvent) -> Iterator[str]:
     """What an event says that is wrong: a step that failed, or a check that did not pass."""
-    if event.is_step_failure and (error := event.step_failure_data.error):
-        while error.cause and error.cls_name != "Failure":  # which names each date, and quotes its causes
-            error = error.cause
-        yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+    if event.is_step_failure:
+        yield f"{event.step_key}: {failures.reason_of(event)}"
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         yield from _failed_check(event.asset_check_evaluation_data)
 

@@ -28,8 +28,13 @@ from boursomatic_assets.cli.users import users
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="boursomatic", message="%(prog)s %(version)s")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Price bars of two markets into audited BUY / HOLD / SELL recommendations."""
+    from boursomatic_assets.settings import environment
+
+    if environment.forbids_colours():
+        context.color = False  # for all commands; None leaves it to click: a terminal has some
 
 
 @click.command()

@@ -6,6 +6,7 @@ Kept elsewhere: what the partitions of model versions show (`assets/model_versio
 """
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
@@ -18,8 +19,11 @@ from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.orchestration.chunks import MAX_FAILURES, Rows
 from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata, materializations
+from boursomatic_assets.orchestration.failures import REFUSED_FILES, as_failure, refused_files
 from boursomatic_assets.orchestration.partitions import partition_key, slices_of_keys
+from boursomatic_assets.orchestration.session_counts import table
 from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.sources import SourceError
 from boursomatic_assets.tables.merging import MergeCounts
 
 DELIVERY_COUNTS = ("delivered", "merged", "rejected", "repaired")
@@ -46,6 +50,8 @@ class Report:
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts_by_session: dict[tuple[str, dt.date | None], dict[str, int]] = field(default_factory=dict)
     """Counts of delivered rows by market and session; None stands for rows without a readable time."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why files were refused, by name."""
     absorbed: Sequence[str] = ()
     """The reasons of the errors that were absorbed."""
     stored: int | None = None
@@ -73,6 +79,7 @@ class Report:
         self.merge += merge
         counts = dict(times.dt.date().value_counts().iter_rows())
         if isinstance(rows, Delivery):
+            self.refused |= rows.refused_files()
             self.counts_by_session.setdefault((chunk.market.name, None), dict.fromkeys(DELIVERY_COUNTS, 0))
             self.counts_by_session |= _delivery_counts(rows.counts)  # every chunk delivers the rows without a time
         for date in chunk.dates:
@@ -124,17 +131,26 @@ class Report:
     def failure(self, failed: Sequence[tuple[Slice, Exception]], parts: Sequence[Slice]) -> Exception:
         """The error to raise when dates failed: that of a single partition, or one that names all failed dates."""
         requested = sum(len(part.dates) for part in parts)
+        first = failed[0][1]
+        refused = first.refused if isinstance(first, SourceError) else {}
         if requested == 1:
-            return failed[0][1]
+            return as_failure(first) if isinstance(first, SourceError) else first
         failed_dates = sum(len(part.dates) for part, _ in failed)
-        reasons = "; ".join(f"{part}: {_first_line(error)}" for part, error in failed)
+        parts_by_reason = defaultdict[str, list[str]](list)
+        for part, error in failed:
+            parts_by_reason[_first_line(error)].append(str(part))
+        reasons = "; ".join(f"{', '.join(named)}: {reason}" for reason, named in parts_by_reason.items())
         stopped = f", and nothing was tried after {MAX_FAILURES} failures" if len(failed) == MAX_FAILURES else ""
         failure = dg.Failure(
-            f"{self.table}: {failed_dates} of {requested} partitions failed, {len(self.partitions)} are written"
-            f"{stopped}: {reasons}{self._describe_follow_up()}",
-            metadata={str(part): _first_line(error) for part, error in failed},
+            f"{self.table}: {failed_dates:,} of {requested:,} partitions failed, {len(self.partitions):,} are"
+            f" written{stopped}: {reasons}{self._describe_follow_up()}",
+            metadata={
+                "failed": table({"sessions": str(part), "reason": _first_line(error)} for part, error in failed),
+                **refused_files({**self.refused, **refused}),
+            },
         )
-        failure.__cause__ = failed[0][1]  # with its traceback
+        if not isinstance(first, SourceError):
+            failure.__cause__ = first  # with its traceback
         return failure
 
     def _describe_follow_up(self) -> str:
@@ -149,15 +165,17 @@ class Report:
         )
 
     def _run_metadata(self) -> dict[str, Any]:
-        """The entry of the whole run."""
+        """The entry of the whole run, and the table of the files that it refused."""
         rows = self.merge.inserted + self.merge.changed + self.merge.unchanged
         by_session = [*self.counts_by_session.values()]
         totals = {name: sum(counts[name] for counts in by_session) for name in DELIVERY_COUNTS if by_session}
         absorbed: dict[str, Any] = {"absorbed_errors": len(self.absorbed)}
         if self.absorbed:
             absorbed["absorbed_reasons"] = "; ".join(self.absorbed[:MAX_REASONS])
+        refused = {REFUSED_FILES: len(self.refused)} if self.refused else {}
+        entry = run_entry(asdict(self.merge) | {"rows": rows} | totals | refused | absorbed)
         stored = {} if self.stored is None else {"dagster/row_count": self.stored}
-        return stored | run_entry(asdict(self.merge) | {"rows": rows} | totals | absorbed)
+        return stored | entry | refused_files(self.refused)
 
     def _table_metadata(self) -> dict[str, Any]:
         return {"dagster/table_name": f"{database.engine().url.database}.public.{self.table}"}

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from boursomatic_assets import settings
+from boursomatic_assets.orchestration import failures
 from boursomatic_assets.orchestration.partitions import START
 from boursomatic_assets.sources import Source, open_source
 from boursomatic_assets.tables.deliveries import files
@@ -38,10 +39,11 @@ class BarSource(dg.ConfigurableResource[None]):
         """Open the configured source, and record what it says of its files.
 
         Raises:
-            SourceError: the source is not there, such as a folder that is missing.
+            dagster.Failure: the source is not there, such as a folder that is missing.
         """
-        source = self.configured()
-        reports = source.files()
+        with failures.of_source():
+            source = self.configured()
+            reports = source.files()
         if self.kind == "files" or not reports.is_empty():  # an empty folder clears its ledger
             files.record(reports, source.name, self._run_id)
         return source

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import polars as pl
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.quality.delivery import Delivery, count_rows, with_session
+from boursomatic_assets.quality.delivery import UNREADABLE_REASON, Delivery, count_rows, with_session
 from boursomatic_assets.sources import NAME, NOT_DELIVERED, UNREADABLE_FILE
 from boursomatic_assets.sources.words import gather_pieces, map_words
 
@@ -24,8 +24,6 @@ TEST_SYMBOLS = r"^(Z[A-Z]ZZT|[A-Z]TEST)(\.[A-Z])?$"
 """Symbols with which Nasdaq (ZVZZT and its sisters) and NYSE (ATEST, ...) try out their own systems."""
 
 BAR_LENGTH = dt.timedelta(minutes=15)
-
-UNREADABLE_REASON = "file cannot be understood"
 
 UNKNOWN_INSTRUMENT = "instrument is unknown"
 

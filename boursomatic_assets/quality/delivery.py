@@ -14,6 +14,9 @@ from boursomatic_assets.calendars.slices import Slice, rows_outside
 
 ROW_COUNTS = ("delivered", "kept", "merged", "rejected", "repaired")
 
+UNREADABLE_REASON = "file cannot be understood"
+"""Why the row that stands for a whole file is rejected; its `raw` says more."""
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -59,6 +62,11 @@ class Delivery:
             rejected=rows_outside(self.rejected, "session", parts),
             counts=rows_outside(self.counts, "session", parts),
         )
+
+    def refused_files(self) -> dict[str, str]:
+        """Why files of the delivery were refused as a whole, by name."""
+        refused = self.rejected.filter(pl.col("reason") == UNREADABLE_REASON)
+        return dict(refused.select("file", pl.col("raw").str.json_path_match("$.error")).iter_rows())
 
     def total(self, outcome: str) -> int:
         """How many rows had an outcome."""

@@ -1,6 +1,7 @@
 """The environment: its variables read together, and what is wrong with each.
 
-What belongs here: reading them, once as long as nothing changes.
+What belongs here: reading them, once as long as nothing changes, and what others than the platform agreed on for
+terminals (no-color.org).
 Kept elsewhere: the variables (`variables.py`), and the functions that the other rooms ask (`__init__.py`).
 """
 
@@ -21,6 +22,16 @@ class SettingError(ValueError):
 def environment_values() -> dict[str, str]:
     """Return what the environment sets, by variable, as it is written there; an empty one counts as unset."""
     return {variable: value for variable in Settings.model_fields if (value := os.environ.get(variable))}
+
+
+def forbids_colours() -> bool:
+    """Return whether colours are unwanted on terminals too: `NO_COLOR` has a value, or the terminal is dumb."""
+    return bool(os.environ.get("NO_COLOR")) or is_dumb_terminal()
+
+
+def is_dumb_terminal() -> bool:
+    """Return whether `TERM` says that the terminal understands no control sequences."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def settings_with_valid(variable: str) -> Settings:

@@ -6,6 +6,7 @@ Kept elsewhere: the variables (`variables.py`).
 
 import datetime as dt
 import re
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -117,6 +118,19 @@ def check_mail_server(text: str | None, info: ValidationInfo) -> str | None:
         raise ValueError(
             f"{info.field_name} is no mail server: set it to one like smtps://user:password@mail.example.com:465,"
             " with what is special in the password percent-encoded"
+        )
+    return text
+
+
+def check_command(text: str | None, info: ValidationInfo) -> str | None:
+    """Check that a command can be cut into words; a message shows nothing of it: an argument may be a secret."""
+    try:
+        words = text is None or shlex.split(text)
+    except ValueError:
+        words = []
+    if not words:
+        raise ValueError(
+            f"{info.field_name} is no command: set it to a program and its arguments, quotes in pairs"
         )
     return text
 

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from boursomatic_assets.settings.values import (
     EXAMPLE,
     Language,
+    check_command,
     check_mail_server,
     check_prefix,
     check_web_address,
@@ -31,6 +32,7 @@ from boursomatic_assets.settings.values import (
 Flag = Annotated[bool, BeforeValidator(one_of("0", "1"))]
 Count = Annotated[int, BeforeValidator(parse_count)]
 WebAddress = Annotated[str | None, BeforeValidator(check_web_address)]
+Command = Annotated[str | None, BeforeValidator(check_command)]
 MailServer = Annotated[str | None, BeforeValidator(check_mail_server)]
 Recipients = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_recipients)]
 AlertFormat = Annotated[str, BeforeValidator(one_of("json", "slack", "teams"))]
@@ -153,8 +155,12 @@ class Settings(BaseSettings):
     )
     BOURSOMATIC_ALERT_TO: Recipients = _field("", "e-mail addresses that alerts go to", unset="nobody")
     BOURSOMATIC_ALERT_FROM: str = _field("boursomatic@localhost", "e-mail address that alerts come from")
-    BOURSOMATIC_ALERT_COMMAND: str | None = _field(
-        None, "command that each alert is given to, as JSON on its standard input", unset="none", secret=True
+    BOURSOMATIC_ALERT_COMMAND: Command = _field(
+        None,
+        "command that each alert is given to, as JSON on its standard input; other users of the machine see its"
+        " arguments, so it reads secrets from a file",
+        unset="none",
+        secret=True,
     )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes, `alembic downgrade` too")

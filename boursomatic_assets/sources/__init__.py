@@ -6,7 +6,9 @@ Kept elsewhere: which rows are valid (`quality/contract.py`), where bars are sto
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import polars as pl
@@ -66,12 +68,13 @@ class SourceError(ValueError):
 
     Attributes:
         asks: what must be stated in `columns.yaml`, by key, each with what may stand there; see `UNSTATED`.
+        refused: why files are refused, by name, if all of a source are.
     """
 
-    def __init__(self, message: str, **asks: str) -> None:
-        """A message, and what is asked for."""
+    def __init__(self, message: str, refused: Mapping[str, str] = MappingProxyType({}), /, **asks: str) -> None:
+        """A message, files that are refused, and what is asked for."""
         super().__init__(message)
-        self.asks = asks
+        self.asks, self.refused = asks, refused
 
 
 UNSTATED = '"?"'

@@ -1,17 +1,22 @@
 """Channels: a message arrives as it is to be read, and a failure says why without any secret."""
 
+import datetime as dt
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from sqlalchemy import Engine
 from worlds.commands import SECRET, boursomatic, error_line
 from worlds.inbox import Inbox, mail_server, webhook
 
 from boursomatic_assets import settings
+from boursomatic_assets.alerts import channels, outbox
 from boursomatic_assets.alerts.channels import AlertError, configured
 from boursomatic_assets.alerts.message import Message
+from boursomatic_assets.automation.alerts import tell
 
 LATE = Message(
     subject="freshness|US",
@@ -132,12 +137,49 @@ def test_a_command_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, comma
         configured()["command"](LATE)
 
 
+FAILING_COMMANDS = {
+    "fails": (
+        f'{sys.executable} -c \'print("{SECRET}"); raise SystemExit("{SECRET}")\'',
+        "the command ends with 1",
+    ),
+    "speaks no text": (f"sh -c 'printf \\\\377; exit 3' {SECRET}", "the command ends with 3"),
+    "is not there": (f"/no/such/{SECRET} {SECRET}", "the command does not start: No such file or directory"),
+    "takes long": (f"sh -c 'exec sleep 60' {SECRET}", "the command takes longer than 0.05 s"),
+}
+
+
+@pytest.mark.parametrize("how", FAILING_COMMANDS)
+def test_nothing_of_a_command_that_fails_is_shown_or_kept(
+    migrated: Engine,
+    dagster_instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    how: str,
+) -> None:
+    """A whole round of the sensor: its tick, its log, its cursor, and the table of alerts."""
+    command, why = FAILING_COMMANDS[how]
+    monkeypatch.setenv("BOURSOMATIC_ALERT_COMMAND", command)
+    monkeypatch.setattr(channels, "COMMAND_SECONDS", 0.05 if how == "takes long" else 30)
+    outbox.raise_messages(["command"], [Message("x", "problem", "bad")], {}, dt.datetime(2024, 6, 13))
+    with dg.build_sensor_context(instance=dagster_instance) as context:
+        tick = tell(context)
+    assert isinstance(tick, dg.SensorResult)
+    assert tick.skip_reason == dg.SkipReason(f"0 new messages; command: {why}")
+    with migrated.connect() as connection:
+        kept = connection.exec_driver_sql("SELECT to_jsonb(a) FROM alerts a").scalars().all()
+    assert [row["error"] for row in kept] == [why]
+    shown = capfd.readouterr()
+    assert SECRET not in f"{tick} {kept} {caplog.text} {shown.out} {shown.err}"
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("BOURSOMATIC_ALERT_WEBHOOK", f"file:///{SECRET}"),
         ("BOURSOMATIC_ALERT_SMTP", f"imap://ada:{SECRET}@host"),
         ("BOURSOMATIC_ALERT_SMTP", f"smtp://ada:{SECRET}@x@host"),
+        ("BOURSOMATIC_ALERT_COMMAND", f"tell --token '{SECRET}"),
     ],
 )
 def test_a_wrong_address_is_refused_and_not_shown(

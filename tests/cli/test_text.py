@@ -32,6 +32,13 @@ def test_a_share_that_rounds_to_zero_has_no_sign() -> None:
     assert shown.rows() == [("0.0", "0.0")]
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"), [(-0.00001, "0.0000"), (0.00001, "0.0000"), (1234.5, "+1,234.5000"), (-3.9, "-3.9000")]
+)
+def test_a_change_has_a_sign_unless_it_rounds_to_zero(value: float, shown: str) -> None:
+    assert text.change(value, 4) == shown
+
+
 def test_labels_are_coloured() -> None:
     assert text.coloured("| BUY SELL HOLD BUYER |") == "| \x1b[32mBUY\x1b[0m \x1b[31mSELL\x1b[0m HOLD BUYER |"
 

@@ -82,7 +82,7 @@ def test_a_source_that_cannot_say_what_it_has_fails_and_the_ledger_stays(
         raise SourceError(f"{self.folder} is no folder")
 
     monkeypatch.setattr(Files, "files", missing)
-    with pytest.raises(SourceError, match="is no folder"):
+    with pytest.raises(dg.Failure, match="is no folder"):
         source.open()
     assert len(query_rows(migrated, RECORDED)) == 1
 

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-CLEAR = "\r\x1b[K"
-"""What takes the present line off a terminal."""
+from boursomatic_assets.cli.running.terminals import CLEAR, rewrites_lines
 
 GRACE_SECONDS = 5.0
 """How long an orderly end may take."""
@@ -55,7 +54,7 @@ class Stop:
 
     def say(self, text: str) -> None:
         """Write lines to the terminal, whatever standard error is meanwhile."""
-        present_line = CLEAR if self._stream.isatty() else ""
+        present_line = CLEAR if rewrites_lines(self._stream) else ""
         self._stream.write(f"{present_line}{text}\n")
         self._stream.flush()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from boursomatic_assets.cli.running.interrupts import CLEAR
+from boursomatic_assets.cli.running.terminals import CLEAR, rewrites_lines
 
 INDENT = " " * 8
 
@@ -23,7 +23,7 @@ class ProgressLines(logging.Handler):
     def __init__(self, stream: TextIO) -> None:
         """Write to a stream, which may be a terminal."""
         super().__init__(logging.INFO)
-        self.stream, self._is_terminal = stream, stream.isatty()
+        self.stream, self._rewrites = stream, rewrites_lines(stream)
         self.said: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -34,7 +34,7 @@ class ProgressLines(logging.Handler):
 
     def show(self, line: str) -> None:
         """Show a line: it takes the place of the one before on a terminal."""
-        if self._is_terminal:
+        if self._rewrites:
             width = shutil.get_terminal_size().columns - 1
             self.stream.write(f"{CLEAR}{line[:width]}")
         else:
@@ -43,7 +43,7 @@ class ProgressLines(logging.Handler):
 
     def clear(self) -> None:
         """Take the present line off a terminal, so that a result can be written."""
-        if self._is_terminal:
+        if self._rewrites:
             self.stream.write(CLEAR)
             self.stream.flush()
 

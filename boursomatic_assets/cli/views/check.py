@@ -36,7 +36,7 @@ def as_table(found: Sequence[Checked]) -> str:
     failed = sorted((one for one in found if one.result != "passed"), key=lambda one: one.result != "error")
     table = f"{as_lines([_row(one) for one in failed])}\n\n" if failed else ""
     looked_at = _extent([part for one in found for part in one.parts])
-    return f"{table}{len(found) - len(failed)} of {len(found)} checks passed; {looked_at}"
+    return f"{table}{len(found) - len(failed):,} of {len(found):,} checks passed; {looked_at}"
 
 
 def _row(one: Checked) -> dict[str, str]:

@@ -17,7 +17,7 @@ from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.cli.views.models import evidence_lines
 from boursomatic_assets.database import migrate, server_time
 from boursomatic_assets.learning.parameters import Parameters
-from boursomatic_assets.quality.contract import UNREADABLE_REASON
+from boursomatic_assets.quality.delivery import UNREADABLE_REASON
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.registry.decisions import DecisionLog, Version
 from boursomatic_assets.schema import Instrument, PriceBar
@@ -96,7 +96,7 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     for sessions in staleness.find_stale_sessions(connection):
         yield "stale", str(sessions)
     if stale := registry.stale_versions(connection, Parameters()):
-        yield "stale", f"{len(stale)} model versions from {stale[0].version} on: `boursomatic refresh --models`"
+        yield "stale", f"{len(stale):,} model versions from {stale[0].version} on: `boursomatic refresh --models`"
 
 
 def _files(connection: Connection) -> Iterator[tuple[str, str]]:

@@ -57,6 +57,12 @@ def number(value: float, decimals: int = 0) -> str:
     return f"{round(value, decimals) + 0.0:,.{decimals}f}"
 
 
+def change(value: float, decimals: int) -> str:
+    """A difference for people, such as `+1,234.5` or `-3.90`; what rounds to zero has no sign."""
+    shown = number(value, decimals)
+    return f"+{shown}" if round(value, decimals) > 0 else shown
+
+
 def coloured(table: str) -> str:
     """A table with each BUY in green and each SELL in red; click leaves the colours out if it is no terminal."""
     return re.sub("|".join(rf"\b{label}\b" for label in COLOURS), _in_colour, table)

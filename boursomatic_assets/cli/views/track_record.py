@@ -13,7 +13,7 @@ import polars as pl
 
 from boursomatic_assets import database
 from boursomatic_assets.audit.shadow_record import TOLERANCE, RankIC, ShadowRecord, read_shadow_records
-from boursomatic_assets.cli.views.text import as_lines, as_text_table
+from boursomatic_assets.cli.views.text import as_lines, as_text_table, number
 from boursomatic_assets.learning.evaluation.intervals import LEVEL
 from boursomatic_assets.tables import performance
 from boursomatic_assets.tables.performance import PerformanceFigures, to_percent_text
@@ -129,9 +129,9 @@ def _rank_ic_as_text(found: RankIC | None) -> str:
     if found is None:
         return "none: too few instruments"
     if found.estimate is None:
-        return f"{found.mean:.4f}, too few dates for an interval"
+        return f"{number(found.mean, 4)}, too few dates for an interval"
     low, high = found.estimate.interval
-    return f"{found.mean:.4f}, {LEVEL:.0%} interval {low:.4f} to {high:.4f}"
+    return f"{number(found.mean, 4)}, {LEVEL:.0%} interval {number(low, 4)} to {number(high, 4)}"
 
 
 def _rank_ic_as_dict(found: RankIC | None) -> dict[str, Any] | None:

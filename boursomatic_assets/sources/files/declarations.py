@@ -136,16 +136,12 @@ def _read(path: Path) -> list[tuple[str, Any]]:
         told = loader.construct_document(node) if node else {}
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SourceError(
-            f"{DECLARATIONS_FILE} cannot be read{line}: {error.problem or 'it is no YAML'}"
-        ) from None
+        raise SourceError(f"{DECLARATIONS_FILE} cannot be read{line}: it is no YAML: {_wanted()}") from None
     except (OSError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no YAML"
+        reason = error.strerror if isinstance(error, OSError) else f"it is no YAML: {_wanted()}"
         raise SourceError(f"{DECLARATIONS_FILE} cannot be read: {reason}") from None
     if not isinstance(told or {}, dict):
-        raise SourceError(
-            f"{DECLARATIONS_FILE}: wanted patterns of file names, each with keys below it: {_keys()}"
-        )
+        raise SourceError(f"{DECLARATIONS_FILE}: {_wanted()}")
     patterns = [key.value for key, _ in node.value] if told else []
     return [(pattern, told[pattern] if patterns.count(pattern) == 1 else TWICE) for pattern in patterns]
 
@@ -164,6 +160,10 @@ def _validate(pattern: str, told: Any) -> Declaration | str:
     if first["type"] == "extra_forbidden":
         return f"{DECLARATIONS_FILE}: {pattern!r} has the key {key!r}: known are {_keys()}"
     return f"{DECLARATIONS_FILE}: {key} of {pattern!r} is {told[key]!r}: {_WANTED[key]}"
+
+
+def _wanted() -> str:
+    return f"wanted patterns of file names, each with keys below it: {_keys()}"
 
 
 def _keys() -> str:

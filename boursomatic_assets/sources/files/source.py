@@ -9,7 +9,7 @@ A file that cannot be read becomes one row without a line, whose `raw` says why,
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +47,12 @@ class Files:
             SourceError: there is no file, or none of them can be understood.
         """
         folder, declarations = self._folder(), Declarations(self.folder)
-        listings, errors = [], []
+        listings, errors = [], dict[str, str]()
         for file in folder.files:
             try:
                 listings.append(examine(file, declarations.of(file.name)).listings)
             except SourceError as error:  # told by `files`, and by a row of `bars`
-                errors.append(str(error))
+                errors[file.name] = str(error)
         self._require_some(listings, errors)
         keys = ["symbol", "exchange"]
         sound = [listing.filter(pl.col("fault").is_null()).select(keys) for listing in listings]
@@ -120,9 +120,16 @@ class Files:
             raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
         return list_files(self.folder)
 
-    def _require_some(self, found: list[pl.DataFrame], errors: list[str]) -> None:
-        if not found:
-            raise SourceError(errors[0] if errors else f"{self.folder} holds no file with bars")
+    def _require_some(self, found: list[pl.DataFrame], errors: Mapping[str, str]) -> None:
+        if found:
+            return
+        if not errors:
+            raise SourceError(
+                f"{self.folder} holds no file with bars: put some there, or set BOURSOMATIC_FILES to their folder"
+            )
+        first = next(iter(errors.values()))
+        several = f"none of {len(errors):,} files can be read, the first of them: " if len(errors) > 1 else ""
+        raise SourceError(several + first, errors)
 
     def _read_files(self, wanted: pl.Expr, asked: "Asked") -> Iterator[pl.DataFrame]:
         """The wanted rows of each file that may have some, and a row for each file that cannot be read.
@@ -131,7 +138,7 @@ class Files:
             SourceError: there is no file, or none of them can be understood.
         """
         declarations = Declarations(self.folder)
-        frames, errors = [], []
+        frames, errors = [], dict[str, str]()
         for file in self._folder().files:
             try:
                 declared = declarations.of(file.name)
@@ -140,8 +147,8 @@ class Files:
                 else:
                     frames.append(pl.DataFrame(schema=RAW_BARS))
             except SourceError as error:  # becomes a row that is rejected with this reason
-                errors.append((file.name, str(error)))
-        self._require_some(frames, [reason for _, reason in errors])
+                errors[file.name] = str(error)
+        self._require_some(frames, errors)
         yield from frames
         if errors:
             yield _rows_of_unreadable_files(errors)
@@ -184,7 +191,9 @@ def _report(file: File, declarations: Declarations) -> dict[str, object]:
     }
 
 
-def _rows_of_unreadable_files(errors: list[tuple[str, str]]) -> pl.DataFrame:
+def _rows_of_unreadable_files(errors: Mapping[str, str]) -> pl.DataFrame:
     """A row for each file that could not be read, which the contract rejects."""
-    rows = [dict.fromkeys(RAW_BARS) | {"file": name, "raw": json.dumps({"error": why})} for name, why in errors]
+    rows = [
+        dict.fromkeys(RAW_BARS) | {"file": name, "raw": json.dumps({"error": why})} for name, why in errors.items()
+    ]
     return pl.DataFrame(rows, schema=RAW_BARS)

@@ -55,7 +55,7 @@ class Fallback:
             reasons = reasons.join(missing, on=KEYS).select(*KEYS, why=why)
             wanted = wanted.join(missing, on=KEYS, how="semi")
             if following and wanted.height:
-                asked = f"{following.name} is asked for {wanted.height} of {listed} instruments"
+                asked = f"{following.name} is asked for {wanted.height:,} of {listed:,} instruments"
                 absorbed.record(SourceError(missing["said"][0]), asked)
         if not frames:
             raise SourceError(reasons["why"][0])

@@ -6,6 +6,7 @@ Kept elsewhere: requests and the parsing of responses (`yahoo.py`, `stooq.py`), 
 """
 
 import datetime as dt
+import http.client
 import json
 import logging
 import time
@@ -158,6 +159,14 @@ class PacedClient:
         self._free_at = time.monotonic() + self.seconds_between_requests
 
 
+def transient(error: Exception) -> TransientError:
+    """What went wrong with a request, without a library's words: they hold addresses and parts of answers."""
+    if isinstance(error, OSError | http.client.HTTPException):
+        reason = getattr(error, "reason", error)
+        return TransientError(f"it does not answer ({type(reason).__name__})")
+    return TransientError(f"its answer is cut or of another form ({type(error).__name__})")
+
+
 def should_retry(error: Exception) -> bool | float:
     """Whether to ask again after this error; a number is the seconds that the service asks for."""
     if not isinstance(error, TransientError):
@@ -205,7 +214,7 @@ def fetch_bars(
         ) as error:  # becomes a rejected row
             reasons.append((symbol, exchange, f"{source_name}: {error}"))
     if reasons and not frames:
-        raise SourceError(f"{reasons[0][2]} (none of {len(reasons)} instruments was delivered)")
+        raise SourceError(f"{reasons[0][2]} (none of {len(reasons):,} instruments was delivered)")
     if reasons:
         _log.warning(
             "%s delivered %d of %d instruments: %s", source_name, len(frames), listed.height, reasons[0][2]

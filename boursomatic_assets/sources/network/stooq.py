@@ -34,6 +34,7 @@ from boursomatic_assets.sources.network.services import (
     TransientError,
     fetch_bars,
     select_listed,
+    transient,
 )
 
 ADDRESS = "https://stooq.com/q/d/l/"
@@ -144,8 +145,8 @@ def parse_bars(answer: str, stooq_symbol: str) -> pl.DataFrame:
     try:
         rows = pl.read_csv(answer.encode(), infer_schema=False)
         dates = rows["Date"].str.to_date("%Y-%m-%d")
-    except pl.exceptions.PolarsError as error:
-        raise TransientError(f"the bars of {stooq_symbol} cannot be read: {str(error).splitlines()[0]}") from None
+    except pl.exceptions.PolarsError:
+        raise TransientError(f"the bars of {stooq_symbol} have a cell or a date of another form") from None
     return rows.select(
         dates.cast(pl.Datetime("us")).alias("ts"),
         *(
@@ -168,7 +169,7 @@ def _get_text(address: str) -> str:
         with error:
             raise _error_of_status(error.code, error.headers.get("Retry-After")) from None
     except (OSError, http.client.HTTPException) as error:
-        raise TransientError(f"{type(error).__name__}: {error}") from None
+        raise transient(error) from None
     return body.decode("utf-8", "replace")
 
 

@@ -36,6 +36,7 @@ from boursomatic_assets.sources.network.services import (
     TransientError,
     fetch_bars,
     select_listed,
+    transient,
 )
 
 INTERVALS = {"daily": "1d", "15m": "15m"}
@@ -124,7 +125,7 @@ def _fetch_history(history: PriceHistory, start: dt.datetime, end: dt.datetime, 
     except YFTickerMissingError as error:
         raise NoBarsError(error.rationale) from None
     except Exception as error:  # whatever yfinance stumbles over in an answer that is cut or of another form
-        raise TransientError(f"{type(error).__name__}: {error}") from error
+        raise transient(error) from error
 
 
 def _file_of(yahoo_symbol: str) -> str:

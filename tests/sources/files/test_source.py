@@ -207,7 +207,7 @@ def refusal(source: Files) -> str:
 
 
 def test_a_folder_without_a_file_that_is_understood_is_an_error(tmp_path: Path) -> None:
-    assert refusal(Files(tmp_path)) == f"{tmp_path} holds no file with bars"
+    assert refusal(Files(tmp_path)).startswith(f"{tmp_path} holds no file with bars: put some there")
     assert refusal(deliver(tmp_path, {"june.csv": ""})) == "june.csv: cannot be read as csv: it is empty"
 
 

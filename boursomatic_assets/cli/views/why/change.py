@@ -7,7 +7,7 @@ options (`cli/results.py`).
 import json
 from typing import Any
 
-from boursomatic_assets.cli.views.text import as_lines
+from boursomatic_assets.cli.views import text
 
 PARTS = {
     "bars": "bars up to its session were restated",
@@ -39,15 +39,19 @@ def as_text(change: dict[str, Any]) -> str:
     meaning = [f"  {part['part']:<10}{PARTS[part['part']]}" for part in change["parts"]]
     if before["meaning"] != after["meaning"]:
         meaning += ["", RECIPE_CHANGED, *(_confidence(*end) for end in (("before", before), ("after", after)))]
-    return "\n".join([title, f"  {before['id']} -> {after['id']}", "", as_lines(table), "", *meaning])
+    return "\n".join([title, f"  {before['id']} -> {after['id']}", "", text.as_lines(table), "", *meaning])
 
 
 def _row(part: dict[str, Any]) -> dict[str, str]:
     moved = {
-        f"{name}": "" if (by := part["change"].get(column)) is None else f"{by:+.4f}"
+        f"{name}": "" if (by := part["change"].get(column)) is None else text.change(by, 4)
         for name, column in (("expected %", "expected_return_pct"), ("confidence", "confidence"))
     }
-    state = {"label": _label(part), "score": f"{part['score']:.4f}", "rank": f"{part['score_rank']:.3f}"}
+    state = {
+        "label": _label(part),
+        "score": text.number(part["score"], 4),
+        "rank": text.number(part["score_rank"], 3),
+    }
     return {"part": part["part"], **moved, **state}
 
 

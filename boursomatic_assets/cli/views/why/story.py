@@ -90,7 +90,8 @@ def _model(model: Facts, score: Facts | None) -> list[str]:
         chances = ", ".join(f"{label} {_number(chance)}" for label, chance in score["probabilities"].items())
         by_chance = f" ({score['by_chance']:.1%} by chance)" if score["by_chance"] else ""
         lines.append(
-            f"  score {_number(score['value'])}, place {score['place']} of {score['of']}, rank {score['rank']:.3f}"
+            f"  score {_number(score['value'])}, place {score['place']:,} of {score['of']:,},"
+            f" rank {score['rank']:.3f}"
         )
         lines.append(f"  probability: {chances}, {score['meaning']}{by_chance}")
     return lines
@@ -181,7 +182,7 @@ def _outcome(outcome: Facts) -> list[str]:
         return [f"outcome: suspended on {outcome['ts']:%Y-%m-%d}, since {why[outcome['unscored']]}"]
     hit = {True: "a hit", False: "no hit", None: "not judged"}[outcome["hit"]]
     relative = outcome["relative_return_pct"]
-    beside = "" if relative is None else f", {relative:+.6g} beside its market"
+    beside = "" if relative is None else f", {relative + 0.0:+.6g} beside its market"
     return [
         f"outcome, scored on {outcome['ts']:%Y-%m-%d}: {_number(outcome['realised_return_pct'])} %{beside},"
         f" which is {outcome['outcome']}: {hit}{touched}"
@@ -194,4 +195,4 @@ def _replay(replay: Facts) -> list[str]:
 
 
 def _number(value: Any) -> str:
-    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value + 0.0:.6g}" if isinstance(value, float) else str(value)
