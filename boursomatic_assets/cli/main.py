@@ -20,6 +20,7 @@ from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.operating.alerts import alerts
 from boursomatic_assets.cli.operating.check import check
+from boursomatic_assets.cli.operating.runs import runs
 from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
@@ -128,7 +129,7 @@ COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
     *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
     *(audit, instruments, files, models, features, users),
-    *(doctor, dev, alerts, db, list_settings),
+    *(doctor, dev, runs, alerts, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""
 

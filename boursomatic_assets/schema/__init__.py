@@ -18,6 +18,7 @@ from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, P
 from boursomatic_assets.schema.models import ModelDecision, ModelVersion
 from boursomatic_assets.schema.provenance import ComputedSession, DeliveredFile, DeliveredSession, RejectedBar
 from boursomatic_assets.schema.recommendations import Recommendation, RecommendationExpiry, TrackRecord
+from boursomatic_assets.schema.runs import RunClaim
 
 __all__ = [
     "Alert",
@@ -38,6 +39,7 @@ __all__ = [
     "Recommendation",
     "RecommendationExpiry",
     "RejectedBar",
+    "RunClaim",
     "Table",
     "TrackRecord",
     "User",

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.tables import frames
+from boursomatic_assets.tables.claims import holding
 from boursomatic_assets.vocabulary import Role
 
 quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
@@ -34,13 +35,18 @@ LONGEST_STATEMENT = "30min"
 
 @contextmanager
 def transaction(role: Role = "writer") -> Iterator[Connection]:
-    """A transaction that writes, with those of LIMITS that the server has."""
+    """A transaction that writes, with those of LIMITS that the server has.
+
+    Raises:
+        GivenUpError: The run of this process was given up meanwhile; nothing is written.
+    """
     query = text(
         "SELECT set_config(name, limits.value, true) FROM pg_settings"
         " JOIN unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS limits(name, value) USING (name)"
     )
     with database.engine(role).begin() as connection:
         connection.execute(query, {"names": list(LIMITS), "values": list(LIMITS.values())})
+        holding.require_held(connection)
         yield connection
 
 

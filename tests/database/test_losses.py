@@ -17,6 +17,7 @@ PREPARED = (
     "DELETE FROM price_bars WHERE ts < '2024-01-15'",
     "INSERT INTO alerts (id, channel, subject, kind, content)"
     " VALUES (gen_random_uuid(), 'mail', 'x', 'event', '{}')",
+    "INSERT INTO run_claims (id, run_id, host, pid) VALUES (gen_random_uuid(), 'x', 'here', 1)",
     "INSERT INTO login_attempts (id, kind, subject, failures) VALUES (gen_random_uuid(), 'source', 'x', 1)",
     "UPDATE price_bars SET updated_at = clock_timestamp(), file_id = 1, line = 2 WHERE ts = '2024-02-01'",
     "UPDATE delivered_files SET file_id = 1, digest = repeat('a', 64)",
@@ -39,6 +40,7 @@ PREPARED = (
 
 CHAINS = {"audit_entries", "audit_heads"}
 LOST = {
+    "0017": {"run_claims"},
     "0015": {"alerts"},
     "0014": {
         "price_bars.file_id",

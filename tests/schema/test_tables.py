@@ -60,6 +60,7 @@ BAD_VALUES = [
     ("recommendation_expiries", "reason = 'bored'", "ck_recommendation_expiries_reason"),
     ("alerts", "kind = 'shout'", "ck_alerts_kind"),
     ("alerts", "failures = -1", "ck_alerts_failures"),
+    ("run_claims", "epoch = -1", "ck_run_claims_epoch"),
     ("track_record", "view = 'perhaps'", "ck_track_record_view"),
     ("model_versions", "revision = 0", "ck_model_versions_revision"),
     ("track_record", "profile = 'reckless'", "ck_track_record_profile"),

@@ -204,6 +204,17 @@ error                    | VARCHAR(300) | NULL
 ix_alerts_unsent on (channel, raised_at) WHERE sent_at IS NULL
 uq_alerts_channel_subject_raised_at on (channel, subject, raised_at) UNIQUE
 """,
+    "run_claims": """
+id                       | UUID         | PK
+run_id                   | VARCHAR(36)  | NOT NULL, UNIQUE
+epoch                    | INTEGER      | NOT NULL, DEFAULT 0
+host                     | VARCHAR(255) | NOT NULL
+pid                      | INTEGER      | NOT NULL
+claimed_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+seen_at                  | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+
+uq_run_claims_run_id on (run_id) UNIQUE
+""",
     "model_decisions": """
 id                       | UUID         | PK
 version_id               | UUID         | FK(model_versions.id), NOT NULL

@@ -22,6 +22,7 @@ from boursomatic_assets.database.errors import explain
 from boursomatic_assets.database.roles.surplus import surplus_of_writer
 from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
+from boursomatic_assets.tables.claims import liveness
 from boursomatic_assets.tables.freshness import read_freshness
 
 MIN_FREE_DISK = 1 << 30
@@ -112,6 +113,17 @@ def _check_dagster_storage() -> str:
         return f"{instance.get_runs_count()} runs in its own database"
 
 
+def _check_runs() -> str:
+    with database.engine().connect() as connection:
+        dead = liveness.dead_runs(connection)
+    if dead:
+        raise RuntimeError(
+            f"{len(dead):,} dead, such as {next(iter(dead))[:8]}: {next(iter(dead.values()))}. The daemon ends it"
+            " within a minute, and `boursomatic runs end-dead` at once"
+        )
+    return "none is dead"
+
+
 def _check_source() -> str:
     source = open_source(settings.source(), settings.files())
     return f"{settings.source()}: {source.instruments().height} instruments"
@@ -164,6 +176,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "schema": _check_schema,
     "privileges": _check_privileges,
     "dagster storage": _check_dagster_storage,
+    "runs": _check_runs,
     "source of bars": _check_source,
     "active model": _check_active_model,
 }

@@ -22,6 +22,7 @@ from boursomatic_assets.registry import decisions
 from boursomatic_assets.registry.decisions import DecisionLog, Version
 from boursomatic_assets.schema import Instrument, PriceBar
 from boursomatic_assets.tables import expiry, staleness
+from boursomatic_assets.tables.claims import liveness
 from boursomatic_assets.tables.deliveries import files, rejected_rows
 from boursomatic_assets.tables.freshness import read_freshness
 from boursomatic_assets.vocabulary import INTERVALS
@@ -70,6 +71,8 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     """Facts as pairs of subject and value: markets, the champion, what is rejected, provisional or stale."""
     for market in MARKETS.values():
         yield market.name, _newest_sessions(connection, market)
+    for run_id, dead in liveness.dead_runs(connection).items():
+        yield "dead run", f"{run_id[:8]}: {dead}"
     for market in MARKETS.values():
         yield "freshness", str(read_freshness(connection, market, utc_now()))
     for market in MARKETS.values():

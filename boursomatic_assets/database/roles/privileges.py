@@ -37,6 +37,8 @@ PRIVILEGES: Final[dict[str, Row]] = {
     "delivered_sessions": KEPT,
     "delivered_files": APPENDED,
     "computed_sessions": KEPT,
+    # runs that go on
+    "run_claims": KEPT,
     # alerts
     "alerts": {"writer": "S I U(sent_at,failures,retry_at,error)", "reader": "S"},
     # audit

@@ -1,18 +1,24 @@
 """Dagster's run storage: what is asked for over many partitions becomes runs that are right and never starve.
 
-What belongs here: where a backfill or a run is changed as it is stored.
+What belongs here: where a backfill or a run is changed as it is stored, and that a run that goes on is claimed.
 Kept elsewhere: what a run waits for (`backfills.py`), which server it all lies on (`storage.py`).
 """
 
+import datetime as dt
 from collections.abc import Callable
+from typing import Final
 
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster_postgres import PostgresRunStorage
 
+from boursomatic_assets.tables.claims import holding, liveness
+
 COMPUTES_TAG = "boursomatic/computes"
 """What a run computes; `dagster.yaml` limits how many runs of one value go on at once."""
+
+ENDS: Final = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
 
 
 class StagedRunStorage(PostgresRunStorage):
@@ -28,6 +34,19 @@ class StagedRunStorage(PostgresRunStorage):
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         """Store a run; returns it as it was stored."""
         return super().add_run(dagster_run.with_tags({**dagster_run.tags, COMPUTES_TAG: _computes(dagster_run)}))
+
+    def handle_run_event(
+        self, run_id: str, event: dg.DagsterEvent, update_timestamp: dt.datetime | None = None
+    ) -> None:
+        """Store a run's new status; the process that begins a run claims it until its end.
+
+        Of a run that another process ends, such as the daemon, the claim is given up: it can write no more.
+        """
+        if event.event_type == dg.DagsterEventType.RUN_START:
+            holding.hold(run_id)
+        super().handle_run_event(run_id, event, update_timestamp)
+        if event.event_type in ENDS and not holding.release(run_id):
+            liveness.give_up(run_id)
 
 
 def by_assets(backfill: PartitionBackfill, definitions: Callable[[], dg.Definitions]) -> PartitionBackfill:

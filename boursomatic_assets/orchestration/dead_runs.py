@@ -1,0 +1,37 @@
+"""Dead runs: those that are not over for Dagster, though their process does not live.
+
+What belongs here: finding them, and ending them by hand. Kept elsewhere: how a process shows that it lives
+(`tables/claims/`), the daemon that ends them by itself (`dagster_patches/launcher.py`).
+"""
+
+import dagster as dg
+
+from boursomatic_assets import database
+from boursomatic_assets.tables.claims import liveness
+from boursomatic_assets.tables.claims.liveness import DeadRun
+
+GOING_ON = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def going_on(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """The runs that are not over for Dagster, the newest first."""
+    return list(instance.get_runs(dg.RunsFilter(statuses=GOING_ON)))
+
+
+def find(instance: dg.DagsterInstance) -> list[tuple[dg.DagsterRun, DeadRun]]:
+    """The dead runs with what is known of their process, the oldest first."""
+    with database.engine().connect() as connection:
+        dead = liveness.dead_runs(connection)
+    if not dead:
+        return []
+    runs = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=list(dead), statuses=GOING_ON))}
+    return [(runs[run_id], found) for run_id, found in dead.items() if run_id in runs]
+
+
+def end(instance: dg.DagsterInstance) -> list[tuple[dg.DagsterRun, DeadRun]]:
+    """Give the dead runs up and let them fail with the reason; the daemon retries those that may be."""
+    ended = find(instance)
+    for run, dead in ended:
+        liveness.give_up(run.run_id)
+        instance.report_run_failed(run, f"{dead}. What it had not committed is rolled back")
+    return ended

@@ -1,0 +1,113 @@
+"""Holding: the claims of this process, each with its lock and its sign of life.
+
+What belongs here: taking and releasing a claim, and requiring in a transaction that it still stands.
+Kept elsewhere: the claims of other processes (`liveness.py`).
+"""
+
+import logging
+import os
+import socket
+import threading
+
+import psycopg
+from sqlalchemy import Connection, Table, text
+
+from boursomatic_assets import database
+from boursomatic_assets.schema import RunClaim
+
+RUN_CLAIMS: Table = RunClaim.__table__
+
+BEAT_SECONDS = 10.0
+"""How often a process says that it lives."""
+
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('run ' || %(run)s, 0))"
+CLAIM = (
+    "INSERT INTO run_claims (id, run_id, host, pid) VALUES (gen_random_uuid(), %(run)s, %(host)s, %(pid)s)"
+    " ON CONFLICT (run_id) DO NOTHING"
+)
+BEAT = "UPDATE run_claims SET seen_at = now() WHERE run_id = %(run)s AND epoch = 0"
+RELEASE = "DELETE FROM run_claims WHERE run_id = %(run)s AND epoch = 0"
+WRITING = text("SELECT pg_advisory_xact_lock_shared(hashtextextended('writing ' || :run, 0))")
+REQUIRE = text("SELECT 1 FROM run_claims WHERE run_id = :run AND epoch = 0")
+
+_log = logging.getLogger(__name__)
+_held: dict[str, "Claim"] = {}
+
+
+class GivenUpError(RuntimeError):
+    """This run was given up: what it computed is not written."""
+
+
+class Claim:
+    """The claim of a run that this process executes."""
+
+    def __init__(self, run_id: str) -> None:
+        """Take it.
+
+        Raises:
+            DatabaseError: The database cannot be reached.
+        """
+        self.run_id, self._over = run_id, threading.Event()
+        self._connection = self._open(claim=True)
+        self._beating = threading.Thread(target=self._beat, name=f"claim of {run_id}", daemon=True)
+        self._beating.start()
+
+    def _open(self, *, claim: bool) -> psycopg.Connection:
+        """A connection of its own that has the lock; pooled ones are returned, and would lose it."""
+        connection = database.connect(database.database_url())
+        connection.autocommit = True
+        given = {"run": self.run_id, "host": socket.gethostname()[:255], "pid": os.getpid()}
+        if claim:
+            connection.execute(CLAIM, given)
+        connection.execute(LOCK, given)
+        return connection
+
+    def _beat(self) -> None:
+        """Say again and again that this process lives; after a restart of the server, take the lock again."""
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                if self._connection.closed:
+                    self._connection = self._open(claim=False)
+                if not self._connection.execute(BEAT, {"run": self.run_id}).rowcount:
+                    _log.error("run %s was given up: nothing that it computes is written", self.run_id)
+                    return
+            except (psycopg.Error, database.DatabaseError) as error:
+                _log.warning("the claim of run %s is tried again: %s", self.run_id, type(error).__name__)
+                self._connection.close()
+
+    def release(self) -> None:
+        """Give it back at the end of the run; a claim that others gave up stays as they left it."""
+        self._over.set()
+        self._beating.join()
+        with self._connection as connection:
+            if not connection.closed:
+                connection.execute(RELEASE, {"run": self.run_id})
+
+
+def hold(run_id: str) -> None:
+    """Claim a run that this process begins."""
+    if run_id not in _held:
+        _held[run_id] = Claim(run_id)
+
+
+def release(run_id: str) -> bool:
+    """Give a run's claim back; returns whether this process held it."""
+    claim = _held.pop(run_id, None)
+    if claim:
+        claim.release()
+    return claim is not None
+
+
+def require_held(connection: Connection) -> None:
+    """Require that no run of this process was given up, and that none can be until the transaction ends.
+
+    Raises:
+        GivenUpError: One was; the message names it.
+    """
+    for run_id in _held:
+        connection.execute(WRITING, {"run": run_id})  # before the look: who gives it up waits for this lock
+        if connection.scalar(REQUIRE, {"run": run_id}) is None:
+            raise GivenUpError(
+                f"run {run_id} was given up, since its process seemed gone, or it was ended from outside: what it"
+                " computed is not written. Another run may have done its work meanwhile; if not, run it again"
+            )

@@ -1,0 +1,101 @@
+"""A command line that is killed leaves a run that Dagster takes for started: it is seen, named and ended."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster._core.launcher import WorkerStatus
+from sqlalchemy import Engine
+from worlds.commands import boursomatic
+from worlds.patched import only_patched
+from worlds.platform import rows
+
+from boursomatic_assets.orchestration import dead_runs
+from boursomatic_assets.tables.claims import liveness
+
+pytestmark = only_patched
+
+BACKFILL = ("backfill", "--assets", "price_bars", "--market", "US", "--from", "2001-01-02", "--to", "2020-12-31")
+COMMAND = "import sys; sys.argv[0] = 'boursomatic'; from boursomatic_assets.cli import main; main()"
+
+
+@pytest.fixture
+def started(
+    migrated: Engine, dagster_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[tuple[subprocess.Popen[bytes], dg.DagsterRun]]":
+    """A backfill in a process of its own, and its run, once that goes on."""
+    monkeypatch.setattr(liveness, "GONE_SECONDS", 1)
+    environment = os.environ | {"BOURSOMATIC_SOURCE": "simulated", "BOURSOMATIC_START": "2001-01-02"}
+    with subprocess.Popen([sys.executable, "-c", COMMAND, *BACKFILL], env=environment) as process:
+        try:
+            while not (runs := dagster_instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))):
+                assert process.poll() is None
+                time.sleep(0.1)
+            yield process, runs[0]
+        finally:
+            process.kill()
+
+
+def kill(process: "subprocess.Popen[bytes]", instance: dg.DagsterInstance) -> liveness.DeadRun:
+    """Kill it, and wait until it is seen."""
+    process.kill()
+    process.wait()
+    while not (found := dead_runs.find(instance)):
+        time.sleep(0.1)
+    return found[0][1]
+
+
+def test_a_killed_run_is_named_and_ended_by_hand(
+    started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]", dagster_instance: dg.DagsterInstance
+) -> None:
+    process, run = started
+    assert "started" in boursomatic("runs").stdout
+    assert boursomatic("runs", "end-dead").stdout == "no run is dead\n"
+    found = kill(process, dagster_instance)
+    assert str(found).startswith(f"process {process.pid} of ")
+    for words in (("runs",), ("status",), ("doctor",)):
+        assert f"{run.run_id[:8]}" in boursomatic(*words).stdout
+        assert f"process {process.pid} of {os.uname().nodename} is gone" in boursomatic(*words).stdout
+    assert boursomatic("doctor").exit_code == 1
+    assert boursomatic("runs", "end-dead").stdout == f"{run.run_id[:8]} is ended: {found}\n"
+    ended = dagster_instance.get_run_by_id(run.run_id)
+    assert ended
+    assert ended.status == dg.DagsterRunStatus.FAILURE
+    (failure,) = dagster_instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert str(found) in failure.message
+    assert boursomatic("runs").stdout == "no run goes on\n"
+
+
+def test_the_daemon_is_told_which_run_is_dead_and_it_can_write_no_more(
+    started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]",
+    dagster_instance: dg.DagsterInstance,
+    migrated: Engine,
+) -> None:
+    process, run = started
+    launcher = dagster_instance.run_launcher
+    assert launcher.supports_check_run_worker_health
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+    found = kill(process, dagster_instance)
+    health = launcher.check_run_worker_health(run)
+    assert (health.status, health.msg) == (WorkerStatus.FAILED, str(found))
+    assert rows(migrated, "SELECT run_id, epoch FROM run_claims") == [{"run_id": run.run_id, "epoch": 1}]
+
+
+def test_a_run_that_is_ended_from_outside_writes_no_more(
+    started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]", dagster_instance: dg.DagsterInstance
+) -> None:
+    process, run = started
+    dagster_instance.report_run_failed(run, "ended by hand")
+    assert process.wait() != 0
+    ended = dagster_instance.get_run_by_id(run.run_id)
+    assert ended
+    assert ended.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_without_runs_there_is_none_to_end(migrated: Engine, dagster_instance: dg.DagsterInstance) -> None:
+    assert boursomatic("runs").stdout == "no run goes on\n"
+    assert boursomatic("runs", "end-dead").stdout == "no run is dead\n"
