@@ -23,6 +23,7 @@ from boursomatic_assets.settings.values import (
     parse_evidence,
     parse_first_date,
     parse_hosts,
+    parse_listen_address,
     parse_recipients,
     parse_seed,
     parse_signal,
@@ -33,6 +34,7 @@ Count = Annotated[int, BeforeValidator(parse_count)]
 WebAddress = Annotated[str | None, BeforeValidator(check_web_address)]
 MailServer = Annotated[str | None, BeforeValidator(check_mail_server)]
 Recipients = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_recipients)]
+ListenAddress = Annotated[tuple[str, int] | None, NoDecode, BeforeValidator(parse_listen_address)]
 AlertFormat = Annotated[str, BeforeValidator(one_of("json", "slack", "teams"))]
 Evidence = Annotated[tuple[float, ...], NoDecode, BeforeValidator(parse_evidence)]
 Seed = Annotated[int, BeforeValidator(parse_seed)]
@@ -155,6 +157,12 @@ class Settings(BaseSettings):
     BOURSOMATIC_ALERT_FROM: str = _field("boursomatic@localhost", "e-mail address that alerts come from")
     BOURSOMATIC_ALERT_COMMAND: str | None = _field(
         None, "command that each alert is given to, as JSON on its standard input", unset="none", secret=True
+    )
+    BOURSOMATIC_METRICS: ListenAddress = _field(
+        None,
+        "address that /metrics is served at, like 127.0.0.1:9464: by `boursomatic metrics`, and beside"
+        " `boursomatic dev`",
+        unset="off",
     )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes, `alembic downgrade` too")
