@@ -41,9 +41,9 @@ def read_open_subjects(connection: Connection) -> set[str]:
 
 def count_unsent(connection: Connection) -> dict[str, int]:
     """Return how many messages are still to be sent, by channel; a channel that ever had one is named."""
-    unsent = func.count().filter(ALERTS.c.sent_at.is_(None))
+    unsent = func.count().filter(ALERTS.c.sent_at.is_(None)).label("unsent")
     query = select(ALERTS.c.channel, unsent).group_by(ALERTS.c.channel).order_by(ALERTS.c.channel)
-    return dict(connection.execute(query).tuples().all())
+    return {row.channel: row.unsent for row in connection.execute(query)}
 
 
 def raise_messages(

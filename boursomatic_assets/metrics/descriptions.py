@@ -57,7 +57,9 @@ UP = Description("up", "Whether all figures could be read: 1 or 0.")
 GROUP_UP = Description("group_up", "Whether the figures of a group could be read: 1 or 0.", ("group",))
 GROUP_SECONDS = Description("group_read_seconds", "How long a group of figures took to read.", ("group",))
 
-BEHIND = Description("sessions_behind", "Due sessions after the newest that is done.", ("market",))
+BEHIND = Description(
+    "sessions_behind", "Due sessions after the newest that is loaded, computed and advised.", ("market",)
+)
 STATES = Description(
     "due_sessions", "The newest due sessions by what was done of them, 60 at most.", ("market", "state")
 )
@@ -96,7 +98,7 @@ UNSENT_ALERTS = Description("unsent_alerts", "Alerts that are still to be sent."
 
 QUEUED = Description("queued_runs", "Runs that wait for their turn.")
 OLDEST_QUEUED = Description(
-    "oldest_queued_run_age_seconds", "How long the oldest of them has waited; 0 if none does."
+    "oldest_queued_run_age_seconds", "How long the oldest queued run has waited; 0 if none waits."
 )
 IN_PROGRESS = Description("runs_in_progress", "Runs that start, go on or are being stopped.")
 RUNS = Description("runs_total", "Runs that have ended: success, failure or canceled.", ("status",))
@@ -105,7 +107,11 @@ RUN_SECONDS = Description(
     "How long the newest run took that succeeded in the last 30 days, by its assets and market.",
     ("assets", "market"),
 )
-RUN_ENDED = Description("last_run_end_timestamp_seconds", "When that run ended.", ("assets", "market"))
+RUN_ENDED = Description(
+    "last_run_end_timestamp_seconds",
+    "When the newest run ended that succeeded in the last 30 days, by its assets and market.",
+    ("assets", "market"),
+)
 
 HEARTBEAT = Description(
     "daemon_heartbeat_timestamp_seconds", "When a part of Dagster's daemon was last alive.", ("daemon",)

@@ -48,8 +48,8 @@ class Page(Collector):
 class SharedReading:
     """One reading at a time; whoever asks meanwhile waits for the same one, and nobody for longer than allowed."""
 
-    def __init__(self, read: Read, seconds: float = ANSWER_SECONDS) -> None:
-        self._read, self._seconds = read, seconds
+    def __init__(self, read: Read) -> None:
+        self._read = read
         self._lock = threading.Lock()
         self._present: Future[list[Metric]] | None = None
 
@@ -61,15 +61,15 @@ class SharedReading:
                 present = self._present = Future()
                 threading.Thread(target=self._fill, args=(present,), daemon=True).start()
         try:
-            return present.result(self._seconds)
+            return present.result(ANSWER_SECONDS)
         except TimeoutError:
-            logger.error("no figures: the databases have not answered for %g s", self._seconds)
+            logger.error("no figures: the databases have not answered for %g s", ANSWER_SECONDS)
             return descriptions.families([descriptions.UP.of(0)])
 
     def _fill(self, reading: "Future[list[Metric]]") -> None:
         try:
             reading.set_result(self._read())
-        except BaseException as error:
+        except Exception as error:
             reading.set_exception(error)
 
 

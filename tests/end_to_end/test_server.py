@@ -95,7 +95,7 @@ def test_the_file_of_containers_names_programs_and_settings_that_there_are() -> 
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     services: dict[str, Any] = yaml.safe_load(text)["services"]
     of_ours = {name: service for name, service in services.items() if service["image"] == "boursomatic"}
-    assert of_ours.keys() == {"upgrade", "ui", "daemon"}
+    assert of_ours.keys() == {"upgrade", "ui", "daemon", "metrics"}
     for service in of_ours.values():
         assert os.access(PROGRAMS / service["command"][0], os.X_OK)
         assert service.get("environment", {}).keys() <= known()

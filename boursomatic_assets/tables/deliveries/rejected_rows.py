@@ -117,7 +117,7 @@ def count_by_reason(connection: Connection, limit: int) -> dict[str, int]:
     """How many rows have each of the most frequent reasons; an index holds all that is read."""
     reason, rows = REJECTED_BARS.c.reason, func.count().label("rows")
     query = select(reason, rows).group_by(reason).order_by(rows.desc(), reason).limit(limit)
-    return dict(connection.execute(query).tuples().all())
+    return {row.reason: row.rows for row in connection.execute(query)}
 
 
 def describe(

@@ -13,7 +13,8 @@ WITH newest AS MATERIALIZED (
         AND (partition IS NOT NULL OR NOT EXISTS (
             SELECT FROM asset_check_executions s
             WHERE s.asset_key = e.asset_key AND s.check_name = e.check_name AND s.run_id = e.run_id
-                AND s.partition IS NOT NULL AND s.execution_status IN ('SUCCEEDED', 'FAILED') OFFSET 0))
+                AND s.partition IS NOT NULL
+                AND s.evaluation_event_storage_id = e.evaluation_event_storage_id OFFSET 0))
     ORDER BY asset_key, check_name, partition, evaluation_event_storage_id DESC
 ), checks AS (
     SELECT asset_key, check_name, max(told) AS last,
