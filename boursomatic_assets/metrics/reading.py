@@ -67,6 +67,7 @@ class Readings:
         """The figures of a database; each group is a transaction of its own."""
         try:
             with engine.connect() as connection:
+                self._log(", ".join(groups), None)
                 empty = is_filled is not None and not is_filled(connection)
                 for name, group in groups.items():
                     yield from self._read_group(connection, name, (lambda _: iter(())) if empty else group)
@@ -78,9 +79,8 @@ class Readings:
         """A group of figures, with how long it took; without them if one cannot be read."""
         started = time.perf_counter()
         try:
-            figures = list(group(connection))
-            self._logged.pop(name, None)
-            up = 1
+            figures, up = list(group(connection)), 1
+            self._log(name, None)
         except Exception as error:  # whatever it is, the other groups are still read
             figures, up = [], 0
             self._log(name, error)
@@ -88,9 +88,14 @@ class Readings:
         seconds = time.perf_counter() - started
         return [*figures, descriptions.GROUP_UP.of(up, name), descriptions.GROUP_SECONDS.of(seconds, name)]
 
-    def _log(self, names: str, error: Exception) -> None:
-        """Log an error, but not again as long as it stays the same."""
-        reason = errors.explain(error) or f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+    def _log(self, names: str, error: Exception | None) -> None:
+        """Log what went wrong, but not again as long as it stays the same; and that it is right again."""
+        if error is None:
+            if self._logged.pop(names, None):
+                logger.warning("figures of %s are read again", names)
+            return
+        first_line = (str(error) or "no message").splitlines()[0]
+        reason = errors.explain(error) or f"{type(error).__name__}: {first_line}"
         if self._logged.get(names) != reason:
             logger.error("no figures of %s: %s", names, reason)
         self._logged[names] = reason

@@ -98,12 +98,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, content_type, encode(Page(self.server.reading.get())))
 
     def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        self.wfile.write(body)
+        try:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.end_headers()
+            self.wfile.write(body)
+        except ConnectionError:  # the figures are in the databases, for the next who asks
+            logger.warning("whoever asked for /metrics was gone before the answer: is its time limit below 10 s?")
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: a request every few seconds is no news."""

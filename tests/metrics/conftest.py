@@ -48,7 +48,7 @@ def report(instance: dg.DagsterInstance, check: str, severity: dg.AssetCheckSeve
 
 @pytest.fixture
 def busy(filled: Engine, dagster_instance: dg.DagsterInstance) -> Engine:
-    """Two sessions were just computed again; checks have failed, a run waits, another failed, the scheduler lives."""
+    """Two sessions were just computed again; checks failed, a run waits, another failed, the scheduler lives."""
     bring_up_to_date(FIRST, LAST, instance=dagster_instance)
     report(dagster_instance, "prices_are_sane", dg.AssetCheckSeverity.ERROR, f"{FIRST}|US")
     report(dagster_instance, "prices_are_sane", dg.AssetCheckSeverity.WARN, f"{LAST}|US")

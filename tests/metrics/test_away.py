@@ -1,32 +1,28 @@
 """The page answers when a database does not, says so, and shows no secret."""
 
-import logging
 import socket
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 import pytest
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import Engine, text
-from worlds.commands import SECRET, boursomatic
+from worlds.commands import SECRET, boursomatic, error_line
 from worlds.scrapes import scrape, served
 from worlds.ui import ask
 
 from boursomatic_assets import database
+from boursomatic_assets.cli.operating import metrics as command
 from boursomatic_assets.metrics import server
 from boursomatic_assets.metrics.descriptions import UP, families
 from boursomatic_assets.metrics.reading import Readings
 
 GROUPS = ("freshness", "rows", "computed", "champion", "alerts", "runs", "checks", "daemon")
-
-
-@pytest.fixture
-def silent() -> Iterator[int]:
-    """The port of a server that takes connections and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening.getsockname()[1]
 
 
 def address(port: int) -> str:
@@ -51,16 +47,19 @@ def test_without_its_databases_the_page_says_so_and_why_is_logged_once(
 
 
 def test_a_database_that_is_stuck_does_not_keep_the_page_waiting(
-    silent: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", address(silent))
     monkeypatch.setattr(server, "ANSWER_SECONDS", 0.2)
-    with served() as port:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and says nothing
+        monkeypatch.setenv("DATABASE_URL", address(silent.getsockname()[1]))
+        shared = server.SharedReading(Readings().read)
         began = time.monotonic()
-        page = scrape(port)
-    assert time.monotonic() - began < 2, "a connection alone may take three seconds"
-    assert page.value("up") == 0
-    assert "the databases have not answered for 0.2 s" in caplog.text
+        (up,) = (one.samples for one in shared.get() if one.samples)
+        assert time.monotonic() - began < 2, "a connection alone may take three seconds"
+        assert up[0].value == 0
+        assert "the databases have not answered for 0.2 s" in caplog.text
+    assert shared._present
+    shared._present.result(30)  # so that it logs nothing into another test
 
 
 def test_one_database_is_read_while_the_other_is_away(
@@ -84,13 +83,52 @@ def test_a_group_that_cannot_be_read_leaves_the_others(
         found = {one.name: one.samples for one in readings.read()}
         return [sample.labels["group"] for sample in found["boursomatic_group_up"] if not sample.value]
 
-    with migrated.begin() as connection:
-        connection.execute(text("ALTER TABLE alerts RENAME TO others"))
-    assert down() == down() == ["alerts"]
-    assert [message.partition(":")[0] for message in caplog.messages] == ["no figures of alerts"]
-    with migrated.begin() as connection:
-        connection.execute(text("ALTER TABLE others RENAME TO alerts"))
-    assert down() == []
+    for _ in range(2):
+        with migrated.begin() as connection:
+            connection.execute(text("ALTER TABLE alerts RENAME TO others"))
+        assert down() == down() == ["alerts"]
+        with migrated.begin() as connection:
+            connection.execute(text("ALTER TABLE others RENAME TO alerts"))
+        assert down() == down() == []
+    said = [message.partition(":")[0] for message in caplog.messages]
+    assert said == ["no figures of alerts", "figures of alerts are read again"] * 2
+
+
+def test_each_time_a_database_goes_away_is_logged(
+    migrated: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    readings, connect = Readings(), database.connect
+    for away in (True, True, False, False) * 2:
+        failing = partial(fail, database.DatabaseError("the server has gone")) if away else connect
+        monkeypatch.setattr(database, "connect", failing)
+        readings.read()
+    assert [message.split(" ")[0] for message in caplog.messages] == ["no", "no", "figures", "figures"] * 2
+
+
+def fail(error: Exception, *_: object) -> NoReturn:
+    raise error
+
+
+def test_whoever_hangs_up_before_the_answer_leaves_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    gone = threading.Event()
+
+    def read() -> list[Metric]:
+        gone.wait(30)
+        return families([UP.of(1)])
+
+    with served(read) as port:
+        asker = socket.create_connection(("127.0.0.1", port))
+        asker.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.1)
+        asker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, at once
+        asker.close()
+        gone.set()
+        deadline = time.monotonic() + 30
+        while not caplog.messages and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert caplog.messages == [
+        "whoever asked for /metrics was gone before the answer: is its time limit below 10 s?"
+    ]
 
 
 def test_nothing_is_written(migrated: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,3 +186,27 @@ def test_a_page_that_lacks_figures_is_printed_with_exit_code_1(
     assert printed.exit_code == 1
     assert "\nboursomatic_up 0.0\n" in printed.stdout
     assert database.dagster_url().password not in printed.output
+
+
+def test_without_the_setting_nothing_is_served(home: Path) -> None:
+    assert "BOURSOMATIC_METRICS is not set: set it to an address" in error_line(boursomatic("metrics"))
+
+
+def test_an_address_of_another_machine_is_refused(migrated: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_METRICS", "192.0.2.1:9464")
+    line = error_line(boursomatic("metrics"))
+    assert "192.0.2.1:9464 cannot be listened at" in line
+    assert "set BOURSOMATIC_METRICS to an address of this machine" in line
+
+
+def test_an_address_that_others_reach_says_what_that_means(
+    migrated: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They may read all of it, so the name by which they ask does not matter."""
+    listening = command._listen("0.0.0.0", 0)
+    threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
+    assert ask(listening.server_port, path="/metrics", Host="bars.example.com:9464")[0] == 200
+    listening.shutdown()
+    listening.server_close()
+    warned = capsys.readouterr().err
+    assert "warning: whoever reaches port 0 of 0.0.0.0 may read the metrics, without a password" in warned

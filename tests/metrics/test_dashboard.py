@@ -63,13 +63,13 @@ def test_every_query_selects_series_of_the_page(page: Scrape) -> None:
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_a_query_names_metrics_and_labels_that_there_are(expression: str) -> None:
-    names = {name: matchers for name, matchers in SELECTOR.findall(expression)}
-    assert names, expression
-    assert names.keys() <= LABELS_OF.keys()
-    for name, matchers in names.items():
+    selectors = SELECTOR.findall(expression)
+    assert selectors, expression
+    assert {name for name, _ in selectors} <= LABELS_OF.keys()
+    for name, matchers in selectors:
         assert {label for label, *_ in MATCHER.findall(matchers)} <= LABELS_OF[name]
     grouped = {label.strip() for by in re.findall(r"by \(([^)]*)\)", expression) for label in by.split(",")}
-    assert all(grouped <= LABELS_OF[name] for name in names), "it is grouped by labels that there are"
+    assert all(grouped <= LABELS_OF[name] for name, _ in selectors), "it is grouped by labels that there are"
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target["expr"])
@@ -95,7 +95,7 @@ def test_each_rate_is_of_a_counter_and_each_counter_has_one() -> None:
 
 
 def test_the_dashboard_can_be_imported() -> None:
-    """As Grafana 10 asks: a name, panels with ids of their own that do not overlap, a choice of the data source."""
+    """As Grafana 10 asks: a name, panels with ids of their own that do not overlap, a chosen data source."""
     assert DASHBOARD["title"] == "Boursomatic"
     assert DASHBOARD["schemaVersion"] >= 36
     assert "id" not in DASHBOARD, "Grafana gives one"
