@@ -1,4 +1,4 @@
 """Commands for whoever operates the platform, and no one else.
 
-What belongs here: `alerts`, `check`. Kept elsewhere: all other commands (the files of `cli/`).
+What belongs here: `alerts`, `check`, `metrics`. Kept elsewhere: all other commands (the files of `cli/`).
 """

@@ -11,8 +11,7 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster_postgres import PostgresRunStorage
 
-COMPUTES_TAG = "boursomatic/computes"
-"""What a run computes; `dagster.yaml` limits how many runs of one value go on at once."""
+from boursomatic_assets.orchestration.dagster_patches import tags
 
 
 class StagedRunStorage(PostgresRunStorage):
@@ -27,7 +26,7 @@ class StagedRunStorage(PostgresRunStorage):
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         """Store a run; returns it as it was stored."""
-        return super().add_run(dagster_run.with_tags({**dagster_run.tags, COMPUTES_TAG: _computes(dagster_run)}))
+        return super().add_run(dagster_run.with_tags({**dagster_run.tags, tags.COMPUTES: _computes(dagster_run)}))
 
 
 def by_assets(backfill: PartitionBackfill, definitions: Callable[[], dg.Definitions]) -> PartitionBackfill:
