@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/: commands.md, tables.md and privileges.md.
+"""Writes the generated pages of docs/: commands.md, tables.md and privileges.md, and the last part of metrics.md.
 
 What belongs here: how these pages look. Kept elsewhere: what they say (the help texts, the tables' classes), and
 the test that the committed pages are the generated ones (`tests/test_docs.py`).
@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 from boursomatic_assets.cli.main import main as boursomatic
 from boursomatic_assets.database.roles import PURPOSES
 from boursomatic_assets.database.roles.privileges import EXECUTABLE, PRIVILEGES, privileges_of
+from boursomatic_assets.metrics.descriptions import DESCRIPTIONS
 from boursomatic_assets.schema import Table
 from boursomatic_assets.vocabulary import GRANTED_ROLES, Role
 
@@ -125,12 +126,24 @@ def _cell(table: str, role: Role) -> str:
     )
 
 
+def metrics() -> str:
+    """Return metrics.md, with the table of all metrics as its last part."""
+    heading = "## Every metric\n\n"
+    page, _, _ = (DOCS / "metrics.md").read_text(encoding="utf-8").partition(heading)
+    rows = [
+        f"| `{one.full_name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.meaning} |"
+        for one in DESCRIPTIONS
+    ]
+    return f"{page}{heading}{_table('metric | type | labels | meaning', rows)}\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
+    "metrics.md": metrics,
     "privileges.md": privileges,
     "tables.md": tables,
 }
-"""Each generated page, with what makes it."""
+"""Each page with something generated, with what makes it."""
 
 
 if __name__ == "__main__":

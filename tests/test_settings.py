@@ -39,6 +39,10 @@ WRONG = {
         "2.1",
         "'2.1' is no strength: set BOURSOMATIC_SIMULATED_SIGNAL to a number from 0 (nothing can be predicted)",
     ),
+    "BOURSOMATIC_METRICS": (
+        "127.0.0.1",
+        "'127.0.0.1' is no address: set BOURSOMATIC_METRICS to a host and a port, like 127.0.0.1:9464",
+    ),
     "BOURSOMATIC_START": ("2024-02-30", "'2024-02-30' is no date: set BOURSOMATIC_START to YYYY-MM-DD"),
     "BOURSOMATIC_YES": ("yes", "'yes' is not known: set BOURSOMATIC_YES to 0 or 1"),
 }
@@ -53,6 +57,29 @@ def test_an_invalid_value_is_refused_before_any_work(
     monkeypatch.setenv(name, value)
     assert message in error_line(boursomatic(*command.split()))
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:1", ("::1", 1)),
+        ("bars.example.com:65535", ("bars.example.com", 65535)),
+        ("", None),
+    ],
+)
+def test_an_address_to_listen_at_is_a_host_and_a_port(
+    monkeypatch: pytest.MonkeyPatch, text: str, address: tuple[str, int] | None
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_METRICS", text)
+    assert settings.metrics_address() == address
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:0", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464", ":9464"])
+def test_what_is_no_host_and_port_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("BOURSOMATIC_METRICS", text)
+    with pytest.raises(settings.SettingError, match="is no address: set BOURSOMATIC_METRICS"):
+        settings.metrics_address()
 
 
 @pytest.mark.parametrize("date", ["1989-12-31", "2999-01-04"])

@@ -73,8 +73,12 @@ ConfigurableClassData
 backfill_policies
 _.modified_ns  # boursomatic_assets.sources.files.formats.contents: a field that equality compares
 
-# urllib: a handler's methods are called by their names
+# urllib and http.server: a handler's methods and attributes are used by their names
 _.redirect_request
+_.address_family
+_.do_GET
+_.log_message
+_.timeout
 
 # Dagster finds asset checks among the attributes of a module, lists of them too
 CHECKS

@@ -28,10 +28,22 @@ MAX_SENT_AT_ONCE = 20
 
 def open_subjects() -> set[str]:
     """Return the subjects whose problem is open in some channel."""
+    with transaction() as connection:
+        return read_open_subjects(connection)
+
+
+def read_open_subjects(connection: Connection) -> set[str]:
+    """Read them through a connection that need not write."""
     newest = select(ALERTS.c.subject, ALERTS.c.kind).ext(distinct_on(ALERTS.c.channel, ALERTS.c.subject))
     query = newest.order_by(ALERTS.c.channel, ALERTS.c.subject, ALERTS.c.raised_at.desc())
-    with transaction() as connection:
-        return {row.subject for row in connection.execute(query) if row.kind == "problem"}
+    return {row.subject for row in connection.execute(query) if row.kind == "problem"}
+
+
+def count_unsent(connection: Connection) -> dict[str, int]:
+    """Return how many messages are still to be sent, by channel; a channel that ever had one is named."""
+    unsent = func.count().filter(ALERTS.c.sent_at.is_(None)).label("unsent")
+    query = select(ALERTS.c.channel, unsent).group_by(ALERTS.c.channel).order_by(ALERTS.c.channel)
+    return {row.channel: row.unsent for row in connection.execute(query)}
 
 
 def raise_messages(

@@ -1,8 +1,8 @@
 """What the commands share.
 
 What belongs here: types of options (dates, times, seeds), errors as one line, and what must hold before a command
-starts: the schema, the settings, Dagster's home. Kept elsewhere: the commands (the other files of `cli/`), closed
-sets of values (`vocabulary.py`).
+starts: the schema, the settings, Dagster's home, a free port. Kept elsewhere: the commands (the other files of
+`cli/`), closed sets of values (`vocabulary.py`).
 """
 
 import datetime as dt
@@ -125,3 +125,29 @@ def make_dagster_home() -> Path:
     folder = ensure_dagster_home()
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
+
+
+def require_free(host: str, port: int, program: str, otherwise: str) -> None:
+    """Refuse a port on which another program listens, before anything is started.
+
+    Args:
+        host: The address.
+        port: The port.
+        program: What it may be taken by.
+        otherwise: What to do instead of ending that.
+
+    Raises:
+        RuntimeError: It is taken.
+    """
+    import errno
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise RuntimeError(
+                f"port {port} of {host} is taken, perhaps by another {program}: end that one, or {otherwise}"
+            ) from None
+        # What else is wrong with the address its server says itself.

@@ -11,7 +11,7 @@ import sys
 import click
 
 from boursomatic_assets.cli.audit import audit
-from boursomatic_assets.cli.common import make_dagster_home, one_line_errors
+from boursomatic_assets.cli.common import make_dagster_home, one_line_errors, require_free
 from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
 from boursomatic_assets.cli.db import db
 from boursomatic_assets.cli.features import features
@@ -20,7 +20,11 @@ from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.operating.alerts import alerts
 from boursomatic_assets.cli.operating.check import check
+<<<<<<< HEAD
 from boursomatic_assets.cli.operating.runs import runs
+=======
+from boursomatic_assets.cli.operating.metrics import metrics, require_free_metrics, start_beside_dev
+>>>>>>> main
 from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
@@ -64,36 +68,17 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
 
     settings.require_valid()
     _require_closed_or_exposed(host, port, expose=expose, read_only=read_only)
-    _require_free(host, port)
+    require_free(host, port, "`boursomatic dev`", "choose another port with --port")
+    require_free_metrics()
     migrate.upgrade()
     folder = make_dagster_home()
     settings.make_paths_absolute()
     os.chdir(folder)  # elsewhere it may find another dagster.yaml, and warn of it
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
     os.environ["DAGSTER_WEBSERVER_READ_ONLY"] = str(int(read_only))
+    start_beside_dev()
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")  # noqa: PTH118, PTH120
     os.execv(dagster, [dagster, "dev", "-h", host, "-p", str(port), "-w", str(WORKSPACE)])
-
-
-def _require_free(host: str, port: int) -> None:
-    """Refuse a port on which another program listens, before anything is started.
-
-    Raises:
-        RuntimeError: It is taken; the message names `--port`.
-    """
-    import errno
-    import socket
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise RuntimeError(
-                f"port {port} of {host} is taken, perhaps by another `boursomatic dev`: end that one, or choose"
-                " another port with --port"
-            ) from None
-        # What else is wrong with the address the webserver says itself.
 
 
 def _require_closed_or_exposed(host: str, port: int, *, expose: bool, read_only: bool) -> None:
@@ -129,7 +114,11 @@ COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
     *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
     *(audit, instruments, files, models, features, users),
+<<<<<<< HEAD
     *(doctor, dev, runs, alerts, db, list_settings),
+=======
+    *(doctor, dev, alerts, metrics, db, list_settings),
+>>>>>>> main
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""
 

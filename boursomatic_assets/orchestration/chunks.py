@@ -19,6 +19,7 @@ from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database import errors
 from boursomatic_assets.quality.delivery import Delivery
+from boursomatic_assets.tables.claims.holding import GivenUpError
 from boursomatic_assets.tables.frames import FrameError
 
 Rows = pl.DataFrame | Delivery
@@ -98,6 +99,9 @@ def run_chunks(work: Callable[[Slice], None], chunks: Iterator[Slice]) -> list[t
 
     Returns:
         The slices that failed, each with its error.
+
+    Raises:
+        GivenUpError: The run was given up.
     """
     return list(islice(chain.from_iterable(_isolate_failures(work, chunk) for chunk in chunks), MAX_FAILURES))
 
@@ -125,6 +129,8 @@ def _try_chunk(work: Callable[[Slice], None], chunk: Slice) -> Exception | None:
     """Call `work` for a chunk, and return the error that it raises."""
     try:
         work(chunk)
+    except GivenUpError:  # nothing more can be written
+        raise
     except Exception as error:  # either yielded as a failure, or recorded as absorbed
         return error
     return None

@@ -200,6 +200,11 @@ def web_hosts() -> tuple[str, ...]:
     return settings_with_valid("BOURSOMATIC_WEB_HOSTS").BOURSOMATIC_WEB_HOSTS
 
 
+def metrics_address() -> tuple[str, int] | None:
+    """Return the host and the port that /metrics is served at, `BOURSOMATIC_METRICS`; None: it is off."""
+    return settings_with_valid("BOURSOMATIC_METRICS").BOURSOMATIC_METRICS
+
+
 def consent() -> bool:
     """Return whether rows may be dropped without asking, `BOURSOMATIC_YES`."""
     return settings_with_valid("BOURSOMATIC_YES").BOURSOMATIC_YES

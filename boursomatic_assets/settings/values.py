@@ -112,6 +112,18 @@ def check_web_address(text: str | None, info: ValidationInfo) -> str | None:
     return text
 
 
+def parse_listen_address(text: str | None, info: ValidationInfo) -> tuple[str, int] | None:
+    """Return a host and a port to listen at."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})", text, re.ASCII)
+    if not found or not 0 < int(found[2]) < 65536:
+        raise ValueError(
+            f"{text!r} is no address: set {info.field_name} to a host and a port, like 127.0.0.1:9464"
+        )
+    return found[1].strip("[]"), int(found[2])
+
+
 def check_mail_server(text: str | None, info: ValidationInfo) -> str | None:
     """Check the address of a mail server; a message shows nothing of it."""
     if text and not re.fullmatch(r"smtps?://([^\s@/]+@)?[\w.-]+(:\d{1,5})?/?", text, re.ASCII):

@@ -24,6 +24,7 @@ from boursomatic_assets.settings.values import (
     parse_evidence,
     parse_first_date,
     parse_hosts,
+    parse_listen_address,
     parse_recipients,
     parse_seed,
     parse_signal,
@@ -35,6 +36,7 @@ WebAddress = Annotated[str | None, BeforeValidator(check_web_address)]
 Command = Annotated[str | None, BeforeValidator(check_command)]
 MailServer = Annotated[str | None, BeforeValidator(check_mail_server)]
 Recipients = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_recipients)]
+ListenAddress = Annotated[tuple[str, int] | None, NoDecode, BeforeValidator(parse_listen_address)]
 AlertFormat = Annotated[str, BeforeValidator(one_of("json", "slack", "teams"))]
 Evidence = Annotated[tuple[float, ...], NoDecode, BeforeValidator(parse_evidence)]
 Seed = Annotated[int, BeforeValidator(parse_seed)]
@@ -161,6 +163,12 @@ class Settings(BaseSettings):
         " arguments, so it reads secrets from a file",
         unset="none",
         secret=True,
+    )
+    BOURSOMATIC_METRICS: ListenAddress = _field(
+        None,
+        "address that /metrics is served at, like 127.0.0.1:9464: by `boursomatic metrics`, and beside"
+        " `boursomatic dev`",
+        unset="off",
     )
     BOURSOMATIC_STOCK_DAGSTER: Flag = _field("0", "1 runs Dagster without the platform's patches, slowly")
     BOURSOMATIC_YES: Flag = _field("0", "1 lets commands drop rows without --yes, `alembic downgrade` too")

@@ -7,6 +7,8 @@ Times are those of the database server.
 """
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Table, func, select, text
@@ -65,6 +67,13 @@ def newest_session(connection: Connection, asset: str) -> dt.date | None:
         select(func.max(COMPUTED_SESSIONS.c.session)).where(COMPUTED_SESSIONS.c.asset == asset)
     )
     return newest.date() if newest else None
+
+
+def extents(connection: Connection) -> Sequence[Any]:
+    """How many sessions were computed, and when the last was: asset, market, sessions, last."""
+    c = COMPUTED_SESSIONS.c
+    query = select(c.asset, c.market, func.count().label("sessions"), func.max(c.computed_at).label("last"))
+    return connection.execute(query.group_by(c.asset, c.market)).all()
 
 
 def sessions_computed_since(

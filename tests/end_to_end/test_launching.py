@@ -19,7 +19,7 @@ from worlds.patched import PATCHED, only_patched
 from worlds.webserver import ASSETS, DONE, FAILED, STAGES, Dagster, forget, opened, write_settings, written
 
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.orchestration.dagster_patches.run_storage import COMPUTES_TAG
+from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 pytestmark = [
@@ -87,7 +87,7 @@ def test_a_backfill_writes_what_the_command_line_wrote(
     assert written(filled) == before
     assert all(dagster.coloured(asset) == {DONE: keys} for asset in ASSETS)
     if PATCHED:
-        assert {run.tags[COMPUTES_TAG] for run in dagster.instance.get_runs()} == {
+        assert {run.tags[tags.COMPUTES] for run in dagster.instance.get_runs()} == {
             ", ".join(stage) for stage in STAGES
         }
 
@@ -102,7 +102,7 @@ def test_a_range_of_each_market_stays_one_run_over_several_daemon_iterations(
     monkeypatch.setattr(SyncInMemoryRunLauncher, "launch_run", lambda *_: None)  # features stay unfinished
     for _ in range(3):
         dagster.look()
-    assert Counter(run.tags[COMPUTES_TAG] for run in dagster.instance.get_runs()) == {
+    assert Counter(run.tags[tags.COMPUTES] for run in dagster.instance.get_runs()) == {
         "instruments, price_bars": len(MARKETS),
         "features": len(MARKETS),
     }

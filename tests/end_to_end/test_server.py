@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import pytest
 import yaml
 from dagster import DagsterInstance
 from sqlalchemy import Engine
-from worlds.ui import PATIENCE_SECONDS, answers, ask
+from worlds.ui import PATIENCE_SECONDS, answers, ask, eventually_answers, free_port
 
 from boursomatic_assets.settings.variables import Settings
 
@@ -73,8 +72,7 @@ def test_a_unit_is_one_that_systemd_understands(name: str, tmp_path: Path) -> No
 def test_the_units_start_the_ui_and_the_daemon(
     migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     ui = [str(port) if word == "3000" else word for word in command("boursomatic-ui.service")]
     log = tmp_path / "ui"
     with (
@@ -91,11 +89,25 @@ def test_the_units_start_the_ui_and_the_daemon(
     assert webserver.returncode == 0, log.read_text()
 
 
+@pytest.mark.slow
+def test_the_unit_of_metrics_serves_them_until_systemd_stops_it(
+    migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("BOURSOMATIC_METRICS", f"127.0.0.1:{port}")
+    log = tmp_path / "metrics"
+    with started(command("boursomatic-metrics.service"), log) as metrics:
+        assert "\nboursomatic_up 1.0\n" in eventually_answers(port, "/metrics")[1]
+        metrics.terminate()
+        metrics.wait(PATIENCE_SECONDS)
+    assert (metrics.returncode, log.read_text()) == (0, f"metrics: http://127.0.0.1:{port}/metrics\n")
+
+
 def test_the_file_of_containers_names_programs_and_settings_that_there_are() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     services: dict[str, Any] = yaml.safe_load(text)["services"]
     of_ours = {name: service for name, service in services.items() if service["image"] == "boursomatic"}
-    assert of_ours.keys() == {"upgrade", "ui", "daemon"}
+    assert of_ours.keys() == {"upgrade", "ui", "daemon", "metrics"}
     for service in of_ours.values():
         assert os.access(PROGRAMS / service["command"][0], os.X_OK)
         assert service.get("environment", {}).keys() <= known()

@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from worlds import nginx
 from worlds.commands import boursomatic, error_line
-from worlds.ui import Answer, ask, dev
+from worlds.ui import Answer, ask, dev, eventually_answers, eventually_ends, free_port
 
 PROXIED = nginx.NAME
 WIPE = 'mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["features"]}}]) { __typename } }'
@@ -145,6 +145,29 @@ def test_a_taken_port_is_refused_before_anything_is_started(home: Path) -> None:
         line = error_line(boursomatic("dev", "--port", str(port)))
     assert f"port {port} of 127.0.0.1 is taken" in line
     assert "choose another port with --port" in line
+    assert list(home.iterdir()) == []
+
+
+def test_metrics_are_served_beside_the_ui_and_end_with_it(
+    migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path
+) -> None:
+    port = free_port()
+    with dev(tmp_path / "log", BOURSOMATIC_METRICS=f"127.0.0.1:{port}"):
+        assert "\nboursomatic_up 1.0\n" in eventually_answers(port, "/metrics")[1]
+    assert eventually_ends(port)
+
+
+@pytest.mark.parametrize("command", ["dev", "metrics"])
+def test_a_taken_port_of_the_metrics_is_refused_before_anything_is_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("BOURSOMATIC_METRICS", f"127.0.0.1:{port}")
+        ui = ("--port", str(free_port())) if command == "dev" else ()
+        line = error_line(boursomatic(command, *ui))
+    assert f"port {port} of 127.0.0.1 is taken, perhaps by another `boursomatic metrics`" in line
+    assert "let BOURSOMATIC_METRICS name another port" in line
     assert list(home.iterdir()) == []
 
 

@@ -19,11 +19,39 @@ Answer = tuple[int, str]
 """The status and the body."""
 
 
+def free_port() -> int:
+    """A port on which nothing listens yet."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def eventually_answers(port: int, path: str) -> Answer:
+    """The answer of a server that is starting."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return ask(port, path=path)
+        except OSError:
+            assert time.monotonic() < deadline, "nothing answers"
+            time.sleep(0.3)
+
+
+def eventually_ends(port: int) -> bool:
+    """Whether a server that is to end does."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
 @contextmanager
 def dev(log: Path, *options: str, **variables: str) -> Iterator[tuple[int, int]]:
     """A running `boursomatic dev`; its port, and the id of its session."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     program = Path(sys.executable).with_name("boursomatic")
     environment = os.environ | variables
     with log.open("w") as output:

@@ -13,10 +13,8 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster_postgres import PostgresRunStorage
 
+from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.tables.claims import holding, liveness
-
-COMPUTES_TAG = "boursomatic/computes"
-"""What a run computes; `dagster.yaml` limits how many runs of one value go on at once."""
 
 ENDS: Final = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
 
@@ -33,7 +31,7 @@ class StagedRunStorage(PostgresRunStorage):
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         """Store a run; returns it as it was stored."""
-        return super().add_run(dagster_run.with_tags({**dagster_run.tags, COMPUTES_TAG: _computes(dagster_run)}))
+        return super().add_run(dagster_run.with_tags({**dagster_run.tags, tags.COMPUTES: _computes(dagster_run)}))
 
     def handle_run_event(
         self, run_id: str, event: dg.DagsterEvent, update_timestamp: dt.datetime | None = None

@@ -1,7 +1,8 @@
 """The tags by which Dagster marks runs, as its documentation and its pages spell them.
 
-What belongs here: names of tags that Dagster exports from private modules alone; a test holds them to those.
-Kept elsewhere: tags of the platform's own, beside what they mark.
+What belongs here: names of tags that Dagster exports from private modules alone; a test holds them to those. And
+the platform's own that is read where Dagster is not loaded.
+Kept elsewhere: other tags of the platform's own, beside what they mark.
 """
 
 PARTITION = "dagster/partition"
@@ -24,3 +25,6 @@ WILL_RETRY = "dagster/will_retry"
 
 MAX_RETRIES = "dagster/max_retries"
 """How often the daemon starts a run again whose process was lost."""
+
+COMPUTES = "boursomatic/computes"
+"""What a run computes; `dagster.yaml` limits how many runs of one value go on at once."""

@@ -76,7 +76,8 @@ def dead_runs(connection: Connection) -> dict[str, DeadRun]:
 def give_up(run_id: str) -> None:
     """Let a run write no more: its transactions are rolled back, and it can begin no other.
 
-    One that has no claim is left alone. First none may begin, then those that go on are ended, then it is awaited that they are over.
+    One that has no claim is left alone. First none may begin, then those that go on are ended, then it is awaited
+    that they are over.
     """
     engine = database.engine()
     with engine.begin() as connection:

@@ -1,6 +1,6 @@
 """Rejected rows: stored as delivered, deleted when a later delivery has them without a fault.
 
-What belongs here: writing `rejected_bars`, and describing its rows. Kept elsewhere: why a row is rejected
+What belongs here: writing `rejected_bars`, counting and describing its rows. Kept elsewhere: why a row is rejected
 (`quality/contract.py`).
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import polars as pl
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, Table, func, select, text
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
@@ -111,6 +111,13 @@ def origins(connection: Connection, ids: pl.Series) -> pl.DataFrame:
     )
     schema = {"id": pl.String(), "file_id": pl.Int64(), "line": pl.Int32()}
     return pl.DataFrame(connection.execute(query, {"ids": ids.to_list()}).all(), schema, orient="row")
+
+
+def count_by_reason(connection: Connection, limit: int) -> dict[str, int]:
+    """How many rows have each of the most frequent reasons; an index holds all that is read."""
+    reason, rows = REJECTED_BARS.c.reason, func.count().label("rows")
+    query = select(reason, rows).group_by(reason).order_by(rows.desc(), reason).limit(limit)
+    return {row.reason: row.rows for row in connection.execute(query)}
 
 
 def describe(

@@ -1,12 +1,15 @@
 """The log of delivered sessions: how many rows of each session were delivered, kept, merged and rejected.
 
-What belongs here: writing `delivered_sessions`. Kept elsewhere: the rejected rows (`rejected_rows.py`), which rows
-are kept, merged or rejected (`quality/contract.py`), the check of the sums (`checks/bars.py`).
+What belongs here: writing `delivered_sessions`, and its totals. Kept elsewhere: the rejected rows
+(`rejected_rows.py`), which rows are kept, merged or rejected (`quality/contract.py`), the check of the sums
+(`checks/bars.py`).
 """
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Table, delete, func, select, text
@@ -129,6 +132,13 @@ def _provisional(sessions: pl.Series, part: Slice, now: dt.datetime) -> list[boo
     """Whether each session has not settled yet; False for dates that are no session."""
     dates = sessions.dt.date().to_list()
     return [bool(date and part.market.is_session(date) and part.market.settle_time(date) > now) for date in dates]
+
+
+def totals(connection: Connection) -> Sequence[Any]:
+    """How many rows of the latest deliveries of all sessions were kept, merged, rejected: by market, interval."""
+    s = DELIVERED_SESSIONS.c
+    sums = (func.sum(column).label(column.name) for column in (s.kept, s.merged, s.rejected))
+    return connection.execute(select(s.market, s.interval, *sums).group_by(s.market, s.interval)).all()
 
 
 def count_as_merged(connection: Connection, part: Slice, interval: str, dropped: pl.DataFrame) -> None:

@@ -11,7 +11,7 @@ from conftest import Admin
 from dagster._core.instance.ref import InstanceRef
 
 from boursomatic_assets import database as db
-from boursomatic_assets.orchestration.dagster_patches.run_storage import COMPUTES_TAG
+from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.dagster_patches.storage import BoursomaticStorage
 from boursomatic_assets.orchestration.instance import CONFIG, ensure_dagster_home
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
@@ -98,7 +98,7 @@ def test_telemetry_is_off_and_lost_runs_come_to_an_end(dagster_instance: dg.Dags
     assert dagster_instance.run_retries_max_retries in (1, 2)
     queue = dagster_instance.get_concurrency_config().run_queue_config
     assert queue and queue.max_concurrent_runs == 6
-    assert {limit["key"]: limit["limit"] for limit in queue.tag_concurrency_limits}[COMPUTES_TAG] == 2
+    assert {limit["key"]: limit["limit"] for limit in queue.tag_concurrency_limits}[tags.COMPUTES] == 2
 
 
 def test_dagsters_home_reads_the_settings_of_the_checkout(home: Path) -> None:

@@ -1,7 +1,8 @@
 """The checks that fail, from their newest stored results.
 
 What belongs here: reading them, by check and market. It is no patch: it works on every version of Dagster.
-Kept elsewhere: their colours on the pages (`check_states.py`), what is said of them (`alerts/`).
+Kept elsewhere: which result stands (`newest_results.py`), their colours on the pages (`check_states.py`), what is
+said of them (`alerts/`).
 """
 
 from collections import defaultdict
@@ -15,23 +16,12 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._serdes import deserialize_value
 
-FAILED = sa.text("""
-WITH newest AS (
-    SELECT DISTINCT ON (asset_key, check_name, partition) id, asset_key, check_name, partition, run_id,
-        execution_status AS status, evaluation_event_storage_id AS told
-    FROM asset_check_executions
-    WHERE evaluation_event_storage_id IS NOT NULL AND execution_status IN ('SUCCEEDED', 'FAILED')
-    ORDER BY asset_key, check_name, partition, evaluation_event_storage_id DESC
-), checks AS (
-    SELECT asset_key, check_name, max(told) AS last,
-        coalesce(max(told) FILTER (WHERE partition IS NULL), 0) AS whole
-    FROM newest GROUP BY asset_key, check_name
+from boursomatic_assets.orchestration.dagster_patches.check_history.newest_results import STANDING
+
+FAILED = sa.text(
+    f"{STANDING} SELECT id, asset_key, check_name, partition, run_id FROM standing"
+    " WHERE status = 'FAILED' ORDER BY told"
 )
-SELECT n.id, asset_key, check_name, n.partition, n.run_id
-FROM newest n JOIN checks c USING (asset_key, check_name)
-WHERE n.status = 'FAILED' AND CASE WHEN n.partition IS NULL THEN told = last ELSE told > whole END
-ORDER BY told
-""")
 
 
 @dataclass(frozen=True)
