@@ -8,6 +8,7 @@ through its decorator is named in `pyproject.toml`.
 _.actor
 _.blank
 _.changed_at
+_.claimed_at
 _.comments
 _.computed_at
 _.delivered_at
@@ -39,6 +40,7 @@ _.waits_until
 
 # Dagster: methods of what is subclassed, and what is put in their place
 _.config_type
+_.check_run_worker_health
 _.get_asset_check_execution_history
 _.get_asset_check_state
 _.get_step_stats_for_run
@@ -46,6 +48,7 @@ _.handle_output
 _.has_partition_key
 _.load_input
 _.setup_for_execution
+_.supports_check_run_worker_health
 _.yield_for_execution
 _._get_target_materialization_data
 _._store_asset_check_evaluation_planned

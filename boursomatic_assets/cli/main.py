@@ -20,11 +20,8 @@ from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.operating.alerts import alerts
 from boursomatic_assets.cli.operating.check import check
-<<<<<<< HEAD
-from boursomatic_assets.cli.operating.runs import runs
-=======
 from boursomatic_assets.cli.operating.metrics import metrics, require_free_metrics, start_beside_dev
->>>>>>> main
+from boursomatic_assets.cli.operating.runs import runs
 from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
@@ -114,11 +111,7 @@ COMMANDS = (
     *(backfill, materialize, refresh, reload, restore),
     *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
     *(audit, instruments, files, models, features, users),
-<<<<<<< HEAD
-    *(doctor, dev, runs, alerts, db, list_settings),
-=======
-    *(doctor, dev, alerts, metrics, db, list_settings),
->>>>>>> main
+    *(doctor, dev, runs, alerts, metrics, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""
 

@@ -27,6 +27,7 @@ from boursomatic_assets.orchestration.progress import Progress
 from boursomatic_assets.orchestration.reporting import Report
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables import merging, staleness
+from boursomatic_assets.tables.claims import holding
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS, Grain
 from boursomatic_assets.tables.reading import SliceReader, count_rows, read_slice, read_table
 from boursomatic_assets.tables.staging import bounds, transaction
@@ -40,8 +41,12 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> "Iterator[PostgresIOManager]":
-        """Collect the errors that a run absorbs; afterwards tag the run with their number and the first one."""
-        with absorbed.collected() as reasons:
+        """Claim the run, and collect the errors that it absorbs; afterwards tag it with them.
+
+        Dagster opens it for each process of a run, before the first step.
+        """
+        run_id = context.run.run_id if context.run else None
+        with absorbed.collected() as reasons, holding.held(run_id):
             try:
                 yield self
             finally:

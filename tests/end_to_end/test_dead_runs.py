@@ -17,9 +17,7 @@ from worlds.platform import rows
 from boursomatic_assets.orchestration import dead_runs
 from boursomatic_assets.tables.claims import liveness
 
-pytestmark = only_patched
-
-BACKFILL = ("backfill", "--assets", "price_bars", "--market", "US", "--from", "2001-01-02", "--to", "2020-12-31")
+BACKFILL = ("backfill", "--assets", "price_bars", "--market", "US", "--from", "2019-01-02", "--to", "2020-12-31")
 COMMAND = "import sys; sys.argv[0] = 'boursomatic'; from boursomatic_assets.cli import main; main()"
 
 
@@ -29,13 +27,19 @@ def started(
 ) -> "Iterator[tuple[subprocess.Popen[bytes], dg.DagsterRun]]":
     """A backfill in a process of its own, and its run, once that goes on."""
     monkeypatch.setattr(liveness, "GONE_SECONDS", 1)
-    environment = os.environ | {"BOURSOMATIC_SOURCE": "simulated", "BOURSOMATIC_START": "2001-01-02"}
+    environment = os.environ | {
+        "BOURSOMATIC_SOURCE": "simulated",
+        "BOURSOMATIC_SIMULATED_INSTRUMENTS": "10",
+        "BOURSOMATIC_START": "2019-01-02",
+    }
     with subprocess.Popen([sys.executable, "-c", COMMAND, *BACKFILL], env=environment) as process:
         try:
-            while not (runs := dagster_instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))):
+            while not (claims := rows(migrated, "SELECT run_id FROM run_claims")):
                 assert process.poll() is None
                 time.sleep(0.1)
-            yield process, runs[0]
+            run = dagster_instance.get_run_by_id(claims[0]["run_id"])
+            assert run
+            yield process, run
         finally:
             process.kill()
 
@@ -49,18 +53,27 @@ def kill(process: "subprocess.Popen[bytes]", instance: dg.DagsterInstance) -> li
     return found[0][1]
 
 
-def test_a_killed_run_is_named_and_ended_by_hand(
-    started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]", dagster_instance: dg.DagsterInstance
+def test_a_killed_run_is_named_and_ended(
+    started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]",
+    dagster_instance: dg.DagsterInstance,
+    migrated: Engine,
 ) -> None:
-    process, run = started
+    """By the daemon, which asks the launcher, and by hand."""
+    (process, run), launcher = started, dagster_instance.run_launcher
     assert "started" in boursomatic("runs").stdout
     assert boursomatic("runs", "end-dead").stdout == "no run is dead\n"
+    assert launcher.supports_check_run_worker_health
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
     found = kill(process, dagster_instance)
-    assert str(found).startswith(f"process {process.pid} of ")
-    for words in (("runs",), ("status",), ("doctor",)):
-        assert f"{run.run_id[:8]}" in boursomatic(*words).stdout
-        assert f"process {process.pid} of {os.uname().nodename} is gone" in boursomatic(*words).stdout
-    assert boursomatic("doctor").exit_code == 1
+    assert str(found).startswith(f"process {process.pid} of {os.uname().nodename} is gone")
+    for command in ("runs", "status", "doctor"):
+        shown = boursomatic(command)
+        assert run.run_id[:8] in shown.stdout
+        assert str(found) in shown.stdout
+        assert shown.exit_code == (command == "doctor")
+    health = launcher.check_run_worker_health(run)
+    assert (health.status, health.msg) == (WorkerStatus.FAILED, str(found))
+    assert rows(migrated, "SELECT run_id, epoch FROM run_claims") == [{"run_id": run.run_id, "epoch": 1}]
     assert boursomatic("runs", "end-dead").stdout == f"{run.run_id[:8]} is ended: {found}\n"
     ended = dagster_instance.get_run_by_id(run.run_id)
     assert ended
@@ -70,27 +83,16 @@ def test_a_killed_run_is_named_and_ended_by_hand(
     assert boursomatic("runs").stdout == "no run goes on\n"
 
 
-def test_the_daemon_is_told_which_run_is_dead_and_it_can_write_no_more(
+@only_patched
+def test_a_run_that_is_ended_from_outside_writes_no_more(
     started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]",
     dagster_instance: dg.DagsterInstance,
     migrated: Engine,
 ) -> None:
     process, run = started
-    launcher = dagster_instance.run_launcher
-    assert launcher.supports_check_run_worker_health
-    assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
-    found = kill(process, dagster_instance)
-    health = launcher.check_run_worker_health(run)
-    assert (health.status, health.msg) == (WorkerStatus.FAILED, str(found))
-    assert rows(migrated, "SELECT run_id, epoch FROM run_claims") == [{"run_id": run.run_id, "epoch": 1}]
-
-
-def test_a_run_that_is_ended_from_outside_writes_no_more(
-    started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]", dagster_instance: dg.DagsterInstance
-) -> None:
-    process, run = started
     dagster_instance.report_run_failed(run, "ended by hand")
     assert process.wait() != 0
+    assert rows(migrated, "SELECT * FROM price_bars LIMIT 1") == []
     ended = dagster_instance.get_run_by_id(run.run_id)
     assert ended
     assert ended.status == dg.DagsterRunStatus.FAILURE

@@ -115,7 +115,7 @@ def _check_dagster_storage() -> str:
 
 def _check_runs() -> str:
     with database.engine().connect() as connection:
-        dead = liveness.dead_runs(connection)
+        dead = liveness.unended_runs(connection)
     if dead:
         raise RuntimeError(
             f"{len(dead):,} dead, such as {next(iter(dead))[:8]}: {next(iter(dead.values()))}. The daemon ends it"

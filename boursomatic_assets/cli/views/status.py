@@ -71,7 +71,7 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     """Facts as pairs of subject and value: markets, the champion, what is rejected, provisional or stale."""
     for market in MARKETS.values():
         yield market.name, _newest_sessions(connection, market)
-    for run_id, dead in liveness.dead_runs(connection).items():
+    for run_id, dead in liveness.unended_runs(connection).items():
         yield "dead run", f"{run_id[:8]}: {dead}"
     for market in MARKETS.values():
         yield "freshness", str(read_freshness(connection, market, utc_now()))

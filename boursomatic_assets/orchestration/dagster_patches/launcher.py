@@ -1,10 +1,11 @@
 """Dagster's own run launcher, which knows here whether the process of a run lives.
 
 What belongs here: the class that `dagster.yaml` names. The daemon asks it of each run that goes on.
-Kept elsewhere: how a process shows that it lives (`tables/claims/`), where a run claims it (`run_storage.py`).
+Kept elsewhere: how a process shows that it lives (`tables/claims/`), where a run claims itself
+(`io_manager.py`).
 
 Dagster's default launcher cannot say: a run whose machine died is "started" until its time is up, and counts in
-every limit. With `BOURSOMATIC_STOCK_DAGSTER=1` runs make no claims, and it is so again.
+every limit. It is no patch for speed, and the same on every version of Dagster.
 """
 
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus

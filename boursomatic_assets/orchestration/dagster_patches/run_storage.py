@@ -1,6 +1,6 @@
 """Dagster's run storage: what is asked for over many partitions becomes runs that are right and never starve.
 
-What belongs here: where a backfill or a run is changed as it is stored, and that a run that goes on is claimed.
+What belongs here: where a backfill or a run is changed as it is stored, and what its end means for others.
 Kept elsewhere: what a run waits for (`backfills.py`), which server it all lies on (`storage.py`).
 """
 
@@ -14,9 +14,9 @@ from dagster._core.storage.dagster_run import DagsterRun
 from dagster_postgres import PostgresRunStorage
 
 from boursomatic_assets.orchestration.dagster_patches import tags
-from boursomatic_assets.tables.claims import holding, liveness
+from boursomatic_assets.tables.claims import liveness
 
-ENDS: Final = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
+ENDS: Final = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
 
 
 class StagedRunStorage(PostgresRunStorage):
@@ -24,6 +24,9 @@ class StagedRunStorage(PostgresRunStorage):
 
     definitions: Callable[[], dg.Definitions] = staticmethod(dg.Definitions)
     """The platform's definitions, loaded at the first backfill of a job: heavy, and few processes need them."""
+
+    _begun_here: Final = set[str]()
+    """The runs that this process has begun."""
 
     def add_backfill(self, partition_backfill: PartitionBackfill) -> None:
         """Store a backfill that the daemon is to carry out."""
@@ -36,14 +39,11 @@ class StagedRunStorage(PostgresRunStorage):
     def handle_run_event(
         self, run_id: str, event: dg.DagsterEvent, update_timestamp: dt.datetime | None = None
     ) -> None:
-        """Store a run's new status; the process that begins a run claims it until its end.
-
-        Of a run that another process ends, such as the daemon, the claim is given up: it can write no more.
-        """
+        """Store a run's new status; one that another process ends, such as the daemon, can write no more."""
         if event.event_type == dg.DagsterEventType.RUN_START:
-            holding.hold(run_id)
+            self._begun_here.add(run_id)
         super().handle_run_event(run_id, event, update_timestamp)
-        if event.event_type in ENDS and not holding.release(run_id):
+        if event.event_type in ENDS and run_id not in self._begun_here:
             liveness.give_up(run_id)
 
 

@@ -8,14 +8,13 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, text
 
 from boursomatic_assets import database
-from boursomatic_assets.schema import RunClaim
-
-RUN_CLAIMS: Table = RunClaim.__table__
 
 BEAT_SECONDS = 10.0
 """How often a process says that it lives."""
@@ -84,18 +83,18 @@ class Claim:
                 connection.execute(RELEASE, {"run": self.run_id})
 
 
-def hold(run_id: str) -> None:
-    """Claim a run that this process begins."""
-    if run_id not in _held:
-        _held[run_id] = Claim(run_id)
-
-
-def release(run_id: str) -> bool:
-    """Give a run's claim back; returns whether this process held it."""
-    claim = _held.pop(run_id, None)
-    if claim:
+@contextmanager
+def held(run_id: str | None) -> Iterator[None]:
+    """Hold the claim of a run that this process executes; None: it is no run of Dagster's."""
+    if run_id is None or run_id in _held:
+        yield
+        return
+    claim = _held[run_id] = Claim(run_id)
+    try:
+        yield
+    finally:
+        del _held[run_id]
         claim.release()
-    return claim is not None
 
 
 def require_held(connection: Connection) -> None:

@@ -18,13 +18,13 @@ SILENT_SECONDS = 100
 """For how long a run that has its lock may be silent: its process is stopped, or its machine is cut off."""
 
 _CLAIMS = text("""
-SELECT c.run_id, c.host, c.pid, c.seen_at, l.pid IS NOT NULL AS locked,
+SELECT c.run_id, c.host, c.pid, c.seen_at, c.epoch > 0 AS given_up, l.pid IS NOT NULL AS locked,
     extract(epoch FROM clock_timestamp()::timestamp
         - greatest(c.seen_at, pg_postmaster_start_time()::timestamp))::float AS silence
 FROM run_claims c LEFT JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('run ' || c.run_id, 0)
-WHERE c.epoch = 0 ORDER BY c.claimed_at
+ORDER BY c.claimed_at
 """)
 """While the server was down nobody could say that it lives."""
 
@@ -51,6 +51,7 @@ class DeadRun:
         pid: Its process there.
         seen_at: When that last said that it lives, naive UTC.
         locked: Whether the server still has its connection: the process is stopped, or cut off.
+        given_up: Whether it can write no more.
     """
 
     run_id: str
@@ -58,6 +59,7 @@ class DeadRun:
     pid: int
     seen_at: dt.datetime
     locked: bool
+    given_up: bool
 
     def __str__(self) -> str:
         state = "is silent" if self.locked else "is gone"
@@ -65,12 +67,17 @@ class DeadRun:
 
 
 def dead_runs(connection: Connection) -> dict[str, DeadRun]:
-    """The claimed runs whose process is gone or silent, by id, the oldest first."""
+    """The claimed runs whose process is gone or silent, or that were given up, by id, the oldest first."""
     return {
-        row.run_id: DeadRun(row.run_id, row.host, row.pid, row.seen_at, row.locked)
+        row.run_id: DeadRun(row.run_id, row.host, row.pid, row.seen_at, row.locked, row.given_up)
         for row in connection.execute(_CLAIMS)
-        if row.silence > (SILENT_SECONDS if row.locked else GONE_SECONDS)
+        if row.given_up or row.silence > (SILENT_SECONDS if row.locked else GONE_SECONDS)
     }
+
+
+def unended_runs(connection: Connection) -> dict[str, DeadRun]:
+    """Those that nobody has given up yet."""
+    return {run_id: dead for run_id, dead in dead_runs(connection).items() if not dead.given_up}
 
 
 def give_up(run_id: str) -> None:

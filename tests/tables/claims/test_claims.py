@@ -27,16 +27,15 @@ from sqlalchemy import text
 from boursomatic_assets.tables.claims import holding
 from boursomatic_assets.tables.staging import transaction
 holding.BEAT_SECONDS = 0.1
-holding.hold({RUN!r})
-print("held", flush=True)
-for line in sys.stdin:
-    with transaction() as connection:
-        connection.execute(text("INSERT INTO instruments (id, symbol, exchange)"
-            " VALUES (gen_random_uuid(), :symbol, 'NYSE')"), {{"symbol": line.strip()}})
-        print("written", flush=True)
-        sys.stdin.readline()
-    print("committed", flush=True)
-holding.release({RUN!r})
+with holding.held({RUN!r}):
+    print("held", flush=True)
+    for line in sys.stdin:
+        with transaction() as connection:
+            connection.execute(text("INSERT INTO instruments (id, symbol, exchange)"
+                " VALUES (gen_random_uuid(), :symbol, 'NYSE')"), {{"symbol": line.strip()}})
+            print("written", flush=True)
+            sys.stdin.readline()
+        print("committed", flush=True)
 """
 
 
@@ -66,7 +65,7 @@ def hear(process: "subprocess.Popen[str]") -> str:
 
 def dead(engine: Engine) -> dict[str, liveness.DeadRun]:
     with engine.connect() as connection:
-        return liveness.dead_runs(connection)
+        return liveness.unended_runs(connection)
 
 
 def wait_until(look: Callable[[], Seen], seconds: float = 20) -> Seen:
@@ -155,16 +154,12 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on(migrated: Engine) -
 
 
 def test_a_run_of_this_process_is_fenced_too(migrated: Engine) -> None:
-    holding.hold(RUN)
-    try:
+    with holding.held(RUN):
         with transaction() as connection:
             connection.execute(text("SELECT 1"))
         liveness.give_up(RUN)
         with pytest.raises(GivenUpError, match="or it was ended from outside"), transaction():
             pytest.fail("it began")
-    finally:
-        assert holding.release(RUN)
-    assert not holding.release(RUN)
     assert rows(migrated, "SELECT run_id, epoch FROM run_claims") == [{"run_id": RUN, "epoch": 1}]
 
 
