@@ -61,7 +61,8 @@ _.hide_exceptions  # yfinance
 _.model_config  # pydantic
 _.__cause__
 
-# By a name in a string: addresses of roles, languages, the digest of all parameters
+# By a name in a string: addresses of roles, languages, the digest of all parameters, what dagster.yaml names
+ClaimedRunLauncher
 _.DATABASE_ACCOUNTS_URL
 _.DATABASE_APP_URL
 _.DATABASE_OWNER_URL

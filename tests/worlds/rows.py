@@ -23,6 +23,7 @@ from boursomatic_assets.schema import (
     Recommendation,
     RecommendationExpiry,
     RejectedBar,
+    RunClaim,
     TrackRecord,
     User,
     UserSettings,
@@ -110,4 +111,5 @@ def one_of_each() -> list[SQLModel]:
             decided_by="gate",
         ),
         Alert(channel="mail", subject="freshness|US", kind="problem", content={"title": "US is behind"}),
+        RunClaim(run_id="0f8fad5b-d9cb-469f-a165-70867728950e", host="bars.example.com", pid=4711),
     ]

@@ -212,8 +212,6 @@ host                     | VARCHAR(255) | NOT NULL
 pid                      | INTEGER      | NOT NULL
 claimed_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 seen_at                  | TIMESTAMP    | NOT NULL, DEFAULT NOW()
-
-uq_run_claims_run_id on (run_id) UNIQUE
 """,
     "model_decisions": """
 id                       | UUID         | PK

@@ -129,11 +129,15 @@ class BatchedEventLog(PostgresEventLogStorage):
         super()._update_asset_check_evaluation(event, event_id)
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event; once a run is over, what it planned and never began is no longer planned."""
-        super().store_event(event)
+        """Store an event; once a run is over, what it planned and never began is no longer planned.
+
+        That is done first: between a failure and the run's new status the daemon would see a failure of a run that
+        has not failed, and never retry it.
+        """
         if event.dagster_event_type in ENDS:
             with self.index_transaction() as connection:
                 check_results.forget_what_never_began(connection, event.run_id)
+        super().store_event(event)
 
     def get_asset_check_execution_history(
         self,

@@ -140,6 +140,20 @@ def test_the_partitions_of_a_failed_range_are_known_as_failed(dagster_instance: 
     assert statuses(dagster_instance, NUMBERS, week) == [done, done, failed, failed, failed]
 
 
+def test_nothing_lies_between_a_failure_and_the_status_of_its_run(
+    dagster_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon reads failures, and retries runs that have failed: one that fails later it never sees again."""
+    seen = list[int]()
+
+    def look(connection: Any, run_id: str) -> None:
+        seen.append(len(dagster_instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)))
+
+    monkeypatch.setattr(event_log.check_results, "forget_what_never_began", look)
+    assert not run(dagster_instance, "2024-06-10", "2024-06-10", broken=True).success
+    assert seen == [0]
+
+
 def test_events_keep_their_order(dagster_instance: dg.DagsterInstance) -> None:
     result = run(dagster_instance, "2024-06-10", "2024-06-12")
     logs = [

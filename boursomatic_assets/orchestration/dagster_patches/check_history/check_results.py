@@ -59,16 +59,17 @@ WHERE {CHECK} AND own.key = CASE
 """Each session has a result under its partition, its market, or nothing, whichever is there first."""
 
 FORGET = sa.text("""
-DELETE FROM asset_check_executions e USING (
-    SELECT check_name, path AS asset_key, step_key FROM event_logs, LATERAL (
-        SELECT event::jsonb #>> '{dagster_event,event_specific_data,check_name}' AS check_name,
-            event::jsonb #>> '{dagster_event,event_specific_data,asset_key,path}' AS path
-    ) of_event WHERE run_id = :run AND dagster_event_type = 'ASSET_CHECK_EVALUATION_PLANNED'
-) planned
-WHERE e.run_id = :run AND e.check_name = planned.check_name AND e.asset_key = planned.asset_key
-    AND e.execution_status = 'PLANNED' AND NOT EXISTS (
-        SELECT FROM event_logs s WHERE s.run_id = :run AND s.step_key = planned.step_key
-            AND s.dagster_event_type = 'STEP_START')
+WITH began AS MATERIALIZED (
+    SELECT step_key FROM event_logs WHERE run_id = :run AND dagster_event_type = 'STEP_START'
+), never_began AS MATERIALIZED (
+    SELECT event::jsonb #>> '{dagster_event,event_specific_data,check_name}' AS check_name,
+        event::jsonb #>> '{dagster_event,event_specific_data,asset_key,path}' AS asset_key
+    FROM event_logs WHERE run_id = :run AND dagster_event_type = 'ASSET_CHECK_EVALUATION_PLANNED'
+        AND NOT EXISTS (SELECT FROM began WHERE began.step_key = event_logs.step_key)
+)
+DELETE FROM asset_check_executions e USING never_began
+WHERE e.asset_key = never_began.asset_key AND e.check_name = never_began.check_name AND e.run_id = :run
+    AND e.execution_status = 'PLANNED'
 """)
 """A check whose step began and gave no result has broken, or was stopped, and stays so."""
 
