@@ -33,7 +33,7 @@ FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
-    RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog, Alert,
+    RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog, Alert, RunClaim,
 )  # fmt: skip
 
 
