@@ -132,18 +132,24 @@ def _notes(
     markets: Sequence[Freshness], wanted: Collection[str], waiting: Collection[str], in_flight: Collection[str]
 ) -> Iterator[str]:
     """What an engineer may ask of an evaluation that asks for nothing."""
-    if not wanted:
+    left = list(_left_to_a_backfill(markets))
+    if not wanted and not left:
         yield "no session is lacking"
+    yield from left
     for freshness in markets:
         name = freshness.market.name
-        if freshness.behind and all(state == "not loaded" for state in freshness.states.values()):
-            yield f"{freshness.market.name} is {freshness.behind:,} sessions behind: backfill them"
-        if freshness.loaded_until is None:
-            yield f"{name} has no session yet: a backfill loads the first ones"
         if name in in_flight and any(key.endswith(f"|{name}") for key in wanted):
             yield f"{name} is being computed"
     if waiting:
         yield f"waiting before asking again for {', '.join(sorted(waiting))}"
+
+
+def _left_to_a_backfill(markets: Sequence[Freshness]) -> Iterator[str]:
+    for freshness in markets:
+        if freshness.loaded_until is None:
+            yield f"{freshness.market.name} has no session yet: a backfill loads the first ones"
+        elif freshness.behind and all(state == "not loaded" for state in freshness.states.values()):
+            yield f"{freshness.market.name} is {freshness.behind:,} sessions behind: backfill them"
 
 
 def evaluate(instance: dg.DagsterInstance, cursor: str | None, now: dt.datetime) -> dg.SensorResult:

@@ -88,14 +88,18 @@ def rows_outside(rows: pl.DataFrame, time: str, parts: Sequence[Slice]) -> pl.Da
     return rows.filter(~inside.fill_null(False))
 
 
+class NotClosedError(ValueError):
+    """A session is not over yet, so its bars are not final; the text names it and when it closes."""
+
+
 def require_closed(part: Slice) -> Slice:
     """The slice, if its last session is over.
 
     Raises:
-        ValueError: naming the session and when it closes; its bars are not final before.
+        NotClosedError: It is not.
     """
     if part.sessions and (closes := part.market.close_time(part.sessions[-1])) > utc_now():
-        raise ValueError(
+        raise NotClosedError(
             f"the {part.market.name} session {part.sessions[-1]} closes at {closes:%Y-%m-%d %H:%M} UTC:"
             " ask for it after that, or for earlier sessions now"
         )

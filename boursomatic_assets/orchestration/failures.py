@@ -1,6 +1,7 @@
 """Failures of steps: what a run's page shows first of an error, and the line that messages quote.
 
-What belongs here: the error of a source as a failure, and the table of the files that it refuses.
+What belongs here: the error of a source, or of a session that is not over, as a failure, and the table of the
+files that a source refuses.
 Kept elsewhere: why a file is refused (`sources/`), failed dates of a range (`reporting.py`).
 
 Of an error that a person can mend the page shows one sentence and no traceback.
@@ -12,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from boursomatic_assets.calendars.slices import NotClosedError
 from boursomatic_assets.orchestration.session_counts import table
 from boursomatic_assets.sources import SourceError
 
@@ -20,6 +22,9 @@ MAX_FILES = 20
 
 REFUSED_FILES = "refused_files"
 """The entry of metadata that names refused files."""
+
+MENDABLE = (SourceError, NotClosedError)
+"""Errors of which a traceback says nothing more."""
 
 INSPECT = "`boursomatic files inspect` shows each file, and what must be stated of it."
 AGAIN = "What is stored stays as it is: run this again once that is mended, or once the service answers."
@@ -38,8 +43,10 @@ def of_source() -> Iterator[None]:
         raise as_failure(error) from None
 
 
-def as_failure(error: SourceError) -> dg.Failure:
-    """The error of a source as a failure: its sentence, then what to do; the refused files as a table."""
+def as_failure(error: SourceError | NotClosedError) -> dg.Failure:
+    """An error that a person can mend, or await, as a failure: its sentence, what to do, and refused files."""
+    if isinstance(error, NotClosedError):
+        return dg.Failure(str(error), allow_retries=False)
     inspect = [INSPECT] if error.refused else []
     return dg.Failure("\n".join([str(error), *inspect, AGAIN]), metadata=refused_files(error.refused))
 

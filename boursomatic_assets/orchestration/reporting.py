@@ -19,7 +19,7 @@ from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.orchestration.chunks import MAX_FAILURES, Rows
 from boursomatic_assets.orchestration.dagster_patches.steps import add_partition_metadata, materializations
-from boursomatic_assets.orchestration.failures import REFUSED_FILES, as_failure, refused_files
+from boursomatic_assets.orchestration.failures import MENDABLE, REFUSED_FILES, as_failure, refused_files
 from boursomatic_assets.orchestration.partitions import partition_key, slices_of_keys
 from boursomatic_assets.orchestration.session_counts import table
 from boursomatic_assets.quality.delivery import Delivery
@@ -134,7 +134,7 @@ class Report:
         first = failed[0][1]
         refused = first.refused if isinstance(first, SourceError) else {}
         if requested == 1:
-            return as_failure(first) if isinstance(first, SourceError) else first
+            return as_failure(first) if isinstance(first, MENDABLE) else first
         failed_dates = sum(len(part.dates) for part, _ in failed)
         parts_by_reason = defaultdict[str, list[str]](list)
         for part, error in failed:
@@ -149,7 +149,7 @@ class Report:
                 **refused_files({**self.refused, **refused}),
             },
         )
-        if not isinstance(first, SourceError):
+        if not isinstance(first, MENDABLE):
             failure.__cause__ = first  # with its traceback
         return failure
 

@@ -147,6 +147,6 @@ def _count(number: int, kind: str = "") -> str:
 
 
 def _name(sessions: Mapping[dt.date, State], count: int) -> str:
-    """Such as `2024-02-28 not loaded, 2024-02-29 provisional`: the newest ones."""
+    """Such as `2024-02-28 not loaded, 2024-02-29 provisional`; of many the newest, and how many are older."""
     named = [f"{session} {state}" for session, state in list(sessions.items())[-MAX_NAMED:]]
-    return ", ".join(([f"{count - len(named):,} before"] if count > len(named) else []) + named)
+    return ", ".join(named) + (f" and {count - len(named):,} older" if count > len(named) else "")

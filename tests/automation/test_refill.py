@@ -102,8 +102,7 @@ def test_a_market_that_was_never_loaded_or_left_long_ago_is_left_to_a_backfill()
     planned = plan([never, left], set(), {}, NOW)
     assert list(planned.requests) == []
     assert planned.note == (
-        "no session is lacking; US has no session yet: a backfill loads the first ones;"
-        " EURONEXT is 1,500 sessions behind: backfill them"
+        "US has no session yet: a backfill loads the first ones; EURONEXT is 1,500 sessions behind: backfill them"
     )
 
 

@@ -40,6 +40,12 @@ def test_doctor_names_each_failure(dagster_home: Engine, home: Path, monkeypatch
     assert [line.split("  ")[0] for line in failed] == ["schema", "source of bars", "active model"]
 
 
+def test_doctor_of_a_database_without_tables_has_every_line(database: Engine) -> None:
+    lines = boursomatic("doctor").output.splitlines()
+    assert any(line.startswith("FAIL  schema ") and "boursomatic db upgrade" in line for line in lines)
+    assert any(line.startswith("ok    disk ") for line in lines)
+
+
 def test_doctor_says_that_it_does_not_know_how_far_the_markets_are(dagster_home: Engine) -> None:
     execute(dagster_home, "DROP TABLE delivered_sessions CASCADE")
     (line,) = [line for line in boursomatic("doctor").output.splitlines() if "  freshness  " in line]

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from worlds.deliveries import HEADER, NEXT_ROW, ROW, deliver
 from worlds.loopback import Response, instruments_of, quick_client, serve
 
+from boursomatic_assets.calendars import slices
 from boursomatic_assets.cli import launching
 from boursomatic_assets.orchestration import resources
 from boursomatic_assets.orchestration.partitions import partition_dates
@@ -186,3 +187,16 @@ def test_a_service_that_is_away_is_said_in_our_words(
     assert first == "stooq: it does not answer (ConnectionRefusedError) (none of 1 instruments was delivered)"
     assert "once the service answers" in again
     assert "s3cret" not in json.dumps(described)
+
+
+def test_a_session_that_is_not_over_is_one_sentence_too(
+    migrated: Engine, dagster_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page can ask for today's partition before the close."""
+    monkeypatch.setenv("BOURSOMATIC_SOURCE", "simulated")
+    (planned,) = launching.plan_backfill(("price_bars",), ["US"], [FIRST])
+    monkeypatch.setattr(slices, "utc_now", lambda: dt.datetime(2024, 6, 13, 17))
+    described, _ = failure_of(dagster_instance, launching.execute_run(planned, dagster_instance))
+    assert described == (
+        "the US session 2024-06-13 closes at 2024-06-13 20:00 UTC: ask for it after that, or for earlier sessions now"
+    )

@@ -52,8 +52,8 @@ def run_diagnosis() -> Iterator[Finding]:
     for subject, check in _CHECKS.items():
         try:
             yield Finding(subject, True, check())
-        except (RuntimeError, ValueError, OSError) as error:
-            yield Finding(subject, False, str(error).splitlines()[0])
+        except (RuntimeError, ValueError, OSError, SQLAlchemyError) as error:
+            yield Finding(subject, False, (explain(error) or str(error)).splitlines()[0])
     yield from _find_late_markets()
 
 
