@@ -135,11 +135,10 @@ def _notes(
     left = list(_left_to_a_backfill(markets))
     if not wanted and not left:
         yield "no session is lacking"
-    yield from left
-    for freshness in markets:
-        name = freshness.market.name
-        if name in in_flight and any(key.endswith(f"|{name}") for key in wanted):
+    for name in sorted(in_flight):
+        if any(key.endswith(f"|{name}") for key in wanted):
             yield f"{name} is being computed"
+    yield from left
     if waiting:
         yield f"waiting before asking again for {', '.join(sorted(waiting))}"
 

@@ -198,5 +198,6 @@ def test_a_session_that_is_not_over_is_one_sentence_too(
     monkeypatch.setattr(slices, "utc_now", lambda: dt.datetime(2024, 6, 13, 17))
     described, _ = failure_of(dagster_instance, launching.execute_run(planned, dagster_instance))
     assert described == (
-        "the US session 2024-06-13 closes at 2024-06-13 20:00 UTC: ask for it after that, or for earlier sessions now"
+        "the US session 2024-06-13 closes at 2024-06-13 20:00 UTC: ask for it after that, or for earlier sessions"
+        " now"
     )
