@@ -14,18 +14,21 @@ import pytest
 from conftest import Admin, _fill_dagster
 from sqlalchemy import Engine
 from worlds.patched import only_patched
-from worlds.small_backfill import BAD, KEYS
+from worlds.small_backfill import BAD, keys_of
 from worlds.webserver import DONE, FAILED, STAGES, write_settings
 
+BAD_DATE = BAD.partition("|")[0]
 TESTS = Path(__file__).parents[2]
-FIRST_SESSIONS = ["2024-01-02", pytest.param("2023-01-03", marks=pytest.mark.drill)]
-"""Stock Dagster walks through all sessions since the first one for each partition.
+SHORT = ("2024-01-30", (BAD_DATE,))
+LONG = ("2023-01-03", ("2024-02-01", BAD_DATE))
+"""The first session of all, and the dates of the backfill.
 
-All sessions of the small platform are a drill; its short twin has those of a month before the backfill's.
+Stock Dagster walks through all sessions since the first one for each partition. All sessions of the small platform
+are a drill; its short twin has one date.
 """
 
 
-def report_of(admin: Admin, folder: Path, first: str, stock: bool) -> dict[str, Any]:
+def report_of(admin: Admin, folder: Path, first: str, dates: tuple[str, ...], stock: bool) -> dict[str, Any]:
     """What the small backfill reports, on an instance of its own."""
     folder.mkdir()
     write_settings(folder)
@@ -37,7 +40,7 @@ def report_of(admin: Admin, folder: Path, first: str, stock: bool) -> dict[str, 
         "DAGSTER_HOME": str(folder),
         "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
     }
-    command = [sys.executable, "-W", "ignore", "-m", "worlds.small_backfill"]
+    command = [sys.executable, "-W", "ignore", "-m", "worlds.small_backfill", *dates]
     done = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     admin.drop(name)
@@ -47,14 +50,18 @@ def report_of(admin: Admin, folder: Path, first: str, stock: bool) -> dict[str, 
 
 
 @only_patched
-@pytest.mark.parametrize("first", FIRST_SESSIONS)
-def test_both_ways_give_the_same_answer(admin: Admin, filled: Engine, tmp_path: Path, first: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "dates"), [SHORT, pytest.param(*LONG, marks=pytest.mark.drill)], ids=["a date", "all sessions"]
+)
+def test_both_ways_give_the_same_answer(
+    admin: Admin, filled: Engine, tmp_path: Path, first: str, dates: tuple[str, ...]
+) -> None:
     """Partitions, colours, rows, events, what shares a run, and what is reported of each partition."""
     theirs, ours = (
-        report_of(admin, tmp_path / name, first, stock=name == "stock") for name in ("stock", "patched")
+        report_of(admin, tmp_path / name, first, dates, stock=name == "stock") for name in ("stock", "patched")
     )
     assert ours["statuses"] == theirs["statuses"] == [*["COMPLETED_SUCCESS"] * len(STAGES), "COMPLETED_FAILED"]
     for subject in ("keys", "groups", "colours", "toys", "metadata", "events", "digests"):
         assert ours[subject] == theirs[subject], subject
-    assert ours["colours"]["features"] == {DONE.value: sorted(KEYS)}
-    assert ours["toys"]["bars"] == {DONE.value: sorted(KEYS - {BAD}), FAILED.value: [BAD]}
+    assert ours["colours"]["features"] == {DONE.value: sorted(keys_of(dates))}
+    assert ours["toys"]["bars"] == {DONE.value: sorted(keys_of(dates) - {BAD}), FAILED.value: [BAD]}
