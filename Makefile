@@ -14,6 +14,9 @@ LINTERS := lint-types lint-code lint-format lint-security lint-imports lint-dead
 # Two at a time, each with its output in one piece; one after the other where make knows no such option (macOS).
 PARALLEL := $(if $(filter output-sync,$(.FEATURES)),--jobs=2 --output-sync=target)
 
+# A worker that has nothing left to do takes tests from the other one.
+WORKERS := -n 2 --dist worksteal
+
 .PHONY: install demo check test drills test-on mutants quick-tests $(LINTERS) format dev bench lock
 
 install: .venv/.installed
@@ -42,14 +45,14 @@ check: .venv/.tested
 test: .venv/.tested
 	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) $(LINTERS)
 	@scripts/require_compiler.sh
-	$(BIN)/pytest -n 2 -m "not drill"
+	$(BIN)/pytest $(WORKERS) -m "not drill"
 
 drills: .venv/.tested
 	@scripts/require_compiler.sh
-	$(BIN)/pytest -n 2 -m drill
+	$(BIN)/pytest $(WORKERS) -m drill
 
 quick-tests:
-	$(BIN)/pytest -n 2 -m "not database and not slow and not drill"
+	$(BIN)/pytest $(WORKERS) -m "not database and not slow and not drill"
 
 lint-code:
 	$(BIN)/ruff check .
@@ -71,7 +74,7 @@ lint-dead-code:
 
 test-on: .venv/.tested
 	@scripts/require_compiler.sh
-	$(BIN)/python tests/clock "$(DAY)" $(BIN)/pytest -n 2 -m "not drill"
+	$(BIN)/python tests/clock "$(DAY)" $(BIN)/pytest $(WORKERS) -m "not drill"
 
 mutants: .venv/.tested
 	$(BIN)/python tests/mutants
