@@ -3,8 +3,8 @@
 What belongs here: what is to be the same with and without the patches of Dagster, as JSON on standard output.
 `test_stock_dagster.py` runs it in two processes, one with BOURSOMATIC_STOCK_DAGSTER=1.
 
-The dates are its arguments. The environment names the filled platform (DATABASE_URL, BOURSOMATIC_FILES, BOURSOMATIC_HOME) and an empty
-instance (DAGSTER_DATABASE_URL, DAGSTER_HOME).
+The dates are its arguments. The environment names the filled platform (DATABASE_URL, BOURSOMATIC_FILES,
+BOURSOMATIC_HOME) and an empty instance (DAGSTER_DATABASE_URL, DAGSTER_HOME).
 """
 
 import hashlib
