@@ -1,6 +1,7 @@
 # install: the environment in .venv    demo: simulated bars through to recommendations
 # check: every linter, and the tests that need no database, in a minute    format: put code and imports in form
-# test: everything that CI runs         dev: the Dagster UI on 127.0.0.1:3000
+# test: everything that CI runs         drills: tests that are long by nature, of which `test` runs short twins
+# dev: the Dagster UI on 127.0.0.1:3000
 # mutants: lines broken on purpose, each of which a test must see
 # test-on: the tests on another day, e.g. make test-on DAY="2026-11-29 12:00" (in UTC)
 # bench: ratios into bench/RESULTS.md    lock: the pinned requirements, anew
@@ -13,7 +14,10 @@ LINTERS := lint-types lint-code lint-format lint-security lint-imports lint-dead
 # Two at a time, each with its output in one piece; one after the other where make knows no such option (macOS).
 PARALLEL := $(if $(filter output-sync,$(.FEATURES)),--jobs=2 --output-sync=target)
 
-.PHONY: install demo check test test-on mutants quick-tests $(LINTERS) format dev bench lock
+# A worker that has nothing left to do takes tests from the other one.
+WORKERS := -n 2 --dist worksteal
+
+.PHONY: install demo check test drills test-on mutants quick-tests $(LINTERS) format dev bench lock
 
 install: .venv/.installed
 
@@ -41,10 +45,14 @@ check: .venv/.tested
 test: .venv/.tested
 	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) $(LINTERS)
 	@scripts/require_compiler.sh
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest $(WORKERS) -m "not drill"
+
+drills: .venv/.tested
+	@scripts/require_compiler.sh
+	$(BIN)/pytest $(WORKERS) -m drill
 
 quick-tests:
-	$(BIN)/pytest -n 2 -m "not database and not slow"
+	$(BIN)/pytest $(WORKERS) -m "not database and not slow and not drill"
 
 lint-code:
 	$(BIN)/ruff check .
@@ -66,7 +74,7 @@ lint-dead-code:
 
 test-on: .venv/.tested
 	@scripts/require_compiler.sh
-	$(BIN)/python tests/clock "$(DAY)" $(BIN)/pytest -n 2
+	$(BIN)/python tests/clock "$(DAY)" $(BIN)/pytest $(WORKERS) -m "not drill"
 
 mutants: .venv/.tested
 	$(BIN)/python tests/mutants

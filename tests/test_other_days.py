@@ -1,5 +1,7 @@
 """What asks a clock or a calendar holds on any day: the tests marked `calendar` run on each of these.
 
+Three of the days are tried by `make test`, the short twin of the drill that tries the others (`make drills`).
+
 Each day is a run of its own, whose clock began at that moment for the product, for the tests and for the server
 alike (`clock/`). The whole suite runs on another day by `make test-on DAY="2026-11-29 12:00"`.
 """
@@ -31,17 +33,30 @@ MOMENTS = {
     "a Wednesday of the next decade": "2030-06-12 12:00",
 }
 
+SHORT = {
+    "Christmas, both markets closed",
+    "the last half hour of a year",
+    "a Sunday, New York's clocks have just gone forward",
+}
+"""The days of the short twin."""
+
 LONGEST = dt.timedelta(hours=2)
 """The whole suite takes less."""
 
 
 @pytest.mark.database
 @pytest.mark.skipif(sys.platform != "linux", reason="the clock is set by the loader of Linux")
-@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(moment, id=day, marks=() if day in SHORT else pytest.mark.drill)
+        for day, moment in MOMENTS.items()
+    ],
+)
 def test_what_asks_a_clock_or_a_calendar_holds_on_another_day(moment: str) -> None:
     files = [str(path) for path in sorted(TESTS.rglob("test_*.py")) if MARK in path.read_text()]
     alone = ["-p", "no:xdist", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *alone, "-m", "calendar", *files]
+    command = [sys.executable, "-m", "pytest", *alone, "-m", "calendar and not drill", *files]
     done = clock.run(moment, *command, cwd=TESTS.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == pytest.ExitCode.OK, done.stdout  # no test at all is an exit code of its own
 

@@ -1,6 +1,6 @@
 """Another day for a whole run of tests: for the product, its server, and the tests alike.
 
-    python tests/clock "2026-11-29 12:00" pytest -n 2
+    python tests/clock "2026-11-29 12:00" pytest -n 2 -m "not drill"
 
 The clock is real time plus an offset, in a process and in all that it starts: it goes on, and waits last as long
 as ever.

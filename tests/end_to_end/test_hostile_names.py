@@ -64,14 +64,16 @@ def load() -> dg.ExecuteInProcessResult:
     )
 
 
+@pytest.mark.parametrize("deliveries", [3, pytest.param(8, marks=pytest.mark.drill)])
 def test_symbols_exchanges_and_file_names_are_stored_verbatim_or_refused(
-    migrated: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    migrated: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deliveries: int
 ) -> None:
+    """Eight deliveries are a drill; its short twin has the first three of them."""
     monkeypatch.setenv("BOURSOMATIC_SOURCE", "files")
     monkeypatch.setenv("BOURSOMATIC_FILES", str(tmp_path / "bars"))
     tables = set(inspect(migrated).get_table_names())
 
-    @hypothesis.settings(examples, max_examples=8)
+    @hypothesis.settings(examples, max_examples=deliveries)
     @given(
         names=st.lists(st.tuples(HOSTILE, HOSTILE | st.just("NYSE")), min_size=10, max_size=60), file=FILE_NAMES
     )

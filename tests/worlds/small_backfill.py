@@ -1,16 +1,17 @@
-"""A small backfill, as a program: two dates of both markets through all assets, and a toy asset that fails once.
+"""A small backfill, as a program: some dates of both markets through all assets, and a toy asset that fails once.
 
 What belongs here: what is to be the same with and without the patches of Dagster, as JSON on standard output.
 `test_stock_dagster.py` runs it in two processes, one with BOURSOMATIC_STOCK_DAGSTER=1.
 
-Named by the environment: the filled platform (DATABASE_URL, BOURSOMATIC_FILES, BOURSOMATIC_HOME) and an empty
-instance (DAGSTER_DATABASE_URL, DAGSTER_HOME).
+The dates are its arguments. The environment names the filled platform (DATABASE_URL, BOURSOMATIC_FILES,
+BOURSOMATIC_HOME) and an empty instance (DAGSTER_DATABASE_URL, DAGSTER_HOME).
 """
 
 import hashlib
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -20,11 +21,15 @@ from boursomatic_assets.orchestration.dagster_patches import guard
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 from worlds.webserver import ASSETS, STAGES, Dagster, forget, opened, written
 
-KEYS = {f"{date}|{market}" for date in ("2024-02-01", "2024-02-02") for market in ("US", "EURONEXT")}
 BAD = "2024-02-02|US"
 TOYS = ("bars", "numbers")
 EVENTS = """SELECT dagster_event_type, asset_key, partition, count(*) FROM event_logs
     WHERE dagster_event_type LIKE 'ASSET_MATERIALIZATION%%' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
+
+
+def keys_of(dates: Iterable[str]) -> set[str]:
+    """The partitions of some dates."""
+    return {f"{date}|{market}" for date in dates for market in ("US", "EURONEXT")}
 
 
 @dg.asset(partitions_def=MARKET_SESSIONS)
@@ -71,26 +76,26 @@ def digests() -> dict[str, str]:
     return {name: hashlib.sha256(json.dumps(rows).encode()).hexdigest() for name, rows in tables.items()}
 
 
-def report() -> dict[str, Any]:
+def report(keys: set[str]) -> dict[str, Any]:
     """Carry out both backfills; what came of them."""
-    forget(database.engine("owner"), KEYS)
+    forget(database.engine("owner"), keys)
     with opened("worlds.platform", "platform") as dagster:
-        statuses = [dagster.finish(dagster.backfill(stage, KEYS)) for stage in STAGES]
+        statuses = [dagster.finish(dagster.backfill(stage, keys)) for stage in STAGES]
         stored = dagster.instance.get_runs()
         groups = {",".join(sorted(key.path[-1] for key in run.asset_selection or ())) for run in stored}
         found = {"colours": colours(dagster, ASSETS), "metadata": reported(dagster), "digests": digests()}
-        keys = Counter(MARKET_SESSIONS.get_partition_keys())
+        known = Counter(MARKET_SESSIONS.get_partition_keys())
     with opened("worlds.small_backfill", "toys") as dagster:
-        toy = dagster.finish(dagster.backfill(TOYS, KEYS))
+        toy = dagster.finish(dagster.backfill(TOYS, keys))
         found["toys"] = colours(dagster, TOYS)
     return found | {
         "patched": guard.enabled(),
         "statuses": [*statuses, toy],
         "groups": sorted(groups),
-        "keys": [len(keys), min(keys), max(keys)],
+        "keys": [len(known), min(known), max(known)],
         "events": events(),
     }
 
 
 if __name__ == "__main__":
-    json.dump(report(), sys.stdout)
+    json.dump(report(keys_of(sys.argv[1:])), sys.stdout)

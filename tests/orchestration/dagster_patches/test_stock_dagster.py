@@ -10,30 +10,37 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import Admin, _fill_dagster
 from sqlalchemy import Engine
 from worlds.patched import only_patched
-from worlds.small_backfill import BAD, KEYS
+from worlds.small_backfill import BAD, keys_of
 from worlds.webserver import DONE, FAILED, STAGES, write_settings
 
+BAD_DATE = BAD.partition("|")[0]
 TESTS = Path(__file__).parents[2]
-FIRST_SESSION = "2023-01-03"
-"""Of the small platform: stock Dagster walks through all sessions since the first one for each partition."""
+SHORT = ("2024-01-30", (BAD_DATE,))
+LONG = ("2023-01-03", ("2024-02-01", BAD_DATE))
+"""The first session of all, and the dates of the backfill.
+
+Stock Dagster walks through all sessions since the first one for each partition. All sessions of the small platform
+are a drill; its short twin has one date.
+"""
 
 
-def report_of(admin: Admin, folder: Path, stock: bool) -> dict[str, Any]:
+def report_of(admin: Admin, folder: Path, first: str, dates: tuple[str, ...], stock: bool) -> dict[str, Any]:
     """What the small backfill reports, on an instance of its own."""
     folder.mkdir()
     write_settings(folder)
     name = admin.create(admin.template("dagster", _fill_dagster))
     environment = os.environ | {
         "BOURSOMATIC_STOCK_DAGSTER": str(int(stock)),
-        "BOURSOMATIC_START": FIRST_SESSION,
+        "BOURSOMATIC_START": first,
         "DAGSTER_DATABASE_URL": admin.address(name),
         "DAGSTER_HOME": str(folder),
         "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
     }
-    command = [sys.executable, "-W", "ignore", "-m", "worlds.small_backfill"]
+    command = [sys.executable, "-W", "ignore", "-m", "worlds.small_backfill", *dates]
     done = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     admin.drop(name)
@@ -43,11 +50,18 @@ def report_of(admin: Admin, folder: Path, stock: bool) -> dict[str, Any]:
 
 
 @only_patched
-def test_both_ways_give_the_same_answer(admin: Admin, filled: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "dates"), [SHORT, pytest.param(*LONG, marks=pytest.mark.drill)], ids=["a date", "all sessions"]
+)
+def test_both_ways_give_the_same_answer(
+    admin: Admin, filled: Engine, tmp_path: Path, first: str, dates: tuple[str, ...]
+) -> None:
     """Partitions, colours, rows, events, what shares a run, and what is reported of each partition."""
-    theirs, ours = (report_of(admin, tmp_path / name, stock=name == "stock") for name in ("stock", "patched"))
+    theirs, ours = (
+        report_of(admin, tmp_path / name, first, dates, stock=name == "stock") for name in ("stock", "patched")
+    )
     assert ours["statuses"] == theirs["statuses"] == [*["COMPLETED_SUCCESS"] * len(STAGES), "COMPLETED_FAILED"]
     for subject in ("keys", "groups", "colours", "toys", "metadata", "events", "digests"):
         assert ours[subject] == theirs[subject], subject
-    assert ours["colours"]["features"] == {DONE.value: sorted(KEYS)}
-    assert ours["toys"]["bars"] == {DONE.value: sorted(KEYS - {BAD}), FAILED.value: [BAD]}
+    assert ours["colours"]["features"] == {DONE.value: sorted(keys_of(dates))}
+    assert ours["toys"]["bars"] == {DONE.value: sorted(keys_of(dates) - {BAD}), FAILED.value: [BAD]}
