@@ -1,10 +1,16 @@
-"""A command line that is killed leaves a run that Dagster takes for started: it is seen, named and ended."""
+"""A command line that is killed leaves a run that Dagster takes for started: it is seen, named and ended.
 
+One that is interrupted ends its run itself.
+"""
+
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -32,7 +38,8 @@ def started(
         "BOURSOMATIC_SIMULATED_INSTRUMENTS": "10",
         "BOURSOMATIC_START": "2019-01-02",
     }
-    with subprocess.Popen([sys.executable, "-c", COMMAND, *BACKFILL], env=environment) as process:
+    words = [sys.executable, "-c", COMMAND, *BACKFILL]
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, start_new_session=True) as process:
         try:
             while not (claims := rows(migrated, "SELECT run_id FROM run_claims")):
                 assert process.poll() is None
@@ -96,6 +103,31 @@ def test_a_run_that_is_ended_from_outside_writes_no_more(
     ended = dagster_instance.get_run_by_id(run.run_id)
     assert ended
     assert ended.status == dg.DagsterRunStatus.FAILURE
+
+
+def command_lines() -> Iterator[str]:
+    """Those of all processes, with a NUL between words."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            yield path.read_text()
+
+
+def test_ctrl_c_of_a_terminal_ends_the_whole_group_without_a_traceback(
+    started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]", dagster_instance: dg.DagsterInstance
+) -> None:
+    process, run = started
+    while not any(f"watch_orphans.py\0{process.pid}\0" in line for line in command_lines()):
+        assert process.poll() is None, "Dagster starts no helpers any more"
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate()[1].decode()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "stopped: 0 of 1 runs are done" in said
+    ended = dagster_instance.get_run_by_id(run.run_id)
+    assert ended
+    assert ended.status == dg.DagsterRunStatus.CANCELED
+    assert boursomatic("runs").stdout == "no run goes on\n"
 
 
 def test_without_runs_there_is_none_to_end(migrated: Engine, dagster_instance: dg.DagsterInstance) -> None:

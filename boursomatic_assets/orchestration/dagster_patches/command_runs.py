@@ -8,14 +8,19 @@ Dagster's own `execute_in_process` stores neither where a job comes from nor whi
 is missing on the home page and on its job's page, and cannot be executed again there.
 """
 
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution import compute_logs
 from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
@@ -75,7 +80,23 @@ def create_run(
 
 def execute(job: dg.JobDefinition, run: dg.DagsterRun, instance: dg.DagsterInstance) -> Iterator[dg.DagsterEvent]:
     """Execute a stored run in this process, and yield its events; nothing is raised for a step that fails."""
-    return execute_run_iterator(InMemoryJob(job), run._replace(run_config=QUIET), instance)
+    with _helpers_apart():
+        yield from execute_run_iterator(InMemoryJob(job), run._replace(run_config=QUIET), instance)
+
+
+@contextmanager
+def _helpers_apart() -> Iterator[None]:
+    """Start the processes that mirror a step's output in groups of their own.
+
+    A terminal sends Ctrl-C to the whole group of the command, and they would answer it with tracebacks.
+    """
+    names = vars(compute_logs)
+    theirs = names["subprocess"]
+    names["subprocess"] = SimpleNamespace(Popen=partial(subprocess.Popen, process_group=0))
+    try:
+        yield
+    finally:
+        names["subprocess"] = theirs
 
 
 def is_interrupt(event: dg.DagsterEvent) -> bool:
