@@ -1,5 +1,6 @@
 """`boursomatic doctor`: one line for each thing that a run needs, and a failing exit code if one is missing."""
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from sqlalchemy import Engine
 from worlds.commands import SECRET, boursomatic
 from worlds.platform import execute
 
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.cli.views import diagnosis
+from boursomatic_assets.database import server_time
 
 
 def test_doctor_passes_on_a_healthy_platform(dagster_home: Engine) -> None:
@@ -38,6 +41,18 @@ def test_doctor_names_each_failure(dagster_home: Engine, home: Path, monkeypatch
     assert result.exit_code == 1
     failed = [line.removeprefix("FAIL").strip() for line in result.output.splitlines() if line.startswith("FAIL")]
     assert [line.split("  ")[0] for line in failed] == ["schema", "source of bars", "active model"]
+
+
+def test_doctor_says_that_the_clock_is_wrong(dagster_home: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_time, "utc_now", lambda: utc_now() + dt.timedelta(days=1500))
+    lines = boursomatic("doctor").output.splitlines()
+    assert any(line.startswith("FAIL  clock ") and "1,500 days ahead of the database's" in line for line in lines)
+
+
+def test_doctor_finds_bars_of_the_future(dagster_home: Engine) -> None:
+    execute(dagster_home, "UPDATE price_bars SET ts = now()::date + 400 WHERE ts = '2024-02-28'")
+    (line,) = [line for line in boursomatic("doctor").output.splitlines() if line.startswith("FAIL  clock ")]
+    assert " bars lie in the future, the last on 20" in line
 
 
 def test_doctor_of_a_database_without_tables_has_every_line(database: Engine) -> None:

@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from boursomatic_assets import database, settings
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.database import migrate
+from boursomatic_assets.database import migrate, server_time
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
 from boursomatic_assets.database.embedded.binaries import OS_USER
 from boursomatic_assets.database.errors import explain
@@ -31,6 +31,12 @@ MIN_FREE_DISK = 1 << 30
 
 LATE, UNKNOWN = "late", "?"
 """The words of findings that stop no run by themselves, and are no good news either."""
+
+_FUTURE_BARS = text(
+    "SELECT count(*), max(b.ts) FROM instruments i CROSS JOIN LATERAL ("
+    "SELECT ts FROM price_bars WHERE instrument_id = i.id AND ts > now()::timestamp) b"
+)
+"""By instrument, as the index has them."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,18 @@ def _check_database() -> str:
     if zone != "UTC":
         raise RuntimeError(f"connections use the time zone {zone}: they must use UTC")
     return f"{version.split(' on ')[0]} at {settings.redacted(database.database_url())}"
+
+
+def _check_clock() -> str:
+    with database.engine().connect() as connection:
+        server_time.require_same_clock(server_time.database_time(connection))
+        count, last = connection.execute(_FUTURE_BARS).one()
+    if count:
+        raise RuntimeError(
+            f"{count:,} bars lie in the future, the last on {last:%Y-%m-%d}: a clock was wrong when they were stored;"
+            " delete them, and compute again what looks back on them"
+        )
+    return "that of the database, and no bar lies after it"
 
 
 def _check_privileges() -> str:
@@ -171,6 +189,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "python": _check_python,
     "settings": _check_settings,
     "database": _check_database,
+    "clock": _check_clock,
     "home": _check_home,
     "disk": _check_disk,
     "schema": _check_schema,

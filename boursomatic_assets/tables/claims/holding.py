@@ -15,6 +15,7 @@ import psycopg
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import database
+from boursomatic_assets.database import server_time
 
 BEAT_SECONDS = 10.0
 """How often a process says that it lives."""
@@ -45,6 +46,7 @@ class Claim:
 
         Raises:
             DatabaseError: The database cannot be reached.
+            ClockError: The clocks of the database and of this machine differ, so what is over is not known.
         """
         self.run_id, self._over = run_id, threading.Event()
         self._connection = self._open(claim=True)
@@ -57,6 +59,7 @@ class Claim:
         connection.autocommit = True
         given = {"run": self.run_id, "host": socket.gethostname()[:255], "pid": os.getpid()}
         if claim:
+            _require_same_clock(connection)
             connection.execute(CLAIM, given)
         connection.execute(LOCK, given)
         return connection
@@ -81,6 +84,16 @@ class Claim:
         with self._connection as connection:
             if not connection.closed:
                 connection.execute(RELEASE, {"run": self.run_id})
+
+
+def _require_same_clock(connection: psycopg.Connection) -> None:
+    row = connection.execute("SELECT clock_timestamp()::timestamp").fetchone()
+    assert row is not None
+    try:
+        server_time.require_same_clock(row[0])
+    except server_time.ClockError:
+        connection.close()
+        raise
 
 
 @contextmanager

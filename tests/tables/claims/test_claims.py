@@ -1,5 +1,6 @@
 """A run whose process is gone is seen, and what was given up cannot write: with processes of their own."""
 
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from sqlalchemy import Engine, text
 from worlds.platform import rows
 
+from boursomatic_assets.calendars.clock import utc_now
+from boursomatic_assets.database import server_time
 from boursomatic_assets.tables.claims import holding, liveness
 from boursomatic_assets.tables.claims.holding import GivenUpError
 from boursomatic_assets.tables.staging import transaction
@@ -161,6 +164,17 @@ def test_a_run_of_this_process_is_fenced_too(migrated: Engine) -> None:
         with pytest.raises(GivenUpError, match="or it was ended from outside"), transaction():
             pytest.fail("it began")
     assert rows(migrated, "SELECT run_id, epoch FROM run_claims") == [{"run_id": RUN, "epoch": 1}]
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(1500, "1,500 days ahead of"), (-0.1, "144 minutes behind")])
+def test_with_another_clock_than_the_databases_no_run_begins(
+    migrated: Engine, monkeypatch: pytest.MonkeyPatch, ahead: float, said: str
+) -> None:
+    monkeypatch.setattr(server_time, "utc_now", lambda: utc_now() + dt.timedelta(days=ahead))
+    refused = pytest.raises(server_time.ClockError, match=f"^the clock of this machine is {said} the database's")
+    with refused, holding.held(RUN):
+        pytest.fail("it began")
+    assert rows(migrated, "SELECT * FROM run_claims") == []
 
 
 def test_a_run_without_a_claim_has_nothing_to_give_up(migrated: Engine) -> None:
