@@ -98,8 +98,8 @@ def _check_clock() -> str:
         count, last = connection.execute(_FUTURE_BARS).one()
     if count:
         raise RuntimeError(
-            f"{count:,} bars lie in the future, the last on {last:%Y-%m-%d}: a clock was wrong when they were stored;"
-            " delete them, and compute again what looks back on them"
+            f"{count:,} bars lie in the future, the last on {last:%Y-%m-%d}: a clock was wrong when they were"
+            " stored; delete them, and compute again what looks back on them"
         )
     return "that of the database, and no bar lies after it"
 
