@@ -13,6 +13,7 @@ from boursomatic_assets.alerts import problems
 from boursomatic_assets.alerts.message import Message
 from boursomatic_assets.alerts.rounds import go_round
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.session_counts import table
 
 DATES = ("2024-06-10", "2024-06-11", "2024-06-12")
 FAILING: set[str] = set()
@@ -27,9 +28,14 @@ def bars(context: dg.AssetExecutionContext) -> None:
 
 @dg.asset_check(asset=bars, partitions_def=MARKET_SESSIONS)
 def bars_are_usual(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    date, market = context.partition_key.split("|")
     bad = f"check {context.partition_key}" in FAILING
+    row = {"market": market, "session": date, "symbol": "PEP"}
     return dg.AssetCheckResult(
-        passed=not bad, severity=dg.AssetCheckSeverity.WARN, metadata={"errors": 0, "warnings": 3 if bad else 0}
+        passed=not bad,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"3 warnings on 1 session: {market} {date}",
+        metadata={"errors": 0, "warnings": 3 if bad else 0, "missing": table([row])},
     )
 
 
@@ -113,7 +119,8 @@ def test_a_check_is_one_message_for_all_its_sessions(world: World) -> None:
     world.run(*DATES)
     (message,) = world.round()
     assert message.headline == "PROBLEM: bars: bars_are_usual warns in US on 2 sessions"
-    assert (message.sessions, message.rows, message.rule) == (DATES[:2], 3, "bars.bars_are_usual")
+    assert (message.sessions, message.rows, message.rule) == (DATES[:2], 6, "bars.bars_are_usual")
+    assert message.detail == f"6 warnings, such as missing US {DATES[1]} PEP"
     assert message.link.endswith("/assets/bars?view=checks&checkDetail=bars_are_usual")
     FAILING.clear()
     world.run(DATES[0])
