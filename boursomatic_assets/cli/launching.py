@@ -68,8 +68,13 @@ class Run:
             SESSIONS_TAG: f"{self.market} {self.start} .. {self.end}",
         }
 
-    def __str__(self) -> str:
+    @property
+    def aligned(self) -> str:
+        """The run as a line of a list."""
         return f"{', '.join(self.assets):<34} {self.market:<8} {self.start} .. {self.end}"
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.assets)} {self.market} {self.start} .. {self.end}"
 
 
 @dataclass(frozen=True)
