@@ -84,5 +84,8 @@ _.do_GET
 _.log_message
 _.timeout
 
+# coloredlogs calls it for each text that gets a colour
+_.ansi_wrap
+
 # Dagster finds asset checks among the attributes of a module, lists of them too
 CHECKS

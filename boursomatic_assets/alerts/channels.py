@@ -4,6 +4,7 @@ What belongs here: sending, and why it failed, without any secret.
 Kept elsewhere: the settings (`settings/alerts.py`), when it is sent again (`outbox.py`).
 """
 
+import http.client
 import json
 import shlex
 import smtplib
@@ -17,6 +18,8 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from boursomatic_assets.alerts.message import Message
+from boursomatic_assets.alerts.unreachable import why
+from boursomatic_assets.settings import SettingError
 from boursomatic_assets.settings import alerts as settings
 
 TIMEOUT_SECONDS, COMMAND_SECONDS = 10, 30
@@ -41,7 +44,9 @@ def configured() -> dict[str, Send]:
     found: dict[str, Send] = {}
     if settings.alert_webhook():
         found["webhook"] = _post
-    if settings.alert_smtp() and settings.alert_recipients():
+    if settings.alert_smtp() and not settings.alert_recipients():
+        raise SettingError("BOURSOMATIC_ALERT_SMTP is set and BOURSOMATIC_ALERT_TO is not: set who is written to")
+    if settings.alert_smtp():
         found["mail"] = _mail
     if settings.alert_command():
         found["command"] = _run
@@ -75,10 +80,10 @@ def _post(message: Message) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         raise AlertError(f"the webhook answers {error.code}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         _require_trust(reason, "webhook")
-        raise AlertError(f"the webhook does not answer ({type(reason).__name__})") from None
+        raise AlertError(f"the webhook does not answer ({why(reason)})") from None
 
 
 def _mail(message: Message) -> None:
@@ -102,7 +107,7 @@ def _mail(message: Message) -> None:
         raise AlertError(f"the mail server answers {error.smtp_code}") from None
     except (OSError, smtplib.SMTPException) as error:
         _require_trust(error, "mail server")
-        raise AlertError(f"the mail server does not take it ({type(error).__name__})") from None
+        raise AlertError(f"the mail server does not take it ({why(error)})") from None
 
 
 def _connect(host: str, port: int, *, encrypted: bool) -> smtplib.SMTP:

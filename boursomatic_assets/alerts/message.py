@@ -33,6 +33,7 @@ class Message:
         detail: More about it, such as the first error.
         link: The page of the UI.
         level: How bad it is.
+        runs: How many runs failed, where it is about runs.
     """
 
     subject: str
@@ -45,6 +46,7 @@ class Message:
     detail: str = ""
     link: str = ""
     level: int = ERROR
+    runs: int = 0
 
     @property
     def headline(self) -> str:

@@ -4,7 +4,7 @@ What belongs here: the table `alerts`. Kept elsewhere: what is wrong now (`probl
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 
 from sqlalchemy import Connection, Table, func, insert, select, update
@@ -18,7 +18,8 @@ from boursomatic_assets.tables.staging import advisory_lock, transaction
 ALERTS: Table = Alert.__table__
 
 HELD_BACK = dt.timedelta(hours=12)
-"""How long an open problem is not said again when more sessions have it; when it gets worse it is said at once."""
+"""How long an open problem is not said again when more sessions or runs have it; a warning that becomes an error
+is said at once."""
 
 FIRST_RETRY, LONGEST_RETRY = dt.timedelta(minutes=1), dt.timedelta(hours=1)
 """Until a message is sent again that could not be sent: twice as long each time."""
@@ -48,7 +49,7 @@ def count_unsent(connection: Connection) -> dict[str, int]:
 
 def raise_messages(
     channels: Collection[str], messages: Sequence[Message], resolved: Mapping[str, Message], now: dt.datetime
-) -> int:
+) -> str:
     """Keep what is new for each channel, to be sent.
 
     Args:
@@ -58,7 +59,7 @@ def raise_messages(
         now: The time, naive UTC.
 
     Returns:
-        How many messages are kept.
+        How many messages are kept, and for how many channels.
     """
     with transaction() as connection:
         advisory_lock(connection, "alerts")
@@ -70,7 +71,14 @@ def raise_messages(
         ]
         for row in rows:
             connection.execute(insert(ALERTS).values(row))
-    return len(rows)
+    return _count({row["subject"] for row in rows}, {row["channel"] for row in rows})
+
+
+def _count(subjects: Sized, channels: Sized) -> str:
+    """Such as `2 new messages through 3 channels`."""
+    number, through = len(subjects), len(channels)
+    messages = f"{number:,} new message{'' if number == 1 else 's'}"
+    return f"{messages} through {through} channel{'' if through == 1 else 's'}" if number else messages
 
 
 def _newest(connection: Connection, channel: str) -> dict[str, tuple[Message, dt.datetime]]:
@@ -98,13 +106,19 @@ def _news(
             yield message
     for subject, recovery in resolved.items():
         if subject in newest and newest[subject][0].kind == "problem":
-            yield replace(recovery, kind="recovery")
+            yield _ending(newest[subject][0], recovery)
+
+
+def _ending(problem: Message, recovery: Message) -> Message:
+    """A recovery with what the problem that it ends was about, as it was said last."""
+    about = {name: getattr(problem, name) for name in ("market", "sessions", "rule", "link")}
+    return replace(recovery, kind="recovery", **about)
 
 
 def _is_worse(before: Message, message: Message, age: dt.timedelta) -> bool:
     """Whether a problem is said again while it is open; an event never is."""
-    more = bool({*message.sessions} - {*before.sessions}) and age >= HELD_BACK
-    return message.kind == "problem" and (message.level > before.level or more)
+    more = bool({*message.sessions} - {*before.sessions}) or message.runs > before.runs
+    return message.kind == "problem" and (message.level > before.level or (more and age >= HELD_BACK))
 
 
 def send_pending(channels: Mapping[str, Send], now: dt.datetime) -> list[str]:

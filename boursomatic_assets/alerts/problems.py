@@ -14,6 +14,7 @@ from boursomatic_assets.alerts.message import ERROR, WARNING, Message
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.checks.now.freshness import ASSET as CURRENT_ADVICE
 from boursomatic_assets.orchestration.dagster_patches.check_history.failed_checks import FailedCheck, failed_checks
+from boursomatic_assets.orchestration.session_counts import sentence
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.settings.alerts import ui_address
 from boursomatic_assets.tables.freshness import Freshness, read_freshness
@@ -56,7 +57,6 @@ def _failing(check: FailedCheck) -> Message:
     where = f" in {check.market}" if check.market else ""
     on = f" on {len(check.dates):,} sessions" if len(check.dates) > 1 else ""
     what = "drift" if check.check == DRIFT else f"{check.asset}: {check.check}"
-    rows = [check.figures.get(name) for name in ("errors", "warnings")]
     return Message(
         subject=f"{CHECK}{check.asset}.{check.check}|{check.market}",
         kind="problem",
@@ -64,17 +64,18 @@ def _failing(check: FailedCheck) -> Message:
         market=check.market,
         sessions=check.dates,
         rule=f"{check.asset}.{check.check}",
-        rows=sum(count for count in rows if isinstance(count, int)) if any(rows) else None,
-        detail=(check.description or _figures(check))[:MAX_DETAIL],
+        rows=sum(check.counts) or None,
+        detail=_detail(check)[:MAX_DETAIL],
         link=f"{ui_address()}/assets/{check.asset}?view=checks&checkDetail={check.check}",
         level=ERROR if check.is_error else WARNING,
     )
 
 
-def _figures(check: FailedCheck) -> str:
-    return ", ".join(
-        f"{name} {figure}" for name, figure in check.figures.items() if isinstance(figure, str | int | float)
-    )
+def _detail(check: FailedCheck) -> str:
+    """How much of all its sessions is wrong, or what it says where it counts nothing, and the first rows of it."""
+    figures = (f"{name} {value}" for name, value in check.figures.items() if isinstance(value, str | int | float))
+    said = sentence(check.counts) if any(check.counts) else check.description or ", ".join(figures)
+    return f"{said}, such as {check.first_rows}" if check.first_rows else said
 
 
 def recovery_of(subject: str) -> Message:

@@ -64,7 +64,7 @@ def go_round(
     kept = outbox.raise_messages(channels, messages, resolved, now)
     cursor.champion, cursor.channels = champion, sorted(channels)
     failed = outbox.send_pending(channels, now)
-    return json.dumps(asdict(cursor)), failed, f"{kept} new messages; {'; '.join(failed) or 'all are sent'}"
+    return json.dumps(asdict(cursor)), failed, f"{kept}; {'; '.join(failed) or 'all are sent'}"
 
 
 def _is_due(cursor: Cursor, result: int, channels: list[str], now: dt.datetime) -> bool:

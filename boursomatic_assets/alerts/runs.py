@@ -98,6 +98,7 @@ def _failing(instance: dg.DagsterInstance, subject: str, records: Sequence[dg.Ru
     newest = records[0].dagster_run
     extent = extent_of(newest)
     where = f" {extent.market}" if extent.market else ""
+    of_which = f"{extent}: " if len(records) > 1 and extent.first else ""
     return Message(
         subject=subject,
         kind="problem",
@@ -105,8 +106,9 @@ def _failing(instance: dg.DagsterInstance, subject: str, records: Sequence[dg.Ru
         market=extent.market,
         sessions=tuple(sorted({str(extent_of(one.dagster_run)) for one in records} - {""})),
         rule="a run succeeds",
-        detail=_first_error(instance, newest.run_id)[:MAX_DETAIL],
+        detail=f"{of_which}{_first_error(instance, newest.run_id)}"[:MAX_DETAIL],
         link=f"{ui_address()}/runs/{newest.run_id}",
+        runs=len(records),
     )
 
 

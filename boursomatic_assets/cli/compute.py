@@ -58,10 +58,14 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
 def materialize(asset: str, date: dt.date, market: str) -> None:
     """Compute one partition of one asset; bars bring their instruments along."""
     require_ready()
+    from boursomatic_assets.calendars.markets import MARKETS
     from boursomatic_assets.cli import launching
     from boursomatic_assets.orchestration.partitions import partition_dates
 
-    _execute_runs(launching.plan_backfill(_require_known_assets([asset]), [market], partition_dates(date, date)))
+    runs = launching.plan_backfill(_require_known_assets([asset]), [market], partition_dates(date, date))
+    if not MARKETS[market].is_session(date):
+        click.echo(f"{market} is closed on {date}: the partition has no rows")
+    _execute_runs(runs)
 
 
 @click.command()
@@ -194,13 +198,13 @@ def _execute_run(number: str, run: Any, instance: "DagsterInstance", lines: "Pro
     from boursomatic_assets.cli.launching import execute_run
 
     lines.said.clear()
-    lines.show(f"{number} {run}")
+    lines.show(f"{number} {run.aligned}")
     result = execute_run(run, instance, stop)
     lines.clear()
     if stop.requested and not result.success:
         raise KeyboardInterrupt
     checks = f", {result.checks} checks" if result.checks else ""
-    click.echo(f"{number} {run}  {result.seconds:,.1f} s{checks}")
+    click.echo(f"{number} {run.aligned}  {result.seconds:,.1f} s{checks}")
     for problem in result.problems:
         click.echo(f"        {problem}", err=not result.success)
     if not result.success:
@@ -212,7 +216,7 @@ def _describe_stop(runs: list[Any], done: list[Any], said: Mapping[str, str]) ->
     lines = [f"stopped: {len(done):,} of {len(runs):,} runs are done"]
     if len(done) < len(runs) and said:
         lines += [
-            f"of {' '.join(str(runs[len(done)]).split())} is written:",
+            f"of {runs[len(done)]} is written:",
             *(f"  {line}" for line in said.values()),
         ]
     return "\n".join([*lines, "to go on, give the same command again: what is written stays as it is"])

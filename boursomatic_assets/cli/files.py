@@ -35,8 +35,10 @@ def inspect(path: Path | None, market: str | None, write: bool, as_json: bool) -
     from boursomatic_assets.sources.files import inspection
 
     named = path or settings.files()
-    if not named or not Path(named).is_dir():
-        raise ValueError(f"{named or 'BOURSOMATIC_FILES'} is no folder: name the folder with the files of bars")
+    if not named:
+        raise ValueError("BOURSOMATIC_FILES is not set: set it to the folder with the files of bars, or name one")
+    if not Path(named).is_dir():
+        raise ValueError(f"{named} is no folder: name the folder with the files of bars")
     folder = Path(named)
     progress = click.progressbar(
         inspection.inspect(folder),

@@ -5,7 +5,6 @@ Kept elsewhere: words and exit codes (`compute.py`).
 """
 
 import datetime as dt
-import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from boursomatic_assets.orchestration import failures
 from boursomatic_assets.orchestration.dagster_patches import command_runs, tags
 from boursomatic_assets.orchestration.instance import WORKSPACE
 from boursomatic_assets.orchestration.partitions import partition_key
-from boursomatic_assets.orchestration.session_counts import LOOKED_AT, SESSIONS
+from boursomatic_assets.orchestration.session_counts import first_rows
 from boursomatic_assets.tables import computations, staleness
 from boursomatic_assets.tables.aliases.names import symbols_of
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
@@ -43,9 +42,6 @@ SESSIONS_TAG = "boursomatic/sessions"
 
 LAUNCHED_BY = {"boursomatic/launched_by": "command line", tags.MAX_RETRIES: "0"}
 """Who started a run, where the UI shows it. Whoever typed a command sees that it failed: the daemon leaves it."""
-
-MAX_EXAMPLES_LENGTH = 300
-"""Characters of the rows that a check names which are printed; the UI shows more of them."""
 
 INTRADAY_ASSETS = ("instruments", "price_bars_15m")
 """Assets of the job for 15m bars, which runs only if `price_bars_15m` is named."""
@@ -72,8 +68,13 @@ class Run:
             SESSIONS_TAG: f"{self.market} {self.start} .. {self.end}",
         }
 
-    def __str__(self) -> str:
+    @property
+    def aligned(self) -> str:
+        """The run as a line of a list."""
         return f"{', '.join(self.assets):<34} {self.market:<8} {self.start} .. {self.end}"
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.assets)} {self.market} {self.start} .. {self.end}"
 
 
 @dataclass(frozen=True)
@@ -197,11 +198,6 @@ def _failed_check(check: dg.AssetCheckEvaluation) -> Iterator[str]:
     """A check that did not pass, in its own sentence, with the first of the rows that it names."""
     if not check.passed:
         name = f"{check.asset_key.to_user_string()}.{check.check_name}"
-        tables = {
-            name: value.records
-            for name, value in check.metadata.items()
-            if isinstance(value, dg.TableMetadataValue) and name not in (SESSIONS, LOOKED_AT)
-        }
-        firsts = [f"{name} {' '.join(map(str, rows[0].data.values()))}" for name, rows in tables.items() if rows]
-        such_as = f", such as {textwrap.shorten('; '.join(firsts), MAX_EXAMPLES_LENGTH)}" if firsts else ""
+        rows = first_rows(check.metadata)
+        such_as = f", such as {rows}" if rows else ""
         yield f"{check.severity.value.lower()}: {name}: {check.description}{such_as}"

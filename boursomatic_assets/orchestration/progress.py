@@ -45,6 +45,8 @@ def tell(line: str, log: Callable[[str], None]) -> None:
 
 def describe(asset: str, done: int, sessions: int, rows: int, seconds: float) -> str:
     """Such as `features: 412 of 2,583 sessions, 1.2 M rows, 38 s, about 3 min left`."""
+    if not sessions:
+        return f"{asset}: the market is closed on these dates, {duration(seconds)}"
     line = f"{asset}: {done:,} of {sessions:,} sessions, {_amount(rows)} rows, {duration(seconds)}"
     left = seconds * (sessions - done) / done if done else 0.0
     return f"{line}, about {duration(left)} left" if done < sessions and done else line

@@ -9,8 +9,10 @@ read and from which the result of each session follows; a session that is not in
 """
 
 import datetime as dt
+import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from functools import reduce
 from typing import Any
 
 import dagster as dg
@@ -26,6 +28,9 @@ NO_SESSION = "no session"
 
 BOTH_MARKETS = "both"
 """What stands for the market of violations that belong to the whole table."""
+
+MAX_EXAMPLES_LENGTH = 300
+"""Characters of the rows that a sentence names; the UI shows more of them."""
 
 Metadata = Mapping[str, dg.MetadataValue[Any]]
 Key = tuple[str, str]
@@ -68,6 +73,56 @@ def own_counts(metadata: Metadata) -> tuple[dict[Key, tuple[int, int]], dict[str
         else:
             sessions[row["market"], row["session"]] = found
     return sessions, markets
+
+
+def total(results: Sequence[tuple[Metadata, Set[str]]], market: str) -> tuple[int, int]:
+    """Errors and warnings of a market in all of some results, what belongs to no session once: each repeats it.
+
+    Args:
+        results: The metadata of each, the newest last, with the dates of which it counts.
+        market: The market; empty for what has no partitions.
+    """
+    own, shared = [], (0, 0)
+    for metadata, dates in results:
+        sessions, markets = own_counts(metadata)
+        if not market or not (sessions or markets):
+            own.append((_figure(metadata, "errors"), _figure(metadata, "warnings")))
+            continue
+        own += [counts for (name, date), counts in sessions.items() if name == market and date in dates]
+        shared = add(markets.get(market, (0, 0)), markets.get(BOTH_MARKETS, (0, 0)))
+    return reduce(add, own, shared)
+
+
+def add(some: tuple[int, int], others: tuple[int, int]) -> tuple[int, int]:
+    """Errors and warnings together."""
+    return some[0] + others[0], some[1] + others[1]
+
+
+def _figure(metadata: Metadata, name: str) -> int:
+    value = metadata[name].value if name in metadata else 0
+    return value if isinstance(value, int) else 0
+
+
+def first_rows(metadata: Metadata, market: str = "", dates: Collection[str] = ()) -> str:
+    """The first row of each table of examples, such as `missing US 2024-02-29 NEW`; empty if there is none.
+
+    Args:
+        metadata: That of a result.
+        market: Rows of another one are passed over.
+        dates: Rows of a session that is none of them are passed over.
+    """
+    firsts = []
+    for name, value in metadata.items():
+        rows = _records(value) if name not in (SESSIONS, LOOKED_AT) else ()
+        if first := next((row for row in rows if _concerns(row, market, dates)), None):
+            firsts.append(f"{name} {' '.join(map(str, first.values()))}")
+    return textwrap.shorten("; ".join(firsts), MAX_EXAMPLES_LENGTH) if firsts else ""
+
+
+def _concerns(row: Mapping[str, Any], market: str, dates: Collection[str]) -> bool:
+    return (not market or row.get("market", market) == market) and (
+        not dates or "session" not in row or row["session"] in dates
+    )
 
 
 def part_of_session(metadata: Metadata, key: Key, counts: tuple[int, int], shared: tuple[int, int]) -> Metadata:

@@ -107,8 +107,11 @@ def parse_first_date(text: str, info: ValidationInfo) -> dt.date:
 
 def check_web_address(text: str | None, info: ValidationInfo) -> str | None:
     """Check an address of the web. A message shows nothing of it: what is posted to may be a secret."""
-    if text and not re.fullmatch(r"https?://[^\s/?#]+\S*", text):
-        raise ValueError(f"{info.field_name} is no address: set it to one that begins with https:// or http://")
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+([/?#]\S*)?", text):
+        raise ValueError(
+            f"{info.field_name} is no address: set it to one that begins with https:// or http://, without a user"
+            " or a password before its host"
+        )
     return text
 
 

@@ -199,9 +199,11 @@ def to_percent_text(table: pl.DataFrame) -> pl.DataFrame:
     percent = table.with_columns(pl.col(shares) * 100).with_columns(
         pl.selectors.float().round(2) + 0.0
     )  # never -0.0
-    return percent.with_columns(pl.col(pl.Int64, pl.Float64, pl.String).cast(pl.String).fill_null("")).rename(
-        {name: f"{name}_pct" for name in shares}
+    counts = pl.selectors.integer().map_elements("{:,}".format, return_dtype=pl.String)
+    texts = percent.with_columns(counts, pl.selectors.float().cast(pl.String)).with_columns(
+        pl.selectors.string().fill_null("")
     )
+    return texts.rename({name: f"{name}_pct" for name in shares})
 
 
 def to_markdown(table: pl.DataFrame) -> str:

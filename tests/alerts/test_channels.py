@@ -1,7 +1,10 @@
 """Channels: a message arrives as it is to be read, and a failure says why without any secret."""
 
 import datetime as dt
+import errno
 import json
+import smtplib
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ from boursomatic_assets import settings
 from boursomatic_assets.alerts import channels, outbox
 from boursomatic_assets.alerts.channels import AlertError, configured
 from boursomatic_assets.alerts.message import Message
+from boursomatic_assets.alerts.unreachable import why
 from boursomatic_assets.automation.alerts import tell
 
 LATE = Message(
@@ -111,8 +115,39 @@ def test_a_webhook_that_does_not_take_it_is_an_error_without_its_address(hook: I
 
 def test_a_webhook_that_is_gone_is_an_error_without_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSOMATIC_ALERT_WEBHOOK", f"http://127.0.0.1:1/{SECRET}")
-    with pytest.raises(AlertError, match=r"^the webhook does not answer \(ConnectionRefusedError\)$"):
+    with pytest.raises(AlertError, match=r"^the webhook does not answer \(connection refused\)$"):
         configured()["webhook"](LATE)
+
+
+def test_a_mail_server_that_is_gone_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_ALERT_SMTP", "smtp://127.0.0.1:1")
+    monkeypatch.setenv("BOURSOMATIC_ALERT_TO", "ada@example.com")
+    with pytest.raises(AlertError, match=r"^the mail server does not take it \(connection refused\)$"):
+        configured()["mail"](LATE)
+
+
+def test_a_server_that_speaks_something_else_is_an_error_in_words(
+    post: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mail server greets whoever comes, and that is no HTTP."""
+    monkeypatch.setenv("BOURSOMATIC_ALERT_WEBHOOK", post.address.replace("smtp", "http"))
+    with pytest.raises(AlertError, match=r"^the webhook does not answer \(its answer is not understood\)$"):
+        configured()["webhook"](LATE)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (socket.gaierror(-2, SECRET), "no such host"),
+        (TimeoutError("The read operation timed out"), "timed out"),
+        (ConnectionResetError(), "connection closed"),
+        (smtplib.SMTPServerDisconnected(SECRET), "connection closed"),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "network is unreachable"),
+        (ValueError(SECRET), "the connection fails"),
+    ],
+)
+def test_no_class_of_a_library_is_named(error: Exception, words: str) -> None:
+    assert why(error) == words
 
 
 def test_a_mail_server_is_told_no_password_without_encryption(
@@ -177,6 +212,7 @@ def test_nothing_of_a_command_that_fails_is_shown_or_kept(
     ("variable", "value"),
     [
         ("BOURSOMATIC_ALERT_WEBHOOK", f"file:///{SECRET}"),
+        ("BOURSOMATIC_ALERT_WEBHOOK", f"http://ada:{SECRET}@host/hook"),
         ("BOURSOMATIC_ALERT_SMTP", f"imap://ada:{SECRET}@host"),
         ("BOURSOMATIC_ALERT_SMTP", f"smtp://ada:{SECRET}@x@host"),
         ("BOURSOMATIC_ALERT_COMMAND", f"tell --token '{SECRET}"),
@@ -206,3 +242,10 @@ def test_the_command_sends_through_each_channel_and_fails_if_one_does(
 
 def test_the_command_says_that_no_channel_is_set(home: Path) -> None:
     assert "no channel is set: set BOURSOMATIC_ALERT_WEBHOOK" in error_line(boursomatic("alerts", "test"))
+
+
+def test_the_command_names_what_is_missing_of_mail(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_ALERT_SMTP", "smtp://127.0.0.1:1")
+    assert error_line(boursomatic("alerts", "test")) == (
+        "error: BOURSOMATIC_ALERT_SMTP is set and BOURSOMATIC_ALERT_TO is not: set who is written to"
+    )

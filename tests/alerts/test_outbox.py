@@ -1,6 +1,7 @@
 """The outbox: a problem is said once, so is its recovery, and what could not be sent is sent later."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
@@ -126,7 +127,14 @@ def test_a_channel_that_fails_does_not_stop_the_others(migrated: Engine) -> None
 
 def test_a_channel_that_is_set_later_is_told_of_what_is_open(migrated: Engine) -> None:
     tell(Channel(), NOON, problem())
-    assert outbox.raise_messages(["mail", "webhook"], [problem()], {}, minutes(5)) == 1
+    assert outbox.raise_messages(["mail", "webhook"], [problem()], {}, minutes(5)) == (
+        "1 new message through 1 channel"
+    )
+    other = replace(problem(), subject="check|features")
+    assert outbox.raise_messages(["mail", "webhook"], [problem(), other], {}, minutes(6)) == (
+        "1 new message through 2 channels"
+    )
+    assert outbox.raise_messages(["mail"], [problem(), other], {}, minutes(7)) == "0 new messages"
 
 
 @pytest.mark.parametrize("failures", [0, 1, 5, 6, 30])

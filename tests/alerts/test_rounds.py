@@ -13,6 +13,7 @@ from boursomatic_assets.alerts import problems
 from boursomatic_assets.alerts.message import Message
 from boursomatic_assets.alerts.rounds import go_round
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
+from boursomatic_assets.orchestration.session_counts import table
 
 DATES = ("2024-06-10", "2024-06-11", "2024-06-12")
 FAILING: set[str] = set()
@@ -27,9 +28,14 @@ def bars(context: dg.AssetExecutionContext) -> None:
 
 @dg.asset_check(asset=bars, partitions_def=MARKET_SESSIONS)
 def bars_are_usual(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    date, market = context.partition_key.split("|")
     bad = f"check {context.partition_key}" in FAILING
+    row = {"market": market, "session": date, "symbol": "PEP"}
     return dg.AssetCheckResult(
-        passed=not bad, severity=dg.AssetCheckSeverity.WARN, metadata={"errors": 0, "warnings": 3 if bad else 0}
+        passed=not bad,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"3 warnings on 1 session: {market} {date}",
+        metadata={"errors": 0, "warnings": 3 if bad else 0, "missing": table([row])},
     )
 
 
@@ -81,15 +87,26 @@ def test_failed_runs_of_a_market_are_one_message_until_later_ones_made_all_good(
     (message,) = world.round()
     assert message.headline == "PROBLEM: 2 runs failed: toy US"
     assert (message.market, message.sessions) == ("US", DATES[:2])
-    assert message.detail == "bars: ValueError: the file is torn"
+    assert message.detail == "2024-06-11: bars: ValueError: the file is torn"
     assert "/runs/" in message.link
     assert world.round() == []
     FAILING.clear()
     world.run(DATES[0])
     assert world.round() == []
     world.run(DATES[1])
-    assert headlines(world.round()) == ["RECOVERED: later runs made good: toy US"]
+    (recovery,) = world.round()
+    assert recovery.headline == "RECOVERED: later runs made good: toy US"
+    assert (recovery.sessions, recovery.link) == (message.sessions, message.link)
     assert world.round() == []
+
+
+def test_a_run_that_fails_again_is_counted_half_a_day_later(world: World) -> None:
+    FAILING.add(f"{DATES[0]}|US")
+    world.run(DATES[0])
+    assert headlines(world.round()) == ["PROBLEM: a run failed: toy US"]
+    world.run(DATES[0])
+    assert world.round() == []
+    assert headlines(world.round(minutes=720)) == ["PROBLEM: 2 runs failed: toy US"]
 
 
 def test_each_market_has_its_own_message(world: World) -> None:
@@ -113,13 +130,16 @@ def test_a_check_is_one_message_for_all_its_sessions(world: World) -> None:
     world.run(*DATES)
     (message,) = world.round()
     assert message.headline == "PROBLEM: bars: bars_are_usual warns in US on 2 sessions"
-    assert (message.sessions, message.rows, message.rule) == (DATES[:2], 3, "bars.bars_are_usual")
+    assert (message.sessions, message.rows, message.rule) == (DATES[:2], 6, "bars.bars_are_usual")
+    assert message.detail == f"6 warnings, such as missing US {DATES[1]} PEP"
     assert message.link.endswith("/assets/bars?view=checks&checkDetail=bars_are_usual")
     FAILING.clear()
     world.run(DATES[0])
     assert world.round() == []
     world.run(DATES[1])
-    assert headlines(world.round()) == ["RECOVERED: bars.bars_are_usual passes again in US"]
+    (recovery,) = world.round()
+    assert recovery.headline == "RECOVERED: bars.bars_are_usual passes again in US"
+    assert recovery.facts() == {name: message.facts()[name] for name in ("market", "sessions", "rule", "link")}
 
 
 def test_a_check_that_ran_without_a_partition_speaks_for_all(world: World) -> None:

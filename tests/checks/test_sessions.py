@@ -16,6 +16,7 @@ from worlds.platform import LAST, execute, platform
 from boursomatic_assets.checks.findings.finding import Counts, Finding, on_sessions
 from boursomatic_assets.checks.findings.results import describe, to_result
 from boursomatic_assets.cli import launching
+from boursomatic_assets.orchestration.dagster_patches.check_history.failed_checks import failed_checks
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 MONDAY, TUESDAY, FRIDAY = dt.date(2024, 6, 10), dt.date(2024, 6, 11), dt.date(2024, 6, 14)
@@ -205,6 +206,9 @@ def test_what_belongs_to_no_session_of_one_market_is_not_the_others(
     )
     assert told(both) == (0, 2, "2 warnings, 1 warning of no session")
     assert told(shared) == (0, 1, "1 warning, 1 warning of no session")
+    (failing,) = failed_checks(dagster_instance)
+    assert (failing.market, failing.counts, len(failing.dates)) == ("US", (0, 2), 19)
+    assert failing.first_rows == "refused a.csv:3: time is missing"
 
 
 # --- without a partition

@@ -113,6 +113,11 @@ def test_a_wrong_call_says_what_is_wrong(readable: Engine, words: tuple[str, ...
     assert error_line(result)
 
 
+def test_a_range_without_a_loaded_session_is_no_empty_database(readable: Engine) -> None:
+    result = boursomatic("check", "--asset", "features", "--from", "2030-01-01")
+    assert (result.exit_code, result.stdout) == (0, "4 of 4 checks passed; no loaded session in this range\n")
+
+
 def test_an_empty_database_has_nothing_to_check(migrated: Engine) -> None:
     result = boursomatic("check", "--asset", "price_bars")
     assert (result.exit_code, result.stdout) == (0, "11 of 11 checks passed; no session is loaded\n")

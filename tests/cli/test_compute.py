@@ -48,7 +48,7 @@ def test_a_folder_without_readable_bars_fails_the_run(
     assert result.exit_code == 1
     problem_line, error = result.stderr.splitlines()[-2:]
     assert problem in problem_line
-    assert error.startswith("error: the run failed: instruments, price_bars")
+    assert error.startswith("error: the run failed: instruments, price_bars US 2")
     assert "Traceback" not in result.output
     assert contents(dagster_home) == before
 
@@ -84,6 +84,13 @@ def test_one_partition_is_computed(dagster_home: Engine) -> None:
     assert result.exit_code == 0, result.output
     assert result.output.startswith("[1/1] features")
     assert len(rows(dagster_home, f"SELECT FROM features WHERE ts = '{DAY}'")) == INSTRUMENTS
+
+
+def test_a_date_on_which_the_market_is_closed_is_told_so(dagster_home: Engine) -> None:
+    result = boursomatic("materialize", "features", "2024-02-19", "US")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("US is closed on 2024-02-19: the partition has no rows\n[1/1] features ")
+    assert "features: the market is closed on these dates, " in result.stderr
 
 
 def test_assets_may_be_listed_with_spaces(dagster_home: Engine) -> None:

@@ -32,6 +32,13 @@ def test_doctor_shows_the_disk_of_the_embedded_database(
     assert "elsewhere" not in boursomatic("doctor").output
 
 
+def test_doctor_says_where_the_database_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://ann:{SECRET}@host/boursomatic")
+    assert diagnosis._describe_server() == "at postgresql+psycopg://ann:***@host/boursomatic"
+    monkeypatch.delenv("DATABASE_URL")
+    assert diagnosis._describe_server() == f"the embedded server in {home / 'postgres'}"
+
+
 def test_doctor_names_each_failure(dagster_home: Engine, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in (home / "models").iterdir():
         path.unlink()

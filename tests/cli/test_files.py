@@ -61,6 +61,12 @@ def test_files_that_ask_for_the_same_share_a_pattern(home: Path, tmp_path: Path)
     assert '"*.csv":\n  zone: "?"' in boursomatic("files", "inspect", str(tmp_path)).stdout
 
 
+def test_a_folder_that_is_not_set_is_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BOURSOMATIC_FILES", raising=False)
+    line = error_line(boursomatic("files", "inspect"))
+    assert line == "error: BOURSOMATIC_FILES is not set: set it to the folder with the files of bars, or name one"
+
+
 def test_a_folder_that_is_none_is_named(home: Path, tmp_path: Path) -> None:
     line = error_line(boursomatic("files", "inspect", str(tmp_path / "gone")))
     assert line == f"error: {tmp_path / 'gone'} is no folder: name the folder with the files of bars"

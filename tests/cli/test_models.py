@@ -17,6 +17,7 @@ from worlds.commands import boursomatic, error_line
 from worlds.platform import rows
 
 from boursomatic_assets.calendars.markets import first_open
+from boursomatic_assets.cli.views import models
 
 CURVE = [[0.36, 0.35, 1200], [0.42, 0.44, 300]]
 
@@ -69,6 +70,11 @@ def test_the_evidence_for_each_version_is_shown_and_what_each_profile_asks(
         "  0 to 1 at 20 sessions, moderate asks for 5 to 1: it has no view\n"
     ) in shown
     assert f"{NAMES[2]} 30 to 1 at 10 sessions, aggressive asks for 2 to 1" in boursomatic("status").output
+
+
+def test_evidence_is_rounded_down_as_in_a_justification() -> None:
+    (line, *_) = models.evidence_lines({"evidence": {"10": {"value": 5.479}}})
+    assert line.startswith("5.47 to 1 at 10 sessions")
 
 
 def test_a_cautious_profile_has_no_view_where_a_bolder_one_has_none(migrated: Engine) -> None:

@@ -6,14 +6,16 @@ import io
 import json
 
 import dagster as dg
+import polars as pl
 import pytest
 from sqlalchemy import Engine
 from worlds.commands import DAY, boursomatic, error_line
 from worlds.platform import INSTRUMENTS, execute, rows
 
 from boursomatic_assets import absorbed
-from boursomatic_assets.cli.views import status
+from boursomatic_assets.cli.views import status, track_record
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
+from boursomatic_assets.tables.performance import to_percent_text
 from boursomatic_assets.vocabulary import LABELS, PROFILES
 
 
@@ -176,6 +178,11 @@ def test_without_recommendations_the_error_names_the_remedy(migrated: Engine) ->
         assert "`boursomatic backfill` makes recommendations" in error_line(boursomatic("recommendations", *date))
 
 
+def test_a_symbol_that_is_none_names_the_list_of_instruments(readable: Engine) -> None:
+    line = error_line(boursomatic("recommendations", "--symbol", "NOPE"))
+    assert line == "error: there is no instrument 'NOPE': `boursomatic instruments list` lists them"
+
+
 def test_the_track_record_is_shown_as_tables_and_as_json(readable: Engine) -> None:
     shown = json.loads(boursomatic("track-record", "--market", "US", "--profile", "moderate", "--json").stdout)
     scored = (
@@ -204,7 +211,13 @@ def test_a_track_record_without_outcomes_is_shown(filled: Engine) -> None:
     assert result.exit_code == 0, result.output
     assert "| moderate       HOLD " in result.output
     assert "calibration error" not in result.output
+    assert result.output.endswith(f"\n{track_record.NO_BINS}\n")
     assert json.loads(boursomatic("track-record", "--json").stdout)["bins"] == []
+
+
+def test_thousands_of_recommendations_are_set_apart() -> None:
+    shown = to_percent_text(pl.DataFrame({"n": [14938, None], "hit_rate": [0.5123, None], "label": ["BUY", None]}))
+    assert shown.rows() == [("14,938", "51.23", "BUY"), ("", "", "")]
 
 
 def test_without_a_track_record_the_error_names_the_remedy(migrated: Engine) -> None:
@@ -341,6 +354,7 @@ def test_status_shows_sessions_champion_and_row_counts(readable: Engine) -> None
     assert facts["model"] == "v2024.02.01"
     assert facts["price_bars"] == f"{INSTRUMENTS * 588:,} rows"
     assert facts["pending"] == "nothing"
+    assert len({len(line) for line in result.output.splitlines() if line.endswith(" rows")}) == 1
     evidence = [line.split(None, 1)[1] for line in result.output.splitlines() if line.startswith("evidence:")]
     assert [" ".join(line.split()[4:]) for line in evidence] == [
         f"at {horizon} sessions, {profile} asks for 1.1 to 1: it has a view"

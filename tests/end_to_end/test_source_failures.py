@@ -95,7 +95,7 @@ def test_each_refused_file_is_a_row_beside_the_sentence(run: Run, dagster_instan
     ("files", "declared", "sentence"),
     [
         ({}, "", "holds no file with bars: put some there, or set BOURSOMATIC_FILES to their folder"),
-        ({"KO.csv": HEADER + ROW}, "'*': {zone: [", "KO.csv: columns.yaml cannot be read in line 1: "),
+        ({"KO.csv": HEADER + ROW}, "'*': {zone: [", "columns.yaml cannot be read in line 1: it is no YAML. "),
         ({"KO.csv": HEADER + ROW}, "'*': {zone: Mars}", "KO.csv: columns.yaml: zone of '*' is 'Mars': wanted the"),
         (
             {"KO.parquet": DAMAGED},

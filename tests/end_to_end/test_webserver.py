@@ -155,6 +155,9 @@ def test_metrics_are_served_beside_the_ui_and_end_with_it(
     with dev(tmp_path / "log", BOURSOMATIC_METRICS=f"127.0.0.1:{port}"):
         assert "\nboursomatic_up 1.0\n" in eventually_answers(port, "/metrics")[1]
     assert eventually_ends(port)
+    log = (tmp_path / "log").read_text()
+    assert " - dagster-webserver - INFO - Serving" in log
+    assert "\x1b" not in log, "a file has no colours"
 
 
 @pytest.mark.parametrize("command", ["dev", "metrics"])

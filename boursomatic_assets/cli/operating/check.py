@@ -51,5 +51,5 @@ def check(
                 for rule in rows
                 for looked_at in [parts.get(rule.asset, [])]
             ]
-    click.echo(view.as_json(found) if as_json else view.as_table(found))
+    click.echo(view.as_json(found) if as_json else view.as_table(found, of_range=bool(start or end)))
     sys.exit(1 if any(one.finding.errors for one in found) else 0)

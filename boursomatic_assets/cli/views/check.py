@@ -31,11 +31,17 @@ class Checked:
         return "error" if self.finding.errors else "warning" if self.finding.warnings else "passed"
 
 
-def as_table(found: Sequence[Checked]) -> str:
-    """The checks that do not pass with their sessions, errors first; then how many pass, and on which sessions."""
+def as_table(found: Sequence[Checked], *, of_range: bool) -> str:
+    """The checks that do not pass with their sessions, errors first; then how many pass, and on which sessions.
+
+    Args:
+        found: The checks.
+        of_range: Whether a range of sessions was asked for.
+    """
     failed = sorted((one for one in found if one.result != "passed"), key=lambda one: one.result != "error")
     table = f"{as_lines([_row(one) for one in failed])}\n\n" if failed else ""
-    looked_at = _extent([part for one in found for part in one.parts])
+    none = "no loaded session in this range" if of_range else "no session is loaded"
+    looked_at = _extent([part for one in found for part in one.parts]) or none
     return f"{table}{len(found) - len(failed):,} of {len(found):,} checks passed; {looked_at}"
 
 
@@ -59,7 +65,7 @@ def _describe_sessionless(finding: Finding) -> str:
 
 
 def _extent(parts: Sequence[Slice]) -> str:
-    """How many sessions of each market were looked at, from the first to the last."""
+    """How many sessions of each market were looked at, from the first to the last; empty if there is none."""
     dates: dict[str, set[dt.date]] = {}
     for part in parts:
         dates.setdefault(part.market.name, set()).update(part.sessions)
@@ -68,7 +74,7 @@ def _extent(parts: Sequence[Slice]) -> str:
         for market, sessions in sorted(dates.items())
         if sessions
     ]
-    return ", ".join(named) or "no session is loaded"
+    return ", ".join(named)
 
 
 def as_json(found: Sequence[Checked]) -> str:

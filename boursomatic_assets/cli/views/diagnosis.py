@@ -89,7 +89,14 @@ def _check_database() -> str:
         version, zone = connection.execute(select(func.version(), func.current_setting("TimeZone"))).one()
     if zone != "UTC":
         raise RuntimeError(f"connections use the time zone {zone}: they must use UTC")
-    return f"{version.split(' on ')[0]} at {settings.redacted(database.database_url())}"
+    return f"{version.split(' on ')[0]}, {_describe_server()}"
+
+
+def _describe_server() -> str:
+    address = settings.database_address()
+    if address is None:
+        return f"the embedded server in {embedded_cluster.find_cluster(settings.home()).folder}"
+    return f"at {settings.redacted(address)}"
 
 
 def _check_clock() -> str:

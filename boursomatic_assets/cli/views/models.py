@@ -18,6 +18,7 @@ from boursomatic_assets.advice.profiles import is_proven, profiles_asking
 from boursomatic_assets.advice.standing import Standing
 from boursomatic_assets.cli.views.text import as_text_table
 from boursomatic_assets.database.server_time import database_time
+from boursomatic_assets.language import ENGLISH
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.search import SearchResult, searched_values
 from boursomatic_assets.registry import decisions
@@ -201,7 +202,7 @@ def _evidence(metrics: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+    return "-" if value is None else ENGLISH.ratio(value)
 
 
 def _read_decision_log() -> tuple[DecisionLog, dt.datetime]:

@@ -75,7 +75,7 @@ def _conditions(
     """
     r, i = _RECOMMENDATIONS.c, _INSTRUMENTS.c
     if symbol and _read_frame(select(i.symbol).where(i.symbol == symbol)).is_empty():
-        raise ValueError(f"there is no instrument {symbol!r}: `boursomatic recommendations` lists them")
+        raise ValueError(f"there is no instrument {symbol!r}: `boursomatic instruments list` lists them")
     exchanges = market_named(market).exchanges if market else ()
     symbols = symbols_of(symbol) if symbol else []
     options = (

@@ -52,8 +52,9 @@ _SUSPENDED = (
 def status() -> str:
     """The state of the platform in a few lines."""
     lines = [migrate.status()]
-    for table, row_count in migrate.row_counts(database.engine()).items():
-        lines.append(f"{table + ':':<22}{row_count:>12,} rows")
+    counts = migrate.row_counts(database.engine())
+    width = max(map(len, counts), default=0) + len(": ")
+    lines += [f"{table + ':':<{width}}{row_count:>12,} rows" for table, row_count in counts.items()]
     with database.engine().connect() as connection:
         lines += [_line(subject, value) for subject, value in _facts(connection)]
     try:

@@ -23,6 +23,8 @@ MAX_VIOLATIONS = 20
 
 NONE_YET = "no recommendation has reached the end of its horizon: run `boursomatic backfill` to a later date"
 
+NO_BINS = "no recommendation with a view has an outcome yet, so no hit rate by confidence is known"
+
 
 def track_record(profile: str | None = None, market: str | None = None) -> PerformanceFigures:
     """The figures of past recommendations, of all profiles and markets or of one.
@@ -39,10 +41,11 @@ def track_record(profile: str | None = None, market: str | None = None) -> Perfo
 
 def as_table(found: PerformanceFigures) -> str:
     """Figures of past recommendations as two tables, and the expected calibration error."""
-    error = (
-        "" if found.calibration_error is None else f"\nexpected calibration error {found.calibration_error:.3f}"
-    )
-    return f"{as_text_table(to_percent_text(found.labels))}\n{as_text_table(to_percent_text(found.bins))}{error}"
+    lines = [as_text_table(to_percent_text(found.labels))]
+    lines.append(NO_BINS if found.bins.is_empty() else as_text_table(to_percent_text(found.bins)))
+    if found.calibration_error is not None:
+        lines.append(f"expected calibration error {found.calibration_error:.3f}")
+    return "\n".join(lines)
 
 
 def as_json(found: PerformanceFigures) -> str:

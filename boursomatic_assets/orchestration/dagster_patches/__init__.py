@@ -8,7 +8,8 @@ storage is handed the name of the module (`dagster.yaml`).
 The public face, by module:
 
 - `guard`: the patches as data, `enabled()`, and the one warning on a version that nobody proved;
-- `storage`: `BoursomaticStorage`, which `dagster.yaml` names; it installs the other patches in a process;
+- `storage`: `BoursomaticStorage`, which `dagster.yaml` names; it installs the other patches in a process, and
+  always takes the colours from a log where nobody wants any;
 - `partition_keys`: `install()`, for processes that use partitions without a storage;
 - `lookback`: `LookBack`, the mapping of the graph's edges;
 - `backfill_policies`: `stage_policies`, which assets share a run;

@@ -7,9 +7,12 @@ The address comes from `database.py`; no setting of Dagster's is kept here, they
 import importlib
 import logging
 import os
+import re
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+import coloredlogs
 import dagster as dg
 from dagster_postgres import DagsterPostgresStorage
 
@@ -21,6 +24,7 @@ from boursomatic_assets.orchestration.dagster_patches import (
     partition_keys,
     webserver,
 )
+from boursomatic_assets.settings.environment import forbids_colours
 
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
@@ -38,6 +42,11 @@ BATCHES = {
     # appear after them.
     "ASSET_BACKFILL_CURSOR_OFFSET": "20000",
 }
+
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+LOGGERS = ("dagster", "dagster-webserver")
+"""What Dagster's services log through."""
 
 # The daemon's first start warns that it finds no cursor, which is as it should be.
 logging.getLogger("dagster.daemon.EventLogConsumerDaemon").addFilter(
@@ -61,6 +70,7 @@ class BoursomaticStorage(DagsterPostgresStorage):
             DatabaseError: The database `dagster` cannot be reached.
         """
         webserver.install()
+        _write_plain_logs()
         url = database.dagster_url()
         with database.connect(url) as connection:
             connection.execute(LOCK)
@@ -68,6 +78,17 @@ class BoursomaticStorage(DagsterPostgresStorage):
         if guard.enabled():
             _patch(storage, config_value.get("definitions"))
         return storage
+
+
+def _write_plain_logs() -> None:
+    """Let the log of a service have no colours where nobody wants any; Dagster asks nobody, a file neither."""
+    if sys.stdout.isatty() and not forbids_colours():
+        return
+    coloredlogs.ansi_wrap = lambda text, **_: text  # for loggers that are set up later, as the daemon's
+    for name in LOGGERS:
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(former := handler.formatter, coloredlogs.ColoredFormatter):
+                handler.setFormatter(coloredlogs.ColoredFormatter(COLOUR.sub("", former._fmt), former.datefmt))
 
 
 def _patch(storage: BoursomaticStorage, definitions: str | None) -> None:

@@ -107,14 +107,16 @@ class Declarations:
     def __init__(self, folder: Path) -> None:
         """Read `columns.yaml`, which may be missing."""
         self._entries: list[tuple[str, Declaration | str]] = []
+        self.problem: str | None = None
+        """Why nothing of `columns.yaml` is known: as it may be about any file, none is read until it is mended."""
         path = folder / DECLARATIONS_FILE
         if leaves(folder, path):
-            self._entries = [("*", f"{DECLARATIONS_FILE} {LEAVING}")]
+            self.problem = f"{DECLARATIONS_FILE} {LEAVING}"
         elif path.is_file():
             try:
                 self._entries = [(pattern, _validate(pattern, told)) for pattern, told in _read(path)]
-            except SourceError as error:  # it may be about any file, so each of them asks for it to be mended
-                self._entries = [("*", str(error))]
+            except SourceError as error:  # raised for each file
+                self.problem = str(error)
 
     def of(self, name: str) -> Declaration:
         """What is declared of a file.
@@ -122,7 +124,9 @@ class Declarations:
         Raises:
             SourceError: naming the file, the key, its value, and the values that it may have.
         """
-        found = next((entry for pattern, entry in self._entries if fnmatch(name, pattern)), NO_DECLARATION)
+        found = self.problem or next(
+            (entry for pattern, entry in self._entries if fnmatch(name, pattern)), NO_DECLARATION
+        )
         if isinstance(found, str):
             raise SourceError(f"{name}: {found}")
         return found
@@ -136,12 +140,12 @@ def _read(path: Path) -> list[tuple[str, Any]]:
         told = loader.construct_document(node) if node else {}
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SourceError(f"{DECLARATIONS_FILE} cannot be read{line}: it is no YAML: {_wanted()}") from None
+        raise SourceError(f"{DECLARATIONS_FILE} cannot be read{line}: it is no YAML. {_wanted()}") from None
     except (OSError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"it is no YAML: {_wanted()}"
+        reason = error.strerror if isinstance(error, OSError) else f"it is no YAML. {_wanted()}"
         raise SourceError(f"{DECLARATIONS_FILE} cannot be read: {reason}") from None
     if not isinstance(told or {}, dict):
-        raise SourceError(f"{DECLARATIONS_FILE}: {_wanted()}")
+        raise SourceError(f"{DECLARATIONS_FILE} is not understood. {_wanted()}")
     patterns = [key.value for key, _ in node.value] if told else []
     return [(pattern, told[pattern] if patterns.count(pattern) == 1 else TWICE) for pattern in patterns]
 
@@ -163,7 +167,7 @@ def _validate(pattern: str, told: Any) -> Declaration | str:
 
 
 def _wanted() -> str:
-    return f"wanted patterns of file names, each with keys below it: {_keys()}"
+    return f"Wanted are patterns of file names, each with keys below it: {_keys()}"
 
 
 def _keys() -> str:

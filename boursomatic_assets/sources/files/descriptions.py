@@ -86,7 +86,7 @@ def _read_cells(file: File) -> tuple[pl.DataFrame, dict[str, int]]:
 def _names(headers: Sequence[str], file: File) -> list[str]:
     names = [header.strip().lower() for header in headers]
     if len(set(names)) < len(names):
-        raise SourceError(f"{file.name}: two columns have the same name; found {names[:30]}")
+        raise SourceError(f"{file.name}: two columns have the same name; found {', '.join(names[:30])}")
     return names
 
 
@@ -99,7 +99,8 @@ def _describe_all(rows: pl.DataFrame, name: str) -> pl.DataFrame:
         SourceError: naming the file, and what it lacks or which bucket is none.
     """
     if missing := {"symbol", "exchange"} - set(rows.columns):
-        raise SourceError(f"{name}: the columns {sorted(missing)} are missing; found {rows.columns[:30]}")
+        lacking, found = ", ".join(sorted(missing)), ", ".join(rows.columns[:30])
+        raise SourceError(f"{name}: no column is called {lacking}; found {found}")
     for bucket in set(buckets.LOWER_BOUNDS) & set(rows.columns):
         unknown = rows.filter(pl.col(bucket).is_not_null() & buckets.from_names(pl.col(bucket), bucket).is_null())
         if unknown.height:

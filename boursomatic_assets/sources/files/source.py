@@ -53,7 +53,7 @@ class Files:
                 listings.append(examine(file, declarations.of(file.name)).listings)
             except SourceError as error:  # told by `files`, and by a row of `bars`
                 errors[file.name] = str(error)
-        self._require_some(listings, errors)
+        self._require_some(listings, errors, declarations)
         keys = ["symbol", "exchange"]
         sound = [listing.filter(pl.col("fault").is_null()).select(keys) for listing in listings]
         named = pl.concat(sound).unique().drop_nulls()
@@ -120,13 +120,17 @@ class Files:
             raise SourceError(f"{self.folder} is no folder: set BOURSOMATIC_FILES to the folder with the bars")
         return list_files(self.folder)
 
-    def _require_some(self, found: list[pl.DataFrame], errors: Mapping[str, str]) -> None:
+    def _require_some(
+        self, found: list[pl.DataFrame], errors: Mapping[str, str], declarations: Declarations
+    ) -> None:
         if found:
             return
         if not errors:
             raise SourceError(
                 f"{self.folder} holds no file with bars: put some there, or set BOURSOMATIC_FILES to their folder"
             )
+        if declarations.problem:
+            raise SourceError(declarations.problem, errors)
         first = next(iter(errors.values()))
         several = f"none of {len(errors):,} files can be read, the first of them: " if len(errors) > 1 else ""
         raise SourceError(several + first, errors)
@@ -148,7 +152,7 @@ class Files:
                     frames.append(pl.DataFrame(schema=RAW_BARS))
             except SourceError as error:  # becomes a row that is rejected with this reason
                 errors[file.name] = str(error)
-        self._require_some(frames, errors)
+        self._require_some(frames, errors, declarations)
         yield from frames
         if errors:
             yield _rows_of_unreadable_files(errors)

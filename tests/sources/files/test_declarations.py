@@ -1,10 +1,12 @@
 """What `columns.yaml` says of files: what no cell shows, and errors that name the key and what it may be."""
 
+import re
 from pathlib import Path
 
 import pytest
 from worlds.deliveries import HEADER, NEXT_ROW, ROW, deliver, everything, problems, report, sound
 
+from boursomatic_assets.sources import SourceError
 from boursomatic_assets.sources.files.declarations import NO_DECLARATION, Declaration, Declarations
 
 BARS = HEADER + ROW
@@ -75,14 +77,20 @@ def test_what_is_not_understood_stops_the_files_that_it_is_for(tmp_path: Path, s
         ("a: b: c", "columns.yaml cannot be read in line 1"),
         ("a: {}\n\tb: {}", "columns.yaml cannot be read in line 2"),
         ("[a, b]: {zone: UTC}", "columns.yaml cannot be read in line 1"),
-        ("\0", "columns.yaml cannot be read: it is no YAML"),
-        ("- a list", f"columns.yaml: wanted patterns of file names, each with keys below it: {KEYS}"),
+        ("\0", "columns.yaml cannot be read: it is no YAML. Wanted are patterns"),
+        (
+            "- a list",
+            f"columns.yaml is not understood. Wanted are patterns of file names, each with keys below it: {KEYS}",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_may_be_about_any_file(tmp_path: Path, text: str, why: str) -> None:
     source = deliver(tmp_path, {"KO.csv": BARS, "IBM.csv": BARS, "columns.yaml": text})
     assert all(told.startswith(f"{name}: {why}") for name, told in problems(source).items())
     assert list(problems(source)) == ["IBM.csv", "KO.csv"]
+    with pytest.raises(SourceError, match=f"^{re.escape(why)}") as raised:
+        source.instruments()
+    assert raised.value.refused.keys() == {"IBM.csv", "KO.csv"}
 
 
 def test_headers_that_are_not_known_are_stated(tmp_path: Path) -> None:

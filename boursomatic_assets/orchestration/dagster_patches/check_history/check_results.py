@@ -140,7 +140,7 @@ def results_of_sessions(result: AssetCheckEvaluation) -> dict[str, AssetCheckEva
         return {"": _with_partition(result, _without_range(metadata))}
     of_table = markets.pop(session_counts.BOTH_MARKETS, (0, 0))
     parts = {"": _part(result, ("", ""), (0, 0), of_table)}
-    shared = {market: _sum(counts, of_table) for market, counts in markets.items()}
+    shared = {market: session_counts.add(counts, of_table) for market, counts in markets.items()}
     for market, counts in shared.items():
         parts[market] = _part(result, (market, ""), (0, 0), counts)
     for (market, session), own in sessions.items():
@@ -157,7 +157,7 @@ def _part(
     result: AssetCheckEvaluation, key: tuple[str, str], own: tuple[int, int], shared: tuple[int, int]
 ) -> AssetCheckEvaluation:
     """The result of a session from its own counts and those that it shares with others."""
-    counts = _sum(own, shared)
+    counts = session_counts.add(own, shared)
     told = session_counts.sentence(counts)
     elsewhere = f", {session_counts.sentence(shared)} of no session" if sum(shared) else ""
     return replace(
@@ -174,7 +174,3 @@ def _with_partition(result: AssetCheckEvaluation, metadata: Mapping[str, Any]) -
 
 def _with_result(event: EventLogEntry, result: AssetCheckEvaluation) -> EventLogEntry:
     return event._replace(dagster_event=event.get_dagster_event()._replace(event_specific_data=result))
-
-
-def _sum(some: tuple[int, int], others: tuple[int, int]) -> tuple[int, int]:
-    return some[0] + others[0], some[1] + others[1]

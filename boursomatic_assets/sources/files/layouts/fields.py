@@ -90,7 +90,7 @@ def columns_by_field(
     if missing := [header for header in declared_fields if header not in unique]:
         raise SourceError(
             f"{name}: {DECLARATIONS_FILE} names the column {missing[0]!r}, which it lacks;"
-            f" found {list(unique)[:30]}"
+            f" found {', '.join(unique[:30])}"
         )
     columns = {declared_fields[header]: header for header in unique if header in declared_fields}
     claims: dict[str, list[tuple[int, str]]] = {}

@@ -109,8 +109,8 @@ def layout_of_columns(
     if missing := [field for field in NEEDED if field not in columns]:
         wanted = ", ".join(f"{MEANINGS[field]} (`{field}`)" for field in missing)
         raise SourceError(
-            f"{name}: no column is known as {wanted}; found {list(headers)[:30]}: name them under `columns:` in"
-            f" {DECLARATIONS_FILE}",
+            f"{name}: no column is known as {wanted}; found {', '.join(headers[:30])}: name them under"
+            f" `columns:` in {DECLARATIONS_FILE}",
             columns="{" + ", ".join(f"{field}: {UNSTATED}" for field in missing) + "}  # our field: the header",
         )
     symbol = declared.symbol or (None if "symbol" in columns else _symbol_of_names(name, says or {}))

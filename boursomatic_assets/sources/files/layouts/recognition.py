@@ -176,7 +176,6 @@ def _layout_of_wide_file(rows: list[list[str]], skipped: int, separator: str, na
             series.setdefault(symbol, {"ts": last[0]}).setdefault(name_of_field, header)
     complete = {symbol: columns for symbol, columns in series.items() if set(NEEDED) <= set(columns)}
     if not complete:
-        raise SourceError(
-            f"{name}: found {fields[1:6]} of {symbols[1:6]}, wanted open, high, low, close and volume of a symbol"
-        )
+        found = ", ".join(f"{field} of {symbol}" for field, symbol in zip(fields[1:6], symbols[1:6], strict=True))
+        raise SourceError(f"{name}: found {found}, wanted open, high, low, close and volume of a symbol")
     return Layout(separator, skipped, headers, tuple(complete.items()), vendor="Yahoo")

@@ -133,7 +133,7 @@ def test_lines_above_the_header_are_a_part_of_it(tmp_path: Path, above: str) -> 
 
 def test_what_is_missing_is_named_with_what_is_wanted(tmp_path: Path) -> None:
     (told,) = problems(deliver(tmp_path, {"KO.csv": "Jour,Open,High,Low,Close,Volume\n"})).values()
-    assert told.startswith("KO.csv: no column is known as date (`ts`); found ['Jour', 'Open'")
+    assert told.startswith("KO.csv: no column is known as date (`ts`); found Jour, Open")
     assert told.endswith("name them under `columns:` in columns.yaml")
 
 
