@@ -8,7 +8,6 @@ Dagster's own `execute_in_process` stores neither where a job comes from nor whi
 is missing on the home page and on its job's page, and cannot be executed again there.
 """
 
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -92,7 +91,7 @@ def _helpers_apart() -> Iterator[None]:
     """
     names = vars(compute_logs)
     theirs = names["subprocess"]
-    names["subprocess"] = SimpleNamespace(Popen=partial(subprocess.Popen, process_group=0))
+    names["subprocess"] = SimpleNamespace(Popen=partial(theirs.Popen, process_group=0))
     try:
         yield
     finally:
