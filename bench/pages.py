@@ -22,18 +22,19 @@ from helpers.harness import Line, environment, server
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "helpers"
 FIRST, LAST = dt.date(2016, 1, 4), dt.date(2025, 12, 31)
 INSTRUMENTS = 20
 PRICE_BARS = "/assets/price_bars?view="
 JOB = "/locations/boursomatic/jobs/market_session"
-PAGES = {
+PAGES = {  # behind a #, a tab of the page that has no address
     "catalogue": "/assets",
     "graph": "/asset-groups",
     "an asset: overview": f"{PRICE_BARS}overview",
     "an asset: partitions": f"{PRICE_BARS}partitions",
     "an asset: events": f"{PRICE_BARS}events",
     "an asset: checks": f"{PRICE_BARS}checks",
+    "a check: partitions": f"{PRICE_BARS}checks&checkDetail=prices_are_sane#Partitions",
     "an asset: lineage": f"{PRICE_BARS}lineage",
     "the job": JOB,
     "the job's partitions": f"{JOB}/partitions",

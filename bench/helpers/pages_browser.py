@@ -59,8 +59,11 @@ def clicked(context: BrowserContext, address: str) -> tuple[float, tuple[str, fl
     """Seconds from a click in an open UI until the page is still, and its slowest question."""
     page = context.new_page()
     server, _, path = address.partition("//")[2].partition("/")
+    path, _, tab = path.partition("#")
     still(page, lambda: page.goto(f"http://{server}{ELSEWHERE}", wait_until="domcontentloaded"))
     found = still(page, lambda: page.evaluate(GO, f"/{path}"))
+    if tab:
+        found = still(page, lambda: page.get_by_text(tab, exact=True).last.click())
     page.close()
     return found
 
@@ -68,7 +71,11 @@ def clicked(context: BrowserContext, address: str) -> tuple[float, tuple[str, fl
 def in_a_new_tab(context: BrowserContext, address: str) -> tuple[float, tuple[str, float]]:
     """Seconds until a page is still in a new tab, the start of the UI included, and its slowest question."""
     page = context.new_page()
+    address, _, tab = address.partition("#")
     found = still(page, lambda: page.goto(address, wait_until="domcontentloaded"))
+    if tab:
+        then = still(page, lambda: page.get_by_text(tab, exact=True).last.click())
+        found = found[0] + then[0], max(found[1], then[1], key=lambda asked: asked[1])
     page.close()
     return found
 
