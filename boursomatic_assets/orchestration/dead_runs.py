@@ -28,10 +28,17 @@ def find(instance: dg.DagsterInstance) -> list[tuple[dg.DagsterRun, DeadRun]]:
     return [(runs[run_id], found) for run_id, found in dead.items() if run_id in runs]
 
 
-def end(instance: dg.DagsterInstance) -> list[tuple[dg.DagsterRun, DeadRun]]:
-    """Give the dead runs up and let them fail with the reason; the daemon retries those that may be."""
-    ended = find(instance)
-    for run, dead in ended:
-        liveness.give_up(run.run_id)
-        instance.report_run_failed(run, f"{dead}. What it had not committed is rolled back")
+def end(instance: dg.DagsterInstance) -> dict[str, DeadRun]:
+    """Give the dead runs up, and let those that are not over fail with the reason; the daemon may retry them.
+
+    A process that is killed as it ends leaves the claim of a run that is over already: it is given up too.
+    """
+    with database.engine().connect() as connection:
+        dead = liveness.dead_runs(connection)
+    runs = {run.run_id: run for run in going_on(instance)}
+    ended = {run_id: found for run_id, found in dead.items() if run_id in runs or not found.given_up}
+    for run_id, found in ended.items():
+        liveness.give_up(run_id)
+        if run := runs.get(run_id):
+            instance.report_run_failed(run, f"{found}. What it had not committed is rolled back")
     return ended

@@ -18,7 +18,7 @@ from dagster._core.launcher import WorkerStatus
 from sqlalchemy import Engine
 from worlds.commands import boursomatic
 from worlds.patched import only_patched
-from worlds.platform import rows
+from worlds.platform import execute, rows
 
 from boursomatic_assets.orchestration import dead_runs
 from boursomatic_assets.tables.claims import liveness
@@ -132,4 +132,18 @@ def test_ctrl_c_of_a_terminal_ends_the_whole_group_without_a_traceback(
 
 def test_without_runs_there_is_none_to_end(migrated: Engine, dagster_instance: dg.DagsterInstance) -> None:
     assert boursomatic("runs").stdout == "no run goes on\n"
+    assert boursomatic("runs", "end-dead").stdout == "no run is dead\n"
+
+
+def test_the_claim_of_a_run_that_is_over_already_is_given_up_too(
+    migrated: Engine, dagster_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a second Ctrl-C leaves one."""
+    monkeypatch.setattr(liveness, "GONE_SECONDS", 0)
+    execute(
+        migrated,
+        "INSERT INTO run_claims (id, run_id, host, pid, seen_at)"
+        " VALUES (gen_random_uuid(), 'over', 'here', 1, now() - interval '1 hour')",
+    )
+    assert boursomatic("runs", "end-dead").stdout.startswith("over is ended: process 1 of here is gone")
     assert boursomatic("runs", "end-dead").stdout == "no run is dead\n"

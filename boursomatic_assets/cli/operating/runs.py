@@ -22,6 +22,7 @@ def runs(context: click.Context) -> None:
 
     from boursomatic_assets.cli.views.text import as_lines
     from boursomatic_assets.orchestration import dead_runs
+    from boursomatic_assets.orchestration.dagster_patches import tags
 
     with dg.DagsterInstance.get() as instance:
         dead = {run.run_id: found for run, found in dead_runs.find(instance)}
@@ -29,8 +30,8 @@ def runs(context: click.Context) -> None:
     rows = [
         {
             "run": run.run_id[:8],
-            "sessions": run.tags.get("boursomatic/sessions") or run.tags.get("dagster/partition", ""),
-            "computes": run.tags.get("boursomatic/computes", run.job_name),
+            "sessions": run.tags.get("boursomatic/sessions") or run.tags.get(tags.PARTITION, ""),
+            "computes": run.tags.get(tags.COMPUTES, run.job_name),
             "state": str(dead.get(run.run_id, "")) or run.status.value.lower(),
         }
         for run in going_on
@@ -54,7 +55,7 @@ def end_dead() -> None:
 
     with dg.DagsterInstance.get() as instance:
         ended = dead_runs.end(instance)
-    for run, found in ended:
-        click.echo(f"{run.run_id[:8]} is ended: {found}")
+    for run_id, found in ended.items():
+        click.echo(f"{run_id[:8]} is ended: {found}")
     if not ended:
         click.echo("no run is dead")

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 import psycopg
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import database
+from boursomatic_assets import absorbed, database
 from boursomatic_assets.database import server_time
+from boursomatic_assets.schema.runs import LONGEST_HOST
 
 BEAT_SECONDS = 10.0
 """How often a process says that it lives."""
@@ -57,7 +58,7 @@ class Claim:
         """A connection of its own that has the lock; pooled ones are returned, and would lose it."""
         connection = database.connect(database.database_url())
         connection.autocommit = True
-        given = {"run": self.run_id, "host": socket.gethostname()[:255], "pid": os.getpid()}
+        given = {"run": self.run_id, "host": socket.gethostname()[:LONGEST_HOST], "pid": os.getpid()}
         if claim:
             _require_same_clock(connection)
             connection.execute(CLAIM, given)
@@ -74,16 +75,20 @@ class Claim:
                     _log.error("run %s was given up: nothing that it computes is written", self.run_id)
                     return
             except (psycopg.Error, database.DatabaseError) as error:
-                _log.warning("the claim of run %s is tried again: %s", self.run_id, type(error).__name__)
+                absorbed.record(error, f"the claim of run {self.run_id} is taken again")
                 self._connection.close()
 
     def release(self) -> None:
         """Give it back at the end of the run; a claim that others gave up stays as they left it."""
         self._over.set()
         self._beating.join()
-        with self._connection as connection:
-            if not connection.closed:
-                connection.execute(RELEASE, {"run": self.run_id})
+        try:
+            if not self._connection.closed:
+                self._connection.execute(RELEASE, {"run": self.run_id})
+        except psycopg.Error as error:  # what the run has written is there
+            absorbed.record(error, f"the claim of run {self.run_id} is left to `boursomatic runs end-dead`")
+        finally:
+            self._connection.close()
 
 
 def _require_same_clock(connection: psycopg.Connection) -> None:
