@@ -1,8 +1,8 @@
 """Failpoints: a command in a process of its own, held at a point of its work until the test lets it go on.
 
-What belongs here: the points, as a program, and the test's hand on it. A point is a statement, a COPY, a commit (and
-what follows it), an event of Dagster's, or an fsync or rename of a file. Kept elsewhere: what is done to a held
-process (`tests/drills/`), where it runs (`place.py`).
+What belongs here: the points, as a program, and the test's hand on it. A point is a statement, a COPY, a commit
+(and what follows it), an event of Dagster's, or an fsync or rename of a file. Kept elsewhere: what is done to a
+held process (`tests/drills/`), where it runs (`place.py`).
 """
 
 import os
@@ -89,7 +89,7 @@ def install(folder: Path, wanted: str) -> None:
             line = f"{number} {kind} {' '.join(what.split())[:100]}"
             trace.write(f"{line}\n")
             if not (folder / "reached").exists() and (
-                str(number) == wanted or not wanted.isdecimal() and wanted in line
+                str(number) == wanted or (not wanted.isdecimal() and wanted in line)
             ):
                 (folder / "reached").touch()
                 while not (folder / "go on").exists():

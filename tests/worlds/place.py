@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from conftest import LITTLE_EVIDENCE, remove_home
 
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.cluster import find_cluster
 from boursomatic_assets.database.embedded.server import status
-from conftest import LITTLE_EVIDENCE, remove_home
 
 FIRST, LAST = "2023-01-03", "2024-02-29"
 """Sessions that a place computes; the first champion is promoted in November 2023."""
