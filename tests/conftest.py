@@ -62,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME", NO_BYTECODE):
             os.environ.pop(name, None)
+        os.environ["BOURSOMATIC_DATABASE_WAIT"] = "0"
         remove_homes_of_killed_runs()
         os.environ[HOME] = str(make_home_of_run())
 

@@ -4,6 +4,7 @@ What belongs here: the asset, and what the UI shows of its partitions.
 Kept elsewhere: training and decisions (`registry/`), the model itself (`learning/`).
 """
 
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -53,24 +54,29 @@ def model_versions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     """
     parts, step = slices_of_run(context), context.get_step_execution_context()
     await_upstream(step, "features")
-    last, number = max(part.dates[-1] for part in parts), count(1)
+    last, number, trained = max(part.dates[-1] for part in parts), count(1), set[str]()
 
     def when_trained(version: Version, due: int) -> None:
+        trained.add(version.version)
         line = f"model_versions: {version.version} is trained, {next(number):,} of {due:,} due dates"
         tell(line, context.log.info)
 
-    trained_versions = registry.train_due_versions(last, Parameters(), when_trained)
-    with database.engine().connect() as connection:
-        stale_versions = registry.stale_versions(connection, Parameters())
+    database.again(lambda: registry.train_due_versions(last, Parameters(), when_trained))
+    stale_versions = database.again(_stale_versions)
     metadata = {
         partition_key(moment.date, part.market.name): _describe_moment(moment)
         for part in parts
-        for moment in registry.champion_timeline(part)
+        for moment in database.again(partial(registry.champion_timeline, part))
     }
     for key in newest_keys(metadata):
-        metadata[key] |= run_entry({"trained": len(trained_versions), "stale": len(stale_versions)})
+        metadata[key] |= run_entry({"trained": len(trained), "stale": len(stale_versions)})
     add_partition_metadata(step, context.asset_key, metadata)
     return dg.MaterializeResult()
+
+
+def _stale_versions() -> list[Version]:
+    with database.engine().connect() as connection:
+        return registry.stale_versions(connection, Parameters())
 
 
 def _describe_moment(moment: ChampionAsOf) -> dict[str, Any]:

@@ -6,6 +6,7 @@ What belongs here: the asset. Kept elsewhere: sources (`sources/`), the data con
 import dagster as dg
 import polars as pl
 
+from boursomatic_assets import database
 from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.assets.policies import BARS_POLICY
 from boursomatic_assets.calendars.slices import Slice, require_closed
@@ -30,7 +31,7 @@ def price_bars(context: dg.AssetExecutionContext, source: BarSource, instruments
     Rows that violate the data contract go to `rejected_bars` with the reason; valid rows of the same delivery are
     written.
     """
-    opened_source, known = source.open(), with_aliases(instruments)
+    opened_source, known = source.open(), database.again(lambda: with_aliases(instruments))
 
     def deliver(part: Slice) -> Delivery:
         require_closed(part)

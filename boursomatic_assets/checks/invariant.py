@@ -90,17 +90,24 @@ def invariant(
             partitions_def=MARKET_SESSIONS if rule.partitioned else None,
         )
         def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-            with open_snapshot() as connection:
-                if not rule.partitioned:
-                    return to_result(rule.find(connection, ()))
-                if context.op_execution_context.has_partitions:
-                    return to_result(rule.find(connection, slices_of_keys(context.partition_keys)))
-                parts = loaded_slices(connection, asset)
-                return to_result(rule.find(connection, parts), looked_at=parts)
+            dated = rule.partitioned and context.op_execution_context.has_partitions
+            keys = context.partition_keys if dated else None
+            return database.again(lambda: _look(rule, keys))
 
         return check
 
     return decorate
+
+
+def _look(rule: Invariant, keys: Sequence[str] | None) -> dg.AssetCheckResult:
+    """The result of a check for some partitions; None: for all that is loaded."""
+    with open_snapshot() as connection:
+        if not rule.partitioned:
+            return to_result(rule.find(connection, ()))
+        if keys is not None:
+            return to_result(rule.find(connection, slices_of_keys(keys)))
+        parts = loaded_slices(connection, rule.asset)
+        return to_result(rule.find(connection, parts), looked_at=parts)
 
 
 def all_invariants() -> list[Invariant]:

@@ -105,15 +105,17 @@ def require_current_schema() -> None:
 
 
 def require_ready() -> None:
-    """Check what a run needs, settings and schema, and let it find Dagster's home.
+    """Check what a run needs, settings and schema, and let it find Dagster's home; it waits for its server.
 
     Raises:
         SettingError: A setting is wrong.
         DatabaseError: The schema is not that of this code.
     """
     from boursomatic_assets import settings
+    from boursomatic_assets.database import waiting
 
     settings.require_valid()
+    waiting.be_patient()
     require_current_schema()
     make_dagster_home()
 

@@ -91,14 +91,14 @@ def refresh(models: bool) -> None:
 
 def _refresh_models() -> None:
     """Bring everything up to date, in the order in which one follows from the other."""
-    from boursomatic_assets import registry
+    from boursomatic_assets import database, registry
     from boursomatic_assets.cli import launching
     from boursomatic_assets.cli.running import interrupts
     from boursomatic_assets.learning.parameters import Parameters
 
     _execute_runs(launching.plan_refresh("features"))
     with interrupts.stoppable(lambda: UNTRAINED, sys.stderr):
-        trained = registry.retrain_stale_versions(Parameters())
+        trained = database.again(lambda: registry.retrain_stale_versions(Parameters()))
     click.echo(
         f"model versions trained again: {len(trained):,}, {trained[0].version} .. {trained[-1].version}"
         if trained

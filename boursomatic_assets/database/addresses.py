@@ -87,6 +87,16 @@ def _embedded_url(role: Role) -> URL:
     return URL.create(DRIVER, username=user, database=DATABASE, query=query)
 
 
+def start_embedded() -> None:
+    """Start the embedded server if it does not run, whenever it was looked up last.
+
+    Raises:
+        DatabaseError: It cannot be started.
+    """
+    _look_up_server.cache_clear()
+    _embedded_url("writer")
+
+
 @lru_cache(maxsize=4)
 def _look_up_server(folder: Path, interval: int) -> embedded.Server:
     """Return the embedded server, looked up once per interval: a look-up costs as much as a write."""

@@ -7,34 +7,39 @@ message of a failed connection (`errors.py`), Dagster's storage on the same serv
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
-from boursomatic_assets import absorbed
+from boursomatic_assets.database import addresses, waiting
 from boursomatic_assets.database.addresses import database_url, options_in_utc, variable_of
-from boursomatic_assets.database.errors import DatabaseError, connection_error, version_error
+from boursomatic_assets.database.errors import connection_error, version_error
 from boursomatic_assets.settings import SECRETS
 from boursomatic_assets.vocabulary import Role
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
 
+
+class Disposable(Protocol):
+    """What has idle connections."""
+
+    def dispose(self) -> None:
+        """Close them."""
+
+
 OpenedConnection = TypeVar("OpenedConnection")
 
 OLDEST_VERSION = 15
-STARTUP_SECONDS = 15
-"""For how long a connection is tried again while the server starts up."""
-
 
 _engines = dict[URL, Engine]()
 _arrow_pools = dict[URL, QueuePool]()
+_others = list[Disposable]()
 _opening = threading.Lock()
 """Held while an engine or a pool is made: one that a thread made in vain would leave its connections open."""
 
@@ -63,12 +68,12 @@ def _new_engine(url: URL) -> Engine:
 
 
 def connect(url: URL) -> psycopg.Connection:
-    """Open a psycopg connection in UTC, whatever the time zone of the server.
+    """Open a psycopg connection in UTC, whatever the time zone of the server; while that is away, wait for it.
 
     Raises:
         DatabaseError: The server cannot be reached, refuses the connection, or is older than PostgreSQL 15.
     """
-    connection = _connect_with_retries(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error)
+    connection = connect_with(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error)
     version = connection.info.server_version // 10_000
     if version < OLDEST_VERSION:
         connection.close()
@@ -99,9 +104,7 @@ def _new_arrow_pool(url: URL) -> QueuePool:
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
-    return QueuePool(
-        lambda: _connect_with_retries(url, lambda: dbapi.connect(_conninfo(url)), psycopg.Error, Error)
-    )
+    return QueuePool(lambda: connect_with(url, lambda: dbapi.connect(_conninfo(url)), psycopg.Error, Error))
 
 
 def disconnect() -> None:
@@ -128,21 +131,35 @@ def _conninfo(url: URL) -> str:
     return make_conninfo(**options | {"dbname": url.database, "options": options_in_utc(url)})
 
 
-def _connect_with_retries(
+def connect_with(
     url: URL, connect: Callable[[], OpenedConnection], *error_types: type[Exception]
 ) -> OpenedConnection:
-    """Connect; while the server is starting up, try again for STARTUP_SECONDS."""
-    deadline = time.monotonic() + STARTUP_SECONDS
-    last_error: DatabaseError | None = None
-    while True:
+    """Connect by a driver that raises some types of errors; while the server is away, wait for it.
+
+    Raises:
+        DatabaseError: As for `connect`.
+    """
+
+    def attempt() -> OpenedConnection:
         try:
-            opened = connect()
-        except error_types as error:
-            if "the database system is" not in str(error) or time.monotonic() > deadline:
-                raise connection_error(url, variable_of(url), error) from None
-            last_error = connection_error(url, variable_of(url), error)  # a message without a password
-            time.sleep(0.2)
-        else:
-            if last_error:
-                absorbed.record(last_error, "connected later")
-            return opened
+            return connect()
+        except error_types as error:  # its message may hold the password
+            raise connection_error(url, variable_of(url), error) from None
+
+    return waiting.until_it_answers(attempt, let_go)
+
+
+def let_go() -> None:
+    """Close idle connections, of which a full server has too many; start an embedded server that was killed."""
+    with _opening:
+        opened: tuple[Disposable, ...] = (*_engines.values(), *_arrow_pools.values(), *_others)
+        for one in opened:
+            one.dispose()
+        _arrow_pools.clear()  # a pool, unlike an engine, is not used again
+    if addresses.is_embedded():
+        addresses.start_embedded()
+
+
+def close_when_full(storage: Disposable) -> None:
+    """Let the idle connections of another storage of this process be closed too where a server has too many."""
+    _others.append(storage)

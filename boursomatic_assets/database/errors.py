@@ -4,6 +4,7 @@ What belongs here: the error that callers catch, and messages for failed connect
 Kept elsewhere: connecting (`connections.py`).
 """
 
+import sys
 from urllib.parse import quote
 
 import psycopg
@@ -29,13 +30,43 @@ REMEDIES = {
 """What to do about a failed statement, by the first characters of its SQLSTATE; the first match counts."""
 
 
+AWAY = (
+    "connection refused",
+    "no such file or directory",  # the socket of a server that does not run
+    "the database system is",  # starting up, shutting down, in recovery
+    "too many clients",
+    "too many connections",
+    "remaining connection slots are reserved",
+    "closed the connection unexpectedly",
+    "connection reset by peer",
+    "broken pipe",
+    "timeout expired",
+    "connection timed out",
+    "no route to host",
+    "network is unreachable",
+    "terminating connection",
+)
+"""What a server says, or what is said of it, while it may answer a moment later."""
+
+CUT = ("closed the connection", "no connection to the server", "terminating connection", "ssl connection has been")
+"""What drivers say of a connection that was lost, whatever class of error they raise."""
+
+LOST = ("OperationalError", "InterfaceError")
+"""Errors of psycopg and psycopg2 without a SQLSTATE: the server has said nothing, as the connection was lost."""
+
+
 class DatabaseError(RuntimeError):
     """The database cannot be reached or used. The message is one line: why, and what to do; it has no password."""
+
+
+class AwayError(DatabaseError):
+    """The server takes no connection for now: it is not there, starts, stops, or has as many as it may."""
 
 
 def connection_error(url: URL, variable: str, error: Exception) -> DatabaseError:
     """Return the error for a connection that failed, to the address of a variable."""
     reason = " ".join(_without_secrets(url, str(error)).split())
+    kind = AwayError if any(words in reason.lower() for words in AWAY) else DatabaseError
     if any(words in reason for words in BAD_PASSWORD_MESSAGES):
         problem = f"refused the password of user {url.username}: correct {variable}, and unset PGPASSWORD"
     elif f'database "{url.database}" does not exist' in reason:
@@ -45,7 +76,7 @@ def connection_error(url: URL, variable: str, error: Exception) -> DatabaseError
     else:
         why = reason.rpartition("failed: ")[2].partition(" Is the server running")[0]
         problem = f"does not answer ({why}): start it, or correct {variable}"
-    return DatabaseError(f"the server at {_address(url)} {problem}")
+    return kind(f"the server at {_address(url)} {problem}")
 
 
 def version_error(url: URL, variable: str, found: int, oldest: int) -> DatabaseError:
@@ -58,15 +89,32 @@ def version_error(url: URL, variable: str, found: int, oldest: int) -> DatabaseE
 
 def explain(error: Exception) -> str | None:
     """Return why a statement failed and what to do, in one line; None for an error of another kind."""
-    from adbc_driver_manager import Error as ArrowError
-
-    if not isinstance(error, SQLAlchemyError | psycopg.Error | ArrowError):
+    if not isinstance(error, (SQLAlchemyError, *_drivers_errors())):
         return None
     cause = getattr(error, "orig", None) or error
     state, reason = getattr(cause, "sqlstate", None), (str(cause) or type(cause).__name__).splitlines()[0]
     lost = LOST_CONNECTION if isinstance(cause, psycopg.OperationalError) and not state else None
     remedy = next((words for code, words in REMEDIES.items() if (state or "").startswith(code)), lost)
     return f"the database says: {reason}: {remedy or 'see with `boursomatic doctor` what is wrong with it'}"
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether a connection that was there was lost: the server is gone, ended it, or cannot be reached."""
+    cause = getattr(error, "orig", None) or error
+    if not isinstance(cause, _drivers_errors()):
+        return False
+    if state := getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None):
+        return bool(state.startswith(("08", "57P")))
+    is_lost = any(words in str(cause).lower() for words in CUT)
+    return is_lost or (type(cause).__module__.startswith("psycopg") and type(cause).__name__ in LOST)
+
+
+def _drivers_errors() -> tuple[type[Exception], ...]:
+    """The errors of the drivers: psycopg, Arrow's, and where Dagster is loaded, psycopg2."""
+    from adbc_driver_manager import Error as ArrowError
+
+    dagsters = sys.modules.get("psycopg2")
+    return (psycopg.Error, ArrowError, *((dagsters.Error,) if dagsters else ()))
 
 
 def may_depend_on_rows(error: Exception) -> bool:

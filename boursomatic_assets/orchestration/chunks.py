@@ -17,7 +17,7 @@ import polars as pl
 
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.database import errors
+from boursomatic_assets.database import AwayError, again, errors
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables.claims.holding import GivenUpError
 from boursomatic_assets.tables.frames import FrameError
@@ -102,6 +102,7 @@ def run_chunks(work: Callable[[Slice], None], chunks: Iterator[Slice]) -> list[t
 
     Raises:
         GivenUpError: The run was given up.
+        AwayError: The server stays away.
     """
     return list(islice(chain.from_iterable(_isolate_failures(work, chunk) for chunk in chunks), MAX_FAILURES))
 
@@ -126,10 +127,10 @@ def _isolate_failures(work: Callable[[Slice], None], chunk: Slice) -> Iterator[t
 
 
 def _try_chunk(work: Callable[[Slice], None], chunk: Slice) -> Exception | None:
-    """Call `work` for a chunk, and return the error that it raises."""
+    """Call `work` for a chunk, again if the connection is lost, and return the error that it raises."""
     try:
-        work(chunk)
-    except GivenUpError:  # nothing more can be written
+        again(lambda: work(chunk))
+    except (GivenUpError, AwayError):  # nothing more can be written
         raise
     except Exception as error:  # either yielded as a failure, or recorded as absorbed
         return error

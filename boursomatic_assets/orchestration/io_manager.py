@@ -8,7 +8,7 @@ An asset may return a polars or pandas frame, a delivery, or `ChunkedRows`, whic
 inputs are frames, or a `SliceReader`. `instruments` has no sessions: it is loaded whole, and rows are upserted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -19,9 +19,11 @@ from sqlalchemy import text
 
 from boursomatic_assets import absorbed, database
 from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.database import waiting
 from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.chunk_writes import ChunkWrite, kept_rows, write_chunk
 from boursomatic_assets.orchestration.chunks import ChunkedRows, run_chunks
+from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.partitions import slices_of_keys
 from boursomatic_assets.orchestration.progress import Progress
 from boursomatic_assets.orchestration.reporting import Report
@@ -29,10 +31,14 @@ from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables import merging, staleness
 from boursomatic_assets.tables.claims import holding
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS, Grain
+from boursomatic_assets.tables.merging import MergeCounts
 from boursomatic_assets.tables.reading import SliceReader, count_rows, read_slice, read_table
 from boursomatic_assets.tables.staging import bounds, transaction
 
 Frame = pl.DataFrame | pd.DataFrame
+ENDED = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, database.AwayError)
+"""What ends a step between two chunks."""
+
 Output = Frame | Delivery | ChunkedRows
 
 
@@ -50,8 +56,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             try:
                 yield self
             finally:
-                if reasons and context.instance and context.run:
-                    context.instance.add_run_tags(context.run.run_id, {absorbed.TAG: absorbed.summary(reasons)})
+                if context.instance and context.run and (found := _tags(reasons)):
+                    context.instance.add_run_tags(context.run.run_id, found)
 
     def handle_output(  # type: ignore[override]
         self, context: dg.OutputContext, obj: Output
@@ -84,15 +90,15 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         try:
             with absorbed.collected() as report.absorbed:
                 failed = run_chunks(store, chunked.chunks(cache(_count_instruments)))
-        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):  # what is written is there
+        except ENDED:  # what is written is there
             yield from report.materialize_written(context)
             raise
-        report.stored = count_rows(grain.table, grain.row_condition)
+        report.stored = database.again(lambda: count_rows(grain.table, grain.row_condition))
         if failed:
             yield from report.materialize_written(context)
             raise report.failure(failed, chunked.parts)
-        if chunked.summary:
-            report.summarise(chunked.parts, chunked.summary)
+        if summary := chunked.summary:
+            database.again(lambda: report.summarise(chunked.parts, summary))
         report.attach_metadata(context)
 
     def load_input(self, context: dg.InputContext) -> Frame | SliceReader:
@@ -101,13 +107,22 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         await_upstream(context.step_context, name)
         if input_type is SliceReader:
             return SliceReader(_find_grain(name))
-        if name == INSTRUMENTS.name:
-            frame = read_table(INSTRUMENTS)
-        else:
-            frame = pl.concat(
-                read_slice(_find_grain(name), part) for part in slices_of_keys(context.asset_partition_keys)
-            )
+        keys = () if name == INSTRUMENTS.name else context.asset_partition_keys
+        frame = database.again(lambda: _read(name, slices_of_keys(keys)))
         return frame.to_pandas() if input_type is pd.DataFrame else frame
+
+
+def _tags(reasons: Sequence[str]) -> dict[str, str]:
+    """What a run's tags say of the errors that it absorbed; one that lost the database for good is begun again."""
+    retried = {tags.RETRY_FAILED_STEPS: "true"} if waiting.gave_up() else {}
+    return ({absorbed.TAG: absorbed.summary(reasons)} if reasons else {}) | retried
+
+
+def _read(name: str, parts: list[Slice]) -> pl.DataFrame:
+    """The rows of an asset's slices; all instruments."""
+    if name == INSTRUMENTS.name:
+        return read_table(INSTRUMENTS)
+    return pl.concat(read_slice(_find_grain(name), part) for part in parts)
 
 
 def _find_grain(name: str) -> Grain:
@@ -142,9 +157,15 @@ def _to_polars(frame: Frame) -> pl.DataFrame:
 
 def _store_instruments(context: dg.OutputContext, listed: Frame) -> None:
     """Upsert the listed instruments."""
-    with absorbed.collected() as reasons, transaction() as connection:
-        merge = merging.upsert(connection, INSTRUMENTS, _to_polars(listed))
-    report = Report(INSTRUMENTS.name, merge, absorbed=reasons, stored=count_rows(INSTRUMENTS))
+
+    def store() -> MergeCounts:
+        with transaction() as connection:
+            return merging.upsert(connection, INSTRUMENTS, _to_polars(listed))
+
+    with absorbed.collected() as reasons:
+        merge = database.again(store)
+        stored = database.again(lambda: count_rows(INSTRUMENTS))
+    report = Report(INSTRUMENTS.name, merge, absorbed=reasons, stored=stored)
     report.attach_metadata(context)
 
 

@@ -108,8 +108,8 @@ def slices_of_run(context: dg.AssetExecutionContext) -> list[Slice]:
     """The slices that a run computes.
 
     Raises:
-        dagster.Failure: A run of a job over a range, which `dagster_patches/run_storage.py` could not prevent:
-            Dagster leaves the first partition's tags on it, and would compute that partition for all keys.
+        dagster.Failure: A run of a job over a range, which `dagster_patches/storages/run_storage.py` could not
+            prevent: Dagster leaves the first partition's tags on it, and would compute that partition for all.
     """
     run_tags = context.run.tags
     if tags.RANGE_START in run_tags and any(tag.startswith(tags.DIMENSION_PREFIX) for tag in run_tags):

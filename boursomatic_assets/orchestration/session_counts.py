@@ -1,7 +1,7 @@
 """How the result of a check carries its sessions, and what one session's part of it is.
 
 What belongs here: the entries of a check's metadata that name its sessions, written by `checks/` and read by what
-stores results (`dagster_patches/event_log.py`).
+stores results (`dagster_patches/storages/event_log.py`).
 Kept elsewhere: how violations are counted (`checks/findings/`), the rows of Dagster's history.
 
 A run over a range reports one result. Its metadata holds a table of the sessions with violations, which people

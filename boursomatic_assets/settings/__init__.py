@@ -184,6 +184,11 @@ def dagster_address() -> "URL | None":
     return cast("URL | None", settings_with_valid("DAGSTER_DATABASE_URL").DAGSTER_DATABASE_URL)
 
 
+def database_wait() -> int:
+    """Return how many seconds a run waits for a server that is away, `BOURSOMATIC_DATABASE_WAIT`."""
+    return settings_with_valid("BOURSOMATIC_DATABASE_WAIT").BOURSOMATIC_DATABASE_WAIT
+
+
 def dagster_home() -> Path:
     """Return the folder of Dagster's instance, `DAGSTER_HOME`, else `dagster` in the home; it may not exist."""
     return (settings_with_valid("DAGSTER_HOME").DAGSTER_HOME or home() / "dagster").expanduser().absolute()

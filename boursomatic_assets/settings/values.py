@@ -53,6 +53,13 @@ def parse_count(text: str, info: ValidationInfo) -> int:
     return int(text)
 
 
+def parse_seconds(text: str, info: ValidationInfo) -> int:
+    """Return a number of seconds, 0 or more."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is no number of seconds: set {info.field_name} to one from 0 on")
+    return int(text)
+
+
 def parse_evidence(text: str, info: ValidationInfo) -> tuple[float, ...]:
     """Return three demands, each at least as high as the next and none below 1."""
     try:

@@ -26,11 +26,13 @@ from boursomatic_assets.settings.values import (
     parse_hosts,
     parse_listen_address,
     parse_recipients,
+    parse_seconds,
     parse_seed,
     parse_signal,
 )
 
 Flag = Annotated[bool, BeforeValidator(one_of("0", "1"))]
+Seconds = Annotated[int, BeforeValidator(parse_seconds)]
 Count = Annotated[int, BeforeValidator(parse_count)]
 WebAddress = Annotated[str | None, BeforeValidator(check_web_address)]
 Command = Annotated[str | None, BeforeValidator(check_command)]
@@ -129,6 +131,11 @@ class Settings(BaseSettings):
         "the database of Dagster's runs and events",
         unset="the database dagster on the product's server",
         secret=True,
+    )
+    BOURSOMATIC_DATABASE_WAIT: Seconds = _field(
+        "300",
+        "seconds for which a run and Dagster's services wait for a server that is away, starts, or takes no more"
+        " connections; commands that only look wait for 5 at most",
     )
     DAGSTER_HOME: Path | None = _field(
         None, "folder of Dagster's instance, with its dagster.yaml", unset="dagster in the home folder"

@@ -17,6 +17,7 @@ is lost afterwards:
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 from sqlalchemy import Connection, text
@@ -59,9 +60,9 @@ def first_allowed_date(now: dt.datetime) -> dt.date:
 
 def move_to_archive(today: dt.date) -> list[MovedSession]:
     """Archive the bars of every session that is older than RETENTION, and delete them from the table."""
-    with database.engine().connect() as connection:
-        parts = _sessions_before(connection, first_kept_date(today))
-    return [moved for moved in map(_move_session, parts) if moved.bar_count]
+    parts = database.again(lambda: _sessions_before(first_kept_date(today)))
+    moved = [database.again(partial(_move_session, part)) for part in parts]
+    return [session for session in moved if session.bar_count]
 
 
 def restore(market: str, start: dt.date, end: dt.date) -> list[MovedSession]:
@@ -82,7 +83,7 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[MovedSession]:
     sessions = [session for part in slices for session in archive_files.archived_sessions(part)]
     if not sessions:
         raise ValueError(f"nothing of {market} is archived from {start} to {end} in {settings.archive()}")
-    return [_restore_session(session) for session in sessions]
+    return [database.again(partial(_restore_session, session)) for session in sessions]
 
 
 def restore_delivered(part: Slice, times: pl.Series) -> None:
@@ -115,12 +116,13 @@ def bar_counts(part: Slice) -> dict[dt.date, int]:
     }
 
 
-def _sessions_before(connection: Connection, date: dt.date) -> list[Slice]:
+def _sessions_before(date: dt.date) -> list[Slice]:
     query = text(
         "SELECT DISTINCT i.exchange, b.ts::date AS session FROM price_bars b"
         " JOIN instruments i ON i.id = b.instrument_id WHERE b.interval = '15m' AND b.ts < :date"
     )
-    rows = connection.execute(query, {"date": date}).all()
+    with database.engine().connect() as connection:
+        rows = connection.execute(query, {"date": date}).all()
     return [
         part
         for market in MARKETS.values()

@@ -11,7 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.database import AwayError
 from boursomatic_assets.orchestration.chunks import MAX_FAILURES, ChunkedRows, run_chunks
+from boursomatic_assets.tables.claims.holding import GivenUpError
 
 DATES = [date for date in all_sessions().tolist() if date.year >= 2016][:1000]
 THOUSAND = slices_of(MARKETS["US"], DATES)
@@ -110,8 +112,8 @@ NARROWABLE = [
     database_error(psycopg.errors.QueryCanceled("canceling statement due to statement timeout")),
     database_error(psycopg.errors.OutOfMemory("out of memory")),
     database_error(psycopg.errors.CheckViolation("one date's price")),
-    database_error(psycopg.OperationalError("server closed the connection unexpectedly")),
 ]
+LOST = database_error(psycopg.OperationalError("server closed the connection unexpectedly"))
 DEFECTS = [
     pl.exceptions.ShapeError("filter predicate length of 2 doesn't match that of the DataFrame"),
     pl.exceptions.ColumnNotFoundError("close"),
@@ -130,6 +132,37 @@ def test_an_error_that_smaller_chunks_avoid_is_recorded(error: Exception, absorb
     assert [len(part.dates) for part in done] == [1000, 500, 250, 250, 500, 250, 250]
     assert len(absorbed_errors) == 3
     assert absorbed_errors[0].startswith(f"US {DATES[0]} .. {DATES[499]} is done in halves, after ")
+
+
+def test_a_chunk_whose_connection_is_lost_is_done_again(absorbed_errors: list[str]) -> None:
+    done: list[Slice] = []
+
+    def work(part: Slice) -> None:
+        done.append(part)
+        if len(done) % 2:
+            raise LOST
+
+    assert run_chunks(work, iter(THOUSAND)) == []
+    assert [len(part.dates) for part in done] == [1000, 1000]
+    assert absorbed_errors == [
+        "done again, after OperationalError: (psycopg.OperationalError) server closed the connection unexpectedly"
+    ]
+
+
+def test_a_chunk_that_always_loses_its_connection_is_halved(absorbed_errors: list[str]) -> None:
+    """It may be the chunk that takes the server's memory."""
+    done: list[Slice] = []
+    assert run_with_size_limit(LOST, done) == []
+    assert [len(part.dates) for part in done] == [1000] * 4 + [500] * 4 + [250] * 2 + [500] * 4 + [250] * 2
+    assert sum("is done in halves" in line for line in absorbed_errors) == 3
+
+
+@pytest.mark.parametrize("error", [GivenUpError("given up"), AwayError("away")])
+def test_after_some_errors_nothing_more_is_tried(error: Exception) -> None:
+    done: list[Slice] = []
+    with pytest.raises(type(error)):
+        run_with_size_limit(error, done)
+    assert len(done) == 1
 
 
 @pytest.mark.parametrize("error", DEFECTS, ids=lambda error: type(error).__name__)

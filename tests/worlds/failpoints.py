@@ -78,7 +78,7 @@ def install(folder: Path, wanted: str) -> None:
     from sqlalchemy import Engine, event
     from sqlalchemy.engine.default import DefaultDialect
 
-    from boursomatic_assets.orchestration.dagster_patches.event_log import BatchedEventLog
+    from boursomatic_assets.orchestration.dagster_patches.storages.event_log import BatchedEventLog
 
     numbers, lock = count(1), threading.Lock()
     trace = (folder / "trace").open("a", buffering=1)

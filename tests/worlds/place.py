@@ -76,6 +76,7 @@ class Place:
             "BOURSOMATIC_SIMULATED_SIGNAL": "1.0",
             "BOURSOMATIC_START": FIRST,
             "BOURSOMATIC_EVIDENCE": LITTLE_EVIDENCE,
+            "BOURSOMATIC_DATABASE_WAIT": "300",
             **self.settings,
         }
 
@@ -126,8 +127,12 @@ class Place:
         }
 
     def server_pid(self) -> int:
-        """The server's first process."""
-        return int((find_cluster(self.home).data / "postmaster.pid").read_text().split()[0])
+        """The server's first process; one that was ended a moment ago is waited for."""
+        path, deadline = find_cluster(self.home).data / "postmaster.pid", time.monotonic() + 60
+        while not (path.exists() and (pid := path.read_text().split()[:1]) and Path(f"/proc/{pid[0]}").exists()):
+            assert time.monotonic() < deadline, "nobody starts the server"
+            time.sleep(0.01)
+        return int(pid[0])
 
     def kill_server(self) -> None:
         """Kill it, as the system does when memory runs out; whoever needs it starts it again."""

@@ -49,6 +49,11 @@ def evaluate(freshness: Freshness) -> dg.AssetCheckResult:
     )
 
 
+def _read(market: Market) -> Freshness:
+    with database.engine().connect() as connection:
+        return read_freshness(connection, market, utc_now())
+
+
 def _check(market: Market) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=ASSET,
@@ -56,8 +61,7 @@ def _check(market: Market) -> dg.AssetChecksDefinition:
         description=_DESCRIPTION.format(market=market.name, hours=GRACE // dt.timedelta(hours=1)),
     )
     def check() -> dg.AssetCheckResult:
-        with database.engine().connect() as connection:
-            return evaluate(read_freshness(connection, market, utc_now()))
+        return database.again(lambda: evaluate(_read(market)))
 
     return check
 

@@ -18,9 +18,11 @@ The public face, by module:
 - `check_history.failed_checks`: the checks that fail, always in force;
 - `command_runs`: runs of the command line as the UI stores its own, always in force;
 - `tags`: the tags that mark runs;
-- `webserver`: the rules for requests in front of Dagster's webserver, always in force.
+- `webserver`: the rules for requests in front of Dagster's webserver, always in force;
 
-`event_log`, the rest of `check_history/`, `run_storage` and `partition_ranges` are used by `storage` alone. On
+- `storages.lost_connections`: what waits and is done again while the database is away, always in force.
+
+The rest of `storages/` and of `check_history/`, and `partition_ranges` are used by `storage` alone. On
 another version of Dagster, or with `BOURSOMATIC_STOCK_DAGSTER=1`, none of it is in force and Dagster does the work
 in its own way; what it keeps private is then not even imported. `docs/dagster-patches.md` lists each patch with
 its proof.

@@ -17,6 +17,7 @@ import dagster as dg
 from dagster_postgres import DagsterPostgresStorage
 
 from boursomatic_assets import database
+from boursomatic_assets.database import waiting
 from boursomatic_assets.orchestration.dagster_patches import (
     backfill_policies,  # noqa: F401 - daemon and webserver must know the class by name
     guard,
@@ -24,6 +25,7 @@ from boursomatic_assets.orchestration.dagster_patches import (
     partition_keys,
     webserver,
 )
+from boursomatic_assets.orchestration.dagster_patches.storages import lost_connections
 from boursomatic_assets.settings.environment import forbids_colours
 
 if TYPE_CHECKING:
@@ -69,15 +71,22 @@ class BoursomaticStorage(DagsterPostgresStorage):
         Raises:
             DatabaseError: The database `dagster` cannot be reached.
         """
-        webserver.install()
+        if not webserver.install():  # before a page somebody waits
+            waiting.be_patient()
         _write_plain_logs()
+        lost_connections.install()
+        storage = database.again(lambda: cls._open(inst_data))
+        if guard.enabled():
+            _patch(storage, config_value.get("definitions"))
+        lost_connections.persist(storage)
+        return storage
+
+    @classmethod
+    def _open(cls, inst_data: "ConfigurableClassData | None") -> Self:
         url = database.dagster_url()
         with database.connect(url) as connection:
             connection.execute(LOCK)
-            storage = cls(url.render_as_string(hide_password=False), inst_data=inst_data)
-        if guard.enabled():
-            _patch(storage, config_value.get("definitions"))
-        return storage
+            return cls(url.render_as_string(hide_password=False), inst_data=inst_data)
 
 
 def _write_plain_logs() -> None:
@@ -93,7 +102,8 @@ def _write_plain_logs() -> None:
 
 def _patch(storage: BoursomaticStorage, definitions: str | None) -> None:
     """Let a storage write ranges at once, and this process answer quickly about partitions."""
-    from boursomatic_assets.orchestration.dagster_patches import event_log, partition_ranges, run_storage
+    from boursomatic_assets.orchestration.dagster_patches import partition_ranges
+    from boursomatic_assets.orchestration.dagster_patches.storages import event_log, run_storage
 
     for name, value in BATCHES.items():
         os.environ.setdefault(name, value)

@@ -26,5 +26,8 @@ WILL_RETRY = "dagster/will_retry"
 MAX_RETRIES = "dagster/max_retries"
 """How often the daemon starts a run again whose process was lost."""
 
+RETRY_FAILED_STEPS = "dagster/retry_on_asset_or_op_failure"
+"""Whether the daemon starts a failed run again though its process lived: `true` or `false`."""
+
 COMPUTES = "boursomatic/computes"
 """What a run computes; `dagster.yaml` limits how many runs of one value go on at once."""

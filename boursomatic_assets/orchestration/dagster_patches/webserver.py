@@ -14,14 +14,17 @@ from boursomatic_assets.orchestration.web_requests import WebRequests
 _MODULE = "dagster_webserver.webserver"
 
 
-def install() -> None:
+def install() -> bool:
     """Put the rules in front of the webserver, if this process is one; its storage is opened before its pages.
+
+    Returns:
+        Whether it is.
 
     Raises:
         RuntimeError: This version of Dagster has no place for them, so no webserver may start.
     """
     if _MODULE not in sys.modules:
-        return
+        return False
     from starlette.middleware import Middleware
 
     served: Any = sys.modules[_MODULE].__dict__.get("DagsterWebserver")
@@ -29,7 +32,7 @@ def install() -> None:
         raise RuntimeError("this version of dagster-webserver cannot be protected: install a proven one")
     theirs = served.build_middleware
     if getattr(theirs, "is_ours", False):
-        return
+        return True
 
     def build_middleware(self: Any) -> list[Middleware]:
         read_only = self._process_context._read_only
@@ -37,3 +40,4 @@ def install() -> None:
 
     build_middleware.is_ours = True  # type: ignore[attr-defined]
     served.build_middleware = build_middleware
+    return True

@@ -15,12 +15,29 @@ import psycopg
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import absorbed, database
-from boursomatic_assets.database import server_time
+from boursomatic_assets.database import server_time, waiting
 from boursomatic_assets.schema.runs import LONGEST_HOST
 
 BEAT_SECONDS = 10.0
 """How often a process says that it lives."""
 
+CONNECTIONS = 5
+"""How many connections a run has open at most; one that begins leaves as many to each that goes on."""
+
+ADMIT, ADMITTED = (
+    f"SELECT {function}(hashtextextended('run begins', 0))"
+    for function in ("pg_advisory_lock", "pg_advisory_unlock")
+)
+ROOM = """
+SELECT given.connections / %(each)s AS runs, going_on.count AS going_on, given.connections - used.count AS free
+FROM (SELECT sum(setting::int * CASE name WHEN 'max_connections' THEN 1 ELSE -1 END)::int AS connections
+        FROM pg_settings
+        WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')) given,
+    (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') used,
+    (SELECT count(*)::int FROM run_claims c JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('run ' || c.run_id, 0)) going_on
+"""
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('run ' || %(run)s, 0))"
 CLAIM = (
     "INSERT INTO run_claims (id, run_id, host, pid) VALUES (gen_random_uuid(), %(run)s, %(host)s, %(pid)s)"
@@ -46,11 +63,13 @@ class Claim:
         """Take it.
 
         Raises:
-            DatabaseError: The database cannot be reached.
+            DatabaseError: The database cannot be reached, or has no connections left for another run.
             ClockError: The clocks of the database and of this machine differ, so what is over is not known.
         """
         self.run_id, self._over = run_id, threading.Event()
-        self._connection = self._open(claim=True)
+        self._connection = waiting.again(
+            lambda: waiting.until_it_answers(lambda: self._open(claim=True), database.let_go)
+        )
         self._beating = threading.Thread(target=self._beat, name=f"claim of {run_id}", daemon=True)
         self._beating.start()
 
@@ -59,10 +78,18 @@ class Claim:
         connection = database.connect(database.database_url())
         connection.autocommit = True
         given = {"run": self.run_id, "host": socket.gethostname()[:LONGEST_HOST], "pid": os.getpid()}
-        if claim:
-            _require_same_clock(connection)
-            connection.execute(CLAIM, given)
-        connection.execute(LOCK, given)
+        try:
+            if claim:
+                _require_same_clock(connection)
+                connection.execute(ADMIT)
+                _require_room(connection)
+                connection.execute(CLAIM, given)
+            connection.execute(LOCK, given)
+            if claim:
+                connection.execute(ADMITTED)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _beat(self) -> None:
@@ -83,22 +110,43 @@ class Claim:
         self._over.set()
         self._beating.join()
         try:
-            if not self._connection.closed:
-                self._connection.execute(RELEASE, {"run": self.run_id})
-        except psycopg.Error as error:  # what the run has written is there
+            database.again(self._delete)
+        except (psycopg.Error, database.DatabaseError) as error:  # what the run has written is there
             absorbed.record(error, f"the claim of run {self.run_id} is left to `boursomatic runs end-dead`")
         finally:
             self._connection.close()
+
+    def _delete(self) -> None:
+        """Delete it, by a new connection if its own was lost."""
+        try:
+            self._connection.execute(RELEASE, {"run": self.run_id})
+        except psycopg.OperationalError:
+            self._connection.close()
+            self._connection = database.connect(database.database_url())
+            self._connection.autocommit = True
+            raise
 
 
 def _require_same_clock(connection: psycopg.Connection) -> None:
     row = connection.execute("SELECT clock_timestamp()::timestamp").fetchone()
     assert row is not None
-    try:
-        server_time.require_same_clock(row[0])
-    except server_time.ClockError:
-        connection.close()
-        raise
+    server_time.require_same_clock(row[0])
+
+
+def _require_room(connection: psycopg.Connection) -> None:
+    """Require that the server has connections for one run more.
+
+    Raises:
+        AwayError: It has none for now: runs that hold some of them each would wait for one another.
+    """
+    row = connection.execute(ROOM, {"each": CONNECTIONS}).fetchone()
+    assert row is not None
+    runs, going_on, free = row
+    if going_on >= max(runs, 1) or (going_on and free < CONNECTIONS - 1):
+        raise database.AwayError(
+            f"the server has connections for {max(runs, 1)} runs at once, and {going_on} go on: end one, or raise"
+            " its max_connections"
+        )
 
 
 @contextmanager

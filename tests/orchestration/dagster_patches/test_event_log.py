@@ -15,8 +15,8 @@ from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import Engine, event
 
 from boursomatic_assets import database as db
-from boursomatic_assets.orchestration.dagster_patches import event_log
-from boursomatic_assets.orchestration.dagster_patches.event_log import BatchedEventLog
+from boursomatic_assets.orchestration.dagster_patches.storages import event_log
+from boursomatic_assets.orchestration.dagster_patches.storages.event_log import BatchedEventLog
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS
 
 BARS, NUMBERS = dg.AssetKey("bars"), dg.AssetKey("numbers")

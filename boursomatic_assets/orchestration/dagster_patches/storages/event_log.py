@@ -2,11 +2,13 @@
 
 What belongs here: where Dagster's own Postgres event log writes row by row what it is handed in batches, and
 where it loses sight of the partitions that a range's check was about.
-Kept elsewhere: which server it lies on (`storage.py`), the results of checks by session (`check_results.py`).
+Kept elsewhere: which server it lies on (`storage.py`), the results of checks by session (`check_results.py`), what
+happens when that server goes away (`lost_connections.py`).
 """
 
 import datetime as dt
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -31,6 +33,7 @@ from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets.orchestration.dagster_patches.check_history import check_results
 from boursomatic_assets.orchestration.dagster_patches.check_history.check_states import Key, check_states
+from boursomatic_assets.orchestration.dagster_patches.storages.lost_connections import store_once
 
 PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 TOGETHER = (PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -56,9 +59,10 @@ class BatchedEventLog(PostgresEventLogStorage):
         for (kind, _), group in groupby(events, key=_kind_and_asset):
             alike = list(group)
             if kind == PLANNED:
-                self._store_planned(alike)
+                store_once(self, alike, partial(self._store_planned, alike))
             elif kind in TOGETHER:
-                super().store_event_batch(_by_partition(alike))
+                ordered = _by_partition(alike)
+                store_once(self, ordered, partial(super().store_event_batch, ordered))
             else:
                 for event in alike:
                     self.store_event(event)
@@ -137,7 +141,7 @@ class BatchedEventLog(PostgresEventLogStorage):
         if event.dagster_event_type in ENDS:
             with self.index_transaction() as connection:
                 check_results.forget_what_never_began(connection, event.run_id)
-        super().store_event(event)
+        store_once(self, [event], partial(super().store_event, event))
 
     def get_asset_check_execution_history(
         self,

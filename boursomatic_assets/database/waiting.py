@@ -1,0 +1,87 @@
+"""Waiting for the server: how long this process waits while it is away, and work that is done again afterwards.
+
+What belongs here: growing pauses, how long they last in all, and repeating what a lost connection has cut off.
+Kept elsewhere: connecting (`connections.py`), which error means what (`errors.py`).
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from boursomatic_assets import absorbed, settings
+from boursomatic_assets.database.errors import AwayError, is_lost
+
+Result = TypeVar("Result")
+
+LOOKING_SECONDS = 5.0
+"""How long a command waits at most that only looks: a person sits before it."""
+
+FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.1, 5.0, 1.6
+
+MOST_REPETITIONS = 3
+"""How often work is done again in a row; after that it may be the work that makes the server end."""
+
+
+class _Patience:
+    """How this process waits."""
+
+    only_looks = True
+    gave_up = False
+
+
+def be_patient() -> None:
+    """Let this process wait as long as a run does, from now on."""
+    _Patience.only_looks = False
+
+
+def gave_up() -> bool:
+    """Whether this process has waited as long as it may, in vain."""
+    return _Patience.gave_up
+
+
+def until_it_answers(connect: Callable[[], Result], let_go: Callable[[], None] = lambda: None) -> Result:
+    """Connect, again and again while the server takes no connection; the pauses grow.
+
+    `let_go` is called before each pause: it closes what this process has open and does not use.
+
+    Raises:
+        AwayError: The server took no connection for as long as this process waits.
+    """
+    longest = settings.database_wait()
+    deadline = time.monotonic() + (min(longest, LOOKING_SECONDS) if _Patience.only_looks else longest)
+    for pause in _pauses():
+        try:
+            return connect()
+        except AwayError as error:
+            if time.monotonic() + pause > deadline:
+                _Patience.gave_up = True
+                raise
+            absorbed.record(error, f"asked again in {pause:.1f} s")
+        let_go()
+        time.sleep(pause)
+    raise AssertionError("pauses have no end")
+
+
+def _pauses() -> Iterator[float]:
+    """Pauses in seconds; no two processes have the same ones."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause * random.uniform(0.7, 1.3)  # noqa: S311 # nosec B311
+        pause = min(pause * GROWTH, LONGEST_PAUSE)
+
+
+def again(work: Callable[[], Result]) -> Result:
+    """Do some work; if the connection is lost meanwhile, do it again from its beginning.
+
+    The work reads, or writes in transactions of which each may be done twice; its new connection waits for the
+    server.
+    """
+    for _ in range(MOST_REPETITIONS):
+        try:
+            return work()
+        except Exception as error:
+            if not is_lost(error):
+                raise
+            absorbed.record(error, "done again")
+    return work()

@@ -1,0 +1,87 @@
+"""Dagster's storages while the database is away: they wait for it, and do again what a lost connection cut off.
+
+What belongs here: which methods are repeated, and that a repeated one stores no event twice. It is no patch for
+speed: it is the same on every version of Dagster and with `BOURSOMATIC_STOCK_DAGSTER=1`.
+Kept elsewhere: how long a process waits (`database/waiting.py`).
+
+Dagster itself tries a connection five times within some seconds, and never a statement again.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import Any, Final
+
+import psycopg2  # type: ignore[import-untyped]
+import sqlalchemy as sa
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.runs.base import RunStorage
+from dagster._core.storage.schedules.base import ScheduleStorage
+from dagster._serdes import serialize_value
+from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+
+from boursomatic_assets import database
+from boursomatic_assets.database import connections
+
+NOT_REPEATED: Final = {
+    "alembic_version", "dispose", "end_watch", "migrate", "optimize", "optimize_for_webserver",
+    "store_event_batch", "upgrade", "watch",
+}  # fmt: skip
+"""Methods that keep no rows, and the one that repeats its own parts."""
+
+
+def install() -> None:
+    """Let the connections of Dagster's driver wait for their server, in this process."""
+    if not sa.event.contains(PGDialect_psycopg2, "do_connect", _connect):
+        sa.event.listen(PGDialect_psycopg2, "do_connect", _connect)
+
+
+def _connect(dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+    connect = partial(dialect.connect, *arguments, **options)
+    return connections.connect_with(database.dagster_url(), connect, psycopg2.Error)
+
+
+def persist(storage: DagsterPostgresStorage) -> None:
+    """Let the three storages of an instance do again what a lost connection cut off."""
+    parts: tuple[Any, ...] = (storage._event_log_storage, storage._run_storage, storage._schedule_storage)
+    kinds: tuple[type, ...] = (EventLogStorage, RunStorage, ScheduleStorage)
+    for part, kind in zip(parts, kinds, strict=True):
+        connections.close_when_full(part)
+        for name, declared in vars(kind).items():
+            if callable(declared) and not name.startswith("_") and name not in NOT_REPEATED:
+                setattr(part, name, _repeated(getattr(part, name)))
+
+
+def _repeated(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def repeated(*arguments: Any, **options: Any) -> Any:
+        return database.again(partial(method, *arguments, **options))
+
+    return repeated
+
+
+def store_once(log: Any, events: Sequence[EventLogEntry], store: Callable[[], None]) -> None:
+    """Store events, again if the connection is lost; what the lost attempt had stored of them is removed first."""
+    begun = list[bool]()
+
+    def attempt() -> None:
+        if begun:
+            with log.index_transaction() as connection:
+                _remove(connection, events)
+        begun.append(True)
+        store()
+
+    database.again(attempt)
+
+
+def _remove(connection: sa.Connection, events: Sequence[EventLogEntry]) -> None:
+    """Remove events, and the checks that they plan."""
+    log, checks = SqlEventLogStorageTable, AssetCheckExecutionsTable
+    of_runs = log.c.run_id.in_({event.run_id for event in events})
+    same = log.c.event.in_([serialize_value(event) for event in events])
+    ids = connection.scalars(sa.delete(log).where(of_runs, same).returning(log.c.id)).all()
+    planned = checks.c.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value
+    connection.execute(sa.delete(checks).where(planned, checks.c.evaluation_event_storage_id.in_(ids)))
