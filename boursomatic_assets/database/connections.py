@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -18,20 +18,12 @@ from sqlalchemy.pool import QueuePool
 
 from boursomatic_assets.database import addresses, waiting
 from boursomatic_assets.database.addresses import database_url, options_in_utc, variable_of
-from boursomatic_assets.database.errors import connection_error, version_error
+from boursomatic_assets.database.errors import connection_error, is_lost, version_error
 from boursomatic_assets.settings import SECRETS
 from boursomatic_assets.vocabulary import Role
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
-
-
-class Disposable(Protocol):
-    """What has idle connections."""
-
-    def dispose(self) -> None:
-        """Close them."""
-
 
 OpenedConnection = TypeVar("OpenedConnection")
 
@@ -39,7 +31,7 @@ OLDEST_VERSION = 15
 
 _engines = dict[URL, Engine]()
 _arrow_pools = dict[URL, QueuePool]()
-_others = list[Disposable]()
+_others = list[Callable[[], None]]()
 _opening = threading.Lock()
 """Held while an engine or a pool is made: one that a thread made in vain would leave its connections open."""
 
@@ -96,6 +88,10 @@ def arrow_connection() -> "Iterator[ArrowConnection]":
     connection = pool.connect()
     try:
         yield cast("ArrowConnection", connection)
+    except Exception as error:
+        if is_lost(error):
+            connection.invalidate(error)  # the pool would log at length that it cannot be rolled back
+        raise
     finally:
         connection.close()
 
@@ -152,14 +148,17 @@ def connect_with(
 def let_go() -> None:
     """Close idle connections, of which a full server has too many; start an embedded server that was killed."""
     with _opening:
-        opened: tuple[Disposable, ...] = (*_engines.values(), *_arrow_pools.values(), *_others)
-        for one in opened:
-            one.dispose()
+        for opened in _engines.values():
+            opened.dispose()
+        for pool in _arrow_pools.values():
+            pool.dispose()
         _arrow_pools.clear()  # a pool, unlike an engine, is not used again
+        for close in _others:
+            close()
     if addresses.is_embedded():
         addresses.start_embedded()
 
 
-def close_when_full(storage: Disposable) -> None:
-    """Let the idle connections of another storage of this process be closed too where a server has too many."""
-    _others.append(storage)
+def close_when_full(close: Callable[[], None]) -> None:
+    """Let what closes other idle connections of this process be called too where a server has too many."""
+    _others.append(close)

@@ -18,10 +18,12 @@ from typing import Any
 
 import psycopg
 from conftest import LITTLE_EVIDENCE, remove_home
+from sqlalchemy import URL
 
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.cluster import find_cluster
 from boursomatic_assets.database.embedded.server import status
+from boursomatic_assets.settings import DRIVER
 
 FIRST, LAST = "2023-01-03", "2024-02-29"
 """Sessions that a place computes; the first champion is promoted in November 2023."""
@@ -125,6 +127,17 @@ class Place:
             name: hashlib.sha256("\n".join(sorted(map(repr, self.rows(query)))).encode()).hexdigest()
             for name, query in CURRENT.items()
         }
+
+    def address_server(self) -> None:
+        """Let commands take the server for one of somebody's own: they do not start it when it is away."""
+        server = embedded.ensure_running(self.home)
+        query = {"host": str(server.host), "passfile": str(server.passfile)}
+        url = URL.create(DRIVER, username=server.user, database="boursomatic", query=query)
+        self.settings["DATABASE_URL"] = url.render_as_string()
+
+    def start_server(self) -> None:
+        """Start it, if it does not run."""
+        embedded.ensure_running(self.home)
 
     def server_pid(self) -> int:
         """The server's first process; one that was ended a moment ago is waited for."""

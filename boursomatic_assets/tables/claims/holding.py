@@ -21,12 +21,12 @@ from boursomatic_assets.schema.runs import LONGEST_HOST
 BEAT_SECONDS = 10.0
 """How often a process says that it lives."""
 
-CONNECTIONS = 5
-"""How many connections a run has open at most; one that begins leaves as many to each that goes on."""
+CONNECTIONS = 8
+"""How many connections a run has open at most: with fewer, several that go on could wait for one another."""
 
 ADMIT, ADMITTED = (
     f"SELECT {function}(hashtextextended('run begins', 0))"
-    for function in ("pg_advisory_lock", "pg_advisory_unlock")
+    for function in ("pg_try_advisory_lock", "pg_advisory_unlock")
 )
 ROOM = """
 SELECT given.connections / %(each)s AS runs, going_on.count AS going_on, given.connections - used.count AS free
@@ -81,7 +81,6 @@ class Claim:
         try:
             if claim:
                 _require_same_clock(connection)
-                connection.execute(ADMIT)
                 _require_room(connection)
                 connection.execute(CLAIM, given)
             connection.execute(LOCK, given)
@@ -139,8 +138,12 @@ def _require_room(connection: psycopg.Connection) -> None:
     Raises:
         AwayError: It has none for now: runs that hold some of them each would wait for one another.
     """
+    admitted = connection.execute(ADMIT).fetchone()
     row = connection.execute(ROOM, {"each": CONNECTIONS}).fetchone()
+    assert admitted is not None
     assert row is not None
+    if not admitted[0]:
+        raise database.AwayError("another run begins at this moment")
     runs, going_on, free = row
     if going_on >= max(runs, 1) or (going_on and free < CONNECTIONS - 1):
         raise database.AwayError(

@@ -49,10 +49,15 @@ def persist(storage: DagsterPostgresStorage) -> None:
     parts: tuple[Any, ...] = (storage._event_log_storage, storage._run_storage, storage._schedule_storage)
     kinds: tuple[type, ...] = (EventLogStorage, RunStorage, ScheduleStorage)
     for part, kind in zip(parts, kinds, strict=True):
-        connections.close_when_full(part)
+        connections.close_when_full(partial(_let_go, part))
         for name, declared in vars(kind).items():
             if callable(declared) and not name.startswith("_") and name not in NOT_REPEATED:
                 setattr(part, name, _repeated(getattr(part, name)))
+
+
+def _let_go(storage: Any) -> None:
+    """Close the idle connections of a storage; its own `dispose` keeps them."""
+    storage._engine.dispose()
 
 
 def _repeated(method: Callable[..., Any]) -> Callable[..., Any]:
