@@ -20,8 +20,8 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 from worlds import kept
-from worlds.failpoints import TESTS, Held
-from worlds.forks import ForkingPlace
+from worlds.failpoints import Held
+from worlds.forks import ForkingPlace, import_paths
 from worlds.frames import delivered_bars, insert_instruments, instruments, query_rows, slice_of
 from worlds.platform import execute
 from worlds.place import PROGRAM
@@ -210,10 +210,9 @@ def no_hosts() -> str:
 def on_host(place: ForkingPlace, name: str, *words: str) -> "subprocess.Popen[str]":
     """Start a command under another name of the host, as one of its first processes."""
     script = 'hostname "$1" && shift && exec "$@"'
-    paths = os.pathsep.join(map(str, (TESTS, TESTS.parent)))
     return subprocess.Popen(
         ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh", name,
          sys.executable, "-c", PROGRAM, *words],
-        env=place.environment | {"PYTHONPATH": paths},
+        env=place.environment | {"PYTHONPATH": import_paths()},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place.home,
     )  # fmt: skip

@@ -100,11 +100,15 @@ class ForkingPlace(Place):
         return Forked(folder, words)
 
 
+def import_paths() -> str:
+    """Where a program finds what tests share, and the platform itself."""
+    return os.pathsep.join(map(str, (failpoints.TESTS, failpoints.TESTS.parent)))
+
+
 @contextlib.contextmanager
 def forking(place: Place) -> Iterator[ForkingPlace]:
     """A place whose commands are forked, over another one's home."""
-    paths = os.pathsep.join(map(str, (failpoints.TESTS, failpoints.TESTS.parent)))
-    environment = place.environment | {"PYTHONPATH": paths, "GRPC_ENABLE_FORK_SUPPORT": "0"}
+    environment = place.environment | {"PYTHONPATH": import_paths(), "GRPC_ENABLE_FORK_SUPPORT": "0"}
     server = subprocess.Popen(
         [sys.executable, "-m", "worlds.forks"],
         env=environment,
