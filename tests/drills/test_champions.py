@@ -22,8 +22,6 @@ from boursomatic_assets.registry import decisions
 
 SEED = int(os.environ.get("BOURSOMATIC_DRILL_SEED", "1"))
 
-WRITERS = 4
-
 LOOK = (
     "SELECT array_agg(version) FILTER (WHERE is_active), array_agg(version) FILTER (WHERE id = ("
     f"{decisions.ACTIVE_VERSION_ID.element.compile(compile_kwargs={'literal_binds': True})})) FROM model_versions"
@@ -32,16 +30,16 @@ LOOK = (
 
 
 def test_one_version_is_active_at_every_moment(migrated: Engine) -> None:
-    storm(migrated, steps=6)
+    storm(migrated, writers=2, steps=6)
 
 
 @pytest.mark.drill
 @pytest.mark.slow
 def test_one_version_is_active_in_a_long_storm(migrated: Engine) -> None:
-    storm(migrated, steps=150)
+    storm(migrated, writers=4, steps=150)
 
 
-def storm(engine: Engine, steps: int) -> None:
+def storm(engine: Engine, writers: int, steps: int) -> None:
     """Let the writers decide so often each, and look meanwhile."""
     admit_challengers(skilled_challenger())
     over, wrong, looks = threading.Event(), list[object](), 0
@@ -56,16 +54,16 @@ def storm(engine: Engine, steps: int) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    started = [start(SEED * WRITERS + number, steps) for number in range(WRITERS)]
-    done = 0
-    for writer in started:
-        output, errors = writer.communicate(timeout=900)
-        assert writer.returncode == 0, errors
-        told = json.loads(output)
-        assert told["seen"] == []
-        done += sum(times for kind, times in told["done"].items() if kind != "nothing")
-    over.set()
-    reader.join()
+    started = [start(SEED * writers + number, steps) for number in range(writers)]
+    try:
+        ended = [(*writer.communicate(timeout=900), writer.returncode) for writer in started]
+    finally:
+        over.set()
+        reader.join()
+    assert [(code, errors) for _, errors, code in ended if code] == []
+    told = [json.loads(output) for output, *_ in ended]
+    assert [one["seen"] for one in told] == [[]] * writers
+    done = sum(times for one in told for kind, times in one["done"].items() if kind != "nothing")
     assert (wrong, looks > steps) == ([], True)
     tells_one_story(engine, done)
 

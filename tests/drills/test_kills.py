@@ -27,6 +27,9 @@ from worlds.forks import ForkingPlace
 
 SEED = int(os.environ.get("BOURSOMATIC_DRILL_SEED", "1"))
 
+KILLS = int(os.environ.get("BOURSOMATIC_DRILL_KILLS", "0")) or None
+"""Kills of each command in the long drill; without it one at least for each kind of point."""
+
 CHANGED = {"BOURSOMATIC_SIMULATED_SIGNAL": "0.9", "BOURSOMATIC_SIMULATED_INSTRUMENTS": "13"}
 """Another delivery of the same bars: with other prices, and an instrument more."""
 
@@ -123,7 +126,7 @@ def test_what_is_killed_is_old_or_new(history: ForkingPlace, name: str) -> None:
         # What is changed comes from an earlier asset, or with the command itself.
         history.settings |= CHANGED if case.changed and case.words != words else {}
         history.done(*words)
-    drill(history, case)
+    drill(history, case, KILLS)
 
 
 def drill(place: ForkingPlace, case: Case, kills: int | None = None) -> None:
