@@ -1,8 +1,8 @@
 """Any order, any chunking: whoever computes what first, the current rows are the same to the last bit.
 
 Bars and features session by session, upwards, downwards, shuffled, as one range, and of both markets by two
-processes at once. The long drill computes a whole history of both markets by two processes at once, in pieces, then
-`refresh --models`. Orders that hypothesis makes up, with late instruments and markets, through to advice:
+processes at once. The long drill computes a whole history of both markets by two processes at once, in pieces,
+then `refresh --models`. Orders that hypothesis makes up, with late instruments and markets, through to advice:
 `tests/end_to_end/test_orders.py`.
 """
 

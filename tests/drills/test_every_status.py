@@ -1,8 +1,8 @@
 """No partition is without a status: whatever fails in whatever is asked for, materialized and failed make all.
 
 A property, through a real instance: a range of sessions of a market in chunks of any size, with failing dates
-drawn at random; Dagster's own figures of each partition are looked at, and the rows. BOURSOMATIC_TEST_EXAMPLES asks
-for more examples. One failing date in a year: `tests/orchestration/test_io_manager.py`. A backfill that the daemon
+drawn at random; Dagster's own figures of each partition are looked at, and the rows. BOURSOMATIC_TEST_EXAMPLES
+asks for more examples. One failing date in a year: `tests/orchestration/test_io_manager.py`. A backfill that the daemon
 carries out: `tests/end_to_end/test_webserver.py`.
 """
 
@@ -25,7 +25,9 @@ from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_keys
 
 KEY = dg.AssetKey("price_bars")
-DATES = [str(date) for date in (dt.date(2024, 5, 1) + dt.timedelta(days) for days in range(60)) if date.weekday() < 5]
+DATES = [
+    str(date) for date in (dt.date(2024, 5, 1) + dt.timedelta(days) for days in range(60)) if date.weekday() < 5
+]
 SYMBOLS = {"US": "ACME BOLT", "EURONEXT": "LUXE VINS"}
 
 asked_for = st.tuples(st.integers(0, len(DATES) - 1), st.integers(1, 24), st.sampled_from(("US", "EURONEXT")))

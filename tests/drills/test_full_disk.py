@@ -1,8 +1,8 @@
 """A full disk: a clear error, the old state, and all is well once there is room again.
 
-The database's tables, its WAL, models, the archive, or Dagster's files lie on a disk of their own, with little room
-left. The command either ends with one sentence and exit code 1, or is done; in no case is anything half. Then there
-is room, and the same command ends like one on an empty disk.
+The database's tables, its WAL, models, the archive, or Dagster's files lie on a disk of their own, with little
+room left. The command either ends with one sentence and exit code 1, or is done; in no case is anything half. Then
+there is room, and the same command ends like one on an empty disk.
 
 The long drill leaves 2, 12 and 24 MiB for the database, and almost nothing for files, which are smaller than that.
 Its short twin fills the archive's disk and the database's.

@@ -1,7 +1,7 @@
-"""A given-up run cannot write: stopped in its transaction, given up, computed by another, woken: refused and named.
+"""A given-up run cannot write: stopped, given up, computed by another, and woken, it is refused and named.
 
-A process that is stopped keeps its locks, and does not know that time passes. `runs end-dead` gives its run up; the
-same partition is computed again at once, with newer bars; and what wakes then says so, and has written nothing.
+A process that is stopped keeps its locks, and does not know that time passes. `runs end-dead` gives its run up;
+the same partition is computed again at once, with newer bars; what wakes then says so, and has written nothing.
 Claims by themselves: `tests/tables/claims/`.
 """
 

@@ -176,7 +176,9 @@ def draw(trace: list[str], kills: int | None, chance: random.Random) -> Iterator
     if kills is None:
         yield from drawn
         return
-    writing = [int(line.split()[0]) for line in trace if re.match(r"\d+ (commit|committed|copy|fsync|rename)", line)]
+    writing = [
+        int(line.split()[0]) for line in trace if re.match(r"\d+ (commit|committed|copy|fsync|rename)", line)
+    ]
     chosen = chance.sample(writing, min(kills - 1, len(writing)))
     yield from (*chosen, *drawn[: kills - len(chosen)])
 

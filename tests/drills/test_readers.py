@@ -1,8 +1,8 @@
-"""Readers see no gap: while slices are replaced, archived, restored and partitioned, each read is one whole version.
+"""Readers see no gap: each read is one whole version, whatever is written meanwhile.
 
-Readers are processes of their own that read one session again and again, as the platform reads and by plain SQL.
-The versions that may be seen are those that are there between two commands. The long drill goes round several times
-with more readers; its short twin once.
+Slices are replaced, archived, restored and partitioned. Readers are processes of their own that read one session
+again and again, as the platform reads and by plain SQL. The versions that may be seen are those that are there
+between two commands. The long drill goes round several times with more readers; its short twin once.
 """
 
 import datetime as dt

@@ -5,7 +5,6 @@ commits when. Then whole commands, runs of Dagster, and commands of two hosts co
 time. The long drill tries all schedules, and more rounds; the short twins some, drawn by BOURSOMATIC_DRILL_SEED.
 """
 
-import datetime as dt
 import itertools
 import os
 import random
@@ -14,17 +13,15 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 
-import polars as pl
 import pytest
 from sqlalchemy import Engine
 from worlds import kept
 from worlds.failpoints import Held
 from worlds.forks import ForkingPlace, import_paths
 from worlds.frames import delivered_bars, insert_instruments, instruments, query_rows, slice_of
-from worlds.platform import execute
 from worlds.place import PROGRAM
+from worlds.platform import execute
 from worlds.schedules import SCHEDULES, drive, reach, steps_installed
 
 from boursomatic_assets.calendars.slices import Slice
@@ -148,7 +145,12 @@ def test_the_newest_question_stands_whichever_command_writes_last(
 ) -> None:
     """The older question is held before it writes; then two commands, and a run of Dagster's, begin at once."""
     delivering(small, "A")
-    older = Held(small, small.home.parent / f"held {next(_numbers)}", "pg_advisory_xact_lock_shared(hashtextextended(%(name)s", *COMPUTE)
+    older = Held(
+        small,
+        small.home.parent / f"held {next(_numbers)}",
+        "pg_advisory_xact_lock_shared(hashtextextended(%(name)s",
+        *COMPUTE,
+    )
     assert older.await_point()
     delivering(small, "B")
     small.done(*COMPUTE)
@@ -203,7 +205,9 @@ def no_hosts() -> str:
     """Why there can be no other host here."""
     if shutil.which("unshare") is None:
         return "there is no unshare"
-    tried = subprocess.run(["unshare", "--uts", "--pid", "--fork", "true"], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        ["unshare", "--uts", "--pid", "--fork", "true"], capture_output=True, text=True, check=False
+    )
     return tried.stderr.strip()
 
 
