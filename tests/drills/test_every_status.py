@@ -2,8 +2,8 @@
 
 A property, through a real instance: a range of sessions of a market in chunks of any size, with failing dates
 drawn at random; Dagster's own figures of each partition are looked at, and the rows. BOURSOMATIC_TEST_EXAMPLES
-asks for more examples. One failing date in a year: `tests/orchestration/test_io_manager.py`. A backfill that the daemon
-carries out: `tests/end_to_end/test_webserver.py`.
+asks for more examples. One failing date in a year: `tests/orchestration/test_io_manager.py`. A backfill that the
+daemon carries out: `tests/end_to_end/test_webserver.py`.
 """
 
 import datetime as dt
