@@ -25,6 +25,7 @@ from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.orchestration.session_counts import first_rows
 from boursomatic_assets.tables import computations, staleness
 from boursomatic_assets.tables.aliases.names import symbols_of
+from boursomatic_assets.tables.claims import holding
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 
 if TYPE_CHECKING:
@@ -158,15 +159,19 @@ def plan_reload(symbol: str) -> list[Run]:
 
 
 def execute_run(run: Run, instance: dg.DagsterInstance, watched: "Stop | None" = None) -> RunResult:
-    """Execute a run, with its assets' checks, and wait for it; who stops it finds it cancelled in the UI."""
+    """Execute a run, with its assets' checks, and wait for it; who stops it finds it cancelled in the UI.
+
+    It is claimed before it is stored and until it is over: killed at any point, it is seen.
+    """
     started, run_id = time.monotonic(), str(uuid4())
     if watched:
         watched.when_forced = lambda: command_runs.mark_cancelled(run_id, instance)
-    try:
-        problems, checks = _execute(run, run_id, instance)
-    except KeyboardInterrupt:  # before a step began, or between two
-        command_runs.mark_cancelled(run_id, instance)
-        raise
+    with holding.held(run_id):
+        try:
+            problems, checks = _execute(run, run_id, instance)
+        except KeyboardInterrupt:  # before a step began, or between two
+            command_runs.mark_cancelled(run_id, instance)
+            raise
     ended = instance.get_run_by_id(run_id)
     success = ended is not None and ended.is_success
     return RunResult(run_id, success, time.monotonic() - started, tuple(problems), checks)

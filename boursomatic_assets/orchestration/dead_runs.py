@@ -10,7 +10,12 @@ from boursomatic_assets import database
 from boursomatic_assets.tables.claims import liveness
 from boursomatic_assets.tables.claims.liveness import DeadRun
 
-GOING_ON = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+GOING_ON = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def going_on(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:

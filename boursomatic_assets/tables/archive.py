@@ -29,7 +29,7 @@ from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import merging, revisions
 from boursomatic_assets.tables.aliases import names
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
-from boursomatic_assets.tables.reading import read_slice, read_table
+from boursomatic_assets.tables.reading import one_moment, read_slice, read_table
 from boursomatic_assets.tables.staging import bounds, lock_slice, transaction
 
 RETENTION = dt.timedelta(days=30)
@@ -94,12 +94,17 @@ def restore_delivered(part: Slice, times: pl.Series) -> None:
 
 
 def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None = None) -> pl.DataFrame:
-    """Bars of a slice as `revisions.read_bars` returns them, with those that are only in the archive."""
-    bars = revisions.read_bars(part, interval, known_at)
-    if interval != GRAIN.interval:
-        return bars
-    sessions = archive_files.archived_sessions(part)
-    archived = [_known_bars(_unstored_bars(session), known_at) for session in sessions]
+    """Bars of a slice as `revisions.read_bars` returns them, with those that are only in the archive.
+
+    Bars that are moved or restored meanwhile are found: the table is read as of one moment, and the files after
+    it, which are complete before their rows are deleted.
+    """
+    with one_moment():
+        bars = revisions.read_bars(part, interval, known_at)
+        if interval != GRAIN.interval:
+            return bars
+        sessions = archive_files.archived_sessions(part)
+        archived = [_known_bars(_unstored_bars(session), known_at) for session in sessions]
     # Where both are known, a revision is the bar under a name that was merged since.
     one_per_time = pl.concat([*archived, bars]).unique(["exchange", "symbol", "ts"], keep="first")
     return one_per_time.sort("exchange", "symbol", "ts")

@@ -8,7 +8,9 @@ Names of tables and columns come from `schema/` only.
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +30,32 @@ if TYPE_CHECKING:
 
 _PYFORMAT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 """Compiles parameters to `%(name)s`, and doubles every other percent sign."""
+
+_of_one_moment: ContextVar["ArrowConnection | None"] = ContextVar("_of_one_moment", default=None)
+"""The connection whose transaction sees one moment; None: each query sees its own."""
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """Let every query in the context see what was committed when the first one began."""
+    with arrow_connection() as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        token = _of_one_moment.set(connection)
+        try:
+            yield
+        finally:
+            _of_one_moment.reset(token)
+
+
+@contextmanager
+def _connected() -> "Iterator[ArrowConnection]":
+    """The connection of `one_moment`, or one for a query."""
+    if shared := _of_one_moment.get():
+        yield shared
+        return
+    with arrow_connection() as connection:
+        yield connection
 
 
 def read_slice(
@@ -99,7 +127,7 @@ def fetch(statement: Select[Any]) -> pl.DataFrame:
     times the CPU time.
     """
     compiled = statement.compile(dialect=_PYFORMAT, compile_kwargs={"render_postcompile": True})
-    with arrow_connection() as connection:
+    with _connected() as connection:
         query = str(compiled) % _quote_values(connection, compiled.params)
         with connection.cursor() as cursor:
             cursor.execute(query)

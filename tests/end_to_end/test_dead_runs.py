@@ -41,14 +41,18 @@ def started(
     words = [sys.executable, "-c", COMMAND, *BACKFILL]
     with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, start_new_session=True) as process:
         try:
-            while not (claims := rows(migrated, "SELECT run_id FROM run_claims")):
+            while not (run := going_on(dagster_instance)):
                 assert process.poll() is None
                 time.sleep(0.1)
-            run = dagster_instance.get_run_by_id(claims[0]["run_id"])
-            assert run
+            assert rows(migrated, "SELECT run_id FROM run_claims") == [{"run_id": run.run_id}]
             yield process, run
         finally:
             process.kill()
+
+
+def going_on(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
+    """The run that has started, if there is one; it is claimed before it is stored."""
+    return next(iter(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))), None)
 
 
 def kill(process: "subprocess.Popen[bytes]", instance: dg.DagsterInstance) -> liveness.DeadRun:

@@ -2,7 +2,7 @@
 
 What belongs here: claiming a run for this process (`holding.py`), and seeing and giving up those whose process is
 gone or silent (`liveness.py`).
-Kept elsewhere: when a run claims itself (`orchestration/io_manager.py`), who looks after others
+Kept elsewhere: when a run is claimed (`orchestration/io_manager.py`, `cli/launching.py`), who looks after others
 (`orchestration/dagster_patches/launcher.py`, `run_storage.py`).
 
 A run holds a session-level advisory lock while it lives, so the server knows at once that its process is gone. The
