@@ -29,6 +29,7 @@ WRONG = {
         "0",
         "'0' is no count: set BOURSOMATIC_SESSIONS_PER_RUN to a number from 1 on",
     ),
+    "BOURSOMATIC_LOCK_WAIT": ("0", "'0' is no count: set BOURSOMATIC_LOCK_WAIT to a number from 1 on"),
     "BOURSOMATIC_SIMULATED_INSTRUMENTS": ("-1", "set BOURSOMATIC_SIMULATED_INSTRUMENTS to a number from 1 on"),
     "BOURSOMATIC_SIMULATED_SEED": (
         "-1",

@@ -8,7 +8,7 @@ import os
 
 import click
 
-from boursomatic_assets.cli.common import make_dagster_home, one_line_errors, require_free
+from boursomatic_assets.cli.common import limit_waiting, make_dagster_home, one_line_errors, require_free
 from boursomatic_assets.cli.operating.metrics import require_free_metrics, services_beside_dev
 
 
@@ -32,6 +32,7 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
     _require_closed_or_exposed(host, port, expose=expose, read_only=read_only)
     require_free(host, port, "`boursomatic dev`", "choose another port with --port")
     require_free_metrics()
+    limit_waiting()
     migrate.upgrade()
     folder = make_dagster_home()
     settings.make_paths_absolute()

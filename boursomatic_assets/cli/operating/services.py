@@ -47,7 +47,7 @@ class Service:
     def __init__(self, name: str, words: Sequence[str | Path]) -> None:
         """Start it."""
         self.name = name
-        self.process = subprocess.Popen(list(map(str, words)), preexec_fn=partial(_end_with, os.getpid()))
+        self.process = subprocess.Popen(list(map(str, words)), preexec_fn=partial(_end_with, os.getpid()))  # nosec B603
 
     def ending(self) -> str | None:
         """How it ended, in words; None while it goes on."""
