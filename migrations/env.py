@@ -13,15 +13,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import psycopg
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from boursomatic_assets import database
+from boursomatic_assets.database import locks
 from boursomatic_assets.database.losses import refusing_losses
 from boursomatic_assets.schema import Table
 
+KEY = text("SELECT hashtext('alembic_version')::bigint")
 LOCK = text("SELECT pg_try_advisory_lock(hashtext('alembic_version'))")
+
+
+LOCK_TIMEOUT = "300ms"
+PATIENCE_SECONDS = 60
+"""How long one request for a table may take, and for how long requests are repeated where no command states it."""
+
+USERS = text("""
+SELECT array_agg(DISTINCT l.pid) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+WHERE l.granted AND l.pid <> pg_backend_pid() AND c.relnamespace = 'public'::regnamespace
+""")
+"""The sessions that use tables."""
 
 
 @contextmanager
@@ -29,16 +44,31 @@ def _migration_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock of migrations. It is polled: a waiting statement would block a concurrent index build."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.detach()  # a session of its own: closing it releases the lock
+        notice = locks.Notice()
         while not connection.scalar(LOCK):
+            _say_who_migrates(connection, notice)
             time.sleep(0.1)
         yield
 
 
+def _say_who_migrates(connection: Connection, notice: locks.Notice) -> None:
+    """Say for whom the lock is waited, if it is time to.
+
+    Raises:
+        LockWaitError: A person has waited as long as he may.
+    """
+    what, driver = "the lock of migrations", connection.connection.dbapi_connection
+    if notice.is_due() and (holder := locks.holder_of(driver, connection.scalar(KEY))):
+        notice.say(what, holder)
+    if locks.patience is not None and notice.seconds > locks.patience:
+        raise notice.give_up(what)
+
+
 def _connect(engine: Engine) -> Connection:
-    """A connection with a lock timeout: readers queue behind a migration that waits for a table."""
+    """A connection with a lock timeout shorter than a reader notices, since readers queue behind who waits."""
     connection = engine.connect()
     connection.detach()  # the setting ends with the session
-    connection.execute(text("SET lock_timeout = '10s'"))
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     return connection
 
@@ -57,6 +87,28 @@ def _configure(**options: Any) -> None:
 def _run_migrations() -> None:
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _run_migrations_beside_others(connection: Connection) -> None:
+    """Run the migrations; one that does not get its tables at once is undone, and run again a second later."""
+    notice = locks.Notice()
+    while True:
+        try:
+            return _run_migrations()
+        except OperationalError as error:
+            over = notice.seconds > (locks.patience or PATIENCE_SECONDS)
+            if over or connection.in_transaction() or not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise
+        if notice.is_due():
+            _say_who_uses_tables(connection, notice)
+        time.sleep(1)
+
+
+def _say_who_uses_tables(connection: Connection, notice: locks.Notice) -> None:
+    with connection.begin():
+        pids, driver = connection.scalar(USERS), connection.connection.dbapi_connection
+        if pids and (holder := locks.describe(driver, pids)):
+            notice.say("the tables that a migration changes", holder)
 
 
 def _refuse_losses(connection: Connection) -> None:
@@ -81,7 +133,7 @@ def _main() -> None:
     ):
         _configure(connection=connection)
         _refuse_losses(connection)
-        _run_migrations()
+        _run_migrations_beside_others(connection)
 
 
 try:

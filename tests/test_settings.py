@@ -11,7 +11,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from sqlalchemy import Engine
 from worlds.commands import SECRET, boursomatic, error_line
 
 import boursomatic_assets
@@ -30,6 +29,7 @@ WRONG = {
         "0",
         "'0' is no count: set BOURSOMATIC_SESSIONS_PER_RUN to a number from 1 on",
     ),
+    "BOURSOMATIC_LOCK_WAIT": ("0", "'0' is no count: set BOURSOMATIC_LOCK_WAIT to a number from 1 on"),
     "BOURSOMATIC_SIMULATED_INSTRUMENTS": ("-1", "set BOURSOMATIC_SIMULATED_INSTRUMENTS to a number from 1 on"),
     "BOURSOMATIC_SIMULATED_SEED": (
         "-1",
@@ -294,21 +294,6 @@ def test_relative_folders_are_made_absolute(tmp_path: Path, monkeypatch: pytest.
     settings.make_paths_absolute()
     assert os.environ["BOURSOMATIC_FILES"] == f"{tmp_path}/bars"
     assert os.environ["BOURSOMATIC_ARCHIVE"] == str(Path.home() / "archive")
-
-
-def test_the_ui_starts_without_warnings(
-    migrated: Engine, dagster_instance: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Dagster warns of every `dagster.yaml` that lies where it is started, and is not the instance's."""
-    started: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda program, arguments: started.append(arguments))
-    monkeypatch.setenv("PYTHONWARNINGS", "default")
-    monkeypatch.delenv("PYTHONWARNINGS")
-    monkeypatch.chdir(tmp_path)
-    assert boursomatic("dev", "--port", "3999").exit_code == 0
-    assert Path.cwd() == Path(os.environ["DAGSTER_HOME"])
-    assert Path(started[0][-1]).is_absolute()
-    assert os.environ["PYTHONWARNINGS"] == "ignore:Function `dev_command` is superseded"
 
 
 def test_the_daemons_first_start_logs_no_needless_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -94,7 +94,7 @@ def read_password(*, confirm: bool = False) -> str:
 
 
 def require_current_schema() -> None:
-    """Check that the database's schema is that of this code.
+    """Check that the database's schema is that of this code; from now on, locks are waited for as a person does.
 
     Raises:
         DatabaseError: It is not; the message names the command that mends it.
@@ -102,6 +102,15 @@ def require_current_schema() -> None:
     from boursomatic_assets.database import engine, migrate
 
     migrate.require_current_schema(engine())
+    limit_waiting()
+
+
+def limit_waiting() -> None:
+    """Let this process wait for locks no longer than a person does."""
+    from boursomatic_assets import settings
+    from boursomatic_assets.database import locks
+
+    locks.patience = settings.lock_wait()
 
 
 def require_ready() -> None:

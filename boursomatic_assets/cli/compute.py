@@ -172,13 +172,14 @@ def _execute_runs(runs: list[Any]) -> None:
     from dagster import DagsterInstance
 
     from boursomatic_assets.cli.running import interrupts, progress
+    from boursomatic_assets.database import locks
     from boursomatic_assets.orchestration.progress import logger
 
     atexit.register(gc.freeze)  # or the interpreter looks through all objects once more before it ends: seconds
     done = list[Any]()
     with (
         DagsterInstance.get() as instance,
-        progress.shown(logger) as lines,
+        progress.shown(logger, locks.logger) as lines,
         interrupts.stoppable(lambda: _describe_stop(runs, done, lines.said), lines.stream) as stop,
     ):
         for number, run in enumerate(runs, start=1):

@@ -10,7 +10,7 @@ from typing import get_args
 
 import click
 
-from boursomatic_assets.cli.common import make_dagster_home, one_line_errors, read_password
+from boursomatic_assets.cli.common import limit_waiting, make_dagster_home, one_line_errors, read_password
 from boursomatic_assets.vocabulary import GRANTED_ROLES, Role
 
 
@@ -25,6 +25,7 @@ def upgrade() -> None:
     """Create what is missing and bring the schema to this code's revision."""
     from boursomatic_assets.database import migrate
 
+    limit_waiting()
     migrate.upgrade()
     make_dagster_home()
     click.echo(migrate.status())
@@ -48,6 +49,7 @@ def rollback(yes: bool) -> None:
     from boursomatic_assets.tables.chains import heads
 
     migrate.require_consent(yes)
+    limit_waiting()
     migrate.downgrade("base")
     heads.end("boursomatic db rollback")
     click.echo(migrate.status())
@@ -62,6 +64,7 @@ def recreate(yes: bool) -> None:
     from boursomatic_assets.tables.chains import heads
 
     migrate.require_consent(yes)
+    limit_waiting()
     migrate.recreate()
     heads.end("boursomatic db recreate")
     click.echo(migrate.status())

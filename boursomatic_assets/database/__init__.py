@@ -1,8 +1,9 @@
 """The database: the PostgreSQL server, its addresses and connections, and the revision of the schema.
 
 What belongs here: addresses (`addresses.py`), connections (`connections.py`), empty databases (`creation.py`),
-errors of connections and statements (`errors.py`), waiting for a server that is away (`waiting.py`), migrations
-(`migrate.py`), the server's clock (`server_time.py`), and the embedded server (`embedded/`).
+errors of connections and statements (`errors.py`), waiting for a server that is away (`waiting.py`), for whom a
+transaction waits (`locks.py`), migrations (`migrate.py`), the server's clock (`server_time.py`), and the embedded
+server (`embedded/`).
 Kept elsewhere: the tables (`schema/`), reading and writing rows (`tables/`).
 """
 

@@ -22,7 +22,25 @@ from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, ho
 from boursomatic_assets.vocabulary import Role
 
 DATABASE, DAGSTER_DATABASE = embedded.DATABASES
-UTC_OPTION = "-c timezone=UTC"
+UNANSWERED_MS = 60_000
+OPTIONS = {
+    "timezone": "UTC",
+    "tcp_keepalives_idle": 30,
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": UNANSWERED_MS,
+}
+"""Settings of each session, on any server. A client that vanished, with its machine or its network, is noticed
+after a minute, and its locks are free; over a socket of the same machine the server knows at once."""
+
+KEEPALIVES = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": UNANSWERED_MS,
+}
+"""The same for the client, by which it notices that the server vanished: parameters of libpq."""
+
 LOOKUP_SECONDS = 2
 """For how long the address of the embedded server is not looked up again."""
 
@@ -50,7 +68,8 @@ def dagster_url(role: Role = "writer") -> URL:
     url = _configured_url(settings.dagster_address, DAGSTER_DRIVER) or database_url(role).set(
         drivername=DAGSTER_DRIVER, database=DAGSTER_DATABASE
     )
-    return url.update_query_dict({"options": options_in_utc(url)})
+    keepalives = {name: str(value) for name, value in KEEPALIVES.items() if name not in url.query}
+    return url.update_query_dict({"options": options_in_utc(url)} | keepalives)
 
 
 def is_embedded() -> bool:
@@ -107,6 +126,7 @@ def _look_up_server(folder: Path, interval: int) -> embedded.Server:
 
 
 def options_in_utc(url: URL) -> str:
-    """Return the libpq options of an address, with the time zone UTC."""
+    """Return the libpq options of an address, with those of OPTIONS that it does not state itself."""
     options = str(url.query.get("options", ""))
-    return options if UTC_OPTION in options else f"{options} {UTC_OPTION}".strip()
+    added = (f"-c {name}={value}" for name, value in OPTIONS.items() if f"{name}=" not in options)
+    return " ".join([options, *added]).strip()

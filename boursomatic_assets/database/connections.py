@@ -6,6 +6,8 @@ message of a failed connection (`errors.py`), Dagster's storage on the same serv
 
 import contextlib
 import json
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +19,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
 from boursomatic_assets.database import addresses, waiting
-from boursomatic_assets.database.addresses import database_url, options_in_utc, variable_of
+from boursomatic_assets.database.addresses import KEEPALIVES, database_url, options_in_utc, variable_of
 from boursomatic_assets.database.errors import connection_error, is_lost, version_error
 from boursomatic_assets.settings import SECRETS
 from boursomatic_assets.vocabulary import Role
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 OpenedConnection = TypeVar("OpenedConnection")
 
 OLDEST_VERSION = 15
+LONGEST_NAME = 63
+"""Characters of an application's name, of which the server keeps no more."""
+
 
 _engines = dict[URL, Engine]()
 _arrow_pools = dict[URL, QueuePool]()
@@ -122,7 +127,8 @@ def public_conninfo(url: URL) -> str:
 def _conninfo(url: URL) -> str:
     """Return the address as a libpq connection string. It holds the password."""
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
-    options: dict[str, Any] = {"application_name": "boursomatic", "connect_timeout": 10, **url.query}
+    name = f"boursomatic (process {os.getpid()} of {socket.gethostname()})"[:LONGEST_NAME]
+    options: dict[str, Any] = {"application_name": name, "connect_timeout": 10, **KEEPALIVES, **url.query}
     options |= {name: value for name, value in parts.items() if value is not None}
     return make_conninfo(**options | {"dbname": url.database, "options": options_in_utc(url)})
 

@@ -174,6 +174,11 @@ def addresses() -> "dict[str, URL]":
     return {name: address for name in DRIVERS if (address := getattr(settings, name))}
 
 
+def lock_wait() -> int:
+    """Return how many seconds a command waits for a lock, `BOURSOMATIC_LOCK_WAIT`."""
+    return settings_with_valid("BOURSOMATIC_LOCK_WAIT").BOURSOMATIC_LOCK_WAIT
+
+
 def role_prefix() -> str:
     """Return what the names of the database's roles begin with, `BOURSOMATIC_ROLE_PREFIX`."""
     return settings_with_valid("BOURSOMATIC_ROLE_PREFIX").BOURSOMATIC_ROLE_PREFIX

@@ -121,6 +121,11 @@ class Settings(BaseSettings):
     DATABASE_APP_URL: Address = _field(
         None, "the same database as app, who serves one account at a time", unset="DATABASE_URL", secret=True
     )
+    BOURSOMATIC_LOCK_WAIT: Count = _field(
+        "1800",
+        "seconds that a command waits for a lock that another session has, before it gives up and names it; runs"
+        " of the daemon wait on",
+    )
     BOURSOMATIC_ROLE_PREFIX: RolePrefix = _field(
         "",
         "what the names of the database's roles begin with, on a server that others use too",

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets import database
 from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.database import locks
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.claims import holding
 from boursomatic_assets.vocabulary import Role
@@ -22,12 +23,11 @@ quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untype
 
 LIMITS = {
     "work_mem": "64MB",
-    **dict.fromkeys(
-        ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"), "0"
-    ),
+    **dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"), "0"),
 }
 """Settings of a transaction that writes, which override the server's: more memory for sorts, and no time limit on
-waiting for another run or on training within the transaction."""
+training within the transaction. `lock_timeout` is as long as who waits has patience: a run of the daemon has it
+until `max_runtime_seconds` is over."""
 
 LONGEST_STATEMENT = "30min"
 """The time limit of a statement once its slice is locked."""
@@ -39,13 +39,15 @@ def transaction(role: Role = "writer") -> Iterator[Connection]:
 
     Raises:
         GivenUpError: The run of this process was given up meanwhile; nothing is written.
+        LockWaitError: Another session has a lock for longer than a person waits; nothing is written.
     """
+    limits = LIMITS | {"lock_timeout": f"{round((locks.patience or 0) * 1000)}ms"}
     query = text(
         "SELECT set_config(name, limits.value, true) FROM pg_settings"
         " JOIN unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS limits(name, value) USING (name)"
     )
-    with database.engine(role).begin() as connection:
-        connection.execute(query, {"names": list(LIMITS), "values": list(LIMITS.values())})
+    with database.engine(role).begin() as connection, locks.watched(connection):
+        connection.execute(query, {"names": list(limits), "values": list(limits.values())})
         holding.require_held(connection)
         yield connection
 
@@ -122,4 +124,6 @@ def lock_slice(connection: Connection, name: str, part: Slice) -> None:
 def advisory_lock(connection: Connection, name: str, *, shared: bool = False) -> None:
     """Wait for the lock of this name; the end of the transaction releases it."""
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    connection.info[locks.LOCK] = f"the lock of {name.replace('|', ' ')}"
     connection.execute(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": name})
+    del connection.info[locks.LOCK]

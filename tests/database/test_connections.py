@@ -14,6 +14,7 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
 from boursomatic_assets import database as db
 from boursomatic_assets import settings
+from boursomatic_assets.database import addresses, connections
 
 NOW = "SELECT now()::timestamp"
 
@@ -104,8 +105,27 @@ def test_connections_to_an_earlier_address_are_closed_too(
 
 
 def test_connections_have_an_application_name(database: Engine) -> None:
+    expected = f"boursomatic (process {os.getpid()} of {os.uname().nodename})"[:63]
     with database.connect() as connection:
-        assert connection.scalar(text("SHOW application_name")) == "boursomatic"
+        assert connection.scalar(text("SHOW application_name")) == expected
+
+
+def test_both_ends_notice_that_the_other_vanished(
+    admin: Admin, database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over TCP; what the address itself states stands."""
+    for url, idle in (
+        (db.database_url(), 30),
+        (db.dagster_url(), 30),
+        (db.database_url().update_query_dict({"options": "-c tcp_keepalives_idle=77"}), 77),
+    ):
+        options = addresses.options_in_utc(url)
+        assert f"-c tcp_keepalives_idle={idle}" in options
+        assert options.count("tcp_keepalives_idle") == 1
+        assert "-c tcp_user_timeout=60000" in options
+    for asked in (connections._conninfo(db.database_url()), db.dagster_url().render_as_string()):
+        for name, value in addresses.KEEPALIVES.items():
+            assert f"{name}={value}" in asked
 
 
 def query_plainly(url: URL, query: str) -> object:

@@ -33,6 +33,14 @@ PREPARED = (
     " SELECT gen_random_uuid(), id, as_of, 'horizon' FROM recommendations LIMIT 1",
     "UPDATE recommendations SET is_active = false, superseded_at = clock_timestamp()"
     " WHERE id = (SELECT id FROM recommendations ORDER BY as_of DESC, id LIMIT 1)",
+    "UPDATE model_decisions SET kind = 'withdrawn', speaker_id = NULL"
+    " WHERE id = (SELECT id FROM model_decisions ORDER BY effective_at DESC, id LIMIT 1)",
+    "INSERT INTO model_decisions (id, version_id, effective_at, kind, speaker_id, reason, numbers, decided_by)"
+    " SELECT gen_random_uuid(), id, as_of + i * interval '1 day', kind, id, 'he knows',"
+    " '{\"b\": 1.0, \"a\": [2]}', 'ann'"
+    " FROM model_versions, (VALUES (1, 'forced'), (2, 'rolled back')) AS d(i, kind)",
+    "UPDATE model_versions SET is_active = false",
+    "UPDATE model_versions SET is_active = true WHERE id = (SELECT id FROM model_versions ORDER BY as_of LIMIT 1)",
     "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of, revision)"
     " SELECT gen_random_uuid(), version || '.r2', params_hash, metrics_json, as_of, 2 FROM model_versions"
     " ORDER BY as_of LIMIT 1",
@@ -70,7 +78,6 @@ LOST = {
     "0007": {"price_bars.created_at", "price_bars.updated_at"},
     "0006": {"delivered_files", "instrument_aliases"},
     "0005": {"track_record"},
-    "0004": {"model_decisions", "model_versions.metrics_json"},
     "0003": {"price_bar_revisions", "delivered_sessions", "computed_sessions"},
     "0002": {"rejected_bars", "recommendations.superseded_at", "model_versions.as_of"},
 }

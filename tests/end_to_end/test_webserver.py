@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import socket
 import ssl
 from contextlib import suppress
@@ -17,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from worlds import nginx
 from worlds.commands import boursomatic, error_line
-from worlds.ui import Answer, ask, dev, eventually_answers, eventually_ends, free_port
+from worlds.ui import Answer, ask, dev, eventually_answers, eventually_gone, free_port, members
 
 PROXIED = nginx.NAME
 WIPE = 'mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["features"]}}]) { __typename } }'
@@ -65,9 +66,9 @@ def on_web_socket(port: int, query: str, tls: ssl.SSLContext | None = None, **he
 def test_the_ui_is_used_from_this_machine_by_its_own_pages_alone(
     migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    with dev(tmp_path / "log", BOURSOMATIC_WEB_HOSTS=PROXIED) as (port, session):
+    with dev(tmp_path / "log", BOURSOMATIC_WEB_HOSTS=PROXIED) as (port, process):
         here = f"127.0.0.1:{port}"
-        assert listening(session) == {f"0100007F:{port:04X}"}, "nothing else of it listens"
+        assert listening(process.pid) == {f"0100007F:{port:04X}"}, "nothing else of it listens"
 
         assert ask(port, path="/")[0] == 200
         assert ask(port, "{ version }", Origin=f"http://{here}")[0] == 200
@@ -121,7 +122,7 @@ def without_host(headers: dict[str, str]) -> dict[str, str]:
 def test_a_read_only_ui_shows_and_changes_nothing(
     migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path
 ) -> None:
-    with dev(tmp_path / "log", "--read-only") as (port, _):
+    with dev(tmp_path / "log", "--read-only") as (port, process):
         assert ask(port, path="/")[0] == 200
         assert '"version"' in ask(port, "{ version }")[1]
         assert "launchRun is not done" in refusal(ask(port, LAUNCH))
@@ -131,6 +132,8 @@ def test_a_read_only_ui_shows_and_changes_nothing(
         assert not any(
             one["value"] for one in greyed if one["permission"] in ("wipe_assets", "launch_pipeline_execution")
         )
+        process.kill()
+        assert eventually_gone(process.pid) == {}, "it leaves nothing where it is killed"
 
 
 def refusal(answer: Answer) -> str:
@@ -148,14 +151,19 @@ def test_a_taken_port_is_refused_before_anything_is_started(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_metrics_are_served_beside_the_ui_and_end_with_it(
+def test_metrics_are_served_beside_the_ui_and_all_end_where_the_daemon_is_killed(
     migrated: Engine, dagster_instance: DagsterInstance, tmp_path: Path
 ) -> None:
     port = free_port()
-    with dev(tmp_path / "log", BOURSOMATIC_METRICS=f"127.0.0.1:{port}"):
+    with dev(tmp_path / "log", BOURSOMATIC_METRICS=f"127.0.0.1:{port}") as (_, process):
         assert "\nboursomatic_up 1.0\n" in eventually_answers(port, "/metrics")[1]
-    assert eventually_ends(port)
+        (daemon,) = (pid for pid, line in members(process.pid).items() if "dagster-daemon" in line)
+        os.kill(daemon, signal.SIGKILL)
+        assert process.wait(60) == 1
+        assert eventually_gone(process.pid) == {}
     log = (tmp_path / "log").read_text()
+    assert f"\nerror: the daemon (process {daemon}) was ended by SIGKILL: all services end, start" in log
+    assert "Warning" not in log
     assert " - dagster-webserver - INFO - Serving" in log
     assert "\x1b" not in log, "a file has no colours"
 

@@ -205,7 +205,9 @@ def test_decisions_go_back_into_the_metrics_and_the_newest_promoted_version_is_a
         ("v4", "true", "No reason was stored with this version.", True),
     ]
     migrate.upgrade()
-    assert len(query(with_versions_of_0003, DECISIONS)) == 4
+    assert len(query(with_versions_of_0003, DECISIONS)) == 5, "that of a person is found again"
+    active = query(with_versions_of_0003, "SELECT version FROM model_versions WHERE is_active")
+    assert active == [("v2",)]
 
 
 BARS_OF_0007 = """

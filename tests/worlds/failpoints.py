@@ -30,7 +30,7 @@ class Held:
         """Start it; it holds at the point of this number, or at the first whose line has these words."""
         folder.mkdir()
         self.folder = folder
-        place.settings["PYTHONPATH"] = str(TESTS)
+        place.settings["PYTHONPATH"] = os.pathsep.join(map(str, (TESTS, TESTS.parent)))
         self.process = place.start(str(folder), str(point), *words, program=PROGRAM)
 
     def await_point(self, seconds: float = 120) -> str | None:

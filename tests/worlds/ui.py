@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,21 +36,9 @@ def eventually_answers(port: int, path: str) -> Answer:
             time.sleep(0.3)
 
 
-def eventually_ends(port: int) -> bool:
-    """Whether a server that is to end does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            return True
-        time.sleep(0.1)
-    return False
-
-
 @contextmanager
-def dev(log: Path, *options: str, **variables: str) -> Iterator[tuple[int, int]]:
-    """A running `boursomatic dev`; its port, and the id of its session."""
+def dev(log: Path, *options: str, **variables: str) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
+    """A running `boursomatic dev`, in a session of its own; its port, and its process."""
     port = free_port()
     program = Path(sys.executable).with_name("boursomatic")
     environment = os.environ | variables
@@ -68,10 +56,28 @@ def dev(log: Path, *options: str, **variables: str) -> Iterator[tuple[int, int]]
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.3)
-        yield port, process.pid
+        yield port, process
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(PATIENCE_SECONDS)
+
+
+def members(session: int) -> dict[int, str]:
+    """The processes of a session that live, with their command lines."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if os.getsid(int(folder.name)) == session and (line := (folder / "cmdline").read_bytes()):
+                found[int(folder.name)] = line.replace(b"\0", b" ").decode()
+    return found
+
+
+def eventually_gone(session: int, seconds: float = 60) -> dict[int, str]:
+    """The processes of a session that are left after some time: none, as soon as there is none."""
+    deadline = time.monotonic() + seconds
+    while (left := members(session)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
 
 
 def answers(port: int) -> bool:

@@ -1,4 +1,5 @@
 """Commands for whoever operates the platform, and no one else.
 
-What belongs here: `alerts`, `check`, `metrics`, `runs`. Kept elsewhere: all other commands (the files of `cli/`).
+What belongs here: `alerts`, `check`, `dev` with its services, `metrics`, `runs`.
+Kept elsewhere: all other commands (the files of `cli/`).
 """

@@ -1,16 +1,15 @@
 """`boursomatic metrics`: the figures of the platform for Prometheus.
 
-What belongs here: the command, and how `boursomatic dev` starts it. Kept elsewhere: the figures and their page
-(`metrics/`).
+What belongs here: the command, and whether `boursomatic dev` starts it. Kept elsewhere: the figures and their page
+(`metrics/`), how it is started there (`services.py`).
 
 It is a process of its own: Dagster's daemon has no place for a server, and the code that it runs ends.
 """
 
-import os
 import signal
-import subprocess  # nosec B404
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--once", is_flag=True, help="Print the page instead; exit code 1 if a figure cannot be read.")
-@click.option("--with-process", "parent", type=int, hidden=True, help="End with this parent process.")
 @one_line_errors
-def metrics(once: bool, parent: int | None) -> None:
+def metrics(once: bool) -> None:
     """Serve the figures of the platform to Prometheus, at the address of BOURSOMATIC_METRICS."""
     from boursomatic_assets import settings
 
@@ -37,7 +35,7 @@ def metrics(once: bool, parent: int | None) -> None:
     if address is None:
         raise ValueError("BOURSOMATIC_METRICS is not set: set it to an address such as 127.0.0.1:9464")
     require_free_metrics()
-    _serve_until_stopped(_listen(*address), parent)
+    _serve_until_stopped(_listen(*address))
 
 
 def _print_page() -> None:
@@ -80,14 +78,13 @@ def _listen(host: str, port: int) -> "MetricsServer":
     return server
 
 
-def _serve_until_stopped(server: "MetricsServer", parent: int | None) -> None:
-    """Serve until a signal comes, or the parent process is gone."""
+def _serve_until_stopped(server: "MetricsServer") -> None:
+    """Serve until a signal comes."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    while not stop.wait(1) and parent in (None, os.getppid()):
-        pass
+    stop.wait()
     server.shutdown()
     server.server_close()
 
@@ -104,10 +101,10 @@ def require_free_metrics() -> None:
         require_free(*address, "`boursomatic metrics`", "let BOURSOMATIC_METRICS name another port")
 
 
-def start_beside_dev() -> None:
-    """Start the command as a child that ends with this process, if the setting is set."""
+def services_beside_dev() -> list[tuple[str, list[str | Path]]]:
+    """The command as a further service of `boursomatic dev`, if the setting is set."""
     from boursomatic_assets import settings
 
     if settings.metrics_address():
-        program = os.path.join(os.path.dirname(sys.executable), "boursomatic")  # noqa: PTH118, PTH120
-        subprocess.Popen([program, "metrics", "--with-process", str(os.getpid())])  # nosec B603
+        return [("metrics", [Path(sys.executable).with_name("boursomatic"), "metrics"])]
+    return []

@@ -29,7 +29,8 @@ class ProgressLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show a line of the run that goes on."""
         line = record.getMessage()
-        self.said[line.partition(":")[0]] = line
+        if record.levelno == logging.INFO:
+            self.said[line.partition(":")[0]] = line
         self.show(INDENT + line)
 
     def show(self, line: str) -> None:
@@ -49,18 +50,20 @@ class ProgressLines(logging.Handler):
 
 
 @contextmanager
-def shown(logger: logging.Logger) -> Iterator[ProgressLines]:
-    """Show what a logger says while the context lasts."""
+def shown(*loggers: logging.Logger) -> Iterator[ProgressLines]:
+    """Show what loggers say while the context lasts."""
     with _own_error_stream() as stream:
-        lines, level = ProgressLines(stream), logger.level
-        logger.addHandler(lines)
-        logger.setLevel(logging.INFO)
+        lines, levels = ProgressLines(stream), [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.addHandler(lines)
+            logger.setLevel(logging.INFO)
         try:
             yield lines
         finally:
             lines.clear()
-            logger.removeHandler(lines)
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.removeHandler(lines)
+                logger.setLevel(level)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
 from worlds.arbitrary import ARBITRARY_DELIVERIES
 from worlds.frames import (
     delivered_bars,
@@ -23,6 +22,7 @@ from worlds.frames import (
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.deliveries import reconcile_deliveries
+from boursomatic_assets.database import locks
 from boursomatic_assets.orchestration.io_manager import ChunkWrite, write_chunk
 from boursomatic_assets.quality.contract import apply_contract
 from boursomatic_assets.sources import Source
@@ -298,9 +298,9 @@ def test_a_replay_waits_for_the_run_that_holds_its_session(
     source = write(tmp_path, BOLT.replace("20,21", ",21"))
     deliver(source, know(migrated, "ACME"))
     know(migrated, "BOLT")
-    monkeypatch.setitem(staging.LIMITS, "lock_timeout", "200ms")
+    monkeypatch.setattr(locks, "patience", 0.2)
     for part in (slice_of("US", MONDAY), BOTH):
-        with migrated.begin() as connection, pytest.raises(OperationalError, match="lock timeout"):
+        with migrated.begin() as connection, pytest.raises(locks.LockWaitError, match="gave up after"):
             staging.lock_slice(connection, "price_bars", part)
             again(source)
     assert rejected(migrated) == [(2, "US", "Mon", UNKNOWN)]
