@@ -13,7 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from boursomatic_assets import database, registry, settings
+from boursomatic_assets import database, settings
+from boursomatic_assets.backups import mark
 from boursomatic_assets.stores.atomic_files import TEMPORARY_PREFIX
 from boursomatic_assets.tables.chains import heads
 
@@ -25,9 +26,6 @@ HOME, MODELS, ARCHIVE = "home", "models", "archive"
 SERVER = "postgres"
 """The embedded server, in the home."""
 
-UNFINISHED = ".restoring"
-"""The mark of a place that is being restored, in the home."""
-
 
 def urls() -> dict[str, URL]:
     """The databases: the platform's as the owner, who sees all rows, Dagster's as the writer, whose it is."""
@@ -38,7 +36,7 @@ def folders() -> dict[str, Path]:
     """The folders of files, by their names in a backup."""
     return {
         ARCHIVE: settings.archive(),
-        MODELS: registry.model_store().folder,
+        MODELS: settings.models(),
         DAGSTER: settings.dagster_home(),
         HOME: settings.home(),
     }
@@ -61,7 +59,7 @@ def paths(place: str) -> Iterator[Path]:
         links = [name for name in inner if Path(folder, name).is_symlink()]
         for name in sorted([*names, *links]):
             path = Path(folder, name)
-            kept = not name.startswith(TEMPORARY_PREFIX) and name != UNFINISHED
+            kept = not name.startswith(TEMPORARY_PREFIX) and name != mark.NAME
             if kept and path not in apart and (path.is_symlink() or path.is_file()):
                 yield path.relative_to(root)
 

@@ -6,7 +6,8 @@ so a restore that was killed is begun again by the same command.
 
 Roles, grants and policies are those that a migration would make here, whatever names they had. Runs that went on
 when the backup was made have no process here: they are ended as failed, and retried as any lost run.
-Kept elsewhere: what must be empty (`emptiness.py`), checks of what was restored (`cli/operating/backups.py`).
+Kept elsewhere: what must be empty (`emptiness.py`), that a place is being restored (`mark.py`), checks of what was
+restored (`cli/operating/backups.py`).
 """
 
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 import dagster as dg
 
 from boursomatic_assets import database
-from boursomatic_assets.backups import BackupError, emptiness, manifest, places
+from boursomatic_assets.backups import BackupError, emptiness, manifest, mark, places
 from boursomatic_assets.backups.folder import BackupFolder
 from boursomatic_assets.backups.manifest import CopiedFile, Manifest
 from boursomatic_assets.database import dumps, migrate
@@ -79,7 +80,7 @@ def restore(folder: Path, say: Callable[[str], None], name: str | None = None) -
     migrate.upgrade()
     ended = _end_runs()
     heads.keep()
-    emptiness.remove_mark()
+    mark.remove()
     return Restored(chosen, held, migrate.head_revision(), missing, ended)
 
 
@@ -106,12 +107,12 @@ def prove(source: BackupFolder, name: str) -> Manifest:
 
 def _begin(source: BackupFolder, name: str, held: Manifest) -> None:
     """Require an empty place, and mark it; or go on where a restore of the same set ended."""
-    mark = emptiness.read_mark()
-    if mark is None:
+    found = mark.read()
+    if found is None:
         emptiness.require_empty()
-        emptiness.write_mark({"folder": str(source.path), "set": name, "sha256": held.sha256, "done": ""})
-    elif mark["sha256"] != held.sha256:
-        emptiness.require_none_unfinished()
+        mark.write({"folder": str(source.path), "set": name, "sha256": held.sha256, "done": ""})
+    elif found["sha256"] != held.sha256:
+        mark.require_none()
 
 
 def _restore_file(source: BackupFolder, one: CopiedFile) -> None:
@@ -127,11 +128,15 @@ def _restore_file(source: BackupFolder, one: CopiedFile) -> None:
 def _fill_platform(source: BackupFolder, name: str, held: Manifest, say: Callable[[str], None]) -> tuple[str, ...]:
     """The platform's rows, then its roles with their rights; the roles that the owner may not create."""
     _fill(source, name, held, places.PLATFORM, say)
-    with database.engine("owner").begin() as connection:
-        missing = grants.apply_after_restore(connection)
+    missing = _grant()
     if is_embedded():
         provide_embedded_logins()  # the writer owns Dagster's database, which is filled as that role
     return missing
+
+
+def _grant() -> tuple[str, ...]:
+    with database.engine("owner").begin() as connection:
+        return grants.apply_after_restore(connection)
 
 
 def _fill(source: BackupFolder, name: str, held: Manifest, which: str, say: Callable[[str], None]) -> None:
@@ -140,16 +145,18 @@ def _fill(source: BackupFolder, name: str, held: Manifest, which: str, say: Call
     Raises:
         BackupError: It holds other rows than the set.
     """
-    mark = emptiness.read_mark() or {}
-    if which in mark["done"].split():
+    found = mark.read() or {}
+    if which in found["done"].split():
         return
     say(f"database {which}")
     url, wanted = places.urls()[which], held.databases[which].rows
     if not dumps.row_counts(url):
         dumps.restore(url, source.dump(name, which))
         dumps.analyze(url)
+    if which == places.PLATFORM:
+        _grant()  # the owner sees no account before
     _require_rows(which, wanted, dumps.row_counts(url))
-    emptiness.write_mark(mark | {"done": f"{mark['done']} {which}"})
+    mark.write(found | {"done": f"{found['done']} {which}"})
 
 
 def _require_rows(which: str, wanted: dict[str, int], found: dict[str, int]) -> None:

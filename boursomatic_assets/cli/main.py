@@ -62,10 +62,12 @@ def doctor() -> None:
 def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
     """Open the Dagster UI, with its daemon, on this machine alone."""
     from boursomatic_assets import settings
+    from boursomatic_assets.backups import mark
     from boursomatic_assets.database import migrate
     from boursomatic_assets.orchestration.instance import WORKSPACE
 
     settings.require_valid()
+    mark.require_none()
     _require_closed_or_exposed(host, port, expose=expose, read_only=read_only)
     require_free(host, port, "`boursomatic dev`", "choose another port with --port")
     require_free_metrics()

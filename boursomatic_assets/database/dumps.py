@@ -8,6 +8,7 @@ A password is handed over in the environment of a program, or as a file: its arg
 """
 
 import os
+import re
 import subprocess  # nosec B404
 import tempfile
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ NEWER_SETTING = b"SET transaction_timeout = 0;\n"
 
 FIRST_OBJECT = b"-- Name: "
 """What ends the settings that a dump as SQL begins with."""
+
+_NAMES_ROLES = re.compile(r"^\d+; \d+ \d+ (ACL|DEFAULT ACL|POLICY) ")
+"""The entries of a dump that name roles, which may have other names here, or not be there yet."""
+
+_FUNCTION_GRANTS = re.compile(r"^\d+; \d+ \d+ ACL \S+ FUNCTION ")
 
 _LIMITS = """
 SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY (ARRAY[
@@ -153,19 +159,27 @@ def analyze(url: URL) -> None:
 
 
 def _as_sql(url: URL, path: Path) -> Iterator[bytes]:
-    """A dump as SQL, without the one setting that older servers do not know."""
-    words = ("--no-owner", "--no-privileges", "--no-policies", "--file=-", str(path))
-    with _started("pg_restore", url, *words) as (process, complaints):
-        assert process.stdout
-        for line in process.stdout:
-            if line != NEWER_SETTING:
-                yield line
-            if line.startswith(FIRST_OBJECT):
-                break
-        while chunk := process.stdout.read(CHUNK_BYTES):
-            yield chunk
-        if process.wait():
-            raise _failure("pg_restore", complaints, f"{path.name} cannot be read")
+    """A dump as SQL, without owners, grants and policies, and the one setting that older servers do not know.
+
+    Row-level security stays, and that a function is closed to the public: no later step would say so again.
+    """
+    contents = list(_output("pg_restore", url, "--list", str(path)))
+    entries = b"".join(contents).decode().splitlines()
+    pieces = _selected(url, path, [entry for entry in entries if not _NAMES_ROLES.search(entry)])
+    settings, mark, rest = next(pieces).partition(FIRST_OBJECT)
+    yield settings.replace(NEWER_SETTING, b"") + mark + rest
+    yield from pieces
+    for line in b"".join(_selected(url, path, list(filter(_FUNCTION_GRANTS.search, entries)))).splitlines(True):
+        if line.startswith(b"REVOKE ALL ON FUNCTION") and line.endswith(b" FROM PUBLIC;\n"):
+            yield line
+
+
+def _selected(url: URL, path: Path, entries: list[str]) -> Iterator[bytes]:
+    """Some entries of a dump as SQL."""
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:
+        chosen.write("\n".join(entries) + "\n")
+        chosen.flush()
+        yield from _output("pg_restore", url, "--no-owner", f"--use-list={chosen.name}", "--file=-", str(path))
 
 
 def _output(program: str, url: URL, *words: str) -> Iterator[bytes]:
@@ -174,7 +188,7 @@ def _output(program: str, url: URL, *words: str) -> Iterator[bytes]:
         while chunk := process.stdout.read(CHUNK_BYTES):
             yield chunk
         if process.wait():
-            raise _failure(program, complaints, f"the database {url.database} is not dumped")
+            raise _failure(program, complaints, f"the database {url.database} stays as it is")
 
 
 @contextmanager

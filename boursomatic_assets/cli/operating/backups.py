@@ -25,20 +25,19 @@ def backup(folder: Path, keep: int | None) -> None:
     all that the platform holds, accounts too, and is closed to other users.
     """
     from boursomatic_assets import settings
-    from boursomatic_assets.backups import emptiness, making
+    from boursomatic_assets.backups import making, mark
 
     settings.require_valid()
-    emptiness.require_none_unfinished()
+    mark.require_none()
     made = making.make(folder, _say, keep)
     for warning in made.warnings:
         click.echo(f"warning: {warning}", err=True)
     for name in made.removed:
         click.echo(f"removed {name}")
-    held = made.manifest
+    held, mebibytes = made.manifest, made.manifest.size / 2**20
     rows = sum(sum(one.rows.values()) for one in held.databases.values())
-    click.echo(
-        f"{made.name}  {rows:,} rows, {len(held.files):,} files ({made.copied:,} copied), {held.size >> 20:,} MiB"
-    )
+    files = f"{len(held.files):,} files, of which {made.copied:,} copied"
+    click.echo(f"{made.name}  {rows:,} rows, {files}; {mebibytes:,.1f} MiB")
 
 
 @click.command()
