@@ -1,10 +1,12 @@
 """A set in a folder: whole or not there, private, without a second copy of any file."""
 
+import datetime as dt
 import os
 import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import DagsterInstance
@@ -133,7 +135,7 @@ def test_old_sets_go_with_the_files_that_they_alone_have(place: Path, folder: Pa
 
 
 def test_two_backups_into_one_folder_do_not_meet(place: Path, folder: Path) -> None:
-    with BackupFolder(folder).locked(), pytest.raises(BackupError, match="another backup into .* goes on"):
+    with BackupFolder(folder).locked(), pytest.raises(BackupError, match=r"another backup into .* goes on"):
         making.make(folder, print)
 
 
@@ -187,3 +189,40 @@ def test_on_a_full_disk_nothing_half_is_taken_for_whole(place: Path, tmp_path: P
         assert len(sets(disk / "backups")) == 2
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_session_that_is_half_moved_is_waited_for(
+    place: Path, migrated: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is written, and its rows are not deleted yet: the set has it once."""
+    with migrated.begin() as connection:
+        connection.execute(
+            text("INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'AAA', 'NYSE')")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO price_bars (id, instrument_id, ts, interval, o, h, l, c, v)"
+                " SELECT gen_random_uuid(), id, '2024-06-10 14:00', '15m', 1, 1, 1, 1, 1 FROM instruments"
+            )
+        )
+    written, go_on, write = threading.Event(), threading.Event(), archive.archive_files.write
+
+    def held_write(*given: Any) -> None:
+        write(*given)
+        written.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(archive.archive_files, "write", held_write)
+    moving = threading.Thread(target=archive.move_to_archive, args=(dt.date(2024, 9, 1),))
+    made = list[making.Made]()
+    copying = threading.Thread(target=lambda: made.append(making.make(folder, print)))
+    moving.start()
+    assert written.wait(60)
+    copying.start()
+    copying.join(2)
+    assert copying.is_alive()
+    go_on.set()
+    moving.join()
+    copying.join()
+    assert made[0].manifest.databases[places.PLATFORM].rows["price_bars"] == 0
+    assert "archive/date=2024-06-10/market=US/bars.parquet" in held(folder, made[0].name)
