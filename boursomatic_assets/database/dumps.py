@@ -111,7 +111,8 @@ def snapshot(url: URL) -> Iterator[Snapshot]:
     with connect(url) as connection:
         lift_limits(connection)
         connection.commit()
-        connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+        connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+        connection.set_read_only(True)
         (name,) = connection.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
         yield Snapshot(url, connection, str(name))
 

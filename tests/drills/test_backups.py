@@ -23,7 +23,12 @@ pytestmark = [pytest.mark.database, pytest.mark.slow]
 FEW = ("backfill", "--from", "2024-02-27", "--to", "2024-02-28")
 ALL = ("backfill", "--from", FIRST, "--to", LAST)
 
-STAGES = ("copy COPY price_bars", "copy COPY features", "copy COPY model_versions", "copy COPY recommendations")
+STAGES = (
+    "copy COPY price_bars",
+    "copy COPY features",
+    "statement INSERT INTO model_versions",
+    "copy COPY recommendations",
+)
 """Where a backfill is held: its transaction has written, and is not committed."""
 
 
