@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from dagster import DagsterInstance
-from sqlalchemy import Engine, text
+from sqlalchemy import URL, Engine, text
 from worlds.commands import boursomatic, error_line
 
 from boursomatic_assets import database as db
@@ -226,3 +226,21 @@ def test_a_session_that_is_half_moved_is_waited_for(
     copying.join()
     assert made[0].manifest.databases[places.PLATFORM].rows["price_bars"] == 0
     assert "archive/date=2024-06-10/market=US/bars.parquet" in held(folder, made[0].name)
+
+
+def test_the_heads_are_never_newer_than_the_rows(
+    place: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends while the database is dumped adds to both: its rows are not in the set, nor is its head."""
+    file = place / "audit-heads.jsonl"
+    file.write_text("of before\n")
+    snapshot = making.dumps.snapshot
+
+    def ended_meanwhile(url: URL) -> Any:
+        if url == db.database_url("owner"):
+            file.write_text("of before\nof a run that ends now\n")
+        return snapshot(url)
+
+    monkeypatch.setattr(making.dumps, "snapshot", ended_meanwhile)
+    digest = held(folder, making.make(folder, print).name)["home/audit-heads.jsonl"]
+    assert (folder / "files" / digest).read_text() == "of before\n"
