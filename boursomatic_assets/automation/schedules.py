@@ -53,7 +53,7 @@ schedules = [
         execution_timezone="UTC",
         default_status=STATUS,
         description="Every day at 03:30, UTC. 15m bars that are older than 30 days move to Parquet files;"
-        " `boursomatic restore` puts them back.",
+        " `boursomatic archive restore` puts them back.",
     ),
     dg.ScheduleDefinition(
         job=accounts,

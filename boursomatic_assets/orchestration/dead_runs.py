@@ -33,6 +33,19 @@ def find(instance: dg.DagsterInstance) -> list[tuple[dg.DagsterRun, DeadRun]]:
     return [(runs[run_id], found) for run_id, found in dead.items() if run_id in runs]
 
 
+def end_all(instance: dg.DagsterInstance, reason: str) -> int:
+    """End whatever went on in another place, of which this one is a copy: no process of it lives here.
+
+    Returns:
+        How many runs failed by it.
+    """
+    liveness.give_up_all()
+    runs = going_on(instance)
+    for run in runs:
+        instance.report_run_failed(run, f"{reason}. What it had not committed is not there")
+    return len(runs)
+
+
 def end(instance: dg.DagsterInstance) -> dict[str, DeadRun]:
     """Give the dead runs up, and let those that are not over fail with the reason; the daemon may retry them.
 

@@ -48,7 +48,7 @@ class Learned:
 
 def model_store() -> ModelStore:
     """Return the store of model files."""
-    return ModelStore(settings.home() / "models")
+    return ModelStore(settings.models())
 
 
 def least_demand() -> Demand:

@@ -148,6 +148,11 @@ def archive() -> Path:
     return settings_with_valid("BOURSOMATIC_ARCHIVE").BOURSOMATIC_ARCHIVE or home() / "archive"
 
 
+def models() -> Path:
+    """Return the folder of model files, `models` in the home."""
+    return home() / "models"
+
+
 def database_address() -> "URL | None":
     """Return the address of the product's database with its password, `DATABASE_URL`."""
     return cast("URL | None", settings_with_valid("DATABASE_URL").DATABASE_URL)

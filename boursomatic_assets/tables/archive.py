@@ -16,6 +16,8 @@ is lost afterwards:
 """
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,12 +27,13 @@ from sqlalchemy import Connection, text
 from boursomatic_assets import database, settings
 from boursomatic_assets.calendars.markets import MARKETS, market_named
 from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.database.dumps import lift_limits
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import merging, revisions
 from boursomatic_assets.tables.aliases import names
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 from boursomatic_assets.tables.reading import one_moment, read_slice, read_table
-from boursomatic_assets.tables.staging import bounds, lock_slice, transaction
+from boursomatic_assets.tables.staging import advisory_lock, bounds, lock_slice, transaction
 
 RETENTION = dt.timedelta(days=30)
 
@@ -38,6 +41,9 @@ ARCHIVE_TIME = dt.time(3, 30)
 """When the bars that exceed RETENTION are moved each day, in UTC."""
 
 GRAIN = GRAINS["price_bars_15m"]
+
+FILES = "files of the archive"
+"""The lock of whoever writes files of the archive, shared, and of whoever copies them all, alone."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,20 @@ def move_to_archive(today: dt.date) -> list[MovedSession]:
     parts = database.again(lambda: _sessions_before(first_kept_date(today)))
     moved = [database.again(partial(_move_session, part)) for part in parts]
     return [session for session in moved if session.bar_count]
+
+
+@contextmanager
+def files_unchanged() -> Iterator[None]:
+    """Let no file of the archive change within the block, and no session be half moved when it begins.
+
+    So rows that are read in a snapshot from within, and the files, are of one moment. Delivering and restoring go
+    on; archiving waits.
+    """
+    with database.connect(database.database_url("owner")) as connection:
+        connection.autocommit = True
+        lift_limits(connection)
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [FILES])
+        yield
 
 
 def restore(market: str, start: dt.date, end: dt.date) -> list[MovedSession]:
@@ -138,6 +158,7 @@ def _sessions_before(date: dt.date) -> list[Slice]:
 
 def _move_session(part: Slice) -> MovedSession:
     with transaction() as connection:
+        advisory_lock(connection, FILES, shared=True)
         lock_slice(connection, GRAIN.table.name, part)
         columns = ("instrument_id", *archive_files.COLUMNS[2:])
         bars = _with_symbols(read_slice(GRAIN, part, columns)).select(archive_files.COLUMNS)

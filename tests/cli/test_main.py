@@ -38,7 +38,7 @@ BAD_REQUESTS = {
     "materialize features yesterday US": "is no date: write YYYY-MM-DD",
     f"backfill --from {DAY} --to {DAY} --assets features,prices": "there is no asset 'prices'",
     f"backfill --from {DAY} --to 2024-02-27": "the range is empty: 2024-02-28 is after 2024-02-27",
-    f"restore --from {DAY} --to 2024-02-27 --market US": "the range is empty: 2024-02-28 is after 2024-02-27",
+    f"archive restore --from {DAY} --to 2024-02-27 --market US": "the range is empty: 2024-02-28 is after",
     f"backfill --from {DAY} --to {DAY} --assets bars,features,x": "there is no asset 'bars' or 'x': choose from",
     f"backfill --from {DAY} --to {DAY} --assets features,": "there is no asset '': choose from instruments,",
     "backfill --from 1999-12-31 --to 2024-02-28": "is before the first partition",
@@ -57,7 +57,7 @@ def test_a_bad_request_is_refused_and_changes_nothing(readable: Engine, command:
 COMMANDS = (
     f"materialize features {DAY} US",
     f"backfill --from {DAY} --to {DAY}",
-    f"restore --from {DAY} --to {DAY} --market US",
+    f"archive restore --from {DAY} --to {DAY} --market US",
     "recommendations",
     "track-record",
     "status",

@@ -76,12 +76,7 @@ def test_a_backup_is_restored_into_another_home(
     (home / "models").mkdir()
     (home / "models" / "v.txt").write_text("a model")
     run(*blocks("Backup", "sh"), home, tmp_path)
-    assert {path.name for path in (tmp_path / "backup").iterdir()} == {
-        "boursomatic.dump",
-        "dagster.dump",
-        "home.tar.gz",
-    }
-    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "backup").iterdir())
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "backup").rglob("*"))
     restored = home.with_name("restored")
     try:
         said = run(*blocks("Restore", "sh"), restored, tmp_path)

@@ -6,11 +6,16 @@ findings are shown (`views/check.py`).
 
 import datetime as dt
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from boursomatic_assets.cli.common import DATE, one_line_errors, require_current_schema
 from boursomatic_assets.vocabulary import MARKET_NAMES
+
+if TYPE_CHECKING:
+    from boursomatic_assets.checks.invariant import Invariant
+    from boursomatic_assets.cli.views.check import Checked
 
 
 @click.command()
@@ -31,8 +36,7 @@ def check(
     if start and end and start > end:
         raise click.UsageError(f"the range is empty: --from {start} is after --to {end}")
     from boursomatic_assets import settings
-    from boursomatic_assets.checks.findings.loaded import loaded_slices
-    from boursomatic_assets.checks.invariant import all_invariants, open_snapshot
+    from boursomatic_assets.checks.invariant import all_invariants
     from boursomatic_assets.cli.views import check as view
 
     settings.require_valid()
@@ -41,15 +45,25 @@ def check(
     assets = list(dict.fromkeys(rule.asset for rule in rules))
     if asset and asset not in assets:
         raise click.UsageError(f"there is no asset {asset!r} with checks: choose from {', '.join(assets)}")
-    chosen = [rule for rule in rules if asset in (None, rule.asset)]
+    found = find([rule for rule in rules if asset in (None, rule.asset)], market, start, end)
+    click.echo(view.as_json(found) if as_json else view.as_table(found, of_range=bool(start or end)))
+    sys.exit(1 if any(one.finding.errors for one in found) else 0)
+
+
+def find(
+    rules: "list[Invariant]", market: str | None = None, start: dt.date | None = None, end: dt.date | None = None
+) -> "list[Checked]":
+    """What rules find on the loaded sessions, in one snapshot; progress is shown."""
+    from boursomatic_assets.checks.findings.loaded import loaded_slices
+    from boursomatic_assets.checks.invariant import open_snapshot
+    from boursomatic_assets.cli.views.check import Checked
+
     with open_snapshot() as connection:
-        partitioned = {rule.asset for rule in chosen if rule.partitioned}
+        partitioned = {rule.asset for rule in rules if rule.partitioned}
         parts = {name: loaded_slices(connection, name, market, start, end) for name in partitioned}
-        with click.progressbar(chosen, label="checking", file=sys.stderr) as rows:
-            found = [
-                view.Checked(rule, looked_at, rule.find(connection, looked_at))
+        with click.progressbar(rules, label="checking", file=sys.stderr) as rows:
+            return [
+                Checked(rule, looked_at, rule.find(connection, looked_at))
                 for rule in rows
                 for looked_at in [parts.get(rule.asset, [])]
             ]
-    click.echo(view.as_json(found) if as_json else view.as_table(found, of_range=bool(start or end)))
-    sys.exit(1 if any(one.finding.errors for one in found) else 0)

@@ -25,10 +25,12 @@ def dev(host: str, port: int, expose: bool, read_only: bool) -> None:
     itself, which it names. Runs that go on do so.
     """
     from boursomatic_assets import settings
+    from boursomatic_assets.backups import mark
     from boursomatic_assets.cli.operating import services
     from boursomatic_assets.database import migrate
 
     settings.require_valid()
+    mark.require_none()
     _require_closed_or_exposed(host, port, expose=expose, read_only=read_only)
     require_free(host, port, "`boursomatic dev`", "choose another port with --port")
     require_free_metrics()

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from boursomatic_assets import database, settings
+from boursomatic_assets.backups import mark
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.database import migrate, server_time
@@ -168,6 +169,7 @@ def _check_active_model() -> str:
 
 def _check_home() -> str:
     """Check that no other user enters the home; root's server may pass through it, if its cluster lies there."""
+    mark.require_none()
     home = settings.home()
     passes = os.geteuid() == 0 and embedded_cluster.find_cluster(home).folder.is_relative_to(home.resolve())
     mode = home.stat().st_mode & 0o777

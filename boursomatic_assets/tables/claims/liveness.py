@@ -30,6 +30,8 @@ ORDER BY c.claimed_at
 
 _GIVE_UP = text("UPDATE run_claims SET epoch = epoch + 1 WHERE run_id = :run")
 
+_GIVE_UP_ALL = text("UPDATE run_claims SET epoch = epoch + 1 WHERE epoch = 0")
+
 _FORGET = text("DELETE FROM run_claims WHERE epoch > 0 AND seen_at < now() - interval '30 days'")
 
 _END_WRITING = text("""
@@ -78,6 +80,12 @@ def dead_runs(connection: Connection) -> dict[str, DeadRun]:
 def unended_runs(connection: Connection) -> dict[str, DeadRun]:
     """Those that nobody has given up yet."""
     return {run_id: dead for run_id, dead in dead_runs(connection).items() if not dead.given_up}
+
+
+def give_up_all() -> None:
+    """Let no run write that is claimed in a database which was restored: its process is one of another place."""
+    with database.engine().begin() as connection:
+        connection.execute(_GIVE_UP_ALL)
 
 
 def give_up(run_id: str) -> None:

@@ -1,0 +1,246 @@
+"""A set in a folder: whole or not there, private, without a second copy of any file."""
+
+import datetime as dt
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance
+from sqlalchemy import URL, Engine, text
+from worlds.commands import boursomatic, error_line
+
+from boursomatic_assets import database as db
+from boursomatic_assets.backups import BackupError, making, manifest, places
+from boursomatic_assets.backups.folder import BackupFolder
+from boursomatic_assets.tables import archive
+from boursomatic_assets.tables.staging import advisory_lock
+
+MODEL = "models/of mine.json"
+
+
+@pytest.fixture
+def place(migrated: Engine, dagster_instance: DagsterInstance, home: Path) -> Path:
+    """The home of a platform without rows."""
+    (home / "models").mkdir()
+    (home / MODEL).write_text("a model")
+    return home
+
+
+def sets(folder: Path) -> list[str]:
+    return BackupFolder(folder).names()
+
+
+def held(folder: Path, name: str) -> dict[str, str]:
+    """The digests of the files of a set."""
+    found = manifest.read(folder / "sets" / name)
+    return {str(one): one.content.sha256 for one in found.files}
+
+
+def test_what_did_not_change_is_not_copied_again(place: Path, folder: Path) -> None:
+    first = making.make(folder, print)
+    again = making.make(folder, print)
+    assert (first.copied > 0, again.copied) == (True, 0)
+    (place / MODEL).write_text("another model")
+    (place / "a copy").write_text("another model")
+    assert making.make(folder, print).copied == 1
+    before, after = held(folder, first.name), held(folder, sets(folder)[-1])
+    assert before[MODEL] != after[MODEL] == after["home/a copy"]
+    assert (folder / "files" / before[MODEL]).read_text() == "a model"
+
+
+def test_a_damaged_file_in_the_folder_is_written_again(place: Path, folder: Path) -> None:
+    first = making.make(folder, print)
+    path = folder / "files" / held(folder, first.name)[MODEL]
+    path.write_text("b model")
+    assert making.make(folder, print).copied == 1
+    assert path.read_text() == "a model"
+
+
+def test_others_cannot_read_it(place: Path, folder: Path) -> None:
+    making.make(folder, print)
+    modes = {path: path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+
+
+def test_the_counts_are_those_of_the_rows(filled: Engine, dagster_instance: DagsterInstance, folder: Path) -> None:
+    made = making.make(folder, print)
+    with filled.connect() as connection:
+        for table, count in made.manifest.databases[places.PLATFORM].rows.items():
+            assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == count
+    assert made.manifest.databases[places.PLATFORM].rows["recommendations"] > 0
+    assert made.warnings == []
+
+
+def test_a_model_file_that_the_platform_lacks_is_named(
+    filled: Engine, dagster_instance: DagsterInstance, home: Path, folder: Path
+) -> None:
+    lost, damaged = sorted((home / "models").iterdir())[:2]
+    lost.unlink()
+    damaged.write_text("damaged")
+    warnings = boursomatic("backup", str(folder)).stderr
+    assert all(f"no intact model file {path.name}" in warnings for path in (lost, damaged))
+
+
+def test_links_are_left_out_and_named(place: Path, tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "secret").write_text("of somebody else")
+    (place / "models" / "link").symlink_to(tmp_path / "secret")
+    made = making.make(folder, print)
+    assert made.warnings == [f"left out: {place / 'models' / 'link'} is a link"]
+    assert all(path.read_bytes() != b"of somebody else" for path in (folder / "files").iterdir())
+
+
+def test_a_folder_of_models_that_is_a_link_is_followed(place: Path, tmp_path: Path, folder: Path) -> None:
+    (place / "models").rename(tmp_path / "large disk")
+    (place / "models").symlink_to(tmp_path / "large disk")
+    assert MODEL in held(folder, making.make(folder, print).name)
+
+
+def test_a_folder_within_the_home_is_refused(place: Path) -> None:
+    for inside in (place / "backups", place / "models", place):
+        assert "name a folder elsewhere" in error_line(boursomatic("backup", str(inside)))
+
+
+def test_what_was_left_behind_is_removed_and_never_restored(place: Path, folder: Path) -> None:
+    making.make(folder, print)
+    unfinished = folder / "sets" / "20990101T000000Z"
+    unfinished.mkdir()
+    (unfinished / "boursomatic.dump").write_text("half")
+    (folder / "files" / ".saving-half").write_text("half")
+    assert len(sets(folder)) == 1
+    making.make(folder, print)
+    assert not unfinished.exists()
+    assert not (folder / "files" / ".saving-half").exists()
+    assert len(sets(folder)) == 2
+
+
+def test_sets_of_one_second_are_in_order(place: Path, folder: Path) -> None:
+    made = [making.make(folder, print).name for _ in range(3)]
+    assert made == sorted(set(made)) == sets(folder)
+
+
+def test_old_sets_go_with_the_files_that_they_alone_have(place: Path, folder: Path) -> None:
+    first = making.make(folder, print)
+    only = folder / "files" / held(folder, first.name)[MODEL]
+    (place / MODEL).write_text("another model")
+    second, third = making.make(folder, print), making.make(folder, print, keep=2)
+    assert third.removed == [first.name]
+    assert sets(folder) == [second.name, third.name]
+    assert not only.exists()
+    assert list(BackupFolder(folder).differing(third.name, third.manifest)) == []
+
+
+def test_two_backups_into_one_folder_do_not_meet(place: Path, folder: Path) -> None:
+    with BackupFolder(folder).locked(), pytest.raises(BackupError, match=r"another backup into .* goes on"):
+        making.make(folder, print)
+
+
+def test_without_tables_there_is_nothing_to_back_up(
+    database: Engine, dagster_instance: DagsterInstance, folder: Path
+) -> None:
+    assert "run `boursomatic db upgrade` first" in boursomatic("backup", str(folder)).stderr
+    assert sets(folder) == []
+
+
+def test_nothing_is_archived_while_its_files_are_copied(migrated: Engine) -> None:
+    """A session that is moved is over before the files are copied, and the next one is moved after that."""
+    order, begun = list[str](), threading.Event()
+
+    def move() -> None:
+        with db.engine().begin() as connection:
+            begun.set()
+            advisory_lock(connection, archive.FILES, shared=True)
+            order.append("moved")
+
+    moving = threading.Thread(target=move)
+    with archive.files_unchanged():
+        moving.start()
+        begun.wait()
+        time.sleep(0.3)
+        order.append("copied")
+    moving.join()
+    assert order == ["copied", "moved"]
+
+
+def is_root_with_mounts() -> bool:
+    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not is_root_with_mounts(), reason="needs root, who may mount a small disk")
+def test_on_a_full_disk_nothing_half_is_taken_for_whole(place: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=True)
+    try:
+        first = making.make(disk / "backups", print)
+        size = sum(path.stat().st_size for path in disk.rglob("*") if path.is_file())
+        (disk / "filler").write_bytes(b"x" * ((2 << 20) - size - (64 << 10)))
+        (place / "models" / "large").write_bytes(os.urandom(1 << 20))
+        line = boursomatic("backup", str(disk / "backups")).stderr.splitlines()[-1]
+        assert f"the disk of {disk / 'backups'} is full" in line
+        assert sets(disk / "backups") == [first.name]
+        assert list(BackupFolder(disk / "backups").differing(first.name, first.manifest)) == []
+        (disk / "filler").unlink()
+        making.make(disk / "backups", print)
+        assert len(sets(disk / "backups")) == 2
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_session_that_is_half_moved_is_waited_for(
+    place: Path, migrated: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is written, and its rows are not deleted yet: the set has it once."""
+    with migrated.begin() as connection:
+        connection.execute(
+            text("INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'AAA', 'NYSE')")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO price_bars (id, instrument_id, ts, interval, o, h, l, c, v)"
+                " SELECT gen_random_uuid(), id, '2024-06-10 14:00', '15m', 1, 1, 1, 1, 1 FROM instruments"
+            )
+        )
+    written, go_on, write = threading.Event(), threading.Event(), archive.archive_files.write
+
+    def held_write(*given: Any) -> None:
+        write(*given)
+        written.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(archive.archive_files, "write", held_write)
+    moving = threading.Thread(target=archive.move_to_archive, args=(dt.date(2024, 9, 1),))
+    made = list[making.Made]()
+    copying = threading.Thread(target=lambda: made.append(making.make(folder, print)))
+    moving.start()
+    assert written.wait(60)
+    copying.start()
+    copying.join(2)
+    assert copying.is_alive()
+    go_on.set()
+    moving.join()
+    copying.join()
+    assert made[0].manifest.databases[places.PLATFORM].rows["price_bars"] == 0
+    assert "archive/date=2024-06-10/market=US/bars.parquet" in held(folder, made[0].name)
+
+
+def test_the_heads_are_never_newer_than_the_rows(
+    place: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends while the database is dumped adds to both: its rows are not in the set, nor is its head."""
+    file = place / "audit-heads.jsonl"
+    file.write_text("of before\n")
+    snapshot = making.dumps.snapshot
+
+    def ended_meanwhile(url: URL) -> Any:
+        if url == db.database_url("owner"):
+            file.write_text("of before\nof a run that ends now\n")
+        return snapshot(url)
+
+    monkeypatch.setattr(making.dumps, "snapshot", ended_meanwhile)
+    digest = held(folder, making.make(folder, print).name)["home/audit-heads.jsonl"]
+    assert (folder / "files" / digest).read_text() == "of before\n"
