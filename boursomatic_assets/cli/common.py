@@ -107,10 +107,10 @@ def require_current_schema() -> None:
 
 def limit_waiting() -> None:
     """Let this process wait for locks no longer than a person does."""
-    from boursomatic_assets import settings
     from boursomatic_assets.database import locks
+    from boursomatic_assets.settings.patience import lock_wait
 
-    locks.patience = settings.lock_wait()
+    locks.patience = lock_wait()
 
 
 def require_ready() -> None:

@@ -14,7 +14,7 @@ from uuid import uuid4
 import dagster as dg
 from sqlalchemy import func, select
 
-from boursomatic_assets import database
+from boursomatic_assets import absorbed, database
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import require_closed, slices_of
 from boursomatic_assets.definitions import defs
@@ -172,9 +172,23 @@ def execute_run(run: Run, instance: dg.DagsterInstance, watched: "Stop | None" =
         except KeyboardInterrupt:  # before a step began, or between two
             command_runs.mark_cancelled(run_id, instance)
             raise
+        except Exception as error:
+            _mark_failed(run_id, instance, error)
+            raise
     ended = instance.get_run_by_id(run_id)
     success = ended is not None and ended.is_success
     return RunResult(run_id, success, time.monotonic() - started, tuple(problems), checks)
+
+
+def _mark_failed(run_id: str, instance: dg.DagsterInstance, error: Exception) -> None:
+    """Say why a run ended between its steps; where that cannot be stored, its claim says that it is gone."""
+    try:
+        run = instance.get_run_by_id(run_id)
+        if run and not run.is_finished:
+            instance.report_run_failed(run, str(error).partition("\n")[0])
+    except Exception as again:
+        absorbed.record(again, f"the end of run {run_id[:8]} is left to `boursomatic runs end-dead`")
+        holding.leave(run_id)
 
 
 def _execute(run: Run, run_id: str, instance: dg.DagsterInstance) -> tuple[list[str], int]:

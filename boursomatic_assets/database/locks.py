@@ -1,4 +1,4 @@
-"""Waiting: for whom a transaction waits, said while it does, and the end of patience.
+"""Locks: for whom a transaction waits, said while it does, and the end of patience.
 
 What belongs here: who holds what another needs, as words, when that is said, and when a command gives up.
 Kept elsewhere: which transactions are watched (`tables/staging.py`, `migrations/env.py`), who shows what is said

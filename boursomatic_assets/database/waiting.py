@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from boursomatic_assets import absorbed, settings
+from boursomatic_assets import absorbed
 from boursomatic_assets.database.errors import AwayError, is_lost
+from boursomatic_assets.settings.patience import database_wait
 
 Result = TypeVar("Result")
 
@@ -48,7 +49,7 @@ def until_it_answers(connect: Callable[[], Result], let_go: Callable[[], None] =
     Raises:
         AwayError: The server took no connection for as long as this process waits.
     """
-    longest = settings.database_wait()
+    longest = database_wait()
     deadline = time.monotonic() + (min(longest, LOOKING_SECONDS) if _Patience.only_looks else longest)
     for pause in _pauses():
         try:

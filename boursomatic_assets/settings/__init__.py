@@ -1,8 +1,8 @@
 """Settings: what the environment sets, and one function for each variable.
 
 What belongs here: how the environment is read, anew at each call (`environment.py`), and what is wrong with it;
-the variables, their types and defaults (`variables.py`, `values.py`); those of alerts (`alerts.py`). This room
-imports nothing of the package.
+the variables, their types and defaults (`variables.py`, `values.py`); those of alerts (`alerts.py`), and how long
+something is waited for (`patience.py`). This room imports nothing of the package.
 Kept elsewhere: which sources there are (`sources/`), how a database is reached (`database/`), how the settings
 are listed (`cli/settings.py`), the settings of Dagster (`dagster.yaml`).
 """
@@ -179,11 +179,6 @@ def addresses() -> "dict[str, URL]":
     return {name: address for name in DRIVERS if (address := getattr(settings, name))}
 
 
-def lock_wait() -> int:
-    """Return how many seconds a command waits for a lock, `BOURSOMATIC_LOCK_WAIT`."""
-    return settings_with_valid("BOURSOMATIC_LOCK_WAIT").BOURSOMATIC_LOCK_WAIT
-
-
 def role_prefix() -> str:
     """Return what the names of the database's roles begin with, `BOURSOMATIC_ROLE_PREFIX`."""
     return settings_with_valid("BOURSOMATIC_ROLE_PREFIX").BOURSOMATIC_ROLE_PREFIX
@@ -192,11 +187,6 @@ def role_prefix() -> str:
 def dagster_address() -> "URL | None":
     """Return the address of Dagster's database with its password, `DAGSTER_DATABASE_URL`."""
     return cast("URL | None", settings_with_valid("DAGSTER_DATABASE_URL").DAGSTER_DATABASE_URL)
-
-
-def database_wait() -> int:
-    """Return how many seconds a run waits for a server that is away, `BOURSOMATIC_DATABASE_WAIT`."""
-    return settings_with_valid("BOURSOMATIC_DATABASE_WAIT").BOURSOMATIC_DATABASE_WAIT
 
 
 def dagster_home() -> Path:

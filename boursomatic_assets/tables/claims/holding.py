@@ -66,7 +66,7 @@ class Claim:
             DatabaseError: The database cannot be reached, or has no connections left for another run.
             ClockError: The clocks of the database and of this machine differ, so what is over is not known.
         """
-        self.run_id, self._over = run_id, threading.Event()
+        self.run_id, self._over, self.left = run_id, threading.Event(), False
         self._connection = waiting.again(
             lambda: waiting.until_it_answers(lambda: self._open(claim=True), database.let_go)
         )
@@ -108,6 +108,9 @@ class Claim:
         """Give it back at the end of the run; a claim that others gave up stays as they left it."""
         self._over.set()
         self._beating.join()
+        if self.left:
+            self._connection.close()
+            return
         try:
             database.again(self._delete)
         except (psycopg.Error, database.DatabaseError) as error:  # what the run has written is there
@@ -164,6 +167,11 @@ def held(run_id: str | None) -> Iterator[None]:
     finally:
         del _held[run_id]
         claim.release()
+
+
+def leave(run_id: str) -> None:
+    """Let the claim of a run stay at its end, as that of a dead process: Dagster does not know of the end."""
+    _held[run_id].left = True
 
 
 def require_held(connection: Connection) -> None:

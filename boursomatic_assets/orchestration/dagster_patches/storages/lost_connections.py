@@ -50,6 +50,7 @@ def persist(storage: DagsterPostgresStorage) -> None:
     kinds: tuple[type, ...] = (EventLogStorage, RunStorage, ScheduleStorage)
     for part, kind in zip(parts, kinds, strict=True):
         connections.close_when_full(partial(_let_go, part))
+        part._engine.hide_parameters = True  # Dagster prints a failed statement, with what it was to store
         for name, declared in vars(kind).items():
             if callable(declared) and not name.startswith("_") and name not in NOT_REPEATED:
                 setattr(part, name, _repeated(getattr(part, name)))

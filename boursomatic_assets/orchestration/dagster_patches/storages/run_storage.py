@@ -6,6 +6,7 @@ Kept elsewhere: what a run waits for (`backfills.py`), which server it all lies 
 
 import datetime as dt
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import dagster as dg
@@ -13,20 +14,25 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster_postgres import PostgresRunStorage
 
+from boursomatic_assets import database
+from boursomatic_assets.database.server_time import ClockError
 from boursomatic_assets.orchestration.dagster_patches import tags
-from boursomatic_assets.tables.claims import liveness
+from boursomatic_assets.tables.claims import holding, liveness
 
 ENDS: Final = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
 
 
 class StagedRunStorage(PostgresRunStorage):
-    """Takes a backfill of a job as one of its assets, and says of each run what it computes."""
+    """Takes a backfill of a job as one of its assets, says of each run what it computes, and claims runs.
+
+    A process claims its run before Dagster stores that it has begun, until Dagster has stored that it is over.
+    """
 
     definitions: Callable[[], dg.Definitions] = staticmethod(dg.Definitions)
     """The platform's definitions, loaded at the first backfill of a job: heavy, and few processes need them."""
 
-    _begun_here: Final = set[str]()
-    """The runs that this process has begun."""
+    _begun_here: Final = dict[str, ExitStack]()
+    """The runs that this process has begun, each with its claim."""
 
     def add_backfill(self, partition_backfill: PartitionBackfill) -> None:
         """Store a backfill that the daemon is to carry out."""
@@ -40,11 +46,22 @@ class StagedRunStorage(PostgresRunStorage):
         self, run_id: str, event: dg.DagsterEvent, update_timestamp: dt.datetime | None = None
     ) -> None:
         """Store a run's new status; one that another process ends, such as the daemon, can write no more."""
-        if event.event_type == dg.DagsterEventType.RUN_START:
-            self._begun_here.add(run_id)
+        if event.event_type == dg.DagsterEventType.RUN_START and run_id not in self._begun_here:
+            self._begun_here[run_id] = _claimed(run_id)
         super().handle_run_event(run_id, event, update_timestamp)
-        if event.event_type in ENDS and run_id not in self._begun_here:
+        if run_id in self._begun_here:
+            if event.event_type in (dg.DagsterEventType.RUN_SUCCESS, *ENDS):
+                self._begun_here[run_id].close()
+        elif event.event_type in ENDS:
             liveness.give_up(run_id)
+
+
+def _claimed(run_id: str) -> ExitStack:
+    """The claim of a run, until it is closed; the IO manager claims one that cannot be now, and says why."""
+    stack = ExitStack()
+    with suppress(database.DatabaseError, ClockError):
+        stack.enter_context(holding.held(run_id))
+    return stack
 
 
 def by_assets(backfill: PartitionBackfill, definitions: Callable[[], dg.Definitions]) -> PartitionBackfill:
