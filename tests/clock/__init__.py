@@ -12,6 +12,7 @@ import datetime as dt
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -43,6 +44,24 @@ def run(moment: str, *command: str, **named: Any) -> "subprocess.CompletedProces
         Path(folder).chmod(0o755)  # the embedded server may be another user's
         environment = _environment(begin, _compiled(Path(folder)))
         return subprocess.run(command, env=environment, check=False, text=True, **named)
+
+
+class Leaps:
+    """A clock for a process and all that it starts, which goes on from a moment and leaps when asked."""
+
+    def __init__(self, moment: str, folder: Path) -> None:
+        """Set it to a time in UTC, e.g. `2026-06-01 12:00`; its files go to a folder that every user can read."""
+        self._begin = dt.datetime.fromisoformat(moment).replace(tzinfo=dt.UTC)
+        self._file, self._began = folder / "leaps", time.time()
+        self._file.write_bytes((0).to_bytes(8, sys.byteorder))
+        self.environment = _environment(self._begin, _compiled(folder)) | {"CLOCK_FILE": str(self._file)}
+
+    def leap_to(self, moment: dt.datetime) -> None:
+        """Let it be a later time, at once and everywhere."""
+        real = dt.timedelta(seconds=time.time() - self._began)
+        seconds = round((moment.replace(tzinfo=dt.UTC) - self._begin - real).total_seconds())
+        with self._file.open("r+b") as file:  # in place: who has mapped it sees it
+            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
 
 
 def _environment(begin: dt.datetime, library: Path) -> dict[str, str]:

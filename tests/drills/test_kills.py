@@ -35,7 +35,7 @@ CHANGED = {"BOURSOMATIC_SIMULATED_SIGNAL": "0.9", "BOURSOMATIC_SIMULATED_INSTRUM
 
 SESSION, DUE = "2023-12-22", "2024-01-02"
 
-RESTORE = ("restore",)
+RESTORE = ("archive", "restore")
 """The words of the command that puts archived bars back."""
 
 RESTORED = (*RESTORE, "--from", SESSION, "--to", SESSION, "--market", "US")

@@ -27,7 +27,7 @@ BARS, FEATURES, QUARTERS = (
     ("materialize", asset, SESSION, MARKET) for asset in ("price_bars", "features", "price_bars_15m")
 )
 ARCHIVE = ("dagster", "job", "execute", "-m", "boursomatic_assets.definitions", "-j", "archive_15m_bars")
-RESTORE = ("restore", "--from", SESSION, "--to", SESSION, "--market", MARKET)
+RESTORE = ("archive", "restore", "--from", SESSION, "--to", SESSION, "--market", MARKET)
 PARTITION, UNPARTITION = ("db", "partition"), ("db", "unpartition")
 
 MANY = 200

@@ -8,7 +8,8 @@ import pathlib
 import subprocess
 from typing import Any
 
-CLOCK = {name: os.environ[name] for name in ("LD_PRELOAD", "CLOCK_OFFSET", "PYTHONPATH") if name in os.environ}
+NAMES = ("LD_PRELOAD", "CLOCK_OFFSET", "CLOCK_FILE", "PYTHONPATH")
+CLOCK = {name: os.environ[name] for name in NAMES if name in os.environ}
 OFFSET = int(os.environ.get("CLOCK_OFFSET", "0"))
 start, stat, utime = subprocess.Popen.__init__, pathlib.Path.stat, os.utime
 
