@@ -4,6 +4,7 @@ What belongs here: growing pauses, how long they last in all, and repeating what
 Kept elsewhere: connecting (`connections.py`), which error means what (`errors.py`).
 """
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,16 @@ Result = TypeVar("Result")
 LOOKING_SECONDS = 5.0
 """How long a command waits at most that only looks: a person sits before it."""
 
+SAY_SECONDS = 2.0
+"""How long one waits in silence."""
+
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.1, 5.0, 1.6
 
 MOST_REPETITIONS = 3
 """How often work is done again in a row; after that it may be the work that makes the server end."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Patience:
@@ -42,23 +49,31 @@ def gave_up() -> bool:
 
 
 def until_it_answers(connect: Callable[[], Result], let_go: Callable[[], None] = lambda: None) -> Result:
-    """Connect, again and again while the server takes no connection; the pauses grow.
+    """Connect, again and again while the server takes no connection: pauses grow, a long wait is said once.
 
     `let_go` is called before each pause: it closes what this process has open and does not use.
 
     Raises:
         AwayError: The server took no connection for as long as this process waits.
     """
-    longest = database_wait()
-    deadline = time.monotonic() + (min(longest, LOOKING_SECONDS) if _Patience.only_looks else longest)
+    longest = min(database_wait(), LOOKING_SECONDS) if _Patience.only_looks else database_wait()
+    began, last_error, said = time.monotonic(), None, False
     for pause in _pauses():
+        waited = time.monotonic() - began
         try:
-            return connect()
+            opened = connect()
         except AwayError as error:
-            if time.monotonic() + pause > deadline:
+            if waited + pause > longest:
                 _Patience.gave_up = True
                 raise
-            absorbed.record(error, f"asked again in {pause:.1f} s")
+            last_error = error
+        else:
+            if last_error:
+                absorbed.record(last_error, f"connected after {waited:.1f} s")
+            return opened
+        if waited > SAY_SECONDS and not said:
+            _log.warning("waits for the database, for %.0f s at most: %s", longest, last_error)
+            said = True
         let_go()
         time.sleep(pause)
     raise AssertionError("pauses have no end")
