@@ -1,7 +1,6 @@
 """Waiting for a server that is away: growing pauses, a stated time, and work that is done again."""
 
 import itertools
-import logging
 
 import psycopg
 import pytest
@@ -69,7 +68,6 @@ def test_a_wait_of_two_seconds_is_said_once(
             said == ["waits for the database, for 300 s at most: the server at here:5432 does not answer"] * lines
         )
     assert len(absorbed_errors) == 2
-    assert logging.getLogger(waiting.__name__).isEnabledFor(logging.WARNING)
 
 
 def test_idle_connections_are_closed_before_each_pause(clock: list[float], absorbed_errors: list[str]) -> None:
