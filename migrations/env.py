@@ -97,8 +97,10 @@ def _run_migrations_beside_others(connection: Connection) -> None:
             return _run_migrations()
         except OperationalError as error:
             over = notice.seconds > (locks.patience or PATIENCE_SECONDS)
-            if over or connection.in_transaction() or not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            if connection.in_transaction() or not isinstance(error.orig, psycopg.errors.LockNotAvailable):
                 raise
+            if over:
+                raise notice.give_up("the tables that a migration changes") from None
         if notice.is_due():
             _say_who_uses_tables(connection, notice)
         time.sleep(1)

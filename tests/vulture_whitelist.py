@@ -39,6 +39,8 @@ _.version_id
 _.waits_until
 
 # Dagster: methods of what is subclassed, and what is put in their place
+_.__class__
+_.hide_parameters
 _.config_type
 _.check_run_worker_health
 _.get_asset_check_execution_history

@@ -2,6 +2,7 @@
 
 What belongs here: its layout, which sets are whole, what no set needs any more. Below the folder::
 
+    .boursomatic-backups     says that the folder is one of backups: no other is written into
     sets/20260601T193000Z/   one set: manifest.json, and a dump of each database
     files/                   each file of the platform under its SHA-256, once for all sets
 
@@ -12,6 +13,7 @@ Kept elsewhere: what a set holds (`manifest.py`), how it is made (`making.py`) a
 import datetime as dt
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,13 @@ from boursomatic_assets.stores.streams import Content, content
 
 SUFFIX = ".dump"
 
+MARK = ".boursomatic-backups"
+"""The file by which a folder of backups is known."""
+
+SET = re.compile(r"\d{8}T\d{6}Z(?:-(\d{6}))?")
+CONTENT = re.compile(r"[0-9a-f]{64}")
+"""The names of sets and of files; nothing of another name is ever removed."""
+
 
 class BackupFolder:
     """A folder of backups."""
@@ -34,7 +43,8 @@ class BackupFolder:
 
     def names(self) -> list[str]:
         """The sets that are whole, the oldest first."""
-        return sorted(path.parent.name for path in self.sets.glob(f"*/{manifest.NAME}"))
+        names = (path.parent.name for path in self.sets.glob(f"*/{manifest.NAME}"))
+        return sorted(filter(SET.fullmatch, names))
 
     def choose(self, name: str | None) -> str:
         """A set of this name, or the newest.
@@ -82,10 +92,9 @@ class BackupFolder:
         """Make the folder, for the current user alone, and let nobody else write into it meanwhile.
 
         Raises:
-            BackupError: Another process does.
+            BackupError: Another process does, or the folder holds something else.
         """
-        for folder in (self.path, self.sets, self.files):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make()
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _lock(descriptor, self.path)
@@ -93,19 +102,30 @@ class BackupFolder:
         finally:
             os.close(descriptor)
 
+    def _make(self) -> None:
+        """Make the folder, unless it is there."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (self.path / MARK).exists():
+            if found := next(self.path.iterdir(), None):
+                raise BackupError(f"{self.path} holds {found.name} and no backups: name an empty or a new folder")
+            (self.path / MARK).touch(mode=0o600)
+        for folder in (self.sets, self.files):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
     def new_set(self, moment: dt.datetime) -> str:
         """Make the folder of a new set, and return its name: the moment, later than all others."""
         name = f"{moment:%Y%m%dT%H%M%SZ}"
         newest = next(reversed(self.names()), "")
         if name <= newest:  # of the same second, or a clock went back
-            name = f"{newest.partition('-')[0]}-{len(self.names()):06}"
+            moment_of_newest, _, suffix = newest.partition("-")
+            name = f"{moment_of_newest}-{int(suffix or 0) + 1:06}"
         (self.sets / name).mkdir(mode=0o700)
         return name
 
     def remove_unfinished(self) -> None:
         """Remove what backups that were killed have left behind; nobody else may write meanwhile."""
         for path in self.sets.iterdir():
-            if not (path / manifest.NAME).exists():
+            if SET.fullmatch(path.name) and not (path / manifest.NAME).exists():
                 shutil.rmtree(path)
         for path in self.files.glob(f"{TEMPORARY_PREFIX}*"):
             path.unlink()
@@ -123,7 +143,7 @@ class BackupFolder:
             sync_folder(self.sets / name)
             shutil.rmtree(self.sets / name)
         for path in self.files.iterdir():
-            if path.name not in needed:
+            if CONTENT.fullmatch(path.name) and path.name not in needed:
                 path.unlink()
         return removed
 

@@ -1,8 +1,9 @@
 """The command line: `boursomatic`, with all its commands in the order of a user's needs.
 
 What belongs here: the group, which commands it has, and `doctor`, about all of them.
-Kept elsewhere: commands by subject (`compute.py`, `results.py`) and groups of commands (`audit.py`,
-`db.py`, `features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`).
+Kept elsewhere: commands by subject (`compute.py`, `results.py`), groups of commands (`audit.py`, `db.py`,
+`features.py`, `files.py`, `instruments.py`, `models.py`, `rejected.py`, `settings.py`, `users.py`), and those of
+operators (`operating/`).
 """
 
 import sys

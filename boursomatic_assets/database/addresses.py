@@ -5,6 +5,7 @@ embedded server. Kept elsewhere: connecting (`connections.py`), the variables (`
 (`embedded/`).
 """
 
+import re
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -23,8 +24,8 @@ from boursomatic_assets.vocabulary import Role
 
 DATABASE, DAGSTER_DATABASE = embedded.DATABASES
 UNANSWERED_MS = 60_000
+UTC_OPTION = "-c timezone=UTC"
 OPTIONS = {
-    "timezone": "UTC",
     "tcp_keepalives_idle": 30,
     "tcp_keepalives_interval": 10,
     "tcp_keepalives_count": 3,
@@ -126,7 +127,10 @@ def _look_up_server(folder: Path, interval: int) -> embedded.Server:
 
 
 def options_in_utc(url: URL) -> str:
-    """Return the libpq options of an address, with those of OPTIONS that it does not state itself."""
+    """Return the libpq options of an address: its own, those of OPTIONS that it does not state, and always UTC."""
     options = str(url.query.get("options", ""))
-    added = (f"-c {name}={value}" for name, value in OPTIONS.items() if f"{name}=" not in options)
+    stated = {name for name in OPTIONS if re.search(rf"\b{name}\s*=", options)}
+    added = [f"-c {name}={value}" for name, value in OPTIONS.items() if name not in stated]
+    if not options.endswith(UTC_OPTION):
+        added.append(UTC_OPTION)  # the last of several counts
     return " ".join([options, *added]).strip()

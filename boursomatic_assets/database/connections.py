@@ -64,13 +64,15 @@ def _new_engine(url: URL) -> Engine:
     )
 
 
-def connect(url: URL) -> psycopg.Connection:
+def connect(url: URL, *, wait: bool = True) -> psycopg.Connection:
     """Open a psycopg connection in UTC, whatever the time zone of the server; while that is away, wait for it.
+
+    Without `wait` it is tried once.
 
     Raises:
         DatabaseError: The server cannot be reached, refuses the connection, or is older than PostgreSQL 15.
     """
-    connection = connect_with(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error)
+    connection = connect_with(url, lambda: psycopg.connect(_conninfo(url)), psycopg.Error, wait=wait)
     version = connection.info.server_version // 10_000
     if version < OLDEST_VERSION:
         connection.close()
@@ -140,7 +142,7 @@ def _conninfo(url: URL) -> str:
 
 
 def connect_with(
-    url: URL, connect: Callable[[], OpenedConnection], *error_types: type[Exception]
+    url: URL, connect: Callable[[], OpenedConnection], *error_types: type[Exception], wait: bool = True
 ) -> OpenedConnection:
     """Connect by a driver that raises some types of errors; while the server is away, wait for it.
 
@@ -154,7 +156,7 @@ def connect_with(
         except error_types as error:  # its message may hold the password
             raise connection_error(url, variable_of(url), error) from None
 
-    return waiting.until_it_answers(attempt, let_go)
+    return waiting.until_it_answers(attempt, let_go) if wait else attempt()
 
 
 def let_go() -> None:

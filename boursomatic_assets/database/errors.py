@@ -4,6 +4,7 @@ What belongs here: the error that callers catch, and messages for failed connect
 Kept elsewhere: connecting (`connections.py`).
 """
 
+import re
 import sys
 from urllib.parse import quote
 
@@ -32,7 +33,6 @@ REMEDIES = {
 
 AWAY = (
     "connection refused",
-    "no such file or directory",  # the socket of a server that does not run
     "the database system is",  # starting up, shutting down, in recovery
     "too many clients",
     "too many connections",
@@ -48,11 +48,26 @@ AWAY = (
 )
 """What a server says, or what is said of it, while it may answer a moment later."""
 
-CUT = ("closed the connection", "no connection to the server", "terminating connection", "ssl connection has been")
-"""What drivers say of a connection that was lost, whatever class of error they raise."""
+NO_SOCKET = re.compile(r"on socket .* failed: no such file or directory")
+"""What is said of a server on this machine that does not run."""
 
-LOST = ("OperationalError", "InterfaceError")
-"""Errors of psycopg and psycopg2 without a SQLSTATE: the server has said nothing, as the connection was lost."""
+CUT = (
+    "closed the connection",
+    "no connection to the server",
+    "terminating connection",
+    "ssl connection has been",
+    "ssl syscall error",
+    "the connection is closed",
+    "the connection is lost",
+    "connection already closed",
+    "connection not open",
+    "could not receive data from server",
+    "could not send data to server",
+    "connection timed out",
+    "connection reset by peer",
+    "broken pipe",
+)
+"""What drivers say of a connection that was lost, whatever class of error they raise."""
 
 
 class DatabaseError(RuntimeError):
@@ -66,7 +81,8 @@ class AwayError(DatabaseError):
 def connection_error(url: URL, variable: str, error: Exception) -> DatabaseError:
     """Return the error for a connection that failed, to the address of a variable."""
     reason = " ".join(_without_secrets(url, str(error)).split())
-    kind = AwayError if any(words in reason.lower() for words in AWAY) else DatabaseError
+    is_away = any(words in reason.lower() for words in AWAY) or NO_SOCKET.search(reason.lower())
+    kind = AwayError if is_away else DatabaseError
     if any(words in reason for words in BAD_PASSWORD_MESSAGES):
         problem = f"refused the password of user {url.username}: correct {variable}, and unset PGPASSWORD"
     elif f'database "{url.database}" does not exist' in reason:
@@ -105,8 +121,7 @@ def is_lost(error: Exception) -> bool:
         return False
     if state := getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None):
         return bool(state.startswith(("08", "57P")))
-    is_lost = any(words in str(cause).lower() for words in CUT)
-    return is_lost or (type(cause).__module__.startswith("psycopg") and type(cause).__name__ in LOST)
+    return any(words in str(cause).lower() for words in CUT)
 
 
 def _drivers_errors() -> tuple[type[Exception], ...]:

@@ -35,6 +35,8 @@ class _Patience:
     """How this process waits."""
 
     only_looks = True
+    exhausted = False
+    """Whether it has waited in vain, and has not connected since: what it still has to say waits for a moment."""
     gave_up = False
 
 
@@ -56,7 +58,8 @@ def until_it_answers(connect: Callable[[], Result], let_go: Callable[[], None] =
     Raises:
         AwayError: The server took no connection for as long as this process waits.
     """
-    longest = min(database_wait(), LOOKING_SECONDS) if _Patience.only_looks else database_wait()
+    is_short = _Patience.only_looks or _Patience.exhausted
+    longest = min(database_wait(), LOOKING_SECONDS) if is_short else database_wait()
     began, last_error, said = time.monotonic(), None, False
     for pause in _pauses():
         waited = time.monotonic() - began
@@ -64,10 +67,11 @@ def until_it_answers(connect: Callable[[], Result], let_go: Callable[[], None] =
             opened = connect()
         except AwayError as error:
             if waited + pause > longest:
-                _Patience.gave_up = True
+                _Patience.gave_up = _Patience.exhausted = True
                 raise
             last_error = error
         else:
+            _Patience.exhausted = False
             if last_error:
                 absorbed.record(last_error, f"connected after {waited:.1f} s")
             return opened

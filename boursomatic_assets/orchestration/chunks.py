@@ -18,6 +18,7 @@ import polars as pl
 from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database import AwayError, again, errors
+from boursomatic_assets.database.locks import LockWaitError
 from boursomatic_assets.quality.delivery import Delivery
 from boursomatic_assets.tables.claims.holding import GivenUpError
 from boursomatic_assets.tables.frames import FrameError
@@ -103,6 +104,7 @@ def run_chunks(work: Callable[[Slice], None], chunks: Iterator[Slice]) -> list[t
     Raises:
         GivenUpError: The run was given up.
         AwayError: The server stays away.
+        LockWaitError: A lock was waited for as long as a command may.
     """
     return list(islice(chain.from_iterable(_isolate_failures(work, chunk) for chunk in chunks), MAX_FAILURES))
 
@@ -130,7 +132,7 @@ def _try_chunk(work: Callable[[Slice], None], chunk: Slice) -> Exception | None:
     """Call `work` for a chunk, again if the connection is lost, and return the error that it raises."""
     try:
         again(lambda: work(chunk))
-    except (GivenUpError, AwayError):  # nothing more can be written
+    except (GivenUpError, AwayError, LockWaitError):  # nothing more can be written
         raise
     except Exception as error:  # either yielded as a failure, or recorded as absorbed
         return error

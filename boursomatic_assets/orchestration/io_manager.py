@@ -20,6 +20,7 @@ from sqlalchemy import text
 from boursomatic_assets import absorbed, database
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database import waiting
+from boursomatic_assets.database.locks import LockWaitError
 from boursomatic_assets.orchestration.backfills import await_upstream
 from boursomatic_assets.orchestration.chunk_writes import ChunkWrite, kept_rows, write_chunk
 from boursomatic_assets.orchestration.chunks import ChunkedRows, run_chunks
@@ -36,7 +37,7 @@ from boursomatic_assets.tables.reading import SliceReader, count_rows, read_slic
 from boursomatic_assets.tables.staging import bounds, transaction
 
 Frame = pl.DataFrame | pd.DataFrame
-ENDED = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, database.AwayError)
+ENDED = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, database.AwayError, LockWaitError)
 """What ends a step between two chunks."""
 
 Output = Frame | Delivery | ChunkedRows

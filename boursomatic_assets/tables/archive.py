@@ -27,6 +27,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets import database, settings
 from boursomatic_assets.calendars.markets import MARKETS, market_named
 from boursomatic_assets.calendars.slices import Slice, slices_of
+from boursomatic_assets.database import locks
 from boursomatic_assets.database.dumps import lift_limits
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import merging, revisions
@@ -81,7 +82,7 @@ def files_unchanged() -> Iterator[None]:
     with database.connect(database.database_url("owner")) as connection:
         connection.autocommit = True
         lift_limits(connection)
-        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [FILES])
+        locks.lock(connection, FILES, "the archive's files")
         yield
 
 

@@ -123,6 +123,34 @@ def test_sets_of_one_second_are_in_order(place: Path, folder: Path) -> None:
     assert made == sorted(set(made)) == sets(folder)
 
 
+def test_a_set_is_the_newest_whatever_is_kept_and_whatever_the_clock_says(place: Path, folder: Path) -> None:
+    future = making.make(folder, print).name
+    later = f"2099{future[4:]}"
+    (folder / "sets" / future).rename(folder / "sets" / later)  # as if the clock had been wrong
+    for number in range(1, 5):
+        made = making.make(folder, print, keep=2)
+        assert made.name == f"{later}-{number:06}"
+        assert sets(folder)[-1] == made.name
+        assert len(sets(folder)) == 2
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(place: Path, folder: Path) -> None:
+    (folder / "files").mkdir(parents=True)
+    (folder / "files" / "thesis.txt").write_text("years of work")
+    assert "holds files and no backups" in error_line(boursomatic("backup", str(folder), "--keep", "1"))
+    assert (folder / "files" / "thesis.txt").read_text() == "years of work"
+
+
+def test_what_others_put_into_a_folder_of_backups_stays(place: Path, folder: Path) -> None:
+    making.make(folder, print)
+    (folder / "sets" / "photos").mkdir()
+    (folder / "sets" / ".DS_Store").touch()
+    (folder / "files" / "notes.txt").touch()
+    making.make(folder, print, keep=1)
+    assert (folder / "sets" / "photos").is_dir()
+    assert (folder / "files" / "notes.txt").exists()
+
+
 def test_old_sets_go_with_the_files_that_they_alone_have(place: Path, folder: Path) -> None:
     first = making.make(folder, print)
     only = folder / "files" / held(folder, first.name)[MODEL]

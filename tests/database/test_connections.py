@@ -172,6 +172,12 @@ def test_options_of_the_address_are_kept(database: Engine) -> None:
         assert connection.execute("SHOW timezone").fetchone() == ("UTC",)
 
 
+@pytest.mark.parametrize("options", ["-c timezone=Europe/Paris", "-c TimeZone=Asia/Tokyo"])
+def test_sessions_are_in_utc_whatever_the_address_says(database: Engine, options: str) -> None:
+    with db.connect(database.url.update_query_dict({"options": options})) as connection:
+        assert connection.execute("SHOW timezone").fetchone() == ("UTC",)
+
+
 def test_what_arrow_does_not_commit_is_rolled_back(database: Engine) -> None:
     with db.arrow_connection() as arrow, arrow.cursor() as cursor:
         cursor.execute("CREATE TABLE lost (x int)")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from boursomatic_assets.calendars.markets import MARKETS, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.database import AwayError
+from boursomatic_assets.database.locks import LockWaitError
 from boursomatic_assets.orchestration.chunks import MAX_FAILURES, ChunkedRows, run_chunks
 from boursomatic_assets.tables.claims.holding import GivenUpError
 
@@ -157,7 +158,7 @@ def test_a_chunk_that_always_loses_its_connection_is_halved(absorbed_errors: lis
     assert sum("is done in halves" in line for line in absorbed_errors) == 3
 
 
-@pytest.mark.parametrize("error", [GivenUpError("given up"), AwayError("away")])
+@pytest.mark.parametrize("error", [GivenUpError("given up"), AwayError("away"), LockWaitError("gave up")])
 def test_after_some_errors_nothing_more_is_tried(error: Exception) -> None:
     done: list[Slice] = []
     with pytest.raises(type(error)):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from boursomatic_assets.cli.common import one_line_errors
+from boursomatic_assets.cli.common import limit_waiting, one_line_errors
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -29,6 +29,7 @@ def backup(folder: Path, keep: int | None) -> None:
 
     settings.require_valid()
     mark.require_none()
+    limit_waiting()
     made = making.make(folder, _say, keep)
     for warning in made.warnings:
         click.echo(f"warning: {warning}", err=True)

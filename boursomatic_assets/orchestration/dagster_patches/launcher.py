@@ -2,7 +2,7 @@
 
 What belongs here: the class that `dagster.yaml` names. The daemon asks it of each run that goes on.
 Kept elsewhere: how a process shows that it lives (`tables/claims/`), where a run claims itself
-(`io_manager.py`).
+(`storages/run_storage.py`, and `io_manager.py` where that is not in force).
 
 Dagster's default launcher cannot say: a run whose machine died is "started" until its time is up, and counts in
 every limit. It is no patch for speed, and the same on every version of Dagster.

@@ -33,7 +33,7 @@ SELECT given.connections / %(each)s AS runs, going_on.count AS going_on, given.c
 FROM (SELECT sum(setting::int * CASE name WHEN 'max_connections' THEN 1 ELSE -1 END)::int AS connections
         FROM pg_settings
         WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')) given,
-    (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') used,
+    (SELECT sum(numbackends)::int AS count FROM pg_stat_database) used,
     (SELECT count(*)::int FROM run_claims c JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1
         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('run ' || c.run_id, 0)) going_on
@@ -86,6 +86,11 @@ class Claim:
             connection.execute(LOCK, given)
             if claim:
                 connection.execute(ADMITTED)
+        except psycopg.errors.UndefinedTable:
+            connection.close()
+            raise database.DatabaseError(
+                "the database has no table of claims yet: run `boursomatic db upgrade`"
+            ) from None
         except BaseException:
             connection.close()
             raise

@@ -1,7 +1,7 @@
 """How many runs wait, go on and have ended, how long they took, and when the daemon was last alive.
 
 What belongs here: figures of Dagster's tables of runs. Kept elsewhere: what a failed run means (`alerts/runs.py`),
-what a run computes (`run_storage.py`).
+what a run computes (`storages/run_storage.py`).
 """
 
 from collections.abc import Sequence

@@ -50,6 +50,9 @@ class BatchedEventLog(PostgresEventLogStorage):
     Planned events stay one per partition, since Dagster derives from them which partitions failed.
     """
 
+    stores_once = True
+    """An event that a lost connection cut off is stored again here, and not twice."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._known_columns: set[str] = set()
         super().__init__(*args, **kwargs)

@@ -8,8 +8,9 @@ Dagster itself tries a connection five times within some seconds, and never a st
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from typing import Any, Final
+from weakref import WeakSet
 
 import psycopg2  # type: ignore[import-untyped]
 import sqlalchemy as sa
@@ -28,15 +29,20 @@ from boursomatic_assets.database import connections
 
 NOT_REPEATED: Final = {
     "alembic_version", "dispose", "end_watch", "migrate", "optimize", "optimize_for_webserver",
-    "store_event_batch", "upgrade", "watch",
+    "store_event", "store_event_batch", "upgrade", "watch",
 }  # fmt: skip
-"""Methods that keep no rows, and the one that repeats its own parts."""
+"""Methods that keep no rows, and those that store events once."""
+
+
+_opened: Final = WeakSet[Any]()
+"""The storages of this process that are in use."""
 
 
 def install() -> None:
     """Let the connections of Dagster's driver wait for their server, in this process."""
     if not sa.event.contains(PGDialect_psycopg2, "do_connect", _connect):
         sa.event.listen(PGDialect_psycopg2, "do_connect", _connect)
+        connections.close_when_full(_let_go)
 
 
 def _connect(dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -47,18 +53,36 @@ def _connect(dialect: Any, _record: Any, arguments: Sequence[Any], options: dict
 def persist(storage: DagsterPostgresStorage) -> None:
     """Let the three storages of an instance do again what a lost connection cut off."""
     parts: tuple[Any, ...] = (storage._event_log_storage, storage._run_storage, storage._schedule_storage)
-    kinds: tuple[type, ...] = (EventLogStorage, RunStorage, ScheduleStorage)
+    kinds: tuple[Any, ...] = (EventLogStorage, RunStorage, ScheduleStorage)
     for part, kind in zip(parts, kinds, strict=True):
-        connections.close_when_full(partial(_let_go, part))
+        theirs: Any = type(part)
+        part.__class__ = _persistent(theirs, kind)
         part._engine.hide_parameters = True  # Dagster prints a failed statement, with what it was to store
-        for name, declared in vars(kind).items():
-            if callable(declared) and not name.startswith("_") and name not in NOT_REPEATED:
-                setattr(part, name, _repeated(getattr(part, name)))
+        _opened.add(part)
 
 
-def _let_go(storage: Any) -> None:
-    """Close the idle connections of a storage; its own `dispose` keeps them."""
-    storage._engine.dispose()
+def _let_go() -> None:
+    """Close the idle connections of all storages."""
+    for part in list(_opened):
+        part._engine.dispose()
+
+
+@cache
+def _persistent(storage: Any, kind: Any) -> type:
+    """A class of storages that does again what a lost connection cut off, and closes its connections at its end.
+
+    It is a class, since an instance that held its own methods would keep its connections until it is collected.
+    """
+    names = {name for name, declared in vars(kind).items() if callable(declared) and not name.startswith("_")}
+    methods = {name: _repeated(getattr(storage, name)) for name in names - NOT_REPEATED}
+    if kind is EventLogStorage and not hasattr(storage, "stores_once"):
+        methods |= {"store_event": _stored_once(storage), "store_event_batch": _batch_stored_once(storage)}
+
+    def dispose(self: Any) -> None:
+        storage.dispose(self)
+        self._engine.dispose()
+
+    return type(storage.__name__, (storage,), methods | {"dispose": dispose})
 
 
 def _repeated(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,6 +91,20 @@ def _repeated(method: Callable[..., Any]) -> Callable[..., Any]:
         return database.again(partial(method, *arguments, **options))
 
     return repeated
+
+
+def _stored_once(storage: Any) -> Callable[..., None]:
+    def store_event(self: Any, event: EventLogEntry) -> None:
+        store_once(self, [event], partial(storage.store_event, self, event))
+
+    return store_event
+
+
+def _batch_stored_once(storage: Any) -> Callable[..., None]:
+    def store_event_batch(self: Any, events: Sequence[EventLogEntry]) -> None:
+        store_once(self, events, partial(storage.store_event_batch, self, events))
+
+    return store_event_batch
 
 
 def store_once(log: Any, events: Sequence[EventLogEntry], store: Callable[[], None]) -> None:

@@ -18,6 +18,7 @@ from boursomatic_assets import database
 from boursomatic_assets.database.server_time import ClockError
 from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.tables.claims import holding, liveness
+from boursomatic_assets.tables.claims.holding import GivenUpError
 
 ENDS: Final = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
 
@@ -48,18 +49,30 @@ class StagedRunStorage(PostgresRunStorage):
         """Store a run's new status; one that another process ends, such as the daemon, can write no more."""
         if event.event_type == dg.DagsterEventType.RUN_START and run_id not in self._begun_here:
             self._begun_here[run_id] = _claimed(run_id)
+            self._require_unended(run_id)
         super().handle_run_event(run_id, event, update_timestamp)
-        if run_id in self._begun_here:
-            if event.event_type in (dg.DagsterEventType.RUN_SUCCESS, *ENDS):
-                self._begun_here[run_id].close()
+        if event.event_type not in (dg.DagsterEventType.RUN_SUCCESS, *ENDS):
+            return
+        if claim := self._begun_here.pop(run_id, None):
+            claim.close()
         elif event.event_type in ENDS:
             liveness.give_up(run_id)
+
+    def _require_unended(self, run_id: str) -> None:
+        """Require that nobody has ended a run while it waited to begin.
+
+        Raises:
+            GivenUpError: Somebody has.
+        """
+        if any(run.is_finished for run in self.get_runs(dg.RunsFilter(run_ids=[run_id]))):
+            self._begun_here.pop(run_id).close()
+            raise GivenUpError(f"run {run_id} was ended from outside before it began: nothing is computed")
 
 
 def _claimed(run_id: str) -> ExitStack:
     """The claim of a run, until it is closed; the IO manager claims one that cannot be now, and says why."""
     stack = ExitStack()
-    with suppress(database.DatabaseError, ClockError):
+    with suppress(database.DatabaseError, ClockError):  # which the IO manager meets again, and raises
         stack.enter_context(holding.held(run_id))
     return stack
 
