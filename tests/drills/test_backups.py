@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import remove_home
 from worlds.failpoints import Held, points
+from worlds.forks import forking
 from worlds.place import FIRST, LAST, Place, place
 
 from boursomatic_assets.backups.folder import BackupFolder
@@ -55,7 +56,11 @@ def whole_sets(folder: Path) -> list[str]:
 def test_a_backup_of_a_running_backfill_goes_on_elsewhere(tmp_path: Path) -> None:
     """Both its backup and its restore are killed once on the way."""
     folder = tmp_path / "backups"
-    with place(tmp_path / "one") as one, another(one, tmp_path / "other") as other:
+    with (
+        place(tmp_path / "one") as plain,
+        forking(plain) as one,
+        another(one, tmp_path / "other") as other,
+    ):
         running = Held(one, tmp_path / "running", "copy COPY features", *FEW)
         assert running.await_point()
         killed = Held(one, tmp_path / "killed backup", "rename manifest.json", "backup", str(folder))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from worlds.failpoints import Held, points
+from worlds.forks import forking
 from worlds.place import FIRST, Place, place
 
 SEED = int(os.environ.get("BOURSOMATIC_DRILL_SEED", "1"))
@@ -50,9 +51,9 @@ FAULTS: dict[str, Callable[[Place], None]] = {
 
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Place]:
-    """A home with bars and features up to the month before."""
-    with place(tmp_path / "home", BOURSOMATIC_DATABASE_WAIT="120") as made:
-        yield made
+    """An empty home, whose commands are forked."""
+    with place(tmp_path / "home", BOURSOMATIC_DATABASE_WAIT="120") as made, forking(made) as at:
+        yield at
 
 
 def kinds_of(trace: list[str]) -> dict[str, list[int]]:
@@ -110,7 +111,7 @@ def test_a_run_goes_on_when_its_database_dies(fault: str, point: str, at: Place,
 def test_in_each_stage_of_each_asset(asset: str, tmp_path: Path) -> None:
     chance = random.Random(f"{SEED} {asset}")
     words = ("backfill", "--assets", asset, "--market", "US", "--from", DAY, "--to", UNTIL)
-    with place(tmp_path / "home", BOURSOMATIC_DATABASE_WAIT="120") as at:
+    with place(tmp_path / "home", BOURSOMATIC_DATABASE_WAIT="120") as made, forking(made) as at:
         at.done("backfill", "--from", FIRST, "--to", UNTIL)
         calm = at.digests()
         for number, numbers in enumerate(kinds_of(points(at, tmp_path / "calm", *words)).values()):
@@ -152,23 +153,23 @@ def test_a_server_that_is_away_for_a_while(seconds: float, at: Place, tmp_path: 
     assert_nothing_is_left(at)
 
 
-def test_a_server_that_stays_away_is_named(tmp_path: Path) -> None:
+def test_a_server_that_stays_away_is_named(at: Place, tmp_path: Path) -> None:
     """In one sentence and after the stated time; the run is over once the server is back."""
-    with place(tmp_path / "home", BOURSOMATIC_DATABASE_WAIT="1") as at:
-        at.address_server()
-        held = Held(at, tmp_path / "held", "copy", "materialize", "price_bars", FIRST, "US")
-        assert held.await_point()
-        at.stop_server()
-        ended = held.end()
-        assert ended.returncode == 1
-        assert "Traceback" not in ended.stderr
-        assert "[SQL" not in ended.stderr
-        last = ended.stderr.splitlines()[-1]
-        assert last.startswith("error: the server at ")
-        assert last.endswith("does not answer (No such file or directory): start it, or correct DATABASE_URL")
-        at.start_server()
-        assert at.rows("SELECT count(*) FROM price_bars") == [(0,)]
-        assert at.done("materialize", "price_bars", FIRST, "US")
+    at.settings["BOURSOMATIC_DATABASE_WAIT"] = "1"
+    at.address_server()
+    held = Held(at, tmp_path / "held", "copy", "materialize", "price_bars", FIRST, "US")
+    assert held.await_point()
+    at.stop_server()
+    ended = held.end()
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "[SQL" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("error: the server at ")
+    assert last.endswith("does not answer (No such file or directory): start it, or correct DATABASE_URL")
+    at.start_server()
+    assert at.rows("SELECT count(*) FROM price_bars") == [(0,)]
+    assert at.done("materialize", "price_bars", FIRST, "US")
 
 
 @pytest.mark.parametrize(
