@@ -23,6 +23,9 @@ HERE = Path(__file__).parent
 MOMENT = "BOURSOMATIC_TEST_MOMENT"
 """Where a run on another day finds when it began."""
 
+VARIABLES = ("LD_PRELOAD", "CLOCK_OFFSET", "PYTHONPATH")
+"""What gives a process the clock."""
+
 OTHER_SERVER = "BOURSOMATIC_TEST_DATABASE_URL"
 """A server that runs already keeps its own time: on another day the embedded one is used."""
 
@@ -54,7 +57,8 @@ class Leaps:
         self._begin = dt.datetime.fromisoformat(moment).replace(tzinfo=dt.UTC)
         self._file, self._began = folder / "leaps", time.time()
         self._file.write_bytes((0).to_bytes(8, sys.byteorder))
-        self.environment = _environment(self._begin, _compiled(folder)) | {"CLOCK_FILE": str(self._file)}
+        found = _environment(self._begin, _compiled(folder))
+        self.environment = {name: found[name] for name in VARIABLES} | {"CLOCK_FILE": str(self._file)}
 
     def leap_to(self, moment: dt.datetime) -> None:
         """Let it be a later time, at once and everywhere."""

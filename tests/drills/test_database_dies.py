@@ -177,6 +177,7 @@ def test_a_server_that_stays_away_is_named(at: Place, tmp_path: Path) -> None:
 )
 def test_more_runs_than_the_server_has_connections_for(runs: int, connections: int, at: Place) -> None:
     """They wait for one another, asleep, and all of them succeed."""
+    at.settings["BOURSOMATIC_DATABASE_WAIT"] = "300"
     with at.connected() as connection:
         connection.execute(f"ALTER SYSTEM SET max_connections = {connections}".encode())
     at.stop_server()

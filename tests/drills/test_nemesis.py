@@ -34,9 +34,10 @@ def test_a_few_steps(history: ForkingPlace, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_nemesis(history: ForkingPlace, tmp_path: Path) -> None:
     chance, taken = random.Random(SEED), History(history, tmp_path)
+    ((symbol,),) = history.rows("SELECT min(symbol) FROM instruments")
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        taken.take(draw(chance, tmp_path / "backups"))
+        taken.take(draw(chance, tmp_path / "backups", symbol))
     history.done("audit", "verify")
     ends_as_calm(history, taken.steps)
 

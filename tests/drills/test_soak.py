@@ -66,7 +66,7 @@ def test_a_month_of_sessions_leaves_nothing_behind(tmp_path: Path) -> None:
     }
     with (
         place(tmp_path / "home", **settings) as here,
-        ui.dev(tmp_path / "log", **here.environment) as (_, process),
+        ui.dev(tmp_path / "log", environment=here.environment) as (_, process),
     ):
         for number, day in enumerate(days, start=1):
             clock.leap_to(dt.datetime.combine(day, dt.time(22, 30)))

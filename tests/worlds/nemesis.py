@@ -25,7 +25,7 @@ ARCHIVE = ("dagster", "job", "execute", "-m", "boursomatic_assets.definitions", 
 DONE_BEFORE = "is champion already"
 """What a promotion says that had been made before its process was killed."""
 
-FURTHEST_POINT = 600
+FURTHEST_POINTS = (30, 120, 500)
 """Points of a command among which it is held; one that has fewer meets no fault."""
 
 
@@ -41,7 +41,7 @@ class Step:
         return f"{' '.join(self.words)}; {self.fault} at point {self.point}"
 
 
-def draw(chance: random.Random, backups: Path) -> Step:
+def draw(chance: random.Random, backups: Path, symbol: str) -> Step:
     """The next step."""
     first, last = sorted(chance.choices(DAYS, k=2))
     market, asset = chance.choice(MARKETS), chance.choice(ASSETS)
@@ -53,12 +53,12 @@ def draw(chance: random.Random, backups: Path) -> Step:
             ("models", "promote", chance.choice(VERSIONS), "--because", "a drill", "--by", "ann"),
             ("refresh",),
             ("refresh", "--models"),
-            ("reload", "SIM001"),
+            ("reload", symbol),
             ARCHIVE,
             ("backup", str(backups), "--keep", "2"),
         )
     )
-    return Step(words, chance.choice([*FAULTS]), chance.randint(1, FURTHEST_POINT))
+    return Step(words, chance.choice([*FAULTS]), chance.randint(1, chance.choice(FURTHEST_POINTS)))
 
 
 def _end_backends(place: ForkingPlace, _held: Held) -> None:
@@ -105,15 +105,17 @@ class History:
         at = held.await_point(300)
         if at is not None:
             FAULTS[step.fault](self.place, held)
-        code = held.end(600).returncode
+        ended = held.end(600)
         self.steps.append(step)
         with (self.folder / "history.txt").open("a") as file:
-            file.write(f"{len(self.steps)}. {step} ({at or 'no such point'}): exit code {code}\n")
-        if code != 0:
+            file.write(f"{len(self.steps)}. {step} ({at or 'no such point'}): exit code {ended.returncode}\n")
+            file.writelines(f"    {line}\n" for line in ended.stderr.splitlines()[-3:] if ended.returncode)
+        if ended.returncode:
             again = self.place.run(*step.words)
             assert again.returncode == 0 or DONE_BEFORE in again.stderr, f"{step}: {again.stderr}"
         self.place.done("runs", "end-dead")
-        assert violations(self.place) == {}, self.told()
+        found = violations(self.place)
+        assert found == {}, f"{found}\n{self.told()}"
 
     def told(self) -> str:
         """The lines."""

@@ -37,17 +37,22 @@ def eventually_answers(port: int, path: str) -> Answer:
 
 
 @contextmanager
-def dev(log: Path, *options: str, **variables: str) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
-    """A running `boursomatic dev`, in a session of its own; its port, and its process."""
+def dev(
+    log: Path, *options: str, environment: dict[str, str] | None = None, **variables: str
+) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
+    """A running `boursomatic dev`, in a session of its own; its port, and its process.
+
+    It has this process's environment, or another one, with some variables more.
+    """
     port = free_port()
     program = Path(sys.executable).with_name("boursomatic")
-    environment = os.environ | variables
+    given = (environment or dict(os.environ)) | variables
     with log.open("w") as output:
         process = subprocess.Popen(
             [program, "dev", "--port", str(port), *options],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=given,
             start_new_session=True,
         )
     try:

@@ -21,7 +21,7 @@ from boursomatic_assets.schema.runs import LONGEST_HOST
 BEAT_SECONDS = 10.0
 """How often a process says that it lives."""
 
-CONNECTIONS = 8
+CONNECTIONS = 10
 """How many connections a run has open at most: with fewer, several that go on could wait for one another."""
 
 ADMIT, ADMITTED = (
