@@ -38,8 +38,8 @@ CURRENT = {
     " FROM features f JOIN instruments i ON i.id = f.instrument_id",
     "model_versions": "SELECT as_of, model_path, params_hash, metrics_json::text, history_digest, is_active"
     " FROM model_versions",
-    "model_decisions": "SELECT d.effective_at, v.as_of, d.kind, d.reason FROM model_decisions d"
-    " JOIN model_versions v ON v.id = d.version_id",
+    "model_decisions": "SELECT nullif(d.effective_at, d.decided_at), v.as_of, d.kind, d.reason"
+    " FROM model_decisions d JOIN model_versions v ON v.id = d.version_id",
     "recommendations": "SELECT i.symbol, r.profile, r.as_of, r.label, r.confidence, r.expected_return_pct,"
     " r.stop_loss, r.take_profit, r.is_active, r.justification, r.features_snapshot::text, v.as_of AS due"
     " FROM recommendations r JOIN instruments i ON i.id = r.instrument_id"
@@ -50,7 +50,7 @@ CURRENT = {
     " WHERE r.superseded_at IS NULL",
     "rejected_bars": "SELECT count(*) FROM rejected_bars",
 }
-"""The current rows of each table, without what differs each time they are computed."""
+"""The current rows of each table, without what differs each time: ids, and when a person decided."""
 
 
 @dataclass
