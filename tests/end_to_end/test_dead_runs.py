@@ -95,6 +95,7 @@ def test_a_killed_run_is_named_and_ended(
 
 
 @only_patched
+@pytest.mark.usefixtures("absorbed_errors")  # its transaction is ended, begun again, and refused
 def test_a_run_that_is_ended_from_outside_writes_no_more(
     started: "tuple[subprocess.Popen[bytes], dg.DagsterRun]",
     dagster_instance: dg.DagsterInstance,

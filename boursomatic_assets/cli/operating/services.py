@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Final
 
 PROGRAMS = Path(sys.executable).parent
@@ -31,6 +31,9 @@ GRACE_SECONDS = 20.0
 
 START_SECONDS = 300
 """How long the code may take to load."""
+
+LONGEST_FOLDER = 60
+"""The longest name of the folder of temporary files, in characters, for which a socket's path has room."""
 
 LOCATION = "boursomatic"
 DEFINITIONS = "boursomatic_assets.definitions"
@@ -116,7 +119,7 @@ def run(host: str, port: int, beside: Sequence[tuple[str, Sequence[str | Path]]]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     services = list[Service]()
-    with TemporaryDirectory(prefix="boursomatic-") as folder:
+    with TemporaryDirectory(prefix="boursomatic-", dir=_short_folder()) as folder:
         try:
             for service in _start(Path(folder), host, port, beside, read_only):
                 services.append(service)
@@ -126,6 +129,11 @@ def run(host: str, port: int, beside: Sequence[tuple[str, Sequence[str | Path]]]
                 _require_all(services)
         finally:
             _end(services)
+
+
+def _short_folder() -> str | None:
+    """A folder for a socket where that of temporary files is too deep: the path of a socket has 100 characters."""
+    return "/tmp" if len(gettempdir()) > LONGEST_FOLDER and Path("/tmp").is_dir() else None  # noqa: S108 # nosec B108
 
 
 def _start(
