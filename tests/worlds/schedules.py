@@ -26,7 +26,8 @@ SCHEDULES = [
 ]
 """Who takes the next step, in every order. Who waits for a lock takes its step when the lock is free."""
 
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+WAITING = """SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 """Who lets a lock go grants it to who waits for it, who may wake up later."""
 
 _writing = threading.local()
