@@ -174,11 +174,11 @@ def _remove(form: Form, year: int) -> list[Any]:
 
 def _switches(form: Form) -> Iterator[Line]:
     """Yield what the migration itself takes, back and there."""
-    from boursomatic_assets.database import migrate
+    from boursomatic_assets.database import partitioning
 
     form.use()
     rows = form.run("SELECT count(*) FROM price_bars")[0]
-    for name, switch in (("db unpartition", migrate.unpartition), ("db partition", migrate.partition)):
+    for name, switch in (("db unpartition", partitioning.unpartition), ("db partition", partitioning.partition)):
         figure = f"{timed(switch) / rows * 1e6:.1f} s"
         yield Line(f"`boursomatic {name}`", "-", figure, "-", f"a million bars, measured on {rows:,}")
         if form.run("SELECT count(*) FROM price_bars") != [rows]:
@@ -239,7 +239,7 @@ def _bars(instruments: int, sessions: np.ndarray) -> pl.DataFrame:
 def _form(name: str, instruments: int) -> Form:
     """An empty database in a form, with partitions for all years that will be asked for."""
     from boursomatic_assets import database
-    from boursomatic_assets.database import migrate
+    from boursomatic_assets.database import migrate, partitioning
 
     os.environ.pop("DATABASE_URL", None)
     form = Form(name, database.database_url().set(database=f"{name}_{instruments}"))
@@ -252,7 +252,7 @@ def _form(name: str, instruments: int) -> Form:
             "INSERT INTO price_bars (id, instrument_id, ts, o, h, l, c, v, interval)"
             f" VALUES ({identity}, {identity}, '1990-01-02', 1, 1, 1, 1, 1, 'daily')",
         )
-        migrate.partition()
+        partitioning.partition()
         form.run("DELETE FROM price_bars", "DELETE FROM instruments")
     if name == "month":
         _cut_into_months(form)

@@ -32,7 +32,7 @@ def read() -> dict[str, str] | None:
     """What the mark says: `folder`, `set`, the manifest's `sha256`, and the databases that are `done`."""
     try:
         found: dict[str, str] = json.loads(_path().read_text())
-    except FileNotFoundError:
+    except FileNotFoundError:  # nothing is being restored
         return None
     except ValueError:
         raise BackupError(f"{_path()} is damaged: remove it with all else in {settings.home()}") from None

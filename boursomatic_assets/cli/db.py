@@ -72,20 +72,20 @@ def recreate(yes: bool) -> None:
 @one_line_errors
 def partition() -> None:
     """Partition price_bars and features by year, or create the years that are missing by now."""
-    from boursomatic_assets.database import migrate
+    from boursomatic_assets.database import partitioning
 
-    migrate.partition()
-    click.echo(migrate.partitioning_status())
+    partitioning.partition()
+    click.echo(partitioning.status())
 
 
 @db.command()
 @one_line_errors
 def unpartition() -> None:
     """Make price_bars and features plain tables again."""
-    from boursomatic_assets.database import migrate
+    from boursomatic_assets.database import partitioning
 
-    migrate.unpartition()
-    click.echo(migrate.partitioning_status())
+    partitioning.unpartition()
+    click.echo(partitioning.status())
 
 
 @db.command()

@@ -186,8 +186,8 @@ def _mark_failed(run_id: str, instance: dg.DagsterInstance, error: Exception) ->
         run = instance.get_run_by_id(run_id)
         if run and not run.is_finished:
             instance.report_run_failed(run, str(error).partition("\n")[0])
-    except Exception as again:
-        absorbed.record(again, f"the end of run {run_id[:8]} is left to `boursomatic runs end-dead`")
+    except Exception as unstored:
+        absorbed.record(unstored, f"the end of run {run_id[:8]} is left to `boursomatic runs end-dead`")
         holding.leave(run_id)
 
 

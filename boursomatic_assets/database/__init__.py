@@ -2,8 +2,8 @@
 
 What belongs here: addresses (`addresses.py`), connections (`connections.py`), empty databases (`creation.py`),
 errors of connections and statements (`errors.py`), waiting for a server that is away (`waiting.py`), for whom a
-transaction waits (`locks.py`), migrations (`migrate.py`), dumps (`dumps.py`), the server's clock
-(`server_time.py`), and the embedded server (`embedded/`).
+transaction waits (`locks.py`), migrations (`migrate.py`, `partitioning.py`), dumps (`dumps.py`), the server's
+clock (`server_time.py`), and the embedded server (`embedded/`).
 Kept elsewhere: the tables (`schema/`), reading and writing rows (`tables/`).
 """
 

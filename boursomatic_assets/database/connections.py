@@ -105,20 +105,25 @@ def arrow_connection() -> "Iterator[ArrowConnection]":
 
 def _new_arrow_pool(url: URL) -> QueuePool:
     from adbc_driver_manager import Error
+    from adbc_driver_manager import dbapi as driver
     from adbc_driver_postgresql import dbapi
 
+    vars(driver)["_blocking_call"] = _call  # or its own handler takes a Ctrl-C, and the command goes on or fails
     return QueuePool(lambda: connect_with(url, lambda: dbapi.connect(_conninfo(url)), psycopg.Error, Error))
+
+
+def _call(
+    function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], _cancel: object
+) -> Any:
+    """Call a function of the Arrow driver, and leave signals to Python."""
+    return function(*arguments, **options)
 
 
 def disconnect() -> None:
     """Close the idle connections that this process keeps, whichever addresses were set when they were opened."""
+    _close_idle()
     with _opening:
-        for opened in _engines.values():
-            opened.dispose()
-        for pool in _arrow_pools.values():
-            pool.dispose()
         _engines.clear()
-        _arrow_pools.clear()
 
 
 def public_conninfo(url: URL) -> str:
@@ -161,16 +166,21 @@ def connect_with(
 
 def let_go() -> None:
     """Close idle connections, of which a full server has too many; start an embedded server that was killed."""
+    _close_idle()
+    for close in _others:
+        close()
+    if addresses.is_embedded():
+        addresses.start_embedded()
+
+
+def _close_idle() -> None:
+    """Close the idle connections of engines, and of Arrow's pools, which are not used again as an engine is."""
     with _opening:
         for opened in _engines.values():
             opened.dispose()
         for pool in _arrow_pools.values():
             pool.dispose()
-        _arrow_pools.clear()  # a pool, unlike an engine, is not used again
-        for close in _others:
-            close()
-    if addresses.is_embedded():
-        addresses.start_embedded()
+        _arrow_pools.clear()
 
 
 def close_when_full(close: Callable[[], None]) -> None:

@@ -1,21 +1,20 @@
 """Migrations: upgrade and downgrade the schema of a database, and report its revision.
 
 What belongs here: the commands on the schema, and the number of rows that they would drop.
-Kept elsewhere: the migrations and how they run (`migrations/`), the connections (`connections.py`).
+Kept elsewhere: the migrations and how they run (`migrations/`), the one that is optional (`partitioning.py`), the
+connections (`connections.py`).
 `scripts/db_migration.sh` calls `main`.
 """
 
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Never
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError, load_python_file
+from alembic.util import CommandError
 from sqlalchemy import Engine, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -25,7 +24,6 @@ from boursomatic_assets.database.addresses import is_embedded
 from boursomatic_assets.database.roles.logins import provide_embedded_logins
 
 CONFIG = settings.PROJECT / "alembic.ini"
-OPTIONAL_MIGRATIONS = CONFIG.parent / "migrations" / "optional"
 
 _READABLE = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE has_table_privilege(name, 'SELECT')")
 
@@ -58,34 +56,6 @@ def recreate() -> None:
     database.create_databases()
     downgrade("base")
     upgrade()
-
-
-def partition() -> None:
-    """Partition `price_bars` and `features` by year; if they are partitioned, create the missing years.
-
-    Raises:
-        DatabaseError: the schema is not at the revision of this code, or the change failed and was undone.
-    """
-    _run_partitioning("upgrade")
-
-
-def unpartition() -> None:
-    """Make `price_bars` and `features` plain tables again.
-
-    Raises:
-        DatabaseError: as for `partition`.
-    """
-    _run_partitioning("downgrade")
-
-
-def partitioning_status() -> str:
-    """A line for each of the two tables: plain, or how many partitions it has."""
-    children = "(SELECT count(*) FROM pg_inherits WHERE inhparent = relid)"
-    form = f"CASE relkind WHEN 'p' THEN 'partitioned, ' || {children} || ' partitions' ELSE 'plain' END"
-    tables = "(VALUES ('price_bars'::regclass), ('features')) AS t(relid) JOIN pg_class ON oid = relid"
-    with database.engine("owner").connect() as connection:
-        rows = connection.execute(text(f"SELECT relname || ': ' || {form} FROM {tables}"))
-        return "\n".join(rows.scalars())
 
 
 def status() -> str:
@@ -202,25 +172,6 @@ def _run_command(operation: Callable[[Config, str], None], revision: str, *, los
             f"cannot {operation.__name__} to {revision}: {reason}; "
             f"that migration was undone, so the database is at {_describe_revision(at)}"
         ) from error
-
-
-def _run_partitioning(direction: str) -> None:
-    """Run one direction of the optional migration under Alembic's lock, in one transaction."""
-    require_current_schema(database.engine("owner"))
-    config, scripts = Config(CONFIG), _script_directory()
-    change = load_python_file(str(OPTIONAL_MIGRATIONS), "partitioned.py")
-
-    def run(_heads: object, context: MigrationContext) -> list[Never]:
-        with context.begin_transaction(_per_migration=True):
-            getattr(change, direction)()
-        return []  # no revision is recorded
-
-    try:
-        with EnvironmentContext(config, scripts, fn=run):
-            scripts.run_env()
-    except (DBAPIError, CommandError) as error:
-        reason = str(getattr(error, "orig", error)).partition("\n")[0]
-        raise DatabaseError(f"the tables stay as they are: {reason}") from error
 
 
 def _script_directory() -> ScriptDirectory:

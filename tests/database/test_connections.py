@@ -1,8 +1,10 @@
 """Addresses, connections and creation: which database is used, always in UTC."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -183,6 +185,28 @@ def test_what_arrow_does_not_commit_is_rolled_back(database: Engine) -> None:
         cursor.execute("CREATE TABLE lost (x int)")
     with database.connect() as connection:
         assert connection.scalar(text("SELECT to_regclass('lost')")) is None
+
+
+SLEEPS = """
+import signal, sys
+from boursomatic_assets import database
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with database.arrow_connection() as connection, connection.cursor() as cursor:
+    print("asks", flush=True)
+    try:
+        cursor.execute("SELECT pg_sleep(2)")
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_ctrl_c_while_arrow_reads_is_not_lost(database: Engine) -> None:
+    with subprocess.Popen([sys.executable, "-c", SLEEPS], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "asks\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
 
 
 # Creation

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from worlds import ui
 from worlds.place import FIRST, Place, place
-from worlds.ui import PATIENCE_SECONDS, answers, ask, eventually_gone, free_port, members
+from worlds.ui import ask, eventually_gone, members
 
 from boursomatic_assets.calendars.markets import MARKETS
 
@@ -38,23 +38,13 @@ COMPUTED = "SELECT count(DISTINCT ts) FROM features f JOIN instruments i ON i.id
 
 
 @contextmanager
-def dev(here: Place, log: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
-    """A running `boursomatic dev`; its whole session is killed with the context."""
-    words = [Path(sys.executable).with_name("boursomatic"), "dev", "--port", str(port)]
-    with log.open("w") as output:  # a pipe that nobody reads is full soon, and holds who writes
-        process = subprocess.Popen(
-            words, env=here.environment, stdout=output, stderr=output, cwd=here.home, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not answers(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.3)
-        yield process
-    finally:
-        kill(*members(process.pid))
-        process.wait()
+def dev(here: Place, log: Path) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
+    """A running `boursomatic dev` and its port; its whole session is killed with the context."""
+    with ui.dev(log, environment=here.environment) as (port, process):
+        try:
+            yield port, process
+        finally:
+            kill(*members(process.pid))
 
 
 def kill(*pids: int) -> None:
@@ -84,9 +74,8 @@ def eventually(seen: Any, seconds: float, what: str) -> Any:
 
 @pytest.mark.parametrize("what", ["run", "daemon", "webserver", "all"])
 def test_after_a_new_start_everything_that_was_asked_for_is_done(tmp_path: Path, what: str) -> None:
-    port = free_port()
     with place(tmp_path / "home", BOURSOMATIC_SIMULATED_INSTRUMENTS="300") as here:  # so that a run takes a while
-        with dev(here, tmp_path / "first", port) as process:
+        with dev(here, tmp_path / "first") as (port, process):
             answer = asked(port, BACKFILL % json.dumps(sessions()))["answer"]
             assert answer["__typename"] == "LaunchBackfillSuccess", answer
             eventually(lambda: here.rows("SELECT run_id FROM run_claims"), 120, "no run begins")
@@ -100,7 +89,7 @@ def test_after_a_new_start_everything_that_was_asked_for_is_done(tmp_path: Path,
             if what == "all":
                 assert eventually_gone(process.pid, 5) == {}
         waiting = here.rows(RUNS, "dagster")
-        with dev(here, tmp_path / "second", port):
+        with dev(here, tmp_path / "second") as (port, _):
             began = time.monotonic()
             ids = {run for _, run in waiting}
             eventually(

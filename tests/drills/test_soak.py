@@ -80,6 +80,5 @@ def test_a_month_of_sessions_leaves_nothing_behind(tmp_path: Path) -> None:
         assert kept.unended(here) == {}
         asked = Counter(key for (key,) in here.rows(DONE, "dagster"))
         assert max(asked.values()) <= 2, asked  # the schedule for daily bars, and that for 15m bars
-        print(measured)  # noqa: T201
         assert measured[SESSIONS]["MiB"] < measured[WEEK]["MiB"] * GROWTH, measured
         assert measured[SESSIONS]["connections"] <= measured[WEEK]["connections"] + 2, measured

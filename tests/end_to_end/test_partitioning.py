@@ -15,7 +15,7 @@ from worlds import catalogue
 from worlds.frames import bars, insert_instruments, query_rows, slice_of
 
 from boursomatic_assets.cli.main import main
-from boursomatic_assets.database import DatabaseError, migrate
+from boursomatic_assets.database import DatabaseError, migrate, partitioning
 from boursomatic_assets.tables import merging
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.merging import MergeCounts
@@ -97,7 +97,7 @@ def with_bars(migrated: Engine) -> Engine:
 
 @pytest.fixture
 def partitioned(with_bars: Engine) -> Engine:
-    migrate.partition()
+    partitioning.partition()
     return with_bars
 
 
@@ -121,19 +121,19 @@ def reading_role(with_bars: Engine) -> Iterator[str]:
 
 def test_every_row_is_kept_and_stored_in_the_partition_of_its_year(with_bars: Engine) -> None:
     before = contents(with_bars)
-    migrate.partition()
+    partitioning.partition()
     assert contents(with_bars) == before
     assert [place for place, _ in query_rows(with_bars, ROW_PARTITIONS)] == [
         f"partitions.price_bars_{year}" for year in (2022, 2023, 2024)
     ]
-    migrate.unpartition()
+    partitioning.unpartition()
     assert contents(with_bars) == before
 
 
 @pytest.mark.calendar
 def test_there_is_a_partition_for_each_year_until_the_next_and_one_for_the_rest(with_bars: Engine) -> None:
     before = this_year()
-    migrate.partition()
+    partitioning.partition()
     for table in TABLES:
         either = [  # midnight of New Year may have passed
             [*(f"partitions.{table}_{year}" for year in range(2022, now + 2)), f"partitions.{table}_default"]
@@ -149,42 +149,42 @@ def test_only_the_key_differs_from_the_schema_of_the_models(with_bars: Engine) -
         return {tuple(str(part).replace(" ON ONLY ", " ON ") for part in row) for row in known if len(row) < 5}
 
     plain = schema()
-    migrate.partition()
+    partitioning.partition()
     assert {name for _, name, *_ in schema() ^ plain} == {"pk_price_bars", "pk_features"}
     assert ("price_bars", "pk_price_bars", "True", "PRIMARY KEY (id, ts)") in schema()
 
 
 def test_unpartitioning_restores_the_original_schema(with_bars: Engine) -> None:
     before = fingerprint(with_bars)
-    migrate.partition()
-    migrate.unpartition()
+    partitioning.partition()
+    partitioning.unpartition()
     assert fingerprint(with_bars) == before
     assert query_rows(with_bars, "SELECT to_regnamespace('partitions')") == [(None,)]
 
 
 def test_partitioning_and_unpartitioning_are_idempotent(with_bars: Engine) -> None:
     oids = "SELECT oid FROM pg_class WHERE relname LIKE 'price_bars%' OR relname LIKE 'features%' ORDER BY 1"
-    migrate.partition()
+    partitioning.partition()
     once = query_rows(with_bars, oids)
-    migrate.partition()
+    partitioning.partition()
     assert query_rows(with_bars, oids) == once
-    migrate.unpartition()
+    partitioning.unpartition()
     once = query_rows(with_bars, oids)
-    migrate.unpartition()
+    partitioning.unpartition()
     assert query_rows(with_bars, oids) == once
 
 
 def test_privileges_are_kept(with_bars: Engine, reading_role: str) -> None:
     before = query_rows(with_bars, PRIVILEGES)
-    migrate.partition()
+    partitioning.partition()
     assert query_rows(with_bars, PRIVILEGES) == before
-    migrate.unpartition()
+    partitioning.unpartition()
     assert query_rows(with_bars, PRIVILEGES) == before
 
 
 def test_the_owner_stays_the_owner_of_every_part(with_bars: Engine, reading_role: str) -> None:
     execute(with_bars, *(f"ALTER TABLE {table} OWNER TO {reading_role}" for table in TABLES))
-    migrate.partition()
+    partitioning.partition()
     owners = "SELECT pg_get_userbyid(relowner) FROM pg_class, pg_partition_tree('price_bars') WHERE oid = relid"
     assert set(query_rows(with_bars, owners)) == {(reading_role.strip('"'),)}
 
@@ -198,7 +198,7 @@ def test_triggers_and_comments_are_kept(with_bars: Engine) -> None:
     )
     before = contents(with_bars)
     comment = "SELECT obj_description('price_bars'::regclass, 'pg_class')"
-    for switch in (migrate.partition, migrate.unpartition):
+    for switch in (partitioning.partition, partitioning.unpartition):
         switch()
         assert contents(with_bars) == before
         assert query_rows(with_bars, comment) == [("bars: all",)]
@@ -222,7 +222,7 @@ def test_objects_that_would_be_lost_prevent_partitioning(with_bars: Engine, stat
     execute(with_bars, statement)
     before = fingerprint(with_bars)
     with pytest.raises(RuntimeError, match=f"has {NOT_CARRIED[statement]}, which would be lost"):
-        migrate.partition()
+        partitioning.partition()
     assert fingerprint(with_bars) == before
 
 
@@ -230,7 +230,7 @@ def test_an_aborted_change_leaves_everything_unchanged(with_bars: Engine) -> Non
     before = fingerprint(with_bars)
     with with_bars.connect() as busy, ThreadPoolExecutor() as pool:
         busy.execute(text("SELECT FROM features"))
-        change = pool.submit(migrate.partition)
+        change = pool.submit(partitioning.partition)
         while not query_rows(with_bars, CANCEL_WAITING):
             assert not change.done()
         with pytest.raises(DatabaseError, match="stay as they are: canceling statement"):
@@ -241,14 +241,14 @@ def test_an_aborted_change_leaves_everything_unchanged(with_bars: Engine) -> Non
 def test_duplicate_ids_prevent_unpartitioning(partitioned: Engine) -> None:
     execute(partitioned, "UPDATE price_bars SET id = '00000000-0000-0000-0000-000000000001'")
     with pytest.raises(DatabaseError, match="pk_price_bars"):
-        migrate.unpartition()
+        partitioning.unpartition()
     assert len(query_rows(partitioned, ROW_PARTITIONS)) == 3
 
 
 def test_an_older_schema_raises_an_error(database: Engine) -> None:
     migrate.upgrade("0001")
     with pytest.raises(DatabaseError, match="run `boursomatic db upgrade`"):
-        migrate.partition()
+        partitioning.partition()
 
 
 # --- further years
@@ -262,7 +262,7 @@ def test_a_row_without_a_partition_goes_to_the_default_until_a_second_run_create
     before = contents(partitioned)
     late = [place for place, _ in query_rows(partitioned, ROW_PARTITIONS)]
     assert late.count("partitions.price_bars_default") == 3
-    migrate.partition()
+    partitioning.partition()
     assert contents(partitioned) == before
     assert query_rows(partitioned, ROW_PARTITIONS) == [
         (f"partitions.price_bars_{ts.year}", ts) for _, ts in query_rows(partitioned, ROW_PARTITIONS)
@@ -273,7 +273,7 @@ def test_a_row_without_a_partition_goes_to_the_default_until_a_second_run_create
 @pytest.mark.parametrize("ts", ["0001-01-01", "9999-12-31", "infinity", "-infinity"])
 def test_an_impossible_year_gets_no_partition(partitioned: Engine, ts: str) -> None:
     insert(partitioned, ts)
-    migrate.partition()
+    partitioning.partition()
     place = f"SELECT tableoid::regclass::text FROM price_bars WHERE ts = '{ts}'"
     assert query_rows(partitioned, place) == [("partitions.price_bars_default",)]
     assert len(query_rows(partitioned, PARTITIONS.format("price_bars"))) < 75
@@ -286,8 +286,8 @@ def test_the_partition_of_a_year_can_be_dropped_or_detached(partitioned: Engine)
         "ALTER TABLE price_bars DETACH PARTITION partitions.price_bars_2023",
     )
     assert [place for place, _ in query_rows(partitioned, ROW_PARTITIONS)] == ["partitions.price_bars_2024"]
-    migrate.partition()
-    migrate.unpartition()
+    partitioning.partition()
+    partitioning.unpartition()
     assert query_rows(partitioned, "SELECT count(*) FROM partitions.price_bars_2023") == [(1,)]
 
 
@@ -314,7 +314,7 @@ def test_a_run_of_all_assets_changes_nothing(filled: Engine) -> None:
     from worlds import platform as platform_of
 
     before = platform_of.contents(filled)
-    migrate.partition()
+    partitioning.partition()
     poured = platform_of.contents(filled)
     platform_of.bring_up_to_date(start=platform_of.LAST, markets=("US",))
     assert platform_of.contents(filled) == poured
@@ -349,5 +349,5 @@ def test_downgrade_and_upgrade_work_on_partitioned_tables(partitioned: Engine) -
     assert contents(partitioned) == before
     migrate.downgrade("base")
     migrate.upgrade()
-    assert migrate.partitioning_status() == "price_bars: plain\nfeatures: plain"
-    migrate.partition()
+    assert partitioning.status() == "price_bars: plain\nfeatures: plain"
+    partitioning.partition()

@@ -194,7 +194,7 @@ def _end(services: Sequence[Service]) -> None:
     for service in reversed(services):
         try:
             service.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired:  # what it had not committed is rolled back
             service.process.kill()
             service.process.wait()
 

@@ -141,7 +141,7 @@ def _require_same_clock(connection: psycopg.Connection) -> None:
 
 
 def _require_room(connection: psycopg.Connection) -> None:
-    """Require that the server has connections for one run more.
+    """Require that the server has connections for one run more, and that no other begins until ADMITTED.
 
     Raises:
         AwayError: It has none for now: runs that hold some of them each would wait for one another.
