@@ -24,6 +24,7 @@ from boursomatic_assets.checks.findings.finding import Finding as Finding
 from boursomatic_assets.checks.findings.finding import on_sessions as on_sessions
 from boursomatic_assets.checks.findings.loaded import loaded_slices
 from boursomatic_assets.checks.findings.results import to_result
+from boursomatic_assets.database import replica
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_keys
 
 UNPARTITIONED_ASSETS = ("users", "archive_15m")
@@ -101,7 +102,7 @@ def invariant(
 
 def _look(rule: Invariant, keys: Sequence[str] | None) -> dg.AssetCheckResult:
     """The result of a check for some partitions; None: for all that is loaded."""
-    with open_snapshot() as connection:
+    with replica.reading(verified=True), open_snapshot() as connection:
         if not rule.partitioned:
             return to_result(rule.find(connection, ()))
         if keys is not None:

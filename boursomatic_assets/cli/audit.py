@@ -16,7 +16,7 @@ from uuid import UUID
 import click
 from click.core import ParameterSource
 
-from boursomatic_assets.cli.common import DATE, SEED, one_line_errors, require_current_schema
+from boursomatic_assets.cli.common import DATE, SEED, one_line_errors, require_current_schema, require_readable
 from boursomatic_assets.vocabulary import MARKET_NAMES
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def audit(
         return
     if (partition is None) == (sample is None) or (seed is not None and sample is None):
         raise click.UsageError("give one of: the id of a recommendation, --all, or --sample [--seed]", context)
-    require_current_schema()
+    require_readable()
     from boursomatic_assets.audit.replay import Replayer
 
     replayer = Replayer(from_bars=from_bars)
@@ -100,7 +100,7 @@ def audit(
 @one_line_errors
 def replay_one(context: click.Context, recommendation_id: UUID, from_bars: bool, as_json: bool) -> None:
     """Make one recommendation again, and show both."""
-    require_current_schema()
+    require_readable()
     import polars as pl
 
     from boursomatic_assets.audit.replay import IDENTICAL, Replayer

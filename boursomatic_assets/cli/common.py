@@ -105,6 +105,18 @@ def require_current_schema() -> None:
     limit_waiting()
 
 
+def require_readable() -> None:
+    """`require_current_schema` for a command that only reads: from the replica, where one may be read.
+
+    Raises:
+        DatabaseError: The schema is not that of this code, or the primary refuses the connection.
+    """
+    from boursomatic_assets.database import replica
+
+    click.get_current_context().with_resource(replica.reading())
+    require_current_schema()
+
+
 def limit_waiting() -> None:
     """Let this process wait for locks no longer than a person does."""
     from boursomatic_assets.database import locks

@@ -4,6 +4,7 @@ What belongs here: the words and options of these commands. Kept elsewhere: what
 """
 
 import os
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -150,3 +151,38 @@ def stop() -> None:
     from boursomatic_assets.settings import home
 
     click.echo("stopped" if embedded.stop(home()) else "no embedded server is running here")
+
+
+@db.group()
+def replica() -> None:
+    """A second server that follows the embedded one, on this machine; what only reads goes there."""
+
+
+FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+
+
+@replica.command()
+@FOLDER
+@one_line_errors
+def create(folder: Path) -> None:
+    """Make a streaming replica of the embedded server in FOLDER, and print its BOURSOMATIC_READ_URL=...
+
+    The replica that is in FOLDER already is started, as after a restart of the machine. The server keeps the log
+    that a replica still needs, 8 GB at most: one that is not used any more is to be ended.
+    """
+    from boursomatic_assets.database.replica import making
+
+    click.echo(f"BOURSOMATIC_READ_URL={making.create(folder).render_as_string(hide_password=False)}")
+    click.echo(f"the replica follows; `boursomatic db replica stop {folder}` ends it", err=True)
+
+
+@replica.command(name="stop")
+@FOLDER
+@one_line_errors
+def stop_replica(folder: Path) -> None:
+    """End the replica in FOLDER: stop it, remove its copy, and let the server keep nothing for it any more."""
+    from boursomatic_assets.database.replica import making
+
+    if not making.stop(folder):
+        raise ValueError(f"there is no replica in {folder}, and the server keeps nothing for one there")
+    click.echo(f"ended: the copy in {folder} is removed, and its slot on the server is dropped")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from boursomatic_assets.cli.common import DATE, SEED, one_line_errors, require_current_schema
+from boursomatic_assets.cli.common import DATE, SEED, one_line_errors, require_readable
 from boursomatic_assets.vocabulary import MARKET_NAMES
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _read_bars(
     from boursomatic_assets.orchestration.partitions import partition_dates
     from boursomatic_assets.tables.revisions import read_bars
 
-    require_current_schema()
+    require_readable()
     last = end or newest_closed_date()
     first = start or last - dt.timedelta(days=730)
     (part,) = slices_of(market_named(market), partition_dates(first, last))

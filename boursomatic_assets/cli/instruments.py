@@ -6,7 +6,7 @@ it is shown (`views/instruments.py`).
 
 import click
 
-from boursomatic_assets.cli.common import one_line_errors, require_current_schema
+from boursomatic_assets.cli.common import one_line_errors, require_current_schema, require_readable
 from boursomatic_assets.vocabulary import MARKET_NAMES
 
 
@@ -47,7 +47,7 @@ def list_instruments(market: str | None, duplicates: bool, as_json: bool) -> Non
     from boursomatic_assets.cli.views import instruments as view
     from boursomatic_assets.cli.views import text
 
-    require_current_schema()
+    require_readable()
     candidates = view.candidates(market) if duplicates else None
     shown = view.instruments(market, candidates)
     click.echo(text.as_json(shown) if as_json else view.as_table(shown))

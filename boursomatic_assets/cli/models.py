@@ -9,7 +9,14 @@ import getpass
 
 import click
 
-from boursomatic_assets.cli.common import DATE, MOMENT, SEED, one_line_errors, require_current_schema
+from boursomatic_assets.cli.common import (
+    DATE,
+    MOMENT,
+    SEED,
+    one_line_errors,
+    require_current_schema,
+    require_readable,
+)
 
 BECAUSE = click.option("--because", required=True, help="Why, in a sentence; it is kept with the decision.")
 BY = click.option("--by", help="Who decides; this system's user by default.")
@@ -26,7 +33,7 @@ def models() -> None:
 @one_line_errors
 def models_list(as_json: bool) -> None:
     """Show every version with its decision, skill and loss, and which one is active."""
-    require_current_schema()
+    require_readable()
     from boursomatic_assets.cli.views import models as view
     from boursomatic_assets.cli.views import text
 
@@ -40,7 +47,7 @@ def models_list(as_json: bool) -> None:
 @one_line_errors
 def show(version: str, as_json: bool) -> None:
     """Show a version: its decisions with both sides' numbers, its metrics, its reliability curve."""
-    require_current_schema()
+    require_readable()
     from boursomatic_assets.cli.views import models as view
 
     click.echo(view.version_as_json(version) if as_json else view.version_as_text(version))
@@ -79,7 +86,7 @@ def rollback(because: str, by: str | None) -> None:
 @one_line_errors
 def live(at: dt.datetime | None, as_json: bool) -> None:
     """Show the champion, now or as of a past time, or why there is none."""
-    require_current_schema()
+    require_readable()
     from boursomatic_assets.cli.views import models as view
 
     click.echo(view.champion_as_json(at) if as_json else view.champion_as_text(at))
@@ -101,7 +108,7 @@ def search(until: dt.date, trials: int, seed: int) -> None:
     from boursomatic_assets.learning.parameters import Parameters
 
     searching.import_optuna()
-    require_current_schema()
+    require_readable()
     history = registry.load_history(dt.datetime.now(dt.UTC).date(), Parameters())
     found = searching.search_parameters(history, until, Parameters(), trials, seed)
     click.echo(view.search_as_text(found, Parameters()))

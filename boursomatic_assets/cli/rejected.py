@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from boursomatic_assets.cli.common import DATE, one_line_errors, require_current_schema
+from boursomatic_assets.cli.common import DATE, one_line_errors, require_current_schema, require_readable
 from boursomatic_assets.vocabulary import MARKET_NAMES
 
 ROWS_OF_TABLE = 50
@@ -64,7 +64,7 @@ def _list_rows(limit: int | None, as_csv: bool, as_json: bool, chosen: dict[str,
     from boursomatic_assets.cli.views import text
     from boursomatic_assets.tables.deliveries import selection
 
-    require_current_schema()
+    require_readable()
     selected = selection.Selection(**chosen)
     rows = selection.read(selected, limit if as_csv or as_json else limit or ROWS_OF_TABLE)
     if as_csv:

@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from boursomatic_assets.cli.common import DATE, MOMENT, one_line_errors, require_current_schema
+from boursomatic_assets.cli.common import DATE, MOMENT, one_line_errors, require_readable
 from boursomatic_assets.vocabulary import INTERVALS, LABELS, MARKET_NAMES, PROFILES
 
 
@@ -52,7 +52,7 @@ def recommendations(
     from boursomatic_assets.cli.views import recommendations as view
     from boursomatic_assets.cli.views import text, users
 
-    require_current_schema()
+    require_readable()
     if user is None:
         shown = view.recommendations(profile, market, symbol, date, label)
     else:
@@ -78,7 +78,7 @@ def why(symbol: str, profile: str, date: dt.date | None, as_json: bool) -> None:
     from boursomatic_assets.audit.explanation import story
     from boursomatic_assets.cli.views.why import story as view
 
-    require_current_schema()
+    require_readable()
     told = story.tell(symbol, profile, date)
     click.echo(view.as_json(told) if as_json else view.as_text(told))
 
@@ -99,7 +99,7 @@ def why_changed(symbol: str, profile: str, start: dt.date | None, end: dt.date |
     from boursomatic_assets.audit.explanation.change import explain_change
     from boursomatic_assets.cli.views.why import change as view
 
-    require_current_schema()
+    require_readable()
     told = explain_change(symbol, profile, start, end)
     click.echo(view.as_json(told) if as_json else view.as_text(told))
 
@@ -120,7 +120,7 @@ def track_record(context: click.Context, profile: str | None, market: str | None
         return
     from boursomatic_assets.cli.views import track_record as view
 
-    require_current_schema()
+    require_readable()
     shown = view.track_record(profile, market)
     click.echo(view.as_json(shown) if as_json else view.as_table(shown))
 
@@ -140,7 +140,7 @@ def expected(profile: str | None, market: str | None, date: dt.date | None, as_j
     from boursomatic_assets.cli.views import text
     from boursomatic_assets.cli.views import track_record as view
 
-    require_current_schema()
+    require_readable()
     found = view.expected(profile, market, date)
     click.echo(text.as_json(found) if as_json else view.expected_as_table(found))
 
@@ -156,7 +156,7 @@ def verify(as_json: bool) -> None:
     """
     from boursomatic_assets.cli.views import track_record as view
 
-    require_current_schema()
+    require_readable()
     found = view.shadow_records()
     click.echo(view.shadow_as_json(found) if as_json else view.shadow_as_text(found))
     sys.exit(0 if all(record.holds for record in found) else 1)
@@ -179,7 +179,7 @@ def bars(
     from boursomatic_assets.cli.views import text
     from boursomatic_assets.orchestration.partitions import partition_dates
 
-    require_current_schema()
+    require_readable()
     dates = partition_dates(start, end or newest_closed_date())
     shown = view.read_bars(symbol, dates, interval, known_at)
     click.echo(text.as_json(shown) if as_json else view.as_table(shown))
@@ -191,5 +191,5 @@ def status() -> None:
     """Show what is there: revision, rows, newest sessions, the champion, what is rejected or stale."""
     from boursomatic_assets.cli.views import status as view
 
-    require_current_schema()
+    require_readable()
     click.echo(view.status())

@@ -3,8 +3,8 @@
 What belongs here: addresses (`addresses.py`), connections (`connections.py`), empty databases (`creation.py`),
 errors of connections and statements (`errors.py`), waiting for a server that is away (`waiting.py`), for whom a
 transaction waits (`locks.py`), migrations (`migrate.py`, `partitioning.py`), dumps (`dumps.py`), the server's
-clock (`server_time.py`), and the embedded server (`embedded/`).
-Kept elsewhere: the tables (`schema/`), reading and writing rows (`tables/`).
+clock (`server_time.py`), poolers in front of it (`pooling.py`), replicas of it (`replica/`), and the embedded
+server (`embedded/`). Kept elsewhere: the tables (`schema/`), reading and writing rows (`tables/`).
 """
 
 from boursomatic_assets.database.addresses import dagster_url, database_url

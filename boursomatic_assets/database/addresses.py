@@ -17,7 +17,7 @@ from boursomatic_assets import settings
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.binaries import ServerError
 from boursomatic_assets.database.embedded.cluster import find_cluster
-from boursomatic_assets.database.errors import DatabaseError
+from boursomatic_assets.database.errors import AwayError, DatabaseError
 from boursomatic_assets.database.roles import role_name
 from boursomatic_assets.settings import DAGSTER_DRIVER, DRIVER, SettingError, home
 from boursomatic_assets.vocabulary import Role
@@ -58,6 +58,15 @@ def database_url(role: Role = "writer") -> URL:
     return _configured_url(partial(settings.role_address, role), DRIVER) or _embedded_url(role)
 
 
+def replica_url() -> URL | None:
+    """Return the address of the platform's database on a replica, `BOURSOMATIC_READ_URL`; None: there is none.
+
+    Raises:
+        DatabaseError: The variable is no address of a PostgreSQL server.
+    """
+    return _configured_url(settings.read_address, DRIVER)
+
+
 def dagster_url(role: Role = "writer") -> URL:
     """Return the address of Dagster's storage, for the driver that it needs, in UTC.
 
@@ -82,7 +91,8 @@ def variable_of(url: URL) -> str:
     """Return the variable that says an address: Dagster's storage and some roles have one of their own."""
 
     def place(address: URL) -> tuple[object, ...]:
-        return address.username, address.password, address.host, address.port, address.database
+        host = address.host or address.query.get("host")
+        return address.username, address.password, host, address.port, address.database
 
     named = settings.addresses()
     if url.drivername == DAGSTER_DRIVER:
@@ -103,6 +113,11 @@ def _embedded_url(role: Role) -> URL:
     server = _look_up_server(home(), int(time.monotonic() // LOOKUP_SECONDS))
     passfile = find_cluster(home()).passfile_of(role)
     user, passfile = (role_name(role), passfile) if passfile.exists() else (server.user, server.passfile)
+    return embedded_address(server, user, passfile)
+
+
+def embedded_address(server: embedded.Server, user: str, passfile: Path) -> URL:
+    """Return the address of the platform's database on a server of this machine."""
     query = {"host": str(server.host), "passfile": str(passfile)}
     return URL.create(DRIVER, username=user, database=DATABASE, query=query)
 
@@ -123,7 +138,7 @@ def _look_up_server(folder: Path, interval: int) -> embedded.Server:
     try:
         return embedded.ensure_running(folder)
     except ServerError as error:
-        raise DatabaseError(str(error)) from error
+        raise AwayError(str(error)) from error
 
 
 def options_in_utc(url: URL) -> str:

@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -34,6 +35,9 @@ LONGEST_NAME = 63
 """Characters of an application's name, of which the server keeps no more."""
 
 
+reads_from: ContextVar[URL | None] = ContextVar("reads_from", default=None)
+"""The address of the replica that this context reads, if `replica/reading.py` has chosen so."""
+
 _engines = dict[URL, Engine]()
 _arrow_pools = dict[URL, QueuePool]()
 _others = list[Callable[[], None]]()
@@ -43,9 +47,14 @@ _opening = threading.Lock()
 
 def engine(role: Role = "writer") -> Engine:
     """Return the engine of a role in the platform's database, one per address; `connect` opens its connections."""
-    url = database_url(role)
+    url = _address_of(role)
     with _opening:
         return _engines.get(url) or _engines.setdefault(url, _new_engine(url))
+
+
+def _address_of(role: Role) -> URL:
+    """Return where a role works: the writer of a context that only reads works on the replica."""
+    return (reads_from.get() if role == "writer" else None) or database_url(role)
 
 
 def _new_engine(url: URL) -> Engine:
@@ -89,7 +98,7 @@ def arrow_connection() -> "Iterator[ArrowConnection]":
     Raises:
         DatabaseError: The server cannot be reached, or refuses the connection.
     """
-    url = database_url()
+    url = _address_of("writer")
     with _opening:
         pool = _arrow_pools.get(url) or _arrow_pools.setdefault(url, _new_arrow_pool(url))
     connection = pool.connect()

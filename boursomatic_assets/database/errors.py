@@ -20,6 +20,7 @@ LOST_CONNECTION = "see with `boursomatic doctor` whether the server is there, th
 REMEDIES = {
     "08": LOST_CONNECTION,
     "25006": "let DATABASE_URL name a server that can be written to",
+    "40001": "run the command again; on a replica, a longer max_standby_streaming_delay lets it end",
     "3D000": "run `boursomatic db upgrade`",
     "42501": "have an administrator grant it to the user of DATABASE_URL",
     "42": "see with `boursomatic db status` whether the schema is this code's",
@@ -30,6 +31,9 @@ REMEDIES = {
 }
 """What to do about a failed statement, by the first characters of its SQLSTATE; the first match counts."""
 
+
+OPTIONS_REFUSED = "unsupported startup parameter"
+"""What PgBouncer says of the options that each connection sends, unless it is told to ignore them."""
 
 AWAY = (
     "connection refused",
@@ -87,6 +91,10 @@ def connection_error(url: URL, variable: str, error: Exception) -> DatabaseError
         problem = f"refused the password of user {url.username}: correct {variable}, and unset PGPASSWORD"
     elif f'database "{url.database}" does not exist' in reason:
         problem = f"has no database {url.database}: run `boursomatic db upgrade`"
+    elif OPTIONS_REFUSED in reason:
+        problem = (
+            f"refuses options: set ignore_startup_parameters = options in pgbouncer.ini, or correct {variable}"
+        )
     elif "FATAL:" in reason:
         problem = f"refused the connection: {reason.rpartition('FATAL:')[2].strip()}"
     else:

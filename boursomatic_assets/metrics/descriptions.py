@@ -96,6 +96,23 @@ CHAMPION_AS_OF = Description(
 OPEN_ALERTS = Description("open_alerts", "Open problems by what they are about.", ("about",))
 UNSENT_ALERTS = Description("unsent_alerts", "Alerts that are still to be sent.", ("channel",))
 
+REPLICA_UP = Description(
+    "replica_up",
+    "Whether the read replica answers and follows the database: 1 or 0; no series if none is set.",
+)
+REPLICA_BYTES = Description(
+    "replica_lag_bytes", "Bytes of the database's log that the read replica has not replayed; 0 if it has all."
+)
+REPLICA_SECONDS = Description(
+    "replica_lag_seconds", "How old the newest commit is that the read replica has; 0 if it has all."
+)
+SLOT_BYTES = Description(
+    "replication_slot_kept_bytes", "Bytes of its log that the server keeps for a replication slot.", ("slot",)
+)
+SLOT_USED = Description(
+    "replication_slot_used", "Whether somebody follows by a replication slot: 1 or 0.", ("slot",)
+)
+
 QUEUED = Description("queued_runs", "Runs that wait for their turn.")
 OLDEST_QUEUED = Description(
     "oldest_queued_run_age_seconds", "How long the oldest queued run has waited; 0 if none waits."

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from boursomatic_assets import database
 from boursomatic_assets.database import errors
-from boursomatic_assets.metrics import dagster, descriptions, platform
+from boursomatic_assets.metrics import dagster, descriptions, platform, replication
 from boursomatic_assets.metrics.descriptions import Figure
 from boursomatic_assets.orchestration.dagster_patches.counts.runs import tables_exist
 
@@ -30,6 +30,7 @@ PLATFORM: Final[dict[str, Group]] = {
     "computed": platform.computed,
     "champion": platform.champion,
     "alerts": platform.alerts,
+    "replication": replication.replication,
 }
 LIMITS: Final = {
     "connect_timeout": "3",

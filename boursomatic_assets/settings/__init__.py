@@ -173,6 +173,11 @@ def role_address(role: str) -> "URL | None":
     return cast("URL | None", own) or database_address()
 
 
+def read_address() -> "URL | None":
+    """Return the address of a replica of the product's database with its password, `BOURSOMATIC_READ_URL`."""
+    return cast("URL | None", settings_with_valid("BOURSOMATIC_READ_URL").BOURSOMATIC_READ_URL)
+
+
 def addresses() -> "dict[str, URL]":
     """Return the addresses that are set, by variable, without those that are wrong."""
     settings, _ = read_environment()

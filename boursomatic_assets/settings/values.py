@@ -23,7 +23,11 @@ Language = Literal["en", "fr"]
 DRIVER, DAGSTER_DRIVER = "postgresql+psycopg", "postgresql+psycopg2"
 DRIVERS = {
     **dict.fromkeys(
-        ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_ACCOUNTS_URL", "DATABASE_APP_URL"), ("postgresql", DRIVER)
+        (
+            *("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_ACCOUNTS_URL", "DATABASE_APP_URL"),
+            "BOURSOMATIC_READ_URL",
+        ),
+        ("postgresql", DRIVER),
     ),
     "DAGSTER_DATABASE_URL": ("postgresql", DRIVER, DAGSTER_DRIVER),
 }

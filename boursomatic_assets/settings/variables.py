@@ -121,6 +121,12 @@ class Settings(BaseSettings):
     DATABASE_APP_URL: Address = _field(
         None, "the same database as app, who serves one account at a time", unset="DATABASE_URL", secret=True
     )
+    BOURSOMATIC_READ_URL: Address = _field(
+        None,
+        "the same database on a streaming replica, for what only reads; `boursomatic db replica create` prints it",
+        unset="the primary is read",
+        secret=True,
+    )
     BOURSOMATIC_LOCK_WAIT: Count = _field(
         "1800",
         "seconds that a command waits for a lock that another session has, before it gives up and names it; runs"

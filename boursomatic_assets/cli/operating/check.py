@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from boursomatic_assets.cli.common import DATE, one_line_errors, require_current_schema
+from boursomatic_assets.cli.common import DATE, one_line_errors, require_readable
 from boursomatic_assets.vocabulary import MARKET_NAMES
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def check(
     from boursomatic_assets.cli.views import check as view
 
     settings.require_valid()
-    require_current_schema()
+    require_readable()
     rules = all_invariants()
     assets = list(dict.fromkeys(rule.asset for rule in rules))
     if asset and asset not in assets:

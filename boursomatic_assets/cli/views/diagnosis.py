@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import psycopg
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,10 +17,12 @@ from boursomatic_assets import database, settings
 from boursomatic_assets.backups import mark
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.database import migrate, server_time
+from boursomatic_assets.database import migrate, pooling, server_time
+from boursomatic_assets.database.addresses import replica_url
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
 from boursomatic_assets.database.embedded.binaries import OS_USER
 from boursomatic_assets.database.errors import explain
+from boursomatic_assets.database.replica import lag, slots
 from boursomatic_assets.database.roles.surplus import surplus_of_writer
 from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
@@ -59,7 +62,7 @@ def run_diagnosis() -> Iterator[Finding]:
     for subject, check in _CHECKS.items():
         try:
             yield Finding(subject, True, check())
-        except (RuntimeError, ValueError, OSError, SQLAlchemyError) as error:
+        except (RuntimeError, ValueError, OSError, SQLAlchemyError, psycopg.Error) as error:
             yield Finding(subject, False, (explain(error) or str(error)).splitlines()[0])
     yield from _find_late_markets()
 
@@ -110,6 +113,36 @@ def _check_clock() -> str:
             " stored; delete them, and compute again what looks back on them"
         )
     return "that of the database, and no bar lies after it"
+
+
+def _check_sessions() -> str:
+    if pooling.shares_sessions(database.database_url()):
+        raise RuntimeError(
+            "clients share sessions, as behind PgBouncer with pool_mode = transaction, and locks of a run would be"
+            " another's: set pool_mode = session for this database there, or let DATABASE_URL name"
+            " the server itself"
+        )
+    return "each client has one of its own, which its locks need"
+
+
+def _check_replica() -> str:
+    url = replica_url()
+    if url is None:
+        return "none is set, and the primary is read"
+    found = lag.measure(url)
+    return f"{settings.redacted(url)} {found}" + (", and the primary is read meanwhile" if found.bytes else "")
+
+
+def _check_slots() -> str:
+    with database.engine().connect() as connection:
+        found = slots.read_slots(connection)
+    if filling := [slot for slot in found if slot.fills_disk]:
+        raise RuntimeError(
+            f"{'; '.join(map(str, filling))}: start what follows by it (`boursomatic db replica create` starts a"
+            " replica that is there), or end it with `boursomatic db replica stop`, or one of others with"
+            " pg_drop_replication_slot. Until then the log grows and may fill the disk"
+        )
+    return "; ".join(map(str, found)) or "there is none"
 
 
 def _check_privileges() -> str:
@@ -203,6 +236,9 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "disk": _check_disk,
     "schema": _check_schema,
     "privileges": _check_privileges,
+    "sessions": _check_sessions,
+    "read replica": _check_replica,
+    "replication slots": _check_slots,
     "dagster storage": _check_dagster_storage,
     "runs": _check_runs,
     "source of bars": _check_source,

@@ -9,13 +9,16 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, func, select, text
+import psycopg
+from sqlalchemy import URL, Connection, Table, func, select, text
 
 from boursomatic_assets import absorbed, database, registry
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.cli.views.models import evidence_lines
-from boursomatic_assets.database import migrate, server_time
+from boursomatic_assets.database import migrate, replica, server_time
+from boursomatic_assets.database.addresses import replica_url
+from boursomatic_assets.database.replica import lag
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.quality.delivery import UNREADABLE_REASON
 from boursomatic_assets.registry import decisions
@@ -72,8 +75,9 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     """Facts as pairs of subject and value: markets, the champion, what is rejected, provisional or stale."""
     for market in MARKETS.values():
         yield market.name, _newest_sessions(connection, market)
-    for run_id, dead in liveness.unended_runs(connection).items():
-        yield "dead run", f"{run_id[:8]}: {dead}"
+    yield from _dead_runs()
+    if url := replica_url():
+        yield "read replica", _replica(url)
     for market in MARKETS.values():
         yield "freshness", str(read_freshness(connection, market, utc_now()))
     for market in MARKETS.values():
@@ -101,6 +105,26 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
         yield "stale", str(sessions)
     if stale := registry.stale_versions(connection, Parameters()):
         yield "stale", f"{len(stale):,} model versions from {stale[0].version} on: `boursomatic refresh --models`"
+
+
+def _dead_runs() -> Iterator[tuple[str, str]]:
+    """The runs whose process is dead: only the primary has the locks by which they are known to live."""
+    try:
+        with replica.from_primary(), database.engine().connect() as connection:
+            dead = liveness.unended_runs(connection)
+    except database.AwayError as error:  # what a replica has is shown all the same
+        yield "dead run", f"not known: {error}"
+        return
+    for run_id, run in dead.items():
+        yield "dead run", f"{run_id[:8]}: {run}"
+
+
+def _replica(url: URL) -> str:
+    """How far the read replica is behind, or why that is not known."""
+    try:
+        return str(lag.measure(url))
+    except (database.DatabaseError, psycopg.Error) as error:  # it is what is shown
+        return f"not known: {error}"
 
 
 def _files(connection: Connection) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,13 +67,13 @@ def ensure_running(home: Path) -> Server:
         return server
     with _as_server_error(home), folder_lock(home):
         for abandoned in embedded_cluster.abandoned_clusters(home):
-            _stop(abandoned)
+            stop_cluster(abandoned)
         cluster = embedded_cluster.make_cluster(home)
         if not cluster.data.exists():
             _create_cluster(cluster)
         for unfinished in cluster.folder.glob("init-*"):
             shutil.rmtree(unfinished, ignore_errors=True)  # what remains is removed at a later start
-        return _start(cluster)
+        return start_cluster(cluster)
 
 
 def status(home: Path) -> Server | None:
@@ -94,7 +94,7 @@ def stop(home: Path) -> bool:
         if not cluster.data.exists():
             return False
         with folder_lock(home):
-            return _stop(cluster)
+            return stop_cluster(cluster)
 
 
 @contextmanager
@@ -131,12 +131,20 @@ def _initdb(cluster: Cluster, scratch: Path) -> None:
     run_program(ids, "postgres", "--single", "-D", data, "-c", "exit_on_error=on", "postgres", text=databases)
 
 
-def _start(cluster: Cluster) -> Server:
-    """Start the server and wait until it answers, whatever an earlier one has left behind."""
+def start_cluster(cluster: Cluster, further: Mapping[str, str] | None = None) -> Server:
+    """Start the server of a cluster, and wait until it answers, whatever an earlier one has left behind.
+
+    Args:
+        cluster: The cluster.
+        further: Settings that hold for as long as the server runs.
+
+    Raises:
+        ServerError: It does not start, or does not answer.
+    """
     if not os.access(cluster.passfile, os.R_OK):
         raise ServerError(f"{cluster.passfile} cannot be read: the password of the embedded server is in it")
     if not cluster.has_private_socket():
-        _stop(cluster)  # no client can reach it
+        stop_cluster(cluster)  # no client can reach it
         cluster.make_socket_folder()
     server = _server_of(cluster)
     deadline = time.monotonic() + START_SECONDS
@@ -144,19 +152,19 @@ def _start(cluster: Cluster) -> Server:
         if time.monotonic() > deadline:
             raise ServerError(f"the embedded server does not answer ({failure}): see {cluster.log}")
         if NOT_LISTENING in failure and not _is_alive(cluster):
-            _try_start(cluster)
+            _try_start(cluster, further or {})
         time.sleep(0.05)
     return server
 
 
-def _try_start(cluster: Cluster) -> None:
+def _try_start(cluster: Cluster, further: Mapping[str, str]) -> None:
     _remove_stale_locks(cluster)
     size = cluster.log.stat().st_size if cluster.log.exists() else 0
-    folder = f"-k {shlex.quote(str(cluster.socket))}"
+    options = shlex.join(["-k", str(cluster.socket), *(f"-c{name}={value}" for name, value in further.items())])
     wait = ("-w", "-t", str(START_SECONDS))
     try:
         run_program(
-            cluster.server_ids(), "pg_ctl", "start", *wait, "-D", cluster.data, "-l", cluster.log, "-o", folder
+            cluster.server_ids(), "pg_ctl", "start", *wait, "-D", cluster.data, "-l", cluster.log, "-o", options
         )
     except ServerError as error:
         log_text = _log_since(cluster, size)
@@ -176,7 +184,12 @@ def _remove_stale_locks(cluster: Cluster) -> None:
         lock.unlink(missing_ok=True)
 
 
-def _stop(cluster: Cluster) -> bool:
+def stop_cluster(cluster: Cluster) -> bool:
+    """Stop the server of a cluster; return whether one was running.
+
+    Raises:
+        ServerError: It cannot be stopped.
+    """
     if not _is_alive(cluster):
         return False
     run_program(cluster.server_ids(), "pg_ctl", "stop", "-w", "-t", "60", "-m", "fast", "-D", cluster.data)

@@ -1,0 +1,138 @@
+"""Lag: how far a replica is behind what the primary had committed at a moment.
+
+What belongs here: a mark of the primary, and the distance of a replica from it.
+Kept elsewhere: what follows from it for a reader (`reading.py`).
+
+The proof that a replica has what a reader needs is a position in the primary's log (WAL). The reader asks the
+primary first: whatever is visible there at that moment was written before this position, in any table and by
+whomever. Then the replica: a commit is visible there once it is replayed. No number of a ledger says as much.
+Numbers of a sequence are not given in the order of commits, so the newest may be visible on the replica before an
+older one; and a number that is, would be a lock for which all writers wait. A transaction does not know the
+position of its own commit, but nobody asks for that: a reader asks for the position after all commits that it
+could see.
+
+Positions can be compared within one history alone, so both servers must be of one system and on one timeline.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import dict_row
+from sqlalchemy import URL
+
+from boursomatic_assets.database.addresses import database_url
+from boursomatic_assets.database.connections import connect
+from boursomatic_assets.database.errors import DatabaseError
+
+SMALLEST_COMMIT: Final = 40
+"""Bytes of the log. A position may be given after the header of a page, with nothing between: what is less behind
+has every commit."""
+
+_MARK: Final = """
+SELECT s.system_identifier AS system, c.timeline_id AS timeline, clock_timestamp() AT TIME ZONE 'UTC' AS at,
+    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS lsn
+FROM pg_control_system() s, pg_control_checkpoint() c
+"""
+_STATE: Final = """
+SELECT pg_is_in_recovery() AS follows, s.system_identifier AS system, c.timeline_id AS timeline,
+    CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END AS paused,
+    coalesce(pg_wal_lsn_diff(%(lsn)s::pg_lsn, pg_last_wal_replay_lsn()), 0)::bigint AS bytes,
+    pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC' AS replayed
+FROM pg_control_system() s, pg_control_checkpoint() c
+"""
+
+
+class NoReplicaError(DatabaseError):
+    """The server of `BOURSOMATIC_READ_URL` is no replica of the primary."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the primary had committed at a moment.
+
+    Attributes:
+        lsn: The position of its log.
+        system: Which system it is, and which of its timelines.
+        at: The moment by its clock, naive UTC.
+    """
+
+    lsn: str
+    system: tuple[int, int]
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a replica is behind a mark.
+
+    Attributes:
+        bytes: Bytes of the log that it has not replayed; 0 if it has every commit.
+        replayed: When the last transaction that it has was committed, naive UTC; None: none since it started.
+        seconds: How old that is, if there is something that it has not.
+        paused: Whether somebody has paused its replay.
+    """
+
+    bytes: int
+    replayed: dt.datetime | None
+    seconds: float
+    paused: bool
+
+    def __str__(self) -> str:
+        if not self.bytes:
+            return "has all that the primary has"
+        since = f", and shows what was committed by {self.replayed:%Y-%m-%d %H:%M:%S} UTC" if self.replayed else ""
+        paused = "; its replay is paused: `SELECT pg_wal_replay_resume()` there ends that" if self.paused else ""
+        return f"is {self.bytes:,} bytes of the log behind{since}{paused}"
+
+
+def mark(primary: psycopg.Connection) -> Mark:
+    """What the primary has committed by now."""
+    row = _row(primary, _MARK, {})
+    return Mark(row["lsn"], (row["system"], row["timeline"]), row["at"])
+
+
+def behind(replica: psycopg.Connection, mark: Mark) -> Lag:
+    """How far a replica is behind a mark of the primary.
+
+    Raises:
+        NoReplicaError: It follows nobody, or another server or timeline.
+    """
+    row = _row(replica, _STATE, {"lsn": mark.lsn})
+    if not row["follows"]:
+        raise NoReplicaError(
+            "the server of BOURSOMATIC_READ_URL follows nobody: let it name a replica, or unset it"
+        )
+    if (row["system"], row["timeline"]) != mark.system:
+        raise NoReplicaError(
+            "the server of BOURSOMATIC_READ_URL follows another server than that of DATABASE_URL:"
+            " let it name a replica of that one, or unset it"
+        )
+    has_all = row["bytes"] < SMALLEST_COMMIT
+    replayed: dt.datetime | None = row["replayed"]
+    seconds = 0.0 if has_all or replayed is None else max(0.0, (mark.at - replayed).total_seconds())
+    return Lag(0 if has_all else row["bytes"], replayed, seconds, bool(row["paused"]))
+
+
+def measure(url: URL, limits: dict[str, str] | None = None) -> Lag:
+    """How far the replica at an address is behind the primary now; each is asked once.
+
+    Args:
+        url: The address.
+        limits: Further parameters of libpq for both connections.
+
+    Raises:
+        DatabaseError: One of them does not answer, or it is no replica.
+    """
+    with connect(database_url().update_query_dict(limits or {}), wait=False) as primary:
+        marked = mark(primary)
+    with connect(url.update_query_dict(limits or {}), wait=False) as replica:
+        return behind(replica, marked)
+
+
+def _row(connection: psycopg.Connection, query: Any, given: dict[str, str]) -> dict[str, Any]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(query, given).fetchone()
+    assert row is not None
+    return row

@@ -1,0 +1,124 @@
+"""Reading: whether what only reads goes to the replica or to the primary.
+
+What belongs here: the choice, in this one place, and what is said of it.
+Kept elsewhere: the proof that the replica has what is needed (`lag.py`), who only reads (`cli/common.py`,
+`checks/invariant.py`), the connections (`database/connections.py`).
+
+Nobody sees an older session as the newest one: a replica is read if it has all that the primary had committed
+when the reader came. If the primary is away, a command is answered by the replica, and says that this is
+unverified.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import psycopg
+from sqlalchemy import URL
+
+from boursomatic_assets import absorbed
+from boursomatic_assets.database.addresses import database_url, replica_url
+from boursomatic_assets.database.connections import connect, reads_from
+from boursomatic_assets.database.errors import AwayError, DatabaseError
+from boursomatic_assets.database.replica.lag import Mark, behind, mark
+
+CATCH_UP_SECONDS: Final = 1.0
+"""How long a replica is waited for that is behind: usually by some milliseconds, as long as the log travels."""
+
+POLL_SECONDS: Final = 0.02
+
+ASKING: Final = {"connect_timeout": "3"}
+"""How a server is asked on the way: the other one is there to answer."""
+
+
+class BehindError(DatabaseError):
+    """The replica does not have all that the primary has."""
+
+
+class _Told:
+    """What this process has said last, for whoever reads again and again."""
+
+    kind: type[Exception] | None = None
+
+
+@contextlib.contextmanager
+def reading(*, verified: bool = False) -> Iterator[None]:
+    """Let the context read the replica, if there is one and it has all that the primary has; else the primary.
+
+    Each fallback is recorded as an absorbed error.
+
+    Args:
+        verified: Nothing unverified is read: where the primary is away, it is waited for. A fallback is then
+        recorded
+            once, as long as its reason stays the same: for a run, whose checks each ask.
+
+    Raises:
+        DatabaseError: The primary refuses the connection.
+    """
+    given = reads_from.set(_choose(verified))
+    try:
+        yield
+    finally:
+        reads_from.reset(given)
+
+
+@contextlib.contextmanager
+def from_primary() -> Iterator[None]:
+    """Let the context read the primary: what only the primary has, such as its locks."""
+    given = reads_from.set(None)
+    try:
+        yield
+    finally:
+        reads_from.reset(given)
+
+
+def _choose(verified: bool) -> URL | None:
+    """The address of the replica, if that is to be read."""
+    url = replica_url()
+    if url is None:
+        return None
+    try:
+        with connect(database_url().update_query_dict(ASKING), wait=False) as primary:
+            marked = mark(primary)
+    except AwayError as error:
+        return None if verified else _unverified(url, error)
+    try:
+        with connect(url.update_query_dict(ASKING), wait=False) as replica:
+            _require_all(replica, marked)
+    except (DatabaseError, psycopg.Error) as error:
+        if not (verified and _Told.kind is type(error)):
+            absorbed.record(error, "the primary is read instead of the replica")
+        _Told.kind = type(error)
+        return None
+    _Told.kind = None
+    return url
+
+
+def _require_all(replica: psycopg.Connection, marked: Mark) -> None:
+    """Wait for a moment until a replica has what a mark says.
+
+    Raises:
+        BehindError: It does not have it.
+    """
+    replica.autocommit = True
+    until = time.monotonic() + CATCH_UP_SECONDS
+    while (lag := behind(replica, marked)).bytes:
+        if lag.paused or time.monotonic() > until:
+            raise BehindError(f"the replica {lag}")
+        time.sleep(POLL_SECONDS)
+
+
+def _unverified(url: URL, error: AwayError) -> URL | None:
+    """The address of the replica, while nobody can say what it lacks; None if it does not answer either."""
+    try:
+        with connect(url.update_query_dict(ASKING), wait=False) as replica:
+            row = replica.execute("SELECT pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'").fetchone()
+    except (DatabaseError, psycopg.Error) as other:
+        absorbed.record(other, "the primary is waited for")
+        return None
+    when = f"{row[0]:%Y-%m-%d %H:%M:%S} UTC" if row and row[0] else "a time that it does not know"
+    absorbed.record(
+        error, f"unverified: the replica answers with what it had by {when}; newer sessions may be there"
+    )
+    return url
