@@ -60,7 +60,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before any worker starts: hide the user's home, database and Dagster instance from the tests."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
     if not hasattr(config, "workerinput"):
-        for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME", NO_BYTECODE):
+        for name in (
+            *DATABASE_VARIABLES,
+            "BOURSOMATIC_READ_URL",
+            "DAGSTER_DATABASE_URL",
+            "DAGSTER_HOME",
+            NO_BYTECODE,
+        ):
             os.environ.pop(name, None)
         os.environ["BOURSOMATIC_DATABASE_WAIT"] = "0"
         remove_homes_of_killed_runs()

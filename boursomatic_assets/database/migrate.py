@@ -58,9 +58,13 @@ def recreate() -> None:
     upgrade()
 
 
-def status() -> str:
-    """Three lines: the revision of the database, the revision of this code, and the pending migrations."""
-    revision = current_revision(database.engine("owner"))
+def status(engine: Engine | None = None) -> str:
+    """Three lines: the revision of the database, the revision of this code, and the pending migrations.
+
+    Args:
+        engine: Of whom the database is asked; of its owner, if it is not said.
+    """
+    revision = current_revision(engine or database.engine("owner"))
     if revision and not _find_migration(revision):
         pending = "unknown"
     else:

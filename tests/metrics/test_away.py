@@ -22,7 +22,7 @@ from boursomatic_assets.metrics import server
 from boursomatic_assets.metrics.descriptions import UP, families
 from boursomatic_assets.metrics.reading import Readings
 
-GROUPS = ("freshness", "rows", "computed", "champion", "alerts", "runs", "checks", "daemon")
+GROUPS = ("freshness", "rows", "computed", "champion", "alerts", "replication", "runs", "checks", "daemon")
 
 
 def address(port: int) -> str:
@@ -41,7 +41,7 @@ def test_without_its_databases_the_page_says_so_and_why_is_logged_once(
     assert page.values("group_up", "group") == {(group,): 0 for group in GROUPS}
     assert {name for name, *_ in page.series} == {"boursomatic_up", "boursomatic_group_up"}
     assert len(caplog.messages) == 2, "one line for each database, once"
-    assert "no figures of freshness, rows, computed, champion, alerts:" in caplog.messages[0]
+    assert "no figures of freshness, rows, computed, champion, alerts, replication:" in caplog.messages[0]
     assert "the server at 127.0.0.1:1 does not answer" in caplog.messages[0]
     assert SECRET not in page.page + caplog.text
 

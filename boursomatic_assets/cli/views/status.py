@@ -54,7 +54,7 @@ _SUSPENDED = (
 
 def status() -> str:
     """The state of the platform in a few lines."""
-    lines = [migrate.status()]
+    lines = [migrate.status(database.engine())]
     counts = migrate.row_counts(database.engine())
     width = max(map(len, counts), default=0) + len(": ")
     lines += [f"{table + ':':<{width}}{row_count:>12,} rows" for table, row_count in counts.items()]

@@ -11,7 +11,8 @@ older one; and a number that is, would be a lock for which all writers wait. A t
 position of its own commit, but nobody asks for that: a reader asks for the position after all commits that it
 could see.
 
-Positions can be compared within one history alone, so both servers must be of one system and on one timeline.
+Positions can be compared within one history alone, so both servers must be of one system and on one timeline, as
+a replica and its primary are.
 """
 
 import datetime as dt
@@ -31,12 +32,14 @@ SMALLEST_COMMIT: Final = 40
 has every commit."""
 
 _MARK: Final = """
-SELECT s.system_identifier AS system, c.timeline_id AS timeline, clock_timestamp() AT TIME ZONE 'UTC' AS at,
+SELECT ARRAY[s.system_identifier::text, c.timeline_id::text, current_database()] AS history,
+    clock_timestamp() AT TIME ZONE 'UTC' AS at,
     (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS lsn
 FROM pg_control_system() s, pg_control_checkpoint() c
 """
 _STATE: Final = """
-SELECT pg_is_in_recovery() AS follows, s.system_identifier AS system, c.timeline_id AS timeline,
+SELECT pg_is_in_recovery() AS follows,
+    ARRAY[s.system_identifier::text, c.timeline_id::text, current_database()] AS history,
     CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END AS paused,
     coalesce(pg_wal_lsn_diff(%(lsn)s::pg_lsn, pg_last_wal_replay_lsn()), 0)::bigint AS bytes,
     pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC' AS replayed
@@ -54,12 +57,12 @@ class Mark:
 
     Attributes:
         lsn: The position of its log.
-        system: Which system it is, and which of its timelines.
+        history: Which system it is, which of its timelines, and which database.
         at: The moment by its clock, naive UTC.
     """
 
     lsn: str
-    system: tuple[int, int]
+    history: list[str]
     at: dt.datetime
 
 
@@ -90,24 +93,24 @@ class Lag:
 def mark(primary: psycopg.Connection) -> Mark:
     """What the primary has committed by now."""
     row = _row(primary, _MARK, {})
-    return Mark(row["lsn"], (row["system"], row["timeline"]), row["at"])
+    return Mark(row["lsn"], row["history"], row["at"])
 
 
 def behind(replica: psycopg.Connection, mark: Mark) -> Lag:
     """How far a replica is behind a mark of the primary.
 
     Raises:
-        NoReplicaError: It follows nobody, or another server or timeline.
+        NoReplicaError: It follows nobody, or another server; or it is another database.
     """
     row = _row(replica, _STATE, {"lsn": mark.lsn})
     if not row["follows"]:
         raise NoReplicaError(
             "the server of BOURSOMATIC_READ_URL follows nobody: let it name a replica, or unset it"
         )
-    if (row["system"], row["timeline"]) != mark.system:
+    if row["history"] != mark.history:
         raise NoReplicaError(
-            "the server of BOURSOMATIC_READ_URL follows another server than that of DATABASE_URL:"
-            " let it name a replica of that one, or unset it"
+            "BOURSOMATIC_READ_URL names a replica of another server or database than DATABASE_URL:"
+            " let it name one of the same, or unset it"
         )
     has_all = row["bytes"] < SMALLEST_COMMIT
     replayed: dt.datetime | None = row["replayed"]

@@ -117,7 +117,7 @@ def _unverified(url: URL, error: AwayError) -> URL | None:
     except (DatabaseError, psycopg.Error) as other:
         absorbed.record(other, "the primary is waited for")
         return None
-    when = f"{row[0]:%Y-%m-%d %H:%M:%S} UTC" if row and row[0] else "a time that it does not know"
+    when = f"{row[0]:%Y-%m-%d %H:%M:%S} UTC" if row and row[0] else "its start"
     absorbed.record(
         error, f"unverified: the replica answers with what it had by {when}; newer sessions may be there"
     )
