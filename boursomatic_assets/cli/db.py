@@ -172,6 +172,8 @@ def create(folder: Path) -> None:
     """
     from boursomatic_assets.database.replica import making
 
+    limit_waiting()
+    click.echo(f"makes or starts the replica in {folder}", err=True)
     click.echo(f"BOURSOMATIC_READ_URL={making.create(folder).render_as_string(hide_password=False)}")
     click.echo(f"the replica follows; `boursomatic db replica stop {folder}` ends it", err=True)
 
@@ -183,6 +185,7 @@ def stop_replica(folder: Path) -> None:
     """End the replica in FOLDER: stop it, remove its copy, and let the server keep nothing for it any more."""
     from boursomatic_assets.database.replica import making
 
+    limit_waiting()
     if not making.stop(folder):
         raise ValueError(f"there is no replica in {folder}, and the server keeps nothing for one there")
     click.echo(f"ended: the copy in {folder} is removed, and its slot on the server is dropped")

@@ -6,6 +6,8 @@ The replica is made by `boursomatic db replica create` of an embedded server wit
 import datetime as dt
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,10 +48,13 @@ READING = [
 
 
 @pytest.fixture(scope="module")
-def shared(admin: Admin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
+def shared(admin: Admin) -> Iterator[Followed]:
     """The home and its replica, shared by all tests; the server of the run is another, and has its own home."""
-    with followed(tmp_path_factory.mktemp("followed") / "home") as world:
+    folder = Path(tempfile.mkdtemp(prefix="followed-", dir=admin.run))
+    folder.chmod(0o711)
+    with followed(folder / "home") as world:
         yield world
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -70,6 +75,13 @@ def newest_session() -> str:
     done = boursomatic("recommendations", "--all", "--json")
     assert done.exit_code == 0, done.output
     return str(max(row["as_of"] for row in json.loads(done.stdout)))[:10]
+
+
+def refused(*words: str) -> str:
+    """Why a command of replicas was refused."""
+    done = boursomatic("db", "replica", *words)
+    assert done.exit_code == 1, done.output
+    return done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)
@@ -238,20 +250,24 @@ def test_the_lag_is_a_figure(world: Followed, absorbed_errors: list[str]) -> Non
 
 
 def test_a_replica_ends_without_a_trace_and_is_made_anew(world: Followed) -> None:
+    slot = world.value(world.home, "SELECT slot_name FROM pg_replication_slots")
     done = boursomatic("db", "replica", "stop", str(world.folder))
     assert done.exit_code == 0, done.output
     assert "its slot on the server is dropped" in done.stdout
     assert not world.folder.exists()
     assert world.value(world.home, "SELECT count(*) FROM pg_replication_slots") == 0
     assert world.value(world.home, "SELECT count(*) FROM pg_roles WHERE rolreplication AND NOT rolsuper") == 0
-    assert "there is no replica in" in error_line(boursomatic("db", "replica", "stop", str(world.folder)))
+    assert "there is no replica in" in refused("stop", str(world.folder))
+    with world.superuser(world.home) as connection:  # as a creation that was killed leaves them behind
+        connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [slot])
+        connection.execute(f"CREATE ROLE {slot}".encode())
     world.create()
 
 
 def test_a_replica_for_which_nothing_is_kept_is_not_started(world: Followed) -> None:
     world.kill_replica()
     world.value(world.home, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
-    line = error_line(boursomatic("db", "replica", "create", str(world.folder)))
+    line = refused("create", str(world.folder))
     assert line.endswith(f"end it with `boursomatic db replica stop {world.folder}`, and create it again")
     assert boursomatic("db", "replica", "stop", str(world.folder)).exit_code == 0
     world.create()
@@ -259,9 +275,9 @@ def test_a_replica_for_which_nothing_is_kept_is_not_started(world: Followed) -> 
 
 def test_a_folder_with_something_else_is_left_alone(world: Followed, tmp_path: Path) -> None:
     (tmp_path / "letters").write_text("mine")
-    assert "is not empty" in error_line(boursomatic("db", "replica", "create", str(tmp_path)))
-    assert "is not empty" in error_line(boursomatic("db", "replica", "create", str(world.home)))
-    assert error_line(boursomatic("db", "replica", "stop", str(world.home)))
+    assert "is not empty: name a folder that is, or that does not exist yet" in refused("create", str(tmp_path))
+    for words in (("create", str(world.home)), ("stop", str(world.home))):
+        assert "is no replica, or none any more: it is left alone" in refused(*words)
     assert (tmp_path / "letters").read_text() == "mine"
     assert embedded.status(world.home)
     slots = "SELECT count(*) FROM pg_replication_slots"
@@ -272,5 +288,5 @@ def test_a_replica_of_a_foreign_server_is_made_where_that_runs(
     world: Followed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", world.address_of_primary())
-    line = error_line(boursomatic("db", "replica", "create", str(tmp_path / "replica")))
+    line = refused("create", str(tmp_path / "replica"))
     assert "make its replica where it runs, with pg_basebackup" in line

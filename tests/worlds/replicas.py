@@ -100,14 +100,22 @@ class Followed:
 
 @contextlib.contextmanager
 def followed(home: Path) -> Iterator[Followed]:
-    """A migrated home with one row of each table, and its replica; both servers end with the context."""
-    home.mkdir(mode=0o700)
+    """A migrated home with one row of each table, and its replica; both servers end with the context.
+
+    Servers of root enter both folders, so that they lie where the home does: in memory, if there is enough.
+    """
     world = Followed(home, home.with_name("replica"))
+    for folder in (world.home, world.folder):
+        folder.mkdir()
+        folder.chmod(0o711)
     with pytest.MonkeyPatch.context() as monkeypatch:
         live_in(world, monkeypatch)
         try:
             done = boursomatic("db", "upgrade")
             assert done.exit_code == 0, done.output
+            with world.superuser(home) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
             with Session(database.engine("owner")) as session:
                 for row in one_of_each():
                     session.add(row)

@@ -101,7 +101,12 @@ def remove(folder: Path) -> bool:
     """Stop the standby of a folder and remove it; return whether there was one. What else is there stays.
 
     For root, it removes those of removed folders with the same path too.
+
+    Raises:
+        ServerError: The server in the folder follows nobody, or cannot be stopped.
     """
+    if find_cluster(folder).data.exists() and not is_standby(folder):
+        raise ServerError(f"the server in {folder} is no replica, or none any more: it is left alone")
     own = [find_cluster(folder)] if is_standby(folder) else []
     abandoned = [cluster for cluster in abandoned_clusters(folder) if (cluster.data / SIGNAL).exists()]
     for cluster in (*own, *abandoned):

@@ -24,6 +24,7 @@ from boursomatic_assets.database.connections import connect
 from boursomatic_assets.database.embedded import standby
 from boursomatic_assets.database.embedded.cluster import Cluster, find_cluster
 from boursomatic_assets.database.errors import DatabaseError
+from boursomatic_assets.database.locks import lock
 from boursomatic_assets.database.replica.lag import behind, mark
 from boursomatic_assets.database.roles import role_name
 from boursomatic_assets.database.roles.logins import PASSWORD_BYTES, set_password
@@ -48,7 +49,7 @@ def create(folder: Path) -> URL:
         ServerError: The folder holds something else, or a server cannot be copied or started.
     """
     folder, primary, name = _prepare(folder)
-    with _primary() as connection:
+    with _primary(name) as connection:
         exists = standby.is_standby(folder)
         if exists and _slot_status(connection, name) in (None, "lost"):
             raise DatabaseError(
@@ -76,8 +77,8 @@ def stop(folder: Path) -> bool:
         ServerError: It cannot be stopped.
     """
     folder, _, name = _prepare(folder)
-    removed = standby.remove(folder)
-    with _primary() as connection:
+    with _primary(name) as connection:
+        removed = standby.remove(folder)
         return _drop(connection, name) or removed
 
 
@@ -93,9 +94,11 @@ def _prepare(folder: Path) -> tuple[Path, Cluster, str]:
     return folder, find_cluster(home()), f"boursomatic_replica_{digest}"
 
 
-def _primary() -> psycopg.Connection:
+def _primary(name: str) -> psycopg.Connection:
+    """A connection to the embedded server, by which nobody else makes or ends the same replica meanwhile."""
     connection = connect(database_url("owner"))
     connection.autocommit = True
+    lock(connection, name, "the replica of this folder")
     return connection
 
 

@@ -83,16 +83,24 @@ def _choose(verified: bool) -> URL | None:
             marked = mark(primary)
     except AwayError as error:
         return None if verified else _unverified(url, error)
+    except psycopg.Error as error:
+        _say_fallback(error, verified)
+        return None
     try:
         with connect(url.update_query_dict(ASKING), wait=False) as replica:
             _require_all(replica, marked)
     except (DatabaseError, psycopg.Error) as error:
-        if not (verified and _Told.kind is type(error)):
-            absorbed.record(error, "the primary is read instead of the replica")
-        _Told.kind = type(error)
+        _say_fallback(error, verified)
         return None
     _Told.kind = None
     return url
+
+
+def _say_fallback(error: Exception, verified: bool) -> None:
+    """Say that the primary is read, and why; to a run once."""
+    if not (verified and _Told.kind is type(error)):
+        absorbed.record(error, "the primary is read instead of the replica")
+    _Told.kind = type(error)
 
 
 def _require_all(replica: psycopg.Connection, marked: Mark) -> None:
