@@ -72,7 +72,7 @@ class Followed:
 
     def catch_up(self) -> None:
         """Wait until the replica has what the primary has now."""
-        lsn = self.value(self.home, "SELECT pg_current_wal_insert_lsn()")
+        lsn = self.value(self.home, "SELECT pg_current_wal_flush_lsn()")
         self._await(f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'")
 
     def _await(self, query: str) -> None:

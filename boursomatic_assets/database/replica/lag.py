@@ -11,6 +11,10 @@ older one; and a number that is, would be a lock for which all writers wait. A t
 position of its own commit, but nobody asks for that: a reader asks for the position after all commits that it
 could see.
 
+That is as far as the log is on disk: before that no commit is visible, unless the server was told not to wait for
+it (synchronous_commit); then it is as far as the log is written at all. What is not a commit may stay in memory
+until the next one, and no replica gets it before.
+
 Positions can be compared within one history alone, so both servers must be of one system and on one timeline, as
 a replica and its primary are.
 """
@@ -34,7 +38,9 @@ has every commit."""
 _MARK: Final = """
 SELECT ARRAY[s.system_identifier::text, c.timeline_id::text, current_database()] AS history,
     clock_timestamp() AT TIME ZONE 'UTC' AS at,
-    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS lsn
+    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+        WHEN current_setting('synchronous_commit') = 'off' THEN pg_current_wal_insert_lsn()
+        ELSE pg_current_wal_flush_lsn() END)::text AS lsn
 FROM pg_control_system() s, pg_control_checkpoint() c
 """
 _STATE: Final = """
