@@ -401,4 +401,17 @@ TABLES = (
     ),
 )
 
-MUTANTS = (*STATISTICS, *CLOCKS, *CONTRACTS, *FEATURES, *TABLES, *LEARNING, *ADVICE)
+REPLICAS = (
+    Mutant(
+        "a replica that is behind is read",
+        "boursomatic_assets/database/replica/reading.py",
+        "while (lag := behind(replica, marked)).bytes:",
+        "while (lag := behind(replica, marked)).bytes < 0:",
+        (
+            "database/test_replica.py::test_a_replica_that_is_paused_is_not_read",
+            "drills/test_replica.py::test_nobody_is_shown_an_older_session",
+        ),
+    ),
+)
+
+MUTANTS = (*STATISTICS, *CLOCKS, *CONTRACTS, *FEATURES, *TABLES, *REPLICAS, *LEARNING, *ADVICE)
