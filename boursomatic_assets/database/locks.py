@@ -118,7 +118,8 @@ def watched(connection: Connection) -> Iterator[None]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     notice, over = Notice(), threading.Event()
-    name = _name_of_lock(connection.info)
+    info = connection.info  # a connection that was lost has none any more
+    name = _name_of_lock(info)
     arguments = (driver, connection.engine.url, name, notice, over)
     threading.Thread(target=_watch, args=arguments, name="lock watch", daemon=True).start()
     try:
@@ -129,7 +130,7 @@ def watched(connection: Connection) -> Iterator[None]:
         raise
     finally:
         over.set()
-        connection.info.pop(LOCK, None)
+        info.pop(LOCK, None)
 
 
 def _name_of_lock(info: dict[object, object]) -> Callable[[], str]:
