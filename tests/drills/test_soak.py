@@ -30,7 +30,7 @@ GROWTH = 1.2
 UNENDED = f"SELECT count(*) FROM runs WHERE status IN {kept.UNENDED}"
 DONE = "SELECT partition FROM runs WHERE status = 'SUCCESS' AND partition IS NOT NULL"
 CONNECTIONS = "SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend'"
-COMPUTED = "SELECT DISTINCT session::date::text || '|' || market FROM computed_sessions WHERE asset = 'recommendations'"
+COMPUTED = "SELECT DISTINCT concat_ws('|', session::date, market) FROM computed_sessions WHERE asset = 'features'"
 UNDONE = "SELECT partition, pipeline_name, status, run_id FROM runs WHERE status <> 'SUCCESS' ORDER BY 1, 2, 3"
 
 
