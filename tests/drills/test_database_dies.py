@@ -175,7 +175,7 @@ def test_a_server_that_stays_away_is_named(at: Place, tmp_path: Path) -> None:
 )
 def test_more_runs_than_the_server_has_connections_for(runs: int, connections: int, at: Place) -> None:
     """They wait for one another, asleep, and all of them succeed."""
-    at.settings["BOURSOMATIC_DATABASE_WAIT"] = "300"
+    at.settings["BOURSOMATIC_DATABASE_WAIT"] = "1200"
     with at.connected() as connection:
         connection.execute(f"ALTER SYSTEM SET max_connections = {connections}".encode())
     at.stop_server()
@@ -183,6 +183,6 @@ def test_more_runs_than_the_server_has_connections_for(runs: int, connections: i
     days = [f"2023-02-{day:02}" for day in range(1, runs + 1)]
     started = [at.start("materialize", "price_bars", day, "US") for day in days]
     for process in started:
-        _, errors = process.communicate(timeout=600)
+        _, errors = process.communicate(timeout=1500)
         assert process.returncode == 0, errors
     assert_nothing_is_left(at)
