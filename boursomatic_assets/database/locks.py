@@ -22,6 +22,7 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
 
 from boursomatic_assets import absorbed
+from boursomatic_assets.database import advisory
 from boursomatic_assets.database.connections import connect
 from boursomatic_assets.database.errors import DatabaseError
 
@@ -52,18 +53,13 @@ ORDER BY a.wait_event_type = 'Lock', a.xact_start
 
 _BLOCKING = "SELECT pg_blocking_pids(pid) AS pids FROM pg_locks WHERE pid = %(pid)s AND NOT granted"
 
-_OF_LOCK = """
-SELECT array_agg(pid) AS pids FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (classid::bigint << 32 | objid::bigint) = %(key)s
-"""
+_OF_LOCK = f"SELECT array_agg(pid) AS pids FROM pg_locks WHERE {advisory.is_lock('%(key)s')}"
 
 _CLAIMS = "SELECT has_table_privilege(to_regclass('run_claims'), 'SELECT') AS readable"
 
-_RUN = """
+_RUN = f"""
 SELECT c.run_id, c.host, c.pid, c.claimed_at AS since FROM run_claims c
-JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND l.pid = %(pid)s
-    AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('writing ' || c.run_id, 0)
+JOIN pg_locks l ON l.pid = %(pid)s AND {advisory.is_lock(advisory.of_name("'writing ' || c.run_id"), "l")}
 """
 """The run that writes in a session: it holds the lock by which its claim is fenced."""
 
@@ -122,7 +118,8 @@ def watched(connection: Connection) -> Iterator[None]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     notice, over = Notice(), threading.Event()
-    name = _name_of_lock(connection.info)
+    info = connection.info  # a connection that was lost has none any more
+    name = _name_of_lock(info)
     arguments = (driver, connection.engine.url, name, notice, over)
     threading.Thread(target=_watch, args=arguments, name="lock watch", daemon=True).start()
     try:
@@ -133,7 +130,7 @@ def watched(connection: Connection) -> Iterator[None]:
         raise
     finally:
         over.set()
-        connection.info.pop(LOCK, None)
+        info.pop(LOCK, None)
 
 
 def _name_of_lock(info: dict[object, object]) -> Callable[[], str]:
@@ -190,7 +187,7 @@ def _first(connection: psycopg.Connection, query: LiteralString, given: dict[str
 
 
 def holder_of(connection: psycopg.Connection, key: int) -> str | None:
-    """Who holds an advisory lock, in words; None if nobody does."""
+    """Who holds the advisory lock of this key, in words; None if nobody does."""
     row = connection.execute(_OF_LOCK, {"key": key}).fetchone()
     return describe(connection, row[0]) if row and row[0] else None
 

@@ -21,6 +21,7 @@ from boursomatic_assets.advice.outcomes import LONGEST_HORIZON
 from boursomatic_assets.arrays import Times
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.database import advisory
 from boursomatic_assets.database.server_time import database_time
 from boursomatic_assets.features import price_basis
 from boursomatic_assets.features.lookback_blocks import LOOKBACK
@@ -65,11 +66,10 @@ def input_read_time(connection: Connection, asset: str, part: Slice) -> dt.datet
     earlier time, and may be committed after the inputs are read.
     """
     names = [f"{name}|{part.market.name}" for name in INPUTS.get(asset, ())]
+    is_writing = advisory.is_lock(advisory.of_name("asked.name"), "l")
     query = text(
         "SELECT least(clock_timestamp(), min(a.xact_start))::timestamp FROM pg_locks l JOIN pg_stat_activity a"
-        " USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"
-        " AND (l.classid::bigint << 32 | l.objid::bigint) IN"
-        " (SELECT hashtextextended(name, 0) FROM unnest(CAST(:names AS text[])) AS name)"
+        f" USING (pid) JOIN unnest(CAST(:names AS text[])) AS asked (name) ON {is_writing}"
     )
     moment: dt.datetime = connection.execute(query, {"names": names}).scalar_one()
     return moment

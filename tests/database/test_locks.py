@@ -11,12 +11,14 @@ import dagster as dg
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 from worlds.commands import boursomatic
 from worlds.platform import execute, rows
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database import DatabaseError, database_url, locks, migrate
+from boursomatic_assets.database.errors import is_lost
 from boursomatic_assets.tables.claims import holding
 from boursomatic_assets.tables.staging import lock_slice, transaction
 from boursomatic_assets.vocabulary import Role
@@ -109,6 +111,15 @@ def test_who_computes_for_long_without_waiting_says_nothing(
     with transaction() as connection:
         connection.execute(text("SELECT pg_sleep(1)"))
     assert caplog.messages == []
+
+
+def test_a_connection_that_is_lost_while_it_is_watched_is_called_lost(migrated: Engine) -> None:
+    """So that its work is done again, and does not end with what a transaction says that is over."""
+    with pytest.raises(OperationalError) as lost, transaction() as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        execute(migrated, f"SELECT pg_terminate_backend({pid})")
+        connection.execute(text("SELECT 1"))
+    assert is_lost(lost.value)
 
 
 def test_a_run_that_has_the_lock_is_named_with_its_process(

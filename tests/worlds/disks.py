@@ -30,7 +30,7 @@ class Disk:
 
 @contextlib.contextmanager
 def disk(folder: Path) -> Iterator[Disk]:
-    """Put a folder, with what is in it, on a disk of its own; nobody may use it meanwhile.
+    """Put a folder, with what is in it, on a disk of its own, and back at the end; nobody may use it meanwhile.
 
     A machine that lets nobody mount anything skips the test.
     """
@@ -44,11 +44,18 @@ def disk(folder: Path) -> Iterator[Disk]:
         aside.rename(folder)
         pytest.skip(f"no disk of its own: {refused}")
     try:
-        subprocess.run(["cp", "-a", f"{aside}/.", str(folder)], check=True)
+        _copy(aside, folder)
         yield Disk(folder)
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
         shutil.rmtree(aside)
+        _copy(folder, aside)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        folder.rmdir()
+        aside.rename(folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-a", "-T", str(source), str(target)], check=True)
 
 
 def _mount(*words: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from worlds import kept
+from worlds.disks import MIB, Disk
 from worlds.failpoints import Held
 from worlds.forks import ForkingPlace
 
@@ -24,6 +25,12 @@ ARCHIVE = ("dagster", "job", "execute", "-m", "boursomatic_assets.definitions", 
 
 DONE_BEFORE = "is champion already"
 """What a promotion says that had been made before its process was killed."""
+
+TABLES = "postgres/data/base"
+"""The folder of the home that holds the tables: during a nemesis it is a disk of its own."""
+
+ROOM, FULL_SECONDS = 4096 * MIB, 5.0
+"""How much room that disk has, and for how long it has none."""
 
 FURTHEST_POINTS = (30, 120, 500)
 """Points of a command among which it is held; one that has fewer meets no fault."""
@@ -61,7 +68,7 @@ def draw(chance: random.Random, backups: Path, symbol: str) -> Step:
     return Step(words, chance.choice([*FAULTS]), chance.randint(1, chance.choice(FURTHEST_POINTS)))
 
 
-def _end_backends(place: ForkingPlace, _held: Held) -> None:
+def _end_backends(place: ForkingPlace, _held: Held, _tables: Disk) -> None:
     with place.connected() as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -69,7 +76,7 @@ def _end_backends(place: ForkingPlace, _held: Held) -> None:
         )
 
 
-def _lock_a_table(place: ForkingPlace, held: Held) -> None:
+def _lock_a_table(place: ForkingPlace, held: Held, _tables: Disk) -> None:
     """Somebody locks a table for some seconds, in which the operation goes on until it needs it."""
     try:
         with place.connected() as connection, connection.transaction():
@@ -81,13 +88,26 @@ def _lock_a_table(place: ForkingPlace, held: Held) -> None:
         held.go_on()
 
 
-FAULTS: dict[str, Callable[[ForkingPlace, Held], None]] = {
-    "nothing": lambda place, held: None,
-    "worker killed": lambda place, held: held.kill(),
+def _fill_the_disk(_place: ForkingPlace, held: Held, tables: Disk) -> None:
+    """The tables' disk has no room for some seconds, or until the operation has ended."""
+    tables.leave(0)
+    try:
+        held.go_on()
+        deadline = time.monotonic() + FULL_SECONDS
+        while held.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        tables.leave(ROOM)
+
+
+FAULTS: dict[str, Callable[[ForkingPlace, Held, Disk], None]] = {
+    "nothing": lambda place, held, tables: None,
+    "worker killed": lambda place, held, tables: held.kill(),
     "connections ended": _end_backends,
-    "server stopped at once": lambda place, held: place.stop_server(),
-    "server killed": lambda place, held: place.kill_server(),
+    "server stopped at once": lambda place, held, tables: place.stop_server(),
+    "server killed": lambda place, held, tables: place.kill_server(),
     "table locked": _lock_a_table,
+    "disk full": _fill_the_disk,
 }
 
 
@@ -97,6 +117,7 @@ class History:
 
     place: ForkingPlace
     folder: Path
+    tables: Disk
     steps: list[Step] = field(default_factory=list)
 
     def take(self, step: Step) -> None:
@@ -104,7 +125,7 @@ class History:
         held = Held(self.place, self.folder / str(len(self.steps)), step.point, *step.words)
         at = held.await_point(300)
         if at is not None:
-            FAULTS[step.fault](self.place, held)
+            FAULTS[step.fault](self.place, held, self.tables)
         ended = held.end(600)
         self.steps.append(step)
         with (self.folder / "history.txt").open("a") as file:

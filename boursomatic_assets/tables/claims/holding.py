@@ -15,7 +15,7 @@ import psycopg
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import absorbed, database
-from boursomatic_assets.database import server_time, waiting
+from boursomatic_assets.database import advisory, server_time, waiting
 from boursomatic_assets.schema.runs import LONGEST_HOST
 
 BEAT_SECONDS = 10.0
@@ -28,15 +28,14 @@ ADMIT, ADMITTED = (
     f"SELECT {function}(hashtextextended('run begins', 0))"
     for function in ("pg_try_advisory_lock", "pg_advisory_unlock")
 )
-ROOM = """
+OF_RUN = advisory.is_lock(advisory.of_name("'run ' || c.run_id"), "l")
+ROOM = f"""
 SELECT given.connections / %(each)s AS runs, going_on.count AS going_on, given.connections - used.count AS free
 FROM (SELECT sum(setting::int * CASE name WHEN 'max_connections' THEN 1 ELSE -1 END)::int AS connections
         FROM pg_settings
         WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')) given,
     (SELECT sum(numbackends)::int AS count FROM pg_stat_database) used,
-    (SELECT count(*)::int FROM run_claims c JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1
-        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('run ' || c.run_id, 0)) going_on
+    (SELECT count(*)::int FROM run_claims c JOIN pg_locks l ON {OF_RUN}) going_on
 """
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('run ' || %(run)s, 0))"
 CLAIM = (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import database
+from boursomatic_assets.database import advisory
 
 GONE_SECONDS = 25
 """For how long a run without its lock may be silent: after a restart of the server it takes the lock again."""
@@ -17,13 +18,12 @@ GONE_SECONDS = 25
 SILENT_SECONDS = 100
 """For how long a run that has its lock may be silent: its process is stopped, or its machine is cut off."""
 
-_CLAIMS = text("""
+_OF_RUN = advisory.is_lock(advisory.of_name("'run ' || c.run_id"), "l")
+_CLAIMS = text(f"""
 SELECT c.run_id, c.host, c.pid, c.seen_at, c.epoch > 0 AS given_up, l.pid IS NOT NULL AS locked,
     extract(epoch FROM clock_timestamp()::timestamp
         - greatest(c.seen_at, pg_postmaster_start_time()::timestamp))::float AS silence
-FROM run_claims c LEFT JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('run ' || c.run_id, 0)
+FROM run_claims c LEFT JOIN pg_locks l ON {_OF_RUN}
 ORDER BY c.claimed_at
 """)
 """While the server was down nobody could say that it lives."""
@@ -34,11 +34,8 @@ _GIVE_UP_ALL = text("UPDATE run_claims SET epoch = epoch + 1 WHERE epoch = 0")
 
 _FORGET = text("DELETE FROM run_claims WHERE epoch > 0 AND seen_at < now() - interval '30 days'")
 
-_END_WRITING = text("""
-SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (classid::bigint << 32 | objid::bigint) = hashtextextended('writing ' || :run, 0)
-""")
+_OF_WRITING = advisory.is_lock(advisory.of_name("'writing ' || :run"))
+_END_WRITING = text(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE {_OF_WRITING}")
 
 _AWAIT_END = text("SELECT pg_advisory_xact_lock(hashtextextended('writing ' || :run, 0))")
 

@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from sqlalchemy import Engine
 
 from boursomatic_assets import database as db
@@ -42,30 +44,57 @@ def entry(message: str) -> EventLogEntry:
     )
 
 
-@pytest.fixture
-def lost_once(instance: dg.DagsterInstance) -> Iterator[list[str]]:
-    """The connection is lost once, after an event was inserted and before Dagster knows of it."""
-    lost, engine = list[str](), instance.event_log_storage._engine  # type: ignore[attr-defined]
+@contextmanager
+def lost_after(storage: Any, table: str) -> Iterator[list[str]]:
+    """The connection is lost once, after a row was inserted into a table and before Dagster knows of it."""
+    lost, engine = list[str](), storage._engine
 
     def lose(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("INSERT INTO event_logs") and not lost:
+        if statement.startswith(f"INSERT INTO {table} ") and not lost:
             lost.append(statement)
             raise psycopg2.OperationalError("server closed the connection unexpectedly")
 
     sa.event.listen(engine, "after_cursor_execute", lose)
     yield lost
     sa.event.remove(engine, "after_cursor_execute", lose)
+    assert len(lost) == 1
 
 
 @STOCK
 def test_an_event_is_stored_once_though_its_answer_was_lost(
-    instance: dg.DagsterInstance, lost_once: list[str], absorbed_errors: list[str]
+    instance: dg.DagsterInstance, absorbed_errors: list[str]
 ) -> None:
-    instance.event_log_storage.store_event(entry("a line"))
-    assert len(lost_once) == 1
+    with lost_after(instance.event_log_storage, "event_logs"):
+        instance.event_log_storage.store_event(entry("a line"))
     assert counted("SELECT count(*) FROM event_logs") == 1
     assert len(absorbed_errors) == 1
     assert absorbed_errors[0].startswith("done again, after ")
+
+
+@STOCK
+@pytest.mark.parametrize("table", ["runs", "run_tags"])
+def test_a_run_is_stored_once_and_whole_though_its_answer_was_lost(
+    instance: dg.DagsterInstance, absorbed_errors: list[str], table: str
+) -> None:
+    with lost_after(instance.run_storage, table):
+        instance.add_run(dg.DagsterRun(job_name="nothing", run_id=RUN, tags={"market": "US"}))
+    assert instance.get_run_ids(dg.RunsFilter(tags={"market": "US"})) == [RUN]
+    assert len(absorbed_errors) == 1
+
+
+@STOCK
+@pytest.mark.parametrize("table", ["bulk_actions", "backfill_tags"])
+def test_a_backfill_is_stored_once_and_whole_though_its_answer_was_lost(
+    instance: dg.DagsterInstance, absorbed_errors: list[str], table: str
+) -> None:
+    asked = PartitionBackfill(
+        "asked", BulkActionStatus.REQUESTED, from_failure=False, tags={"by": "ann"}, backfill_timestamp=1.0
+    )
+    with lost_after(instance.run_storage, table):
+        instance.add_backfill(asked)
+    found = instance.get_backfills(BulkActionsFilter(tags={"by": "ann"}))
+    assert [backfill.backfill_id for backfill in found] == ["asked"]
+    assert len(absorbed_errors) == 1
 
 
 @STOCK

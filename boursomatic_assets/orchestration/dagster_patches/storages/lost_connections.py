@@ -15,10 +15,13 @@ from weakref import WeakSet
 import psycopg2  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.dagster_run import DagsterRun
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.runs.base import RunStorage
+from dagster._core.storage.runs.schema import BackfillTagsTable, BulkActionsTable
 from dagster._core.storage.schedules.base import ScheduleStorage
 from dagster._serdes import serialize_value
 from dagster_postgres import DagsterPostgresStorage
@@ -28,10 +31,10 @@ from boursomatic_assets import database
 from boursomatic_assets.database import connections
 
 NOT_REPEATED: Final = {
-    "alembic_version", "dispose", "end_watch", "migrate", "optimize", "optimize_for_webserver",
-    "store_event", "store_event_batch", "upgrade", "watch",
+    "add_backfill", "add_run", "alembic_version", "dispose", "end_watch", "migrate", "optimize",
+    "optimize_for_webserver", "store_event", "store_event_batch", "upgrade", "watch",
 }  # fmt: skip
-"""Methods that keep no rows, and those that store events once."""
+"""Methods that keep no rows, and those that add rows, which are repeated without what a lost attempt had added."""
 
 
 _opened: Final = WeakSet[Any]()
@@ -77,6 +80,8 @@ def _persistent(storage: Any, kind: Any) -> type:
     methods = {name: _repeated(getattr(storage, name)) for name in names - NOT_REPEATED}
     if kind is EventLogStorage and not hasattr(storage, "stores_once"):
         methods |= {"store_event": _stored_once(storage), "store_event_batch": _batch_stored_once(storage)}
+    if kind is RunStorage:
+        methods |= {"add_run": _run_added_once(storage), "add_backfill": _backfill_added_once(storage)}
 
     def dispose(self: Any) -> None:
         storage.dispose(self)
@@ -107,18 +112,48 @@ def _batch_stored_once(storage: Any) -> Callable[..., None]:
     return store_event_batch
 
 
+def _run_added_once(storage: Any) -> Callable[..., Any]:
+    def add_run(self: Any, run: DagsterRun) -> Any:
+        return _again_from_nothing(
+            partial(storage.add_run, self, run), partial(storage.delete_run, self, run.run_id)
+        )
+
+    return add_run
+
+
+def _backfill_added_once(storage: Any) -> Callable[..., None]:
+    def add_backfill(self: Any, backfill: PartitionBackfill) -> None:
+        def remove() -> None:
+            with self.connect() as connection:
+                for key in (BackfillTagsTable.c.backfill_id, BulkActionsTable.c.key):
+                    connection.execute(sa.delete(key.table).where(key == backfill.backfill_id))
+
+        _again_from_nothing(partial(storage.add_backfill, self, backfill), remove)
+
+    return add_backfill
+
+
 def store_once(log: Any, events: Sequence[EventLogEntry], store: Callable[[], None]) -> None:
     """Store events, again if the connection is lost; what the lost attempt had stored of them is removed first."""
+
+    def remove() -> None:
+        with log.index_transaction() as connection:
+            _remove(connection, events)
+
+    _again_from_nothing(store, remove)
+
+
+def _again_from_nothing(add: Callable[[], Any], remove: Callable[[], object]) -> Any:
+    """Add rows, again if the connection is lost; what the lost attempt had added of them is removed first."""
     begun = list[bool]()
 
-    def attempt() -> None:
+    def attempt() -> Any:
         if begun:
-            with log.index_transaction() as connection:
-                _remove(connection, events)
+            remove()
         begun.append(True)
-        store()
+        return add()
 
-    database.again(attempt)
+    return database.again(attempt)
 
 
 def _remove(connection: sa.Connection, events: Sequence[EventLogEntry]) -> None:
