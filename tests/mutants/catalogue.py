@@ -405,8 +405,8 @@ REPLICAS = (
     Mutant(
         "a replica that is behind is read",
         "boursomatic_assets/database/replica/reading.py",
-        "while (lag := behind(replica, marked)).bytes:",
-        "while (lag := behind(replica, marked)).bytes < 0:",
+        "        if lag.bytes:",
+        "        if lag.bytes < 0:",
         (
             "database/test_replica.py::test_a_replica_that_is_paused_is_not_read",
             "drills/test_replica.py::test_nobody_is_shown_an_older_session",

@@ -68,6 +68,34 @@ def own_server() -> Iterator[OwnServer]:
         shutil.rmtree(folder)
 
 
+@contextlib.contextmanager
+def following(server: OwnServer) -> Iterator[OwnServer]:
+    """Start a replica of a server, made as docs/replica.md says."""
+    with psycopg.connect(host="127.0.0.1", port=server.port, user="postgres", autocommit=True) as connection:
+        connection.execute("CREATE ROLE replica_of_bars LOGIN REPLICATION PASSWORD '...'")
+        connection.execute("SELECT pg_create_physical_replication_slot('replica_of_bars', true)")
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    try:
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+        data, port = folder / "data", _free_port()
+        source = (
+            "--dbname",
+            f"host=127.0.0.1 port={server.port} user=replica_of_bars",
+            "--slot",
+            "replica_of_bars",
+        )
+        how = ("--wal-method=stream", "--checkpoint=fast", "--write-recovery-conf", "--no-sync")
+        _run("pg_basebackup", *source, "--pgdata", data, *how)
+        options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        _run("pg_ctl", "start", "--pgdata", data, "--wait", "--log", folder / "log", "-o", options)
+        try:
+            yield OwnServer(port)
+        finally:
+            _run("pg_ctl", "stop", "--pgdata", data, "--mode", "fast", "--wait")
+    finally:
+        shutil.rmtree(folder)
+
+
 def _run(program: str, *words: object) -> None:
     command = [str(PROGRAMS / program), *map(str, words)]
     done = subprocess.run(

@@ -20,6 +20,7 @@ a replica and its primary are.
 """
 
 import datetime as dt
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +35,11 @@ from boursomatic_assets.database.errors import DatabaseError
 SMALLEST_COMMIT: Final = 40
 """Bytes of the log. A position may be given after the header of a page, with nothing between: what is less behind
 has every commit."""
+
+CATCH_UP_SECONDS: Final = 1.0
+"""How long a replica is waited for that is behind: usually by some milliseconds, as long as the log travels."""
+
+POLL_SECONDS: Final = 0.02
 
 _MARK: Final = """
 SELECT ARRAY[s.system_identifier::text, c.timeline_id::text, current_database()] AS history,
@@ -124,20 +130,31 @@ def behind(replica: psycopg.Connection, mark: Mark) -> Lag:
     return Lag(0 if has_all else row["bytes"], replayed, seconds, bool(row["paused"]))
 
 
-def measure(url: URL, limits: dict[str, str] | None = None) -> Lag:
-    """How far the replica at an address is behind the primary now; each is asked once.
+def await_all(replica: psycopg.Connection, marked: Mark, seconds: float = CATCH_UP_SECONDS) -> Lag:
+    """Wait until a replica has all that a mark says, and no longer than it may; return how far it is then.
 
-    Args:
-        url: The address.
-        limits: Further parameters of libpq for both connections.
+    Raises:
+        NoReplicaError: As for `behind`.
+    """
+    replica.autocommit = True
+    until = time.monotonic() + seconds
+    while (lag := behind(replica, marked)).bytes:
+        if lag.paused or time.monotonic() > until:
+            break
+        time.sleep(POLL_SECONDS)
+    return lag
+
+
+def measure(url: URL) -> Lag:
+    """How far the replica at an address stays behind what the primary has now; each is tried once.
 
     Raises:
         DatabaseError: One of them does not answer, or it is no replica.
     """
-    with connect(database_url().update_query_dict(limits or {}), wait=False) as primary:
+    with connect(database_url(), wait=False) as primary:
         marked = mark(primary)
-    with connect(url.update_query_dict(limits or {}), wait=False) as replica:
-        return behind(replica, marked)
+    with connect(url, wait=False) as replica:
+        return await_all(replica, marked)
 
 
 def _row(connection: psycopg.Connection, query: Any, given: dict[str, str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from boursomatic_assets.database.embedded import standby
 from boursomatic_assets.database.embedded.cluster import Cluster, find_cluster
 from boursomatic_assets.database.errors import DatabaseError
 from boursomatic_assets.database.locks import lock
-from boursomatic_assets.database.replica.lag import behind, mark
+from boursomatic_assets.database.replica.lag import await_all, mark
 from boursomatic_assets.database.roles import role_name
 from boursomatic_assets.database.roles.logins import PASSWORD_BYTES, set_password
 from boursomatic_assets.settings import home
@@ -124,15 +124,11 @@ def _await_stream(connection: psycopg.Connection, url: URL, server: embedded.Ser
     Raises:
         DatabaseError: It does not get it.
     """
-    marked, until = mark(connection), time.monotonic() + CATCH_UP_SECONDS
+    marked = mark(connection)
     with connect(url) as replica:
-        replica.autocommit = True
-        while (lag := behind(replica, marked)).bytes:
-            if time.monotonic() > until:
-                raise DatabaseError(
-                    f"the replica {lag} after {CATCH_UP_SECONDS:.0f} s: see {server.data}/server.log"
-                )
-            time.sleep(POLL_SECONDS)
+        lag = await_all(replica, marked, CATCH_UP_SECONDS)
+    if lag.bytes:
+        raise DatabaseError(f"the replica {lag} after {CATCH_UP_SECONDS:.0f} s: see {server.data}/server.log")
 
 
 def _slot_status(connection: psycopg.Connection, name: str) -> str | None:

@@ -10,7 +10,6 @@ unverified.
 """
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,12 +20,7 @@ from boursomatic_assets import absorbed
 from boursomatic_assets.database.addresses import database_url, replica_url
 from boursomatic_assets.database.connections import connect, reads_from
 from boursomatic_assets.database.errors import AwayError, DatabaseError
-from boursomatic_assets.database.replica.lag import Mark, behind, mark
-
-CATCH_UP_SECONDS: Final = 1.0
-"""How long a replica is waited for that is behind: usually by some milliseconds, as long as the log travels."""
-
-POLL_SECONDS: Final = 0.02
+from boursomatic_assets.database.replica.lag import await_all, mark
 
 ASKING: Final = {"connect_timeout": "3"}
 """How a server is asked on the way: the other one is there to answer."""
@@ -88,7 +82,9 @@ def _choose(verified: bool) -> URL | None:
         return None
     try:
         with connect(url.update_query_dict(ASKING), wait=False) as replica:
-            _require_all(replica, marked)
+            lag = await_all(replica, marked)
+        if lag.bytes:
+            raise BehindError(f"the replica {lag}")
     except (DatabaseError, psycopg.Error) as error:
         _say_fallback(error, verified)
         return None
@@ -101,20 +97,6 @@ def _say_fallback(error: Exception, verified: bool) -> None:
     if not (verified and _Told.kind is type(error)):
         absorbed.record(error, "the primary is read instead of the replica")
     _Told.kind = type(error)
-
-
-def _require_all(replica: psycopg.Connection, marked: Mark) -> None:
-    """Wait for a moment until a replica has what a mark says.
-
-    Raises:
-        BehindError: It does not have it.
-    """
-    replica.autocommit = True
-    until = time.monotonic() + CATCH_UP_SECONDS
-    while (lag := behind(replica, marked)).bytes:
-        if lag.paused or time.monotonic() > until:
-            raise BehindError(f"the replica {lag}")
-        time.sleep(POLL_SECONDS)
 
 
 def _unverified(url: URL, error: AwayError) -> URL | None:
