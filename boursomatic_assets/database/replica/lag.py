@@ -19,6 +19,7 @@ Positions can be compared within one history alone, so both servers must be of o
 a replica and its primary are.
 """
 
+import contextlib
 import datetime as dt
 import time
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ has every commit."""
 
 CATCH_UP_SECONDS: Final = 1.0
 """How long a replica is waited for that is behind: usually by some milliseconds, as long as the log travels."""
+
+FLUSH_SECONDS: Final = 0.1
+"""After how long the primary is asked to hold nothing back."""
 
 POLL_SECONDS: Final = 0.02
 
@@ -130,19 +134,36 @@ def behind(replica: psycopg.Connection, mark: Mark) -> Lag:
     return Lag(0 if has_all else row["bytes"], replayed, seconds, bool(row["paused"]))
 
 
-def await_all(replica: psycopg.Connection, marked: Mark, seconds: float = CATCH_UP_SECONDS) -> Lag:
-    """Wait until a replica has all that a mark says, and no longer than it may; return how far it is then.
+def await_all(primary: psycopg.Connection, replica: psycopg.Connection, seconds: float = CATCH_UP_SECONDS) -> Lag:
+    """Wait until a replica has what its primary has now, and no longer than it may; return how far it is then.
 
     Raises:
         NoReplicaError: As for `behind`.
     """
+    marked = mark(primary)
     replica.autocommit = True
-    until = time.monotonic() + seconds
+    began, flushed = time.monotonic(), False
     while (lag := behind(replica, marked)).bytes:
-        if lag.paused or time.monotonic() > until:
+        waited = time.monotonic() - began
+        if lag.paused or waited > seconds:
             break
+        if waited > FLUSH_SECONDS and not flushed:
+            _flush(primary)
+            flushed = True
         time.sleep(POLL_SECONDS)
     return lag
+
+
+def _flush(primary: psycopg.Connection) -> None:
+    """Let the primary send its whole log: of what is no commit, such as hints of readers, it may hold back a part.
+
+    A commit of a few bytes does that. If it is refused, the replica is waited for in vain, and that is said.
+    """
+    with contextlib.suppress(psycopg.Error):
+        primary.rollback()
+        primary.read_only = False
+        primary.execute("SELECT pg_logical_emit_message(true, 'boursomatic', '')")
+        primary.commit()
 
 
 def measure(url: URL) -> Lag:
@@ -151,10 +172,8 @@ def measure(url: URL) -> Lag:
     Raises:
         DatabaseError: One of them does not answer, or it is no replica.
     """
-    with connect(database_url(), wait=False) as primary:
-        marked = mark(primary)
-    with connect(url, wait=False) as replica:
-        return await_all(replica, marked)
+    with connect(database_url(), wait=False) as primary, connect(url, wait=False) as replica:
+        return await_all(primary, replica)
 
 
 def _row(connection: psycopg.Connection, query: Any, given: dict[str, str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from boursomatic_assets.database.embedded import standby
 from boursomatic_assets.database.embedded.cluster import Cluster, find_cluster
 from boursomatic_assets.database.errors import DatabaseError
 from boursomatic_assets.database.locks import lock
-from boursomatic_assets.database.replica.lag import await_all, mark
+from boursomatic_assets.database.replica.lag import await_all
 from boursomatic_assets.database.roles import role_name
 from boursomatic_assets.database.roles.logins import PASSWORD_BYTES, set_password
 from boursomatic_assets.settings import home
@@ -62,7 +62,7 @@ def create(folder: Path) -> URL:
         passfile = primary.passfile_of("reader")
         user, passfile = (role_name("reader"), passfile) if passfile.exists() else (server.user, server.passfile)
         url = embedded_address(server, user, passfile)
-        _await_stream(connection, url, server)
+        _await_stream(url, server)
     return url
 
 
@@ -118,15 +118,14 @@ def _make(connection: psycopg.Connection, folder: Path, name: str) -> None:
         raise
 
 
-def _await_stream(connection: psycopg.Connection, url: URL, server: embedded.Server) -> None:
+def _await_stream(url: URL, server: embedded.Server) -> None:
     """Wait until a replica has what the primary has now.
 
     Raises:
         DatabaseError: It does not get it.
     """
-    marked = mark(connection)
-    with connect(url) as replica:
-        lag = await_all(replica, marked, CATCH_UP_SECONDS)
+    with connect(database_url("owner")) as primary, connect(url) as replica:
+        lag = await_all(primary, replica, CATCH_UP_SECONDS)
     if lag.bytes:
         raise DatabaseError(f"the replica {lag} after {CATCH_UP_SECONDS:.0f} s: see {server.data}/server.log")
 

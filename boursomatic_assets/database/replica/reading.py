@@ -20,7 +20,7 @@ from boursomatic_assets import absorbed
 from boursomatic_assets.database.addresses import database_url, replica_url
 from boursomatic_assets.database.connections import connect, reads_from
 from boursomatic_assets.database.errors import AwayError, DatabaseError
-from boursomatic_assets.database.replica.lag import await_all, mark
+from boursomatic_assets.database.replica.lag import await_all
 
 ASKING: Final = {"connect_timeout": "3"}
 """How a server is asked on the way: the other one is there to answer."""
@@ -73,16 +73,12 @@ def _choose(verified: bool) -> URL | None:
     if url is None:
         return None
     try:
-        with connect(database_url().update_query_dict(ASKING), wait=False) as primary:
-            marked = mark(primary)
+        primary = connect(database_url().update_query_dict(ASKING), wait=False)
     except AwayError as error:
         return None if verified else _unverified(url, error)
-    except psycopg.Error as error:
-        _say_fallback(error, verified)
-        return None
     try:
-        with connect(url.update_query_dict(ASKING), wait=False) as replica:
-            lag = await_all(replica, marked)
+        with primary, connect(url.update_query_dict(ASKING), wait=False) as replica:
+            lag = await_all(primary, replica)
         if lag.bytes:
             raise BehindError(f"the replica {lag}")
     except (DatabaseError, psycopg.Error) as error:
