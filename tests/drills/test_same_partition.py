@@ -47,7 +47,15 @@ VERSIONS = {"A": "0.9", "B": "1.1"}
 
 SESSION = ("2023-12-22", "US")
 COMPUTE = ("materialize", "price_bars", *SESSION)
-RUN = ("dagster", "asset", "materialize", "--select", "price_bars", "-m", "boursomatic_assets.definitions")
+RUN = (
+    "dagster",
+    "asset",
+    "materialize",
+    "--select",
+    "instruments,price_bars",
+    "-m",
+    "boursomatic_assets.definitions",
+)
 DAGSTER_RUN = (*RUN, "--partition", "|".join(SESSION))
 
 BARS = "SELECT i.symbol, o, h, l, c, v FROM price_bars b JOIN instruments i ON i.id = b.instrument_id ORDER BY 1"
