@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, func, select, text
 from boursomatic_assets import absorbed, database, registry
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS, Market
+from boursomatic_assets.cli.views import workers
 from boursomatic_assets.cli.views.models import evidence_lines
 from boursomatic_assets.database import migrate, server_time
 from boursomatic_assets.learning.parameters import Parameters
@@ -74,6 +75,7 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
         yield market.name, _newest_sessions(connection, market)
     for run_id, dead in liveness.unended_runs(connection).items():
         yield "dead run", f"{run_id[:8]}: {dead}"
+    yield from workers.lines(connection)
     for market in MARKETS.values():
         yield "freshness", str(read_freshness(connection, market, utc_now()))
     for market in MARKETS.values():

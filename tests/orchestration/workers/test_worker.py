@@ -1,0 +1,57 @@
+"""A worker executes what a broker hands over: one process after another run, each run once.
+
+Drills with machines that die are in `tests/drills/test_workers.py`; what a process does with one message is in
+`test_execution.py`.
+"""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from worlds import workers
+from worlds.place import Place, place
+
+pytestmark = [workers.needs_redis, pytest.mark.database]
+
+BARS, WEEK = "instruments,price_bars", ("2023-01-03", "2023-01-06")
+ABSENT = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'boursomatic (process %s of%%'"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place whose runs go through a broker."""
+    folder = tmp_path_factory.mktemp("workers")
+    folder.chmod(0o711)
+    with workers.redis(folder / "redis") as redis, place(folder / "home") as made:
+        workers.listen_on_loopback(made)
+        made.settings["BOURSOMATIC_BROKER"] = redis.address
+        yield made
+
+
+def process_of(here: Place, run: str) -> int:
+    """The process that executed a run, as Dagster knows it."""
+    found = re.search(r"Started process for run \(pid: (\d+)\)", workers.events(here, run))
+    assert found
+    return int(found[1])
+
+
+def test_one_process_executes_one_run_after_another_and_each_once(here: Place) -> None:
+    first, second = workers.launch(here, *(workers.asked(BARS, market, *WEEK) for market in ("US", "EURONEXT")))
+    waits = here.done("status")
+    assert re.search(
+        r"broker: +redis://127.0.0.1:\d+/0, runs that wait for a worker: US 1, EURONEXT 1, OTHER 0", waits
+    )
+    assert "none answers: start one by `boursomatic worker`" in waits
+    with workers.worker(here, "first") as worker:
+        assert [workers.ended(here, run) for run in (first, second)] == ["SUCCESS", "SUCCESS"], worker.said
+        pid = process_of(here, first)
+        assert process_of(here, second) == pid, "each run has a process of its own"
+        assert workers.claims(here) == []
+        assert here.rows(ABSENT % pid) == [(0,)], "it keeps connections while it has nothing to do"
+        shown = here.done("status")
+        assert re.search(r"worker: +\d+@\S+, 0 of 1 at work, queues US, EURONEXT, OTHER\n", shown)
+        assert workers.PASSWORD not in waits + shown
+        assert worker.end() == 0, worker.said
+    assert here.rows("SELECT count(DISTINCT b.ts) FROM price_bars b") == [(4,)]
+    assert "Traceback" not in worker.said
+    assert workers.PASSWORD not in worker.said

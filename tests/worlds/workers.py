@@ -1,0 +1,217 @@
+"""Workers: a Redis server, and workers with homes of their own, beside a place whose server they reach over TCP.
+
+What belongs here: starting and ending them, runs that are launched to them, and what is seen of those. Kept
+elsewhere: the place (`place.py`), the daemon with its UI (`ui.py`).
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from boursomatic_assets.database import embedded
+from boursomatic_assets.database.embedded.cluster import find_cluster
+from worlds.place import PROGRAM, Place
+from worlds.ui import free_port
+
+Seen = TypeVar("Seen")
+
+REDIS = shutil.which("redis-server")
+PASSWORD = "s3cret-of-the-broker"
+
+needs_redis = pytest.mark.skipif(
+    REDIS is None, reason="redis-server is not installed: apt-get install redis-server"
+)
+
+LAUNCH = """
+import json, sys, uuid
+import dagster as dg
+from boursomatic_assets.cli.common import make_dagster_home
+from boursomatic_assets.definitions import defs
+from boursomatic_assets.orchestration.dagster_patches import command_runs
+from boursomatic_assets.orchestration.instance import WORKSPACE
+make_dagster_home()
+with dg.DagsterInstance.get() as instance:
+    for assets, tags in json.loads(sys.argv[1]):
+        chosen, job = frozenset(map(dg.AssetKey, assets)), defs.resolve_job_def("market_session")
+        run = command_runs.create_run(job, chosen, str(uuid.uuid4()), instance, tags, WORKSPACE)
+        instance.launch_run(run.run_id, None)
+        print(run.run_id)
+"""
+
+
+@dataclass
+class Redis:
+    """A Redis server that keeps nothing on a disk: restarted, it is empty."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def address(self) -> str:
+        """Its address, with its password."""
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        assert REDIS
+        words = [REDIS, "--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD]
+        words += ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        eventually(self.listens, 20, "Redis does not listen")
+
+    def listens(self) -> bool:
+        """Whether it takes connections."""
+        with contextlib.closing(socket.socket()) as connection:
+            return connection.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """Kill it, with all that it keeps."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[Redis]:
+    """A running Redis server."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = Redis(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@dataclass
+class Worker:
+    """A worker in a process group of its own, with its own home, and a log."""
+
+    name: str
+    home: Path
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def said(self) -> str:
+        """What it has written."""
+        return self.log.read_text()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to it and to its children, as to a whole machine."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def end(self) -> int:
+        """Let it end what it executes, and end; its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(60)
+        finally:
+            self.send(signal.SIGKILL)
+
+
+def listen_on_loopback(here: Place) -> None:
+    """Let the place's server listen on TCP too, and let commands reach it so, as those of other machines do."""
+    with here.connected() as connection:
+        connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
+    with (find_cluster(here.home).data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all 127.0.0.1/32 scram-sha-256\n")
+    here.stop_server()
+    server = embedded.ensure_running(here.home)
+    here.settings["DATABASE_URL"] = (
+        f"postgresql://{server.user}@127.0.0.1:{server.port}/boursomatic?passfile={server.passfile}"
+    )
+
+
+def environment_of(here: Place, home: Path, **settings: str) -> dict[str, str]:
+    """The environment of another machine: its home has the same models, since there is one store."""
+    home.mkdir(parents=True, exist_ok=True)
+    (here.home / "models").mkdir(exist_ok=True)
+    if not (home / "models").exists():
+        (home / "models").symlink_to(here.home / "models")
+    return {**here.environment, "BOURSOMATIC_HOME": str(home), "DAGSTER_HOME": str(home / "dagster"), **settings}
+
+
+@contextmanager
+def worker(here: Place, name: str, *options: str, ready: bool = True, **settings: str) -> Iterator[Worker]:
+    """A worker beside a place, which answers as soon as it is ready."""
+    home, log = here.home.parent / name, here.home.parent / f"{name}.log"
+    words = [sys.executable, "-c", PROGRAM, "worker", *(options or ("--concurrency", "1"))]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            words, env=environment_of(here, home, **settings), stdout=output, stderr=output,
+            start_new_session=True, cwd=here.home.parent,
+        )  # fmt: skip
+    started = Worker(name, home, process, log)
+    try:
+        if ready:
+            eventually(
+                lambda: process.poll() is not None or "code 0." in started.said, 60, f"{name} does not begin"
+            )
+            assert process.poll() is None, started.said
+        yield started
+    finally:
+        started.send(signal.SIGCONT)
+        started.send(signal.SIGKILL)
+        process.wait(60)
+
+
+def asked(assets: str, market: str, first: str, last: str, **tags: str) -> tuple[list[str], dict[str, str]]:
+    """A run of some assets over a range, to be launched."""
+    ends = {"start": first, "end": last}
+    keys = {f"dagster/asset_partition_range_{end}": f"{day}|{market}" for end, day in ends.items()}
+    return assets.split(","), keys | tags
+
+
+def launch(here: Place, *runs: tuple[list[str], dict[str, str]]) -> list[str]:
+    """Launch runs as the daemon does; their ids."""
+    result = here.run(json.dumps(runs), program=("-c", LAUNCH))
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()
+
+
+def status(here: Place, run: str) -> str:
+    """What Dagster says of a run."""
+    return str(here.rows(f"SELECT status FROM runs WHERE run_id = '{run}'", "dagster")[0][0])
+
+
+def events(here: Place, run: str) -> str:
+    """All that Dagster has stored of a run's events."""
+    return "\n".join(
+        row[0] for row in here.rows(f"SELECT event FROM event_logs WHERE run_id = '{run}'", "dagster")
+    )
+
+
+def ended(here: Place, run: str, seconds: float = 120) -> str:
+    """The status of a run once it is over."""
+    over = ("SUCCESS", "FAILURE", "CANCELED")
+    return eventually(lambda: (now := status(here, run)) in over and now, seconds, f"run {run} does not end") or ""
+
+
+def eventually(look: Callable[[], Seen], seconds: float, what: str) -> Seen:
+    """What is seen, once it is."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
+    return seen
+
+
+def claims(here: Place) -> list[tuple[Any, ...]]:
+    """The run, the machine and the process of each claim."""
+    return here.rows("SELECT run_id, host, pid FROM run_claims")
