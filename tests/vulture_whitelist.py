@@ -59,6 +59,7 @@ _._store_asset_check_evaluation_planned
 _.worker_proc_alive_timeout  # Celery
 _.celery  # dagster-celery
 _.supports_resume_run
+_.launch_run
 _.get_run_worker_debug_info
 include_container_logs
 _.autocommit  # psycopg

@@ -7,9 +7,11 @@ Redis takes no message away by itself: one that is not confirmed within its visi
 run that goes on or is over declines then. The timeout is longer than a run may last, so that this is seldom.
 """
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from boursomatic_assets.settings import workers
 from boursomatic_assets.vocabulary import MARKET_NAMES
@@ -70,6 +72,7 @@ def open_app() -> "Celery":
         broker_transport_options=_transport_options(),
         redis_socket_connect_timeout=SECONDS_TO_CONNECT,
         result_expires=VISIBILITY_SECONDS,
+        **_encryption(address or ""),
     )
     return app
 
@@ -100,6 +103,17 @@ def _transport_options() -> dict[str, Any]:
         "queue_order_strategy": "priority",
         "socket_connect_timeout": SECONDS_TO_CONNECT,
     }
+
+
+def _encryption(address: str) -> dict[str, Any]:
+    """Of an encrypted connection the certificate is verified, by the authorities of this machine."""
+    if address.startswith("rediss"):
+        verified = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+        return {"broker_use_ssl": verified, "redis_backend_use_ssl": verified}
+    if address.startswith("amqps"):
+        name = urlsplit(address).hostname
+        return {"broker_use_ssl": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": name}}
+    return {}
 
 
 def _steps() -> tuple[int, int]:

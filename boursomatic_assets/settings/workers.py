@@ -15,7 +15,7 @@ def broker() -> str | None:
 
 
 def public_broker() -> str:
-    """Return the broker's address as it may be shown: without user, password and options.
+    """Return the broker's address as it may be shown: without user and password.
 
     Raises:
         ValueError: None is set.
@@ -23,4 +23,4 @@ def public_broker() -> str:
     address = broker()
     if address is None:
         raise ValueError("no broker is set: set BOURSOMATIC_BROKER to its address")
-    return re.sub(r"//[^@/]*@", "//", address).partition("?")[0]
+    return re.sub(r"//[^@/]*@", "//", address)

@@ -1,5 +1,6 @@
 """The broker: what is due now comes first, what is not confirmed comes again, and its password is never shown."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,11 +75,12 @@ def test_what_is_not_confirmed_in_time_comes_again(redis: workers.Redis, monkeyp
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
 def test_a_broker_that_is_away_is_named_without_its_password(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BOURSOMATIC_BROKER", f"{scheme}://ada:s3cret@127.0.0.1:1/0?secret=s3cret")
+    monkeypatch.setenv("BOURSOMATIC_BROKER", f"{scheme}://ada:s3cret@127.0.0.1:1/0")
     with pytest.raises(broker.BrokerError) as error:
         looking.workers()
     assert str(error.value).startswith(f"the broker at {scheme}://127.0.0.1:1/0 does not answer")
-    assert "s3cret" not in repr(error.getrepr())
+    assert error.value.__suppress_context__
+    assert "s3cret" not in str(error.value)
 
 
 def test_both_sides_have_one_broker_and_one_place_for_results(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +90,24 @@ def test_both_sides_have_one_broker_and_one_place_for_results(monkeypatch: pytes
     assert broker.open_app().conf.result_backend == "rpc://"
 
 
-@pytest.mark.parametrize("wrong", ["localhost:6379", "http://host", "redis://ada:s3cret@", "redis://host:port"])
+def test_an_encrypted_connection_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOURSOMATIC_BROKER", "rediss://host/1")
+    assert broker.open_app().conf.broker_use_ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    assert broker.open_app().connection_for_read().ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    monkeypatch.setenv("BOURSOMATIC_BROKER", "amqps://host")
+    assert broker.open_app().conf.broker_use_ssl == {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": "host"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "localhost:6379",
+        "http://host",
+        "redis://ada:s3cret@",
+        "redis://host:port",
+        "redis://host/0?password=s3cret",
+    ],
+)
 def test_what_is_no_address_of_a_broker_is_refused_without_being_shown(
     wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

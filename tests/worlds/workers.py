@@ -23,6 +23,7 @@ import pytest
 
 from boursomatic_assets.database import embedded
 from boursomatic_assets.database.embedded.cluster import find_cluster
+from boursomatic_assets.orchestration.instance import CONFIG, WORKSPACE
 from worlds.place import PROGRAM, Place
 from worlds.ui import free_port
 
@@ -148,10 +149,12 @@ def environment_of(here: Place, home: Path, **settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def worker(here: Place, name: str, *options: str, ready: bool = True, **settings: str) -> Iterator[Worker]:
-    """A worker beside a place, which answers as soon as it is ready."""
+def worker(
+    here: Place, name: str, *options: str, program: tuple[str, ...] = ("-c", PROGRAM), **settings: str
+) -> Iterator[Worker]:
+    """A worker beside a place, once it has begun; of one process, if no options say otherwise."""
     home, log = here.home.parent / name, here.home.parent / f"{name}.log"
-    words = [sys.executable, "-c", PROGRAM, "worker", *(options or ("--concurrency", "1"))]
+    words = [sys.executable, *program, "worker", *(options or ("--concurrency", "1"))]
     with log.open("w") as output:
         process = subprocess.Popen(
             words, env=environment_of(here, home, **settings), stdout=output, stderr=output,
@@ -159,16 +162,35 @@ def worker(here: Place, name: str, *options: str, ready: bool = True, **settings
         )  # fmt: skip
     started = Worker(name, home, process, log)
     try:
-        if ready:
-            eventually(
-                lambda: process.poll() is not None or "code 0." in started.said, 60, f"{name} does not begin"
-            )
-            assert process.poll() is None, started.said
+        eventually(lambda: process.poll() is not None or ", code " in started.said, 60, f"{name} does not begin")
+        assert process.poll() is None, started.said
         yield started
     finally:
         started.send(signal.SIGCONT)
         started.send(signal.SIGKILL)
         process.wait(60)
+
+
+@contextmanager
+def daemon(here: Place) -> Iterator[Path]:
+    """Dagster's daemon of a place, with its log."""
+    log = here.home.parent / "daemon.log"
+    (here.home / "dagster").mkdir(mode=0o700, exist_ok=True)
+    if not (here.home / "dagster" / "dagster.yaml").exists():
+        (here.home / "dagster" / "dagster.yaml").symlink_to(CONFIG)
+    program = Path(sys.executable).with_name("dagster-daemon")
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [program, "run", "-w", WORKSPACE], env=environment_of(here, here.home), stdout=output, stderr=output,
+            start_new_session=True, cwd=here.home,
+        )  # fmt: skip
+    try:
+        yield log
+    finally:
+        process.terminate()
+        process.wait(60)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def asked(assets: str, market: str, first: str, last: str, **tags: str) -> tuple[list[str], dict[str, str]]:

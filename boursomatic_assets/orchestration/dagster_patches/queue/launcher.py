@@ -5,9 +5,12 @@ Kept elsewhere: the queues (`broker/app.py`, `places.py`), which launcher is cho
 (`dagster_patches/launcher.py`).
 """
 
-from celery import Task
+from celery import Signature
+from dagster._core.launcher import LaunchRunContext
 from dagster._core.storage.dagster_run import DagsterRun
-from dagster._serdes import ConfigurableClassData
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import ConfigurableClassData, pack_value
+from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_RUN_PRIORITY_TAG, DAGSTER_CELERY_TASK_ID_TAG
 
@@ -36,6 +39,23 @@ class QueueRunLauncher(Claimed, CeleryRunLauncher):
         """Nothing: the reason is in the run's health, and the broker may be what is away."""
         return None
 
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Send the message of a run, without a description of this machine's instance: a worker has its own.
+
+        Raises:
+            BrokerError: The broker does not answer.
+        """
+        run = context.dagster_run
+        if run.job_code_origin is None:
+            raise ValueError(
+                f"run {run.run_id} does not say where its code is: launch it from the UI or a schedule"
+            )
+        packed = pack_value(ExecuteRunArgs(run.job_code_origin, run.run_id, instance_ref=None))
+        message = self.celery.signature(
+            TASK_EXECUTE_JOB_NAME, kwargs={"execute_job_args_packed": packed}, immutable=True
+        )
+        self._launch_celery_task_run(run, message, TASK_EXECUTE_JOB_NAME)
+
     def terminate(self, run_id: str) -> bool:
         """Ask the worker that executes a run to end it; False if no worker was given it."""
         run = self._instance.get_run_by_id(run_id)
@@ -44,12 +64,8 @@ class QueueRunLauncher(Claimed, CeleryRunLauncher):
         with broker.errors_in_words():
             return super().terminate(run_id)
 
-    def _launch_celery_task_run(self, run: DagsterRun, task_signature: Task, routing_key: str) -> None:
-        """Send the message of a run.
-
-        Raises:
-            BrokerError: The broker does not answer.
-        """
+    def _launch_celery_task_run(self, run: DagsterRun, task_signature: Signature, routing_key: str) -> None:
+        """Send it with its queue and its priority."""
         self._instance.add_run_tags(run.run_id, {tags.CODE: self._code})
         priority = broker.priority_of(backfill=tags.BACKFILL in run.tags)
         place = {places.QUEUE: places.queue_of(run), DAGSTER_CELERY_RUN_PRIORITY_TAG: str(priority)}

@@ -1,0 +1,206 @@
+"""Workers on machines of their own die, stop, and lose their broker: nothing is lost, nothing is written twice.
+
+Each worker has a home of its own and reaches PostgreSQL over TCP. Short twins are
+`tests/orchestration/workers/test_worker.py` and `tests/broker/test_app.py`; what a process does with one message
+is in `tests/orchestration/workers/test_execution.py`.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import yaml
+from worlds import failpoints, workers
+from worlds.place import FIRST, LAST, Place, place
+from worlds.workers import eventually
+
+from boursomatic_assets.orchestration.instance import CONFIG
+from boursomatic_assets.tables.claims.holding import CONNECTIONS
+
+pytestmark = [workers.needs_redis, pytest.mark.database, pytest.mark.drill, pytest.mark.slow]
+
+TABLES = "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'"
+MONTH = ("--from", FIRST, "--to", "2023-01-31", "--market", "US", "--assets", "price_bars,features")
+COPY = "copy COPY price_bars"
+OF_BARS = """SELECT r.run_id FROM runs r JOIN run_tags t USING (run_id)
+    WHERE t.key = 'boursomatic/computes' AND t.value LIKE '%price_bars%'"""
+START_SECONDS = 60
+"""How long a run may take to begin, in the drill that waits for the end of it: 400 in `dagster.yaml`."""
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[tuple[Place, workers.Redis]]:
+    """A place whose runs go through a broker."""
+    folder.chmod(0o711)
+    with workers.redis(folder / "redis") as redis, place(folder / "home") as here:
+        workers.listen_on_loopback(here)
+        here.settings["BOURSOMATIC_BROKER"] = redis.address
+        yield here, redis
+
+
+@contextmanager
+def held_worker(here: Place, name: str) -> Iterator[tuple[workers.Worker, Path]]:
+    """A worker whose run holds in the middle of COPY until its folder has a file `go on`."""
+    folder = here.home.parent / f"{name} held"
+    folder.mkdir()
+    tests = os.pathsep.join(map(str, (failpoints.TESTS, failpoints.TESTS.parent)))
+    program = (*failpoints.PROGRAM, str(folder), COPY)
+    with workers.worker(here, name, program=program, PYTHONPATH=tests) as worker:
+        yield worker, folder
+
+
+def handed_over(here: Place, *words: str) -> "subprocess.Popen[str]":
+    """`boursomatic backfill --queue`, as it begins."""
+    return here.start("backfill", "--queue", *words)
+
+
+def done(process: "subprocess.Popen[str]", seconds: float) -> str:
+    """What a command says that ends well within some seconds."""
+    output, errors = process.communicate(timeout=seconds)
+    assert process.returncode == 0, output + errors
+    return output
+
+
+def digests_of_one_machine(here: Place, *words: str) -> dict[str, str]:
+    """What the tables hold after the same backfill in one process, in the same database, emptied before."""
+    empty(here)
+    here.done("backfill", *words)
+    return here.digests()
+
+
+def empty(here: Place) -> None:
+    """Remove all rows."""
+    with here.connected() as connection:
+        ((tables,),) = connection.execute(TABLES)
+        connection.execute(f"TRUNCATE {tables.replace('alembic_version, ', '')}".encode())
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_copy_is_replaced_within_a_minute(tmp_path: Path) -> None:
+    with made(tmp_path) as (here, _), workers.daemon(here):
+        with held_worker(here, "killed") as (killed, folder):
+            backfill = handed_over(here, *MONTH)
+            eventually((folder / "reached").exists, 120, killed.said)
+            with workers.worker(here, "other") as other:
+                ((run, _, _),) = workers.claims(here)
+                killed.send(signal.SIGKILL)
+                began = time.monotonic()
+                eventually(lambda: workers.status(here, run) == "FAILURE", 60, "nobody sees that it is gone")
+                eventually(
+                    lambda: len(here.rows(OF_BARS, "dagster")) == 2, 60 - (time.monotonic() - began), "no retry"
+                )
+                eventually(lambda: workers.claims(here), 60 - (time.monotonic() - began), "it is not begun again")
+                output = done(backfill, 180 - (time.monotonic() - began))
+                assert "price_bars 21 of 21" in output
+                assert "is gone" in workers.events(here, run)
+                assert other.end() == 0
+        assert here.digests() == digests_of_one_machine(here, *MONTH)
+
+
+def test_a_worker_that_stops_and_wakes_after_its_retry_is_refused_and_named(tmp_path: Path) -> None:
+    with made(tmp_path) as (here, _), workers.daemon(here), held_worker(here, "stopped") as (stopped, folder):
+        backfill = handed_over(here, *MONTH)
+        eventually((folder / "reached").exists, 120, stopped.said)
+        ((run, _, _),) = workers.claims(here)
+        stopped.send(signal.SIGSTOP)
+        with workers.worker(here, "other"):
+            done(backfill, 400)
+            assert workers.status(here, run) == "FAILURE"
+            there = here.digests()
+            (folder / "go on").touch()
+            stopped.send(signal.SIGCONT)
+            eventually(lambda: f"run {run} was given up" in stopped.said, 60, stopped.said)
+            assert here.digests() == there
+            assert workers.status(here, run) == "FAILURE"
+        assert there == digests_of_one_machine(here, *MONTH)
+
+
+def test_a_broker_that_dies_and_comes_back_empty_loses_nothing(tmp_path: Path) -> None:
+    """What waits in it is launched again once its time to begin is over; what Dagster holds back waits there."""
+    with made(tmp_path) as (here, redis):
+        stated = yaml.safe_load(CONFIG.read_text())
+        stated["run_monitoring"]["start_timeout_seconds"] = START_SECONDS
+        (here.home / "dagster").mkdir()
+        (here.home / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(stated))
+        week = ("2023-01-03", "2023-01-06")
+        (lost,) = workers.launch(here, workers.asked("instruments,price_bars", "EURONEXT", *week))
+        with workers.daemon(here), workers.worker(here, "one", "--concurrency", "2", "--queues", "US"):
+            backfill = handed_over(here, *MONTH)
+            eventually(lambda: workers.claims(here), 120, "no run begins")
+            redis.kill()
+            time.sleep(30)
+            assert re.search("broker: +the broker at .* does not answer", here.done("status"))
+            redis.start()
+            with workers.worker(here, "two", "--concurrency", "1"):
+                done(backfill, 300)
+                assert workers.ended(here, lost) == "FAILURE"
+                again = f"SELECT run_id FROM run_tags WHERE key = 'dagster/parent_run_id' AND value = '{lost}'"
+                ((retry,),) = eventually(lambda: here.rows(again, "dagster"), 120, "it is not launched again")
+                assert workers.ended(here, retry, 300) == "SUCCESS"
+
+
+def test_eight_workers_share_the_server_and_one_trains(tmp_path: Path) -> None:
+    """Runs have ten connections each at most; whoever waits for a version sleeps."""
+    with made(tmp_path) as (here, _), ExitStack() as stack:
+        here.done("backfill", "--from", FIRST, "--to", LAST, "--assets", "price_bars,features")
+        for number in range(8):
+            stack.enter_context(workers.worker(here, f"worker {number}"))
+        days = ("2024-01-02", "2024-01-10", "2024-02-01", "2024-02-09")
+        asked = [
+            workers.asked("model_versions", market, day, day) for market in ("US", "EURONEXT") for day in days
+        ]
+        runs = workers.launch(here, *asked)
+        eventually(lambda: len(workers.claims(here)) == len(runs), 300, "they do not go on at once")
+        most, at_work = 0, list[int]()
+        while not here.rows("SELECT FROM model_versions WHERE as_of >= '2024-02-01'"):
+            before = {pid: cpu_seconds(pid) for _, _, pid in workers.claims(here)}
+            most = max(most, here.rows("SELECT count(*) FROM pg_stat_activity")[0][0])
+            time.sleep(2)
+            at_work.append(sum(cpu_seconds(pid) - spent > 0.5 for pid, spent in before.items()))
+        assert [workers.ended(here, run, 300) for run in runs] == ["SUCCESS"] * len(runs)
+        assert most <= len(runs) * CONNECTIONS
+        assert min(at_work) <= 1, f"those who wait are busy: {at_work}"
+        assert here.rows("SELECT as_of FROM model_versions GROUP BY 1 HAVING count(*) > 1") == []
+        note(f"connections at most {most}, processes at work in each two seconds {at_work}")
+
+
+def note(line: str) -> None:
+    """Say what was measured, for whoever looks on with `pytest -s`."""
+    sys.stdout.write(f"{line}\n")
+
+
+def cpu_seconds(pid: int) -> float:
+    """How long a process has computed; 0 if it has ended."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [pytest.param(FIRST, LAST, id="14 months"), pytest.param("2015-01-02", "2024-12-31", id="ten years")],
+)
+def test_two_workers_compute_what_one_does(tmp_path: Path, start: str, end: str) -> None:
+    with made(tmp_path) as (here, _):
+        here.settings["BOURSOMATIC_START"] = start
+        seconds = []
+        for names in (("one",), ("first", "second")):
+            with workers.daemon(here), ExitStack() as stack:
+                for name in names:
+                    stack.enter_context(workers.worker(here, name))
+                began = time.monotonic()
+                done(handed_over(here, "--from", start, "--to", end), 3600)
+                seconds.append(time.monotonic() - began)
+            digests = here.digests()
+            if len(names) == 1:
+                of_one = digests
+                empty(here)
+        assert digests == of_one
+        note(f"one worker {seconds[0]:.0f} s, two workers {seconds[1]:.0f} s")
