@@ -5,6 +5,7 @@ elsewhere: the place (`place.py`), the daemon with its UI (`ui.py`).
 """
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ from worlds.place import PROGRAM, Place
 from worlds.ui import free_port
 
 Seen = TypeVar("Seen")
+
+_numbers = itertools.count(1)
 
 REDIS = shutil.which("redis-server")
 PASSWORD = "s3cret-of-the-broker"
@@ -127,15 +130,19 @@ class Worker:
 
 
 def listen_on_loopback(here: Place) -> None:
-    """Let the place's server listen on TCP too, and let commands reach it so, as those of other machines do."""
+    """Let the place's server listen on TCP too, and let commands reach it so, as those of other machines do.
+
+    The port is the same for all embedded servers, so each has an address of its own.
+    """
+    address = f"127.{os.getpid() % 250 + 1}.{next(_numbers)}.1"
     with here.connected() as connection:
-        connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
+        connection.execute(f"ALTER SYSTEM SET listen_addresses = '{address}'".encode())
     with (find_cluster(here.home).data / "pg_hba.conf").open("a") as rules:
-        rules.write("host all all 127.0.0.1/32 scram-sha-256\n")
+        rules.write("host all all 127.0.0.0/8 scram-sha-256\n")
     here.stop_server()
     server = embedded.ensure_running(here.home)
     here.settings["DATABASE_URL"] = (
-        f"postgresql://{server.user}@127.0.0.1:{server.port}/boursomatic?passfile={server.passfile}"
+        f"postgresql://{server.user}@{address}:{server.port}/boursomatic?passfile={server.passfile}"
     )
 
 
@@ -172,16 +179,17 @@ def worker(
 
 
 @contextmanager
-def daemon(here: Place) -> Iterator[Path]:
+def daemon(here: Place, **settings: str) -> Iterator[Path]:
     """Dagster's daemon of a place, with its log."""
     log = here.home.parent / "daemon.log"
     (here.home / "dagster").mkdir(mode=0o700, exist_ok=True)
     if not (here.home / "dagster" / "dagster.yaml").exists():
         (here.home / "dagster" / "dagster.yaml").symlink_to(CONFIG)
     program = Path(sys.executable).with_name("dagster-daemon")
+    given = environment_of(here, here.home, **settings)
     with log.open("w") as output:
         process = subprocess.Popen(
-            [program, "run", "-w", WORKSPACE], env=environment_of(here, here.home), stdout=output, stderr=output,
+            [program, "run", "-w", WORKSPACE], env=given, stdout=output, stderr=output,
             start_new_session=True, cwd=here.home,
         )  # fmt: skip
     try:

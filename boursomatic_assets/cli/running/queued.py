@@ -22,6 +22,8 @@ LOOK_SECONDS = 2.0
 
 ABSENT = "warning: no daemon lives, which would begin its runs: start `boursomatic dev`, or the daemon's service"
 
+GOES_ON_ALONE = "stopped looking: what was handed over goes on, and its page in the UI cancels it"
+
 WAITS = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
 GOES_ON = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
@@ -36,14 +38,16 @@ def hand_over(
         SystemExit: Ctrl-C ends the looking; the backfill goes on.
     """
     began = time.monotonic()
-    with dg.DagsterInstance.get() as instance, progress_lines() as lines:
+    with (
+        dg.DagsterInstance.get() as instance,
+        progress_lines() as lines,
+        interrupts.stoppable(lambda: GOES_ON_ALONE, lines.stream),
+    ):
         backfill = command_backfills.create_backfill(definitions, instance, assets, keys, tags)
-        said = f"the backfill {backfill} goes on: its page in the UI shows it, and cancels it"
         lines.show(f"backfill {backfill}: {len(keys):,} partitions of {', '.join(assets)}")
         if not command_backfills.daemon_lives(instance):
-            click.echo(ABSENT, err=True)
-        with interrupts.stoppable(lambda: said, lines.stream):
-            state = _watch(instance, backfill, assets, lines)
+            lines.show(ABSENT)
+        state = _watch(instance, backfill, assets, lines)
     click.echo(f"backfill {backfill}: {describe(state)}, {time.monotonic() - began:,.1f} s")
     if not state.success:
         raise RuntimeError(_failure(backfill, state))

@@ -16,6 +16,7 @@ from boursomatic_assets import database, settings
 from boursomatic_assets.backups import mark
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.cli.views.workers import check_broker
 from boursomatic_assets.database import migrate, server_time
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
 from boursomatic_assets.database.embedded.binaries import OS_USER
@@ -204,6 +205,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "schema": _check_schema,
     "privileges": _check_privileges,
     "dagster storage": _check_dagster_storage,
+    "broker": check_broker,
     "runs": _check_runs,
     "source of bars": _check_source,
     "active model": _check_active_model,

@@ -1,7 +1,7 @@
 """What `boursomatic status` shows of workers: the broker, its queues, and who executes what.
 
-What belongs here: each of them as a line. Kept elsewhere: asking the broker (`broker/looking.py`), which runs live
-(`tables/claims/`).
+What belongs here: each of them as a line, and the line of `boursomatic doctor`. Kept elsewhere: asking the broker
+(`broker/looking.py`), which runs live (`tables/claims/`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,6 +35,20 @@ def lines(connection: Connection) -> Iterator[tuple[str, str]]:
         yield "worker", _describe(worker, claimed, computes)
     if not found:
         yield "worker", "none answers: start one by `boursomatic worker`"
+
+
+def check_broker() -> str:
+    """The broker in a line, for `boursomatic doctor`.
+
+    Raises:
+        BrokerError: It does not answer.
+    """
+    if workers.broker() is None:
+        return "none is set: runs go on where the daemon does"
+    looking.require_answer(broker.open_app())
+    found = looking.workers()
+    places = sum(len(worker.pids) for worker in found)
+    return f"{workers.public_broker()} answers, {len(found):,} workers with {places:,} places"
 
 
 def _describe(worker: looking.Worker, claimed: Sequence[Any], computes: dict[str, str]) -> str:

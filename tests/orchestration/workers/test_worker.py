@@ -55,3 +55,33 @@ def test_one_process_executes_one_run_after_another_and_each_once(here: Place) -
     assert here.rows("SELECT count(DISTINCT b.ts) FROM price_bars b") == [(4,)]
     assert "Traceback" not in worker.said
     assert workers.PASSWORD not in worker.said
+
+
+def test_a_worker_that_becomes_unfit_computes_nothing_and_ends(here: Place) -> None:
+    """Other workers take what waits; one that is started again says at once what is wrong."""
+    version = here.rows("SELECT version_num FROM alembic_version")[0][0]
+    with workers.worker(here, "outdated") as worker, here.connected() as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        try:
+            (run,) = workers.launch(here, workers.asked("features", "US", *WEEK))
+            assert workers.ended(here, run) == "FAILURE"
+            assert worker.process.wait(60) == 1
+            refusal = "refuses: the database is at revision 0001 but this code needs"
+            assert refusal in workers.events(here, run)
+            assert "this worker ends: the database is at revision 0001" in worker.said
+            again = here.run("worker")
+            assert (again.returncode, again.stdout) == (1, "")
+            assert again.stderr.startswith("error: the database is at revision 0001")
+            assert here.rows("SELECT FROM features") == []
+        finally:
+            connection.execute("UPDATE alembic_version SET version_num = %s", [version])
+
+
+def test_without_a_broker_a_worker_says_what_to_set(here: Place) -> None:
+    broker = here.settings.pop("BOURSOMATIC_BROKER")
+    try:
+        result = here.run("worker")
+    finally:
+        here.settings["BOURSOMATIC_BROKER"] = broker
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: no broker is set: set BOURSOMATIC_BROKER to its address\n"
