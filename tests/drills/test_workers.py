@@ -28,7 +28,7 @@ pytestmark = [workers.needs_redis, pytest.mark.database, pytest.mark.drill, pyte
 
 TABLES = "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'"
 MONTH = ("--from", FIRST, "--to", "2023-01-31", "--market", "US", "--assets", "price_bars,features")
-COPY = "copy COPY price_bars"
+BARS, COPY = "instruments,price_bars", "copy COPY price_bars"
 OF_BARS = """SELECT r.run_id FROM runs r JOIN run_tags t USING (run_id)
     WHERE t.key = 'boursomatic/computes' AND t.value LIKE '%price_bars%'"""
 START_SECONDS = 60
@@ -126,10 +126,11 @@ def test_a_broker_that_dies_and_comes_back_empty_loses_nothing(tmp_path: Path) -
     with made(tmp_path) as (here, redis):
         stated = yaml.safe_load(CONFIG.read_text())
         stated["run_monitoring"]["start_timeout_seconds"] = START_SECONDS
-        (here.home / "dagster").mkdir()
+        (here.home / "dagster").mkdir(exist_ok=True)
+        (here.home / "dagster" / "dagster.yaml").unlink(missing_ok=True)  # a link to the project's
         (here.home / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(stated))
         week = ("2023-01-03", "2023-01-06")
-        (lost,) = workers.launch(here, workers.asked("instruments,price_bars", "EURONEXT", *week))
+        (lost,) = workers.launch(here, workers.asked(BARS, "EURONEXT", *week))
         with workers.daemon(here), workers.worker(here, "one", "--concurrency", "2", "--queues", "US"):
             backfill = handed_over(here, *MONTH)
             eventually(lambda: workers.claims(here), 120, "no run begins")
@@ -143,6 +144,34 @@ def test_a_broker_that_dies_and_comes_back_empty_loses_nothing(tmp_path: Path) -
                 again = f"SELECT run_id FROM run_tags WHERE key = 'dagster/parent_run_id' AND value = '{lost}'"
                 ((retry,),) = eventually(lambda: here.rows(again, "dagster"), 120, "it is not launched again")
                 assert workers.ended(here, retry, 300) == "SUCCESS"
+
+
+def test_a_run_that_is_ended_in_the_ui_ends_and_its_process_takes_the_next(tmp_path: Path) -> None:
+    with made(tmp_path) as (here, _), held_worker(here, "busy") as (busy, folder):
+        first, second = workers.launch(
+            here, *(workers.asked(BARS, "US", FIRST, day) for day in (FIRST, "2023-01-04"))
+        )
+        eventually((folder / "reached").exists, 120, busy.said)
+        ((run, _, pid),) = workers.claims(here)
+        shown = here.done("status")
+        assert re.search(rf"worker: .* 1 of 1 at work, .*: {run[:8]} instruments, price_bars since", shown), shown
+        workers.terminate(here, run)
+        assert workers.ended(here, run) == "CANCELED"
+        other = second if run == first else first
+        assert workers.ended(here, other) == "SUCCESS"
+        assert f"(pid: {pid})" in workers.events(here, other)
+        assert busy.end() == 0
+
+
+def test_a_process_that_became_too_large_is_replaced_after_its_run(tmp_path: Path) -> None:
+    """The code alone is larger than 100 megabytes."""
+    with (
+        made(tmp_path) as (here, _),
+        workers.worker(here, "small", "--concurrency", "1", "--memory", "100") as small,
+    ):
+        runs = workers.launch(here, *(workers.asked(BARS, market, FIRST, FIRST) for market in ("US", "EURONEXT")))
+        assert [workers.ended(here, run) for run in runs] == ["SUCCESS"] * 2, small.said
+        assert len({workers.process_of(here, run) for run in runs}) == 2
 
 
 def test_eight_workers_share_the_server_and_one_trains(tmp_path: Path) -> None:

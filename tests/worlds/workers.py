@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -53,6 +54,18 @@ with dg.DagsterInstance.get() as instance:
         run = command_runs.create_run(job, chosen, str(uuid.uuid4()), instance, tags, WORKSPACE)
         instance.launch_run(run.run_id, None)
         print(run.run_id)
+"""
+
+
+TERMINATE = """
+import sys
+import dagster as dg
+from boursomatic_assets.cli.common import make_dagster_home
+make_dagster_home()
+with dg.DagsterInstance.get() as instance:
+    run = instance.get_run_by_id(sys.argv[1])
+    instance.report_run_canceling(run)
+    assert instance.run_launcher.terminate(run.run_id)
 """
 
 
@@ -215,6 +228,12 @@ def launch(here: Place, *runs: tuple[list[str], dict[str, str]]) -> list[str]:
     return result.stdout.split()
 
 
+def terminate(here: Place, run: str) -> None:
+    """End a run as the UI does."""
+    result = here.run(run, program=("-c", TERMINATE))
+    assert result.returncode == 0, result.stderr
+
+
 def status(here: Place, run: str) -> str:
     """What Dagster says of a run."""
     return str(here.rows(f"SELECT status FROM runs WHERE run_id = '{run}'", "dagster")[0][0])
@@ -225,6 +244,13 @@ def events(here: Place, run: str) -> str:
     return "\n".join(
         row[0] for row in here.rows(f"SELECT event FROM event_logs WHERE run_id = '{run}'", "dagster")
     )
+
+
+def process_of(here: Place, run: str) -> int:
+    """The process that executed a run, as Dagster knows it."""
+    found = re.search(r"Started process for run \(pid: (\d+)\)", events(here, run))
+    assert found
+    return int(found[1])
 
 
 def ended(here: Place, run: str, seconds: float = 120) -> str:

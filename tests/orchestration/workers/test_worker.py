@@ -28,13 +28,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield made
 
 
-def process_of(here: Place, run: str) -> int:
-    """The process that executed a run, as Dagster knows it."""
-    found = re.search(r"Started process for run \(pid: (\d+)\)", workers.events(here, run))
-    assert found
-    return int(found[1])
-
-
 def test_one_process_executes_one_run_after_another_and_each_once(here: Place) -> None:
     first, second = workers.launch(here, *(workers.asked(BARS, market, *WEEK) for market in ("US", "EURONEXT")))
     waits = here.done("status")
@@ -44,8 +37,8 @@ def test_one_process_executes_one_run_after_another_and_each_once(here: Place) -
     assert "none answers: start one by `boursomatic worker`" in waits
     with workers.worker(here, "first") as worker:
         assert [workers.ended(here, run) for run in (first, second)] == ["SUCCESS", "SUCCESS"], worker.said
-        pid = process_of(here, first)
-        assert process_of(here, second) == pid, "each run has a process of its own"
+        pid = workers.process_of(here, first)
+        assert workers.process_of(here, second) == pid, "each run has a process of its own"
         assert workers.claims(here) == []
         assert here.rows(ABSENT % pid) == [(0,)], "it keeps connections while it has nothing to do"
         shown = here.done("status")
