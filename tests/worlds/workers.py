@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import pytest
 
@@ -34,7 +35,8 @@ Seen = TypeVar("Seen")
 _numbers = itertools.count(1)
 
 REDIS = shutil.which("redis-server")
-PASSWORD = "s3cret-of-the-broker"
+PASSWORD, CORE = "s3cret-of@the:broker/%'é", "s3cret-of"
+"""The broker's password, and the part of it that is written alike in any encoding."""
 
 needs_redis = pytest.mark.skipif(
     REDIS is None, reason="redis-server is not installed: apt-get install redis-server"
@@ -80,7 +82,7 @@ class Redis:
     @property
     def address(self) -> str:
         """Its address, with its password."""
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+        return f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start it, and wait until it listens."""

@@ -43,11 +43,12 @@ def test_one_process_executes_one_run_after_another_and_each_once(here: Place) -
         assert here.rows(ABSENT % pid) == [(0,)], "it keeps connections while it has nothing to do"
         shown = here.done("status")
         assert re.search(r"worker: +\d+@\S+, 0 of 1 at work, queues US, EURONEXT, OTHER\n", shown)
-        assert workers.PASSWORD not in waits + shown
+        assert workers.CORE not in waits + shown + workers.events(here, first) + workers.events(here, second)
         assert worker.end() == 0, worker.said
     assert here.rows("SELECT count(DISTINCT b.ts) FROM price_bars b") == [(4,)]
     assert "Traceback" not in worker.said
-    assert workers.PASSWORD not in worker.said
+    files = [worker.log, *(path for path in worker.home.rglob("*") if path.is_file())]
+    assert [path for path in files if workers.CORE.encode() in path.read_bytes()] == []
 
 
 def test_a_worker_that_becomes_unfit_computes_nothing_and_ends(here: Place) -> None:
