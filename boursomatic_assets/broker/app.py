@@ -62,11 +62,12 @@ def open_app() -> "Celery":
         task_create_missing_queues=False,
         task_acks_late=True,
         task_track_started=True,
+        task_ignore_result=not _is_redis(),  # which nobody would fetch
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        broker_connection_retry_on_startup=False,
+        broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=SECONDS_TO_CONNECT,
         broker_transport_options=_transport_options(),

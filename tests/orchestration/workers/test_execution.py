@@ -3,6 +3,7 @@
 In this process, without a broker; with one: `test_worker.py`.
 """
 
+import datetime as dt
 import signal
 import time
 from typing import Any
@@ -17,8 +18,9 @@ from worlds.frames import insert_model_version
 from worlds.platform import execute as sql
 from worlds.platform import rows
 
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.code_version import code_version
-from boursomatic_assets.database import waiting
+from boursomatic_assets.database import server_time, waiting
 from boursomatic_assets.definitions import defs
 from boursomatic_assets.orchestration.dagster_patches import command_runs, tags
 from boursomatic_assets.orchestration.dagster_patches.queue import execution
@@ -145,10 +147,16 @@ def test_a_run_whose_end_is_not_stored_leaves_its_claim_as_a_dead_one(
     assert holding._held == {}
 
 
-@pytest.mark.usefixtures("migrated")
-def test_the_process_is_as_it_was(
-    run: tuple[dg.DagsterRun, Message], migrated: Engine, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_cannot_be_claimed_fails_with_the_reason(
+    run: tuple[dg.DagsterRun, Message], dagster_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stored, message = run
+    monkeypatch.setattr(server_time, "utc_now", lambda: utc_now() + dt.timedelta(days=2))
+    execution.execute(message, fit)
+    assert reason(dagster_instance, stored).startswith("it cannot be claimed: the clock of this machine is 2 days")
+
+
+def test_the_process_is_as_it_was(run: tuple[dg.DagsterRun, Message], monkeypatch: pytest.MonkeyPatch) -> None:
     """Dagster leaves SIGTERM as it found Ctrl-C, which a worker's process ignores: it could not be ended."""
     monkeypatch.setattr(waiting._Patience, "gave_up", True)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.getsignal(signal.SIGTERM)

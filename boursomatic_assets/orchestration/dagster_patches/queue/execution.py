@@ -21,6 +21,7 @@ from dagster._serdes import unpack_value
 
 from boursomatic_assets import absorbed, database
 from boursomatic_assets.database import waiting
+from boursomatic_assets.database.server_time import ClockError
 from boursomatic_assets.tables.claims import holding
 
 TO_BEGIN = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
@@ -47,17 +48,19 @@ def execute(message: dict[str, Any], refuse: Callable[[DagsterRun], str | None])
         elif reason := refuse(run):
             instance.report_run_failed(run, reason)
         else:
-            _execute(instance, run_id)
+            _execute(instance, run)
 
 
-def _execute(instance: dg.DagsterInstance, run_id: str) -> None:
+def _execute(instance: dg.DagsterInstance, run: DagsterRun) -> None:
     try:
-        with holding.held(run_id, alone=True):
-            _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=True)
-            if not _is_over(instance, run_id):
-                holding.leave(run_id)
+        with holding.held(run.run_id, alone=True):
+            _execute_run_command_body(run.run_id, instance, lambda _: None, set_exit_code_on_failure=True)
+            if not _is_over(instance, run.run_id):
+                holding.leave(run.run_id)
     except holding.ClaimedError as error:
-        _log.warning("run %s is not begun here: %s", run_id, error)
+        _log.warning("run %s is not begun here: %s", run.run_id, error)
+    except (database.DatabaseError, ClockError) as error:
+        instance.report_run_failed(run, f"it cannot be claimed: {error}")
 
 
 def _waited_too_long(instance: dg.DagsterInstance, run: DagsterRun) -> float:
