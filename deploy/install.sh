@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The steps of deploy/Dockerfile that do not depend on Docker: a checkout becomes an environment that can run.
-# CI runs them in a copy of the checkout (tests/test_deploy.py), since it has no Docker.
+# They are those of `make install`, which CI runs; tests/test_deploy.py holds the two together.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
