@@ -1,6 +1,8 @@
 """The broker: what is due now comes first, what is not confirmed comes again, and its password is never shown."""
 
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,3 +122,14 @@ def test_what_is_no_address_of_a_broker_is_refused_without_being_shown(
 def test_without_a_broker_there_is_none_to_open() -> None:
     with pytest.raises(ValueError, match="set BOURSOMATIC_BROKER"):
         broker.open_app()
+
+
+@pytest.mark.slow
+def test_where_no_broker_is_set_celery_is_not_loaded() -> None:
+    """Not by the code of assets, the launcher, the coordinator, or the view of the status."""
+    modules = ("definitions", "cli.main", "cli.views.status", "orchestration.dagster_patches.launcher")
+    patches = ("storages.run_storage", "queue.coordinator")
+    named = [*modules, *(f"orchestration.dagster_patches.{name}" for name in patches)]
+    imports = "; ".join(f"import boursomatic_assets.{name}" for name in named)
+    program = f"import sys; {imports}; assert not {{'celery', 'kombu', 'dagster_celery'}} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", program], check=True)
