@@ -56,6 +56,12 @@ _._get_target_materialization_data
 _._store_asset_check_evaluation_planned
 
 # Other libraries and Python itself
+_.worker_proc_alive_timeout  # Celery
+_.celery  # dagster-celery
+_.supports_resume_run
+_.launch_run
+_.get_run_worker_debug_info
+include_container_logs
 _.autocommit  # psycopg
 _.color  # click
 _.convert  # click
@@ -65,6 +71,7 @@ _.__cause__
 
 # By a name in a string: addresses of roles, languages, the digest of all parameters, what dagster.yaml names
 ClaimedRunLauncher
+PlacesRunCoordinator
 _.DATABASE_ACCOUNTS_URL
 _.DATABASE_APP_URL
 _.DATABASE_OWNER_URL

@@ -29,8 +29,11 @@ UNTRAINED = "stopped: no model version is trained again; to go on, give the same
 @click.option("--to", "end", type=DATE, help="Last date; the newest closed session by default.")
 @click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
 @click.option("--assets", help="Comma-separated asset names instead of all but price_bars_15m.")
+@click.option("--queue", is_flag=True, help="Let the daemon run it, on workers if a broker is set, and look on.")
 @one_line_errors
-def backfill(start: dt.date | None, end: dt.date | None, market: str | None, assets: str | None) -> None:
+def backfill(
+    start: dt.date | None, end: dt.date | None, market: str | None, assets: str | None, queue: bool
+) -> None:
     """Bring a range of sessions up to date, through all assets."""
     require_ready()
     from boursomatic_assets.calendars.markets import newest_closed_date
@@ -46,7 +49,23 @@ def backfill(start: dt.date | None, end: dt.date | None, market: str | None, ass
     runs = launching.plan_backfill(names, markets, dates)
     if warning := launching.single_market_warning(names, markets, dates):
         click.echo(f"warning: {warning}", err=True)
-    _execute_runs(runs)
+    if queue:
+        _hand_over(runs, markets, dates)
+    else:
+        _execute_runs(runs)
+
+
+def _hand_over(runs: list[Any], markets: list[str], dates: list[dt.date]) -> None:
+    """Let the daemon compute what some runs would, as a backfill of the UI."""
+    from boursomatic_assets.cli import launching
+    from boursomatic_assets.cli.running import queued
+    from boursomatic_assets.definitions import defs
+    from boursomatic_assets.orchestration.partitions import partition_key
+
+    atexit.register(gc.freeze)
+    assets = list(dict.fromkeys(asset for run in runs for asset in run.assets))
+    keys = [partition_key(date, market) for date in dates for market in markets]
+    queued.hand_over(defs, assets, keys, launching.FROM_COMMAND_LINE)
 
 
 @click.command()

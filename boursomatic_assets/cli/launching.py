@@ -41,7 +41,9 @@ ASSETS = tuple(asset for stage in STAGES for asset in stage)
 SESSIONS_TAG = "boursomatic/sessions"
 """The range of a run, where the UI shows it in its list of runs."""
 
-LAUNCHED_BY = {"boursomatic/launched_by": "command line", tags.MAX_RETRIES: "0"}
+FROM_COMMAND_LINE = {"boursomatic/launched_by": "command line"}
+
+LAUNCHED_BY = FROM_COMMAND_LINE | {tags.MAX_RETRIES: "0"}
 """Who started a run, where the UI shows it. Whoever typed a command sees that it failed: the daemon leaves it."""
 
 INTRADAY_ASSETS = ("instruments", "price_bars_15m")

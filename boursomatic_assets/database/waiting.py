@@ -45,6 +45,11 @@ def be_patient() -> None:
     _Patience.only_looks = False
 
 
+def begin_anew() -> None:
+    """Let this process, which has done with a run, wait for the next one as a new process does."""
+    _Patience.exhausted = _Patience.gave_up = False
+
+
 def gave_up() -> bool:
     """Whether this process has waited as long as it may, in vain."""
     return _Patience.gave_up

@@ -148,6 +148,17 @@ def check_mail_server(text: str | None, info: ValidationInfo) -> str | None:
     return text
 
 
+def check_broker(text: str | None, info: ValidationInfo) -> str | None:
+    """Check the address of a message broker; a message shows nothing of it."""
+    known = r"(rediss?|amqps?)://([^\s@/?#]*@)?[\w.-]+(:\d{1,5})?(/[\w%-]*)?"
+    if text and not re.fullmatch(known, text, re.ASCII):
+        raise ValueError(
+            f"{info.field_name} is no broker: set it to one like redis://:password@host:6379/0 or"
+            " amqps://user:password@host:5671/, with what is special in the password percent-encoded"
+        )
+    return text
+
+
 def check_command(text: str | None, info: ValidationInfo) -> str | None:
     """Check that a command can be cut into words; a message shows nothing of it: an argument may be a secret."""
     try:

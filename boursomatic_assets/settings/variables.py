@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from boursomatic_assets.settings.values import (
     EXAMPLE,
     Language,
+    check_broker,
     check_command,
     check_mail_server,
     check_prefix,
@@ -36,6 +37,7 @@ Seconds = Annotated[int, BeforeValidator(parse_seconds)]
 Count = Annotated[int, BeforeValidator(parse_count)]
 WebAddress = Annotated[str | None, BeforeValidator(check_web_address)]
 Command = Annotated[str | None, BeforeValidator(check_command)]
+Broker = Annotated[str | None, BeforeValidator(check_broker)]
 MailServer = Annotated[str | None, BeforeValidator(check_mail_server)]
 Recipients = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_recipients)]
 ListenAddress = Annotated[tuple[str, int] | None, NoDecode, BeforeValidator(parse_listen_address)]
@@ -95,6 +97,13 @@ class Settings(BaseSettings):
     )
     BOURSOMATIC_SESSIONS_PER_RUN: Count = _field(
         "100000", "sessions of a market in one run at most; fewer need less memory"
+    )
+    BOURSOMATIC_BROKER: Broker = _field(
+        None,
+        "message broker through which runs go to `boursomatic worker`, like redis://:password@host:6379/0 or"
+        " amqps://user:password@host:5671/; the same for the daemon and all workers",
+        unset="none: the daemon's machine runs them",
+        secret=True,
     )
     BOURSOMATIC_EVIDENCE: Evidence = _field(
         "20,5,2",

@@ -50,6 +50,19 @@ def test_doctor_names_each_failure(dagster_home: Engine, home: Path, monkeypatch
     assert [line.split("  ")[0] for line in failed] == ["schema", "source of bars", "active model"]
 
 
+def test_doctor_and_status_say_that_the_broker_is_away(
+    dagster_home: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And end well: what is stored is shown all the same."""
+    assert "broker             none is set" in boursomatic("doctor").output
+    monkeypatch.setenv("BOURSOMATIC_BROKER", f"redis://:{SECRET}@127.0.0.1:1/0")
+    for command, code in (("doctor", 1), ("status", 0)):
+        result = boursomatic(command)
+        assert result.exit_code == code
+        assert "the broker at redis://127.0.0.1:1/0 does not answer" in result.output
+        assert SECRET not in result.output
+
+
 def test_doctor_says_that_the_clock_is_wrong(dagster_home: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_time, "utc_now", lambda: utc_now() + dt.timedelta(days=1500))
     lines = boursomatic("doctor").output.splitlines()

@@ -121,7 +121,7 @@ class Dagster:
 def write_settings(folder: Path) -> None:
     """The project's settings of the instance in a folder, but without a queue or processes."""
     settings = yaml.safe_load(CONFIG.read_text())
-    del settings["concurrency"], settings["run_monitoring"]
+    del settings["run_monitoring"]
     core = "dagster._core"
     settings["run_coordinator"] = {"module": f"{core}.run_coordinator", "class": "DefaultRunCoordinator"}
     settings["run_launcher"] = {

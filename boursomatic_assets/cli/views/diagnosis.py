@@ -17,6 +17,7 @@ from boursomatic_assets import database, settings
 from boursomatic_assets.backups import mark
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.cli.views.workers import check_broker
 from boursomatic_assets.database import migrate, pooling, server_time
 from boursomatic_assets.database.addresses import replica_url
 from boursomatic_assets.database.embedded import cluster as embedded_cluster
@@ -239,6 +240,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "read replica": _check_replica,
     "replication slots": _check_slots,
     "dagster storage": _check_dagster_storage,
+    "broker": check_broker,
     "runs": _check_runs,
     "source of bars": _check_source,
     "active model": _check_active_model,

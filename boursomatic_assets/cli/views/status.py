@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Table, func, select, text
 from boursomatic_assets import absorbed, database, registry
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS, Market
+from boursomatic_assets.cli.views import workers
 from boursomatic_assets.cli.views.models import evidence_lines
 from boursomatic_assets.database import migrate, replica, server_time
 from boursomatic_assets.database.addresses import replica_url
@@ -78,6 +79,7 @@ def _facts(connection: Connection) -> Iterator[tuple[str, str]]:
     yield from _dead_runs()
     if url := replica_url():
         yield "read replica", _replica(url)
+    yield from workers.lines(connection)
     for market in MARKETS.values():
         yield "freshness", str(read_freshness(connection, market, utc_now()))
     for market in MARKETS.values():

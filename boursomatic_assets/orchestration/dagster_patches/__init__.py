@@ -17,9 +17,11 @@ The public face, by module:
 - `steps`: what a step reads, and what it reports of each of its partitions;
 - `check_history.failed_checks`: the checks that fail, always in force;
 - `command_runs`: runs of the command line as the UI stores its own, always in force;
+- `command_backfills`: backfills of the command line as the UI stores its own, always in force;
+- `launcher`: the run launchers, which know whether a run lives, always in force;
+- `queue`: runs that go to workers through a broker, where one is set;
 - `tags`: the tags that mark runs;
 - `webserver`: the rules for requests in front of Dagster's webserver, always in force;
-
 - `storages.lost_connections`: what waits and is done again while the database is away, always in force.
 
 The rest of `storages/` and of `check_history/`, and `partition_ranges` are used by `storage` alone. On

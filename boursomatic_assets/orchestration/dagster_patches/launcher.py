@@ -1,22 +1,29 @@
-"""Dagster's own run launcher, which knows here whether the process of a run lives.
+"""The run launchers, which know here whether the process of a run lives.
 
-What belongs here: the class that `dagster.yaml` names. The daemon asks it of each run that goes on.
-Kept elsewhere: how a process shows that it lives (`tables/claims/`), where a run claims itself
-(`storages/run_storage.py`, and `io_manager.py` where that is not in force).
+What belongs here: the class that `dagster.yaml` names, and what both launchers know of a run's health. The daemon
+asks it of each run that goes on.
+Kept elsewhere: the launcher that hands runs to workers (`queue/launcher.py`), how a process shows that it lives
+(`tables/claims/`), where a run claims itself (`storages/run_storage.py`, and `io_manager.py` where that is not in
+force).
 
 Dagster's default launcher cannot say: a run whose machine died is "started" until its time is up, and counts in
 every limit. It is no patch for speed, and the same on every version of Dagster.
 """
 
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from collections.abc import Mapping
+from typing import Any
+
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, RunLauncher, WorkerStatus
 from dagster._core.storage.dagster_run import DagsterRun
+from dagster._serdes import ConfigurableClassData
 
 from boursomatic_assets import database
+from boursomatic_assets.settings import workers
 from boursomatic_assets.tables.claims import liveness
 
 
-class ClaimedRunLauncher(DefaultRunLauncher):
-    """Starts runs as Dagster does, and says of each whether it lives."""
+class Claimed(RunLauncher):
+    """Says of each run whether it lives, by its claim."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -31,3 +38,16 @@ class ClaimedRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         liveness.give_up(run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, str(dead))
+
+
+class ClaimedRunLauncher(Claimed, DefaultRunLauncher):
+    """Starts runs as Dagster does; where a broker is set, the launcher that hands them over takes its place."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Any:
+        """Return the launcher that the setting chooses, since `dagster.yaml` cannot."""
+        if workers.broker() is None:
+            return cls(inst_data=inst_data, **config_value)
+        from boursomatic_assets.orchestration.dagster_patches.queue.launcher import QueueRunLauncher
+
+        return QueueRunLauncher(inst_data=inst_data)

@@ -31,3 +31,9 @@ RETRY_FAILED_STEPS = "dagster/retry_on_asset_or_op_failure"
 
 COMPUTES = "boursomatic/computes"
 """What a run computes; `dagster.yaml` limits how many runs of one value go on at once."""
+
+CODE = "boursomatic/code"
+"""The version of the code that handed a run to a worker, which must have the same."""
+
+PRIORITY = "dagster/priority"
+"""Which of the runs that wait begins first: a higher number, 0 without it."""

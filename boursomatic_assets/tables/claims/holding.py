@@ -43,6 +43,7 @@ CLAIM = (
     " ON CONFLICT (run_id) DO NOTHING"
 )
 BEAT = "UPDATE run_claims SET seen_at = now() WHERE run_id = %(run)s AND epoch = 0"
+OTHERS = "SELECT host, pid FROM run_claims WHERE run_id = %(run)s AND (host, pid) <> (%(host)s, %(pid)s)"
 RELEASE = "DELETE FROM run_claims WHERE run_id = %(run)s AND epoch = 0"
 WRITING = text("SELECT pg_advisory_xact_lock_shared(hashtextextended('writing ' || :run, 0))")
 REQUIRE = text("SELECT 1 FROM run_claims WHERE run_id = :run AND epoch = 0")
@@ -55,17 +56,22 @@ class GivenUpError(RuntimeError):
     """This run was given up: what it computed is not written."""
 
 
+class ClaimedError(RuntimeError):
+    """Another process has claimed this run."""
+
+
 class Claim:
     """The claim of a run that this process executes."""
 
-    def __init__(self, run_id: str) -> None:
-        """Take it.
+    def __init__(self, run_id: str, *, alone: bool = False) -> None:
+        """Take it; `alone` if another process cannot be one of the same run's.
 
         Raises:
+            ClaimedError: Another process has it, or had.
             DatabaseError: The database cannot be reached, or has no connections left for another run.
             ClockError: The clocks of the database and of this machine differ, so what is over is not known.
         """
-        self.run_id, self._over, self.left = run_id, threading.Event(), False
+        self.run_id, self._alone, self._over, self.left = run_id, alone, threading.Event(), False
         self._connection = waiting.again(
             lambda: waiting.until_it_answers(lambda: self._open(claim=True), database.let_go)
         )
@@ -82,6 +88,8 @@ class Claim:
                 _require_same_clock(connection)
                 _require_room(connection)
                 connection.execute(CLAIM, given)
+                if self._alone and (other := connection.execute(OTHERS, given).fetchone()):
+                    raise ClaimedError(f"process {other[1]} of {other[0]} has claimed it")
             connection.execute(LOCK, given)
             if claim:
                 connection.execute(ADMITTED)
@@ -160,12 +168,16 @@ def _require_room(connection: psycopg.Connection) -> None:
 
 
 @contextmanager
-def held(run_id: str | None) -> Iterator[None]:
-    """Hold the claim of a run that this process executes; None: it is no run of Dagster's."""
+def held(run_id: str | None, *, alone: bool = False) -> Iterator[None]:
+    """Hold the claim of a run that this process executes; None: it is no run of Dagster's.
+
+    Raises:
+        ClaimedError: `alone` is asked for, and another process has claimed it.
+    """
     if run_id is None or run_id in _held:
         yield
         return
-    claim = _held[run_id] = Claim(run_id)
+    claim = _held[run_id] = Claim(run_id, alone=alone)
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from dagster_postgres import PostgresRunStorage
 from boursomatic_assets import database
 from boursomatic_assets.database.server_time import ClockError
 from boursomatic_assets.orchestration.dagster_patches import tags
+from boursomatic_assets.orchestration.dagster_patches.queue import places
 from boursomatic_assets.tables.claims import holding, liveness
 from boursomatic_assets.tables.claims.holding import GivenUpError
 
@@ -41,7 +42,8 @@ class StagedRunStorage(PostgresRunStorage):
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         """Store a run; returns it as it was stored."""
-        return super().add_run(dagster_run.with_tags({**dagster_run.tags, tags.COMPUTES: _computes(dagster_run)}))
+        own = {**places.tags_of(dagster_run), **dagster_run.tags, tags.COMPUTES: _computes(dagster_run)}
+        return super().add_run(dagster_run.with_tags(own))
 
     def handle_run_event(
         self, run_id: str, event: dg.DagsterEvent, update_timestamp: dt.datetime | None = None
