@@ -92,6 +92,6 @@ bench: .venv/.tested
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header \
-		--extra build pyproject.toml -o requirements.txt
+		--extra build --extra celery pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header \
-		--extra build --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
+		--extra build --extra celery --extra test -c requirements.txt pyproject.toml -o requirements-test.txt
