@@ -31,6 +31,7 @@ from boursomatic_assets.database.roles import role_name
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+    from worlds.buckets import Service
 
     from boursomatic_assets.vocabulary import Role
 
@@ -62,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for name in (*DATABASE_VARIABLES, "DAGSTER_DATABASE_URL", "DAGSTER_HOME", NO_BYTECODE):
             os.environ.pop(name, None)
-        os.environ["BOURSOMATIC_DATABASE_WAIT"] = "0"
+        os.environ["BOURSOMATIC_DATABASE_WAIT"] = os.environ["BOURSOMATIC_STORE_WAIT"] = "0"
         remove_homes_of_killed_runs()
         os.environ[HOME] = str(make_home_of_run())
 
@@ -347,6 +348,24 @@ def replayable(readable: Engine, admin: Admin, home: Path) -> Engine:
 
     shutil.copytree(platform_of.models_of(admin.run / "bars of the platform"), home / "models")
     return readable
+
+
+@pytest.fixture(scope="session")
+def bucket_service() -> "Iterator[Service]":
+    """An S3-compatible service on this machine."""
+    from worlds import buckets
+
+    with buckets.service() as service:
+        yield service
+
+
+@pytest.fixture
+def buckets(bucket_service: "Service", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Service]":
+    """The service, which this process and its children find in their environment."""
+    for name, value in bucket_service.environment.items():
+        monkeypatch.setenv(name, value)
+    yield bucket_service
+    bucket_service.gate.open()
 
 
 @pytest.fixture
