@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -32,9 +32,6 @@ LOOK_SECONDS = 0.5
 SAY_SECONDS = 2.0
 LONGEST_PAUSE = 300.0
 """How often it is looked, how long one waits in silence, and the longest pause between two lines about it."""
-
-POLL_SECONDS = 0.1
-"""How often a lock is asked for that is not waited for in the queue."""
 
 LOCK = "boursomatic lock"
 """The key of a connection's `info` under which the lock that it asks for has its name."""
@@ -165,28 +162,6 @@ def _look(pid: int, url: URL, name: Callable[[], str], notice: Notice, over: thr
         return
     if holder and not over.is_set():
         notice.say(name(), holder)
-
-
-def lock(connection: psycopg.Connection, name: str, what: str) -> None:
-    """Wait for an advisory lock of this name, until the session of a connection in autocommit mode ends.
-
-    Raises:
-        LockWaitError: A person has waited as long as he may.
-    """
-    notice, given = Notice(), {"name": name}
-    while not _first(connection, "SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0))", given):
-        key = _first(connection, "SELECT hashtextextended(%(name)s, 0)", given)
-        if notice.is_due() and (holder := holder_of(connection, key)):
-            notice.say(what, holder)
-        if patience is not None and notice.seconds > patience:
-            raise notice.give_up(what)
-        time.sleep(POLL_SECONDS)
-
-
-def _first(connection: psycopg.Connection, query: LiteralString, given: dict[str, str]) -> Any:
-    row = connection.execute(query, given).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def holder_of(connection: psycopg.Connection, key: int) -> str | None:
