@@ -23,8 +23,10 @@ def backup(folder: str, keep: int | None) -> None:
     """
     from boursomatic_assets import settings
     from boursomatic_assets.backups import making, mark
+    from boursomatic_assets.settings import patience
 
     settings.require_valid()
+    patience.be_patient()
     mark.require_none()
     limit_waiting()
     made = making.make(folder, _say, keep)
@@ -52,8 +54,10 @@ def restore(folder: str, name: str | None, verify: bool) -> None:
     """
     from boursomatic_assets import settings
     from boursomatic_assets.backups import restoring
+    from boursomatic_assets.settings import patience
 
     settings.require_valid()
+    patience.be_patient()
     done = restoring.restore(folder, _say, name)
     click.echo(f"{done.name} is restored, as of {done.manifest.began_at} UTC")
     if done.revision != done.manifest.revision:
