@@ -63,9 +63,10 @@ class ModelStore:
                 f"model file {path} is missing from {self.store.address}: restore it from a backup, or train its"
                 " version again, which gives the same file"
             ) from None
-        except DamagedError as error:
+        except DamagedError:
             raise ModelFileError(
-                f"model file {error}: restore it from a backup, or train its version again, which repairs it"
+                f"model file {path} in {self.store.address} is damaged, its SHA-256 is another: restore it from a"
+                " backup, or train its version again, which repairs it"
             ) from None
         except OutsideError as error:
             raise ModelFileError(f"model file {error}") from None
