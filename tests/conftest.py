@@ -31,6 +31,7 @@ from boursomatic_assets.database.roles import role_name
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+    from worlds.buckets import Service
 
     from boursomatic_assets.vocabulary import Role
 
@@ -68,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
             NO_BYTECODE,
         ):
             os.environ.pop(name, None)
-        os.environ["BOURSOMATIC_DATABASE_WAIT"] = "0"
+        os.environ["BOURSOMATIC_DATABASE_WAIT"] = os.environ["BOURSOMATIC_STORE_WAIT"] = "0"
         remove_homes_of_killed_runs()
         os.environ[HOME] = str(make_home_of_run())
 
@@ -353,6 +354,24 @@ def replayable(readable: Engine, admin: Admin, home: Path) -> Engine:
 
     shutil.copytree(platform_of.models_of(admin.run / "bars of the platform"), home / "models")
     return readable
+
+
+@pytest.fixture(scope="session")
+def bucket_service() -> "Iterator[Service]":
+    """An S3-compatible service on this machine."""
+    from worlds import buckets
+
+    with buckets.service() as service:
+        yield service
+
+
+@pytest.fixture
+def buckets(bucket_service: "Service", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Service]":
+    """The service, which this process and its children find in their environment."""
+    for name, value in bucket_service.environment.items():
+        monkeypatch.setenv(name, value)
+    yield bucket_service
+    bucket_service.gate.open()
 
 
 @pytest.fixture

@@ -290,10 +290,24 @@ def test_the_settings_import_nothing_of_the_package() -> None:
 def test_relative_folders_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSOMATIC_FILES", "bars")
     monkeypatch.setenv("BOURSOMATIC_ARCHIVE", "~/archive")
+    monkeypatch.setenv("BOURSOMATIC_STORE", "store")
     monkeypatch.chdir(tmp_path)
     settings.make_paths_absolute()
+    assert os.environ["BOURSOMATIC_STORE"] == f"{tmp_path}/store"
     assert os.environ["BOURSOMATIC_FILES"] == f"{tmp_path}/bars"
     assert os.environ["BOURSOMATIC_ARCHIVE"] == str(Path.home() / "archive")
+
+
+def test_models_and_archive_lie_in_the_home_unless_there_is_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOURSOMATIC_HOME", str(tmp_path))
+    assert (settings.store(), settings.archive()) == (str(tmp_path), f"{tmp_path}/archive")
+    monkeypatch.setenv("BOURSOMATIC_STORE", "s3://bucket/prefix/")
+    settings.make_paths_absolute()
+    assert (settings.store(), settings.archive()) == ("s3://bucket/prefix", "s3://bucket/prefix/archive")
+    monkeypatch.setenv("BOURSOMATIC_ARCHIVE", str(tmp_path / "bars"))
+    assert (settings.store(), settings.archive()) == ("s3://bucket/prefix", f"{tmp_path}/bars")
 
 
 def test_the_daemons_first_start_logs_no_needless_warning(caplog: pytest.LogCaptureFixture) -> None:

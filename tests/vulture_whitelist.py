@@ -20,6 +20,7 @@ _.footer
 _.happened_at
 _.history_read_at
 _.hit
+_.last_session
 _.market_cap_bucket
 _.merged
 _.metrics_json

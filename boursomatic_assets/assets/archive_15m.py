@@ -1,14 +1,14 @@
 """The asset `archive_15m`: 15m bars beyond the retention of the table, as Parquet files.
 
-What belongs here: the asset. Kept elsewhere: how bars move to the archive and back (`tables/archive.py`).
+What belongs here: the asset. Kept elsewhere: how bars move to the archive and back (`tables/archive/`).
 """
 
 import datetime as dt
 
 import dagster as dg
 
-from boursomatic_assets import settings
-from boursomatic_assets.tables import archive
+from boursomatic_assets.stores import places
+from boursomatic_assets.tables.archive import moving
 
 DUE = dg.FreshnessPolicy.cron(deadline_cron="30 5 * * *", lower_bound_delta=dt.timedelta(hours=3))
 """Each night. Assets with partitions have no such policy: it looks at the last materialisation, of any date."""
@@ -20,8 +20,8 @@ def archive_15m() -> dg.MaterializeResult[None]:
 
     `boursomatic archive restore` writes them back. Daily bars stay in the table.
     """
-    archived_sessions = archive.move_to_archive(dt.datetime.now(dt.UTC).date())
+    archived_sessions = moving.move_to_archive(dt.datetime.now(dt.UTC).date())
     bars = sum(session.bar_count for session in archived_sessions)
     return dg.MaterializeResult(
-        metadata={"sessions": len(archived_sessions), "bars": bars, "folder": str(settings.archive())},
+        metadata={"sessions": len(archived_sessions), "bars": bars, "store": places.archive().address},
     )

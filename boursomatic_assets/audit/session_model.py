@@ -15,9 +15,9 @@ from boursomatic_assets.advice.snapshots import FeaturesSnapshot
 from boursomatic_assets.audit.evidence import Company, as_rows, asked_of
 from boursomatic_assets.audit.recipes import Recipe, open_recipe
 from boursomatic_assets.audit.stored import PublishedSession, log_known_at
-from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.registry import model_store
 from boursomatic_assets.registry.decisions import DecisionLog, Version, read_log
+from boursomatic_assets.registry.model_files import ModelFileError
 
 MOST_KEPT = 8
 """Models that are kept at a time: one takes some megabytes, and sessions come in order of time."""

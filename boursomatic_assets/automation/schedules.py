@@ -12,9 +12,9 @@ from boursomatic_assets import settings
 from boursomatic_assets.automation.jobs import accounts, archive_15m, market_session, market_session_15m
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.orchestration.partitions import partition_key
-from boursomatic_assets.tables import archive
+from boursomatic_assets.tables.archive import moving
 
-ARCHIVE_CRON = f"{archive.ARCHIVE_TIME.minute} {archive.ARCHIVE_TIME.hour} * * *"
+ARCHIVE_CRON = f"{moving.ARCHIVE_TIME.minute} {moving.ARCHIVE_TIME.hour} * * *"
 """When old 15m bars are archived, in UTC."""
 
 ACCOUNTS_CRON = "0 4 * * *"

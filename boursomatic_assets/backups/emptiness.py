@@ -19,15 +19,15 @@ def require_empty() -> None:
         BackupError: They do; the message names it.
     """
     files = [
-        str(root / path)
-        for place, root in places.folders().items()
+        store.shown(str(path))
+        for place, store in places.stores().items()
         for path in places.paths(place)
         if not places.is_own_link(place, path)
     ]
     if files:
         raise BackupError(
             f"{settings.home()} is not empty, it has {_some(files)}: restore into an empty place, such as a"
-            " BOURSOMATIC_HOME that is not there yet"
+            " BOURSOMATIC_HOME (and a prefix of BOURSOMATIC_STORE) that is not there yet"
         )
     create_databases()
     for url in places.urls().values():

@@ -1,50 +1,52 @@
 """The folder of backups: sets, and the files that they share.
 
-What belongs here: its layout, which sets are whole, what no set needs any more. Below the folder::
+What belongs here: its layout, which sets are whole, what no set needs any more. It is a folder of a disk, or of a
+bucket. Below it::
 
     .boursomatic-backups     says that the folder is one of backups: no other is written into
     sets/20260601T193000Z/   one set: manifest.json, and a dump of each database
     files/                   each file of the platform under its SHA-256, once for all sets
 
 A set without a manifest is none: whoever made it was killed, or goes on. The next backup removes it.
-Kept elsewhere: what a set holds (`manifest.py`), how it is made (`making.py`) and restored (`restoring.py`).
+Kept elsewhere: what a set holds (`manifest.py`), how it is made (`making.py`) and restored (`restoring.py`), how
+objects are kept (`stores/`).
 """
 
 import datetime as dt
-import fcntl
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from boursomatic_assets.backups import BackupError, manifest
 from boursomatic_assets.backups.manifest import CopiedFile, Manifest
-from boursomatic_assets.stores.atomic_files import TEMPORARY_PREFIX, sync_folder
-from boursomatic_assets.stores.streams import Content, content
+from boursomatic_assets.stores.places import open_store
+from boursomatic_assets.stores.store import Lock
+from boursomatic_assets.stores.streams import Content
 
 SUFFIX = ".dump"
 
 MARK = ".boursomatic-backups"
 """The file by which a folder of backups is known."""
 
+SETS, FILES = "sets/", "files/"
+
 SET = re.compile(r"\d{8}T\d{6}Z(?:-(\d{6}))?")
-CONTENT = re.compile(r"[0-9a-f]{64}")
+CONTENT = re.compile(r"files/[0-9a-f]{64}")
 """The names of sets and of files; nothing of another name is ever removed."""
 
 
 class BackupFolder:
-    """A folder of backups."""
+    """A folder of backups, closed to other users of this machine."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder.expanduser().absolute()
-        self.sets, self.files = self.path / "sets", self.path / "files"
+    def __init__(self, address: str | Path) -> None:
+        """Name it, as a path or as s3://bucket/prefix."""
+        self.store = open_store(str(address), private=True)
+        self.address = self.store.address
 
     def names(self) -> list[str]:
         """The sets that are whole, the oldest first."""
-        names = (path.parent.name for path in self.sets.glob(f"*/{manifest.NAME}"))
-        return sorted(filter(SET.fullmatch, names))
+        return sorted(name for name, is_whole in self._sets().items() if is_whole)
 
     def choose(self, name: str | None) -> str:
         """A set of this name, or the newest.
@@ -55,24 +57,36 @@ class BackupFolder:
         names = self.names()
         if not names:
             raise BackupError(
-                f"{self.path} holds no whole backup: name the folder that `boursomatic backup` was given"
+                f"{self.address} holds no whole backup: name the folder that `boursomatic backup` was given"
             )
         if name and name not in names:
-            raise BackupError(f"{self.path} holds no whole set {name}: it has {', '.join(names)}")
+            raise BackupError(f"{self.address} holds no whole set {name}: it has {', '.join(names)}")
         return name or names[-1]
 
-    def dump(self, name: str, database: str) -> Path:
-        """Where a set keeps the dump of a database."""
-        return self.sets / name / f"{database}{SUFFIX}"
+    def manifest_of(self, name: str) -> Manifest:
+        """What a set holds.
 
-    def file(self, one: CopiedFile) -> Path:
+        Raises:
+            BackupError: Its manifest is not as it was written.
+        """
+        path = f"{SETS}{name}/{manifest.NAME}"
+        return manifest.read(self.store.get(path), self.store.shown(path))
+
+    def finish(self, name: str, held: Manifest) -> None:
+        """Write the manifest of a set: from now on it counts."""
+        self.store.replace(f"{SETS}{name}/{manifest.NAME}", held.to_text().encode())
+
+    def dump(self, name: str, database: str) -> str:
+        """Where a set keeps the dump of a database."""
+        return f"{SETS}{name}/{database}{SUFFIX}"
+
+    def file(self, one: CopiedFile) -> str:
         """Where the content of a file lies."""
-        return self.files / one.content.sha256
+        return f"{FILES}{one.content.sha256}"
 
     def holds(self, wanted: Content) -> bool:
-        """Whether a file of this content is there, intact."""
-        path = self.files / wanted.sha256
-        return path.is_file() and path.stat().st_size == wanted.size and content(path) == wanted
+        """Whether a file of this content is there."""
+        return self.store.holds(f"{FILES}{wanted.sha256}", wanted)
 
     def differing(self, name: str, found: Manifest) -> Iterator[str]:
         """The parts of a set that are missing or not as they were written, by their names on the platform."""
@@ -82,74 +96,65 @@ class BackupFolder:
         ]
         parts += [(str(one), self.file(one), one.content) for one in found.files]
         for shown, path, wanted in parts:
-            if not path.is_file():
-                yield f"{shown} ({path}) is missing"
-            elif content(path) != wanted:
-                yield f"{shown} ({path}) differs from its digest"
+            if self.store.find(path) is None:
+                yield f"{shown} ({self.store.shown(path)}) is missing"
+            elif self.store.content(path) != wanted:
+                yield f"{shown} ({self.store.shown(path)}) differs from its digest"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[Lock]:
         """Make the folder, for the current user alone, and let nobody else write into it meanwhile.
 
         Raises:
-            BackupError: Another process does, or the folder holds something else.
+            BackupError: The folder holds something else.
+            StoreError: Another process writes there.
         """
-        self._make()
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            _lock(descriptor, self.path)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _make(self) -> None:
-        """Make the folder, unless it is there."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (self.path / MARK).exists():
-            if found := next(self.path.iterdir(), None):
-                raise BackupError(f"{self.path} holds {found.name} and no backups: name an empty or a new folder")
-            (self.path / MARK).touch(mode=0o600)
-        for folder in (self.sets, self.files):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        if self.store.find(MARK) is None:
+            if found := next(self.store.entries(), None):
+                first = found.name.partition("/")[0]
+                raise BackupError(f"{self.address} holds {first} and no backups: name an empty or a new folder")
+            self.store.create(MARK, b"")
+        with self.store.locked("another backup into") as lock:
+            yield lock
 
     def new_set(self, moment: dt.datetime) -> str:
-        """Make the folder of a new set, and return its name: the moment, later than all others."""
+        """The name of a new set: the moment, later than all others."""
         name = f"{moment:%Y%m%dT%H%M%SZ}"
         newest = next(reversed(self.names()), "")
         if name <= newest:  # of the same second, or a clock went back
             moment_of_newest, _, suffix = newest.partition("-")
             name = f"{moment_of_newest}-{int(suffix or 0) + 1:06}"
-        (self.sets / name).mkdir(mode=0o700)
         return name
 
     def remove_unfinished(self) -> None:
         """Remove what backups that were killed have left behind; nobody else may write meanwhile."""
-        for path in self.sets.iterdir():
-            if SET.fullmatch(path.name) and not (path / manifest.NAME).exists():
-                shutil.rmtree(path)
-        for path in self.files.glob(f"{TEMPORARY_PREFIX}*"):
-            path.unlink()
+        self.store.remove_unfinished()
+        for name, is_whole in self._sets().items():
+            if not is_whole:
+                self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a set. Its manifest goes first, so that a set of which a part is removed is none."""
+        self.store.delete(f"{SETS}{name}/{manifest.NAME}")
+        self.store.clear(f"{SETS}{name}/")
 
     def keep(self, count: int) -> list[str]:
-        """Remove all but the newest sets, then the files that none of them has; the names of those removed.
-
-        A manifest goes first, so that a set of which a part is removed is none.
-        """
+        """Remove all but the newest sets, then the files that none of them has; the names of those removed."""
         names = self.names()
         removed, kept = names[:-count], names[-count:]
-        needed = {one.content.sha256 for name in kept for one in manifest.read(self.sets / name).files}
+        needed = {self.file(one) for name in kept for one in self.manifest_of(name).files}
         for name in removed:
-            (self.sets / name / manifest.NAME).unlink()
-            sync_folder(self.sets / name)
-            shutil.rmtree(self.sets / name)
-        for path in self.files.iterdir():
-            if CONTENT.fullmatch(path.name) and path.name not in needed:
-                path.unlink()
+            self.remove(name)
+        for entry in [*self.store.entries(FILES)]:
+            if CONTENT.fullmatch(entry.name) and entry.name not in needed:
+                self.store.delete(entry.name)
         return removed
 
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BackupError(f"another backup into {folder} goes on: wait for its end") from None
+    def _sets(self) -> dict[str, bool]:
+        """The sets of which something is there, and whether they are whole."""
+        found = dict[str, bool]()
+        for entry in self.store.entries(SETS):
+            name, _, part = entry.name.removeprefix(SETS).partition("/")
+            if SET.fullmatch(name):
+                found[name] = found.get(name, False) or part == manifest.NAME
+        return found

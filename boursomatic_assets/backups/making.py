@@ -4,9 +4,9 @@ What belongs here: the order, which makes the set consistent:
 
 1. Dagster's storage. What is green there is committed, so it is in what is read later.
 2. The heads of the chains, which enter their file after their rows.
-3. One snapshot of the platform's database, and in it the archive's files: nothing is moved to the archive until
-   they are copied, so each bar of the snapshot is in its rows or in its files.
-4. All other files. A model's file is there before the row that names it, and is never changed.
+3. One snapshot of the platform's database.
+4. All other files. A file of a model or of the archive is there before the row that names it, and is never
+   changed; none is removed meanwhile.
 
 What a run writes meanwhile is in the set as far as it was committed. The manifest comes last: until then there is
 no set, and the former ones stay. Kept elsewhere: the folder of sets (`folder.py`).
@@ -17,25 +17,34 @@ import errno
 import fcntl
 import importlib.metadata
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from boursomatic_assets import settings
-from boursomatic_assets.backups import BackupError, manifest, places
-from boursomatic_assets.backups.folder import SUFFIX, BackupFolder
+from boursomatic_assets import absorbed, settings
+from boursomatic_assets.backups import BackupError, places
+from boursomatic_assets.backups.folder import FILES, BackupFolder
 from boursomatic_assets.backups.manifest import CopiedFile, DumpedDatabase, Manifest
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.database import dumps
 from boursomatic_assets.database.dumps import Snapshot
-from boursomatic_assets.stores import atomic_files, streams
-from boursomatic_assets.tables import archive
+from boursomatic_assets.stores.folder_store import FolderStore
+from boursomatic_assets.stores.store import Lock, MissingError, Store, digest_in
+from boursomatic_assets.tables.archive import files
+
+PLAIN = 0o644
+"""The permissions of a file that comes from a bucket."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 REVISION = "SELECT version_num FROM public.alembic_version"
-MODEL_PATHS = "SELECT DISTINCT model_path FROM public.model_versions WHERE model_path IS NOT NULL ORDER BY 1"
+NAMED = {
+    places.MODELS: "SELECT DISTINCT model_path FROM public.model_versions WHERE model_path IS NOT NULL ORDER BY 1",
+    places.ARCHIVE: "SELECT name FROM public.archive_files WHERE superseded_at IS NULL ORDER BY 1",
+}
+"""The files that rows name, by where they lie."""
 
 
 @dataclass
@@ -62,35 +71,38 @@ class _Progress:
     folder: BackupFolder
     name: str
     say: Callable[[str], None]
+    lock: Lock
     databases: dict[str, DumpedDatabase] = field(default_factory=dict)
     files: list[CopiedFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     copied: int = 0
 
 
-def make(folder: Path, say: Callable[[str], None], keep: int | None = None) -> Made:
+def make(folder: str | Path, say: Callable[[str], None], keep: int | None = None) -> Made:
     """Make a set in a folder.
 
     Args:
-        folder: Where to; it is made if it is not there.
+        folder: Where to, a path or s3://bucket/prefix; a folder is made if it is not there.
         say: Is told what is done at the moment.
         keep: How many sets to keep, this one among them; all by default.
 
     Raises:
-        BackupError: The folder lies within the platform's, is full, or another backup goes on there.
+        BackupError: The folder lies within the platform's, or is full.
+        StoreError: Another backup goes on there, or the folder's service is away or refuses.
         DatabaseError: A database cannot be dumped whole.
     """
     target = BackupFolder(folder)
-    _require_apart(target.path)
-    with _errors_named(target.path), target.locked():
+    _require_apart(target.store)
+    with _errors_named(target.store), target.locked() as lock:
         target.remove_unfinished()
         moment = utc_now()
-        progress = _Progress(target, target.new_set(moment), say)
+        progress = _Progress(target, target.new_set(moment), say, lock)
         try:
             made = _fill(progress, moment)
         except BaseException:
-            shutil.rmtree(target.sets / progress.name, ignore_errors=True)  # it has no manifest: it is no set
+            _forget(progress)
             raise
+        lock.require()
         made.removed += target.keep(keep) if keep else []
         return made
 
@@ -100,17 +112,23 @@ def _fill(progress: _Progress, moment: dt.datetime) -> Made:
     with dumps.snapshot(urls[places.DAGSTER]) as snapshot:
         _dump(progress, places.DAGSTER, snapshot)
     _copy_heads(progress)
-    with ExitStack() as locks:
-        locks.enter_context(archive.files_unchanged())
+    with files.none_removed():
         with dumps.snapshot(urls[places.PLATFORM]) as snapshot:
-            _copy_folder(progress, places.ARCHIVE)
-            locks.close()
-            revision, models = _read_revision(snapshot), _read_model_paths(snapshot)
+            revision = _read_revision(snapshot)
+            named = {place: _read_names(snapshot, query) for place, query in NAMED.items()}
             _dump(progress, places.PLATFORM, snapshot)
-    for place in (places.MODELS, places.DAGSTER, places.HOME):
-        _copy_folder(progress, place)
-    _look_at_models(progress, models)
+        for place in (places.ARCHIVE, places.MODELS, places.DAGSTER, places.HOME):
+            _copy_files(progress, place)
+    _look_at_named(progress, named)
     return _finish(progress, moment, revision)
+
+
+def _forget(progress: _Progress) -> None:
+    """Remove a set that is not finished: it has no manifest."""
+    try:
+        progress.folder.remove(progress.name)
+    except OSError as error:
+        absorbed.record(error, f"the next backup removes what is there of {progress.name}")
 
 
 def _read_revision(snapshot: Snapshot) -> str:
@@ -119,33 +137,38 @@ def _read_revision(snapshot: Snapshot) -> str:
     Raises:
         BackupError: There is none.
     """
-    (there,) = snapshot.connection.execute(
-        "SELECT to_regclass('public.alembic_version') IS NOT NULL"
-    ).fetchone() or (False,)
+    there = _exists(snapshot, "alembic_version")
     row = snapshot.connection.execute(REVISION).fetchone() if there else None
     if row is None:
         raise BackupError("the database has no tables of the platform: run `boursomatic db upgrade` first")
     return str(row[0])
 
 
-def _read_model_paths(snapshot: Snapshot) -> list[str]:
-    return [str(path) for (path,) in snapshot.connection.execute(MODEL_PATHS)]
+def _read_names(snapshot: Snapshot, query: str) -> list[str]:
+    """What a query returns; nothing from a schema of before its table."""
+    table = query.partition("public.")[2].split()[0]
+    return [str(name) for (name,) in snapshot.connection.execute(query)] if _exists(snapshot, table) else []
+
+
+def _exists(snapshot: Snapshot, table: str) -> bool:
+    row = snapshot.connection.execute("SELECT to_regclass(%s) IS NOT NULL", [f"public.{table}"]).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _finish(progress: _Progress, moment: dt.datetime, revision: str) -> Made:
     product = importlib.metadata.version("boursomatic")
-    files = tuple(sorted(progress.files, key=str))
-    held = Manifest(moment.isoformat(timespec="seconds"), product, revision, progress.databases, files)
-    manifest.write(progress.folder.sets / progress.name, held)
-    atomic_files.sync_folder(progress.folder.sets)
+    copied = tuple(sorted(progress.files, key=str))
+    held = Manifest(moment.isoformat(timespec="seconds"), product, revision, progress.databases, copied)
+    progress.lock.require()
+    progress.folder.finish(progress.name, held)
     return Made(progress.name, held, progress.copied, progress.warnings, [])
 
 
 def _dump(progress: _Progress, name: str, snapshot: Snapshot) -> None:
     progress.say(f"database {name}")
     rows = snapshot.row_counts()
-    pieces = snapshot.dump()
-    content = streams.save(progress.folder.sets / progress.name, pieces, f"{name}{SUFFIX}")
+    below, _, last = progress.folder.dump(progress.name, name).rpartition("/")
+    content = progress.folder.store.save(f"{below}/", snapshot.dump(), last)
     progress.databases[name] = DumpedDatabase(content, snapshot.server_version(), rows)
 
 
@@ -157,56 +180,64 @@ def _copy_heads(progress: _Progress) -> None:
             _copy(progress, places.HOME, path.relative_to(settings.home()))
 
 
-def _copy_folder(progress: _Progress, place: str) -> None:
+def _copy_files(progress: _Progress, place: str) -> None:
     progress.say(f"files of {place}")
-    root, heads = places.folders()[place], places.heads_files()
+    root, heads = places.folders().get(place), places.heads_files()
     for path in places.paths(place):
-        if root / path in heads:
+        if root and root / path in heads:
             continue
-        if (root / path).is_symlink():
+        if root and (root / path).is_symlink():
             if not places.is_own_link(place, path):
                 progress.warnings.append(f"left out: {root / path} is a link")
             continue
         try:
             _copy(progress, place, path)
-        except FileNotFoundError:  # a log that was purged meanwhile: what rows refer to is never removed
+        except (FileNotFoundError, MissingError):  # a log that was purged meanwhile: what rows name stays
             continue
 
 
 def _copy(progress: _Progress, place: str, path: Path) -> None:
     """Copy a file unless the folder has its content."""
-    source = places.folders()[place] / path
-    content = streams.content(source)
+    source, name = places.stores()[place], path.as_posix()
+    content = source.claimed(name)
     if not progress.folder.holds(content):
-        content = streams.save(progress.folder.files, streams.chunks(source))  # it may have grown
+        content = progress.folder.store.save(FILES, source.pieces(name))  # it may have grown
         progress.copied += 1
-    progress.files.append(CopiedFile(place, str(path), content, source.stat().st_mode & 0o777))
+    mode = (source.folder / path).stat().st_mode & 0o777 if isinstance(source, FolderStore) else PLAIN
+    progress.files.append(CopiedFile(place, name, content, mode))
 
 
-def _look_at_models(progress: _Progress, models: list[str]) -> None:
-    """Name each model file that the database refers to and the platform itself does not have intact."""
-    held = {f"{one.content.sha256}.json" for one in progress.files if one.place == places.MODELS}
-    for path in models:
-        if path not in held:
-            progress.warnings.append(
-                f"the platform has no intact model file {path}, so the backup has none either"
+def _look_at_named(progress: _Progress, named: dict[str, list[str]]) -> None:
+    """Name each file that the database refers to and the platform itself does not have intact."""
+    held = {(one.place, one.path) for one in progress.files if digest_in(one.path) in (None, one.content.sha256)}
+    for place, names in named.items():
+        for name in names:
+            if (place, name) not in held:
+                progress.warnings.append(
+                    f"the platform has no intact file {place}/{name}, so the backup has none either"
+                )
+
+
+def _require_apart(target: Store) -> None:
+    """Refuse a folder that a backup would copy into itself."""
+    for place, source in places.stores().items():
+        inside = f"{target.address}/".startswith(f"{source.address}/")
+        if isinstance(target, FolderStore) and isinstance(source, FolderStore):
+            inside = target.folder.resolve().is_relative_to(source.folder.resolve())
+        if inside:
+            raise BackupError(
+                f"{target.address} lies in {source.address}, which is backed up ({place}): name a folder elsewhere"
             )
 
 
-def _require_apart(folder: Path) -> None:
-    """Refuse a folder that a backup would copy into itself."""
-    for place, root in places.folders().items():
-        if folder.resolve().is_relative_to(root.resolve()):
-            raise BackupError(f"{folder} lies in {root}, which is backed up ({place}): name a folder elsewhere")
-
-
 @contextmanager
-def _errors_named(folder: Path) -> Iterator[None]:
+def _errors_named(target: Store) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
+        folder = target.folder if isinstance(target, FolderStore) else Path(tempfile.gettempdir())
         free = shutil.disk_usage(folder).free >> 20
         raise BackupError(
             f"the disk of {folder} is full ({free} MiB are free): make room, and run the command again;"

@@ -1,17 +1,15 @@
 """The manifest: what a set of a backup holds, in JSON, with the digest of everything.
 
-What belongs here: its fields, writing and reading it. It ends with its own digest, and is read only if it is to
+What belongs here: its fields, and its text. It ends with its own digest, and is read only if it is to
 the letter as it was written. Kept elsewhere: where it lies (`folder.py`).
 """
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from boursomatic_assets.backups import BackupError
-from boursomatic_assets.stores import atomic_files
 from boursomatic_assets.stores.streams import Content
 
 NAME = "manifest.json"
@@ -76,31 +74,30 @@ class Manifest:
         return dumps + sum(one.content.size for one in self.files)
 
 
-def write(folder: Path, manifest: Manifest) -> None:
-    """Write it durably: from now on the set counts."""
-    atomic_files.write(folder / NAME, manifest.to_text().encode())
-    (folder / NAME).chmod(0o600)
+def read(content: bytes, shown: str) -> Manifest:
+    """The manifest of a set, from the content of its file.
 
-
-def read(folder: Path) -> Manifest:
-    """The manifest of a set.
+    Args:
+        content: The content.
+        shown: The file, as a message names it.
 
     Raises:
         BackupError: It is not as it was written, or was written by newer code.
     """
-    path = folder / NAME
     try:
-        text = path.read_bytes().decode()
+        text = content.decode()
         fields: dict[str, Any] = json.loads(text)
         known = fields.pop("format") == FORMAT
         fields.pop("sha256")
         found = _from_fields(fields) if known else None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise _damaged(path) from None
+        raise _damaged(shown) from None
     if found is None:
-        raise BackupError(f"{path} has a form that this code does not know: restore it with the code that made it")
+        raise BackupError(
+            f"{shown} has a form that this code does not know: restore it with the code that made it"
+        )
     if found.to_text() != text:
-        raise _damaged(path)
+        raise _damaged(shown)
     return found
 
 
@@ -113,8 +110,8 @@ def _from_fields(fields: dict[str, Any]) -> Manifest:
     return Manifest(**fields | {"databases": databases, "files": files})
 
 
-def _damaged(path: Path) -> BackupError:
-    return BackupError(f"{path} is damaged: it is not as it was written; restore another set, with --set")
+def _damaged(shown: str) -> BackupError:
+    return BackupError(f"{shown} is damaged: it is not as it was written; restore another set, with --set")
 
 
 def _as_text(fields: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""Places: the databases and the folders that make up the platform.
+"""Places: the databases and the stores of files that make up the platform.
 
-What belongs here: their names in a backup, and which files of the folders are kept. Kept elsewhere: where each
-lies by the settings (`settings/`).
+What belongs here: their names in a backup, and which of their files are kept. Kept elsewhere: where each lies by
+the settings (`settings/`, `stores/places.py`).
 
 Not kept: the embedded server's own files, which the dumps stand for, files that are being written, and links,
 which are named. The archive, the models and Dagster's folder may be links themselves, or lie outside of the home.
@@ -15,7 +15,10 @@ from sqlalchemy import URL
 
 from boursomatic_assets import database, settings
 from boursomatic_assets.backups import mark
+from boursomatic_assets.stores import places
 from boursomatic_assets.stores.atomic_files import TEMPORARY_PREFIX
+from boursomatic_assets.stores.folder_store import FolderStore
+from boursomatic_assets.stores.store import Store
 from boursomatic_assets.tables.chains import heads
 
 PLATFORM, DAGSTER = "boursomatic", "dagster"
@@ -32,14 +35,19 @@ def urls() -> dict[str, URL]:
     return {PLATFORM: database.database_url("owner"), DAGSTER: database.dagster_url()}
 
 
-def folders() -> dict[str, Path]:
-    """The folders of files, by their names in a backup."""
+def stores() -> dict[str, Store]:
+    """The stores of files, by their names in a backup; all but those of models and the archive are folders."""
     return {
-        ARCHIVE: settings.archive(),
-        MODELS: settings.models(),
-        DAGSTER: settings.dagster_home(),
-        HOME: settings.home(),
+        ARCHIVE: places.archive(),
+        MODELS: places.models(),
+        DAGSTER: FolderStore(settings.dagster_home()),
+        HOME: FolderStore(settings.home()),
     }
+
+
+def folders() -> dict[str, Path]:
+    """Those of the stores that are folders of this machine."""
+    return {name: store.folder for name, store in stores().items() if isinstance(store, FolderStore)}
 
 
 def heads_files() -> list[Path]:
@@ -51,8 +59,11 @@ def heads_files() -> list[Path]:
 
 
 def paths(place: str) -> Iterator[Path]:
-    """The files of a folder that belong to the platform, relative to it, sorted; links to files are among them."""
-    root = folders()[place]
+    """The files of a store that belong to the platform, relative to it, sorted; links to files are among them."""
+    root = folders().get(place)
+    if root is None:
+        yield from (Path(entry.name) for entry in stores()[place].entries())
+        return
     apart = {settings.home() / SERVER, *(folder for name, folder in folders().items() if name != place)}
     for folder, inner, names in os.walk(root):
         inner[:] = sorted(name for name in inner if Path(folder, name) not in apart)

@@ -18,7 +18,7 @@ from pathlib import Path
 import dagster as dg
 
 from boursomatic_assets import database
-from boursomatic_assets.backups import BackupError, emptiness, manifest, mark, places
+from boursomatic_assets.backups import BackupError, emptiness, mark, places
 from boursomatic_assets.backups.folder import BackupFolder
 from boursomatic_assets.backups.manifest import CopiedFile, Manifest
 from boursomatic_assets.database import dumps, migrate
@@ -28,6 +28,7 @@ from boursomatic_assets.database.roles.logins import provide_embedded_logins
 from boursomatic_assets.orchestration import dead_runs
 from boursomatic_assets.orchestration.instance import ensure_dagster_home
 from boursomatic_assets.stores import folders, streams
+from boursomatic_assets.stores.folder_store import FolderStore
 from boursomatic_assets.tables.chains import heads
 
 NAMED = 20
@@ -55,11 +56,11 @@ class Restored:
     ended_runs: int
 
 
-def restore(folder: Path, say: Callable[[str], None], name: str | None = None) -> Restored:
+def restore(folder: str | Path, say: Callable[[str], None], name: str | None = None) -> Restored:
     """Restore a set, by default the newest, into an empty place.
 
     Args:
-        folder: The folder of backups.
+        folder: The folder of backups, a path or s3://bucket/prefix.
         say: Is told what is done at the moment.
         name: The set.
 
@@ -90,11 +91,11 @@ def prove(source: BackupFolder, name: str) -> Manifest:
     Raises:
         BackupError: A part differs, or is missing: the message names it. Or newer code made the set.
     """
-    held = manifest.read(source.sets / name)
+    held = source.manifest_of(name)
     if differing := list(source.differing(name, held)):
         more = f"; and {len(differing) - NAMED:,} more" if len(differing) > NAMED else ""
         raise BackupError(
-            f"the set {name} of {source.path} is damaged: {'; '.join(differing[:NAMED])}{more}. Restore another"
+            f"the set {name} of {source.address} is damaged: {'; '.join(differing[:NAMED])}{more}. Restore another"
             " set with --set, or make a backup anew where the platform still is"
         )
     if not migrate.knows(held.revision):
@@ -110,19 +111,27 @@ def _begin(source: BackupFolder, name: str, held: Manifest) -> None:
     found = mark.read()
     if found is None:
         emptiness.require_empty()
-        mark.write({"folder": str(source.path), "set": name, "sha256": held.sha256, "done": ""})
+        mark.write({"folder": source.address, "set": name, "sha256": held.sha256, "done": ""})
     elif found["sha256"] != held.sha256:
         mark.require_none()
 
 
 def _restore_file(source: BackupFolder, one: CopiedFile) -> None:
     """Write a file, durably, unless it is there."""
-    path = folders.inside(places.folders()[one.place], one.path)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.is_file() and streams.content(path) == one.content:
+    target = places.stores()[one.place]
+    if target.holds(one.path, one.content):
         return
-    if streams.save(path.parent, streams.chunks(source.file(one)), path.name, one.mode) != one.content:
-        raise BackupError(f"{source.file(one)} changed while it was read: run the command again")
+    pieces = source.store.pieces(source.file(one))
+    if isinstance(target, FolderStore):
+        path = folders.inside(target.folder, one.path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written = streams.save(path.parent, pieces, path.name, one.mode)
+    else:
+        below, slash, last = one.path.rpartition("/")
+        written = target.save(below + slash, pieces, last)
+    if written != one.content:
+        shown = source.store.shown(source.file(one))
+        raise BackupError(f"{shown} changed while it was read: run the command again")
 
 
 def _fill_platform(source: BackupFolder, name: str, held: Manifest, say: Callable[[str], None]) -> tuple[str, ...]:
@@ -151,7 +160,8 @@ def _fill(source: BackupFolder, name: str, held: Manifest, which: str, say: Call
     say(f"database {which}")
     url, wanted = places.urls()[which], held.databases[which].rows
     if not dumps.row_counts(url):
-        dumps.restore(url, source.dump(name, which))
+        with source.store.as_file(source.dump(name, which)) as path:
+            dumps.restore(url, path)
         dumps.analyze(url)
     if which == places.PLATFORM:
         _grant()  # the owner sees no account before

@@ -2,7 +2,7 @@
 
 What belongs here: what counts as a violation in 15m bars, their agreement with daily bars, what is archived.
 Kept elsewhere: how deliveries are reconciled (`deliveries.py`), which values no bar may have (`bars.py`), the
-archive itself (`tables/archive.py`).
+archive itself (`tables/archive/`).
 """
 
 import datetime as dt
@@ -16,7 +16,7 @@ from boursomatic_assets.checks.bars import count_impossible_bars
 from boursomatic_assets.checks.deliveries import count_rejected_rows, reconcile_deliveries
 from boursomatic_assets.checks.findings.counting import BARS_15M, count_duplicates, count_violations
 from boursomatic_assets.checks.invariant import Finding, invariant, on_sessions
-from boursomatic_assets.tables import archive
+from boursomatic_assets.tables.archive import moving, reading
 from boursomatic_assets.tables.staging import bounds
 
 RELATIVE_TOLERANCE = 0.01
@@ -94,7 +94,7 @@ def every_delivered_quarter_is_accounted_for(connection: Connection, part: Slice
     Bars of an archived session are in the archive, and none or all of them are in the table as well:
     `boursomatic archive restore` completes a session of which only some are.
     """
-    return reconcile_deliveries(connection, "15m", part, archive.bar_counts(part))
+    return reconcile_deliveries(connection, "15m", part, reading.bar_counts(part))
 
 
 @invariant("price_bars_15m", blocking=False)
@@ -139,7 +139,7 @@ def daily_and_15m_bars_agree(connection: Connection, part: Slice) -> Finding:
 @invariant("archive_15m")
 def nothing_is_kept_longer(connection: Connection) -> Finding:
     """No 15m bar in the table is overdue for archiving."""
-    until = archive.first_allowed_date(dt.datetime.now(dt.UTC))
+    until = moving.first_allowed_date(dt.datetime.now(dt.UTC))
     return count_violations(connection, "price_bars WHERE interval = '15m' AND ts < :until", {"until": until})
 
 
@@ -147,7 +147,7 @@ def nothing_is_kept_longer(connection: Connection) -> Finding:
 def no_session_is_lost(connection: Connection) -> Finding:
     """Every session with delivered 15m bars has them in the table or in the archive."""
     findings = [
-        reconcile_deliveries(connection, "15m", part, archive.bar_counts(part))
+        reconcile_deliveries(connection, "15m", part, reading.bar_counts(part))
         for market in MARKETS.values()
         for part in slices_of(market, _sessions_with_deliveries(connection, market))
     ]

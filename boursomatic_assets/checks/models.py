@@ -9,9 +9,9 @@ from sqlalchemy import Connection, exists, false, func, select
 from boursomatic_assets import registry
 from boursomatic_assets.checks.findings.counting import check_unique_index, count_duplicates, count_violations
 from boursomatic_assets.checks.invariant import Finding, invariant
-from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.registry.decisions import ACTIVE_VERSION_ID, GATE, VERSIONS
+from boursomatic_assets.registry.model_files import ModelFileError
 
 
 @invariant("model_versions")

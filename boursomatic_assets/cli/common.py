@@ -1,8 +1,8 @@
 """What the commands share.
 
-What belongs here: types of options (dates, times, seeds), errors as one line, and what must hold before a command
-starts: the schema, the settings, Dagster's home, a free port. Kept elsewhere: the commands (the other files of
-`cli/`), closed sets of values (`vocabulary.py`).
+What belongs here: types of options (dates, times, seeds, stores), errors as one line, and what must hold before a
+command starts: the schema, the settings, Dagster's home, a free port.
+Kept elsewhere: the commands (the other files of `cli/`), closed sets of values (`vocabulary.py`).
 """
 
 import datetime as dt
@@ -32,6 +32,24 @@ class Date(click.ParamType[dt.date]):
 
 
 DATE = Date()
+
+
+class StoreAddress(click.ParamType[str]):
+    """The address of a store or of backups: a folder, or s3://bucket/prefix."""
+
+    name = "store"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take what BOURSOMATIC_STORE may be."""
+        from boursomatic_assets.settings.values import store_address
+
+        try:
+            return store_address(value, param.human_readable_name if param else "it")
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+ADDRESS = StoreAddress()
 
 MOMENT = click.DateTime(
     [
@@ -135,11 +153,11 @@ def require_ready() -> None:
     """
     from boursomatic_assets import settings
     from boursomatic_assets.backups import mark
-    from boursomatic_assets.database import waiting
+    from boursomatic_assets.settings import patience
 
     settings.require_valid()
     mark.require_none()
-    waiting.be_patient()
+    patience.be_patient()
     require_current_schema()
     make_dagster_home()
 

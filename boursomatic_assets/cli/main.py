@@ -25,6 +25,7 @@ from boursomatic_assets.cli.operating.check import check
 from boursomatic_assets.cli.operating.dev import dev
 from boursomatic_assets.cli.operating.metrics import metrics
 from boursomatic_assets.cli.operating.runs import runs
+from boursomatic_assets.cli.operating.store import store
 from boursomatic_assets.cli.operating.worker import worker
 from boursomatic_assets.cli.rejected import rejected
 from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
@@ -59,7 +60,7 @@ COMMANDS = (
     *(backfill, materialize, refresh, reload),
     *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
     *(audit, instruments, files, models, features, archive, users),
-    *(doctor, dev, worker, runs, backup, restore, alerts, metrics, db, list_settings),
+    *(doctor, dev, worker, runs, backup, restore, store, alerts, metrics, db, list_settings),
 )
 """Commands and groups of commands, as `--help` and docs/commands.md list them."""
 

@@ -1,28 +1,23 @@
 """Waiting for the server: how long this process waits while it is away, and work that is done again afterwards.
 
-What belongs here: growing pauses, how long they last in all, and repeating what a lost connection has cut off.
-Kept elsewhere: connecting (`connections.py`), which error means what (`errors.py`).
+What belongs here: waiting until it answers, and repeating what a lost connection has cut off.
+Kept elsewhere: how long a process waits, and in which pauses (`settings/patience.py`), connecting
+(`connections.py`), which error means what (`errors.py`).
 """
 
 import logging
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 from boursomatic_assets import absorbed
 from boursomatic_assets.database.errors import AwayError, is_lost
-from boursomatic_assets.settings.patience import database_wait
+from boursomatic_assets.settings import patience
 
 Result = TypeVar("Result")
 
-LOOKING_SECONDS = 5.0
-"""How long a command waits at most that only looks: a person sits before it."""
-
 SAY_SECONDS = 2.0
 """How long one waits in silence."""
-
-FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.1, 5.0, 1.6
 
 MOST_REPETITIONS = 3
 """How often work is done again in a row; after that it may be the work that makes the server end."""
@@ -34,15 +29,9 @@ _log = logging.getLogger(__name__)
 class _Patience:
     """How this process waits."""
 
-    only_looks = True
     exhausted = False
     """Whether it has waited in vain, and has not connected since: what it still has to say waits for a moment."""
     gave_up = False
-
-
-def be_patient() -> None:
-    """Let this process wait as long as a run does, from now on."""
-    _Patience.only_looks = False
 
 
 def begin_anew() -> None:
@@ -63,10 +52,10 @@ def until_it_answers(connect: Callable[[], Result], let_go: Callable[[], None] =
     Raises:
         AwayError: The server took no connection for as long as this process waits.
     """
-    is_short = _Patience.only_looks or _Patience.exhausted
-    longest = min(database_wait(), LOOKING_SECONDS) if is_short else database_wait()
+    is_short = patience.only_looks() or _Patience.exhausted
+    longest = min(patience.database_wait(), patience.LOOKING_SECONDS) if is_short else patience.database_wait()
     began, last_error, said = time.monotonic(), None, False
-    for pause in _pauses():
+    for pause in patience.pauses():
         waited = time.monotonic() - began
         try:
             opened = connect()
@@ -86,14 +75,6 @@ def until_it_answers(connect: Callable[[], Result], let_go: Callable[[], None] =
         let_go()
         time.sleep(pause)
     raise AssertionError("pauses have no end")
-
-
-def _pauses() -> Iterator[float]:
-    """Pauses in seconds; no two processes have the same ones."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause * random.uniform(0.7, 1.3)  # noqa: S311 # nosec B311
-        pause = min(pause * GROWTH, LONGEST_PAUSE)
 
 
 def again(work: Callable[[], Result]) -> Result:

@@ -1,7 +1,8 @@
 """A model: the boosters that score rows, and the curves that turn scores into probabilities and returns.
 
 What belongs here: both together, and how they are written as one text.
-Kept elsewhere: fitting (`fitting.py`, `calibration/`), predicting (`prediction.py`), the files (`model_files.py`).
+Kept elsewhere: fitting (`fitting.py`, `calibration/`), predicting (`prediction.py`), the files
+(`registry/model_files.py`).
 """
 
 import json
@@ -52,7 +53,7 @@ class Model:
 
     @classmethod
     def from_json(cls, text: str) -> "Model":
-        """Read a text of `to_json`; only one that is known to be whole, see `model_files.py`.
+        """Read a text of `to_json`; only one that is known to be whole, see `registry/model_files.py`.
 
         Raises:
             ValueError: The text is not a model of this kind.

@@ -2,7 +2,7 @@
 
 What belongs here: what a version consists of: boosters, curves, metrics of the record, evidence, deciles.
 Kept elsewhere: the walk-forward (`walk.py`), what a metric is (`evaluation/`), whether a version is used
-(`gate.py`), where its bytes are kept (`model_files.py`).
+(`gate.py`), where its bytes are kept (`registry/model_files.py`).
 
 A challenger is a pure function of what was known before its due date and of the parameters: row order and threads
 do not change a byte of it. Its own boosters are not measured on months that they learned from: the record has the

@@ -13,16 +13,15 @@ from sqlalchemy import Connection
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.orchestration.chunks import Rows
 from boursomatic_assets.quality.delivery import Delivery
-from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import (
     activity,
-    archive,
     computations,
     merging,
     revisions,
     staleness,
 )
 from boursomatic_assets.tables.aliases.names import require_unmerged
+from boursomatic_assets.tables.archive import files, moving
 from boursomatic_assets.tables.chains import heads
 from boursomatic_assets.tables.deliveries import rejected_rows, sessions
 from boursomatic_assets.tables.differences import Difference
@@ -66,7 +65,7 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
     """
     grain, chunk, overtaken = write.grain, write.chunk, list[Slice]()
     if write.asset == "price_bars_15m":
-        archive.restore_delivered(chunk, kept_rows(rows)[grain.time_column])
+        moving.restore_delivered(chunk, kept_rows(rows)[grain.time_column])
     with transaction() as connection:
         lock_slice(connection, grain.table.name, chunk)
         if write.asset != "track_record":
@@ -99,8 +98,8 @@ def _merge_rows(connection: Connection, write: ChunkWrite, rows: Rows) -> MergeC
     if grain.supersedes:
         return merging.supersede(connection, grain, chunk, kept_rows(rows), record_difference)
     incomplete = delivery is not None and not delivery.complete
-    archived = archive_files.archived_sessions(chunk) if grain.interval == "15m" else []
-    kept_slices = [chunk] if incomplete else archived
+    archived = files.archived_sessions(chunk) if grain.interval == "15m" else []
+    kept_slices = [chunk] if incomplete else [session.part for session in archived]
     return merging.replace(connection, grain, chunk, kept_rows(rows), record_difference, incomplete=kept_slices)
 
 

@@ -1,7 +1,7 @@
 """The model registry: which model version is champion, since when, and why.
 
 What belongs here: training of the versions that are due, and again of those whose history has changed, the
-decisions of the gate and of a person, and the decision log.
+decisions of the gate and of a person, the decision log, and the model files in the store.
 Kept elsewhere: how a model is trained and judged (`learning/`, which sees frames and metrics only).
 """
 

@@ -24,13 +24,14 @@ from boursomatic_assets.advice.profiles import profiles_asking
 from boursomatic_assets.calendars.markets import all_sessions, first_open
 from boursomatic_assets.learning.gate import Demand, judge_challenger
 from boursomatic_assets.learning.history import History
-from boursomatic_assets.learning.model_files import ModelStore
 from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.training import Challenger, train_challengers
 from boursomatic_assets.learning.walk import due_dates
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.registry.decisions import GATE, VERSIONS, Version, version_names
 from boursomatic_assets.registry.history import KnownHistory, read_history, stale_versions
+from boursomatic_assets.registry.model_files import ModelStore
+from boursomatic_assets.stores import places
 from boursomatic_assets.tables import computations
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.staging import advisory_lock, transaction
@@ -48,7 +49,7 @@ class Learned:
 
 def model_store() -> ModelStore:
     """Return the store of model files."""
-    return ModelStore(settings.models())
+    return ModelStore(places.models())
 
 
 def least_demand() -> Demand:

@@ -12,6 +12,7 @@ Columns, keys and rules marked *extension* are added to the schema's specificati
 from boursomatic_assets.schema._columns import Table
 from boursomatic_assets.schema.accounts import LoginAttempts, User, UserSettings
 from boursomatic_assets.schema.alerts import Alert
+from boursomatic_assets.schema.archive import ArchiveFile
 from boursomatic_assets.schema.audit import AuditEntry, AuditHead, AuditLog
 from boursomatic_assets.schema.features import Feature
 from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, PriceBar, PriceBarRevision
@@ -22,6 +23,7 @@ from boursomatic_assets.schema.runs import RunClaim
 
 __all__ = [
     "Alert",
+    "ArchiveFile",
     "AuditEntry",
     "AuditHead",
     "AuditLog",

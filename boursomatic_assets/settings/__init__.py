@@ -143,14 +143,14 @@ def stooq_key() -> str | None:
     return settings_with_valid("BOURSOMATIC_STOOQ_KEY").BOURSOMATIC_STOOQ_KEY
 
 
-def archive() -> Path:
-    """Return the folder of archived 15m bars, `BOURSOMATIC_ARCHIVE`, else `archive` in the home."""
-    return settings_with_valid("BOURSOMATIC_ARCHIVE").BOURSOMATIC_ARCHIVE or home() / "archive"
+def store() -> str:
+    """Return where models and the archive are kept, `BOURSOMATIC_STORE`: a folder, by default the home, or s3://."""
+    return settings_with_valid("BOURSOMATIC_STORE").BOURSOMATIC_STORE or str(home())
 
 
-def models() -> Path:
-    """Return the folder of model files, `models` in the home."""
-    return home() / "models"
+def archive() -> str:
+    """Return where archived bars are kept, `BOURSOMATIC_ARCHIVE`, else `archive` in the store."""
+    return str(settings_with_valid("BOURSOMATIC_ARCHIVE").BOURSOMATIC_ARCHIVE or f"{store()}/archive")
 
 
 def database_address() -> "URL | None":
@@ -222,8 +222,9 @@ def consent() -> bool:
 
 def make_paths_absolute() -> None:
     """Make the folders in the environment absolute, so that children in other folders find them too."""
-    for variable in ("BOURSOMATIC_HOME", "BOURSOMATIC_FILES", "BOURSOMATIC_ARCHIVE"):
-        if folder := environment_values().get(variable):
+    for variable in ("BOURSOMATIC_HOME", "BOURSOMATIC_FILES", "BOURSOMATIC_ARCHIVE", "BOURSOMATIC_STORE"):
+        folder = environment_values().get(variable)
+        if folder and "://" not in folder:
             os.environ[variable] = str(Path(folder).expanduser().absolute())
 
 

@@ -8,6 +8,7 @@ import datetime as dt
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationInfo
@@ -181,6 +182,23 @@ def parse_recipients(text: str, info: ValidationInfo) -> tuple[str, ...]:
                 f"{address!r} is no e-mail address: set {info.field_name} to some, with commas between"
             )
     return addresses
+
+
+def store_address(text: str, name: str) -> str:
+    """Return the absolute path of a folder, or the address of a bucket; a message shows nothing of an address."""
+    if "://" not in text:
+        return str(Path(text).expanduser().absolute())
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?", text, re.ASCII):
+        raise ValueError(
+            f"{name} is no store: set it to a folder, or to an address like s3://bucket/prefix; keys are read from"
+            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY alone"
+        )
+    return text.rstrip("/")
+
+
+def parse_store(text: str | None, info: ValidationInfo) -> str | None:
+    """Return the address of a store, see `store_address`."""
+    return store_address(text, str(info.field_name)) if text else None
 
 
 def check_prefix(text: str, info: ValidationInfo) -> str:

@@ -30,6 +30,7 @@ from boursomatic_assets.settings.values import (
     parse_seconds,
     parse_seed,
     parse_signal,
+    parse_store,
 )
 
 Flag = Annotated[bool, BeforeValidator(one_of("0", "1"))]
@@ -46,6 +47,7 @@ Evidence = Annotated[tuple[float, ...], NoDecode, BeforeValidator(parse_evidence
 Seed = Annotated[int, BeforeValidator(parse_seed)]
 Signal = Annotated[float, BeforeValidator(parse_signal)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_hosts)]
+Store = Annotated[str | None, BeforeValidator(parse_store)]
 FirstDate = Annotated[dt.date, BeforeValidator(parse_first_date)]
 Address = Annotated[Any, BeforeValidator(parse_address)]
 """A URL of SQLAlchemy, which is imported where one is parsed: most commands show none."""
@@ -112,11 +114,22 @@ class Settings(BaseSettings):
     BOURSOMATIC_LANGUAGE: KnownLanguage = _field("en", "language of justifications: en or fr")
     BOURSOMATIC_HOME: Path | None = _field(
         None,
-        "folder of the embedded server, models, archive and Dagster's files",
+        "folder of the embedded server and Dagster's files; models and archive lie there too, unless there is a"
+        " store",
         unset=".boursomatic in the project",
     )
+    BOURSOMATIC_STORE: Store = _field(
+        None,
+        "where models and the archive are kept: a folder, or s3://bucket/prefix with AWS_ACCESS_KEY_ID,"
+        " AWS_SECRET_ACCESS_KEY and, elsewhere than at Amazon, AWS_ENDPOINT_URL",
+        unset="the home folder",
+    )
+    BOURSOMATIC_STORE_WAIT: Seconds = _field(
+        "300",
+        "seconds for which a run waits for a store that is away; commands that only look wait for 5 at most",
+    )
     BOURSOMATIC_ARCHIVE: Path | None = _field(
-        None, "folder of archived 15m bars", unset="archive in the home folder"
+        None, "folder of archived bars, if they are to lie elsewhere than models", unset="archive in the store"
     )
     DATABASE_URL: Address = _field(
         None, f"the product's database, like {EXAMPLE}", unset="the embedded server", secret=True

@@ -1,7 +1,6 @@
 """Atomic files: complete or absent after any crash.
 
-What belongs here: writing one. Kept elsewhere: the content and the path (`learning/model_files.py`,
-`archive_files.py`).
+What belongs here: writing one. Kept elsewhere: the content and the path (`folder_store.py`).
 
 A file is written under a temporary name in its folder, `.saving-...`, and then renamed. A killed process leaves
 the temporary file behind; a later write into the folder removes it. No such file is ever read: it may be deleted.
@@ -20,7 +19,7 @@ ABANDONED_SECONDS = 60 * 60
 
 def write(path: Path, content: bytes) -> None:
     """Write a file durably into an existing folder: it survives a loss of power."""
-    _remove_abandoned(path.parent)
+    remove_abandoned(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -35,7 +34,7 @@ def write(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def _remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Remove temporary files that killed processes left behind; several processes may do so at once."""
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         try:

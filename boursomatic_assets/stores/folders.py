@@ -1,7 +1,7 @@
 """Folders: a path that is read from a table, or put together from names, stays below its folder.
 
 What belongs here: finding the path of a name, and refusing one that leads elsewhere. Kept elsewhere: what is
-written and read there (`archive_files.py`, `learning/model_files.py`).
+written and read there (`folder_store.py`, `backups/`).
 """
 
 from pathlib import Path, PurePath

@@ -1,7 +1,7 @@
 """Revisions: bars as they were before another delivery changed or removed them.
 
 What belongs here: recording a bar before it is changed or deleted, and reading bars as known at a past moment.
-Kept elsewhere: how a delivery differs from stored rows (`differences.py`), archived bars (`archive.py`).
+Kept elsewhere: how a delivery differs from stored rows (`differences.py`), archived bars (`archive/`).
 
 A bar is known since its `updated_at`, which every change sets, or since its `created_at` if it never changed. Its
 earlier versions are in `price_bar_revisions`, each with the time from which and until which it was known, and with

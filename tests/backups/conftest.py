@@ -54,7 +54,7 @@ def whole(cheap: None, filled: Engine, dagster_instance: DagsterInstance) -> Eng
 
     keeping.create(ADA, PASSWORD)
     heads.keep()
-    archived = settings.archive() / "date=2023-02-01" / "market=US" / "bars.parquet"
+    archived = settings.home() / "archive" / "date=2023-02-01" / "market=US" / "bars.parquet"
     log = settings.dagster_home() / "storage" / "run" / "compute_logs" / "step.out"
     for path, content in ((archived, "archived bars"), (log, "a line of a log")):
         path.parent.mkdir(parents=True)

@@ -3,8 +3,6 @@
 import datetime as dt
 import os
 import subprocess
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,11 @@ from sqlalchemy import URL, Engine, text
 from worlds.commands import boursomatic, error_line
 
 from boursomatic_assets import database as db
-from boursomatic_assets.backups import BackupError, making, manifest, places
+from boursomatic_assets.backups import making, places
 from boursomatic_assets.backups.folder import BackupFolder
-from boursomatic_assets.tables import archive
-from boursomatic_assets.tables.staging import advisory_lock
+from boursomatic_assets.stores.store import StoreError
+from boursomatic_assets.tables.archive import files, moving
+from boursomatic_assets.tables.staging import transaction
 
 MODEL = "models/of mine.json"
 
@@ -36,7 +35,7 @@ def sets(folder: Path) -> list[str]:
 
 def held(folder: Path, name: str) -> dict[str, str]:
     """The digests of the files of a set."""
-    found = manifest.read(folder / "sets" / name)
+    found = BackupFolder(folder).manifest_of(name)
     return {str(one): one.content.sha256 for one in found.files}
 
 
@@ -83,7 +82,7 @@ def test_a_model_file_that_the_platform_lacks_is_named(
     lost.unlink()
     damaged.write_text("damaged")
     warnings = boursomatic("backup", str(folder)).stderr
-    assert all(f"no intact model file {path.name}" in warnings for path in (lost, damaged))
+    assert all(f"no intact file models/{path.name}" in warnings for path in (lost, damaged))
 
 
 def test_links_are_left_out_and_named(place: Path, tmp_path: Path, folder: Path) -> None:
@@ -163,7 +162,7 @@ def test_old_sets_go_with_the_files_that_they_alone_have(place: Path, folder: Pa
 
 
 def test_two_backups_into_one_folder_do_not_meet(place: Path, folder: Path) -> None:
-    with BackupFolder(folder).locked(), pytest.raises(BackupError, match=r"another backup into .* goes on"):
+    with BackupFolder(folder).locked(), pytest.raises(StoreError, match=r"another backup into .* goes on"):
         making.make(folder, print)
 
 
@@ -174,24 +173,22 @@ def test_without_tables_there_is_nothing_to_back_up(
     assert sets(folder) == []
 
 
-def test_nothing_is_archived_while_its_files_are_copied(migrated: Engine) -> None:
-    """A session that is moved is over before the files are copied, and the next one is moved after that."""
-    order, begun = list[str](), threading.Event()
+def test_no_file_is_removed_while_files_are_copied(migrated: Engine) -> None:
+    """Archiving goes on; a file that was superseded long ago is removed by the next one."""
+    with migrated.begin() as connection:
+        connection.execute(SUPERSEDED)
+    with files.none_removed():
+        with transaction() as connection:
+            files.lock_shared(connection)
+        assert files.remove_superseded() == 0
+    assert files.remove_superseded() == 1
 
-    def move() -> None:
-        with db.engine().begin() as connection:
-            begun.set()
-            advisory_lock(connection, archive.FILES, shared=True)
-            order.append("moved")
 
-    moving = threading.Thread(target=move)
-    with archive.files_unchanged():
-        moving.start()
-        begun.wait()
-        time.sleep(0.3)
-        order.append("copied")
-    moving.join()
-    assert order == ["copied", "moved"]
+SUPERSEDED = text(
+    "INSERT INTO archive_files"
+    " (id, asset, market, first_session, last_session, name, size, row_count, superseded_at)"
+    " VALUES (gen_random_uuid(), 'price_bars_15m', 'US', '2020-01-02', '2020-01-02', 'x', 1, 1, '2021-01-02')"
+)
 
 
 def is_root_with_mounts() -> bool:
@@ -219,10 +216,8 @@ def test_on_a_full_disk_nothing_half_is_taken_for_whole(place: Path, tmp_path: P
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_session_that_is_half_moved_is_waited_for(
-    place: Path, migrated: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its file is written, and its rows are not deleted yet: the set has it once."""
+def test_a_session_that_is_moved_meanwhile_is_in_the_set_once(place: Path, migrated: Engine, folder: Path) -> None:
+    """Its rows are in the snapshot, and its file is no row's there; the next set has it in the file alone."""
     with migrated.begin() as connection:
         connection.execute(
             text("INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'AAA', 'NYSE')")
@@ -233,27 +228,33 @@ def test_a_session_that_is_half_moved_is_waited_for(
                 " SELECT gen_random_uuid(), id, '2024-06-10 14:00', '15m', 1, 1, 1, 1, 1 FROM instruments"
             )
         )
-    written, go_on, write = threading.Event(), threading.Event(), archive.archive_files.write
+    read_names = making._read_names
 
-    def held_write(*given: Any) -> None:
-        write(*given)
-        written.set()
-        go_on.wait(60)
+    def read_then_move(*given: Any) -> list[str]:
+        names = read_names(*given)
+        moving.move_to_archive(dt.date(2024, 9, 1))
+        return names
 
-    monkeypatch.setattr(archive.archive_files, "write", held_write)
-    moving = threading.Thread(target=archive.move_to_archive, args=(dt.date(2024, 9, 1),))
-    made = list[making.Made]()
-    copying = threading.Thread(target=lambda: made.append(making.make(folder, print)))
-    moving.start()
-    assert written.wait(60)
-    copying.start()
-    copying.join(2)
-    assert copying.is_alive()
-    go_on.set()
-    moving.join()
-    copying.join()
-    assert made[0].manifest.databases[places.PLATFORM].rows["price_bars"] == 0
-    assert "archive/date=2024-06-10/market=US/bars.parquet" in held(folder, made[0].name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "_read_names", read_then_move)
+        made = making.make(folder, print)
+    assert made.warnings == []
+    rows = [made.manifest.databases[places.PLATFORM].rows]
+    rows += [making.make(folder, print).manifest.databases[places.PLATFORM].rows]
+    assert [(one["price_bars"], one["archive_files"]) for one in rows] == [(1, 0), (0, 1)]
+    assert (
+        sum(name.startswith("archive/date=2024-06-10/market=US/") for name in held(folder, sets(folder)[-1])) == 1
+    )
+
+
+def test_a_file_of_the_archive_that_the_platform_lacks_is_named(
+    place: Path, migrated: Engine, folder: Path
+) -> None:
+    name = f"date=2024-06-10/market=US/{'0' * 64}.parquet"
+    with migrated.begin() as connection:
+        connection.execute(SUPERSEDED)
+        connection.execute(text("UPDATE archive_files SET superseded_at = NULL, name = :name"), {"name": name})
+    assert f"the platform has no intact file archive/{name}" in boursomatic("backup", str(folder)).stderr
 
 
 def test_the_heads_are_never_newer_than_the_rows(

@@ -16,7 +16,6 @@ from worlds.commands import boursomatic, error_line
 
 from boursomatic_assets import database as db
 from boursomatic_assets import settings
-from boursomatic_assets.backups import manifest
 from boursomatic_assets.backups.folder import BackupFolder
 from boursomatic_assets.backups.manifest import Manifest
 from boursomatic_assets.database import dumps, migrate
@@ -68,8 +67,8 @@ def the_set(folder: Path) -> Path:
 
 def rewritten(folder: Path, **fields: object) -> None:
     """Another manifest, as sound as the first."""
-    found = manifest.read(the_set(folder))
-    manifest.write(the_set(folder), Manifest(**vars(found) | fields))  # type: ignore[arg-type]
+    found = BackupFolder(folder).manifest_of(the_set(folder).name)
+    BackupFolder(folder).finish(the_set(folder).name, Manifest(**vars(found) | fields))  # type: ignore[arg-type]
 
 
 def test_rows_rights_and_files_are_equal(whole: Engine, home: Path, folder: Path, move_on: MoveOn) -> None:
@@ -164,7 +163,7 @@ KINDS = {
 def test_one_flipped_byte_is_named_before_anything_is_written(
     kind: str, small: Path, home: Path, move_on: MoveOn
 ) -> None:
-    found, named = manifest.read(the_set(small)), KINDS[kind]
+    found, named = BackupFolder(small).manifest_of(the_set(small).name), KINDS[kind]
     path = the_set(small) / named
     if "/" in named:
         (one, *_) = [one for one in found.files if str(one).startswith(named)]
@@ -259,7 +258,7 @@ def test_what_went_on_is_ended(
 def test_a_restore_that_was_interrupted_is_known_as_such(small: Path, move_on: MoveOn) -> None:
     other = move_on()
     assert boursomatic("restore", str(small)).exit_code == 0
-    found = manifest.read(the_set(small))
+    found = BackupFolder(small).manifest_of(the_set(small).name)
     said = {"folder": str(small), "set": the_set(small).name, "sha256": found.sha256, "done": ""}
     (other / ".restoring").write_text(json.dumps(said))
     for words in (("backup", str(small)), ("backfill",), ("materialize", "features", "2024-01-02", "US")):

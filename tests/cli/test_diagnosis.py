@@ -47,7 +47,7 @@ def test_doctor_names_each_failure(dagster_home: Engine, home: Path, monkeypatch
     result = boursomatic("doctor")
     assert result.exit_code == 1
     failed = [line.removeprefix("FAIL").strip() for line in result.output.splitlines() if line.startswith("FAIL")]
-    assert [line.split("  ")[0] for line in failed] == ["schema", "source of bars", "active model"]
+    assert [line.split("  ")[0] for line in failed] == ["schema", "source of bars", "active model", "store"]
 
 
 def test_doctor_and_status_say_that_the_broker_is_away(

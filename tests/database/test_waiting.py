@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from boursomatic_assets.database import AwayError, again, waiting
+from boursomatic_assets.settings import patience
 
 LOST = psycopg.OperationalError("server closed the connection unexpectedly")
 
@@ -16,7 +17,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses = list[float]()
     monkeypatch.setattr(waiting.time, "sleep", pauses.append)
     monkeypatch.setattr(waiting.time, "monotonic", lambda: sum(pauses))
-    monkeypatch.setattr(waiting._Patience, "only_looks", False)
+    monkeypatch.setattr(patience._Process, "only_looks", False)
     monkeypatch.setattr(waiting._Patience, "gave_up", False)
     monkeypatch.setenv("BOURSOMATIC_DATABASE_WAIT", "300")
     return pauses
@@ -48,7 +49,7 @@ def test_pauses_grow_up_to_five_seconds_or_so(clock: list[float], absorbed_error
 def test_it_ends_after_the_stated_time(
     looks: bool, longest: float, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting._Patience, "only_looks", looks)
+    monkeypatch.setattr(patience._Process, "only_looks", looks)
     attempts = away_for(10**6)
     with pytest.raises(AwayError):
         waiting.until_it_answers(lambda: connect(attempts))

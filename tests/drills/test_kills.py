@@ -59,7 +59,8 @@ _numbers = itertools.count()
 def same_15m_bars(place: ForkingPlace) -> int:
     """How many 15m bars the table and the archive have together; one of a time counts once, and none differ."""
     stored = place.rows(f"{BARS} WHERE interval = '15m'")
-    files = sorted((place.home / "archive").rglob("bars.parquet"))
+    named = place.rows("SELECT name FROM archive_files WHERE superseded_at IS NULL ORDER BY name")
+    files = [place.home / "archive" / name for (name,) in named]
     archived = [row for path in files for row in pl.read_parquet(path).select("symbol", "ts", *"ohlcv").rows()]
     return len({*stored, *archived})
 

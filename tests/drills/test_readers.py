@@ -19,7 +19,8 @@ from sqlalchemy import Engine
 from worlds.forks import ForkingPlace, import_paths
 from worlds.frames import bars, insert_instruments, slice_of
 
-from boursomatic_assets.tables import archive, merging, revisions
+from boursomatic_assets.tables import merging, revisions
+from boursomatic_assets.tables.archive import moving, reading
 from boursomatic_assets.tables.grains import GRAINS
 
 MARKET, SESSION = "US", "2023-12-22"
@@ -118,7 +119,7 @@ def test_bars_that_are_restored_while_they_are_read_are_found(
             return found
 
         monkeypatch.setattr(revisions, "read_bars", read_before)
-        assert archive.read_bars(part, "15m").height == 2
+        assert reading.read_bars(part, "15m").height == 2
 
-    then(lambda: archive.move_to_archive(dt.date(2024, 12, 1)))
-    then(lambda: archive.restore("US", part.dates[0], part.dates[0]))
+    then(lambda: moving.move_to_archive(dt.date(2024, 12, 1)))
+    then(lambda: moving.restore("US", part.dates[0], part.dates[0]))

@@ -1,6 +1,7 @@
 """15m bars: from vendors' files into `price_bars`, beside daily bars, and after 30 days into the archive."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from boursomatic_assets.cli.views import bars as view
 from boursomatic_assets.database import server_time
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.orchestration.resources import BarSource
-from boursomatic_assets.tables import archive
+from boursomatic_assets.tables.archive import adoption, moving, reading
 
 MONDAY, TUESDAY, HALF_DAY = dt.date(2024, 6, 10), dt.date(2024, 6, 11), dt.date(2024, 12, 24)
 US = MARKETS["US"]
@@ -197,51 +198,71 @@ def test_checks_find_manual_damage(materialize: Materialize, migrated: Engine, n
 def test_old_15m_bars_move_to_the_archive_and_back(materialize: Materialize, migrated: Engine, home: Path) -> None:
     materialize(MONDAY, bars_15m(MONDAY), bars_15m(MONDAY, symbol="BOLT"), daily_bar(MONDAY), daily=True)
     held = rows(migrated, STORED_BARS.replace("ts, c", "*"))
-    assert archive.move_to_archive(MONDAY + archive.RETENTION) == []
-    (moved,) = archive.move_to_archive(MONDAY + archive.RETENTION + dt.timedelta(days=1))
+    assert moving.move_to_archive(MONDAY + moving.RETENTION) == []
+    (moved,) = moving.move_to_archive(MONDAY + moving.RETENTION + dt.timedelta(days=1))
     assert (str(moved.part), moved.bar_count) == ("US 2024-06-10", 52)
     assert rows(migrated, "SELECT interval FROM price_bars") == [{"interval": "daily"}]
     assert rows(migrated, "SELECT FROM price_bar_revisions") == []
-    file = home / "archive/date=2024-06-10/market=US/bars.parquet"
-    assert pl.read_parquet(file, hive_partitioning=True)["symbol"].value_counts().rows() != []
-    assert archive.restore("US", MONDAY, MONDAY) == [archive.MovedSession(moved.part, 52)]
+    file = file_of(migrated, home)
+    assert file.match("archive/date=2024-06-10/market=US/*.parquet")
+    assert file.stem == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert pl.read_parquet(file, hive_partitioning=True)["market"].to_list() == ["US"] * 52
+    assert moving.restore("US", MONDAY, MONDAY) == [moving.MovedSession(moved.part, 52)]
     assert rows(migrated, STORED_BARS.replace("ts, c", "*")) == held
 
 
-def test_a_new_delivery_replaces_archived_bars(materialize: Materialize, home: Path) -> None:
+def test_a_new_delivery_replaces_archived_bars(materialize: Materialize, migrated: Engine, home: Path) -> None:
     materialize(MONDAY, bars_15m(MONDAY))
-    archive.move_to_archive(HALF_DAY)
+    moving.move_to_archive(HALF_DAY)
     materialize(MONDAY, bars_15m(MONDAY)[:1].with_columns(c=pl.lit(10.25)))
-    archive.move_to_archive(HALF_DAY)
-    archived = pl.read_parquet(home / "archive/date=2024-06-10/market=US/bars.parquet", hive_partitioning=False)
+    moving.move_to_archive(HALF_DAY)
+    archived = pl.read_parquet(file_of(migrated, home), hive_partitioning=False)
     assert archived["c"].to_list() == [10.25, *bars_15m(MONDAY)["c"][1:]]
 
 
+def file_of(engine: Engine, home: Path) -> Path:
+    """The file that stands for the archived session."""
+    (row,) = rows(engine, "SELECT name FROM archive_files WHERE superseded_at IS NULL")
+    return home / "archive" / str(row["name"])
+
+
 def test_only_missing_bars_are_restored(materialize: Materialize, migrated: Engine, home: Path) -> None:
-    """A bar that was delivered while the archive was unavailable is newer than the archived bar."""
-    deliver_without_archive(materialize, home, bars_15m(MONDAY)[:1].with_columns(c=pl.lit(10.25)))
+    """A bar that was delivered while the archive's file was not known is newer than the archived bar."""
+    deliver_without_archive(materialize, migrated, home, bars_15m(MONDAY)[:1].with_columns(c=pl.lit(10.25)))
     newer = rows(migrated, "SELECT * FROM price_bars")
-    assert [moved.bar_count for moved in archive.restore("US", MONDAY, MONDAY)] == [25]
+    assert [moved.bar_count for moved in moving.restore("US", MONDAY, MONDAY)] == [25]
     assert [row["c"] for row in rows(migrated, STORED_BARS)] == [10.25, *bars_15m(MONDAY)["c"][1:]]
     assert rows(migrated, f"SELECT * FROM price_bars WHERE ts = '{US.trading_hours(MONDAY)[0]}'") == newer
-    assert [moved.bar_count for moved in archive.restore("US", MONDAY, MONDAY)] == [0]
+    assert [moved.bar_count for moved in moving.restore("US", MONDAY, MONDAY)] == [0]
 
 
-def deliver_without_archive(materialize: Materialize, home: Path, again: pl.DataFrame) -> None:
-    """Deliver a session, archive it, and deliver it again while the archive is unavailable."""
+def deliver_without_archive(materialize: Materialize, engine: Engine, home: Path, again: pl.DataFrame) -> None:
+    """Deliver a session, archive it, and deliver it again while no row names its file."""
     materialize(MONDAY, bars_15m(MONDAY))
-    archive.move_to_archive(HALF_DAY)
-    (home / "archive").rename(home / "away")
+    moving.move_to_archive(HALF_DAY)
+    make_former(engine, home)
     materialize(MONDAY, again)
-    (home / "away").rename(home / "archive")
+    adopt()
+
+
+def make_former(engine: Engine, home: Path) -> Path:
+    """Let the archive be as it was before rows named its files; returns the file."""
+    file = file_of(engine, home)
+    execute(engine, "DELETE FROM archive_files")
+    return file.rename(file.with_name("bars.parquet"))
+
+
+def adopt() -> None:
+    adopted = adoption.adopt()
+    assert (len(adopted.names), adopted.left) == (1, {})
 
 
 def retire() -> None:
-    archive.move_to_archive(HALF_DAY)
+    moving.move_to_archive(HALF_DAY)
 
 
 def restore() -> None:
-    archive.restore("US", MONDAY, MONDAY)
+    moving.restore("US", MONDAY, MONDAY)
 
 
 def leave() -> None:
@@ -249,7 +270,7 @@ def leave() -> None:
 
 
 def known_closes(known_at: dt.datetime | None = None) -> list[float]:
-    return archive.read_bars(SLICE, "15m", known_at)["c"].to_list()
+    return reading.read_bars(SLICE, "15m", known_at)["c"].to_list()
 
 
 def database_time(engine: Engine) -> dt.datetime:
@@ -257,7 +278,7 @@ def database_time(engine: Engine) -> dt.datetime:
         return server_time.database_time(connection)
 
 
-@pytest.mark.parametrize("away", [False, True], ids=["the archive is there", "the archive was away"])
+@pytest.mark.parametrize("away", [False, True], ids=["the file is named", "the file was not adopted"])
 @pytest.mark.parametrize("then", [(leave,), (retire,), (restore,), (restore, retire), (retire, restore, retire)])
 def test_an_archived_bar_that_is_delivered_changed_is_known_as_it_was(
     materialize: Materialize, migrated: Engine, home: Path, away: bool, then: tuple[Callable[[], None], ...]
@@ -268,12 +289,12 @@ def test_an_archived_bar_that_is_delivered_changed_is_known_as_it_was(
     archived_at = database_time(migrated)
     changed = bars_15m(MONDAY)[:1]
     if away:
-        (home / "archive").rename(home / "away")
+        make_former(migrated, home)
     materialize(MONDAY, changed.with_columns(c=pl.lit(10.25)))
     second = database_time(migrated)
     materialize(MONDAY, changed.with_columns(c=pl.lit(10.75)))
     if away:
-        (home / "away").rename(home / "archive")
+        adopt()
     for step in then:
         step()
     old, rest = bars_15m(MONDAY)["c"][0], bars_15m(MONDAY)["c"][1:].to_list()
@@ -302,14 +323,17 @@ def test_a_file_of_the_archive_from_before_changes_had_a_time_of_their_own_is_re
     after = database_time(migrated)
     held = rows(migrated, STORED_BARS.replace("ts, c", "*"))
     retire()
-    file = home / "archive/date=2024-06-10/market=US/bars.parquet"
+    file = make_former(migrated, home)
     pl.read_parquet(file, hive_partitioning=False).drop("updated_at").write_parquet(file)
+    adopt()
     assert known_closes(before) == []
     assert known_closes(after) == known_closes() == bars_15m(MONDAY)["c"].to_list()
     restore()
     assert rows(migrated, STORED_BARS.replace("ts, c", "*")) == held
     retire()
-    assert pl.read_parquet(file, hive_partitioning=False)["updated_at"].to_list() == [None] * len(held)
+    assert pl.read_parquet(file_of(migrated, home), hive_partitioning=False)["updated_at"].to_list() == [
+        None
+    ] * len(held)
 
 
 def test_an_archived_session_that_is_delivered_in_part_is_complete(
@@ -339,19 +363,22 @@ def test_an_archived_session_without_a_delivery_stays_in_the_archive(
 def test_a_part_of_an_archived_session_in_the_table_is_an_error_until_it_is_restored(
     materialize: Materialize, migrated: Engine, home: Path
 ) -> None:
-    deliver_without_archive(materialize, home, bars_15m(MONDAY)[:3])
+    deliver_without_archive(materialize, migrated, home, bars_15m(MONDAY)[:3])
     assert errors("every_delivered_quarter_is_accounted_for") == 1
     restore()
     assert errors("every_delivered_quarter_is_accounted_for") == 0
 
 
-def test_a_session_that_lost_its_bars_is_found(materialize: Materialize, migrated: Engine, home: Path) -> None:
+def test_a_session_that_lost_its_bars_is_found(
+    materialize: Materialize, migrated: Engine, home: Path, absorbed_errors: list[str]
+) -> None:
     materialize(MONDAY, bars_15m(MONDAY))
     assert errors("no_session_is_lost") == 0
     retire()
     assert errors("no_session_is_lost") == 0
-    (home / "archive/date=2024-06-10/market=US/bars.parquet").unlink()
+    file_of(migrated, home).unlink()
     assert errors("no_session_is_lost") == 1
+    assert "parquet is missing" in absorbed_errors[0]
 
 
 def errors(name: str) -> Any:
@@ -366,12 +393,20 @@ def test_archived_bars_are_shown_from_the_archive(materialize: Materialize, migr
     assert view.read_bars("ACME", [MONDAY], "15m", None).equals(shown)
 
 
-def test_a_damaged_file_of_the_archive_is_named(materialize: Materialize, home: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"half a fi")])
+def test_a_file_that_is_missing_or_cut_off_is_named_whoever_needs_it(
+    materialize: Materialize, migrated: Engine, home: Path, damage: Callable[[Path], object]
+) -> None:
     materialize(MONDAY, bars_15m(MONDAY))
     retire()
-    (home / "archive/date=2024-06-10/market=US/bars.parquet").write_text("half a fi")
-    with pytest.raises(ValueError, match=r"market=US/bars.parquet cannot be read: bring it back from a backup"):
-        restore()
+    file = file_of(migrated, home)
+    damage(file)
+    for needs in (restore, known_closes, lambda: moving.restore_delivered(SLICE, bars_15m(MONDAY)["ts"])):
+        with pytest.raises(
+            OSError, match=rf"{file} is (missing|damaged.*): put files/{file.stem} of a backup in its place"
+        ):
+            needs()
+    assert rows(migrated, STORED_BARS) == []
 
 
 def test_extended_hours_are_archived_with_their_session(materialize: Materialize, home: Path) -> None:
@@ -380,7 +415,7 @@ def test_extended_hours_are_archived_with_their_session(materialize: Materialize
     first = bars_15m(friday).head(1)
     last = first.with_columns(ts=pl.lit(US.trading_hours(friday, extended=True)[1] - dt.timedelta(minutes=15)))
     materialize(friday, first, last, extended=True)
-    assert [(str(moved.part), moved.bar_count) for moved in archive.move_to_archive(HALF_DAY)] == [
+    assert [(str(moved.part), moved.bar_count) for moved in moving.move_to_archive(HALF_DAY)] == [
         ("US 2024-01-05", 2)
     ]
     assert [path.name for path in (home / "archive").iterdir()] == ["date=2024-01-05"]
@@ -392,13 +427,13 @@ def test_no_bar_is_lost_if_the_archive_cannot_be_written(
     materialize(MONDAY, bars_15m(MONDAY))
     (home / "archive").write_text("in the way")
     with pytest.raises(OSError, match="archive"):
-        archive.move_to_archive(HALF_DAY)
+        moving.move_to_archive(HALF_DAY)
     assert len(rows(migrated, STORED_BARS)) == 26
 
 
 def test_restoring_without_archived_bars_raises_an_error(migrated: Engine) -> None:
     with pytest.raises(ValueError, match="nothing of US is archived from 2024-06-10 to 2024-12-24"):
-        archive.restore("US", MONDAY, HALF_DAY)
+        moving.restore("US", MONDAY, HALF_DAY)
 
 
 def test_the_archiving_job_leaves_no_overdue_bar(materialize: Materialize, migrated: Engine) -> None:
@@ -407,7 +442,7 @@ def test_the_archiving_job_leaves_no_overdue_bar(materialize: Materialize, migra
     result = job.execute_in_process()
     assert figures(result, "nothing_is_kept_longer") == {"errors": 0, "warnings": 0}
     assert rows(migrated, STORED_BARS) == []
-    assert archive.restore("US", MONDAY, MONDAY)[0].bar_count == 26
+    assert moving.restore("US", MONDAY, MONDAY)[0].bar_count == 26
     key = dg.AssetCheckKey(dg.AssetKey("archive_15m"), "nothing_is_kept_longer")
     only = job.get_subset(asset_selection=set(), asset_check_selection={key})
     assert figures(only.execute_in_process(raise_on_error=False), "nothing_is_kept_longer")["errors"] == 26
@@ -422,7 +457,7 @@ def test_the_archiving_job_leaves_no_overdue_bar(materialize: Materialize, migra
     ],
 )
 def test_a_bar_is_overdue_only_after_the_archiving_hour(now: str, first: str) -> None:
-    assert archive.first_allowed_date(dt.datetime.fromisoformat(now)) == dt.date.fromisoformat(first)
+    assert moving.first_allowed_date(dt.datetime.fromisoformat(now)) == dt.date.fromisoformat(first)
 
 
 @pytest.mark.calendar

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from sqlalchemy import Engine
 from worlds.platform import FIRST, bring_up_to_date, execute, frame, midnight
 
-from boursomatic_assets import registry
+from boursomatic_assets import settings
 from boursomatic_assets.calendars.markets import MARKETS, Market
 from boursomatic_assets.orchestration.partitions import partition_dates
 from boursomatic_assets.schema import Table
@@ -149,7 +149,7 @@ def test_later_bars_do_not_change_published_rows(
 
     statements = [statement for name, one in MARKETS.items() for statement in tamper_statements(one, last[name])]
     execute(filled, *EMPTY, "SELECT restart_audit_chains()", "SELECT setseed(0.5)", *statements)
-    shutil.rmtree(registry.model_store().folder)
+    shutil.rmtree(settings.home() / "models")
     for name, end in last.items():
         bring_up_to_date(FIRST, end, ("features",), (name,), dagster_instance, strict=False)
     bring_up_to_date(FIRST, session, MODEL_ASSETS, (market,), dagster_instance, strict=False)

@@ -13,8 +13,8 @@ from worlds.platform import execute, rows, slice_of
 
 from boursomatic_assets import registry
 from boursomatic_assets.calendars.markets import all_sessions, first_open
-from boursomatic_assets.learning.model_files import ModelFileError
 from boursomatic_assets.registry import decisions
+from boursomatic_assets.registry.model_files import ModelFileError
 
 EVENINGS = {date: dt.datetime.combine(date, dt.time(23)) for date in DUE}
 

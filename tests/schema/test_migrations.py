@@ -118,6 +118,7 @@ def test_no_row_is_lost_on_the_way_up_and_down_and_up(with_rows_of_0001: Engine)
         "audit_log": 0,
         "alerts": 0,
         "run_claims": 0,
+        "archive_files": 0,
     }
     assert after == {**before, "price_bars": 3, "rejected_bars": 3, **added}
     migrate.downgrade("0001", lose=True)

@@ -1,16 +1,13 @@
 """Folders: no name and no link leads out of the folder that models, archives and reports are kept in."""
 
-import datetime as dt
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.learning.model_files import ModelFileError, ModelStore
-from boursomatic_assets.stores import archive_files
+from boursomatic_assets.registry.model_files import ModelFileError, ModelStore
+from boursomatic_assets.stores.folder_store import FolderStore
 from boursomatic_assets.stores.folders import OutsideError, inside
+from boursomatic_assets.stores.store import sha256
 
 DIGEST = f"{'a' * 64}.json"
 NAMES = ["/etc/passwd", "../secret", "a/../../secret", "..", "", "a\0b", "link", "link/secret", "chain"]
@@ -43,20 +40,19 @@ def test_a_name_below_the_folder_is_found_whether_or_not_it_exists(folder: Path,
 @pytest.mark.parametrize("path", [*NAMES, DIGEST, f"{DIGEST}\n", None])
 def test_a_model_path_of_a_table_reads_nothing_outside_of_the_store(folder: Path, path: str | None) -> None:
     with pytest.raises(ModelFileError) as raised:
-        ModelStore(folder).load(path)
+        ModelStore(FolderStore(folder)).load(path)
     assert "s3cret" not in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_a_session_is_not_archived_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive, elsewhere = tmp_path / "archive", tmp_path / "elsewhere"
-    monkeypatch.setenv("BOURSOMATIC_ARCHIVE", str(archive))
-    archive.mkdir()
+def test_a_store_reads_and_writes_nothing_through_a_link(tmp_path: Path) -> None:
+    store, elsewhere = FolderStore(tmp_path / "archive"), tmp_path / "elsewhere"
+    store.folder.mkdir()
     elsewhere.mkdir()
-    part = Slice(MARKETS["US"], (dt.date(2024, 6, 3),))
-    (archive / "date=2024-06-03").symlink_to(elsewhere)
-    bars = pl.DataFrame(schema=dict.fromkeys(archive_files.COLUMNS, pl.String()))
-    for attempt in (lambda: archive_files.write(part, bars), lambda: archive_files.read(part)):
+    (store.folder / "date=2024-06-03").symlink_to(elsewhere)
+    name = f"date=2024-06-03/market=US/{sha256(b'bars')}.parquet"
+    for attempt in (lambda: store.write_once(name, b"bars"), lambda: store.read(name), lambda: store.delete(name)):
         with pytest.raises(OutsideError, match="leads out of"):
             attempt()
     assert list(elsewhere.iterdir()) == []
+    assert [*store.entries()] == []

@@ -1,7 +1,8 @@
 """Failpoints: a command in a process of its own, held at a point of its work until the test lets it go on.
 
 What belongs here: the points, as a program, and the test's hand on it. A point is a statement, a COPY, a commit
-(and what follows it), an event of Dagster's, an fsync or rename of a file, or the start of a program. Kept
+(and what follows it), an event of Dagster's, an fsync or rename of a file, a file of the store, or the start of a
+program. Kept
 elsewhere: what is done to a held process (`tests/drills/`), where it runs (`place.py`).
 """
 
@@ -79,6 +80,7 @@ def install(folder: Path, wanted: str) -> None:
     from sqlalchemy.engine.default import DefaultDialect
 
     from boursomatic_assets.orchestration.dagster_patches.storages.event_log import BatchedEventLog
+    from boursomatic_assets.stores.store import Store
 
     numbers, lock = count(1), threading.Lock()
     trace = (folder / "trace").open("a", buffering=1)
@@ -123,6 +125,7 @@ def install(folder: Path, wanted: str) -> None:
     hold_before(BatchedEventLog, "store_event", "event", lambda log, entry: str(entry.dagster_event_type))
     hold_before(os, "fsync", "fsync", lambda descriptor: str(Path(f"/proc/self/fd/{descriptor}").readlink().name))
     hold_before(Path, "replace", "rename", lambda path, target: str(Path(target).name))
+    hold_before(Store, "write_once", "store", lambda store, name, *_: name)
     hold_before(subprocess.Popen, "__init__", "program", lambda process, words, *_: Path(words[0]).name)
 
 

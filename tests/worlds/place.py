@@ -79,6 +79,7 @@ class Place:
             "BOURSOMATIC_START": FIRST,
             "BOURSOMATIC_EVIDENCE": LITTLE_EVIDENCE,
             "BOURSOMATIC_DATABASE_WAIT": "300",
+            "BOURSOMATIC_STORE_WAIT": "300",
             **self.settings,
         }
 

@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from boursomatic_assets import registry
+from boursomatic_assets import settings
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.checks.invariant import UNPARTITIONED_ASSETS
@@ -94,7 +94,7 @@ def fill(folder: Path, instance: dg.DagsterInstance) -> None:
     """Take the whole universe through all assets, and keep a copy of its model files beside its bars."""
     deliver(folder)
     bring_up_to_date(instance=instance)
-    shutil.copytree(registry.model_store().folder, models_of(folder))
+    shutil.copytree(settings.home() / "models", models_of(folder))
 
 
 def models_of(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.tables import archive
+from boursomatic_assets.tables.archive.reading import read_bars
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import read_slice
 
@@ -46,7 +46,7 @@ def readings(part: Slice) -> dict[str, Callable[[], str]]:
         "bars": slice_of("price_bars"),
         "features": slice_of("features"),
         "bars by SQL": by_sql,
-        "15m bars": lambda: digest(archive.read_bars(part, "15m").drop("known_from").rows()),
+        "15m bars": lambda: digest(read_bars(part, "15m").drop("known_from").rows()),
     }
 
 

@@ -6,6 +6,7 @@ from sqlmodel import SQLModel
 
 from boursomatic_assets.schema import (
     Alert,
+    ArchiveFile,
     AuditEntry,
     AuditHead,
     AuditLog,
@@ -34,6 +35,7 @@ MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
     RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog, Alert, RunClaim,
+    ArchiveFile,
 )  # fmt: skip
 
 
@@ -111,5 +113,14 @@ def one_of_each() -> list[SQLModel]:
             decided_by="gate",
         ),
         Alert(channel="mail", subject="freshness|US", kind="problem", content={"title": "US is behind"}),
+        ArchiveFile(
+            asset="price_bars_15m",
+            market="US",
+            first_session=FRIDAY,
+            last_session=FRIDAY,
+            name=f"date=2024-01-05/market=US/{'0' * 64}.parquet",
+            size=1,
+            row_count=1,
+        ),
         RunClaim(run_id="0f8fad5b-d9cb-469f-a165-70867728950e", host="bars.example.com", pid=4711),
     ]

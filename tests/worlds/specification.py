@@ -204,6 +204,20 @@ error                    | VARCHAR(300) | NULL
 ix_alerts_unsent on (channel, raised_at) WHERE sent_at IS NULL
 uq_alerts_channel_subject_raised_at on (channel, subject, raised_at) UNIQUE
 """,
+    "archive_files": """
+id                       | UUID         | PK
+asset                    | VARCHAR(50)  | NOT NULL
+market                   | VARCHAR(50)  | NOT NULL
+first_session            | TIMESTAMP    | NOT NULL
+last_session             | TIMESTAMP    | NOT NULL
+name                     | VARCHAR(200) | NOT NULL
+size                     | BIGINT       | NOT NULL
+row_count                | BIGINT       | NOT NULL
+written_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
+superseded_at            | TIMESTAMP    | NULL
+
+uq_archive_files_current on (asset, market, first_session) UNIQUE WHERE superseded_at IS NULL
+""",
     "run_claims": """
 id                       | UUID         | PK
 run_id                   | VARCHAR(36)  | NOT NULL, UNIQUE

@@ -1,10 +1,11 @@
 """`boursomatic archive`: 15m bars that were moved out of the table.
 
 What belongs here: the words and options of these commands. Kept elsewhere: moving bars and back
-(`tables/archive.py`), backups of the platform (`backups.py`).
+(`tables/archive/`), backups of the platform (`backups.py`).
 """
 
 import datetime as dt
+import sys
 
 import click
 
@@ -18,14 +19,28 @@ def archive() -> None:
 
 
 @archive.command()
+@one_line_errors
+def adopt() -> None:
+    """Name the files that an earlier version archived, so that they are read; each archiving does so too."""
+    from boursomatic_assets.tables.archive import adoption
+
+    require_current_schema()
+    adopted = adoption.adopt()
+    click.echo(f"{len(adopted.names):,} files are adopted")
+    for name, reason in adopted.left.items():
+        click.echo(f"{name} is left as it is: {reason}", err=True)
+    sys.exit(1 if adopted.left else 0)
+
+
+@archive.command()
 @click.option("--from", "start", type=DATE, required=True, help="First date.")
 @click.option("--to", "end", type=DATE, required=True, help="Last date.")
 @click.option("--market", type=click.Choice(MARKET_NAMES), required=True)
 @one_line_errors
 def restore(start: dt.date, end: dt.date, market: str) -> None:
     """Put archived 15m bars back into the table, until they are archived again."""
-    from boursomatic_assets.tables import archive as archived
+    from boursomatic_assets.tables.archive import moving
 
     require_current_schema()
-    for restored in archived.restore(market, start, end):
+    for restored in moving.restore(market, start, end):
         click.echo(f"{restored.part}  {restored.bar_count:,} bars restored")

@@ -5,29 +5,28 @@ elsewhere: what a backup is (`backups/`).
 """
 
 import sys
-from pathlib import Path
 
 import click
 
-from boursomatic_assets.cli.common import limit_waiting, one_line_errors
-
-FOLDER = click.Path(file_okay=False, path_type=Path)
+from boursomatic_assets.cli.common import ADDRESS, limit_waiting, one_line_errors
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.argument("folder", metavar="DIR", type=ADDRESS)
 @click.option("--keep", type=click.IntRange(1), metavar="COUNT", help="Remove all but the newest COUNT sets then.")
 @one_line_errors
-def backup(folder: Path, keep: int | None) -> None:
+def backup(folder: str, keep: int | None) -> None:
     """Back up both databases and all files into DIR, while everything goes on.
 
     Each call adds a set, which is whole or not there. Files that DIR has already are not copied again. DIR holds
-    all that the platform holds, accounts too, and is closed to other users.
+    all that the platform holds, accounts too, and is closed to other users. It may also be s3://bucket/prefix.
     """
     from boursomatic_assets import settings
     from boursomatic_assets.backups import making, mark
+    from boursomatic_assets.settings import patience
 
     settings.require_valid()
+    patience.be_patient()
     mark.require_none()
     limit_waiting()
     made = making.make(folder, _say, keep)
@@ -42,11 +41,11 @@ def backup(folder: Path, keep: int | None) -> None:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.argument("folder", metavar="DIR", type=ADDRESS)
 @click.option("--set", "name", metavar="NAME", help="Another set than the newest, by its name in DIR/sets.")
 @click.option("--verify", is_flag=True, help="Run every check on what was restored; exit code 1 if one fails.")
 @one_line_errors
-def restore(folder: Path, name: str | None, verify: bool) -> None:
+def restore(folder: str, name: str | None, verify: bool) -> None:
     """Restore the newest backup in DIR into an empty place: the home and the databases of the settings.
 
     All digests are proven before anything is written. Runs that went on when the backup was made are ended as
@@ -55,8 +54,10 @@ def restore(folder: Path, name: str | None, verify: bool) -> None:
     """
     from boursomatic_assets import settings
     from boursomatic_assets.backups import restoring
+    from boursomatic_assets.settings import patience
 
     settings.require_valid()
+    patience.be_patient()
     done = restoring.restore(folder, _say, name)
     click.echo(f"{done.name} is restored, as of {done.manifest.began_at} UTC")
     if done.revision != done.manifest.revision:

@@ -41,19 +41,29 @@ def worker(concurrency: int | None, queues: str | None, memory: int) -> None:
     from boursomatic_assets import broker, settings
     from boursomatic_assets.backups import mark
     from boursomatic_assets.broker import looking
-    from boursomatic_assets.database import waiting
-    from boursomatic_assets.orchestration.workers import requirements
+    from boursomatic_assets.settings import patience
 
     settings.require_valid()
     mark.require_none()
     served = _known_queues(queues, broker.EVERY_QUEUE)
     app = broker.open_app()
     looking.require_answer(app)
-    waiting.be_patient()
-    requirements.require_fit()
+    patience.be_patient()
+    _require_fit()
     settings.make_paths_absolute()
     os.chdir(make_dagster_home())  # elsewhere it may find another dagster.yaml, and warn of it
     _work(app, concurrency or os.cpu_count() or 1, served, memory)
+
+
+def _require_fit() -> None:
+    """Require it in a process of its own: a bucket's driver starts threads, and what is forked later has none."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from boursomatic_assets.orchestration.workers import requirements
+
+    with ProcessPoolExecutor(1, get_context("fork")) as apart:
+        apart.submit(requirements.require_fit).result()
 
 
 def _work(app: Any, concurrency: int, queues: tuple[str, ...], memory: int) -> None:

@@ -2,7 +2,7 @@
 
 What belongs here: an instrument's bars, and how they are shown.
 Kept elsewhere: options (`cli/results.py`), tables as text (`text.py`), which bars are known at a time
-(`tables/archive.py`).
+(`tables/archive/reading.py`).
 """
 
 import datetime as dt
@@ -12,8 +12,8 @@ import polars as pl
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.calendars.slices import slices_of
 from boursomatic_assets.cli.views.text import as_text_table
-from boursomatic_assets.tables import archive
 from boursomatic_assets.tables.aliases.names import symbols_of
+from boursomatic_assets.tables.archive import reading
 
 LOADED_BY = {"daily": "`boursomatic backfill`", "15m": "`boursomatic backfill --assets price_bars_15m`"}
 
@@ -27,7 +27,7 @@ def read_bars(symbol: str, dates: list[dt.date], interval: str, known_at: dt.dat
         ValueError: It has none; the message says how to load some.
     """
     parts = [part for market in MARKETS.values() for part in slices_of(market, dates)]
-    bars = pl.concat(archive.read_bars(part, interval, known_at) for part in parts)
+    bars = pl.concat(reading.read_bars(part, interval, known_at) for part in parts)
     bars = bars.filter(pl.col("symbol").is_in(symbols_of(symbol)))
     if bars.is_empty():
         raise ValueError(

@@ -200,6 +200,27 @@ def _check_active_model() -> str:
     return f"{row.version}, its file is intact"
 
 
+def _check_store() -> str:
+    """Check that the store answers and has what rows name; what no row names is said, and hinders nothing."""
+    from boursomatic_assets.tables import named_files
+    from boursomatic_assets.tables.archive import adoption
+
+    named_files.require_store()
+    found = named_files.survey()
+    if former := adoption.former_files():
+        raise RuntimeError(
+            f"{len(former):,} files of the archive are named by no row, such as {former[0].name}, so they are not"
+            " read: run `boursomatic archive adopt`"
+        )
+    if found.missing:
+        raise RuntimeError(
+            f"{len(found.missing):,} of {found.named:,} files are missing from {settings.store()}, or have another"
+            f" size than their rows say, such as {found.missing[0]}: bring them back from a backup"
+        )
+    unnamed = f"; no row names {len(found.unnamed):,} files, such as {found.unnamed[0]}" if found.unnamed else ""
+    return f"{settings.store()} has the {found.named:,} files that rows name{unnamed}"
+
+
 def _check_home() -> str:
     """Check that no other user enters the home; root's server may pass through it, if its cluster lies there."""
     mark.require_none()
@@ -244,4 +265,5 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "runs": _check_runs,
     "source of bars": _check_source,
     "active model": _check_active_model,
+    "store": _check_store,
 }

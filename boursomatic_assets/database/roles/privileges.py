@@ -37,6 +37,8 @@ PRIVILEGES: Final[dict[str, Row]] = {
     "delivered_sessions": KEPT,
     "delivered_files": APPENDED,
     "computed_sessions": KEPT,
+    # the archive
+    "archive_files": {"writer": "S I U(superseded_at) D", "reader": "S"},
     # runs that go on
     "run_claims": KEPT,
     # alerts

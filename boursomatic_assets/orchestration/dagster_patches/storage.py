@@ -17,7 +17,6 @@ import dagster as dg
 from dagster_postgres import DagsterPostgresStorage
 
 from boursomatic_assets import database
-from boursomatic_assets.database import waiting
 from boursomatic_assets.orchestration.dagster_patches import (
     backfill_policies,  # noqa: F401 - daemon and webserver must know the class by name
     guard,
@@ -26,6 +25,7 @@ from boursomatic_assets.orchestration.dagster_patches import (
     webserver,
 )
 from boursomatic_assets.orchestration.dagster_patches.storages import lost_connections
+from boursomatic_assets.settings import patience
 from boursomatic_assets.settings.environment import forbids_colours
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class BoursomaticStorage(DagsterPostgresStorage):
             DatabaseError: The database `dagster` cannot be reached.
         """
         if not webserver.install():  # before a page somebody waits
-            waiting.be_patient()
+            patience.be_patient()
         _write_plain_logs()
         lost_connections.install()
         storage = database.again(lambda: cls._open(inst_data))

@@ -13,6 +13,7 @@ from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import revisions
 from boursomatic_assets.tables.aliases.names import Name, present_names, with_present_names
+from boursomatic_assets.tables.archive import files
 
 SOURCE = "merge of instruments"
 """What a revision names as its source, if a merge replaced the bar."""
@@ -30,15 +31,16 @@ def merge_archived(
     before = present_names()
     after = _with_alias(before, merged, target, moment)
     moved, hidden = 0, [pl.DataFrame(schema={"ts": pl.Datetime("us"), "archived": pl.UInt32})]
-    for session in archive_files.archived_sessions(whole):
-        bars = archive_files.read(session).with_row_index("row")
+    for session in files.archived_sessions(whole):
+        bars = files.read(session).with_row_index("row")
         known = with_present_names(bars, before)
         of_merged = known.filter(_is_named(merged))
         if of_merged.is_empty():
             continue
         shown = with_present_names(bars, after)
         lost = known.join(shown, on="row", how="anti")
-        _record_archived(connection, session, lost.drop("row"), shown.filter(_is_named(target)), target_id, moment)
+        shown_of_target = shown.filter(_is_named(target))
+        _record_archived(connection, session.part, lost.drop("row"), shown_of_target, target_id, moment)
         moved += of_merged.join(shown, on="row", how="semi").height
         hidden.append(lost.select("ts", archived=pl.lit(shown.height, pl.UInt32)))
     return moved, pl.concat(hidden)

@@ -18,9 +18,9 @@ from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.quality.contract import INCOMPLETE_REASONS, identify_rejected
 from boursomatic_assets.sources import Source
 from boursomatic_assets.sources.raw_rows import REJECTED
-from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import activity, computations, merging, staleness
 from boursomatic_assets.tables.aliases.names import with_aliases
+from boursomatic_assets.tables.archive import files
 from boursomatic_assets.tables.deliveries import rejected_rows, selection, sessions
 from boursomatic_assets.tables.deliveries.places import TARGET, Place, with_target
 from boursomatic_assets.tables.deliveries.selection import Selection
@@ -110,7 +110,7 @@ def _read_again(source: Source, ledger: pl.DataFrame, outcome: Outcome) -> pl.Da
 def _find_obstacle(place: Place) -> str | None:
     """Why the rows of a place cannot be judged now; None if they can be."""
     part = place.part
-    if place.interval == "15m" and archive_files.archived_sessions(part):
+    if place.interval == "15m" and files.archived_sessions(part):
         return ARCHIVED
     is_over = all(part.market.close_time(session) <= utc_now() for session in part.sessions)
     return NOT_CLOSED if place.session and not is_over else None

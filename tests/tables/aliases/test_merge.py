@@ -32,9 +32,10 @@ from boursomatic_assets.checks.deliveries import reconcile_deliveries
 from boursomatic_assets.database import server_time
 from boursomatic_assets.orchestration.chunk_writes import ChunkWrite, write_chunk
 from boursomatic_assets.schema import identifiers
-from boursomatic_assets.tables import activity, archive, staleness
+from boursomatic_assets.tables import activity, staleness
 from boursomatic_assets.tables.aliases.merge import MergeResult, merge
 from boursomatic_assets.tables.aliases.names import Name
+from boursomatic_assets.tables.archive import moving, reading
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import read_slice
 from boursomatic_assets.tables.revisions import read_bars
@@ -78,7 +79,7 @@ def contents(engine: Engine) -> dict[str, list[Any]]:
 
 
 def mismatches(engine: Engine, interval: str = "daily") -> int:
-    archived = archive.bar_counts(WEEK) if interval == "15m" else {}
+    archived = reading.bar_counts(WEEK) if interval == "15m" else {}
     with engine.connect() as connection:
         return reconcile_deliveries(connection, interval, WEEK, archived).errors
 
@@ -397,16 +398,16 @@ def quarters(name: Name, *quarters: int, **changed: Any) -> pl.DataFrame:
 
 def shown(known_at: dt.datetime | None = None) -> list[Any]:
     """The 15m bars of the week, in the table or in the archive: exchange and close."""
-    bars = archive.read_bars(WEEK, "15m", known_at)
+    bars = reading.read_bars(WEEK, "15m", known_at)
     return bars.sort("ts").select("exchange", "c").rows()
 
 
 def retire() -> None:
-    archive.move_to_archive(dt.date(2018, 3, 1))
+    moving.move_to_archive(dt.date(2018, 3, 1))
 
 
 def restore() -> None:
-    archive.restore("US", WEEK.dates[0], WEEK.dates[-1])
+    moving.restore("US", WEEK.dates[0], WEEK.dates[-1])
 
 
 def test_archived_bars_are_read_restored_and_archived_again_under_the_present_name(
@@ -420,7 +421,8 @@ def test_archived_bars_are_read_restored_and_archived_again_under_the_present_na
         assert shown() == [("NASDAQ", 10.0)] * 2
         assert mismatches(pep, "15m") == 0
         step()
-    file = home / f"archive/date={MONDAY}/market=US/bars.parquet"
+    (name,) = query_rows(pep, "SELECT name FROM archive_files WHERE superseded_at IS NULL")
+    file = home / "archive" / str(name[0])
     assert pl.read_parquet(file, hive_partitioning=False)["exchange"].to_list() == ["NASDAQ"] * 2
 
 

@@ -331,7 +331,7 @@ def test_15m_bars_are_replayed_unless_their_session_is_archived(
     deliver(source, know(migrated, "ACME"), interval="15m")
     know(migrated, "BOLT")
     monkeypatch.setattr(
-        replaying.archive_files, "archived_sessions", lambda part: [part] if str(part.dates[0]) == MONDAY else []
+        replaying.files, "archived_sessions", lambda part: [part] if str(part.dates[0]) == MONDAY else []
     )
     assert again(source) == Outcome(stored=2, left={replaying.ARCHIVED: 2})
     assert query_rows(migrated, "SELECT interval, to_char(ts, 'Dy HH24:MI') FROM price_bars ORDER BY ts") == [
