@@ -41,7 +41,9 @@ def asset_failing_on(bad: set[str], chunk: int) -> dg.AssetsDefinition:
     def compute(part: Slice) -> pl.DataFrame:
         if found := bad & {str(date) for date in part.dates}:
             raise ValueError(f"no bars can be had of {min(found)}")
-        return bars(SYMBOLS[part.market.name], *(str(date) for date in part.sessions))
+        sessions = [str(date) for date in part.sessions]
+        made = bars(SYMBOLS[part.market.name], *(sessions or DATES[:1]))
+        return made if sessions else made.clear()  # the market is closed
 
     @dg.asset(name="price_bars", partitions_def=MARKET_SESSIONS, backfill_policy=dg.BackfillPolicy.single_run())
     def price_bars(context: dg.AssetExecutionContext) -> ChunkedRows:

@@ -23,6 +23,9 @@ from boursomatic_assets.database import embedded
 
 TABLES, WAL = "postgres/data/base", "postgres/data/pg_wal"
 
+FIRST_DATES = {TABLES: "2023-10-02", WAL: "2023-04-03"}
+"""How much is loaded: a few segments of WAL are there already, and are written first."""
+
 ONE_SEGMENT = {"max_wal_size": "32MB", "min_wal_size": "32MB", "checkpoint_timeout": "30"}
 """A server that keeps no files of its WAL for later use."""
 
@@ -136,7 +139,8 @@ def archive_on_a_full_disk(place: ForkingPlace) -> None:
 @pytest.mark.parametrize("folder", [TABLES, WAL])
 def test_a_full_database(drilled: ForkingPlace, folder: str, left: int) -> None:
     with on_a_disk(drilled, folder) as (place, small):
-        words = load(600, "2023-10-02", place)
+        words = load(600, FIRST_DATES[folder], place)
+        place.settings["BOURSOMATIC_DATABASE_WAIT"] = "20"  # a server without WAL ends, and does not come back
         failed = fill(place, small, left * MIB, words)
         assert failed or left > 2
 

@@ -180,7 +180,9 @@ def test_a_worker_without_the_store_is_unfit(migrated: Engine) -> None:
     insert_model_version(migrated)
     requirements.require_fit()
     sql(migrated, f"UPDATE model_versions SET model_path = '{'0' * 64}.json'")
-    with pytest.raises(requirements.UnfitError, match=r"is missing, .* set BOURSOMATIC_STORE here as on the machines"):
+    with pytest.raises(
+        requirements.UnfitError, match=r"is missing, .* set BOURSOMATIC_STORE here as on the machines"
+    ):
         requirements.require_fit()
 
 
