@@ -26,7 +26,7 @@ from boursomatic_assets.cli.operating.dev import dev
 from boursomatic_assets.cli.operating.metrics import metrics
 from boursomatic_assets.cli.operating.runs import runs
 from boursomatic_assets.cli.rejected import rejected
-from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
+from boursomatic_assets.cli.results import bars, recommendations, search, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
 from boursomatic_assets.cli.users import users
 
@@ -56,7 +56,7 @@ def doctor() -> None:
 
 COMMANDS = (
     *(backfill, materialize, refresh, reload),
-    *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
+    *(recommendations, search, why, why_changed, track_record, bars, status, check, rejected),
     *(audit, instruments, files, models, features, archive, users),
     *(doctor, dev, runs, backup, restore, alerts, metrics, db, list_settings),
 )

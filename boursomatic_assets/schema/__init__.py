@@ -17,7 +17,12 @@ from boursomatic_assets.schema.features import Feature
 from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, PriceBar, PriceBarRevision
 from boursomatic_assets.schema.models import ModelDecision, ModelVersion
 from boursomatic_assets.schema.provenance import ComputedSession, DeliveredFile, DeliveredSession, RejectedBar
-from boursomatic_assets.schema.recommendations import Recommendation, RecommendationExpiry, TrackRecord
+from boursomatic_assets.schema.recommendations import (
+    Recommendation,
+    RecommendationExpiry,
+    RecommendationWords,
+    TrackRecord,
+)
 from boursomatic_assets.schema.runs import RunClaim
 
 __all__ = [
@@ -38,6 +43,7 @@ __all__ = [
     "PriceBarRevision",
     "Recommendation",
     "RecommendationExpiry",
+    "RecommendationWords",
     "RejectedBar",
     "RunClaim",
     "Table",

@@ -22,6 +22,7 @@ from boursomatic_assets.schema import (
     PriceBarRevision,
     Recommendation,
     RecommendationExpiry,
+    RecommendationWords,
     RejectedBar,
     RunClaim,
     TrackRecord,
@@ -33,7 +34,7 @@ FRIDAY = datetime(2024, 1, 5)
 MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
-    RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog, Alert, RunClaim,
+    RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog, Alert, RunClaim, RecommendationWords,
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ def one_of_each() -> list[SQLModel]:
         Feature(instrument_id=apple.id, ts=FRIDAY, rsi_14=50.0),
         model,
         advice,
+        RecommendationWords(instrument_id=apple.id, profile="moderate", as_of=FRIDAY, words="'held':1"),
         RecommendationExpiry(recommendation_id=advice.id, session=FRIDAY, reason="horizon"),
         TrackRecord(
             recommendation_id=advice.id,

@@ -30,6 +30,7 @@ PRIVILEGES: Final[dict[str, Row]] = {
     "model_versions": {"writer": "S I U(is_active)", "reader": "S"},
     "model_decisions": APPENDED,
     "recommendations": {"writer": "S I U(is_active,superseded_at)", "reader": "S"},
+    "recommendation_words": READ_ONLY,  # triggers with the owner's rights write it
     "recommendation_expiries": APPENDED,
     "track_record": KEPT,
     # provenance
