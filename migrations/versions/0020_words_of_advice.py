@@ -34,4 +34,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Leave the words: the migration before drops them with their table."""
+    """Empty the table, as it was before."""
+    op.execute("TRUNCATE recommendation_words")

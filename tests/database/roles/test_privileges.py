@@ -54,11 +54,12 @@ def is_permitted(connection: psycopg.Connection, statement: str, table: str, col
 
 
 def columns_of(database: Engine) -> dict[str, list[str]]:
+    """The columns of each table and view, but for those that are generated, which nobody may write."""
     with database.connect() as connection:
         found = connection.exec_driver_sql(
             "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid"
             " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p') AND a.attnum > 0"
-            " GROUP BY c.relname"
+            " AND a.attgenerated = '' GROUP BY c.relname"
         )
         return dict(found.all())
 
