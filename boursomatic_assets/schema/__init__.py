@@ -24,6 +24,7 @@ from boursomatic_assets.schema.recommendations import (
     TrackRecord,
 )
 from boursomatic_assets.schema.runs import RunClaim
+from boursomatic_assets.schema.summaries import Summary
 
 __all__ = [
     "Alert",
@@ -46,6 +47,7 @@ __all__ = [
     "RecommendationWords",
     "RejectedBar",
     "RunClaim",
+    "Summary",
     "Table",
     "TrackRecord",
     "User",

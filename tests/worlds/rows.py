@@ -25,6 +25,7 @@ from boursomatic_assets.schema import (
     RecommendationWords,
     RejectedBar,
     RunClaim,
+    Summary,
     TrackRecord,
     User,
     UserSettings,
@@ -35,6 +36,7 @@ MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
     RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog, Alert, RunClaim, RecommendationWords,
+    Summary,
 )  # fmt: skip
 
 
@@ -113,5 +115,6 @@ def one_of_each() -> list[SQLModel]:
             decided_by="gate",
         ),
         Alert(channel="mail", subject="freshness|US", kind="problem", content={"title": "US is behind"}),
+        Summary(name="of_another", sources="0" * 32),
         RunClaim(run_id="0f8fad5b-d9cb-469f-a165-70867728950e", host="bars.example.com", pid=4711),
     ]

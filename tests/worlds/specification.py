@@ -204,6 +204,11 @@ ix_recommendation_words_as_of on (as_of)
 ix_recommendation_words_instrument_as_of on (instrument_id, as_of)
 ix_recommendation_words_words on (words)
 """,
+    "summaries": """
+id                       | UUID         | PK
+name                     | VARCHAR(50)  | NOT NULL, UNIQUE
+sources                  | VARCHAR(32)  | NOT NULL
+""",
     "alerts": """
 id                       | UUID         | PK
 channel                  | VARCHAR(20)  | NOT NULL

@@ -23,7 +23,8 @@ STATEMENTS = {
 }
 BY_COLUMN = ("SELECT", "INSERT", "UPDATE")
 
-VIEWS = ("account_counts", "current_advice", "user_recommendations")
+SUMMARIES = ("advice_by_sector", "coverage_by_month", "track_record_by_month")
+VIEWS = ("account_counts", "current_advice", "user_recommendations", *SUMMARIES)
 
 DDL = (
     "ALTER TABLE {table} ADD COLUMN added int",
