@@ -36,7 +36,7 @@ INDEXES = f"""
         JOIN pg_namespace n ON n.oid = t.relnamespace
         LEFT JOIN pg_constraint k
             ON k.conindid = x.oid AND k.contype IN ('p', 'u') AND cardinality(k.conkey) = 1
-    WHERE {OUR_TABLES} AND k.oid IS NULL
+    WHERE {OUR_TABLES} AND t.relkind <> 'm' AND k.oid IS NULL
 """
 CONSTRAINTS = f"""
     SELECT t.relname, k.conname, k.convalidated, pg_get_constraintdef(k.oid)
@@ -46,6 +46,7 @@ CONSTRAINTS = f"""
 DEFINITIONS = """
     SELECT tablename, indexname, indexdef FROM pg_indexes
     WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        AND tablename NOT IN (SELECT matviewname FROM pg_matviews)
 """
 
 
