@@ -76,6 +76,10 @@ CROSS JOIN (SELECT CAST(:features AS text[]) f) named
 CROSS JOIN LATERAL (SELECT (ARRAY['BUY', 'HOLD', 'SELL'])[1 + (s + i.n) % 3] label) l
 CROSS JOIN LATERAL (SELECT array_agg(random()::numeric) r FROM generate_series(1, 9) WHERE s + i.n > 0) drawn
 """
+WORDS = """
+INSERT INTO recommendation_words (id, instrument_id, profile, as_of, words)
+SELECT id, instrument_id, profile, as_of, words_of(justification) FROM recommendations ORDER BY as_of
+"""
 FORGET_STATISTICS = (
     "ALTER TABLE recommendation_words SET (autovacuum_enabled = off)",
     "DELETE FROM pg_statistic WHERE starelid IN ('recommendation_words'::regclass, 'instruments'::regclass)",
@@ -114,7 +118,10 @@ def _fill() -> None:
     with database.engine("owner").begin() as connection:
         connection.execute(text(LIST), {"instruments": INSTRUMENTS})
         connection.execute(text(VERSION))
+        connection.execute(text("ALTER TABLE recommendations DISABLE TRIGGER USER"))  # of a million rows at once
         connection.execute(text(ADVISE), {"sessions": SESSIONS, "features": [*FEATURES.values()]})
+        connection.execute(text("ALTER TABLE recommendations ENABLE TRIGGER USER"))
+        connection.execute(text(WORDS))
     with database.engine("owner").connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
 

@@ -4,8 +4,8 @@
   are part of PostgreSQL's contrib modules, and trusted: the owner of a database may create them.
 - `english_words`, `french_words`: text search configurations with the stems of their language and without accents.
 - `words_of`: the words of a text by both. No column says in which language a justification is written.
-- `instruments.words`: generated from symbol, name and sector. The table has few rows: 10,000 are written anew in
-  two seconds.
+- `instruments.words`: generated from symbol, name and sector. The table has few rows, and is written anew last of
+  all: its readers waited for 0.1 s with 500 instruments, and would for 1 s with 10,000, on two busy cores.
 - `recommendation_words`: the words of each justification that stands, written by triggers of `recommendations`.
 
 Why these are no column of `recommendations`: on a million rows (2 GB) a generated column writes the table anew
@@ -92,12 +92,9 @@ def upgrade() -> None:
         op.execute(statement)
     for function in ("add_words()", "forget_words()"):
         op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
-    _add_words_of_instruments()
-    if context.is_offline_mode():
-        for statement in grants.script():
-            op.execute(statement)
-    else:
+    if not context.is_offline_mode():  # a printed migration ends with all grants, see the newest one
         grants.apply(op.get_bind())
+    _add_words_of_instruments()
 
 
 def _create_extension(name: str) -> None:
@@ -134,10 +131,8 @@ def _create_table() -> None:
 
 
 def _add_words_of_instruments() -> None:
+    """Nobody may read the table from its new column on until the migration is committed."""
     written = "symbol || ' ' || coalesce(name, '') || ' ' || coalesce(sector, '')"
-    words = sa.Computed(f"words_of({written})", persisted=True)
-    op.add_column("instruments", sa.Column("words", postgresql.TSVECTOR(), words))
-    op.create_index(op.f("ix_instruments_words"), "instruments", ["words"], postgresql_using="gin")
     op.create_index(
         "ix_instruments_name_trigrams",
         "instruments",
@@ -145,6 +140,9 @@ def _add_words_of_instruments() -> None:
         postgresql_using="gin",
         postgresql_ops={"name": "gin_trgm_ops"},
     )
+    words = sa.Computed(f"words_of({written})", persisted=True)
+    op.add_column("instruments", sa.Column("words", postgresql.TSVECTOR(), words))
+    op.create_index(op.f("ix_instruments_words"), "instruments", ["words"], postgresql_using="gin")
 
 
 def downgrade() -> None:
