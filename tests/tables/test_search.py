@@ -117,6 +117,8 @@ def test_a_misspelt_name_is_taken_for_the_one_that_it_is_like(advised: Engine) -
     assert found(advised, "momentum aple") == ["AAPL 8"]
     assert result.read_as == {"aple": ["Apple Inc."]}
     assert search("momentum zebra").unknown == ["zebra"]
+    nothing = search("apple energy -aple")
+    assert (nothing.ids, nothing.read_as, nothing.unknown) == ([], {}, [])
 
 
 def test_advice_that_was_superseded_is_not_found_and_what_replaced_it_is(advised: Engine) -> None:

@@ -1,11 +1,11 @@
 """Advice: the newest recommendations that have all words of a search.
 
-What belongs here: the search. Kept elsewhere: the words (`words.py`), the instruments that they name (`names.py`).
+What belongs here: the search. Kept elsewhere: the words (`words.py`), the instruments that they name (`names.py`),
+what must be where (`groups.py`).
 
-A word is found in the justification or in the names of the instrument. Instruments that lack the same words in
-their names are a group, and all words that they lack must be in the justification. A group is looked for among the
-newest rows first, where frequent words are found at once; and if they do not suffice, through the index of words,
-or row by row if the group has few instruments. No other plan is possible, whatever the statistics say.
+All groups are looked for among the newest rows first, where frequent words are found at once. If they do not
+suffice, each is looked for through the index of words, or row by row if it has few instruments. No other plan is
+possible, whatever the statistics say.
 """
 
 import datetime as dt
@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from boursomatic_assets import database
+from boursomatic_assets.tables.search.groups import Group, groups_of
 from boursomatic_assets.tables.search.names import instruments_named, instruments_nearly_named, instruments_of
 from boursomatic_assets.tables.search.words import Word, read_words
 
@@ -71,42 +72,6 @@ _HAS = text("SELECT EXISTS (SELECT FROM recommendation_words WHERE words @@ CAST
 
 
 @dataclass(frozen=True)
-class Group:
-    """Instruments that lack the same words in their names.
-
-    Attributes:
-        words: what the justification must have; and, with `left_out`, what it must not have.
-        instruments: their ids; None: all instruments.
-        not_of: ids of instruments that are left out.
-    """
-
-    words: tuple[Word, ...]
-    instruments: list[str] | None
-    not_of: list[str]
-
-    @property
-    def query(self) -> str:
-        """A tsquery of all words; empty if the justification may have any."""
-        return " & ".join(f"{'!' if word.left_out else ''}({word.query})" for word in self.words if word.query)
-
-    def condition(self, suffix: str) -> tuple[str, dict[str, object]]:
-        """SQL for the rows of the group, and its parameters, whose names end with a suffix."""
-        values = {"query": self.query, "instruments": self.instruments, "not_of": self.not_of}
-        conditions = {
-            f"words @@ CAST(:query{suffix} AS tsquery)": self.query,
-            f"instrument_id = ANY (CAST(:instruments{suffix} AS uuid[]))": self.instruments is not None,
-            f"NOT instrument_id = ANY (CAST(:not_of{suffix} AS uuid[]))": self.not_of,
-        }
-        holding = [condition for condition, holds in conditions.items() if holds] or ["true"]
-        return f"({' AND '.join(holding)})", {f"{name}{suffix}": value for name, value in values.items()}
-
-    @property
-    def has_words(self) -> bool:
-        """Whether an index of words can find it: one that is left out leads to no row."""
-        return any(not word.left_out for word in self.words)
-
-
-@dataclass(frozen=True)
 class Found:
     """What a search found.
 
@@ -148,7 +113,8 @@ class Search:
             words: all words.
             named: the instruments that each of them names.
         """
-        groups = list(self._groups(words, named))
+        listed = instruments_of(self.connection, self.exchanges) if self.exchanges else None
+        groups = list(groups_of(words, named, listed))
         times = self._run(_AMONG_NEWEST, *groups)
         if len(times) <= self.limit and self._has_others():
             for group in groups:
@@ -158,22 +124,6 @@ class Search:
     def _has_others(self) -> bool:
         """Whether there are rows beside the NEWEST ones."""
         return bool(self.connection.scalar(_IS_MORE, {"since": self.since, "newest": NEWEST}))
-
-    def _groups(self, words: Sequence[Word], named: Sequence[set[str]]) -> Iterator[Group]:
-        left_out = tuple(word for word in words if word.left_out)
-        not_of = set[str]().union(*(ids for word, ids in zip(words, named, strict=True) if word.left_out))
-        asked = [(word, ids) for word, ids in zip(words, named, strict=True) if not word.left_out]
-        listed = sorted(instruments_of(self.connection, self.exchanges)) if self.exchanges else None
-        lacking: dict[tuple[Word, ...], list[str]] = {}
-        candidates = set[str]().union(*(ids for _, ids in asked)) - not_of
-        for identifier in candidates if listed is None else candidates.intersection(listed):
-            lacks = tuple(word for word, ids in asked if identifier not in ids)
-            lacking.setdefault(lacks, []).append(identifier)
-        for lacks, instruments in lacking.items():
-            if all(word.query for word in lacks):
-                yield Group((*lacks, *left_out), instruments, [])
-        if all(word.query for word, _ in asked):
-            yield Group((*(word for word, _ in asked), *left_out), listed, sorted(not_of))
 
     def _among_all(self, group: Group) -> dict[str, dt.datetime]:
         """Look for a group among all rows, by what is rarer: its words, or its instruments."""
@@ -222,12 +172,12 @@ def search(
         ids = asked.newest(words, named)
         read_as: dict[str, list[str]] = {}
         if not ids:
-            unknown = [place for place, word in enumerate(words) if not (named[place] or asked.has(word))]
-            for place in unknown:
-                near = instruments_nearly_named(connection, words[place])
-                named[place] |= near.keys()
-                read_as[words[place].text] = [*near.values()]
-            if all(read_as.values()):
+            for word, ids_named in zip(words, named, strict=True):
+                if not (word.left_out or ids_named or asked.has(word)):
+                    near = instruments_nearly_named(connection, word)
+                    ids_named.update(near)
+                    read_as[word.text] = [*near.values()]
+            if read_as and all(read_as.values()):
                 ids = asked.newest(words, named)
     nothing = [word for word, names in read_as.items() if not names]
     return Found(ids[:limit], len(ids) > limit, {} if nothing else read_as, nothing)
