@@ -121,6 +121,15 @@ def test_a_misspelt_name_is_taken_for_the_one_that_it_is_like(advised: Engine) -
     assert (nothing.ids, nothing.read_as, nothing.unknown) == ([], {}, [])
 
 
+def test_a_term_of_the_field_is_found_by_what_justifications_say_instead(advised: Engine) -> None:
+    told = "BUY. Its 120-day return (3.10 %, higher than 92 % of its market) speaks for it."
+    advise(advised, [("XOM", 15, "aggressive", told)])
+    assert found(advised, "strong momentum in energy") == ["XOM 15", "TTE 9"]
+    assert found(advised, "forte momentum Exxon") == ["XOM 15"]
+    assert found(advised, "weak momentum Exxon") == ["XOM 11"]
+    assert found(advised, "reversal") == []
+
+
 def test_advice_that_was_superseded_is_not_found_and_what_replaced_it_is(advised: Engine) -> None:
     execute(
         advised,

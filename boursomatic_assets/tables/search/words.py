@@ -1,7 +1,8 @@
 """Words: what somebody types, as the words and phrases that he asks for.
 
 What belongs here: quotes, a minus before what is left out, words that are too frequent to be asked for, and
-queries by both stems. Kept elsewhere: where the words are looked for (`advice.py`).
+queries by both stems. Kept elsewhere: terms of the field (`language/terms.py`), where the words are looked for
+(`advice.py`).
 """
 
 import re
@@ -9,13 +10,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from boursomatic_assets.language.terms import phrases_of
+
 LONGEST, MOST_WORDS = 1_000, 10
 """Characters and words of a search: more of them help nobody, and each costs time."""
 
 _PARTS = re.compile(r'(?P<minus>-?)"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+)')
 
 _QUERIES = text("""
-SELECT numnode(english), numnode(french), (english || french)::text
+SELECT numnode(english) > 0 AND numnode(french) > 0, (english || french)::text
 FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS asked (written, place),
     phraseto_tsquery('public.english_words', written) AS english,
     phraseto_tsquery('public.french_words', written) AS french
@@ -49,11 +52,14 @@ def read_words(connection: Connection, typed: str) -> list[Word]:
     parts = list(_parts(typed))
     if len(parts) > MOST_WORDS:
         raise ValueError(f"a search has at most {MOST_WORDS} words, not {len(parts):,}: leave some out")
-    found = connection.execute(_QUERIES, {"texts": [part for part, _ in parts]}).all()
-    return [
-        Word(part, query if english and french else "", left_out)
-        for (part, left_out), (english, french, query) in zip(parts, found, strict=True)
-    ]
+    return [Word(part, _query(connection, part), left_out) for part, left_out in parts]
+
+
+def _query(connection: Connection, part: str) -> str:
+    """A tsquery of a word or phrase, or of what justifications say instead of it."""
+    texts = [part, *phrases_of(part)]
+    found = connection.execute(_QUERIES, {"texts": texts}).all()
+    return " | ".join(query for asked, query in found if asked) if found[0][0] else ""
 
 
 def _parts(typed: str) -> list[tuple[str, bool]]:
