@@ -16,7 +16,7 @@ has no words to look at where a frequent word is looked for among the newest row
 text, at 0.1 to 0.3 ms a row. There is no foreign key: each row of advice would pay for it, and words that have no
 advice are not shown.
 
-Who writes advice pays 0.2 ms a row: 750 rows of a session took 1.3 times as long (`python bench/run.py search`).
+Who writes advice pays 0.2 ms a row: 750 rows of a session took 1.4 times as long (`python bench/run.py search`).
 
 The rows that are there get their words in the next migration, which locks nothing.
 
