@@ -16,6 +16,7 @@ BENCHMARKS = {
     "reading": "Reading files",
     "writes": "Writing with the IO manager",
     "reads": "Reading with the IO manager",
+    "search": "Searching a million recommendations",
     "features": "Features",
     "factors": "Factors out of the database",
     "growth": "Growing tables",

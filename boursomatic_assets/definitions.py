@@ -12,7 +12,9 @@ import dagster as dg
 
 from boursomatic_assets import automation, checks
 from boursomatic_assets.assets import (
+    advice_by_sector,
     archive_15m,
+    coverage_by_month,
     features,
     instruments,
     model_versions,
@@ -20,6 +22,7 @@ from boursomatic_assets.assets import (
     price_bars_15m,
     recommendations,
     track_record,
+    track_record_by_month,
 )
 from boursomatic_assets.assets.metadata import table_metadata
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
@@ -60,6 +63,9 @@ GROUPS = {
     "features": Group((features,), "team:research", "derived", "session"),
     "models": Group((model_versions,), "team:research", "derived", "month"),
     "recommendations": Group((recommendations, track_record), "team:advice", "published", "session"),
+    "summaries": Group(
+        (advice_by_sector, track_record_by_month, coverage_by_month), "team:advice", "derived", "session"
+    ),
 }
 
 users = dg.AssetSpec(

@@ -22,9 +22,13 @@ GROUPS = {
     "recommendations": "recommendations",
     "track_record": "recommendations",
     "current_advice": "recommendations",
+    "advice_by_sector": "summaries",
+    "coverage_by_month": "summaries",
+    "track_record_by_month": "summaries",
 }
 ROOT = Path(__file__).parent.parent
-UNDATED = {"users", "archive_15m", "current_advice"}
+SUMMARIES = {"advice_by_sector", "coverage_by_month", "track_record_by_month"}
+UNDATED = {"users", "archive_15m", "current_advice", *SUMMARIES}
 NOT_RUN = {"users", "current_advice"}
 """Assets that the platform checks, and computes by no run of their own."""
 
@@ -59,6 +63,7 @@ def test_the_assets_of_a_group_have_one_owner_tier_and_cadence() -> None:
         ("features", "team:research", "derived", "session"),
         ("models", "team:research", "derived", "month"),
         ("recommendations", "team:advice", "published", "session"),
+        ("summaries", "team:advice", "derived", "session"),
     }
 
 
@@ -80,7 +85,9 @@ def test_dg_and_dagster_load_the_same_definitions() -> None:
     }
 
 
-@pytest.mark.parametrize("name", sorted(set(SPECS) - {"archive_15m", "current_advice"}))  # files, and a view
+@pytest.mark.parametrize(
+    "name", sorted(set(SPECS) - {"archive_15m", "current_advice"} - SUMMARIES)
+)  # files, and views
 def test_an_asset_is_named_like_its_table_and_describes_its_columns(name: str) -> None:
     table = Table.metadata.tables[name.removesuffix("_15m")]
     assert SPECS[name].metadata["dagster/table_name"] == f"public.{table.name}"
@@ -107,6 +114,9 @@ def test_every_edge_of_the_graph_is_there() -> None:
         "recommendations": ["features", "model_versions", "price_bars"],
         "track_record": ["price_bars", "recommendations"],
         "current_advice": ["recommendations"],
+        "advice_by_sector": ["recommendations"],
+        "track_record_by_month": ["track_record"],
+        "coverage_by_month": ["features", "price_bars", "recommendations"],
     }
 
 
@@ -170,13 +180,18 @@ def test_checks_for_anomalies_and_staleness_are_not_blocking() -> None:
         "daily_and_15m_bars_agree",
         "us_is_up_to_date",
         "euronext_is_up_to_date",
+        *(f"{name}_is_up_to_date" for name in SUMMARIES),
     }
 
 
-JOBS = {"price_bars_15m": "market_session_15m", "archive_15m": "archive_15m_bars"}
+JOBS = {
+    "price_bars_15m": "market_session_15m",
+    "archive_15m": "archive_15m_bars",
+    **dict.fromkeys(SUMMARIES, "summaries"),
+}
 
 
-@pytest.mark.parametrize("job_name", ["market_session", *JOBS.values()])
+@pytest.mark.parametrize("job_name", ["market_session", *sorted({*JOBS.values()})])
 def test_a_job_runs_its_assets_with_all_their_checks(job_name: str) -> None:
     expected = {name for name in set(SPECS) - NOT_RUN if JOBS.get(name, "market_session") == job_name}
     expected |= {"instruments"} if job_name == "market_session_15m" else set()

@@ -31,3 +31,8 @@ def column_schema(model: type[Table]) -> dg.TableSchema:
         for column in model.__table__.columns
     ]
     return dg.TableSchema(columns=columns)
+
+
+def view_metadata(name: str) -> dict[str, Any]:
+    """Metadata of an asset that is a view."""
+    return {"dagster/table_name": f"public.{name}"}

@@ -175,6 +175,7 @@ def _execute_runs(runs: list[Any]) -> None:
     """Execute runs in order; stop with exit code 1 at the first that fails, with 130 at Ctrl-C."""
     from dagster import DagsterInstance
 
+    from boursomatic_assets.cli import launching
     from boursomatic_assets.cli.running import interrupts, progress
     from boursomatic_assets.database import locks
     from boursomatic_assets.orchestration.progress import logger
@@ -191,6 +192,8 @@ def _execute_runs(runs: list[Any]) -> None:
                 return
             _execute_run(f"[{number}/{len(runs)}]", run, instance, lines, stop)
             done.append(run)
+        if runs and (refreshed := launching.refresh_summaries(instance)):
+            click.echo(f"refreshed: {', '.join(refreshed)}", err=True)
 
 
 def _execute_run(number: str, run: Any, instance: "DagsterInstance", lines: "ProgressLines", stop: "Stop") -> None:

@@ -8,6 +8,7 @@ import datetime as dt
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ from boursomatic_assets.tables import computations, staleness
 from boursomatic_assets.tables.aliases.names import symbols_of
 from boursomatic_assets.tables.claims import holding
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.summaries import refreshing
 
 if TYPE_CHECKING:
     from boursomatic_assets.cli.running.interrupts import Stop
@@ -180,6 +182,17 @@ def execute_run(run: Run, instance: dg.DagsterInstance, watched: "Stop | None" =
     ended = instance.get_run_by_id(run_id)
     success = ended is not None and ended.is_success
     return RunResult(run_id, success, time.monotonic() - started, tuple(problems), checks)
+
+
+def refresh_summaries(instance: dg.DagsterInstance) -> list[str]:
+    """Refresh the summaries that are out of date; returns their names. The UI shows it, as of no run."""
+    with database.engine().connect() as connection:
+        names = refreshing.outdated(connection)
+    for name in names:
+        found = database.again(partial(refreshing.refresh, name))
+        event = dg.AssetMaterialization(name, metadata={"dagster/row_count": found.rows})
+        instance.report_runless_asset_event(event)
+    return list(names)
 
 
 def _mark_failed(run_id: str, instance: dg.DagsterInstance, error: Exception) -> None:

@@ -28,7 +28,7 @@ from boursomatic_assets.cli.operating.runs import runs
 from boursomatic_assets.cli.operating.store import store
 from boursomatic_assets.cli.operating.worker import worker
 from boursomatic_assets.cli.rejected import rejected
-from boursomatic_assets.cli.results import bars, recommendations, status, track_record, why, why_changed
+from boursomatic_assets.cli.results import bars, recommendations, search, status, track_record, why, why_changed
 from boursomatic_assets.cli.settings import list_settings
 from boursomatic_assets.cli.users import users
 
@@ -58,7 +58,7 @@ def doctor() -> None:
 
 COMMANDS = (
     *(backfill, materialize, refresh, reload),
-    *(recommendations, why, why_changed, track_record, bars, status, check, rejected),
+    *(recommendations, search, why, why_changed, track_record, bars, status, check, rejected),
     *(audit, instruments, files, models, features, archive, users),
     *(doctor, dev, worker, runs, backup, restore, store, alerts, metrics, db, list_settings),
 )

@@ -1,4 +1,4 @@
-"""Commands that show results: recommendations, why, why-changed, track-record and its proof, bars, status.
+"""Commands that show results: recommendations, search, why, why-changed, track-record and its proof, bars, status.
 
 What belongs here: their words, options and exit codes. Kept elsewhere: the queries and how their rows are shown
 (`views/`), the story of a recommendation and of its change (`audit/explanation/story.py`,
@@ -62,6 +62,39 @@ def recommendations(
         return
     every = every or symbol is not None or label is not None
     click.echo(text.coloured(view.as_text(shown, every=every, reasons=symbol is not None)))
+
+
+@click.command()
+@click.argument("words")
+@click.option("--from", "start", type=DATE, help="The first session.")
+@click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
+@click.option("--profile", type=click.Choice(PROFILES), help="One risk profile instead of all.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Show at most so many."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of text.")
+@one_line_errors
+def search(
+    words: str, start: dt.date | None, market: str | None, profile: str | None, limit: int, as_json: bool
+) -> None:
+    """Find recommendations by words of their justification and of their instrument's symbol, name and sector.
+
+    All WORDS must be there, in any form, English or French, with or without accents. "Words in quotes" stand side
+    by side, and -word must not be there. The newest session comes first.
+    """
+    from boursomatic_assets.calendars.markets import market_named
+    from boursomatic_assets.cli.views import search as view
+    from boursomatic_assets.cli.views import text
+    from boursomatic_assets.tables.search import advice
+
+    require_readable()
+    exchanges = market_named(market).exchanges if market else ()
+    found = advice.search(words, since=start, profile=profile, exchanges=exchanges, limit=limit)
+    shown = view.rows_of(found)
+    if as_json or shown.height:
+        click.echo(text.as_json(shown) if as_json else text.coloured(view.as_text(shown)))
+    for note in view.notes_of(found, shown):
+        click.echo(note, err=True)
 
 
 @click.command()

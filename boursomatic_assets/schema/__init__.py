@@ -18,8 +18,14 @@ from boursomatic_assets.schema.features import Feature
 from boursomatic_assets.schema.market_data import Instrument, InstrumentAlias, PriceBar, PriceBarRevision
 from boursomatic_assets.schema.models import ModelDecision, ModelVersion
 from boursomatic_assets.schema.provenance import ComputedSession, DeliveredFile, DeliveredSession, RejectedBar
-from boursomatic_assets.schema.recommendations import Recommendation, RecommendationExpiry, TrackRecord
+from boursomatic_assets.schema.recommendations import (
+    Recommendation,
+    RecommendationExpiry,
+    RecommendationWords,
+    TrackRecord,
+)
 from boursomatic_assets.schema.runs import RunClaim
+from boursomatic_assets.schema.summaries import Summary
 
 __all__ = [
     "Alert",
@@ -40,8 +46,10 @@ __all__ = [
     "PriceBarRevision",
     "Recommendation",
     "RecommendationExpiry",
+    "RecommendationWords",
     "RejectedBar",
     "RunClaim",
+    "Summary",
     "Table",
     "TrackRecord",
     "User",

@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from pydantic import NaiveDatetime
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import (
@@ -18,11 +19,14 @@ from boursomatic_assets.schema._columns import (
 )
 from boursomatic_assets.vocabulary import INTERVAL_NAMES, INTERVAL_PATTERN, MARKET_CAP_BUCKETS, PE_BUCKETS
 
+WORDS_OF_INSTRUMENT = "words_of(symbol || ' ' || coalesce(name, '') || ' ' || coalesce(sector, ''))"
+
 
 class Instrument(Table, table=True):
     """One stock or ETF per symbol and exchange.
 
-    Extension: (symbol, exchange) is unique, because deliveries identify an instrument by that pair only.
+    Extension: (symbol, exchange) is unique, because deliveries identify an instrument by that pair only; `words`
+    and the index of trigrams, because advice is found by the names of its instrument, also if they are misspelt.
     """
 
     __tablename__ = "instruments"
@@ -30,6 +34,10 @@ class Instrument(Table, table=True):
         UniqueConstraint("symbol", "exchange"),
         one_of("market_cap_bucket", MARKET_CAP_BUCKETS),
         one_of("pe_bucket", PE_BUCKETS),
+        Index("ix_instruments_words", "words", postgresql_using="gin"),
+        Index(
+            "ix_instruments_name_trigrams", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}
+        ),
         {"info": {"key": ("symbol", "exchange")}},
     )
 
@@ -50,6 +58,12 @@ class Instrument(Table, table=True):
     )
     created_at: NaiveDatetime = defaulting_to_now("Record creation")
     updated_at: NaiveDatetime = defaulting_to_now("Last update")
+    words: str | None = Field(
+        default=None,
+        sa_type=TSVECTOR,
+        sa_column_args=[Computed(WORDS_OF_INSTRUMENT, persisted=True)],
+        description="The words of symbol, name and sector, by their English and their French stems",
+    )
 
 
 class InstrumentAlias(Table, table=True):

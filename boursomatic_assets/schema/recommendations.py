@@ -1,10 +1,11 @@
-"""The tables of recommendations: what was published, when it expired, and its outcome."""
+"""The tables of recommendations: what was published and its words, when it expired, and its outcome."""
 
 from typing import Any
 from uuid import UUID
 
 from pydantic import NaiveDatetime
 from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field
 
 from boursomatic_assets.schema._columns import (
@@ -84,6 +85,27 @@ class Recommendation(Table, table=True):
         description="Whether the label is an opinion: 'given', 'capped' (HOLD, since others came first) or 'none'"
         " (HOLD for want of a view); null: its writer did not say",
     )
+
+
+class RecommendationWords(Table, table=True):
+    """The words of the justification of one recommendation that stands, by which it is found.
+
+    Extension: the whole table, because a column of `recommendations` would write what was published anew. Triggers
+    of `recommendations` write it. There is no foreign key: each recommendation would pay for it.
+    """
+
+    __tablename__ = "recommendation_words"
+    __table_args__ = (
+        Index("ix_recommendation_words_instrument_as_of", "instrument_id", "as_of"),
+        Index("ix_recommendation_words_words", "words", postgresql_using="gin"),
+        {"info": {"key": ("id",)}},
+    )
+
+    id: UUID = primary_key("The recommendation's identifier")
+    instrument_id: UUID = Field(description="Instrument of the recommendation")
+    profile: str = Field(sa_type=String(50), description="Risk profile of the recommendation")
+    as_of: NaiveDatetime = Field(index=True, description="Session close that the recommendation is based on")
+    words: str = Field(sa_type=TSVECTOR, description="Its words by their English and their French stems")
 
 
 class RecommendationExpiry(Table, table=True):

@@ -108,8 +108,9 @@ def count_rows(table: Table, condition: str = "true") -> int:
 
 
 def read_table(table: Table) -> pl.DataFrame:
-    """A whole small table, sorted by key; uuid and JSON as text."""
-    return fetch(_order_by_key(select(*map(_arrow_column, table.columns)), table))
+    """A whole small table, sorted by key, without generated columns; uuid and JSON as text."""
+    columns = [_arrow_column(column) for column in table.columns if not column.computed]
+    return fetch(_order_by_key(select(*columns), table))
 
 
 def _order_by_key(statement: Select[Any], table: Table) -> Select[Any]:

@@ -11,8 +11,11 @@ from worlds.platform import ALL_HIGH, LAST, check, evaluate, execute, outcomes_o
 from boursomatic_assets.checks.invariant import UNPARTITIONED_ASSETS
 from boursomatic_assets.features.indicators import FEATURES
 from boursomatic_assets.quality.anomalies import KINDS
+from boursomatic_assets.tables.summaries.refreshing import SUMMARIES
 
-ELSEWHERE = {"price_bars_15m", "archive_15m", "current_advice"}  # see test_intraday.py, test_freshness.py
+ELSEWHERE = {"price_bars_15m", "archive_15m", "current_advice", *SUMMARIES}
+"""See test_intraday.py, test_freshness.py, test_summaries.py."""
+
 CHECK_KEYS = {
     key for key in platform.resolve_asset_graph().asset_check_keys if key.asset_key.path[-1] not in ELSEWHERE
 }

@@ -480,3 +480,26 @@ def test_status_shows_a_file_once_from_the_ledger_if_that_has_it(migrated: Engin
         "files:            1 read (2 lines: 1 delivered, 1 header), 1 not understood",
         "file:             asked.csv: state its zone",
     ]
+
+
+def test_a_search_shows_each_recommendation_with_its_justification(readable: Engine) -> None:
+    (row,) = rows(
+        readable,
+        "SELECT symbol || '@' || exchange AS name, justification FROM recommendations r"
+        " JOIN instruments i ON i.id = r.instrument_id WHERE r.superseded_at IS NULL"
+        " ORDER BY as_of DESC, exchange, symbol, profile LIMIT 1",
+    )
+    result = boursomatic("search", row["name"].partition("@")[0], "--limit", "1")
+    heading, justification = result.stdout.splitlines()
+    assert heading.split()[1] == row["name"]
+    assert justification.strip()
+    assert result.stderr == "the newest 1, and there are more: --limit shows them\n"
+    (found,) = json.loads(boursomatic("search", row["name"].partition("@")[0], "--limit", "1", "--json").stdout)
+    assert found["justification"] == justification.strip()
+
+
+def test_a_search_that_finds_nothing_says_which_word_nothing_has(readable: Engine) -> None:
+    result = boursomatic("search", "zebra", "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    assert "no justification and no instrument has the word 'zebra'" in result.stderr
+    assert "there is no word to search for in 'the'" in error_line(boursomatic("search", "the"))

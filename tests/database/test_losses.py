@@ -41,6 +41,7 @@ PREPARED = (
     " SELECT gen_random_uuid(), id, as_of + i * interval '1 day', kind, id, 'he knows',"
     " '{\"b\": 1.0, \"a\": [2]}', 'ann'"
     " FROM model_versions, (VALUES (1, 'forced'), (2, 'rolled back')) AS d(i, kind)",
+    "SELECT refresh_summary(name) FROM summaries",
     "UPDATE model_versions SET is_active = false",
     "UPDATE model_versions SET is_active = true WHERE id = (SELECT id FROM model_versions ORDER BY as_of LIMIT 1)",
     "INSERT INTO model_versions (id, version, params_hash, metrics_json, as_of, revision)"

@@ -13,6 +13,7 @@ from worlds.platform import FIRST, INSTRUMENTS, LAST, evaluate, outcomes_of, pla
 
 from boursomatic_assets.checks.invariant import UNPARTITIONED_ASSETS
 from boursomatic_assets.schema.identifiers import PUBLISHED_COLUMNS
+from boursomatic_assets.tables.summaries.refreshing import SUMMARIES
 
 MOVED, TWICE = dt.datetime(2024, 2, 15), dt.datetime(2024, 2, 27)
 """From then on SIMU001 is of NASDAQ, no longer of NYSE; and from then on it is delivered under US as well."""
@@ -31,7 +32,7 @@ LENGTH = (
 NAMES = {
     key.name: key.asset_key.path[-1] in UNPARTITIONED_ASSETS
     for key in platform.resolve_asset_graph().asset_check_keys
-    if key.asset_key.path[-1] not in ("price_bars_15m", "archive_15m", "current_advice")
+    if key.asset_key.path[-1] not in ("price_bars_15m", "archive_15m", "current_advice", *SUMMARIES)
 }
 TRAINED_BEFORE = "versions_follow_what_they_learned_from"
 

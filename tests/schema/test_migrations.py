@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from pytest_alembic.tests import (  # noqa: F401 - the four tests run here
     test_model_definitions_match_ddl,
     test_single_head_revision,
@@ -109,6 +110,8 @@ def test_no_row_is_lost_on_the_way_up_and_down_and_up(with_rows_of_0001: Engine)
         "computed_sessions": 6,
         "model_decisions": 4,
         "recommendation_expiries": 0,
+        "recommendation_words": 2,
+        "summaries": 3,
         "track_record": 0,
         "delivered_files": 0,
         "instrument_aliases": 0,
@@ -344,9 +347,17 @@ def guest(database: Engine) -> Iterator[Connection]:
         connection.commit()
 
 
-def test_a_role_that_does_not_own_the_database_can_still_migrate(guest: Connection) -> None:
+def test_a_role_that_does_not_own_the_database_can_still_migrate(database: Engine, guest: Connection) -> None:
+    """It may not make extensions, and is told so; an administrator makes them."""
     config = Config(migrate.CONFIG)
     config.attributes["connection"] = guest
+    with pytest.raises(
+        CommandError, match="have an administrator run `CREATE EXTENSION unaccent` in this database"
+    ):
+        command.upgrade(config, "head")
+    guest.rollback()
+    with database.begin() as connection:
+        connection.exec_driver_sql("CREATE EXTENSION unaccent; CREATE EXTENSION pg_trgm")
     command.upgrade(config, "head")
     owners = text("SELECT DISTINCT tableowner = current_user FROM pg_tables WHERE schemaname = 'public'")
     assert guest.scalars(owners).all() == [True]

@@ -117,6 +117,9 @@ def test_the_migrated_database_is_the_models_to_the_last_detail(migrated: Engine
     with migrated.begin() as connection:
         by_migrations = catalogue.fingerprint(connection)
         connection.execute(text("DROP VIEW current_advice, user_recommendations, account_counts"))
+        connection.execute(
+            text("DROP MATERIALIZED VIEW advice_by_sector, track_record_by_month, coverage_by_month")
+        )
         Table.metadata.drop_all(connection)
         Table.metadata.create_all(connection)
         assert by_migrations == catalogue.fingerprint(connection)

@@ -15,7 +15,7 @@ DEFAULTS = {"now()": "NOW()", "'moderate'::character varying": "'moderate'"}
 OUR_TABLES = "n.nspname = 'public' AND t.relname <> 'alembic_version'"
 COLUMNS = f"""
     SELECT t.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
-        pg_get_expr(d.adbin, d.adrelid)
+        pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> ''
     FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace n ON n.oid = t.relnamespace
         LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE {OUR_TABLES} AND t.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
@@ -36,7 +36,7 @@ INDEXES = f"""
         JOIN pg_namespace n ON n.oid = t.relnamespace
         LEFT JOIN pg_constraint k
             ON k.conindid = x.oid AND k.contype IN ('p', 'u') AND cardinality(k.conkey) = 1
-    WHERE {OUR_TABLES} AND k.oid IS NULL
+    WHERE {OUR_TABLES} AND t.relkind <> 'm' AND k.oid IS NULL
 """
 CONSTRAINTS = f"""
     SELECT t.relname, k.conname, k.convalidated, pg_get_constraintdef(k.oid)
@@ -46,6 +46,7 @@ CONSTRAINTS = f"""
 DEFINITIONS = """
     SELECT tablename, indexname, indexdef FROM pg_indexes
     WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        AND tablename NOT IN (SELECT matviewname FROM pg_matviews)
 """
 
 
@@ -55,9 +56,9 @@ def columns(connection: Connection) -> dict[str, Column]:
     primary, unique = ({column for kind, column, _ in keys if kind == wanted} for wanted in "pu")
     foreign = {column: target for kind, column, target in keys if kind == "f"}
     found = {}
-    for table, name, kind, nullable, default in connection.execute(text(COLUMNS)):
+    for table, name, kind, nullable, default, generated in connection.execute(text(COLUMNS)):
         column = f"{table}.{name}"
-        default_text = DEFAULTS.get(default, default)
+        default_text = "generated" if generated else DEFAULTS.get(default, default)
         found[column] = Column(
             _type(kind), nullable, default_text, column in primary, column in unique, foreign.get(column)
         )

@@ -23,8 +23,10 @@ from boursomatic_assets.schema import (
     PriceBarRevision,
     Recommendation,
     RecommendationExpiry,
+    RecommendationWords,
     RejectedBar,
     RunClaim,
+    Summary,
     TrackRecord,
     User,
     UserSettings,
@@ -35,7 +37,7 @@ MODELS = (
     User, UserSettings, Instrument, PriceBar, PriceBarRevision, Feature, ModelVersion, Recommendation, RejectedBar,
     DeliveredSession, DeliveredFile, ComputedSession, ModelDecision, TrackRecord, InstrumentAlias,
     RecommendationExpiry, LoginAttempts, AuditEntry, AuditHead, AuditLog, Alert, RunClaim,
-    ArchiveFile,
+    ArchiveFile, RecommendationWords, Summary,
 )  # fmt: skip
 
 
@@ -63,6 +65,7 @@ def one_of_each() -> list[SQLModel]:
         Feature(instrument_id=apple.id, ts=FRIDAY, rsi_14=50.0),
         model,
         advice,
+        RecommendationWords(instrument_id=apple.id, profile="moderate", as_of=FRIDAY, words="'held':1"),
         RecommendationExpiry(recommendation_id=advice.id, session=FRIDAY, reason="horizon"),
         TrackRecord(
             recommendation_id=advice.id,
@@ -122,5 +125,6 @@ def one_of_each() -> list[SQLModel]:
             size=1,
             row_count=1,
         ),
+        Summary(name="of_another", sources="0" * 32),
         RunClaim(run_id="0f8fad5b-d9cb-469f-a165-70867728950e", host="bars.example.com", pid=4711),
     ]

@@ -152,6 +152,10 @@ ix_login_attempts_failed_at on (failed_at)
 uq_login_attempts_kind_subject on (kind, subject) UNIQUE
 """,
     "instruments": """
+words                    | TSVECTOR     | NULL, DEFAULT generated
+
+ix_instruments_words on (words)
+ix_instruments_name_trigrams on (name)
 uq_instruments_symbol_exchange on (symbol, exchange) UNIQUE
 """,
     "price_bars": """
@@ -188,6 +192,22 @@ reason                   | VARCHAR(20)  | NOT NULL
 decided_at               | TIMESTAMP    | NOT NULL, DEFAULT clock_timestamp()
 
 uq_recommendation_expiries_recommendation_id_decided_at on (recommendation_id, decided_at) UNIQUE
+""",
+    "recommendation_words": """
+id                       | UUID         | PK
+instrument_id            | UUID         | NOT NULL
+profile                  | VARCHAR(50)  | NOT NULL
+as_of                    | TIMESTAMP    | NOT NULL
+words                    | TSVECTOR     | NOT NULL
+
+ix_recommendation_words_as_of on (as_of)
+ix_recommendation_words_instrument_as_of on (instrument_id, as_of)
+ix_recommendation_words_words on (words)
+""",
+    "summaries": """
+id                       | UUID         | PK
+name                     | VARCHAR(50)  | NOT NULL, UNIQUE
+sources                  | VARCHAR(32)  | NOT NULL
 """,
     "alerts": """
 id                       | UUID         | PK

@@ -29,6 +29,7 @@ from boursomatic_assets.schema import ModelVersion
 from boursomatic_assets.sources import open_source
 from boursomatic_assets.tables.claims import liveness
 from boursomatic_assets.tables.freshness import read_freshness
+from boursomatic_assets.tables.summaries import refreshing
 
 MIN_FREE_DISK = 1 << 30
 """Bytes."""
@@ -66,6 +67,19 @@ def run_diagnosis() -> Iterator[Finding]:
         except (RuntimeError, ValueError, OSError, SQLAlchemyError, psycopg.Error) as error:
             yield Finding(subject, False, (explain(error) or str(error)).splitlines()[0])
     yield from _find_late_markets()
+    yield from _find_outdated_summaries()
+
+
+def _find_outdated_summaries() -> Iterator[Finding]:
+    """A finding about summaries: one that is out of date hinders no run."""
+    try:
+        with database.engine().connect() as connection:
+            outdated = refreshing.outdated(connection)
+    except (RuntimeError, SQLAlchemyError) as error:
+        yield Finding("summaries", True, f"not known: {explain(error) or error}", UNKNOWN)
+        return
+    detail = f"{', '.join(outdated)}: out of date, and made anew once nothing is computed (job `summaries`)"
+    yield Finding("summaries", True, detail if outdated else "all are up to date", LATE if outdated else "")
 
 
 def _find_late_markets() -> Iterator[Finding]:

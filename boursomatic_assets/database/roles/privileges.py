@@ -30,6 +30,7 @@ PRIVILEGES: Final[dict[str, Row]] = {
     "model_versions": {"writer": "S I U(is_active)", "reader": "S"},
     "model_decisions": APPENDED,
     "recommendations": {"writer": "S I U(is_active,superseded_at)", "reader": "S"},
+    "recommendation_words": READ_ONLY,  # triggers with the owner's rights write it
     "recommendation_expiries": APPENDED,
     "track_record": KEPT,
     # provenance
@@ -57,6 +58,11 @@ PRIVILEGES: Final[dict[str, Row]] = {
         "account_admin": "S I U",
     },
     "login_attempts": {"account_admin": "S D"},
+    # summaries: `refresh_summary` writes the table and the materialised views
+    "summaries": READ_ONLY,
+    "advice_by_sector": READ_ONLY,
+    "track_record_by_month": READ_ONLY,
+    "coverage_by_month": READ_ONLY,
     # a view with the rights of whoever asks
     "current_advice": READ_ONLY,
     # views with the owner's rights
@@ -77,6 +83,7 @@ Of an account that is deleted only the row remains to be seen, so that an applic
 
 EXECUTABLE: Final[dict[str, tuple[Role, ...]]] = {
     "analyze_table(regclass, boolean)": ("writer",),
+    "refresh_summary(text)": ("writer",),
     "account_for_login(text)": ("app",),
     "begin_login_attempt(text, text)": ("app",),
     "login_succeeded(text, text)": ("app",),

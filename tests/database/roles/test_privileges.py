@@ -23,7 +23,8 @@ STATEMENTS = {
 }
 BY_COLUMN = ("SELECT", "INSERT", "UPDATE")
 
-VIEWS = ("account_counts", "current_advice", "user_recommendations")
+SUMMARIES = ("advice_by_sector", "coverage_by_month", "track_record_by_month")
+VIEWS = ("account_counts", "current_advice", "user_recommendations", *SUMMARIES)
 
 DDL = (
     "ALTER TABLE {table} ADD COLUMN added int",
@@ -54,11 +55,12 @@ def is_permitted(connection: psycopg.Connection, statement: str, table: str, col
 
 
 def columns_of(database: Engine) -> dict[str, list[str]]:
+    """The columns of each table and view, but for those that are generated, which nobody may write."""
     with database.connect() as connection:
         found = connection.exec_driver_sql(
             "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid"
             " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p') AND a.attnum > 0"
-            " GROUP BY c.relname"
+            " AND a.attgenerated = '' GROUP BY c.relname"
         )
         return dict(found.all())
 
