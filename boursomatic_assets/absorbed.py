@@ -3,7 +3,7 @@
 What belongs here: logging and counting such an error. An `except` that neither raises nor calls `record` states in
 a comment why nothing is lost.
 Kept elsewhere: where the counts are shown: the metadata of an asset (`orchestration/reporting.py`), the tag of a
-run (`orchestration/io_manager.py`), `boursomatic status` (`cli/views/status.py`).
+run (`orchestration/io_manager.py`), `boursomatic status` (`cli/views/operating/status.py`).
 """
 
 import logging

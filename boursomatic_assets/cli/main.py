@@ -48,7 +48,7 @@ def main(context: click.Context) -> None:
 @one_line_errors
 def doctor() -> None:
     """Check everything that a run needs, and show what to do about what is missing."""
-    from boursomatic_assets.cli.views import diagnosis
+    from boursomatic_assets.cli.views.operating import diagnosis
 
     findings = list(diagnosis.run_diagnosis())
     for finding in findings:

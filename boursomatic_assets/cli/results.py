@@ -222,7 +222,7 @@ def bars(
 @one_line_errors
 def status() -> None:
     """Show what is there: revision, rows, newest sessions, the champion, what is rejected or stale."""
-    from boursomatic_assets.cli.views import status as view
+    from boursomatic_assets.cli.views.operating import status as view
 
     require_readable()
     click.echo(view.status())

@@ -119,11 +119,15 @@ def require_consent(yes: bool) -> None:
 
 
 def row_counts(engine: Engine) -> dict[str, int]:
-    """The number of rows of each existing table, but for those that the role may neither read nor count."""
+    """The number of rows of each existing table, but for those that the role may neither read nor count.
+
+    Tables that are made from others are left out.
+    """
     from boursomatic_assets.schema import Table  # loading the tables takes longer than a status does
 
     existing = inspect(engine).get_table_names()
-    tables = [table for table in Table.metadata.sorted_tables if table.name in existing]
+    kept = (table for table in Table.metadata.sorted_tables if not table.info.get("derived"))
+    tables = [table for table in kept if table.name in existing]
     with engine.connect() as connection:
         readable = connection.scalars(_READABLE, {"names": [table.name for table in tables]}).all()
         counts = {

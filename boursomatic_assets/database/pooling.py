@@ -1,7 +1,7 @@
 """Pooling: whether sessions are shared between clients by a pooler in front of the server.
 
-What belongs here: finding that out. Kept elsewhere: who says so (`cli/views/diagnosis.py`), what it takes of a
-pooler (`docs/replica.md`).
+What belongs here: finding that out. Kept elsewhere: who says so (`cli/views/operating/diagnosis.py`), what it
+takes of a pooler (`docs/replica.md`).
 
 Runs hold advisory locks of their session, by which others see that they live, and a session has settings. So each
 client must have a session of its own for as long as it is connected: PgBouncer's `pool_mode = session`. With

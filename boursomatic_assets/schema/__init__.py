@@ -5,7 +5,8 @@ one file a subject; the ids of rows (`identifiers.py`), and the buckets of instr
 Kept elsewhere: the migrations that create the tables (`migrations/`), connections (`database/`), and what makes a
 delivered row valid (`quality/`). Nothing here needs a driver or an orchestrator.
 
-All times are naive UTC. `Model.__table__.info["key"]` names the columns that identify a row of that table.
+All times are naive UTC. `Model.__table__.info["key"]` names the columns that identify a row of that table, and
+`info["derived"]` says of a table that it is made from others.
 Columns, keys and rules marked *extension* are added to the schema's specification, each with its reason.
 """
 

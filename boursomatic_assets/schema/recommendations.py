@@ -98,7 +98,7 @@ class RecommendationWords(Table, table=True):
     __table_args__ = (
         Index("ix_recommendation_words_instrument_as_of", "instrument_id", "as_of"),
         Index("ix_recommendation_words_words", "words", postgresql_using="gin"),
-        {"info": {"key": ("id",)}},
+        {"info": {"key": ("id",), "derived": True}},
     )
 
     id: UUID = primary_key("The recommendation's identifier")

@@ -16,7 +16,7 @@ class Summary(Table, table=True):
     """
 
     __tablename__ = "summaries"
-    __table_args__ = (UniqueConstraint("name"), {"info": {"key": ("name",)}})
+    __table_args__ = (UniqueConstraint("name"), {"info": {"key": ("name",), "derived": True}})
 
     id: UUID = primary_key("Unique summary identifier")
     name: str = Field(sa_type=String(50), description="Name of the materialised view")

@@ -127,7 +127,7 @@ def test_without_a_broker_there_is_none_to_open() -> None:
 @pytest.mark.slow
 def test_where_no_broker_is_set_celery_is_not_loaded() -> None:
     """Not by the code of assets, the launcher, the coordinator, or the view of the status."""
-    modules = ("definitions", "cli.main", "cli.views.status", "orchestration.dagster_patches.launcher")
+    modules = ("definitions", "cli.main", "cli.views.operating.status", "orchestration.dagster_patches.launcher")
     patches = ("storages.run_storage", "queue.coordinator")
     named = [*modules, *(f"orchestration.dagster_patches.{name}" for name in patches)]
     imports = "; ".join(f"import boursomatic_assets.{name}" for name in named)

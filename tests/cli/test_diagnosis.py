@@ -9,7 +9,7 @@ from worlds.commands import SECRET, boursomatic
 from worlds.platform import execute
 
 from boursomatic_assets.calendars.clock import utc_now
-from boursomatic_assets.cli.views import diagnosis
+from boursomatic_assets.cli.views.operating import diagnosis
 from boursomatic_assets.database import server_time
 
 

@@ -13,7 +13,8 @@ from worlds.commands import DAY, boursomatic, error_line
 from worlds.platform import INSTRUMENTS, execute, rows
 
 from boursomatic_assets import absorbed
-from boursomatic_assets.cli.views import status, track_record
+from boursomatic_assets.cli.views import track_record
+from boursomatic_assets.cli.views.operating import status
 from boursomatic_assets.orchestration.io_manager import PostgresIOManager
 from boursomatic_assets.tables.performance import to_percent_text
 from boursomatic_assets.vocabulary import LABELS, PROFILES

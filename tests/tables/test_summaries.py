@@ -14,7 +14,7 @@ from worlds.platform import execute, rows
 from boursomatic_assets import database
 from boursomatic_assets.automation.summaries import refresh_outdated
 from boursomatic_assets.checks.now import summaries as checks
-from boursomatic_assets.cli.views import diagnosis
+from boursomatic_assets.cli.views.operating import diagnosis
 from boursomatic_assets.database import dumps, partitioning
 from boursomatic_assets.definitions import defs
 from boursomatic_assets.tables.summaries import refreshing

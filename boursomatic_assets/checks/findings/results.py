@@ -2,7 +2,7 @@
 
 What belongs here: the words for counts and sessions, the tables of failing rows.
 Kept elsewhere: how a result carries its sessions (`orchestration/session_counts.py`), the table on the command
-line (`cli/views/check.py`).
+line (`cli/views/operating/check.py`).
 """
 
 import datetime as dt

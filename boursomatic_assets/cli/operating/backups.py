@@ -76,7 +76,7 @@ def _check_everything() -> None:
     """Run every check on all loaded sessions; exit with 1 if one fails."""
     from boursomatic_assets.checks.invariant import all_invariants
     from boursomatic_assets.cli.operating.check import find
-    from boursomatic_assets.cli.views import check as view
+    from boursomatic_assets.cli.views.operating import check as view
 
     found = find(all_invariants())
     click.echo(view.as_table(found, of_range=False))

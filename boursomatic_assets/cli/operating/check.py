@@ -1,7 +1,7 @@
 """`boursomatic check`: the rules of the tables on the loaded sessions, without a run.
 
 What belongs here: the command, its options and exit codes. Kept elsewhere: the rules (`checks/`), how their
-findings are shown (`views/check.py`).
+findings are shown (`views/operating/check.py`).
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ from boursomatic_assets.vocabulary import MARKET_NAMES
 
 if TYPE_CHECKING:
     from boursomatic_assets.checks.invariant import Invariant
-    from boursomatic_assets.cli.views.check import Checked
+    from boursomatic_assets.cli.views.operating.check import Checked
 
 
 @click.command()
@@ -37,7 +37,7 @@ def check(
         raise click.UsageError(f"the range is empty: --from {start} is after --to {end}")
     from boursomatic_assets import settings
     from boursomatic_assets.checks.invariant import all_invariants
-    from boursomatic_assets.cli.views import check as view
+    from boursomatic_assets.cli.views.operating import check as view
 
     settings.require_valid()
     require_readable()
@@ -56,7 +56,7 @@ def find(
     """What rules find on the loaded sessions, in one snapshot; progress is shown."""
     from boursomatic_assets.checks.findings.loaded import loaded_slices
     from boursomatic_assets.checks.invariant import open_snapshot
-    from boursomatic_assets.cli.views.check import Checked
+    from boursomatic_assets.cli.views.operating.check import Checked
 
     with open_snapshot() as connection:
         partitioned = {rule.asset for rule in rules if rule.partitioned}

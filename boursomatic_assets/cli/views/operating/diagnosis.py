@@ -17,7 +17,7 @@ from boursomatic_assets import database, settings
 from boursomatic_assets.backups import mark
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS
-from boursomatic_assets.cli.views.workers import check_broker
+from boursomatic_assets.cli.views.operating.workers import check_broker
 from boursomatic_assets.database import migrate, pooling, server_time
 from boursomatic_assets.database.addresses import replica_url
 from boursomatic_assets.database.embedded import cluster as embedded_cluster

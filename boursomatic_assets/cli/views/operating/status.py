@@ -15,8 +15,8 @@ from sqlalchemy import URL, Connection, Table, func, select, text
 from boursomatic_assets import absorbed, database, registry
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import MARKETS, Market
-from boursomatic_assets.cli.views import workers
 from boursomatic_assets.cli.views.models import evidence_lines
+from boursomatic_assets.cli.views.operating import workers
 from boursomatic_assets.database import migrate, replica, server_time
 from boursomatic_assets.database.addresses import replica_url
 from boursomatic_assets.database.replica import lag
