@@ -10,6 +10,9 @@ from typing import Any
 
 NAMES = ("LD_PRELOAD", "CLOCK_OFFSET", "CLOCK_FILE", "PYTHONPATH")
 CLOCK = {name: os.environ[name] for name in NAMES if name in os.environ}
+LONG = "100000000"
+"""Seconds that are longer than any leap."""
+
 OFFSET = int(os.environ.get("CLOCK_OFFSET", "0"))
 start, stat, utime = subprocess.Popen.__init__, pathlib.Path.stat, os.utime
 
@@ -18,7 +21,14 @@ def started(self: Any, *args: Any, **named: Any) -> None:
     """`subprocess.Popen`, with the clock."""
     if named.get("env") is not None:
         named["env"] = CLOCK | dict(named["env"])
+    if "CLOCK_FILE" in CLOCK and args and isinstance(args[0], list):
+        args = (patient(args[0]), *args[1:])
     start(self, *args, **named)
+
+
+def patient(words: list[Any]) -> list[Any]:
+    """A command that does not take a leap of the clock for a silence of those who ask it."""
+    return [LONG if before == "--heartbeat-timeout" else word for before, word in zip(["", *words], words)]
 
 
 def shifted(self: pathlib.Path, **named: Any) -> os.stat_result:
