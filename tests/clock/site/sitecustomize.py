@@ -28,7 +28,8 @@ def started(self: Any, *args: Any, **named: Any) -> None:
 
 def patient(words: list[Any]) -> list[Any]:
     """A command that does not take a leap of the clock for a silence of those who ask it."""
-    return [LONG if before == "--heartbeat-timeout" else word for before, word in zip(["", *words], words)]
+    pairs = zip(["", *words[:-1]], words, strict=True)
+    return [LONG if before == "--heartbeat-timeout" else word for before, word in pairs]
 
 
 def shifted(self: pathlib.Path, **named: Any) -> os.stat_result:
