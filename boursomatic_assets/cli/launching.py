@@ -6,7 +6,7 @@ Kept elsewhere: words and exit codes (`compute.py`).
 
 import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -186,13 +186,17 @@ def execute_run(run: Run, instance: dg.DagsterInstance, watched: "Stop | None" =
 
 def refresh_summaries(instance: dg.DagsterInstance) -> list[str]:
     """Refresh the summaries that are out of date; returns their names. The UI shows it, as of no run."""
-    with database.engine().connect() as connection:
-        names = refreshing.outdated(connection)
+    names = database.again(_outdated_summaries)
     for name in names:
         found = database.again(partial(refreshing.refresh, name))
         event = dg.AssetMaterialization(name, metadata={"dagster/row_count": found.rows})
         instance.report_runless_asset_event(event)
     return list(names)
+
+
+def _outdated_summaries() -> Sequence[str]:
+    with database.engine().connect() as connection:
+        return refreshing.outdated(connection)
 
 
 def _mark_failed(run_id: str, instance: dg.DagsterInstance, error: Exception) -> None:

@@ -45,12 +45,12 @@ def entry(message: str) -> EventLogEntry:
 
 
 @contextmanager
-def lost_after(storage: Any, table: str) -> Iterator[list[str]]:
-    """The connection is lost once, after a row was inserted into a table and before Dagster knows of it."""
+def lost_after(storage: Any, beginning: str) -> Iterator[list[str]]:
+    """The connection is lost once, after a statement that begins so, and before Dagster knows of its end."""
     lost, engine = list[str](), storage._engine
 
     def lose(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith(f"INSERT INTO {table} ") and not lost:
+        if statement.strip().startswith(beginning) and not lost:
             lost.append(statement)
             raise psycopg2.OperationalError("server closed the connection unexpectedly")
 
@@ -64,7 +64,7 @@ def lost_after(storage: Any, table: str) -> Iterator[list[str]]:
 def test_an_event_is_stored_once_though_its_answer_was_lost(
     instance: dg.DagsterInstance, absorbed_errors: list[str]
 ) -> None:
-    with lost_after(instance.event_log_storage, "event_logs"):
+    with lost_after(instance.event_log_storage, "INSERT INTO event_logs "):
         instance.event_log_storage.store_event(entry("a line"))
     assert counted("SELECT count(*) FROM event_logs") == 1
     assert len(absorbed_errors) == 1
@@ -76,7 +76,7 @@ def test_an_event_is_stored_once_though_its_answer_was_lost(
 def test_a_run_is_stored_once_and_whole_though_its_answer_was_lost(
     instance: dg.DagsterInstance, absorbed_errors: list[str], table: str
 ) -> None:
-    with lost_after(instance.run_storage, table):
+    with lost_after(instance.run_storage, f"INSERT INTO {table} "):
         instance.add_run(dg.DagsterRun(job_name="nothing", run_id=RUN, tags={"market": "US"}))
     assert instance.get_run_ids(dg.RunsFilter(tags={"market": "US"})) == [RUN]
     assert len(absorbed_errors) == 1
@@ -90,10 +90,23 @@ def test_a_backfill_is_stored_once_and_whole_though_its_answer_was_lost(
     asked = PartitionBackfill(
         "asked", BulkActionStatus.REQUESTED, from_failure=False, tags={"by": "ann"}, backfill_timestamp=1.0
     )
-    with lost_after(instance.run_storage, table):
+    with lost_after(instance.run_storage, f"INSERT INTO {table} "):
         instance.add_backfill(asked)
     found = instance.get_backfills(BulkActionsFilter(tags={"by": "ann"}))
     assert [backfill.backfill_id for backfill in found] == ["asked"]
+    assert len(absorbed_errors) == 1
+
+
+@pytest.mark.parametrize("stock", [False])
+@pytest.mark.parametrize("beginning", ["WITH began AS", "INSERT INTO event_logs"])
+def test_the_end_of_a_run_is_stored_though_an_answer_was_lost(
+    migrated: Engine, instance: dg.DagsterInstance, absorbed_errors: list[str], beginning: str
+) -> None:
+    instance.add_run(dg.DagsterRun(job_name="nothing", run_id=RUN, status=dg.DagsterRunStatus.STARTED))
+    with lost_after(instance.event_log_storage, beginning):
+        instance.report_run_failed(instance.get_run_by_id(RUN))  # type: ignore[arg-type]
+    assert instance.get_run_by_id(RUN).status == dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
+    assert counted("SELECT count(*) FROM event_logs WHERE dagster_event_type = 'PIPELINE_FAILURE'") == 1
     assert len(absorbed_errors) == 1
 
 

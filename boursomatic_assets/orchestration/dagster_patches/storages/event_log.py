@@ -31,6 +31,7 @@ from dagster._serdes import deserialize_values, serialize_value
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy.dialects import postgresql
 
+from boursomatic_assets import database
 from boursomatic_assets.orchestration.dagster_patches.check_history import check_results
 from boursomatic_assets.orchestration.dagster_patches.check_history.check_states import Key, check_states
 from boursomatic_assets.orchestration.dagster_patches.storages.lost_connections import store_once
@@ -142,9 +143,12 @@ class BatchedEventLog(PostgresEventLogStorage):
         has not failed, and never retry it.
         """
         if event.dagster_event_type in ENDS:
-            with self.index_transaction() as connection:
-                check_results.forget_what_never_began(connection, event.run_id)
+            database.again(partial(self._forget_what_never_began, event.run_id))
         store_once(self, [event], partial(super().store_event, event))
+
+    def _forget_what_never_began(self, run_id: str) -> None:
+        with self.index_transaction() as connection:
+            check_results.forget_what_never_began(connection, run_id)
 
     def get_asset_check_execution_history(
         self,

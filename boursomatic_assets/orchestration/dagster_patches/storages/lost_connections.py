@@ -7,6 +7,7 @@ Kept elsewhere: how long a process waits (`database/waiting.py`).
 Dagster itself tries a connection five times within some seconds, and never a statement again.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cache, partial, wraps
 from typing import Any, Final
@@ -45,6 +46,8 @@ def install() -> None:
     """Let the connections of Dagster's driver wait for their server, in this process."""
     if not sa.event.contains(PGDialect_psycopg2, "do_connect", _connect):
         sa.event.listen(PGDialect_psycopg2, "do_connect", _connect)
+        # Of a lost connection it prints a traceback, since that cannot be rolled back; the error itself is raised.
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
         connections.close_when_full(_let_go)
 
 
