@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from dagster._config import process_config, resolve_to_config_type
@@ -69,6 +70,7 @@ def test_workers_are_started_by_a_command_that_exists() -> None:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     program, command, *arguments = container["command"]
     assert program == "boursomatic"
-    main.commands[command].make_context(command, arguments)
+    above = click.Context(main, **main.context_settings)
+    main.commands[command].make_context(command, arguments, parent=above)
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert deployment["spec"]["selector"]["matchLabels"] == labels

@@ -29,6 +29,9 @@ RESULTS = ROOT / "bench" / "RESULTS.md"
 PRIVATE = r"who speaks|\bspeaker\b|promise|\btold\b|oddit|\ban advice\b|\badvices\b"
 """Words of our own for what has a standard term. Names of columns and checks are code, and stay."""
 
+ABOVE = click.Context(boursomatic, **boursomatic.context_settings)
+"""What a command inherits from: click keeps its options of help as they were when it was first asked."""
+
 
 def name_of(page: Path) -> str:
     """What a page is called in the names of tests."""
@@ -149,7 +152,7 @@ def found(words: list[str]) -> tuple[click.Command, list[str]]:
     command: click.Command = boursomatic
     rest = words[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        _, subcommand, rest = command.resolve_command(click.Context(command), rest)
+        _, subcommand, rest = command.resolve_command(click.Context(command, parent=ABOVE), rest)
         assert subcommand, f"{' '.join(words)}: there is no such command"
         command = subcommand
     return command, rest
@@ -163,7 +166,9 @@ def test_shell_blocks_can_be_run(page: Path) -> None:
             command, arguments = found(words)
             lone_group = isinstance(command, click.Group) and not command.invoke_without_command
             assert not lone_group, f"{' '.join(words)}: a group does nothing"
-            command.make_context(words[-1], arguments)  # reads every option and value, and runs nothing
+            command.make_context(
+                words[-1], arguments, parent=ABOVE
+            )  # reads every option and value, and runs nothing
         else:
             assert words[0] == "make", f"{' '.join(words)}: a command that no test knows"
             assert words[1] in make
@@ -176,7 +181,7 @@ def test_commands_in_the_text_exist(page: Path) -> None:
             command, arguments = found(span.split())
             if not isinstance(command, click.Group):
                 shown = [word.strip("[]") for word in arguments if not word.startswith("--help")]
-                context = click.Context(command)
+                context = click.Context(command, parent=ABOVE)
                 known = {name for option in command.get_params(context) for name in option.opts}
                 assert {word for word in shown if word.startswith("-")} <= known, span
 

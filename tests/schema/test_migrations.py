@@ -110,8 +110,6 @@ def test_no_row_is_lost_on_the_way_up_and_down_and_up(with_rows_of_0001: Engine)
         "computed_sessions": 6,
         "model_decisions": 4,
         "recommendation_expiries": 0,
-        "recommendation_words": 2,
-        "summaries": 3,
         "track_record": 0,
         "delivered_files": 0,
         "instrument_aliases": 0,
