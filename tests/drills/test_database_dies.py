@@ -16,6 +16,8 @@ from worlds.failpoints import Held, points
 from worlds.forks import forking
 from worlds.place import FIRST, Place, place
 
+from boursomatic_assets.calendars.markets import MARKETS
+
 SEED = int(os.environ.get("BOURSOMATIC_DRILL_SEED", "1"))
 ASSETS = ("price_bars", "features", "model_versions", "recommendations", "track_record")
 DAY, UNTIL = "2023-11-02", "2023-11-30"
@@ -180,7 +182,7 @@ def test_more_runs_than_the_server_has_connections_for(runs: int, connections: i
         connection.execute(f"ALTER SYSTEM SET max_connections = {connections}".encode())
     at.stop_server()
     at.start_server()
-    days = [f"2023-02-{day:02}" for day in range(1, runs + 1)]
+    days = [str(day) for day in MARKETS["US"].sessions() if str(day) >= FIRST][:runs]
     started = [at.start("materialize", "price_bars", day, "US") for day in days]
     for process in started:
         _, errors = process.communicate(timeout=1500)

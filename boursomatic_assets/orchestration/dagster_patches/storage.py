@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
 # The storages make their tables at first use. Processes at once collide there, and retry for a second only.
-LOCK = "SELECT pg_advisory_lock(hashtext('dagster storage'))"
+LOCK = "SELECT pg_try_advisory_lock(hashtext('dagster storage'))"
 
 STATEMENT_TIMEOUT_MS = 300_000
 
@@ -83,10 +84,15 @@ class BoursomaticStorage(DagsterPostgresStorage):
 
     @classmethod
     def _open(cls, inst_data: "ConfigurableClassData | None") -> Self:
+        """Open it while no other process does; who waits keeps no connection, which that may need."""
         url = database.dagster_url()
-        with database.connect(url) as connection:
-            connection.execute(LOCK)
-            return cls(url.render_as_string(hide_password=False), inst_data=inst_data)
+        for pause in patience.pauses():
+            with database.connect(url) as connection:
+                if connection.execute(LOCK).fetchone() == (True,):
+                    return cls(url.render_as_string(hide_password=False), inst_data=inst_data)
+            database.let_go()
+            time.sleep(pause)
+        raise AssertionError("pauses have no end")
 
 
 def _write_plain_logs() -> None:
