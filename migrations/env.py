@@ -22,11 +22,15 @@ from sqlalchemy.exc import OperationalError
 from boursomatic_assets import database
 from boursomatic_assets.database import locks
 from boursomatic_assets.database.losses import refusing_losses
+from boursomatic_assets.database.roles import grants
 from boursomatic_assets.schema import Table
 
 KEY = text("SELECT hashtext('alembic_version')::bigint")
 LOCK = text("SELECT pg_try_advisory_lock(hashtext('alembic_version'))")
 
+
+PRINTED = {"paramstyle": "named"}
+"""With the driver's own style each percent sign would be printed twice."""
 
 LOCK_TIMEOUT = "300ms"
 PATIENCE_SECONDS = 60
@@ -89,6 +93,15 @@ def _run_migrations() -> None:
         context.run_migrations()
 
 
+def _print_migrations() -> None:
+    """Print migrations, and after the newest one all grants: those of an earlier one would name later tables."""
+    with context.begin_transaction():
+        context.run_migrations()
+        if context.get_revision_argument() == context.get_head_revision():
+            for statement in grants.script():
+                context.execute(statement)
+
+
 def _run_migrations_beside_others(connection: Connection) -> None:
     """Run the migrations; one that does not get its tables at once is undone, and run again a second later."""
     notice = locks.Notice()
@@ -125,8 +138,8 @@ def _main() -> None:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
     if context.is_offline_mode():
-        _configure(dialect_name="postgresql", literal_binds=True)
-        _run_migrations()
+        _configure(dialect_name="postgresql", literal_binds=True, dialect_opts=PRINTED)
+        _print_migrations()
         return
     connectable = context.config.attributes.get("connection") or database.engine("owner")
     with (

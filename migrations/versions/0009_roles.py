@@ -52,7 +52,7 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
         # For views and functions with the owner's rights, and for migrations.
         op.execute(f"CREATE POLICY owner_rows ON {table} TO CURRENT_USER USING (true) WITH CHECK (true)")
-    if not context.is_offline_mode():  # a printed migration ends with all grants, see the newest one
+    if not context.is_offline_mode():  # a printed migration ends with all grants, see `migrations/env.py`
         grants.apply(op.get_bind())
 
 

@@ -201,7 +201,7 @@ def upgrade() -> None:
         "CREATE TRIGGER logged AFTER UPDATE OF is_active ON model_versions FOR EACH ROW"
         " WHEN (OLD.is_active <> NEW.is_active) EXECUTE FUNCTION log_change()"
     )
-    if not context.is_offline_mode():  # a printed migration ends with all grants, see the newest one
+    if not context.is_offline_mode():  # a printed migration ends with all grants, see `migrations/env.py`
         grants.apply(op.get_bind())
 
 

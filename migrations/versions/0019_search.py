@@ -94,7 +94,7 @@ def upgrade() -> None:
         op.execute(statement)
     for function in ("add_words()", "forget_words()"):
         op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
-    if not context.is_offline_mode():  # a printed migration ends with all grants, see the newest one
+    if not context.is_offline_mode():  # a printed migration ends with all grants, see `migrations/env.py`
         grants.apply(op.get_bind())
     _add_words_of_instruments()
 

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, make_url, text
+from conftest import Admin
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlmodel import Session
+from worlds.place import PROGRAM
+from worlds.platform import rows
 
 from boursomatic_assets.database import DatabaseError, migrate
 from boursomatic_assets.schema import Instrument
@@ -20,6 +23,12 @@ SCRIPT = CHECKOUT / "scripts" / "db_migration.sh"
 
 def run(*words: str | Path, folder: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+PRIVILEGES = """
+SELECT relname AS name, relacl::text[] AS given FROM pg_class WHERE relnamespace = 'public'::regnamespace
+UNION ALL SELECT proname, proacl::text[] FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1, 2
+"""
 
 
 def alembic(*words: str) -> subprocess.CompletedProcess[str]:
@@ -85,6 +94,22 @@ def test_plain_alembic_works_and_shows_no_password(database: Engine, monkeypatch
         assert ran.returncode == 0, ran.stderr
         assert password not in ran.stdout + ran.stderr
     assert migrate.current_revision(database) == f"{int(HEAD) - 1:04}"
+
+
+def test_a_printed_upgrade_makes_the_same_database(
+    migrated: Engine, admin: Admin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same privileges, for an administrator who runs it by hand."""
+    monkeypatch.setenv("DATABASE_URL", admin.address(admin.create()))
+    script = tmp_path / "upgrade.sql"
+    script.write_text(alembic("upgrade", "head", "--sql").stdout)
+    psql = (sys.executable, "-c", PROGRAM, "db", "psql", "--no-psqlrc", "--quiet")
+    ran = run(*psql, "--set=ON_ERROR_STOP=1", f"--file={script}")
+    assert ran.returncode == 0, ran.stderr
+    assert alembic("check").returncode == 0
+    printed = create_engine(os.environ["DATABASE_URL"])
+    assert rows(printed, PRIVILEGES) == rows(migrated, PRIVILEGES)
+    printed.dispose()
 
 
 @pytest.mark.slow
