@@ -48,12 +48,12 @@ def main(context: click.Context) -> None:
 @one_line_errors
 def doctor() -> None:
     """Check everything that a run needs, and show what to do about what is missing."""
-    from boursomatic_assets.cli.views.operating import diagnosis
+    from boursomatic_assets.cli.views.diagnosis import findings
 
-    findings = list(diagnosis.run_diagnosis())
-    for finding in findings:
+    found = list(findings.run_diagnosis())
+    for finding in found:
         click.echo(finding)
-    sys.exit(0 if all(finding.healthy for finding in findings) else 1)
+    sys.exit(0 if all(finding.healthy for finding in found) else 1)
 
 
 COMMANDS = (

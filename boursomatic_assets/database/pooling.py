@@ -1,6 +1,6 @@
 """Pooling: whether sessions are shared between clients by a pooler in front of the server.
 
-What belongs here: finding that out. Kept elsewhere: who says so (`cli/views/operating/diagnosis.py`), what it
+What belongs here: finding that out. Kept elsewhere: who says so (`cli/views/diagnosis/`), what it
 takes of a pooler (`docs/replica.md`).
 
 Runs hold advisory locks of their session, by which others see that they live, and a session has settings. So each

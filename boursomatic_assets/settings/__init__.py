@@ -1,8 +1,9 @@
 """Settings: what the environment sets, and one function for each variable.
 
 What belongs here: how the environment is read, anew at each call (`environment.py`), and what is wrong with it;
-the variables, their types and defaults (`variables.py`, `values.py`); those of alerts (`alerts.py`), and how long
-something is waited for (`patience.py`). This room imports nothing of the package.
+the variables, their types and defaults (`variables.py`, `values.py`); those of databases
+(`addresses.py`), of alerts (`alerts.py`), of workers (`workers.py`), and how long something is waited for
+(`patience.py`). This room imports nothing of the package.
 Kept elsewhere: which sources there are (`sources/`), how a database is reached (`database/`), how the settings
 are listed (`cli/settings.py`), the settings of Dagster (`dagster.yaml`).
 """
@@ -10,9 +11,17 @@ are listed (`cli/settings.py`), the settings of Dagster (`dagster.yaml`).
 import datetime as dt
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from boursomatic_assets.settings import first_partition as first_partition
+from boursomatic_assets.settings.addresses import ROLE_VARIABLES as ROLE_VARIABLES
+from boursomatic_assets.settings.addresses import SECRETS as SECRETS
+from boursomatic_assets.settings.addresses import addresses as addresses
+from boursomatic_assets.settings.addresses import dagster_address as dagster_address
+from boursomatic_assets.settings.addresses import database_address as database_address
+from boursomatic_assets.settings.addresses import read_address as read_address
+from boursomatic_assets.settings.addresses import redacted as redacted
+from boursomatic_assets.settings.addresses import role_address as role_address
+from boursomatic_assets.settings.addresses import role_prefix as role_prefix
 from boursomatic_assets.settings.environment import SettingError as SettingError
 from boursomatic_assets.settings.environment import environment_values as environment_values
 from boursomatic_assets.settings.environment import read_environment, settings_with_valid
@@ -23,24 +32,11 @@ from boursomatic_assets.settings.values import EPOCH as EPOCH
 from boursomatic_assets.settings.values import Language as Language
 from boursomatic_assets.settings.variables import Settings as Settings
 
-if TYPE_CHECKING:
-    from sqlalchemy import URL
-
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout, with `alembic.ini`, `dagster.yaml` and `workspace.yaml`."""
 
 DEFAULT_START = dt.date.fromisoformat(Settings.model_fields["BOURSOMATIC_START"].default)
 """The first partition's date where nothing says otherwise; no simulated bar is much older."""
-
-ROLE_VARIABLES = {
-    "owner": "DATABASE_OWNER_URL",
-    "account_admin": "DATABASE_ACCOUNTS_URL",
-    "app": "DATABASE_APP_URL",
-}
-"""The variables of the roles that may have an address of their own."""
-
-SECRETS = ("password", "sslpassword")
-"""The options of an address that are never shown."""
 
 
 def home() -> Path:
@@ -153,47 +149,6 @@ def archive() -> str:
     return str(settings_with_valid("BOURSOMATIC_ARCHIVE").BOURSOMATIC_ARCHIVE or f"{store()}/archive")
 
 
-def database_address() -> "URL | None":
-    """Return the address of the product's database with its password, `DATABASE_URL`."""
-    return cast("URL | None", settings_with_valid("DATABASE_URL").DATABASE_URL)
-
-
-def role_address(role: str) -> "URL | None":
-    """Return the address of the product's database for a role with one of its own, else `DATABASE_URL`.
-
-    Raises:
-        SettingError: A role has an address, and the database has none.
-    """
-    variable = ROLE_VARIABLES.get(role, "DATABASE_URL")
-    own = getattr(settings_with_valid(variable), variable)
-    if own and not database_address():
-        raise SettingError(
-            f"{variable} is set and DATABASE_URL is not: set both, or neither for the embedded server"
-        )
-    return cast("URL | None", own) or database_address()
-
-
-def read_address() -> "URL | None":
-    """Return the address of a replica of the product's database with its password, `BOURSOMATIC_READ_URL`."""
-    return cast("URL | None", settings_with_valid("BOURSOMATIC_READ_URL").BOURSOMATIC_READ_URL)
-
-
-def addresses() -> "dict[str, URL]":
-    """Return the addresses that are set, by variable, without those that are wrong."""
-    settings, _ = read_environment()
-    return {name: address for name in DRIVERS if (address := getattr(settings, name))}
-
-
-def role_prefix() -> str:
-    """Return what the names of the database's roles begin with, `BOURSOMATIC_ROLE_PREFIX`."""
-    return settings_with_valid("BOURSOMATIC_ROLE_PREFIX").BOURSOMATIC_ROLE_PREFIX
-
-
-def dagster_address() -> "URL | None":
-    """Return the address of Dagster's database with its password, `DAGSTER_DATABASE_URL`."""
-    return cast("URL | None", settings_with_valid("DAGSTER_DATABASE_URL").DAGSTER_DATABASE_URL)
-
-
 def dagster_home() -> Path:
     """Return the folder of Dagster's instance, `DAGSTER_HOME`, else `dagster` in the home; it may not exist."""
     return (settings_with_valid("DAGSTER_HOME").DAGSTER_HOME or home() / "dagster").expanduser().absolute()
@@ -246,9 +201,3 @@ def require_valid() -> None:
     """
     if errors := errors_by_variable():
         raise SettingError("; ".join(errors.values()))
-
-
-def redacted(url: "URL") -> str:
-    """Return an address without its password, wherever that is written in it."""
-    hidden = {name: "***" for name in SECRETS if name in url.query}
-    return url.update_query_dict(hidden).render_as_string(hide_password=True)

@@ -9,7 +9,7 @@ from worlds.commands import SECRET, boursomatic
 from worlds.platform import execute
 
 from boursomatic_assets.calendars.clock import utc_now
-from boursomatic_assets.cli.views.operating import diagnosis
+from boursomatic_assets.cli.views.diagnosis import findings, server
 from boursomatic_assets.database import server_time
 
 
@@ -26,7 +26,7 @@ def test_doctor_shows_the_disk_of_the_embedded_database(
     """Root's database lies elsewhere, because PostgreSQL refuses to run as root."""
     (tmp_path / "elsewhere").mkdir()
     (home / "postgres").symlink_to(tmp_path / "elsewhere")
-    monkeypatch.setattr(diagnosis, "_CHECKS", {"disk": diagnosis._CHECKS["disk"]})
+    monkeypatch.setattr(findings, "_CHECKS", {"disk": findings._CHECKS["disk"]})
     assert f" GiB free in {tmp_path}/elsewhere" in boursomatic("doctor").output
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ann@host/boursomatic")
     assert "elsewhere" not in boursomatic("doctor").output
@@ -34,9 +34,9 @@ def test_doctor_shows_the_disk_of_the_embedded_database(
 
 def test_doctor_says_where_the_database_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://ann:{SECRET}@host/boursomatic")
-    assert diagnosis._describe_server() == "at postgresql+psycopg://ann:***@host/boursomatic"
+    assert server._describe_server() == "at postgresql+psycopg://ann:***@host/boursomatic"
     monkeypatch.delenv("DATABASE_URL")
-    assert diagnosis._describe_server() == f"the embedded server in {home / 'postgres'}"
+    assert server._describe_server() == f"the embedded server in {home / 'postgres'}"
 
 
 def test_doctor_names_each_failure(dagster_home: Engine, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_doctor_reports_a_missing_server_without_the_password(home: Path, monkey
 def test_doctor_says_that_a_home_is_open_to_other_users(
     home: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
-    monkeypatch.setattr(diagnosis, "_CHECKS", {"home": diagnosis._CHECKS["home"]})
+    monkeypatch.setattr(findings, "_CHECKS", {"home": findings._CHECKS["home"]})
     assert boursomatic("doctor").exit_code == 0
     home.chmod(mode)
     told = boursomatic("doctor")

@@ -14,7 +14,7 @@ from worlds.platform import execute, rows
 from boursomatic_assets import database
 from boursomatic_assets.automation.summaries import refresh_outdated
 from boursomatic_assets.checks.now import summaries as checks
-from boursomatic_assets.cli.views.operating import diagnosis
+from boursomatic_assets.cli.views.diagnosis import findings
 from boursomatic_assets.database import dumps, partitioning
 from boursomatic_assets.definitions import defs
 from boursomatic_assets.tables.summaries import refreshing
@@ -98,7 +98,7 @@ def test_one_that_is_not_made_from_what_is_there_says_so(advised: Engine, dagste
     found = checks.evaluate("advice_by_sector")
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert (found.description or "").startswith("out of date")
-    (finding,) = [one for one in diagnosis.run_diagnosis() if one.subject == "summaries"]
+    (finding,) = [one for one in findings.run_diagnosis() if one.subject == "summaries"]
     assert str(finding).startswith("late  summaries")
     assert refresh("advice_by_sector").rows == 2
     assert checks.evaluate("advice_by_sector").passed

@@ -1,7 +1,7 @@
 """Replication slots: what the primary keeps of its log for those that follow it.
 
 What belongs here: which slots there are, and which of them fill the disk.
-Kept elsewhere: who says so (`cli/views/operating/diagnosis.py`, `metrics/`).
+Kept elsewhere: who says so (`cli/views/diagnosis/`, `metrics/`).
 """
 
 from dataclasses import dataclass
