@@ -279,6 +279,7 @@ def test_the_settings_import_nothing_of_the_package() -> None:
     ours = {name for name in done.stdout.split() if name.startswith("boursomatic_assets")}
     assert ours - {"boursomatic_assets"} == {
         "boursomatic_assets.settings",
+        "boursomatic_assets.settings.addresses",
         "boursomatic_assets.settings.environment",
         "boursomatic_assets.settings.first_partition",
         "boursomatic_assets.settings.values",
