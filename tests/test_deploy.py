@@ -37,6 +37,13 @@ def test_the_dockerfile_has_known_instructions_and_no_root_at_its_end() -> None:
     assert ("RUN", "deploy/install.sh") in found
 
 
+def test_the_image_has_nothing_that_git_does_not_keep() -> None:
+    """A home in the checkout holds rows and passwords."""
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored | {".git"} <= {line.removeprefix("**/").strip("/") for line in lines}
+
+
 def test_the_steps_of_the_image_are_those_of_make_install() -> None:
     subprocess.run(["bash", "-n", DEPLOY / "install.sh"], check=True)
     steps = (DEPLOY / "install.sh").read_text()

@@ -133,12 +133,13 @@ def errors_in_words() -> Iterator[None]:
     Raises:
         BrokerError: It is away, or refuses.
     """
+    from amqp.exceptions import AMQPError
     from kombu.exceptions import OperationalError
     from redis.exceptions import RedisError
 
     try:
         yield
-    except (OperationalError, RedisError, OSError) as error:
+    except (OperationalError, AMQPError, RedisError, OSError) as error:
         raise BrokerError(
             f"the broker at {workers.public_broker()} does not answer ({type(error).__name__}): start it, or"
             " correct BOURSOMATIC_BROKER"

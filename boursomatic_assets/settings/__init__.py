@@ -39,6 +39,13 @@ DEFAULT_START = dt.date.fromisoformat(Settings.model_fields["BOURSOMATIC_START"]
 """The first partition's date where nothing says otherwise; no simulated bar is much older."""
 
 
+PATHS = (
+    *("BOURSOMATIC_HOME", "BOURSOMATIC_FILES", "BOURSOMATIC_ARCHIVE", "BOURSOMATIC_STORE"),
+    "BOURSOMATIC_AUDIT_HEADS",
+)
+"""The variables that may name a folder or a file."""
+
+
 def home() -> Path:
     """Return the folder of all files that the platform keeps, made for the current user alone.
 
@@ -177,7 +184,7 @@ def consent() -> bool:
 
 def make_paths_absolute() -> None:
     """Make the folders in the environment absolute, so that children in other folders find them too."""
-    for variable in ("BOURSOMATIC_HOME", "BOURSOMATIC_FILES", "BOURSOMATIC_ARCHIVE", "BOURSOMATIC_STORE"):
+    for variable in PATHS:
         folder = environment_values().get(variable)
         if folder and "://" not in folder:
             os.environ[variable] = str(Path(folder).expanduser().absolute())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from amqp.exceptions import AccessRefused, NotAllowed
 from worlds import workers
 
 from boursomatic_assets import broker, settings
@@ -117,6 +118,16 @@ def test_what_is_no_address_of_a_broker_is_refused_without_being_shown(
     with pytest.raises(settings.SettingError, match=r"^BOURSOMATIC_BROKER is no broker") as error:
         worker_settings.broker()
     assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("refusal", [AccessRefused(), NotAllowed(), ConnectionRefusedError(), TimeoutError()])
+def test_what_a_broker_refuses_is_one_sentence(refusal: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password of RabbitMQ is no error of the connection for its client."""
+    monkeypatch.setenv("BOURSOMATIC_BROKER", "amqp://ada:s3cret@host/bars")
+    sentence = r"^the broker at amqp://\S+ does not answer"
+    with pytest.raises(broker.BrokerError, match=sentence) as said, broker.errors_in_words():
+        raise refusal
+    assert "s3cret" not in str(said.value)
 
 
 def test_without_a_broker_there_is_none_to_open() -> None:

@@ -5,6 +5,7 @@ The replica is made by `boursomatic db replica create` of an embedded server wit
 
 import datetime as dt
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Admin
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from worlds.commands import SECRET, boursomatic, error_line
 from worlds.replicas import (
     READ_URL,
@@ -27,7 +28,7 @@ from worlds.replicas import (
 
 from boursomatic_assets import database
 from boursomatic_assets.checks import invariant
-from boursomatic_assets.database import embedded, replica
+from boursomatic_assets.database import connections, embedded, replica
 from boursomatic_assets.metrics.reading import Readings
 
 pytestmark = pytest.mark.database
@@ -290,3 +291,16 @@ def test_a_replica_of_a_foreign_server_is_made_where_that_runs(
     monkeypatch.setenv("DATABASE_URL", world.address_of_primary())
     line = refused("create", str(tmp_path / "replica"))
     assert "make its replica where it runs, with pg_basebackup" in line
+
+
+def test_a_server_that_follows_nobody_answers_for_no_primary(
+    migrated: Engine, monkeypatch: pytest.MonkeyPatch, absorbed_errors: list[str]
+) -> None:
+    """A copy, or a replica that was promoted, while the primary is away."""
+    monkeypatch.setenv("BOURSOMATIC_READ_URL", os.environ["DATABASE_URL"])
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ada@127.0.0.1:1/bars")
+    with replica.reading():
+        assert connections.reads_from.get() is None
+    (said,) = absorbed_errors
+    assert "the primary is waited for" in said
+    assert "follows nobody" in said

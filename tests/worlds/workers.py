@@ -65,9 +65,7 @@ import dagster as dg
 from boursomatic_assets.cli.common import make_dagster_home
 make_dagster_home()
 with dg.DagsterInstance.get() as instance:
-    run = instance.get_run_by_id(sys.argv[1])
-    instance.report_run_canceling(run)
-    assert instance.run_launcher.terminate(run.run_id)
+    assert instance.run_coordinator.cancel_run(sys.argv[1])
 """
 
 

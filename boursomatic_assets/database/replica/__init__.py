@@ -5,6 +5,6 @@ those that follow it (`slots.py`), and making one of the embedded server (`makin
 Kept elsewhere: its address (`addresses.py`), its folders (`embedded/standby.py`).
 """
 
-from boursomatic_assets.database.replica.reading import from_primary, reading
+from boursomatic_assets.database.replica.reading import begin_anew, from_primary, reading
 
-__all__ = ["from_primary", "reading"]
+__all__ = ["begin_anew", "from_primary", "reading"]

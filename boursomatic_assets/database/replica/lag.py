@@ -62,6 +62,10 @@ SELECT pg_is_in_recovery() AS follows,
 FROM pg_control_system() s, pg_control_checkpoint() c
 """
 
+_REPLAYED: Final = """
+SELECT pg_is_in_recovery() AS follows, pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC' AS replayed
+"""
+
 
 class NoReplicaError(DatabaseError):
     """The server of `BOURSOMATIC_READ_URL` is no replica of the primary."""
@@ -119,10 +123,7 @@ def behind(replica: psycopg.Connection, mark: Mark) -> Lag:
         NoReplicaError: It follows nobody, or another server; or it is another database.
     """
     row = _row(replica, _STATE, {"lsn": mark.lsn})
-    if not row["follows"]:
-        raise NoReplicaError(
-            "the server of BOURSOMATIC_READ_URL follows nobody: let it name a replica, or unset it"
-        )
+    _require_following(row)
     if row["history"] != mark.history:
         raise NoReplicaError(
             "BOURSOMATIC_READ_URL names a replica of another server or database than DATABASE_URL:"
@@ -132,6 +133,25 @@ def behind(replica: psycopg.Connection, mark: Mark) -> Lag:
     replayed: dt.datetime | None = row["replayed"]
     seconds = 0.0 if has_all or replayed is None else max(0.0, (mark.at - replayed).total_seconds())
     return Lag(0 if has_all else row["bytes"], replayed, seconds, bool(row["paused"]))
+
+
+def replayed_until(replica: psycopg.Connection) -> dt.datetime | None:
+    """When the last transaction that a replica has was committed, naive UTC; None: none since it started.
+
+    Raises:
+        NoReplicaError: It follows nobody.
+    """
+    row = _row(replica, _REPLAYED, {})
+    _require_following(row)
+    replayed: dt.datetime | None = row["replayed"]
+    return replayed
+
+
+def _require_following(row: dict[str, Any]) -> None:
+    if not row["follows"]:
+        raise NoReplicaError(
+            "the server of BOURSOMATIC_READ_URL follows nobody: let it name a replica, or unset it"
+        )
 
 
 def await_all(primary: psycopg.Connection, replica: psycopg.Connection, seconds: float = CATCH_UP_SECONDS) -> Lag:

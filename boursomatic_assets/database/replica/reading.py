@@ -20,7 +20,7 @@ from boursomatic_assets import absorbed
 from boursomatic_assets.database.addresses import database_url, replica_url
 from boursomatic_assets.database.connections import connect, reads_from
 from boursomatic_assets.database.errors import AwayError, DatabaseError
-from boursomatic_assets.database.replica.lag import await_all
+from boursomatic_assets.database.replica.lag import await_all, replayed_until
 
 ASKING: Final = {"connect_timeout": "3"}
 """How a server is asked on the way: the other one is there to answer."""
@@ -44,8 +44,7 @@ def reading(*, verified: bool = False) -> Iterator[None]:
 
     Args:
         verified: Nothing unverified is read: where the primary is away, it is waited for. A fallback is then
-        recorded
-            once, as long as its reason stays the same: for a run, whose checks each ask.
+            recorded once, as long as its reason stays the same: for a run, whose checks each ask.
 
     Raises:
         DatabaseError: The primary refuses the connection.
@@ -55,6 +54,11 @@ def reading(*, verified: bool = False) -> Iterator[None]:
         yield
     finally:
         reads_from.reset(given)
+
+
+def begin_anew() -> None:
+    """Let this process, which has done with a run, record a fallback anew."""
+    _Told.kind = None
 
 
 @contextlib.contextmanager
@@ -96,14 +100,14 @@ def _say_fallback(error: Exception, verified: bool) -> None:
 
 
 def _unverified(url: URL, error: AwayError) -> URL | None:
-    """The address of the replica, while nobody can say what it lacks; None if it does not answer either."""
+    """The address of the replica, while nobody can say what it lacks; None if it does not answer, or is none."""
     try:
         with connect(url.update_query_dict(ASKING), wait=False) as replica:
-            row = replica.execute("SELECT pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'").fetchone()
+            replayed = replayed_until(replica)
     except (DatabaseError, psycopg.Error) as other:
         absorbed.record(other, "the primary is waited for")
         return None
-    when = f"{row[0]:%Y-%m-%d %H:%M:%S} UTC" if row and row[0] else "its start"
+    when = f"{replayed:%Y-%m-%d %H:%M:%S} UTC" if replayed else "its start"
     absorbed.record(
         error, f"unverified: the replica answers with what it had by {when}; newer sessions may be there"
     )

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import coloredlogs
 import dagster as dg
+import psycopg
 from dagster_postgres import DagsterPostgresStorage
 
 from boursomatic_assets import database
+from boursomatic_assets.database import locks
 from boursomatic_assets.orchestration.dagster_patches import (
     backfill_policies,  # noqa: F401 - daemon and webserver must know the class by name
     guard,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
 # The storages make their tables at first use. Processes at once collide there, and retry for a second only.
+KEY = "SELECT hashtext('dagster storage')::bigint"
 LOCK = "SELECT pg_try_advisory_lock(hashtext('dagster storage'))"
 
 STATEMENT_TIMEOUT_MS = 300_000
@@ -86,13 +89,28 @@ class BoursomaticStorage(DagsterPostgresStorage):
     def _open(cls, inst_data: "ConfigurableClassData | None") -> Self:
         """Open it while no other process does; who waits keeps no connection, which that may need."""
         url = database.dagster_url()
+        notice = locks.Notice()
         for pause in patience.pauses():
             with database.connect(url) as connection:
                 if connection.execute(LOCK).fetchone() == (True,):
                     return cls(url.render_as_string(hide_password=False), inst_data=inst_data)
+                _say_who_opens(connection, notice)
             database.let_go()
             time.sleep(pause)
         raise AssertionError("pauses have no end")
+
+
+def _say_who_opens(connection: psycopg.Connection, notice: locks.Notice) -> None:
+    """Say for whom is waited, if it is time to.
+
+    Raises:
+        LockWaitError: A person has waited as long as he may.
+    """
+    what, (key,) = "Dagster's storage to be opened", connection.execute(KEY).fetchone() or (0,)
+    if notice.is_due() and (holder := locks.holder_of(connection, key)):
+        notice.say(what, holder)
+    if locks.patience is not None and notice.seconds > locks.patience:
+        raise notice.give_up(what)
 
 
 def _write_plain_logs() -> None:

@@ -35,5 +35,8 @@ COMPUTES = "boursomatic/computes"
 CODE = "boursomatic/code"
 """The version of the code that handed a run to a worker, which must have the same."""
 
+QUEUE = "dagster-celery/queue"
+"""The queue of a run that a worker executes."""
+
 PRIORITY = "dagster/priority"
 """Which of the runs that wait begins first: a higher number, 0 without it."""

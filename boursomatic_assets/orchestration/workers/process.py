@@ -44,18 +44,18 @@ class ExecuteRun(Task):  # type: ignore[misc] # Celery has no types
         execution.execute(execute_job_args_packed, self._refusal)
 
     def _refusal(self, run: Any) -> str | None:
-        """Why this worker does not execute a run; a worker that can execute none is ended."""
+        """Why this worker does not execute a run; such a worker is ended, since it would take others as well."""
         from boursomatic_assets.orchestration.dagster_patches import tags
         from boursomatic_assets.orchestration.workers import requirements
 
         me = f"the worker {self.request.hostname} refuses:"
         try:
             requirements.require_fit()
+            requirements.require_same_code(run.tags.get(tags.CODE))
         except requirements.UnfitError as error:
             self.app.control.broadcast(END, arguments={"reason": str(error)}, destination=[self.request.hostname])
             return f"{me} {error}"
-        other = requirements.other_code(run.tags.get(tags.CODE))
-        return other and f"{me} {other}"
+        return None
 
 
 @control_command(name=END)  # type: ignore[untyped-decorator]

@@ -31,8 +31,14 @@ def require_fit() -> None:
         raise UnfitError(str(error)) from None
 
 
-def other_code(launched_by: str | None) -> str | None:
-    """Why a run that other code has launched is not executed here; None: it was launched by this code."""
-    if launched_by in (None, code_version()):
-        return None
-    return f"it was launched by code {launched_by}, and this is {code_version()}: install the same on all machines"
+def require_same_code(launched_by: str | None) -> None:
+    """Require that this code has launched a run; None: the run does not say.
+
+    Raises:
+        UnfitError: Other code has.
+    """
+    if launched_by not in (None, code_version()):
+        raise UnfitError(
+            f"it was launched by code {launched_by}, and this is {code_version()}: install the same on all"
+            " machines"
+        )

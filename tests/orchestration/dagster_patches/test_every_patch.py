@@ -15,6 +15,7 @@ import pytest
 import yaml
 from conftest import Admin
 from dagster._core.storage import tags as theirs
+from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
 from worlds.patched import only_patched
 
 import boursomatic_assets
@@ -122,6 +123,7 @@ def test_tags_are_those_of_dagster() -> None:
     )
     assert (tags.BACKFILL, tags.WILL_RETRY) == (theirs.BACKFILL_ID_TAG, theirs.WILL_RETRY_TAG)
     assert tags.MAX_RETRIES == theirs.MAX_RETRIES_TAG
+    assert tags.QUEUE == DAGSTER_CELERY_QUEUE_TAG
     assert tags.PARTITION == theirs.PARTITION_NAME_TAG
     assert tags.DIMENSION_PREFIX == theirs.MULTIDIMENSIONAL_PARTITION_PREFIX
 

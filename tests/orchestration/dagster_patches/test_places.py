@@ -1,5 +1,6 @@
 """How many runs the daemon hands over: as many as workers have places for, in all and of each queue."""
 
+import dataclasses
 from uuid import uuid4
 
 import dagster as dg
@@ -7,6 +8,7 @@ import pytest
 
 from boursomatic_assets import broker
 from boursomatic_assets.broker import looking
+from boursomatic_assets.code_version import code_version
 from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.orchestration.dagster_patches.queue import coordinator, places
 
@@ -46,15 +48,25 @@ def test_no_more_runs_are_handed_over_than_there_are_places() -> None:
     both, one = a_worker(processes=2), a_worker("US", processes=1)
     most, by_tag = places.limits([both, one], [])
     assert most == 3
-    assert [limit(by_tag, places.QUEUE, queue) for queue in broker.EVERY_QUEUE] == [3, 2, 2]
+    assert [limit(by_tag, tags.QUEUE, queue) for queue in broker.EVERY_QUEUE] == [3, 2, 2]
     assert places.limits([], [])[0] == 0
 
 
-def test_many_places_widen_what_is_limited_by_kind() -> None:
+@pytest.mark.parametrize(("processes", "each"), [(2, 1), (3, 1), (4, 1), (6, 2), (12, 4)])
+def test_a_kind_has_a_third_of_all_places(processes: int, each: int) -> None:
     """Of one backfill bars, features and advice wait for one another: none may take all places."""
     configured = [{"key": tags.COMPUTES, "limit": 2, "value": {"applyLimitPerUniqueValue": True}}]
-    assert places.limits([a_worker(processes=4)], configured)[1][0]["limit"] == 2
-    assert places.limits([a_worker(processes=12)], configured)[1][0]["limit"] == 4
+    assert places.limits([a_worker(processes=processes)], configured)[1][0]["limit"] == each
+
+
+@pytest.mark.database
+def test_workers_of_other_code_have_no_places(
+    dagster_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = dataclasses.replace(a_worker(processes=2), code=code_version())
+    monkeypatch.setattr(looking, "workers", lambda: [mine, a_worker(processes=5)])
+    monkeypatch.setenv("BOURSOMATIC_BROKER", BROKER)
+    assert dagster_instance.run_coordinator.get_run_queue_config().max_concurrent_runs == 2  # type: ignore[attr-defined]
 
 
 @pytest.mark.database

@@ -192,9 +192,11 @@ def test_a_worker_without_the_store_is_unfit(migrated: Engine) -> None:
 
 
 def test_a_worker_of_other_code_says_which() -> None:
-    assert requirements.other_code(None) is None
-    assert requirements.other_code(code_version()) is None
-    said = requirements.other_code("0.1.0+other")
+    requirements.require_same_code(None)
+    requirements.require_same_code(code_version())
+    with pytest.raises(requirements.UnfitError) as refused:
+        requirements.require_same_code("0.1.0+other")
+    said = str(refused.value)
     assert said == (
         f"it was launched by code 0.1.0+other, and this is {code_version()}: install the same on all machines"
     )

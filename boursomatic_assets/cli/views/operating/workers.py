@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from boursomatic_assets import broker, database
+from boursomatic_assets import absorbed, broker, database
 from boursomatic_assets.broker import looking
 from boursomatic_assets.code_version import code_version
+from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.settings import workers
 
 _CLAIMED = text("SELECT run_id, host, pid, claimed_at FROM run_claims WHERE epoch = 0 ORDER BY claimed_at")
-_COMPUTES = "SELECT run_id, value FROM run_tags WHERE key = 'boursomatic/computes' AND run_id = ANY(%s)"
+_COMPUTES = "SELECT run_id, value FROM run_tags WHERE key = %s AND run_id = ANY(%s)"
 
 
 def lines(connection: Connection) -> Iterator[tuple[str, str]]:
@@ -65,5 +66,9 @@ def _computes(runs: list[str]) -> dict[str, str]:
     """What runs compute, by id. Dagster's tables are read by SQL, because the import of Dagster takes seconds."""
     if not runs:
         return {}
-    with database.connect(database.dagster_url()) as connection:
-        return dict(connection.execute(_COMPUTES, [runs]).fetchall())
+    try:
+        with database.connect(database.dagster_url()) as connection:
+            return dict(connection.execute(_COMPUTES, [tags.COMPUTES, runs]).fetchall())
+    except database.AwayError as error:  # a replica may answer all else
+        absorbed.record(error, "what runs compute is not shown")
+        return {}

@@ -5,5 +5,5 @@ What belongs here: the launcher that puts a run into its queue (`launcher.py`), 
 Kept elsewhere: the broker and its queues (`broker/`), what a worker requires before it computes
 (`orchestration/workers/`), whether a run lives (`dagster_patches/launcher.py`).
 
-Nothing here is imported where no broker is set, except `coordinator.py`.
+Where no broker is set, only `coordinator.py` and `places.py` are imported, and Celery is not.
 """

@@ -7,7 +7,6 @@ Dagster would hand over as many as the file says, whether anybody works or not: 
 than a run may take to start has failed, and what the broker loses is noticed only then.
 """
 
-import logging
 import time
 
 from dagster._core.run_coordinator import QueuedRunCoordinator
@@ -15,13 +14,12 @@ from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 
 from boursomatic_assets import absorbed
 from boursomatic_assets.broker import BrokerError, looking
+from boursomatic_assets.code_version import code_version
 from boursomatic_assets.orchestration.dagster_patches.queue import places
 from boursomatic_assets.settings import workers
 
 LOOK_SECONDS = 10.0
 """How long what workers have answered holds."""
-
-_log = logging.getLogger(__name__)
 
 
 class PlacesRunCoordinator(QueuedRunCoordinator):
@@ -38,10 +36,10 @@ class PlacesRunCoordinator(QueuedRunCoordinator):
         return stated._replace(max_concurrent_runs=most, tag_concurrency_limits=by_tag)
 
     def _workers(self) -> list[looking.Worker]:
-        """The workers that answer; none while the broker does not, and what waits stays where it is."""
+        """The workers of the same code that answer; none while the broker does not, and what waits stays."""
         if self._looked is None or time.monotonic() - self._looked[0] > LOOK_SECONDS:
             try:
-                found = looking.workers()
+                found = [worker for worker in looking.workers() if worker.code == code_version()]
             except BrokerError as error:
                 absorbed.record(error, "no run is launched for now")
                 found = []

@@ -20,7 +20,7 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import unpack_value
 
 from boursomatic_assets import absorbed, database
-from boursomatic_assets.database import waiting
+from boursomatic_assets.database import replica, waiting
 from boursomatic_assets.database.server_time import ClockError
 from boursomatic_assets.tables.claims import holding
 
@@ -34,7 +34,7 @@ def execute(message: dict[str, Any], refuse: Callable[[DagsterRun], str | None])
 
     Args:
         message: What dagster-celery sends of it.
-        refuse: Says why this process cannot execute it; the run fails with that, and the daemon launches it again.
+        refuse: Says why this process cannot execute it; the run fails with that, as one whose process was lost.
     """
     run_id = unpack_value(message, as_type=ExecuteRunArgs).run_id
     with dg.DagsterInstance.get() as instance, _left_as_found():
@@ -44,7 +44,9 @@ def execute(message: dict[str, Any], refuse: Callable[[DagsterRun], str | None])
                 "run %s is not begun here: it is %s", run_id, run.status.value.lower() if run else "deleted"
             )
         elif waited := _waited_too_long(instance, run):
-            instance.report_run_failed(run, f"it waited in a queue for {waited:.0f} s: it is launched again")
+            instance.report_run_failed(
+                run, f"it waited in a queue for {waited:.0f} s, longer than a run may take to begin"
+            )
         elif reason := refuse(run):
             instance.report_run_failed(run, reason)
         else:
@@ -85,6 +87,7 @@ def _left_as_found() -> Iterator[None]:
     """Leave no connection, no answer to a signal, and no impatience behind."""
     answer = signal.getsignal(signal.SIGTERM)
     waiting.begin_anew()
+    replica.begin_anew()
     try:
         yield
     finally:

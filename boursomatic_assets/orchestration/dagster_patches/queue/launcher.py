@@ -57,10 +57,14 @@ class QueueRunLauncher(Claimed, CeleryRunLauncher):
         self._launch_celery_task_run(run, message, TASK_EXECUTE_JOB_NAME)
 
     def terminate(self, run_id: str) -> bool:
-        """Ask the worker that executes a run to end it; False if no worker was given it."""
+        """Ask the worker that executes a run to end it; False if it is over, or no worker was given it.
+
+        Dagster must know that somebody asked: else the end is that of a lost process, and the run begins again.
+        """
         run = self._instance.get_run_by_id(run_id)
-        if run is None or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+        if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
             return False
+        self._instance.report_run_canceling(run)
         with broker.errors_in_words():
             return super().terminate(run_id)
 
@@ -68,6 +72,6 @@ class QueueRunLauncher(Claimed, CeleryRunLauncher):
         """Send it with its queue and its priority."""
         self._instance.add_run_tags(run.run_id, {tags.CODE: self._code})
         priority = broker.priority_of(backfill=tags.BACKFILL in run.tags)
-        place = {places.QUEUE: places.queue_of(run), DAGSTER_CELERY_RUN_PRIORITY_TAG: str(priority)}
+        place = {tags.QUEUE: places.queue_of(run), DAGSTER_CELERY_RUN_PRIORITY_TAG: str(priority)}
         with broker.errors_in_words():
             super()._launch_celery_task_run(run.with_tags({**place, **run.tags}), task_signature, routing_key)

@@ -14,9 +14,6 @@ from boursomatic_assets.broker.looking import Worker
 from boursomatic_assets.orchestration.dagster_patches import tags
 from boursomatic_assets.settings import workers
 
-QUEUE: Final = "dagster-celery/queue"
-"""The tag by which dagster-celery knows the queue of a run."""
-
 OF_A_BACKFILL: Final = "-1"
 
 KINDS_THAT_WAIT: Final = 3
@@ -26,7 +23,7 @@ KINDS_THAT_WAIT: Final = 3
 def tags_of(run: DagsterRun) -> dict[str, str]:
     """What is stored with a run about where it waits, unless it states that itself."""
     found = {tags.PRIORITY: OF_A_BACKFILL} if tags.BACKFILL in run.tags else {}
-    return found | ({QUEUE: queue_of(run)} if workers.broker() else {})
+    return found | ({tags.QUEUE: queue_of(run)} if workers.broker() else {})
 
 
 def queue_of(run: DagsterRun) -> str:
@@ -48,11 +45,9 @@ def limits(
     """
     places = sum(len(worker.pids) for worker in answering)
     of_queues = [
-        {"key": QUEUE, "value": name, "limit": sum(worker.serves(name) for worker in answering)}
+        {"key": tags.QUEUE, "value": name, "limit": sum(worker.serves(name) for worker in answering)}
         for name in broker.EVERY_QUEUE
     ]
-    widened = [
-        {**one, "limit": max(one["limit"], places // KINDS_THAT_WAIT)} if one["key"] == tags.COMPUTES else {**one}
-        for one in configured
-    ]
-    return places, widened + of_queues
+    of_kinds = {"limit": max(1, places // KINDS_THAT_WAIT)}
+    of_tags = [{**one, **of_kinds} if one["key"] == tags.COMPUTES else {**one} for one in configured]
+    return places, of_tags + of_queues
