@@ -10,6 +10,7 @@ import dagster as dg
 from sqlalchemy.dialects import postgresql
 
 from boursomatic_assets.schema import Table
+from boursomatic_assets.tables.summaries.refreshing import Extent
 
 
 def table_metadata(model: type[Table]) -> dict[str, Any]:
@@ -36,3 +37,8 @@ def column_schema(model: type[Table]) -> dg.TableSchema:
 def view_metadata(name: str) -> dict[str, Any]:
     """Metadata of an asset that is a view."""
     return {"dagster/table_name": f"public.{name}"}
+
+
+def refreshed(found: Extent) -> dg.MaterializeResult[None]:
+    """The result of an asset that is a materialised view."""
+    return dg.MaterializeResult(metadata={"dagster/row_count": found.rows, "as_of": str(found.as_of or "none")})

@@ -7,7 +7,7 @@ What belongs here: the asset. Kept elsewhere: what the view holds (migration 002
 import dagster as dg
 
 from boursomatic_assets import database
-from boursomatic_assets.assets.metadata import view_metadata
+from boursomatic_assets.assets.metadata import refreshed, view_metadata
 from boursomatic_assets.tables.summaries import refreshing
 
 
@@ -17,5 +17,4 @@ def track_record_by_month() -> dg.MaterializeResult[None]:
 
     `as_of` is the newest session that a row speaks for, `refreshed_at` when it was made.
     """
-    found = database.again(lambda: refreshing.refresh("track_record_by_month"))
-    return dg.MaterializeResult(metadata={"dagster/row_count": found.rows, "as_of": str(found.as_of or "none")})
+    return refreshed(database.again(lambda: refreshing.refresh("track_record_by_month")))

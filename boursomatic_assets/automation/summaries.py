@@ -12,6 +12,7 @@ from boursomatic_assets import database
 from boursomatic_assets.automation.in_flight import UNFINISHED
 from boursomatic_assets.automation.jobs import archive_15m, market_session_15m, summaries
 from boursomatic_assets.automation.watch import STATUS
+from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.tables.summaries import refreshing
 
 APART = {archive_15m.name, market_session_15m.name}
@@ -28,7 +29,7 @@ TAGS = {"boursomatic/launched_by": "summaries"}
     description="Each minute. Refreshes the summaries that are out of date, once nothing is being computed.",
 )
 def refresh_outdated(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Ask for one run of all that are out of date; what it was asked for is not asked for again."""
+    """Ask for one run of all that are out of date; where it has failed, again in another hour."""
     with database.engine().connect() as connection:
         outdated, digest = refreshing.outdated(connection), refreshing.sources(connection)
     if not outdated:
@@ -36,4 +37,8 @@ def refresh_outdated(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.
     runs = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     if busy := [run for run in runs if run.job_name not in APART]:
         return dg.SkipReason(f"{', '.join(outdated)}: left until run {busy[0].run_id[:8]} has ended")
-    return dg.RunRequest(run_key=digest, asset_selection=[dg.AssetKey(name) for name in outdated], tags=TAGS)
+    return dg.RunRequest(
+        run_key=f"{digest} {utc_now():%Y-%m-%dT%H}",
+        asset_selection=[dg.AssetKey(name) for name in outdated],
+        tags=TAGS,
+    )

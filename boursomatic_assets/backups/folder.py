@@ -138,8 +138,12 @@ class BackupFolder:
         self.store.delete(f"{SETS}{name}/{manifest.NAME}")
         self.store.clear(f"{SETS}{name}/")
 
-    def keep(self, count: int) -> list[str]:
-        """Remove all but the newest sets, then the files that none of them has; the names of those removed."""
+    def keep(self, count: int, lock: Lock) -> list[str]:
+        """Remove all but the newest sets, then the files that none of them has; the names of those removed.
+
+        Raises:
+            StoreError: The lock was lost, so another backup may need what is left.
+        """
         names = self.names()
         removed, kept = names[:-count], names[-count:]
         needed = {self.file(one) for name in kept for one in self.manifest_of(name).files}
@@ -147,6 +151,7 @@ class BackupFolder:
             self.remove(name)
         for entry in [*self.store.entries(FILES)]:
             if CONTENT.fullmatch(entry.name) and entry.name not in needed:
+                lock.require()
                 self.store.delete(entry.name)
         return removed
 

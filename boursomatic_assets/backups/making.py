@@ -103,7 +103,7 @@ def make(folder: str | Path, say: Callable[[str], None], keep: int | None = None
             _forget(progress)
             raise
         lock.require()
-        made.removed += target.keep(keep) if keep else []
+        made.removed += target.keep(keep, lock) if keep else []
         return made
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from boursomatic_assets import settings
 from boursomatic_assets.backups import BackupError
-from boursomatic_assets.stores import atomic_files
+from boursomatic_assets.stores import atomic_files, streams
 
 NAME = ".restoring"
 
@@ -41,7 +41,7 @@ def read() -> dict[str, str] | None:
 
 def write(said: dict[str, str]) -> None:
     """Keep the mark; a reader sees it whole."""
-    atomic_files.write(_path(), json.dumps(said).encode())
+    streams.write(_path(), json.dumps(said).encode())
 
 
 def remove() -> None:

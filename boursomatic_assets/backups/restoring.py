@@ -29,6 +29,7 @@ from boursomatic_assets.orchestration import dead_runs
 from boursomatic_assets.orchestration.instance import ensure_dagster_home
 from boursomatic_assets.stores import folders, streams
 from boursomatic_assets.stores.folder_store import FolderStore
+from boursomatic_assets.tables.archive import adoption
 from boursomatic_assets.tables.chains import heads
 
 NAMED = 20
@@ -47,6 +48,7 @@ class Restored:
         revision: That of the schema now: an older one was upgraded.
         missing_roles: Those that the owner may not create.
         ended_runs: How many runs went on when the backup was made.
+        left: The archived files of an earlier version that cannot be read, each with the reason.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Restored:
     revision: str
     missing_roles: tuple[str, ...]
     ended_runs: int
+    left: dict[str, str]
 
 
 def restore(folder: str | Path, say: Callable[[str], None], name: str | None = None) -> Restored:
@@ -79,10 +82,11 @@ def restore(folder: str | Path, say: Callable[[str], None], name: str | None = N
     missing = _fill_platform(source, chosen, held, say)
     _fill(source, chosen, held, places.DAGSTER, say)
     migrate.upgrade()
+    left = adoption.adopt().left
     ended = _end_runs()
     heads.keep()
     mark.remove()
-    return Restored(chosen, held, migrate.head_revision(), missing, ended)
+    return Restored(chosen, held, migrate.head_revision(), missing, ended, left)
 
 
 def prove(source: BackupFolder, name: str) -> Manifest:

@@ -4,6 +4,7 @@ What belongs here: terms of the field, each with the features that it stands for
 is higher or lower than others. Kept elsewhere: how justifications name these (`english.py`, `french.py`).
 """
 
+import unicodedata
 from typing import Final
 
 from boursomatic_assets.language.english import ENGLISH
@@ -14,15 +15,20 @@ FEATURES: Final = {
     "reversal": ("ret_1d", "ret_5d"),
     "liquidity": ("illiquidity_60d", "volume_trend"),
 }
-HIGHER: Final = {"strong", "high", "fort", "forte", "élevé", "élevée"}
-LOWER: Final = {"weak", "low", "faible"}
+HIGHER: Final = {"strong", "high", "fort", "forte", "forts", "fortes", "eleve", "elevee", "eleves", "elevees"}
+LOWER: Final = {"weak", "low", "faible", "faibles"}
 
 
 def phrases_of(term: str) -> list[str]:
     """How justifications say what a term says, in every language; nothing for a word that is no such term."""
-    word, phrases = term.lower(), list[str]()
+    word, phrases = _plain(term.lower()), list[str]()
     for wording in (ENGLISH, FRENCH):
         phrases += [wording.features[feature] for feature in FEATURES.get(word, ())]
         phrases += [wording.above] if word in HIGHER else []
         phrases += [wording.below] if word in LOWER else []
     return phrases
+
+
+def _plain(word: str) -> str:
+    """A word without its accents."""
+    return "".join(one for one in unicodedata.normalize("NFD", word) if not unicodedata.combining(one))

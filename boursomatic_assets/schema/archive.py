@@ -47,5 +47,5 @@ class ArchiveFile(Table, table=True):
     written_at: NaiveDatetime = defaulting_to_now("When it was named")
     superseded_at: NaiveDatetime | None = Field(
         default=None,
-        description="When another took its place, or its rows were put back for good; null: it stands",
+        description="When another took its place; null: it stands",
     )

@@ -96,6 +96,7 @@ class RecommendationWords(Table, table=True):
 
     __tablename__ = "recommendation_words"
     __table_args__ = (
+        Index("ix_recommendation_words_as_of", "as_of", "id"),
         Index("ix_recommendation_words_instrument_as_of", "instrument_id", "as_of"),
         Index("ix_recommendation_words_words", "words", postgresql_using="gin"),
         {"info": {"key": ("id",), "derived": True}},
@@ -104,7 +105,7 @@ class RecommendationWords(Table, table=True):
     id: UUID = primary_key("The recommendation's identifier")
     instrument_id: UUID = Field(description="Instrument of the recommendation")
     profile: str = Field(sa_type=String(50), description="Risk profile of the recommendation")
-    as_of: NaiveDatetime = Field(index=True, description="Session close that the recommendation is based on")
+    as_of: NaiveDatetime = Field(description="Session close that the recommendation is based on")
     words: str = Field(sa_type=TSVECTOR, description="Its words by their English and their French stems")
 
 

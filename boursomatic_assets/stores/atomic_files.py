@@ -1,13 +1,13 @@
 """Atomic files: complete or absent after any crash.
 
-What belongs here: writing one. Kept elsewhere: the content and the path (`folder_store.py`).
+What belongs here: the names of unfinished files, and what makes names durable. Kept elsewhere: writing one
+(`streams.py`).
 
 A file is written under a temporary name in its folder, `.saving-...`, and then renamed. A killed process leaves
 the temporary file behind; a later write into the folder removes it. No such file is ever read: it may be deleted.
 """
 
 import os
-import tempfile
 import time
 from pathlib import Path
 
@@ -15,23 +15,6 @@ TEMPORARY_PREFIX = ".saving-"
 
 ABANDONED_SECONDS = 60 * 60
 """The age from which a temporary file counts as abandoned; writing a file takes seconds."""
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file durably into an existing folder: it survives a loss of power."""
-    remove_abandoned(path.parent)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def remove_abandoned(folder: Path) -> None:

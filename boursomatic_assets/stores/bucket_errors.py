@@ -13,8 +13,10 @@ from boursomatic_assets.stores.store import AwayError, StoreError
 
 CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
-METADATA = re.compile(r"169\.254\.|Missing \w*(Key|Token)|credential", re.IGNORECASE)
-"""What an error says that was met while credentials were looked for: the environment has none."""
+METADATA = re.compile(r"http://169\.254\.|Missing \w*(Key|Token)|credential", re.IGNORECASE)
+ELSEWHERE = re.compile(r"https?://(?!169\.254\.)\S+")
+"""What an error says that was met while credentials were looked for: the environment has none. An address of the
+service itself says nothing: a bucket may have any name."""
 
 AWAY = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "Throttling")
 """Codes of what another attempt may cure, beside any status from 500 on."""
@@ -26,7 +28,7 @@ def explain(error: BaseException, address: str) -> StoreError:
     status, code = _first(r"status code: (\d{3})", said), _first(r"<Code>(\w{1,64})</Code>", said)
     if code == "NoSuchBucket":
         return StoreError(f"{address}: there is no such bucket: create it, or correct the address")
-    if METADATA.search(said) and code is None:
+    if METADATA.search(ELSEWHERE.sub("", said)) and code is None:
         return StoreError(f"{address}: there are no credentials: set {CREDENTIALS}")
     if code == "RequestTimeTooSkewed":
         return StoreError(f"{address} refuses requests by this machine's clock: set the clock")

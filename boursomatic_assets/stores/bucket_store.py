@@ -82,11 +82,13 @@ class BucketStore(Store):
             raise self.missing(name)
         for start in range(0, entry.size, PIECE_BYTES):
             length = min(PIECE_BYTES, entry.size - start)
-            yield self._ask(
-                lambda start=start, length=length: bytes(  # type: ignore[misc]
-                    obstore.get_range(self._objects, name, start=start, length=length)
-                )
-            )
+            yield self._range(name, start, length)
+
+    def _range(self, name: str, start: int, length: int) -> bytes:
+        try:
+            return self._ask(lambda: bytes(obstore.get_range(self._objects, name, start=start, length=length)))
+        except FileNotFoundError:  # deleted meanwhile
+            raise self.missing(name) from None
 
     def claimed(self, name: str) -> Content:
         """As `Store.claimed`: a service has checksums of its own, so nothing is fetched to prove a name."""

@@ -1,7 +1,7 @@
 """A store that is a folder: each object is a file, written durably.
 
-What belongs here: how objects are kept as files. Kept elsewhere: writing one whole (`atomic_files.py`,
-`streams.py`), names that lead out of the folder (`folders.py`).
+What belongs here: how objects are kept as files. Kept elsewhere: writing one whole (`streams.py`,
+`atomic_files.py`), names that lead out of the folder (`folders.py`).
 """
 
 import errno
@@ -115,8 +115,14 @@ class FolderStore(Store):
         return folders.inside(self.folder, name)
 
     def _walk(self, folder: Path) -> Iterator[Path]:
-        for parent, _, names in os.walk(folder):
+        for parent, _, names in os.walk(folder, onerror=_raise_unless_absent):
             for name in names:
                 path = Path(parent, name)
                 if not name.startswith(atomic_files.TEMPORARY_PREFIX) and not path.is_symlink():
                     yield path
+
+
+def _raise_unless_absent(error: OSError) -> None:
+    """Let a folder that cannot be read be an error: what it holds is not missing."""
+    if error.errno not in ABSENT:
+        raise error

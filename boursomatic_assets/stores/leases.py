@@ -103,15 +103,16 @@ def _abandoned(store: "BucketStore", purpose: str) -> str | None:
     Raises:
         StoreError: Somebody renews it.
     """
-    tag, began = store.tag(NAME), time.monotonic()
+    tag, looks = store.tag(NAME), 0
     if tag is None:
         return None
     holder = _holder(store)
     shown = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     _log.warning("%s has the lock of %s: waits for a sign of life, %.0f s", shown, store.address, LOST_SECONDS)
     while (present := store.tag(NAME)) == tag:
-        if time.monotonic() - began > LOST_SECONDS:
+        if looks * LOOK_SECONDS >= LOST_SECONDS:  # a look that the service answers late counts once
             return tag
+        looks += 1
         time.sleep(LOOK_SECONDS)
     if present is None:
         return None

@@ -1,7 +1,7 @@
 """Streams: files of any size, written and read piece by piece, with their SHA-256.
 
-What belongs here: copying bytes into a private file that is whole or not there, and proving one.
-Kept elsewhere: small files that are in memory anyway (`atomic_files.py`), what the files hold (`backups/`).
+What belongs here: copying bytes into a file that is whole or not there. Kept elsewhere: what a killed process
+leaves of one (`atomic_files.py`), what the files hold (`backups/`).
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from boursomatic_assets.stores.atomic_files import TEMPORARY_PREFIX, sync_folder
+from boursomatic_assets.stores.atomic_files import TEMPORARY_PREFIX, remove_abandoned, sync_folder
 
 CHUNK_BYTES = 1 << 20
 
@@ -33,15 +33,6 @@ def chunks(path: Path) -> Iterator[bytes]:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
-
-
-def content(path: Path) -> Content:
-    """What a file holds."""
-    digest, size = hashlib.sha256(), 0
-    for chunk in chunks(path):
-        digest.update(chunk)
-        size += len(chunk)
-    return Content(size, digest.hexdigest())
 
 
 def save(folder: Path, pieces: Iterable[bytes], name: str = "", mode: int = 0o600) -> Content:
@@ -67,3 +58,9 @@ def save(folder: Path, pieces: Iterable[bytes], name: str = "", mode: int = 0o60
         raise
     sync_folder(folder)
     return Content(size, digest.hexdigest())
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a small file durably into an existing folder, for all to read."""
+    remove_abandoned(path.parent)
+    save(path.parent, [content], path.name, 0o644)

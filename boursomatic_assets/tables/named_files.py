@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from boursomatic_assets import database, settings
 from boursomatic_assets.schema import ArchiveFile, ModelVersion
-from boursomatic_assets.stores import places
+from boursomatic_assets.stores import leases, places
 from boursomatic_assets.stores.places import ARCHIVE, BACKUPS, MODELS
-from boursomatic_assets.stores.store import DamagedError, MissingError, Store, StoreError, digest_in
+from boursomatic_assets.stores.store import AwayError, DamagedError, Store, StoreError, digest_in
 
 NAMED = 3
 """How many of the files that are missing are named."""
@@ -49,7 +49,9 @@ def damaged() -> Iterator[str]:
     for place, name in sorted(_named()):
         try:
             stores[place].read(name)
-        except (DamagedError, MissingError) as error:
+        except AwayError:
+            raise
+        except OSError as error:
             yield str(error)
 
 
@@ -80,7 +82,8 @@ def move(source: str, target: str, say: Callable[[str], None]) -> int:
     What the other has intact is left as it is, so a move that was interrupted goes on where it ended.
 
     Args:
-        source: The address of a store, as `BOURSOMATIC_STORE`; of the present one, wherever its archive lies.
+        source: The address of a store, as `BOURSOMATIC_STORE`; its archive lies where `BOURSOMATIC_ARCHIVE` says,
+            if that is set.
         target: That of the other.
         say: Is told what is done at the moment.
 
@@ -91,22 +94,28 @@ def move(source: str, target: str, say: Callable[[str], None]) -> int:
         StoreError: A file is missing, is not as it was written, or cannot be copied. All others may be copied.
     """
     origins = {place: places.open_store(f"{source}/{place}") for place in (MODELS, ARCHIVE)}
-    if source == settings.store():
-        origins = _stores()
+    if source == settings.store() or settings.archive() != f"{settings.store()}/{ARCHIVE}":
+        origins[ARCHIVE] = places.archive()
     copied, problems = 0, list[str]()
     for place, origin in origins.items():
         names = sorted(name for of, name in _named() if of == place)
         say(f"{len(names):,} files of {place}")
         copied += _copy(origin, places.open_store(f"{target}/{place}"), names, problems)
     backups = places.open_store(f"{source}/{BACKUPS}", private=True)
-    names = [entry.name for entry in backups.entries()]
-    if names:
-        say(f"{len(names):,} files of {BACKUPS}")
-        names.sort(key=lambda name: (name.startswith("sets/"), name.endswith("manifest.json"), name))
-        copied += _copy(backups, places.open_store(f"{target}/{BACKUPS}", private=True), names, problems)
+    if any(True for _ in backups.entries()):
+        copied += _copy_backups(backups, places.open_store(f"{target}/{BACKUPS}", private=True), say, problems)
     if problems:
         raise StoreError(f"{len(problems):,} files were not copied: {_some(problems)}")
     return copied
+
+
+def _copy_backups(origin: Store, target: Store, say: Callable[[str], None], problems: list[str]) -> int:
+    """Copy backups while no backup goes on in either place; the manifest of a set comes last."""
+    with origin.locked("a backup into"), target.locked("a backup into"):
+        names = [entry.name for entry in origin.entries() if entry.name != leases.NAME]
+        names.sort(key=lambda name: (name.startswith("sets/"), name.endswith("manifest.json"), name))
+        say(f"{len(names):,} files of {BACKUPS}")
+        return _copy(origin, target, names, problems)
 
 
 def _copy(origin: Store, target: Store, names: list[str], problems: list[str]) -> int:
@@ -114,6 +123,8 @@ def _copy(origin: Store, target: Store, names: list[str], problems: list[str]) -
     copied = 0
     for name in names:
         try:
+            if (digest := digest_in(name)) and target.find(name) and target.content(name).sha256 == digest:
+                continue  # written there since, or copied before: FROM need not have it
             wanted = origin.content(name)
             if digest_in(name) not in (None, wanted.sha256):
                 raise DamagedError(f"{origin.shown(name)} is damaged, its SHA-256 is {wanted.sha256}")
@@ -123,7 +134,9 @@ def _copy(origin: Store, target: Store, names: list[str], problems: list[str]) -
             target.save(below + slash, origin.pieces(name), last)
             if target.content(name) != wanted:
                 raise DamagedError(f"{target.shown(name)} differs from {origin.shown(name)}")
-        except (DamagedError, MissingError) as error:
+        except AwayError:
+            raise
+        except OSError as error:
             problems.append(str(error))
             continue
         copied += 1

@@ -15,7 +15,10 @@ from boursomatic_assets.database.roles import grants
 revision = "0018"
 down_revision = "0017"
 
-LOSES = {"names of archived files, whose bars are in no table": "SELECT count(*) FROM archive_files"}
+LOSES = {
+    "names of archived files, by which bars are found that were not put back": "SELECT count(*) FROM archive_files"
+    " WHERE superseded_at IS NULL"
+}
 """What an upgrade does not find again after a downgrade, and how much there is of it."""
 
 
@@ -49,5 +52,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the table: archived bars are not found any more; `boursomatic archive restore` first."""
+    """Drop the table: no upgrade finds archived bars again; put them back before (`archive restore`)."""
     op.drop_table("archive_files")

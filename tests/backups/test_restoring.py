@@ -1,9 +1,11 @@
 """A restored platform: equal rows, rights and files, in an empty place alone, of what is proven first."""
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from backups.conftest import MoveOn
@@ -18,7 +20,16 @@ from boursomatic_assets import database as db
 from boursomatic_assets import settings
 from boursomatic_assets.backups.folder import BackupFolder
 from boursomatic_assets.backups.manifest import Manifest
+from boursomatic_assets.calendars.markets import MARKETS
+from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database import dumps, migrate
+from boursomatic_assets.tables.archive import files as archive_files
+
+AT = dt.datetime(2024, 6, 10, 14)
+ONE_BAR = pl.DataFrame(
+    {"symbol": ["ACME"], "exchange": ["NYSE"], "ts": [AT], "interval": ["15m"], "created_at": [AT]}
+    | {name: [9.0] for name in "ohlcv"}
+)
 
 RIGHTS = (
     "SELECT relname, relacl::text[], relrowsecurity, relforcerowsecurity FROM pg_class"
@@ -224,13 +235,19 @@ def test_a_newer_revision_is_refused(small: Path, move_on: MoveOn) -> None:
 def test_an_older_revision_is_upgraded(
     database: Engine, dagster_instance: DagsterInstance, folder: Path, move_on: MoveOn
 ) -> None:
+    """Files of its archive, which no row of that revision named, are read afterwards."""
     migrate.upgrade("0015")
+    archived = settings.home() / "archive" / "date=2024-06-10" / "market=US" / "bars.parquet"
+    archived.parent.mkdir(parents=True)
+    ONE_BAR.write_parquet(archived)
     assert boursomatic("backup", str(folder)).exit_code == 0
     move_on()
     done = boursomatic("restore", str(folder))
     assert done.exit_code == 0, done.output
     assert f"the schema was upgraded from 0015 to {migrate.head_revision()}" in done.stdout
     assert boursomatic("status").exit_code == 0
+    part = Slice(MARKETS["US"], (dt.date(2024, 6, 10),))
+    assert [session.row_count for session in archive_files.archived_sessions(part)] == [1]
 
 
 def test_what_went_on_is_ended(

@@ -112,6 +112,20 @@ def test_it_says_whether_there_are_more_than_asked_for(advised: Engine) -> None:
     )
 
 
+def test_of_one_session_it_is_the_same_ones_whatever_way_they_are_found(
+    advised: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles = ("conservative", "moderate", "aggressive")
+    advise(advised, [(symbol, 20, profile, "alike") for symbol in ("XOM", "TTE", "ALL") for profile in profiles])
+    last = rows(
+        advised, "SELECT id::text FROM recommendations WHERE justification = 'alike' ORDER BY id DESC LIMIT 4"
+    )
+    for newest, share in ((5_000, 0), (2, 0), (2, 1), (0, 0), (0, 1)):
+        monkeypatch.setattr(advice, "NEWEST", newest)
+        monkeypatch.setattr(advice, "FEW", share)
+        assert search("alike", limit=4).ids == [row["id"] for row in last]
+
+
 def test_a_misspelt_name_is_taken_for_the_one_that_it_is_like(advised: Engine) -> None:
     result = search("momentum aple")
     assert found(advised, "momentum aple") == ["AAPL 8"]

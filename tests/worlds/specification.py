@@ -200,7 +200,7 @@ profile                  | VARCHAR(50)  | NOT NULL
 as_of                    | TIMESTAMP    | NOT NULL
 words                    | TSVECTOR     | NOT NULL
 
-ix_recommendation_words_as_of on (as_of)
+ix_recommendation_words_as_of on (as_of, id)
 ix_recommendation_words_instrument_as_of on (instrument_id, as_of)
 ix_recommendation_words_words on (words)
 """,

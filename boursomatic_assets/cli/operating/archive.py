@@ -22,9 +22,11 @@ def archive() -> None:
 @one_line_errors
 def adopt() -> None:
     """Name the files that an earlier version archived, so that they are read; each archiving does so too."""
+    from boursomatic_assets.settings import patience
     from boursomatic_assets.tables.archive import adoption
 
     require_current_schema()
+    patience.be_patient()
     adopted = adoption.adopt()
     click.echo(f"{len(adopted.names):,} files are adopted")
     for name, reason in adopted.left.items():
@@ -39,8 +41,10 @@ def adopt() -> None:
 @one_line_errors
 def restore(start: dt.date, end: dt.date, market: str) -> None:
     """Put archived 15m bars back into the table, until they are archived again."""
+    from boursomatic_assets.settings import patience
     from boursomatic_assets.tables.archive import moving
 
     require_current_schema()
+    patience.be_patient()
     for restored in moving.restore(market, start, end):
         click.echo(f"{restored.part}  {restored.bar_count:,} bars restored")

@@ -68,6 +68,8 @@ def restore(folder: str, name: str | None, verify: bool) -> None:
         click.echo(
             f"warning: no roles yet, see `boursomatic db grant --sql`: {', '.join(done.missing_roles)}", err=True
         )
+    for path, reason in done.left.items():
+        click.echo(f"warning: the archive's {path} is left as it is: {reason}", err=True)
     if verify:
         _check_everything()
 

@@ -20,9 +20,11 @@ def store() -> None:
 @one_line_errors
 def verify() -> None:
     """Read every file that a row names; exit code 1, with their names, if any is missing or damaged."""
+    from boursomatic_assets.settings import patience
     from boursomatic_assets.tables import named_files
 
     require_current_schema()
+    patience.be_patient()
     found = named_files.survey()
     damaged = list(named_files.damaged())
     for line in damaged:
@@ -56,6 +58,6 @@ def move(source: str, target: str) -> None:
     click.echo(f"{copied:,} files were copied, all are in {target}")
     unset = ", unset BOURSOMATIC_ARCHIVE," if "BOURSOMATIC_ARCHIVE" in settings.environment_values() else ""
     click.echo(
-        f"set BOURSOMATIC_STORE={target}{unset} wherever the platform runs; then give this command once more, for"
-        " what was written meanwhile"
+        f"set BOURSOMATIC_STORE={target}{unset} wherever the platform runs; then give this command once more"
+        f"{', with BOURSOMATIC_ARCHIVE as it is now' if unset else ''}, for what was written meanwhile"
     )

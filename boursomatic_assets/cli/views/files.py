@@ -13,7 +13,7 @@ from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.cli.views.text import as_lines
 from boursomatic_assets.sources import DECLARATIONS_FILE
 from boursomatic_assets.sources.files.inspection import Finding
-from boursomatic_assets.stores import atomic_files
+from boursomatic_assets.stores import streams
 
 MAX_SYMBOLS = 3
 """Symbols that a line of the table names."""
@@ -66,5 +66,5 @@ def write_declarations(folder: Path, stated: str) -> Path:
     path = folder / DECLARATIONS_FILE
     before = path.read_bytes() if path.is_file() else b""
     separated = before + (b"" if not before or before.endswith(b"\n") else b"\n")
-    atomic_files.write(path, separated + stated.encode())
+    streams.write(path, separated + stated.encode())
     return path

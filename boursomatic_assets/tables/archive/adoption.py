@@ -93,5 +93,13 @@ def _adopt(one: FormerFile) -> str | None:
 
 def _former_files() -> Iterator[FormerFile]:
     for entry in places.archive().entries():
-        if found := FORMER.fullmatch(entry.name):
-            yield FormerFile(Slice(MARKETS[found[2]], (dt.date.fromisoformat(found[1]),)), entry.name)
+        found = FORMER.fullmatch(entry.name)
+        if found and (date := _date(found[1])):
+            yield FormerFile(Slice(MARKETS[found[2]], (date,)), entry.name)
+
+
+def _date(text: str) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:  # no archiving has made such a folder
+        return None

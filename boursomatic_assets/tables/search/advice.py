@@ -43,25 +43,25 @@ _SET = text(
 )
 
 _AMONG_NEWEST = """
-SELECT id::text, as_of FROM (
-    SELECT * FROM recommendation_words WHERE as_of >= :since ORDER BY as_of DESC LIMIT :newest
+SELECT id, as_of FROM (
+    SELECT * FROM recommendation_words WHERE as_of >= :since ORDER BY as_of DESC, id DESC LIMIT :newest
 ) AS newest
-WHERE {condition} ORDER BY as_of DESC LIMIT :most
+WHERE {condition} ORDER BY as_of DESC, id DESC LIMIT :most
 """
 
 _BY_WORDS = """
-SELECT id::text, as_of FROM (
+SELECT id, as_of FROM (
     SELECT * FROM recommendation_words WHERE words @@ CAST(:query0 AS tsquery) OFFSET 0
 ) AS having_words
-WHERE as_of >= :since AND {condition} ORDER BY as_of DESC LIMIT :most
+WHERE as_of >= :since AND {condition} ORDER BY as_of DESC, id DESC LIMIT :most
 """
 
 _BY_INSTRUMENTS = """
-SELECT id::text, as_of FROM unnest(CAST(:instruments0 AS uuid[])) AS one (instrument) CROSS JOIN LATERAL (
+SELECT id, as_of FROM unnest(CAST(:instruments0 AS uuid[])) AS one (instrument) CROSS JOIN LATERAL (
     SELECT * FROM recommendation_words
-    WHERE instrument_id = instrument AND as_of >= :since AND {condition} ORDER BY as_of DESC LIMIT :most
+    WHERE instrument_id = instrument AND as_of >= :since AND {condition} ORDER BY as_of DESC, id DESC LIMIT :most
 ) AS its
-ORDER BY as_of DESC LIMIT :most
+ORDER BY as_of DESC, id DESC LIMIT :most
 """
 
 _IS_MORE = text(
@@ -119,7 +119,9 @@ class Search:
         if len(times) <= self.limit and self._has_others():
             for group in groups:
                 times |= self._among_all(group)
-        return sorted(times, key=lambda identifier: times[identifier], reverse=True)[: self.limit + 1]
+        return sorted(times, key=lambda identifier: (times[identifier], identifier), reverse=True)[
+            : self.limit + 1
+        ]
 
     def _has_others(self) -> bool:
         """Whether there are rows beside the NEWEST ones."""
@@ -143,7 +145,7 @@ class Search:
         condition = f"{of_profile}({' OR '.join(conditions) or 'false'})"
         values |= {"profile": self.profile, "since": self.since, "newest": NEWEST, "most": self.limit + 1}
         found = self.connection.execute(text(statement.format(condition=condition)), values)
-        return {row.id: row.as_of for row in found}
+        return {str(row.id): row.as_of for row in found}
 
     def has(self, word: Word) -> bool:
         """Whether any justification has a word."""

@@ -71,6 +71,18 @@ def test_each_table_and_view_has_a_row(granted: Engine) -> None:
     assert set(Table.metadata.tables) <= set(PRIVILEGES)
 
 
+def test_no_function_finds_a_temporary_object_before_a_table(granted: Engine) -> None:
+    """Else whoever makes a temporary view has it executed with the rights of the tables' owner."""
+    with granted.connect() as connection:
+        paths = connection.exec_driver_sql(
+            "SELECT proname, setting FROM pg_proc CROSS JOIN unnest(proconfig) AS setting"
+            " WHERE pronamespace = 'public'::regnamespace AND starts_with(setting, 'search_path=')"
+        )
+        found = {row.proname: row.setting for row in paths}
+    assert found
+    assert [name for name, path in found.items() if "public" in path and not path.endswith(", pg_temp")] == []
+
+
 @pytest.mark.parametrize("role", GRANTED_ROLES)
 def test_a_login_may_do_what_the_matrix_says_and_nothing_else(granted: Engine, log_in: Login, role: Role) -> None:
     connection = log_in(role)
