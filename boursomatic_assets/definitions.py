@@ -14,6 +14,7 @@ from boursomatic_assets import automation, checks
 from boursomatic_assets.assets import (
     advice_by_sector,
     archive_15m,
+    cold_storage,
     coverage_by_month,
     features,
     instruments,
@@ -58,7 +59,7 @@ class Group:
 
 
 GROUPS = {
-    "market_data": Group((instruments, price_bars), "team:market-data", "raw", "session"),
+    "market_data": Group((instruments, price_bars, cold_storage), "team:market-data", "raw", "session"),
     "intraday": Group((price_bars_15m, archive_15m), "team:market-data", "raw", "session"),
     "features": Group((features,), "team:research", "derived", "session"),
     "models": Group((model_versions,), "team:research", "derived", "month"),

@@ -15,6 +15,7 @@ GROUPS = {
     "users": "accounts",
     "instruments": "market_data",
     "price_bars": "market_data",
+    "cold_storage": "market_data",
     "price_bars_15m": "intraday",
     "archive_15m": "intraday",
     "features": "features",
@@ -28,7 +29,7 @@ GROUPS = {
 }
 ROOT = Path(__file__).parent.parent
 SUMMARIES = {"advice_by_sector", "coverage_by_month", "track_record_by_month"}
-UNDATED = {"users", "archive_15m", "current_advice", *SUMMARIES}
+UNDATED = {"users", "archive_15m", "cold_storage", "current_advice", *SUMMARIES}
 NOT_RUN = {"users", "current_advice"}
 """Assets that the platform checks, and computes by no run of their own."""
 
@@ -86,7 +87,7 @@ def test_dg_and_dagster_load_the_same_definitions() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(SPECS) - {"archive_15m", "current_advice"} - SUMMARIES)
+    "name", sorted(set(SPECS) - {"archive_15m", "cold_storage", "current_advice"} - SUMMARIES)
 )  # files, and views
 def test_an_asset_is_named_like_its_table_and_describes_its_columns(name: str) -> None:
     table = Table.metadata.tables[name.removesuffix("_15m")]
@@ -109,6 +110,7 @@ def test_every_edge_of_the_graph_is_there() -> None:
         "price_bars": ["instruments"],
         "price_bars_15m": ["instruments"],
         "archive_15m": ["price_bars_15m"],
+        "cold_storage": ["features", "price_bars"],
         "features": ["price_bars"],
         "model_versions": ["features", "price_bars"],
         "recommendations": ["features", "model_versions", "price_bars"],
@@ -164,6 +166,7 @@ def test_no_description_is_indented() -> None:
 def test_checks_for_anomalies_and_staleness_are_not_blocking() -> None:
     assert {spec.name for spec in CHECKS if not spec.blocking} == {
         "every_tracked_instrument_has_its_bar",
+        "no_row_is_in_two_places",
         "no_row_was_refused",
         "no_quarter_was_refused",
         "features_follow_their_bars",
@@ -186,7 +189,7 @@ def test_checks_for_anomalies_and_staleness_are_not_blocking() -> None:
 
 JOBS = {
     "price_bars_15m": "market_session_15m",
-    "archive_15m": "archive_15m_bars",
+    **dict.fromkeys(("archive_15m", "cold_storage"), "archive_15m_bars"),
     **dict.fromkeys(SUMMARIES, "summaries"),
 }
 

@@ -6,6 +6,7 @@ through its decorator is named in `pyproject.toml`.
 
 # SQLModel: columns that the schema holds, and that the platform writes by their names or leaves to others
 _.actor
+_.additional_features
 _.blank
 _.changed_at
 _.claimed_at

@@ -18,7 +18,7 @@ DUE = dg.FreshnessPolicy.cron(deadline_cron="30 5 * * *", lower_bound_delta=dt.t
 def archive_15m() -> dg.MaterializeResult[None]:
     """15m bars older than 30 days: written to Parquet files by date and market, then deleted from `price_bars`.
 
-    `boursomatic archive restore` writes them back. Daily bars stay in the table.
+    `boursomatic archive restore` writes them back. Daily bars go to `cold_storage`.
     """
     archived_sessions = moving.move_to_archive(dt.datetime.now(dt.UTC).date())
     bars = sum(session.bar_count for session in archived_sessions)

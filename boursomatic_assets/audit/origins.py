@@ -11,16 +11,21 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 from sqlalchemy import text
 
 from boursomatic_assets import database
+from boursomatic_assets.calendars.markets import market_named
+from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 
 _OF_BAR = "instrument_id = :instrument_id AND ts = :ts AND interval = :interval"
 
 _FILE_AND_LINE = f"""
 WITH version AS (
-    SELECT file_id, line, 'infinity'::timestamp AS until FROM price_bars
-        WHERE {_OF_BAR} AND coalesce(updated_at, created_at) = :known_from
+    SELECT CAST(:file_id AS bigint) AS file_id, CAST(:line AS int) AS line, 'infinity'::timestamp AS until
+        WHERE :is_current
     UNION ALL
     SELECT file_id, line, known_until FROM price_bar_revisions WHERE {_OF_BAR} AND known_from = :known_from
     ORDER BY until DESC LIMIT 1
@@ -67,11 +72,22 @@ def describe_origin(bar: BarKey, known_from: dt.datetime) -> dict[str, Any]:
         stored_at, and stored_by, the run that stored this version, None if that is not known.
     """
     parameters = {**vars(bar), "known_from": known_from}
+    current = _current(bar, known_from)
+    of_file = {"is_current": current is not None, **(current or {"file_id": None, "line": None})}
     with database.engine().connect() as connection:
-        line = connection.execute(text(_FILE_AND_LINE), parameters).mappings().first()
+        line = connection.execute(text(_FILE_AND_LINE), parameters | of_file).mappings().first()
         stored = connection.execute(text(_STORED_BY), parameters).mappings().first()
     origin = dict(line) if line else dict(_UNKNOWN_FILE)
     if stored:
         origin["source"] = origin["source"] or stored["source"]
     run = stored["run_id"] if stored and stored["is_run"] else None
     return origin | {"stored_at": known_from, "stored_by": run}
+
+
+def _current(bar: BarKey, known_from: dt.datetime) -> dict[str, Any] | None:
+    """File and line of a bar as it is now; None if it is another version."""
+    columns = ("instrument_id", "ts", "created_at", "updated_at", "file_id", "line")
+    bars = read_slice(GRAINS["price_bars"], Slice(market_named(bar.market), (bar.ts.date(),)), columns)
+    since = pl.coalesce("updated_at", "created_at")
+    found = bars.filter(pl.col("instrument_id") == str(bar.instrument_id), ts=bar.ts).filter(since == known_from)
+    return found.select("file_id", "line").row(0, named=True) if found.height else None

@@ -10,7 +10,7 @@ from boursomatic_assets.checks.now import freshness
 from boursomatic_assets.tables.summaries import refreshing
 
 INTRADAY = dg.AssetSelection.assets("price_bars_15m")
-ARCHIVE = dg.AssetSelection.assets("archive_15m")
+ARCHIVE = dg.AssetSelection.assets("archive_15m", "cold_storage")
 SUMMARIES = dg.AssetSelection.assets(*refreshing.SUMMARIES)
 FRESHNESS = dg.AssetSelection.checks_for_assets(freshness.ASSET)
 """Checks about now, which are no part of a run over sessions."""
@@ -31,7 +31,7 @@ market_session_15m = dg.define_asset_job(
 archive_15m = dg.define_asset_job(
     "archive_15m_bars",
     selection=ARCHIVE,
-    description="Move 15m bars that are older than 30 days to Parquet files.",
+    description="Move 15m bars that are older than 30 days, and old years of daily bars, to Parquet files.",
 )
 summaries = dg.define_asset_job(
     "summaries",

@@ -15,7 +15,7 @@ from boursomatic_assets.orchestration.partitions import partition_key
 from boursomatic_assets.tables.archive import moving
 
 ARCHIVE_CRON = f"{moving.ARCHIVE_TIME.minute} {moving.ARCHIVE_TIME.hour} * * *"
-"""When old 15m bars are archived, in UTC."""
+"""When old bars and features are archived, in UTC."""
 
 ACCOUNTS_CRON = "0 4 * * *"
 """When the accounts, which the application writes, are checked, in UTC."""
@@ -52,7 +52,8 @@ schedules = [
         cron_schedule=ARCHIVE_CRON,
         execution_timezone="UTC",
         default_status=STATUS,
-        description="Every day at 03:30, UTC. 15m bars that are older than 30 days move to Parquet files;"
+        description="Every day at 03:30, UTC. 15m bars that are older than 30 days move to Parquet files, and with"
+        " `BOURSOMATIC_COLD_AFTER` old years of daily bars and features;"
         " `boursomatic archive restore` puts them back.",
     ),
     dg.ScheduleDefinition(

@@ -11,7 +11,7 @@ from statistics import fmean, median
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Connection, Text, cast, select
+from sqlalchemy import Connection
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.checks.invariant import Finding, invariant, on_sessions
@@ -23,8 +23,8 @@ from boursomatic_assets.learning.parameters import Parameters
 from boursomatic_assets.learning.walk import midnight
 from boursomatic_assets.registry import decisions
 from boursomatic_assets.registry.decisions import Version
-from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
-from boursomatic_assets.tables.reading import fetch
+from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import read_slice
 
 MAX_MEAN_PSI = 1.5
 """Mean PSI of a session's features above which the check warns; docs/models.md gives examples of real sessions."""
@@ -36,7 +36,7 @@ SESSIONS_PER_READ = 50
 MAX_FEATURES_NAMED = 5
 """Features of the worst session that are named."""
 
-TABLE = GRAINS["features"].table
+GRAIN = GRAINS["features"]
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,7 @@ def _sessions_to_measure(part: Slice) -> Sequence[dt.date]:
 
 def _read_features(part: Slice, dates: Sequence[dt.date]) -> pl.DataFrame:
     """market, ts and the measured features of some dates, in order of time."""
-    names = [name for name in RANKED_FEATURES if name not in RAW_FEATURES]
-    statement = (
-        select(TABLE.c.ts, *(TABLE.c[name] for name in names), cast(TABLE.c.additional_features, Text))
-        .join_from(TABLE, INSTRUMENTS, TABLE.c.instrument_id == INSTRUMENTS.c.id)
-        .where(INSTRUMENTS.c.exchange.in_(part.market.exchanges))
-        .where(TABLE.c.ts.in_([midnight(date) for date in dates]))
-        .order_by(TABLE.c.ts)
-    )
-    return unpack(fetch(statement), (*RAW_FEATURES, *CONTEXT)).with_columns(market=pl.lit(part.market.name))
+    names = (*(name for name in RANKED_FEATURES if name not in RAW_FEATURES), "additional_features")
+    within = Slice(part.market, tuple(date for date in part.dates if dates[0] <= date <= dates[-1]))
+    rows = read_slice(GRAIN, within, ("ts", *names), ordered=False, at=[midnight(date) for date in dates])
+    return unpack(rows.sort("ts"), (*RAW_FEATURES, *CONTEXT))

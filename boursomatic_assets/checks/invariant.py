@@ -11,7 +11,7 @@ import inspect
 import operator
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import dagster as dg
@@ -26,8 +26,19 @@ from boursomatic_assets.checks.findings.loaded import loaded_slices
 from boursomatic_assets.checks.findings.results import to_result
 from boursomatic_assets.database import replica
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_keys
+from boursomatic_assets.tables.archive import shown
+from boursomatic_assets.tables.reading import cold
 
-UNPARTITIONED_ASSETS = ("users", "archive_15m")
+BESIDE = {
+    "price_bars": ("price_bars",),
+    "price_bars_15m": ("price_bars",),
+    "features": cold.ASSETS,
+    "recommendations": cold.ASSETS,
+    "track_record": ("price_bars",),
+}
+"""Whose rows the rules of an asset look at in SQL, of those assets that cold storage may hold."""
+
+UNPARTITIONED_ASSETS = ("users", "archive_15m", "cold_storage")
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class Invariant:
         """What breaks the rule in some slices, or in the whole table if it has no sessions."""
         if self.argument is None:
             return self.function(connection)
+        shown.show(connection, BESIDE.get(self.asset, ()), parts)
         if self.argument == "parts":
             return self.function(connection, parts)
         return functools.reduce(operator.add, (self.function(connection, part) for part in parts), Finding())
@@ -120,6 +132,11 @@ def all_invariants() -> list[Invariant]:
 
 @contextmanager
 def open_snapshot() -> Iterator[Connection]:
-    """A connection that sees one snapshot of the tables, whatever other runs commit meanwhile."""
+    """A connection that sees one snapshot of the tables, whatever other runs commit meanwhile; it only reads.
+
+    Once years are in cold storage it is the primary's: on a replica nobody can show their rows.
+    """
     with database.engine().connect() as connection:
+        any_cold = any(cold.years_seen(connection, asset) for asset in cold.ASSETS)
+    with replica.from_primary() if any_cold else nullcontext(), database.engine().connect() as connection:
         yield connection.execution_options(isolation_level="REPEATABLE READ")

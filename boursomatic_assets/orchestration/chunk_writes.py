@@ -21,7 +21,7 @@ from boursomatic_assets.tables import (
     staleness,
 )
 from boursomatic_assets.tables.aliases.names import require_unmerged
-from boursomatic_assets.tables.archive import files, moving
+from boursomatic_assets.tables.archive import files, moving, years
 from boursomatic_assets.tables.chains import heads
 from boursomatic_assets.tables.deliveries import rejected_rows, sessions
 from boursomatic_assets.tables.differences import Difference
@@ -64,6 +64,7 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
             keep the instrument of their recommendation, may have some.
     """
     grain, chunk, overtaken = write.grain, write.chunk, list[Slice]()
+    years.restore_written(write.asset, chunk)
     if write.asset == "price_bars_15m":
         moving.restore_delivered(chunk, kept_rows(rows)[grain.time_column])
     with transaction() as connection:

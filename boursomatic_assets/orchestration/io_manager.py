@@ -94,7 +94,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         except ENDED:  # what is written is there
             yield from report.materialize_written(context)
             raise
-        report.stored = database.again(lambda: count_rows(grain.table, grain.row_condition))
+        report.stored = database.again(lambda: count_rows(grain.table, grain))
         if failed:
             yield from report.materialize_written(context)
             raise report.failure(failed, chunked.parts)

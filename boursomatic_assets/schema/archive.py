@@ -1,13 +1,13 @@
 """The table of the archive: which file of the store stands for which rows."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic import NaiveDatetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, String, text
 from sqlmodel import Field
 
-from boursomatic_assets.schema._columns import Table, defaulting_to_now, primary_key
+from boursomatic_assets.schema._columns import JSON_OR_NULL, Table, defaulting_to_now, primary_key
 
 LONGEST_NAME: Final = 200
 
@@ -37,8 +37,8 @@ class ArchiveFile(Table, table=True):
     id: UUID = primary_key("Unique file identifier")
     asset: str = Field(sa_type=String(50), description="Asset whose rows it holds")
     market: str = Field(sa_type=String(50), description="Market of the rows")
-    first_session: NaiveDatetime = Field(description="First session that it holds")
-    last_session: NaiveDatetime = Field(description="Last session that it holds")
+    first_session: NaiveDatetime = Field(description="Its session, or the first day of its year")
+    last_session: NaiveDatetime = Field(description="Its session, or the last day of its year")
     name: str = Field(
         sa_type=String(LONGEST_NAME), description="Its name in the archive's store, which holds its SHA-256"
     )
@@ -47,5 +47,10 @@ class ArchiveFile(Table, table=True):
     written_at: NaiveDatetime = defaulting_to_now("When it was named")
     superseded_at: NaiveDatetime | None = Field(
         default=None,
-        description="When another took its place; null: it stands",
+        description="When another took its place, or its rows were put back; null: it stands",
+    )
+    months: list[dict[str, Any]] | None = Field(
+        default=None,
+        sa_type=JSON_OR_NULL,
+        description="Of a year, by month: newest time, number of sessions, of rows and of instruments",
     )

@@ -156,6 +156,11 @@ def archive() -> str:
     return str(settings_with_valid("BOURSOMATIC_ARCHIVE").BOURSOMATIC_ARCHIVE or f"{store()}/archive")
 
 
+def cold_after() -> int | None:
+    """Return how many whole years stay in the tables, `BOURSOMATIC_COLD_AFTER`; None: all."""
+    return settings_with_valid("BOURSOMATIC_COLD_AFTER").BOURSOMATIC_COLD_AFTER
+
+
 def dagster_home() -> Path:
     """Return the folder of Dagster's instance, `DAGSTER_HOME`, else `dagster` in the home; it may not exist."""
     return (settings_with_valid("DAGSTER_HOME").DAGSTER_HOME or home() / "dagster").expanduser().absolute()

@@ -58,6 +58,11 @@ def parse_count(text: str, info: ValidationInfo) -> int:
     return int(text)
 
 
+def parse_years(text: str | None, info: ValidationInfo) -> int | None:
+    """Return a number of years, 1 or more; None stays."""
+    return None if text is None else parse_count(text, info)
+
+
 def parse_seconds(text: str, info: ValidationInfo) -> int:
     """Return a number of seconds, 0 or more."""
     if not (text.isascii() and text.isdigit()):

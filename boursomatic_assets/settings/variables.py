@@ -31,11 +31,13 @@ from boursomatic_assets.settings.values import (
     parse_seed,
     parse_signal,
     parse_store,
+    parse_years,
 )
 
 Flag = Annotated[bool, BeforeValidator(one_of("0", "1"))]
 Seconds = Annotated[int, BeforeValidator(parse_seconds)]
 Count = Annotated[int, BeforeValidator(parse_count)]
+Years = Annotated[int | None, BeforeValidator(parse_years)]
 WebAddress = Annotated[str | None, BeforeValidator(check_web_address)]
 Command = Annotated[str | None, BeforeValidator(check_command)]
 Broker = Annotated[str | None, BeforeValidator(check_broker)]
@@ -130,6 +132,12 @@ class Settings(BaseSettings):
     )
     BOURSOMATIC_ARCHIVE: Path | None = _field(
         None, "folder of archived bars, if they are to lie elsewhere than models", unset="archive in the store"
+    )
+    BOURSOMATIC_COLD_AFTER: Years = _field(
+        None,
+        "whole years before this one for which daily bars and features stay in their tables; older ones move to"
+        " the archive each night",
+        unset="they stay for good",
     )
     DATABASE_URL: Address = _field(
         None, f"the product's database, like {EXAMPLE}", unset="the embedded server", secret=True

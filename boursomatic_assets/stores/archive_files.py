@@ -1,11 +1,12 @@
-"""The archive's files: 15m bars as Parquet, one file per date and market.
+"""The archive's files as Parquet: 15m bars by date and market, rows of other tables by year and market.
 
 What belongs here: their names, and their content as frames.
-Kept elsewhere: which file stands for which session (`tables/archive/files.py`), when bars are archived and
-restored (`tables/archive/moving.py`).
+Kept elsewhere: which file stands for which rows (`tables/archive/files.py`), when rows are moved and put back
+(`tables/archive/`).
 
-Files lie at `date=2024-06-10/market=US/<SHA-256>.parquet`, and name instruments by symbol and exchange, so that
-any tool can read them.
+15m bars lie at `date=2024-06-10/market=US/<SHA-256>.parquet`, and name instruments by symbol and exchange, so that
+any tool can read them. A year lies at `asset=features/year=2005/market=US/<SHA-256>.parquet`, with the columns of
+its table, so that nothing of a row is lost.
 """
 
 import io
@@ -14,7 +15,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.stores.store import sha256
+from boursomatic_assets.stores.store import DamagedError, MissingError, Store, StoreError, digest_in, sha256
 
 COLUMNS = ("symbol", "exchange", "ts", *"ohlcv", "interval", "created_at", "updated_at", "file_id", "line")
 
@@ -23,6 +24,13 @@ LATER_COLUMNS = {"updated_at": pl.Datetime("us"), "file_id": pl.Int64(), "line":
 
 KNOWN_FROM = pl.coalesce("updated_at", "created_at")
 """Since when an archived bar is known as it is."""
+
+ROWS_PER_GROUP = 20_000
+"""Rows that are read or passed over together: of a year's file a reader wants some sessions."""
+
+
+class ArchiveFileError(StoreError):
+    """A file that a row names is missing, or is not as it was written."""
 
 
 def folder_of(part: Slice) -> str:
@@ -41,11 +49,7 @@ def to_content(bars: pl.DataFrame) -> bytes:
     Raises:
         OSError: They differ when they are read back.
     """
-    bars, content = bars.select(COLUMNS).sort("exchange", "symbol", "ts"), io.BytesIO()
-    bars.write_parquet(content)
-    if not pl.read_parquet(io.BytesIO(content.getvalue()), hive_partitioning=False).equals(bars):
-        raise OSError("bars do not survive being written as Parquet: they stay in the table")
-    return content.getvalue()
+    return _to_parquet(bars.select(COLUMNS).sort("exchange", "symbol", "ts"))
 
 
 def to_bars(content: bytes, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
@@ -61,3 +65,43 @@ def to_bars(content: bytes, columns: tuple[str, ...] = COLUMNS) -> pl.DataFrame:
     except PolarsError as error:
         raise ValueError(f"it is no Parquet file of bars ({str(error).splitlines()[0]})") from error
     return bars.with_columns(pl.lit(None, LATER_COLUMNS[name]).alias(name) for name in missing).select(columns)
+
+
+def name_of_year(asset: str, year: int, market: str, content: bytes) -> str:
+    """The name of the file of a year with this content."""
+    return f"asset={asset}/year={year}/market={market}/{sha256(content)}.parquet"
+
+
+def to_file(rows: pl.DataFrame) -> bytes:
+    """The file of some rows, sorted by time and instrument.
+
+    Raises:
+        OSError: They differ when they are read back.
+    """
+    return _to_parquet(rows.sort("ts", "instrument_id"))
+
+
+def scan(content: bytes) -> pl.LazyFrame:
+    """The rows of a file of a year."""
+    return pl.scan_parquet(io.BytesIO(content), hive_partitioning=False)
+
+
+def read(store: Store, name: str) -> bytes:
+    """The content of a file that a row names.
+
+    Raises:
+        ArchiveFileError: It is missing, or is not as it was written.
+        StoreError: The store is away, or refuses.
+    """
+    try:
+        return store.read(name)
+    except (MissingError, DamagedError) as error:
+        raise ArchiveFileError(f"{error}: put files/{digest_in(name)} of a backup in its place") from None
+
+
+def _to_parquet(rows: pl.DataFrame) -> bytes:
+    content = io.BytesIO()
+    rows.write_parquet(content, row_group_size=ROWS_PER_GROUP)
+    if not pl.read_parquet(io.BytesIO(content.getvalue()), hive_partitioning=False).equals(rows):
+        raise OSError("rows do not survive being written as Parquet: they stay in the table")
+    return content.getvalue()

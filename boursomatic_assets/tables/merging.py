@@ -25,7 +25,7 @@ from boursomatic_assets.schema import identifiers
 from boursomatic_assets.tables import expiry, frames
 from boursomatic_assets.tables.differences import Difference, compare
 from boursomatic_assets.tables.grains import Grain
-from boursomatic_assets.tables.reading import read_slice, read_table
+from boursomatic_assets.tables.reading import cold, read_slice, read_table
 from boursomatic_assets.tables.staging import (
     advisory_lock,
     analyze,
@@ -178,6 +178,7 @@ def _compare_with_stored(connection: Connection, grain: Grain, part: Slice, fram
     What was advised on the day of a session is of that session, whatever time another program gave it.
     """
     lock_slice(connection, grain.table.name, part)
+    cold.require_in_table(connection, grain, part)
     key = frames.key(grain.table)
     frame = frames.validate(grain.table, frame).sort(key)
     require_within_slice(connection, grain.table, grain.time_column, part, frame)

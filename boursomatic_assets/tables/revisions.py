@@ -19,7 +19,7 @@ from boursomatic_assets.schema import PriceBarRevision
 from boursomatic_assets.tables.differences import Difference
 from boursomatic_assets.tables.frames import key, origins
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
-from boursomatic_assets.tables.reading import fetch
+from boursomatic_assets.tables.reading import cold, fetch, one_moment
 from boursomatic_assets.tables.staging import quote, same_key, stage
 
 REVISIONS: Table = PriceBarRevision.__table__
@@ -114,16 +114,29 @@ def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None
     The columns are symbol, exchange, ts, o, h, l, c, v, known_from (naive UTC). Of a bar that was known under two
     names at that moment, which were merged since, the instrument's own version is read.
     """
-    current = _bars_query(PRICE_BARS, _BARS_KNOWN_FROM, part, interval)
-    if known_at is None:
-        return fetch(current).sort("exchange", "symbol", "ts")
-    revised = _bars_query(REVISIONS, REVISIONS.c.known_from, part, interval)
-    rows = [
-        fetch(current.where(known_at >= _BARS_KNOWN_FROM)),
-        fetch(revised.where(REVISIONS.c.known_from <= known_at, REVISIONS.c.known_until > known_at)),
-    ]
+    with one_moment():
+        current = _current_bars(part, interval)
+        if known_at is None:
+            return current.sort("exchange", "symbol", "ts")
+        revised = _bars_query(REVISIONS, REVISIONS.c.known_from, part, interval)
+        former = fetch(revised.where(REVISIONS.c.known_from <= known_at, REVISIONS.c.known_until > known_at))
+    rows = [current.filter(pl.col("known_from") <= known_at), former]
     versions = pl.concat(rows).unique(["exchange", "symbol", "ts"], keep="first", maintain_order=True)
     return versions.sort("exchange", "symbol", "ts")
+
+
+def _current_bars(part: Slice, interval: str) -> pl.DataFrame:
+    """The bars of a slice as they are known now, in their table and in files."""
+    bars = fetch(_bars_query(PRICE_BARS, _BARS_KNOWN_FROM, part, interval))
+    years = cold.years(GRAINS["price_bars"], part) if interval == GRAINS["price_bars"].interval else []
+    if not years:
+        return bars
+    columns = ("instrument_id", "ts", *"ohlcv", "created_at", "updated_at")
+    moved = pl.concat(cold.read(year, columns, part) for year in years)
+    names = fetch(select(INSTRUMENTS.c.id.label("instrument_id"), INSTRUMENTS.c.symbol, INSTRUMENTS.c.exchange))
+    known = moved.join(names, on="instrument_id").with_columns(known_from=pl.coalesce("updated_at", "created_at"))
+    both = pl.concat([bars, known.select(bars.columns)])
+    return both.unique(["exchange", "symbol", "ts"], keep="first", maintain_order=True)
 
 
 def _bars_query(

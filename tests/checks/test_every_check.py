@@ -13,8 +13,8 @@ from boursomatic_assets.features.indicators import FEATURES
 from boursomatic_assets.quality.anomalies import KINDS
 from boursomatic_assets.tables.summaries.refreshing import SUMMARIES
 
-ELSEWHERE = {"price_bars_15m", "archive_15m", "current_advice", *SUMMARIES}
-"""See test_intraday.py, test_freshness.py, test_summaries.py."""
+ELSEWHERE = {"price_bars_15m", "archive_15m", "cold_storage", "current_advice", *SUMMARIES}
+"""See test_intraday.py, test_years.py, test_freshness.py, test_summaries.py."""
 
 CHECK_KEYS = {
     key for key in platform.resolve_asset_graph().asset_check_keys if key.asset_key.path[-1] not in ELSEWHERE

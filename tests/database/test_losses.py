@@ -17,8 +17,8 @@ PREPARED = (
     "DELETE FROM price_bars WHERE ts < '2024-01-15'",
     "INSERT INTO alerts (id, channel, subject, kind, content)"
     " VALUES (gen_random_uuid(), 'mail', 'x', 'event', '{}')",
-    "INSERT INTO archive_files (id, asset, market, first_session, last_session, name, size, row_count)"
-    " VALUES (gen_random_uuid(), 'price_bars_15m', 'US', '2024-01-05', '2024-01-05', 'x', 1, 1)",
+    "INSERT INTO archive_files (id, asset, market, first_session, last_session, name, size, row_count, months)"
+    " VALUES (gen_random_uuid(), 'price_bars_15m', 'US', '2024-01-05', '2024-01-05', 'x', 1, 1, '[]')",
     "INSERT INTO run_claims (id, run_id, host, pid) VALUES (gen_random_uuid(), 'x', 'here', 1)",
     "INSERT INTO login_attempts (id, kind, subject, failures) VALUES (gen_random_uuid(), 'source', 'x', 1)",
     "UPDATE price_bars SET updated_at = clock_timestamp(), file_id = 1, line = 2 WHERE ts = '2024-02-01'",
@@ -51,6 +51,7 @@ PREPARED = (
 
 CHAINS = {"audit_entries", "audit_heads"}
 LOST = {
+    "0023": {"archive_files.months"},
     "0018": {"archive_files"},
     "0017": {"run_claims"},
     "0015": {"alerts"},

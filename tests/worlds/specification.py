@@ -235,6 +235,7 @@ size                     | BIGINT       | NOT NULL
 row_count                | BIGINT       | NOT NULL
 written_at               | TIMESTAMP    | NOT NULL, DEFAULT NOW()
 superseded_at            | TIMESTAMP    | NULL
+months                   | JSON         | NULL
 
 uq_archive_files_current on (asset, market, first_session) UNIQUE WHERE superseded_at IS NULL
 """,

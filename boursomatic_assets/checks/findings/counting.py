@@ -34,7 +34,7 @@ RECOMMENDATION_ROWS = f"recommendations t WHERE {OF_SLICE.replace('t.ts', 't.as_
 
 INDEX_IN_FORCE = """
 SELECT true FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
-WHERE c.relname = :index AND x.indrelid = to_regclass(:table)
+WHERE c.relname = :index AND x.indrelid = to_regclass('public.' || :table)
     AND x.indisunique AND x.indisvalid AND x.indisready AND x.indimmediate AND x.indexprs IS NULL
     AND ARRAY(
         SELECT a.attname::text FROM unnest(x.indkey) WITH ORDINALITY AS k(attnum, place)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from boursomatic_assets.calendars.markets import MARKETS, Market, all_sessions
 from boursomatic_assets.calendars.slices import Slice, slices_of
 from boursomatic_assets.checks.findings.finding import partition_date
+from boursomatic_assets.tables.reading import cold
 
 DAILY = "price_bars t WHERE t.interval = 'daily'"
 ROWS = {
@@ -35,6 +36,8 @@ def loaded_slices(
     end: dt.date | None = None,
 ) -> list[Slice]:
     """The fewest slices with all loaded sessions of an asset, market by market, in order of time.
+
+    Sessions of years in cold storage are among them only where dates are asked for.
 
     Args:
         connection: An open connection.
@@ -61,7 +64,9 @@ def _partition_dates(
     between = dates[(dates >= np.datetime64(min(chosen))) & (dates <= np.datetime64(max(chosen)))]
     not_loaded = np.setdiff1d(market.sessions(), np.array(chosen, dtype="datetime64[D]"))
     loaded: list[dt.date] = np.setdiff1d(between, not_loaded).tolist()
-    return loaded
+    cold_years = [] if start or end else cold.years_seen(connection, "price_bars")
+    in_files = [(year.first.date(), year.last.date()) for year in cold_years if year.market == market.name]
+    return [date for date in loaded if not any(first <= date <= last for first, last in in_files)]
 
 
 def _dates_with_rows(connection: Connection, asset: str, market: Market) -> Sequence[dt.date]:

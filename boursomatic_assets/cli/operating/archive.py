@@ -1,4 +1,4 @@
-"""`boursomatic archive`: 15m bars that were moved out of the table.
+"""`boursomatic archive`: bars and features that were moved out of their tables.
 
 What belongs here: the words and options of these commands. Kept elsewhere: moving bars and back
 (`tables/archive/`), backups of the platform (`backups.py`).
@@ -15,7 +15,7 @@ from boursomatic_assets.vocabulary import MARKET_NAMES
 
 @click.group()
 def archive() -> None:
-    """Archived 15m bars."""
+    """Bars and features that were moved to files: 15m bars by session, old years of the others."""
 
 
 @archive.command()
@@ -35,16 +35,39 @@ def adopt() -> None:
 
 
 @archive.command()
+@click.option("--keep", type=click.IntRange(1), required=True, help="Whole years before this one that stay.")
+@one_line_errors
+def years(keep: int) -> None:
+    """Move daily bars and features of older years to files, from which they are read as before.
+
+    With `BOURSOMATIC_COLD_AFTER` each night does so.
+    """
+    from boursomatic_assets.calendars.clock import utc_now
+    from boursomatic_assets.settings import patience
+    from boursomatic_assets.tables.archive.years import move
+
+    require_current_schema()
+    patience.be_patient()
+    moved = move(keep, utc_now().date())
+    for year in moved:
+        click.echo(str(year))
+    click.echo(f"{len(moved):,} years of a market are moved")
+
+
+@archive.command()
 @click.option("--from", "start", type=DATE, required=True, help="First date.")
 @click.option("--to", "end", type=DATE, required=True, help="Last date.")
 @click.option("--market", type=click.Choice(MARKET_NAMES), required=True)
 @one_line_errors
 def restore(start: dt.date, end: dt.date, market: str) -> None:
-    """Put archived 15m bars back into the table, until they are archived again."""
+    """Put sessions of 15m bars and whole years of the rest back into their tables, until they are moved again."""
     from boursomatic_assets.settings import patience
-    from boursomatic_assets.tables.archive import moving
+    from boursomatic_assets.tables.archive import moving, years
 
     require_current_schema()
     patience.be_patient()
-    for restored in moving.restore(market, start, end):
-        click.echo(f"{restored.part}  {restored.bar_count:,} bars restored")
+    restored = years.restore(market, start, end)
+    for year in restored:
+        click.echo(f"{year} restored")
+    for session in moving.restore(market, start, end, none_is_wrong=not restored):
+        click.echo(f"{session.part}  {session.bar_count:,} bars restored")

@@ -16,8 +16,8 @@ from boursomatic_assets.schema import PriceBar
 from boursomatic_assets.tables.aliases.candidates import Candidates, find_candidates
 from boursomatic_assets.tables.aliases.merge import MergeResult
 from boursomatic_assets.tables.aliases.names import present_names
-from boursomatic_assets.tables.grains import INSTRUMENTS
-from boursomatic_assets.tables.reading import fetch
+from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.reading import cold, fetch, one_moment
 
 _BARS: Table = PriceBar.__table__
 _NAME = ["symbol", "exchange"]
@@ -102,10 +102,16 @@ def _exchanges(market: str | None) -> list[str]:
 
 
 def _bar_dates() -> pl.DataFrame:
-    """The dates of the first and the last daily bar of each instrument, from one scan of the table."""
+    """The dates of the first and the last daily bar of each instrument, in the table and in files."""
     b = _BARS.c
     ends = select(b.instrument_id, func.min(b.ts).label("first"), func.max(b.ts).label("last"))
-    dates = fetch(ends.where(b.interval == "daily").group_by(b.instrument_id))
+    with one_moment():
+        stored = fetch(ends.where(b.interval == "daily").group_by(b.instrument_id))
+        years = cold.years(GRAINS["price_bars"])
+    moved = [
+        cold.read(year, ("instrument_id", "ts")).select("instrument_id", first="ts", last="ts") for year in years
+    ]
+    dates = pl.concat([stored, *moved]).group_by("instrument_id").agg(pl.min("first"), pl.max("last"))
     return dates.with_columns(pl.col("first", "last").dt.strftime("%Y-%m-%d"))
 
 

@@ -85,9 +85,10 @@ def _adopt(one: FormerFile) -> str | None:
             return "its session has another file in the archive, by which it is read: move it elsewhere"
         content = places.archive().get(one.name)
         count = archive_files.to_bars(content).height
-        files.write(connection, one.part, content, count)
+        rows = files.rows_of(one.part)
+        files.write(connection, rows, archive_files.name_of(one.part, content), content, count)
         superseded_at = server_time.database_time(connection)
-        files.add(connection, one.part, one.name, len(content), count, superseded_at)
+        files.add(connection, rows, one.name, len(content), count, superseded_at)
     return None
 
 

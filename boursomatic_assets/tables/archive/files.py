@@ -1,13 +1,14 @@
-"""Files: which file of the archive stands for which session, by rows of `archive_files`.
+"""Files: which file of the archive stands for which rows, by `archive_files`.
 
 What belongs here: those rows, the content of the files that they name, and removing files of before.
-Kept elsewhere: when bars are moved and files are named (`moving.py`, `adoption.py`).
+Kept elsewhere: when rows are moved and files are named (`moving.py`, `years.py`, `adoption.py`).
 """
 
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, insert, select, text
@@ -17,7 +18,6 @@ from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.database.dumps import lift_limits
 from boursomatic_assets.schema import ArchiveFile
 from boursomatic_assets.stores import archive_files, places
-from boursomatic_assets.stores.store import DamagedError, MissingError, StoreError, digest_in
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import fetch
 from boursomatic_assets.tables.staging import advisory_lock, transaction
@@ -36,8 +36,28 @@ KEPT_SUPERSEDED = dt.timedelta(days=30)
 """How long a file stays whose place another has taken: longer than any reading, and than a restore goes back."""
 
 
-class ArchiveFileError(StoreError):
-    """A file that a row names is missing, or is not as it was written."""
+@dataclass(frozen=True)
+class Rows:
+    """The rows that a file stands for.
+
+    Attributes:
+        asset: Whose rows they are.
+        market: Of which market.
+        first: Their session, or the first day of their year.
+        last: Their session, or the last day of their year.
+        months: Of a year what `coverage_by_month` says of its months.
+    """
+
+    asset: str
+    market: str
+    first: dt.datetime
+    last: dt.datetime
+    months: list[dict[str, Any]] | None = None
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What identifies them in `archive_files`."""
+        return {"asset": self.asset, "market": self.market, "first": self.first}
 
 
 @dataclass(frozen=True)
@@ -75,74 +95,74 @@ def read(session: ArchivedSession, columns: tuple[str, ...] = archive_files.COLU
     """The archived bars of a session.
 
     Raises:
-        ArchiveFileError: Its file is missing, or is not as it was written.
+        archive_files.ArchiveFileError: Its file is missing, or is not as it was written.
         StoreError: The store is away, or refuses.
         ValueError: It is, and cannot be parsed.
     """
     store = places.archive()
-    try:
-        content = store.read(session.name)
-    except (MissingError, DamagedError) as error:
-        raise ArchiveFileError(f"{error}: put files/{digest_in(session.name)} of a backup in its place") from None
+    content = archive_files.read(store, session.name)
     try:
         return archive_files.to_bars(content, columns)
     except ValueError as error:
         raise ValueError(f"{store.shown(session.name)}: {error}") from error
 
 
-def write(connection: Connection, part: Slice, content: bytes, row_count: int) -> None:
-    """Write the file of a session, and name it; one that stood for it is superseded.
+def rows_of(session: Slice) -> Rows:
+    """The 15m bars of a session."""
+    return Rows(ASSET, session.market.name, session.start, session.start)
 
-    The transaction has the lock LOCK, shared, and that of the session.
+
+def write(connection: Connection, rows: Rows, name: str, content: bytes, row_count: int) -> None:
+    """Write the file of some rows, and name it; one that stood for them is superseded.
+
+    The transaction has the lock LOCK, shared, and that of the rows.
 
     Raises:
         StoreError: It cannot be written; nothing is named.
     """
-    name = archive_files.name_of(part, content)
     places.archive().write_once(name, content)
-    superseded = connection.execute(
-        text(
-            "UPDATE archive_files SET superseded_at = clock_timestamp() WHERE asset = :asset AND market = :market"
-            " AND first_session = :session AND superseded_at IS NULL AND name <> :name"
-        ),
-        _key(part) | {"name": name},
-    ).rowcount
-    if superseded or not _is_named(connection, part):
-        add(connection, part, name, len(content), row_count)
+    if supersede(connection, rows, name) or not _is_named(connection, rows):
+        add(connection, rows, name, len(content), row_count)
+
+
+def supersede(connection: Connection, rows: Rows, name: str = "") -> bool:
+    """Let the file that stands for some rows, unless it has this name, stand for them no longer."""
+    done = text(
+        "UPDATE archive_files SET superseded_at = clock_timestamp() WHERE asset = :asset AND market = :market"
+        " AND first_session = :first AND superseded_at IS NULL AND name <> :name"
+    )
+    return bool(connection.execute(done, rows.parameters | {"name": name}).rowcount)
 
 
 def add(
     connection: Connection,
-    part: Slice,
+    rows: Rows,
     name: str,
     size: int,
     row_count: int,
     superseded_at: dt.datetime | None = None,
 ) -> None:
-    """Name a file of a session."""
+    """Name a file of some rows."""
     row = ArchiveFile(
-        asset=ASSET,
-        market=part.market.name,
-        first_session=part.start,
-        last_session=part.start,
+        asset=rows.asset,
+        market=rows.market,
+        first_session=rows.first,
+        last_session=rows.last,
         name=name,
         size=size,
         row_count=row_count,
         superseded_at=superseded_at,
+        months=rows.months,
     )
     connection.execute(insert(FILES).values(row.model_dump(exclude_unset=True) | {"id": row.id}))
 
 
-def _is_named(connection: Connection, part: Slice) -> bool:
+def _is_named(connection: Connection, rows: Rows) -> bool:
     query = text(
         "SELECT EXISTS (SELECT FROM archive_files WHERE asset = :asset AND market = :market"
-        " AND first_session = :session AND superseded_at IS NULL)"
+        " AND first_session = :first AND superseded_at IS NULL)"
     )
-    return bool(connection.scalar(query, _key(part)))
-
-
-def _key(part: Slice) -> dict[str, object]:
-    return {"asset": ASSET, "market": part.market.name, "session": part.start}
+    return bool(connection.scalar(query, rows.parameters))
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def move_to_archive(today: dt.date) -> list[MovedSession]:
     return [session for session in moved if session.bar_count]
 
 
-def restore(market: str, start: dt.date, end: dt.date) -> list[MovedSession]:
+def restore(market: str, start: dt.date, end: dt.date, *, none_is_wrong: bool = True) -> list[MovedSession]:
     """Insert archived bars into the table where it has none; they stay in the archive.
 
     A bar that is in the table is newer, and stays as it is.
@@ -79,13 +79,13 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[MovedSession]:
         Each session with an archive file, and how many of its bars were inserted.
 
     Raises:
-        ValueError: the range is empty, or nothing is archived for these dates.
+        ValueError: the range is empty, or nothing is archived for these dates though something should be.
     """
     if start > end:
         raise ValueError(f"the range is empty: {start} is after {end}")
     dates = tuple(start + dt.timedelta(days=n) for n in range((end - start).days + 1))
     sessions = [session.part for session in files.archived_sessions(Slice(market_named(market), dates))]
-    if not sessions:
+    if not sessions and none_is_wrong:
         raise ValueError(f"nothing of {market} is archived from {start} to {end} in {places.archive().address}")
     return [database.again(partial(_restore_session, session)) for session in sessions]
 
@@ -122,7 +122,8 @@ def _move_session(part: Slice) -> MovedSession:
             return MovedSession(part, 0)
         missing = [_reconcile_with_table(connection, session) for session in files.archived_sessions(part)]
         whole = pl.concat([bars, *missing])
-        files.write(connection, part, archive_files.to_content(whole), whole.height)
+        content = archive_files.to_content(whole)
+        files.write(connection, files.rows_of(part), archive_files.name_of(part, content), content, whole.height)
         deleted = connection.execute(
             text(
                 "DELETE FROM price_bars b USING instruments i WHERE i.id = b.instrument_id AND b.interval = '15m'"

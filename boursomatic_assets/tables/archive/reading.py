@@ -44,7 +44,7 @@ def bar_counts(part: Slice) -> dict[dt.date, int]:
     for session in sessions:
         try:
             bars = files.read(session, ("symbol", "exchange", "ts"))
-        except files.ArchiveFileError as error:
+        except archive_files.ArchiveFileError as error:
             absorbed.record(error, f"the archived bars of {session.part} count as lost")
             continue
         counts[session.part.dates[0]] = names.with_present_names(bars, aliases).height

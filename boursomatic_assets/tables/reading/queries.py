@@ -1,28 +1,19 @@
-"""Reading: rows of a slice, of a table or of a query, through Arrow into polars.
+"""Queries: their rows, through Arrow into polars, each as of now or all as of one moment.
 
-What belongs here: queries and their results as frames.
-Kept elsewhere: which rows an asset owns (`grains.py`), the columns of a frame (`frames.py`), writing
-(`merging.py`).
-
-Names of tables and columns come from `schema/` only.
+What belongs here: a statement and its rows as a frame. Kept elsewhere: the rows of a slice (`slices.py`).
 """
 
-import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
-from sqlalchemy import Column, ColumnElement, Select, Table, cast, func, select, text
+from sqlalchemy import Column, ColumnElement, Select, cast
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import JSON, Text, Uuid
 
-from boursomatic_assets.calendars.slices import Slice
-from boursomatic_assets.database import arrow_connection, engine
-from boursomatic_assets.tables import frames
-from boursomatic_assets.tables.grains import INSTRUMENTS, Grain
+from boursomatic_assets.database import arrow_connection
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
@@ -37,7 +28,10 @@ _of_one_moment: ContextVar["ArrowConnection | None"] = ContextVar("_of_one_momen
 
 @contextmanager
 def one_moment() -> Iterator[None]:
-    """Let every query in the context see what was committed when the first one began."""
+    """Let every query in the context see what was committed when the first one began, of the outermost context."""
+    if _of_one_moment.get():
+        yield
+        return
     with arrow_connection() as connection:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -56,66 +50,6 @@ def _connected() -> "Iterator[ArrowConnection]":
         return
     with arrow_connection() as connection:
         yield connection
-
-
-def read_slice(
-    grain: Grain,
-    part: Slice,
-    names: tuple[str, ...] = (),
-    *,
-    ordered: bool = True,
-    at: Collection[dt.datetime] | None = None,
-) -> pl.DataFrame:
-    """The rows of a slice, sorted by key.
-
-    Args:
-        grain: which rows of which table.
-        part: the slice.
-        names: the columns; by default those of `frames.required_columns`. `market` is always added.
-        ordered: False spares the server the sort.
-        at: only the rows of these times.
-    """
-    table = grain.table
-    columns = [_arrow_column(table.c[name]) for name in names or frames.required_columns(table)]
-    statement = (
-        select(*columns)
-        .join_from(table, INSTRUMENTS, table.c.instrument_id == INSTRUMENTS.c.id)
-        .where(INSTRUMENTS.c.exchange.in_(part.market.exchanges), text(f"{table.name}.{grain.row_condition}"))
-        .where(table.c[grain.time_column] >= part.start, table.c[grain.time_column] < part.end)
-    )
-    if at is not None:
-        statement = statement.where(table.c[grain.time_column].in_(at))
-    rows = fetch(_order_by_key(statement, table) if ordered else statement)
-    return rows.with_columns(market=pl.lit(part.market.name))
-
-
-@dataclass(frozen=True)
-class SliceReader:
-    """An asset's table, handed to an asset downstream that reads it slice by slice."""
-
-    grain: Grain
-
-    def __call__(self, part: Slice, names: tuple[str, ...] = ()) -> pl.DataFrame:
-        """The rows of a slice, as `read_slice` returns them."""
-        return read_slice(self.grain, part, names)
-
-
-def count_rows(table: Table, condition: str = "true") -> int:
-    """How many rows of a table meet a condition."""
-    count = select(func.count()).select_from(table).where(text(condition))
-    with engine().connect() as connection:
-        return connection.scalar(count) or 0
-
-
-def read_table(table: Table) -> pl.DataFrame:
-    """A whole small table, sorted by key, without generated columns; uuid and JSON as text."""
-    columns = [_arrow_column(column) for column in table.columns if not column.computed]
-    return fetch(_order_by_key(select(*columns), table))
-
-
-def _order_by_key(statement: Select[Any], table: Table) -> Select[Any]:
-    """Sort by key on the server, while it reads. It sorts uuid by bytes, which is the order of their text."""
-    return statement.order_by(*(table.c[name] for name in frames.key(table)))
 
 
 def fetch(statement: Select[Any]) -> pl.DataFrame:
@@ -150,7 +84,7 @@ def _quote_values(connection: "ArrowConnection", values: Mapping[str, object]) -
     return dict(zip(values, row, strict=True))
 
 
-def _arrow_column(column: Column[Any]) -> ColumnElement[Any]:
+def arrow_column(column: Column[Any]) -> ColumnElement[Any]:
     """A column with a type that Arrow has: JSON as text."""
     return cast(column, Text).label(column.name) if isinstance(column.type, JSON) else column
 
