@@ -14,6 +14,7 @@ from boursomatic_assets.schema import ArchiveFile, ModelVersion
 from boursomatic_assets.stores import leases, places
 from boursomatic_assets.stores.places import ARCHIVE, BACKUPS, MODELS
 from boursomatic_assets.stores.store import AwayError, DamagedError, Store, StoreError, digest_in
+from boursomatic_assets.tables.archive import files
 
 NAMED = 3
 """How many of the files that are missing are named."""
@@ -100,7 +101,8 @@ def move(source: str, target: str, say: Callable[[str], None]) -> int:
     for place, origin in origins.items():
         names = sorted(name for of, name in _named() if of == place)
         say(f"{len(names):,} files of {place}")
-        copied += _copy(origin, places.open_store(f"{target}/{place}"), names, problems)
+        with files.none_removed():
+            copied += _copy(origin, places.open_store(f"{target}/{place}"), names, problems)
     backups = places.open_store(f"{source}/{BACKUPS}", private=True)
     if any(True for _ in backups.entries()):
         copied += _copy_backups(backups, places.open_store(f"{target}/{BACKUPS}", private=True), say, problems)

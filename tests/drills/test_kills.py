@@ -11,6 +11,7 @@ The long drill does so for each asset, the archive, and partitioning; its short 
 Migrations are drilled elsewhere.
 """
 
+import datetime as dt
 import itertools
 import os
 import random
@@ -18,6 +19,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 import pytest
@@ -41,14 +43,18 @@ RESTORE = ("archive", "restore")
 RESTORED = (*RESTORE, "--from", SESSION, "--to", SESSION, "--market", "US")
 ARCHIVE = ("dagster", "job", "execute", "-m", "boursomatic_assets.definitions", "-j", "archive_15m_bars")
 
+YEARS = ("archive", "years", "--keep", str(dt.date.today().year - 2024), "--market", "US")
+YEARS_BACK = (*RESTORE, "--from", "2023-01-01", "--to", "2023-12-31", "--market", "US")
+
 RELATIONS = (
     "SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname IN ('public', 'partitions') ORDER BY 1, 2"
 )
 BARS = "SELECT i.symbol, b.ts, o, h, l, c, v FROM price_bars b JOIN instruments i ON i.id = b.instrument_id"
 
-OF_BOTH = {"instruments"}
-"""A table of which two transactions of a run write: an instrument is listed before bars say whether it trades."""
+UNNAMED = {"instruments", "files"}
+"""What is there before the transaction that names it: an instrument is listed before bars say whether it trades,
+and files are written one after the other before rows name them."""
 
 PER_BATCH = 4
 """Kills before the command is given again and ends."""
@@ -65,6 +71,18 @@ def same_15m_bars(place: ForkingPlace) -> int:
     return len({*stored, *archived})
 
 
+def same_rows(place: ForkingPlace) -> list[str]:
+    """The ids of the daily bars and features that tables and named files have together; none is in both."""
+    stored = place.rows(
+        "SELECT id::text FROM price_bars WHERE interval = 'daily' UNION ALL SELECT id::text FROM features"
+    )
+    named = place.rows("SELECT name FROM archive_files WHERE superseded_at IS NULL AND asset <> 'price_bars_15m'")
+    moved = [
+        row for (name,) in named for row in pl.read_parquet(place.home / "archive" / name).select("id").rows()
+    ]
+    return sorted(identifier for (identifier,) in [*stored, *moved])
+
+
 @dataclass
 class Case:
     """A command that is killed.
@@ -74,12 +92,14 @@ class Case:
         before: What is done once, before it.
         changed: Whether the source delivers other bars to it.
         look: What stays the same all the time.
+        step: A command that does what is done first, in a transaction of its own.
     """
 
     words: tuple[str, ...]
     before: tuple[tuple[str, ...], ...] = ()
     changed: bool = False
     look: Callable[[ForkingPlace], object] = field(default=lambda place: None)
+    step: tuple[str, ...] = ()
 
 
 def materialize(asset: str, session: str = SESSION) -> tuple[str, ...]:
@@ -100,8 +120,16 @@ CASES = {
     "price_bars_15m": Case(materialize("price_bars_15m"), (materialize("price_bars_15m"),), changed=True),
     "archive_15m": Case(ARCHIVE, (materialize("price_bars_15m"),), look=same_15m_bars),
     "archive restore": Case(RESTORED, (materialize("price_bars_15m"), ARCHIVE), look=same_15m_bars),
+    "archive years": Case(YEARS, look=same_rows),
+    "archive restore, of years": Case(YEARS_BACK, (YEARS,), look=same_rows),
+    "features of a year in a file": Case(
+        materialize("features"), (materialize("price_bars"), YEARS), changed=True
+    ),
     "15m bars of an archived session": Case(
-        materialize("price_bars_15m"), (materialize("price_bars_15m"), ARCHIVE), changed=True
+        materialize("price_bars_15m"), (materialize("price_bars_15m"), ARCHIVE), changed=True, step=RESTORED
+    ),
+    "features of a year in a file": Case(
+        materialize("features"), (materialize("price_bars"), YEARS), changed=True, step=YEARS_BACK
     ),
     "db partition": Case(("db", "partition")),
     "db unpartition": Case(("db", "unpartition"), (("db", "partition"),)),
@@ -134,11 +162,20 @@ def drill(place: ForkingPlace, case: Case, kills: int | None = None) -> None:
     """Kill the command at points that the seed draws, and give it again after every few."""
     kept.keep(place, "before")
     old, stays = state(place), case.look(place)
+    between = old
+    if case.step:
+        place.done(*case.step)
+        between = state(place)
+        kept.put_back(place, "before")
     place.settings |= CHANGED if case.changed else {}
     folder = place.home.parent / f"points {next(_numbers)}"
     trace = failpoints.points(place, folder, *case.words)
     new = state(place)
     assert new != old, "the command changes nothing"
+
+    def states(table: str) -> tuple[object, ...]:
+        return old[table], between[table], new[table]
+
     wanted = list(draw(trace, kills, random.Random(SEED)))
     reached = 0
     while wanted:
@@ -150,8 +187,9 @@ def drill(place: ForkingPlace, case: Case, kills: int | None = None) -> None:
             where = f"killed at {at}, seed {SEED}"
             assert kept.held_by_nobody(place) == {}, where
             found = state(place)
-            half = [table for table in old.keys() - OF_BOTH if found[table] not in (old[table], new[table])]
+            half = [table for table in old.keys() - UNNAMED if found[table] not in states(table)]
             assert half == [], where
+            assert {*found["files"]} <= {*old["files"], *new["files"]}, where
             assert case.look(place) == stays, where
             if found == new:
                 break
@@ -159,7 +197,7 @@ def drill(place: ForkingPlace, case: Case, kills: int | None = None) -> None:
     assert reached, "no point was reached"
 
 
-def state(place: ForkingPlace) -> dict[str, object]:
+def state(place: ForkingPlace) -> dict[str, Any]:
     """The current rows of each table, the tables, and the files of the archive."""
     files = sorted(str(path.relative_to(place.home)) for path in (place.home / "archive").rglob("*.parquet"))
     listed = place.rows("SELECT symbol, exchange, name FROM instruments ORDER BY 1, 2")

@@ -36,8 +36,9 @@ def adopt() -> None:
 
 @archive.command()
 @click.option("--keep", type=click.IntRange(1), required=True, help="Whole years before this one that stay.")
+@click.option("--market", type=click.Choice(MARKET_NAMES), help="One market instead of both.")
 @one_line_errors
-def years(keep: int) -> None:
+def years(keep: int, market: str | None) -> None:
     """Move daily bars and features of older years to files, from which they are read as before.
 
     With `BOURSOMATIC_COLD_AFTER` each night does so.
@@ -48,7 +49,7 @@ def years(keep: int) -> None:
 
     require_current_schema()
     patience.be_patient()
-    moved = move(keep, utc_now().date())
+    moved = move(keep, utc_now().date(), market)
     for year in moved:
         click.echo(str(year))
     click.echo(f"{len(moved):,} years of a market are moved")
@@ -68,6 +69,6 @@ def restore(start: dt.date, end: dt.date, market: str) -> None:
     patience.be_patient()
     restored = years.restore(market, start, end)
     for year in restored:
-        click.echo(f"{year} restored")
+        click.echo(f"{year} restored" if year.rows else f"{year.market} {year.number}  is in its tables already")
     for session in moving.restore(market, start, end, none_is_wrong=not restored):
         click.echo(f"{session.part}  {session.bar_count:,} bars restored")

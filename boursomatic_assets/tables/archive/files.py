@@ -176,7 +176,9 @@ def none_removed() -> Iterator[None]:
 
 
 def remove_superseded() -> int:
-    """Remove the files that were superseded longer than KEPT_SUPERSEDED ago, unless one is copied just now.
+    """Remove files that were superseded longer than KEPT_SUPERSEDED ago, and what killed writers left unfinished.
+
+    Nothing is removed while somebody writes or copies files.
 
     Returns:
         How many were removed.
@@ -192,6 +194,7 @@ def remove_superseded() -> int:
         removed = names.difference(connection.scalars(named, {"names": [*names]}))
         for name in removed:
             places.archive().delete(name)
+        places.archive().remove_unfinished()
         return len(removed)
 
 

@@ -79,8 +79,8 @@ class Year:
         return files.Rows(asset, self.market.name, self.start, self.end - dt.timedelta(days=1))
 
 
-def move(older_than: int, today: dt.date) -> list[MovedYear]:
-    """Move every year with rows in a table after which so many whole years have passed.
+def move(older_than: int, today: dt.date, market: str | None = None) -> list[MovedYear]:
+    """Move every year with rows in a table after which so many whole years have passed, of one market or of both.
 
     Returns:
         The years that were moved, in order.
@@ -93,18 +93,29 @@ def move(older_than: int, today: dt.date) -> list[MovedYear]:
         raise ValueError(f"{older_than} years cannot stay: at least the last whole one does, so name 1 or more")
     first = database.again(_first_year)
     moved = [
-        database.again(partial(_move, Year(market, number)))
+        database.again(partial(_move, Year(one, number)))
         for number in range(first or today.year, today.year - older_than)
-        for market in MARKETS.values()
+        for one in MARKETS.values()
+        if market in (None, one.name)
     ]
+    files.remove_superseded()
     return [year for year in moved if any(year.rows.values())]
 
 
 def restore(market: str, start: dt.date, end: dt.date) -> list[MovedYear]:
-    """Put the years of a range back into the tables, where they stay until they are moved again."""
-    found = _cold_years(Slice(market_named(market), (start, end)))
-    wanted = [year for year in found if start.year <= year.number <= end.year]
-    return [database.again(partial(_restore, year)) for year in wanted]
+    """Put the years of a range back into the tables, where they stay until they are moved again.
+
+    Returns:
+        Each year that was ever moved; one that is in its tables again has no rows.
+    """
+    moved = text(
+        "SELECT DISTINCT extract(year FROM first_session)::int AS number FROM archive_files"
+        " WHERE asset = ANY(:assets) AND market = :market AND extract(year FROM first_session) BETWEEN :first AND :last ORDER BY number"
+    )
+    given = {"assets": [*ASSETS], "market": market, "first": start.year, "last": end.year}
+    with database.engine().connect() as connection:
+        numbers = connection.scalars(moved, given).all()
+    return [database.again(partial(_restore, Year(market_named(market), number))) for number in numbers]
 
 
 def restore_written(asset: str, part: Slice) -> None:

@@ -37,6 +37,8 @@ COVERAGE = (
 FOUND = {"features_and_bars_match"}
 """Checks that see what is wrong in the old year."""
 
+RESTORE_US = ("archive", "restore", "--market", "US", "--from", "2023-01-01", "--to", "2023-12-31")
+
 REVISED = (
     "INSERT INTO price_bar_revisions (id, instrument_id, ts, interval, o, h, l, c, v, known_from, known_until)"
     " SELECT gen_random_uuid(), instrument_id, ts, interval, 1, 1, 1, 1, 1, '2024-02-01', updated_at"
@@ -74,6 +76,7 @@ def test_a_year_leaves_its_tables_and_comes_back_to_the_last_bit(filled: Engine)
     for market in ("US", "EURONEXT"):
         done = boursomatic("archive", "restore", "--market", market, "--from", "2023-01-01", "--to", "2023-12-31")
         assert done.exit_code == 0, done.output
+    assert "US 2023  is in its tables already" in boursomatic(*RESTORE_US).stdout
     assert all(found.equals(before[asset]) for asset, found in tables(filled).items())
     assert count(filled, "archive_files", "superseded_at IS NULL") == 0
 
