@@ -122,9 +122,6 @@ CASES = {
     "archive restore": Case(RESTORED, (materialize("price_bars_15m"), ARCHIVE), look=same_15m_bars),
     "archive years": Case(YEARS, look=same_rows),
     "archive restore, of years": Case(YEARS_BACK, (YEARS,), look=same_rows),
-    "features of a year in a file": Case(
-        materialize("features"), (materialize("price_bars"), YEARS), changed=True
-    ),
     "15m bars of an archived session": Case(
         materialize("price_bars_15m"), (materialize("price_bars_15m"), ARCHIVE), changed=True, step=RESTORED
     ),

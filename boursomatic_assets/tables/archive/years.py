@@ -110,7 +110,8 @@ def restore(market: str, start: dt.date, end: dt.date) -> list[MovedYear]:
     """
     moved = text(
         "SELECT DISTINCT extract(year FROM first_session)::int AS number FROM archive_files"
-        " WHERE asset = ANY(:assets) AND market = :market AND extract(year FROM first_session) BETWEEN :first AND :last ORDER BY number"
+        " WHERE asset = ANY(:assets) AND market = :market"
+        " AND extract(year FROM first_session) BETWEEN :first AND :last ORDER BY number"
     )
     given = {"assets": [*ASSETS], "market": market, "first": start.year, "last": end.year}
     with database.engine().connect() as connection:
