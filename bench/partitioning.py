@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from helpers import forms
 from helpers.forms import Form, Work
-from helpers.harness import Line, ratio, server, timed, times
+from helpers.harness import Line, ratio, server, times
 
 SESSIONS = 5_000
 SMALL, LARGE = 240, 1_920  # instruments, half of them in each market
@@ -44,7 +44,7 @@ def _compared(instruments: int, *lengths: str) -> Iterator[Line]:
             told = f"plain {statistics.median(seconds[0]):.2g} s"
             yield Line(what_where, "a plain table", times(ratio(taken, seconds[0])), "< 1 to switch", told)
     if instruments == SMALL:
-        yield from _switches(others[0])
+        yield from (forms.switched(others[0], command) for command in ("unpartition", "partition"))
     for form in compared:
         form.drop()
 
@@ -102,19 +102,6 @@ def _remove(form: Form, year: int) -> list[Any]:
     else:
         form.run(*(f"DROP TABLE partitions.price_bars_{place}" for place in places))
     return form.run("SELECT min(ts) FROM price_bars")
-
-
-def _switches(form: Form) -> Iterator[Line]:
-    """Yield what the migration itself takes, back and there."""
-    from boursomatic_assets.database import partitioning
-
-    form.use()
-    rows = form.run("SELECT count(*) FROM price_bars")[0]
-    for name, switch in (("db unpartition", partitioning.unpartition), ("db partition", partitioning.partition)):
-        figure = f"{timed(switch) / rows * 1e6:.1f} s"
-        yield Line(f"`boursomatic {name}`", "-", figure, "-", f"a million bars, measured on {rows:,}")
-        if form.run("SELECT count(*) FROM price_bars") != [rows]:
-            raise AssertionError(f"{name} lost rows")
 
 
 # Sessions: the table is filled with the first 5,000, until late in 2009

@@ -55,27 +55,14 @@ def lines() -> Iterator[Line]:
         for what, (work, rounds) in _works().items():
             yield _line(what, forms.measured(work, compared, rounds))
         year.drop()
-        yield _switched(plain)
+        yield from (forms.switched(plain, command) for command in ("partition", "unpartition"))
         plain.drop()
 
 
 def _line(what: str, seconds: list[list[float]], note: str = "") -> Line:
     plain, year = seconds
-    told = f"plain {statistics.median(plain):.2g} s" + (f"; {note}" if note else "")
+    told = f"plain {float(f'{statistics.median(plain):.2g}'):g} s" + (f"; {note}" if note else "")
     return Line(f"{what}: a partition a year, {SIZE}", AGAINST, times(ratio(year, plain)), AIM, told)
-
-
-def _switched(form: Form) -> Line:
-    """What `boursomatic db partition` takes when it comes late."""
-    from boursomatic_assets.database import partitioning
-
-    form.use()
-    rows = form.run("SELECT count(*) FROM price_bars")[0]
-    seconds = timed(partitioning.partition)
-    if form.run("SELECT count(*) FROM price_bars") != [rows]:
-        raise AssertionError("db partition lost rows")
-    figure = f"{seconds / rows * 1e6:.1f} s"
-    return Line("`boursomatic db partition`", "-", figure, "-", f"a million bars, measured on {rows:,}")
 
 
 # What is done with bars

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import URL
 
-from helpers.harness import interleaved
+from helpers.harness import Line, interleaved, timed
 
 EXCHANGES = {"US": "NYSE", "EURONEXT": "EURONEXT"}
 
@@ -154,6 +154,19 @@ def write(form: Form, grain: str, sessions: np.ndarray, frame: pl.DataFrame) -> 
     form.use()
     with database.engine().begin() as connection:
         return merging.replace(connection, GRAINS[grain], slice_of(sessions), frame)
+
+
+def switched(form: Form, command: str) -> Line:
+    """What `boursomatic db partition` or `db unpartition` takes for a million bars."""
+    from boursomatic_assets.database import partitioning
+
+    form.use()
+    rows = form.run("SELECT count(*) FROM price_bars")[0]
+    seconds = timed(partitioning.partition if command == "partition" else partitioning.unpartition)
+    if form.run("SELECT count(*) FROM price_bars") != [rows]:
+        raise AssertionError(f"{command} lost rows")
+    figure = f"{seconds / rows * 1e6:.1f} s"
+    return Line(f"`boursomatic db {command}`", "-", figure, "-", f"a million bars, measured on {rows:,}")
 
 
 def us_sessions() -> np.ndarray:
