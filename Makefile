@@ -50,6 +50,7 @@ test: .venv/.tested
 drills: .venv/.tested
 	@scripts/require_compiler.sh
 	$(BIN)/pytest $(WORKERS) -m drill
+	BOURSOMATIC_TEST_PARTITIONED=1 $(BIN)/pytest $(WORKERS) -m "not drill" tests/tables tests/schema tests/checks
 
 quick-tests:
 	$(BIN)/pytest $(WORKERS) -m "not database and not slow and not drill"

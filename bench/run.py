@@ -1,6 +1,7 @@
 """Ratios measured side by side: `make bench`, which writes bench/RESULTS.md.
 
 `python bench/run.py NAME ...` runs some of the benchmarks, and replaces their sections of the results alone.
+Those of ON_REQUEST run only so.
 Each runs in a process of its own, so that none inherits another's memory, caches or settings.
 """
 
@@ -27,21 +28,25 @@ BENCHMARKS = {
     "backfill": "Whole backfills",
     "ranges": "Sessions per run",
     "partitioning": "Partitioning by time",
+    "partitioning_large": "Partitioning 96 million bars",
     "mappings": "Partition mappings of ten years",
     "pages": "Pages of the UI with ten years",
 }
 """Each benchmark is the file of its name, with a function `lines`; in the order of RESULTS.md."""
+
+ON_REQUEST = {"partitioning_large"}
+"""What only runs when it is named, because it needs hours and tens of gigabytes of disk."""
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = "| work | against | measured | aim | note |\n|---|---|---|---|---|"
 
 
 def main(names: list[str]) -> None:
-    """Run benchmarks, all by default, and write what they measured."""
+    """Run benchmarks, by default all but those of ON_REQUEST, and write what they measured."""
     if unknown := set(names) - BENCHMARKS.keys():
         sys.exit(f"there is no benchmark {min(unknown)!r}: choose from {', '.join(BENCHMARKS)}")
     sections = dict.fromkeys(BENCHMARKS.values(), "not measured yet\n") | _sections()
-    for name in names or BENCHMARKS:
+    for name in names or [name for name in BENCHMARKS if name not in ON_REQUEST]:
         command = [sys.executable, __file__, "--one", name]
         told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         sections[BENCHMARKS[name]] = f"{_machine()}\n\n{HEAD}\n{told}"

@@ -2,10 +2,13 @@
 
 The server is the embedded one, in a temporary folder of the run, shared by all workers of
 pytest-xdist; in memory where there is enough, since a database has hundreds of files, and a copy is made for each
-test. With `BOURSOMATIC_TEST_DATABASE_URL` (a superuser's address) that server is used instead.
+test. With `BOURSOMATIC_TEST_DATABASE_URL` (a superuser's address) that server is used instead. With
+`BOURSOMATIC_TEST_PARTITIONED=1` bars and features are partitioned by year in each test's database.
 """
 
 import contextlib
+import datetime as dt
+import itertools
 import logging
 import os
 import shutil
@@ -52,6 +55,9 @@ MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 << 30
 LITTLE_EVIDENCE = "1.1,1.1,1.1"
 """What the profiles ask for in a test with a home: a year of a few instruments cannot show more."""
 SERVER_VARIABLE = "BOURSOMATIC_TEST_DATABASE_URL"
+PARTITIONED = os.environ.get("BOURSOMATIC_TEST_PARTITIONED") == "1"
+FIRST_YEAR = 2022
+"""Partitioned tables begin with it in a test, so that rows of earlier years are in the default partition."""
 DATABASE_VARIABLES = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_ACCOUNTS_URL", "DATABASE_APP_URL")
 DATABASE_FIXTURES = {"admin", "home"}
 """Fixtures that start a server, or a home folder in which one may start."""
@@ -84,8 +90,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a database, which `make check` leaves out."""
+    """Mark the tests that need a database, which `make check` leaves out; skip those of plain tables on others."""
     for item in items:
+        if PARTITIONED and item.get_closest_marker("plain"):
+            item.add_marker(pytest.mark.skip(reason="it is about plain tables"))
         if DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
 
@@ -446,7 +454,22 @@ def _migrate(address: str) -> None:
         monkeypatch.setenv("DATABASE_URL", address)
         monkeypatch.setenv("DAGSTER_DATABASE_URL", address)
         migrate.upgrade()
+        if PARTITIONED:
+            _partition()
         db.disconnect()
+
+
+def _partition() -> None:
+    """Partition the empty tables, from FIRST_YEAR on."""
+    from boursomatic_assets.database import partitioning
+
+    partitioning.partition()
+    with db.engine("owner").begin() as connection:
+        for table, year in itertools.product(("price_bars", "features"), range(FIRST_YEAR, dt.date.today().year)):
+            connection.exec_driver_sql(
+                f"CREATE TABLE IF NOT EXISTS partitions.{table}_{year} PARTITION OF {table}"
+                f" FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
+            )
 
 
 def _fill_platform(admin: Admin, address: str, bars: Path) -> None:

@@ -16,7 +16,8 @@ from boursomatic_assets.tables import performance
 
 SESSIONS = [date for date in MARKETS["EURONEXT"].sessions().tolist() if date.year == 2023][:60]
 TABLES = ("instruments", "price_bars", "features", "recommendations", "track_record")
-NAMES = f"relname IN {TABLES}"
+NAMES = f"(relname IN {TABLES} OR relispartition AND relkind = 'r')"
+WITH_ROWS = f"SELECT oid::regclass::text FROM pg_class WHERE {NAMES} AND relkind = 'r'"
 MOST_VISITS = 10
 """For each stored row; comparing two tables row by row takes a hundred and more."""
 
@@ -79,7 +80,7 @@ def two_markets(migrated: Engine) -> Engine:
     """
     given = {"sessions": [midnight(date) for date in SESSIONS]}
     with migrated.begin() as connection:
-        for table in TABLES:
+        for table in connection.scalars(text(WITH_ROWS)).all():
             connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
         connection.execute(text(LIST), {"exchange": "NYSE", "count": 24})
         connection.exec_driver_sql("ANALYZE instruments")

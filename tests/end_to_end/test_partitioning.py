@@ -21,6 +21,8 @@ from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.merging import MergeCounts
 from boursomatic_assets.tables.reading import read_slice
 
+pytestmark = pytest.mark.plain
+
 TABLES = ("price_bars", "features")
 MONDAY, TUESDAY = "2024-06-10", "2024-06-11"
 

@@ -100,12 +100,14 @@ def keep_only_check(connection: Connection, table: str, check: str) -> None:
         connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {other}"))
 
 
+@pytest.mark.plain
 def test_every_column_is_the_specifications_or_a_named_extension(migrated: Engine) -> None:
     expected = specification.columns(specification.TABLES) | specification.columns(specification.EXTENSIONS)
     with migrated.connect() as connection:
         assert catalogue.columns(connection) == expected
 
 
+@pytest.mark.plain
 def test_every_index_is_the_specifications_or_a_named_extension(migrated: Engine) -> None:
     base, added = specification.indexes(specification.TABLES), specification.indexes(specification.EXTENSIONS)
     expected = {table: base.get(table, set()) | added.get(table, set()) for table in base | added}
@@ -113,6 +115,7 @@ def test_every_index_is_the_specifications_or_a_named_extension(migrated: Engine
         assert catalogue.indexes(connection) == {table: lines for table, lines in expected.items() if lines}
 
 
+@pytest.mark.plain
 def test_the_migrated_database_is_the_models_to_the_last_detail(migrated: Engine) -> None:
     with migrated.begin() as connection:
         by_migrations = catalogue.fingerprint(connection)
