@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 import pytest
 from sqlalchemy import Engine
+from worlds.buckets import Service
 from worlds.commands import boursomatic
 from worlds.platform import bring_up_to_date, execute, frame, midnight, rows, slice_of
 
@@ -198,6 +199,20 @@ def test_a_damaged_file_is_named_and_its_neighbours_are_read(filled: Engine, hom
     assert read_slice(GRAINS["features"], slice_of("US", dt.date(2024, 1, 2))).height
     assert damaged.name in boursomatic("store", "verify").stdout
     assert "every_file_is_there" in boursomatic("check", "--asset", "cold_storage").stdout
+
+
+def test_a_year_lies_in_a_bucket_as_in_a_folder(
+    filled: Engine, home: Path, buckets: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, read = tables(filled), READERS["from the old year into the new one"]
+    wanted = read(filled)
+    monkeypatch.setenv("BOURSOMATIC_STORE", buckets.new_bucket())
+    assert move()
+    assert not [*home.rglob("asset=*")]
+    assert read(filled).equals(wanted)
+    for market in ("US", "EURONEXT"):
+        years.restore(market, *OLD)
+    assert all(found.equals(before[asset]) for asset, found in tables(filled).items())
 
 
 def test_nothing_leaves_a_table_for_a_store_that_refuses(
