@@ -59,9 +59,10 @@ class Group:
 
 
 GROUPS = {
-    "market_data": Group((instruments, price_bars, cold_storage), "team:market-data", "raw", "session"),
+    "market_data": Group((instruments, price_bars), "team:market-data", "raw", "session"),
     "intraday": Group((price_bars_15m, archive_15m), "team:market-data", "raw", "session"),
     "features": Group((features,), "team:research", "derived", "session"),
+    "archive": Group((cold_storage,), "team:market-data", "raw", "session"),
     "models": Group((model_versions,), "team:research", "derived", "month"),
     "recommendations": Group((recommendations, track_record), "team:advice", "published", "session"),
     "summaries": Group(

@@ -15,7 +15,7 @@ GROUPS = {
     "users": "accounts",
     "instruments": "market_data",
     "price_bars": "market_data",
-    "cold_storage": "market_data",
+    "cold_storage": "archive",
     "price_bars_15m": "intraday",
     "archive_15m": "intraday",
     "features": "features",
