@@ -59,6 +59,7 @@ def test_the_assets_of_a_group_have_one_owner_tier_and_cadence() -> None:
     }
     assert said == {
         ("accounts", "team:accounts", "application", None),
+        ("archive", "team:market-data", "raw", "session"),
         ("market_data", "team:market-data", "raw", "session"),
         ("intraday", "team:market-data", "raw", "session"),
         ("features", "team:research", "derived", "session"),
