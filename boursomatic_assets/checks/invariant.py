@@ -26,6 +26,7 @@ from boursomatic_assets.checks.findings.loaded import loaded_slices
 from boursomatic_assets.checks.findings.results import to_result
 from boursomatic_assets.database import replica
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_keys
+from boursomatic_assets.stores.archive_files import ArchiveFileError
 from boursomatic_assets.tables.archive import shown
 from boursomatic_assets.tables.reading import cold
 
@@ -68,7 +69,10 @@ class Invariant:
         """What breaks the rule in some slices, or in the whole table if it has no sessions."""
         if self.argument is None:
             return self.function(connection)
-        shown.show(connection, BESIDE.get(self.asset, ()), parts)
+        try:
+            shown.show(connection, BESIDE.get(self.asset, ()), parts)
+        except ArchiveFileError as error:
+            return Finding(errors=1, figures={"not_looked_at": str(error)})
         if self.argument == "parts":
             return self.function(connection, parts)
         return functools.reduce(operator.add, (self.function(connection, part) for part in parts), Finding())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 from sqlalchemy import Connection
 
+from boursomatic_assets import absorbed
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.orchestration.chunks import Rows
 from boursomatic_assets.quality.delivery import Delivery
@@ -27,6 +28,7 @@ from boursomatic_assets.tables.deliveries import rejected_rows, sessions
 from boursomatic_assets.tables.differences import Difference
 from boursomatic_assets.tables.grains import Grain
 from boursomatic_assets.tables.merging import MergeCounts
+from boursomatic_assets.tables.reading.cold import ColdError
 from boursomatic_assets.tables.revisions import PRICE_BARS
 from boursomatic_assets.tables.staging import lock_slice, transaction
 from boursomatic_assets.vocabulary import CHAINED_TABLES
@@ -63,8 +65,18 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
         RuntimeError: rows of an instrument that was merged into another after they were computed; scores, which
             keep the instrument of their recommendation, may have some.
     """
+    years.restore_written(write.asset, write.chunk)
+    try:
+        return _write_whole(write, rows)
+    except ColdError as error:  # the nightly move came between
+        absorbed.record(error, "it is put back once more")
+        years.restore_written(write.asset, write.chunk)
+        return _write_whole(write, rows)
+
+
+def _write_whole(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]]:
+    """As `write_chunk`, of a chunk that is in its table."""
     grain, chunk, overtaken = write.grain, write.chunk, list[Slice]()
-    years.restore_written(write.asset, chunk)
     if write.asset == "price_bars_15m":
         moving.restore_delivered(chunk, kept_rows(rows)[grain.time_column])
     with transaction() as connection:

@@ -115,19 +115,19 @@ def read_bars(part: Slice, interval: str = "daily", known_at: dt.datetime | None
     names at that moment, which were merged since, the instrument's own version is read.
     """
     with one_moment():
-        current = _current_bars(part, interval)
+        current = _current_bars(part, interval, known_at)
         if known_at is None:
             return current.sort("exchange", "symbol", "ts")
         revised = _bars_query(REVISIONS, REVISIONS.c.known_from, part, interval)
         former = fetch(revised.where(REVISIONS.c.known_from <= known_at, REVISIONS.c.known_until > known_at))
-    rows = [current.filter(pl.col("known_from") <= known_at), former]
-    versions = pl.concat(rows).unique(["exchange", "symbol", "ts"], keep="first", maintain_order=True)
+    versions = pl.concat([current, former]).unique(["exchange", "symbol", "ts"], keep="first", maintain_order=True)
     return versions.sort("exchange", "symbol", "ts")
 
 
-def _current_bars(part: Slice, interval: str) -> pl.DataFrame:
-    """The bars of a slice as they are known now, in their table and in files."""
-    bars = fetch(_bars_query(PRICE_BARS, _BARS_KNOWN_FROM, part, interval))
+def _current_bars(part: Slice, interval: str, known_at: dt.datetime | None) -> pl.DataFrame:
+    """The bars of a slice as they are now, in their table and in files, if they were known by a moment."""
+    query = _bars_query(PRICE_BARS, _BARS_KNOWN_FROM, part, interval)
+    bars = fetch(query if known_at is None else query.where(known_at >= _BARS_KNOWN_FROM))
     years = cold.years(GRAINS["price_bars"], part) if interval == GRAINS["price_bars"].interval else []
     if not years:
         return bars
@@ -135,6 +135,8 @@ def _current_bars(part: Slice, interval: str) -> pl.DataFrame:
     moved = pl.concat(cold.read(year, columns, part) for year in years)
     names = fetch(select(INSTRUMENTS.c.id.label("instrument_id"), INSTRUMENTS.c.symbol, INSTRUMENTS.c.exchange))
     known = moved.join(names, on="instrument_id").with_columns(known_from=pl.coalesce("updated_at", "created_at"))
+    if known_at is not None:
+        known = known.filter(pl.col("known_from") <= known_at)
     both = pl.concat([bars, known.select(bars.columns)])
     return both.unique(["exchange", "symbol", "ts"], keep="first", maintain_order=True)
 

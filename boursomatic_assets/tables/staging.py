@@ -29,6 +29,9 @@ LIMITS = {
 training within the transaction. `lock_timeout` is as long as who waits has patience: a run of the daemon has it
 until `max_runtime_seconds` is over."""
 
+ROWS_PER_PIECE = 50_000
+"""Rows of a COPY that are text in memory at once."""
+
 LONGEST_STATEMENT = "30min"
 """The time limit of a statement once its slice is locked."""
 
@@ -60,7 +63,8 @@ def copy(connection: Connection, table: str, frame: pl.DataFrame) -> None:
     assert isinstance(driver, psycopg.Connection)
     columns = ", ".join(map(quote, frame.columns))
     with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as rows:
-        rows.write(frame.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f").encode())
+        for piece in frame.iter_slices(ROWS_PER_PIECE):
+            rows.write(piece.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f").encode())
 
 
 def stage(connection: Connection, table: Table, frame: pl.DataFrame) -> str:

@@ -14,7 +14,7 @@ revision = "0023"
 down_revision = "0022"
 
 LOSES = {
-    "months of years in cold storage, which are in no table": "SELECT count(*) FROM archive_files"
+    "years in cold storage, put back first by `boursomatic archive restore`": "SELECT count(*) FROM archive_files"
     " WHERE months IS NOT NULL AND superseded_at IS NULL"
 }
 """What an upgrade does not find again after a downgrade, and how much there is of it."""

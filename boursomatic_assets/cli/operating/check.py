@@ -47,7 +47,21 @@ def check(
         raise click.UsageError(f"there is no asset {asset!r} with checks: choose from {', '.join(assets)}")
     found = find([rule for rule in rules if asset in (None, rule.asset)], market, start, end)
     click.echo(view.as_json(found) if as_json else view.as_table(found, of_range=bool(start or end)))
+    if not (start or end):
+        _say_what_is_passed_over()
     sys.exit(1 if any(one.finding.errors for one in found) else 0)
+
+
+def _say_what_is_passed_over() -> None:
+    from boursomatic_assets import database
+    from boursomatic_assets.tables.reading import cold
+
+    with database.engine().connect() as connection:
+        numbers = sorted({year.first.year for year in cold.years_seen(connection, "price_bars")})
+    if numbers:
+        click.echo(
+            f"years in cold storage, passed over: {', '.join(map(str, numbers))}; --from names one", err=True
+        )
 
 
 def find(

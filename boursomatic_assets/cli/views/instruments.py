@@ -16,7 +16,7 @@ from boursomatic_assets.schema import PriceBar
 from boursomatic_assets.tables.aliases.candidates import Candidates, find_candidates
 from boursomatic_assets.tables.aliases.merge import MergeResult
 from boursomatic_assets.tables.aliases.names import present_names
-from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
+from boursomatic_assets.tables.grains import INSTRUMENTS
 from boursomatic_assets.tables.reading import cold, fetch, one_moment
 
 _BARS: Table = PriceBar.__table__
@@ -107,11 +107,8 @@ def _bar_dates() -> pl.DataFrame:
     ends = select(b.instrument_id, func.min(b.ts).label("first"), func.max(b.ts).label("last"))
     with one_moment():
         stored = fetch(ends.where(b.interval == "daily").group_by(b.instrument_id))
-        years = cold.years(GRAINS["price_bars"])
-    moved = [
-        cold.read(year, ("instrument_id", "ts")).select("instrument_id", first="ts", last="ts") for year in years
-    ]
-    dates = pl.concat([stored, *moved]).group_by("instrument_id").agg(pl.min("first"), pl.max("last"))
+        moved = cold.ends()
+    dates = pl.concat([stored, moved]).group_by("instrument_id").agg(pl.min("first"), pl.max("last"))
     return dates.with_columns(pl.col("first", "last").dt.strftime("%Y-%m-%d"))
 
 

@@ -13,9 +13,10 @@ from sqlalchemy import Connection, text
 
 from boursomatic_assets.calendars.markets import MARKETS
 from boursomatic_assets.tables.aliases.names import Name
+from boursomatic_assets.tables.reading import cold
 
 # Only candidates are looked up in price_bars, whatever the statistics say: the CTEs are computed before the join.
-_SAME_SPELLING = text(
+_ALIKE = (
     "WITH named AS MATERIALIZED (SELECT i.id, i.symbol, i.exchange, m.market,"
     "   regexp_replace(upper(btrim(i.symbol)), '[ ./_-]+', '.', 'g') AS spelling FROM instruments i"
     "   JOIN unnest(CAST(:exchanges AS text[]), CAST(:markets AS text[])) AS m(exchange, market)"
@@ -23,10 +24,16 @@ _SAME_SPELLING = text(
     " counted AS MATERIALIZED ("
     "   SELECT *, count(*) OVER (PARTITION BY market, spelling) AS alike FROM named),"
     " candidates AS MATERIALIZED (SELECT * FROM counted WHERE alike > 1)"
+)
+_ANY_ALIKE = text(f"{_ALIKE} SELECT EXISTS (SELECT FROM candidates)")
+_SAME_SPELLING = text(
+    f"{_ALIKE}, moved AS MATERIALIZED (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS timestamp[]),"
+    "   CAST(:lasts AS timestamp[])) AS m(id, first, last))"
     " SELECT c.market, c.spelling, c.symbol, c.exchange, bars.first, bars.last FROM candidates c"
-    " CROSS JOIN LATERAL (SELECT count(*) AS n, min(b.ts)::date AS first, max(b.ts)::date AS last"
-    "   FROM price_bars b WHERE b.instrument_id = c.id) bars"
-    " WHERE bars.n > 0 ORDER BY c.market, c.spelling, c.exchange, c.symbol"
+    " CROSS JOIN LATERAL (SELECT min(first)::date AS first, max(last)::date AS last FROM ("
+    "   SELECT min(b.ts) AS first, max(b.ts) AS last FROM price_bars b WHERE b.instrument_id = c.id"
+    "   UNION ALL SELECT m.first, m.last FROM moved m WHERE m.id = c.id) AS ends) bars"
+    " WHERE bars.first IS NOT NULL ORDER BY c.market, c.spelling, c.exchange, c.symbol"
 )
 
 
@@ -90,7 +97,11 @@ def find_candidates(connection: Connection) -> list[Candidates]:
     """
     pairs = [(exchange, market.name) for market in MARKETS.values() for exchange in market.exchanges]
     exchanges, markets = zip(*pairs, strict=True)
-    rows = connection.execute(_SAME_SPELLING, {"exchanges": list(exchanges), "markets": list(markets)})
+    of_markets = {"exchanges": list(exchanges), "markets": list(markets)}
+    if not connection.scalar(_ANY_ALIKE, of_markets):
+        return []
+    moved = dict(zip(("ids", "firsts", "lasts"), cold.ends().to_dict(as_series=False).values(), strict=True))
+    rows = connection.execute(_SAME_SPELLING, of_markets | moved)
     alike = [
         Candidates(spelling, tuple(Listing(Name(row.symbol, row.exchange), row.first, row.last) for row in group))
         for (_, spelling), group in groupby(rows, key=lambda row: (row.market, row.spelling))

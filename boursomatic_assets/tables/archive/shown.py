@@ -19,7 +19,9 @@ from boursomatic_assets.tables.reading import cold
 from boursomatic_assets.tables.staging import copy
 
 MARGIN = 240
-"""Sessions before and after a slice that are shown too: more than any rule looks, less than a second year."""
+"""Sessions before and after a slice that are shown too, for rules that look at neighbours: less than two years.
+
+The two rules that look for an instrument's former bar, however old, find none that is further away in a file."""
 
 
 def show(connection: Connection, assets: Iterable[str], parts: Sequence[Slice]) -> None:

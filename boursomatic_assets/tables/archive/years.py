@@ -25,8 +25,11 @@ from sqlalchemy import Connection, text
 from boursomatic_assets import database
 from boursomatic_assets.calendars.markets import MARKETS, Market, market_named
 from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.database import server_time
 from boursomatic_assets.stores import archive_files
+from boursomatic_assets.stores.store import AwayError, StoreError
 from boursomatic_assets.tables import frames, revisions
+from boursomatic_assets.tables.activity import SESSIONS_UNTIL_INACTIVE
 from boursomatic_assets.tables.archive import files
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import cold, fetch
@@ -34,6 +37,11 @@ from boursomatic_assets.tables.reading.cold import ASSETS, ColdYear
 from boursomatic_assets.tables.reading.slices import table_query
 from boursomatic_assets.tables.revisions import PRICE_BARS
 from boursomatic_assets.tables.staging import analyze, copy, lock_slice, transaction
+
+NAMED = 3
+"""Years that an error names."""
+
+BESIDE_A_FILE = "{} came beside its file while the year was waited for; another program wrote them, so try again"
 
 KNOWN_FROM = pl.coalesce("updated_at", "created_at")
 """Since when a row is known as it is."""
@@ -87,18 +95,24 @@ def move(older_than: int, today: dt.date, market: str | None = None) -> list[Mov
 
     Raises:
         ValueError: The number of years is not positive.
-        StoreError: A file cannot be written; its year stays in the tables.
+        RuntimeError: Some years stay, such as those that another program writes; all others are moved.
+        AwayError: The store does not answer.
     """
     if older_than < 1:
         raise ValueError(f"{older_than} years cannot stay: at least the last whole one does, so name 1 or more")
-    first = database.again(_first_year)
-    moved = [
-        database.again(partial(_move, Year(one, number)))
-        for number in range(first or today.year, today.year - older_than)
-        for one in MARKETS.values()
-        if market in (None, one.name)
-    ]
+    first, moved, failed = database.again(_first_year), list[MovedYear](), list[str]()
+    for one in (one for one in MARKETS.values() if market in (None, one.name)):
+        end = min(today.year - older_than, database.again(partial(_newest_years_start, one)))
+        for number in range(first or end, end):
+            try:
+                moved.append(database.again(partial(_move, Year(one, number))))
+            except AwayError:
+                raise
+            except (RuntimeError, StoreError) as error:
+                failed.append(f"{one.name} {number}: {error}")
     files.remove_superseded()
+    if failed:
+        raise RuntimeError(f"{len(failed):,} years were not moved, all others were: {'; '.join(failed[:NAMED])}")
     return [year for year in moved if any(year.rows.values())]
 
 
@@ -157,6 +171,17 @@ def _cold_years(part: Slice) -> list[Year]:
     return [Year(part.market, number) for number in sorted({year.first.year for year in found})]
 
 
+def _newest_years_start(market: Market) -> int:
+    """The year from which on all years stay: `activity` looks in the table for bars of the newest sessions."""
+    newest = text(
+        "SELECT extract(year FROM min(session))::int FROM (SELECT session FROM computed_sessions"
+        " WHERE asset = 'price_bars' AND market = :market ORDER BY session DESC LIMIT :count) AS newest"
+    )
+    with database.engine().connect() as connection:
+        found = connection.scalar(newest, {"market": market.name, "count": SESSIONS_UNTIL_INACTIVE})
+    return dt.MAXYEAR if found is None else int(found)
+
+
 def _first_year() -> int | None:
     firsts = " UNION ALL ".join(
         f"SELECT min(ts) FROM {GRAINS[asset].table.name} WHERE {GRAINS[asset].row_condition}" for asset in ASSETS
@@ -190,6 +215,8 @@ def _move_rows(connection: Connection, year: Year, asset: str) -> int:
     rows = _stored(asset, year)
     if rows.is_empty():
         return 0
+    if any(file.asset == asset for file in _files(year)):
+        raise RuntimeError(BESIDE_A_FILE.format(f"{rows.height:,} rows of {asset}"))
     content = archive_files.to_file(rows)
     name = archive_files.name_of_year(asset, year.number, year.market.name, content)
     moved = dataclasses.replace(year.rows_of(asset), months=_months(rows))
@@ -203,8 +230,8 @@ def _move_rows(connection: Connection, year: Year, asset: str) -> int:
     ).rowcount
     if deleted != rows.height:
         raise RuntimeError(
-            f"{year.market.name} {year.number} was not moved: {rows.height:,} rows of {asset} were read, and"
-            f" {deleted:,} would be deleted; another program writes them, so try again when it has ended"
+            f"{rows.height:,} rows of {asset} were read, and {deleted:,} would be deleted; another program writes"
+            " them, so try again when it has ended"
         )
     analyze(connection, grain.table.name, skip_locked=True)
     return deleted
@@ -250,13 +277,16 @@ def _files(year: Year) -> list[ColdYear]:
 
 
 def _record_older(connection: Connection, rows: pl.DataFrame, newer: pl.DataFrame) -> None:
-    """Record the bars whose place another program has given to others."""
-    key, values = frames.key(PRICE_BARS), [*"ohlcv"]
-    others = newer.select(*key, known_until=KNOWN_FROM, other=pl.struct(values))
+    """Record the bars whose place another program has given to others, known until those, or until now."""
+    key = frames.key(PRICE_BARS)
+    others = newer.select(*key, other_from=KNOWN_FROM, same=pl.struct(*"ohlcv"))
     older = rows.with_columns(known_from=KNOWN_FROM).join(others, on=key)
-    differing = older.filter(pl.struct(values) != pl.col("other"), pl.col("known_from") < pl.col("known_until"))
-    columns = (*key, *values, *frames.origins(PRICE_BARS), "known_from", "known_until")
-    revisions.record_older_bars(connection, differing.select(columns))
+    is_earlier = pl.col("known_from") < pl.col("other_from")
+    now = pl.lit(server_time.database_time(connection), pl.Datetime("us"))
+    known_until = pl.when(is_earlier).then("other_from").otherwise(now)
+    columns = (*key, *"ohlcv", *frames.origins(PRICE_BARS), "known_from", "known_until")
+    lost = older.filter(is_earlier | (pl.struct(*"ohlcv") != pl.col("same"))).with_columns(known_until=known_until)
+    revisions.record_older_bars(connection, lost.select(columns))
 
 
 def _stored(asset: str, year: Year) -> pl.DataFrame:

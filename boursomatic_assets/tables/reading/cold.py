@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import polars as pl
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Connection, ScalarSelect, Select, Table, func, select
 
 from boursomatic_assets.calendars.slices import Slice
 from boursomatic_assets.schema import ArchiveFile
@@ -75,7 +75,9 @@ def require_in_table(connection: Connection, grain: Grain, part: Slice) -> None:
     Raises:
         ColdError: Some are in a file.
     """
-    for found in _seen_of(connection, grain, part):
+    for found in (
+        one for asset in ASSETS if GRAINS[asset] == grain for one in years_seen(connection, asset, part)
+    ):
         year, market = found.first.year, found.market
         raise ColdError(
             f"{part} cannot be written: {found.asset} of {year} are in cold storage; run `boursomatic archive"
@@ -83,13 +85,22 @@ def require_in_table(connection: Connection, grain: Grain, part: Slice) -> None:
         )
 
 
-def count(connection: Connection, grain: Grain) -> int:
-    """How many rows of a grain are in files."""
-    return sum(year.row_count for year in _seen_of(connection, grain))
+def count(grain: Grain) -> ScalarSelect[int]:
+    """A subquery: how many rows of a grain are in files."""
+    of_grain = FILES.c.asset.in_([asset for asset in ASSETS if GRAINS[asset] == grain])
+    counted = select(func.coalesce(func.sum(FILES.c.row_count), 0))
+    return counted.where(of_grain, FILES.c.superseded_at.is_(None)).scalar_subquery()
 
 
-def _seen_of(connection: Connection, grain: Grain, part: Slice | None = None) -> list[ColdYear]:
-    return [year for asset in ASSETS if GRAINS[asset] == grain for year in years_seen(connection, asset, part)]
+def ends() -> pl.DataFrame:
+    """When the first and the last daily bar is that each instrument has in files: instrument_id, first, last."""
+    types = {"instrument_id": pl.String(), "first": pl.Datetime("us"), "last": pl.Datetime("us")}
+    of_years = [
+        read(year, ("instrument_id", "ts")).select("instrument_id", first="ts", last="ts")
+        for year in years(GRAINS["price_bars"])
+    ]
+    bars = pl.concat([pl.DataFrame(schema=types), *of_years])
+    return bars.group_by("instrument_id").agg(pl.min("first"), pl.max("last"))
 
 
 def read(year: ColdYear, columns: Collection[str] = (), part: Slice | None = None) -> pl.DataFrame:

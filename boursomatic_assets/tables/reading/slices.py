@@ -99,8 +99,9 @@ class SliceReader:
 def count_rows(table: Table, grain: Grain | None = None) -> int:
     """How many rows a table has, or those that an asset has in it and in files."""
     stored = select(func.count()).select_from(table).where(text(grain.row_condition if grain else "true"))
+    both = stored.scalar_subquery() + (cold.count(grain) if grain else 0)
     with engine().connect() as connection:
-        return (connection.scalar(stored) or 0) + (cold.count(connection, grain) if grain else 0)
+        return int(connection.scalar(select(both)) or 0)
 
 
 def read_table(table: Table) -> pl.DataFrame:

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from boursomatic_assets.tables.archive import years
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import SliceReader, count_rows, read_slice
 from boursomatic_assets.tables.reading.cold import ASSETS, ColdError
-from boursomatic_assets.tables.staging import transaction
+from boursomatic_assets.tables.staging import lock_slice, transaction
 
 TODAY = dt.date(2025, 6, 1)
 OLD = (dt.date(2023, 1, 3), dt.date(2023, 12, 29))
@@ -37,6 +39,11 @@ COVERAGE = (
 )
 FOUND = {"features_and_bars_match"}
 """Checks that see what is wrong in the old year."""
+
+BAR_OF_US = (
+    "SELECT b.* FROM price_bars b JOIN instruments i ON i.id = instrument_id"
+    " WHERE ts = '2023-06-14' AND exchange <> 'EURONEXT'"
+)
 
 RESTORE_US = ("archive", "restore", "--market", "US", "--from", "2023-01-01", "--to", "2023-12-31")
 
@@ -169,24 +176,83 @@ def test_who_would_write_beside_a_file_is_refused(filled: Engine) -> None:
     assert read_slice(grain, part).drop("market").equals(bars)
 
 
+def beside(bar: dict[str, Any], values: str, created_at: str) -> str:
+    """Another program's bar, in the place of one that is in a file."""
+    return (
+        "INSERT INTO price_bars (id, instrument_id, ts, interval, o, h, l, c, v, created_at) VALUES"
+        f" ('{bar['id']}', '{bar['instrument_id']}', '2023-06-14', 'daily', {values}, '{created_at}')"
+    )
+
+
 def test_bars_of_another_program_are_newer_and_the_older_ones_stay_known(filled: Engine) -> None:
     of_day = slice_of("US", DAY, DAY)
     before = revisions.read_bars(of_day)
-    (kept,) = rows(filled, "SELECT * FROM price_bars WHERE ts = '2023-06-14' ORDER BY id LIMIT 1")
-    market = rows(filled, "SELECT exchange FROM instruments WHERE id = :id", id=kept["instrument_id"])
-    of_day = slice_of("EURONEXT" if market[0]["exchange"] == "EURONEXT" else "US", DAY, DAY)
-    before = revisions.read_bars(of_day)
+    (kept,) = rows(filled, f"{BAR_OF_US} ORDER BY b.id LIMIT 1")
     move()
-    execute(
-        filled,
-        "INSERT INTO price_bars (id, instrument_id, ts, interval, o, h, l, c, v, created_at) VALUES"
-        f" ('{kept['id']}', '{kept['instrument_id']}', '2023-06-14', 'daily', 9, 9, 9, 9, 9, '2030-01-01')",
-    )
+    execute(filled, beside(kept, "9, 9, 9, 9, 9", "2030-01-01"))
     assert revisions.read_bars(of_day)["v"].to_list().count(9.0) == 1
+    assert revisions.read_bars(of_day, known_at=dt.datetime(2029, 1, 1)).equals(before)
     assert boursomatic("check", "--asset", "cold_storage").stdout.count("no_row_is_in_two_places") == 1
     assert len(move()) == 1
     assert revisions.read_bars(of_day)["v"].to_list().count(9.0) == 1
     assert revisions.read_bars(of_day, known_at=dt.datetime(2029, 1, 1)).equals(before)
+
+
+def test_a_row_that_comes_while_the_market_is_waited_for_supersedes_no_file(filled: Engine) -> None:
+    """It lies beside the file until the next move, which puts the year back and takes both."""
+    (kept,) = rows(filled, f"{BAR_OF_US} ORDER BY b.id LIMIT 1")
+    years.move(1, TODAY, "US")
+    with ThreadPoolExecutor(1) as pool, transaction() as writing:
+        lock_slice(writing, "price_bars", slice_of("US", DAY, DAY))
+        moving = pool.submit(move)
+        while not waiting_for_locks(filled):
+            assert not moving.done()
+            time.sleep(0.02)
+        execute(filled, beside(kept, "9, 9, 9, 9, 9", "2030-01-01"))
+        writing.rollback()
+        with pytest.raises(RuntimeError, match=r"1 years were not moved.*US 2023: 1 rows of price_bars came"):
+            moving.result(30)
+    assert count(filled, "archive_files", "superseded_at IS NULL") == 4
+    assert len(move()) == 1
+    assert read_slice(GRAINS["price_bars"], slice_of("US", *OLD)).filter(pl.col("v") == 9).height == 1
+
+
+def waiting_for_locks(engine: Engine) -> int:
+    query = "SELECT count(*) AS n FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE NOT granted"
+    return int(rows(engine, f"{query} AND datname = current_database()")[0]["n"])
+
+
+def test_bars_that_differ_in_their_times_alone_stay_known_since_the_earlier_one(filled: Engine) -> None:
+    before = revisions.read_bars(slice_of("US", DAY, DAY), known_at=dt.datetime(2030, 1, 1))
+    (kept,) = rows(filled, f"{BAR_OF_US} ORDER BY b.id LIMIT 1")
+    move()
+    execute(filled, beside(kept, ", ".join(str(kept[name]) for name in "ohlcv"), "2031-01-01"))
+    move()
+    assert revisions.read_bars(slice_of("US", DAY, DAY), known_at=dt.datetime(2030, 1, 1)).equals(before)
+
+
+def test_the_newest_sessions_stay_so_that_nobody_becomes_inactive(filled: Engine) -> None:
+    active = "SELECT id FROM instruments WHERE is_active ORDER BY id"
+    before = rows(filled, active)
+    assert [str(year)[:8] for year in years.move(1, dt.date(2040, 1, 1), "US")] == ["US 2023 "]
+    bring_up_to_date(DAY, DAY, ("price_bars",), ("US",))
+    assert rows(filled, active) == before
+
+
+def test_instruments_that_may_be_one_share_are_found_by_old_bars(filled: Engine) -> None:
+    execute(
+        filled,
+        "INSERT INTO instruments (id, symbol, exchange) VALUES (gen_random_uuid(), 'OLD-B', 'NYSE'),"
+        " (gen_random_uuid(), 'OLD.B', 'NYSE')",
+        "INSERT INTO price_bars (id, instrument_id, ts, interval, o, h, l, c, v)"
+        " SELECT gen_random_uuid(), id,"
+        " CASE symbol WHEN 'OLD-B' THEN '2023-06-14' ELSE '2024-01-10' END::timestamp, 'daily', 9, 9, 9, 9, 9"
+        " FROM instruments WHERE symbol LIKE 'OLD_B'",
+    )
+    before = boursomatic("instruments", "list", "--duplicates").stdout
+    assert "OLD-B" in before
+    move()
+    assert boursomatic("instruments", "list", "--duplicates").stdout == before
 
 
 def test_a_damaged_file_is_named_and_its_neighbours_are_read(filled: Engine, home: Path) -> None:
@@ -198,7 +264,8 @@ def test_a_damaged_file_is_named_and_its_neighbours_are_read(filled: Engine, hom
     assert read_slice(GRAINS["features"], slice_of("EURONEXT", DAY, DAY)).height
     assert read_slice(GRAINS["features"], slice_of("US", dt.date(2024, 1, 2))).height
     assert damaged.name in boursomatic("store", "verify").stdout
-    assert "every_file_is_there" in boursomatic("check", "--asset", "cold_storage").stdout
+    of_all = boursomatic("check", "--from", "2024-01-02", "--to", "2024-01-31")
+    assert (of_all.exit_code, "every_file_is_there" in of_all.stdout) == (1, True), of_all.output
 
 
 def test_a_year_lies_in_a_bucket_as_in_a_folder(
@@ -244,6 +311,7 @@ def test_checks_find_in_a_file_what_they_find_in_a_table(filled: Engine) -> None
 def test_all_loaded_sessions_are_those_in_tables(filled: Engine) -> None:
     move()
     done = boursomatic("check")
+    assert "years in cold storage, passed over: 2023; --from names one" in done.stderr
     assert (done.exit_code, "US 2024-01-02 .. 2024-02-29" in done.stdout) == (0, True), done.output
 
 
