@@ -393,13 +393,6 @@ TABLES = (
         ("tables/test_revisions.py::test_bars_are_read_as_they_were_known_at_any_moment",),
     ),
     Mutant(
-        "a year in a file is written beside",
-        "boursomatic_assets/tables/merging.py",
-        "    cold.require_in_table(connection, grain, part)\n",
-        "",
-        ("tables/archive/test_years.py::test_who_would_write_beside_a_file_is_refused",),
-    ),
-    Mutant(
         "a bar is known before it is delivered",
         "boursomatic_assets/tables/revisions.py",
         "query.where(known_at >= _BARS_KNOWN_FROM)",
