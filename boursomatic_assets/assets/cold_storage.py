@@ -1,6 +1,6 @@
 """The asset `cold_storage`: daily bars and features of old years, as Parquet files.
 
-What belongs here: the asset. Kept elsewhere: how years move to files and back (`tables/archive/years.py`).
+What belongs here: the asset. Kept elsewhere: how years move to files and back (`tables/archive/year_moves.py`).
 """
 
 import datetime as dt
@@ -9,7 +9,7 @@ import dagster as dg
 
 from boursomatic_assets import settings
 from boursomatic_assets.stores import places
-from boursomatic_assets.tables.archive import years
+from boursomatic_assets.tables.archive import year_moves
 
 
 @dg.asset(deps=["price_bars", "features"], kinds={"postgres", "parquet"})
@@ -20,7 +20,7 @@ def cold_storage() -> dg.MaterializeResult[None]:
     setting all years stay.
     """
     stay = settings.cold_after()
-    moved = years.move(stay, dt.datetime.now(dt.UTC).date()) if stay else []
+    moved = year_moves.move(stay, dt.datetime.now(dt.UTC).date()) if stay else []
     return dg.MaterializeResult(
         metadata={"years": "\n".join(map(str, moved)) or "none", "store": places.archive().address}
     )

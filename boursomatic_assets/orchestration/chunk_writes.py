@@ -22,7 +22,7 @@ from boursomatic_assets.tables import (
     staleness,
 )
 from boursomatic_assets.tables.aliases.names import require_unmerged
-from boursomatic_assets.tables.archive import files, moving, years
+from boursomatic_assets.tables.archive import files, moving, year_returns
 from boursomatic_assets.tables.chains import heads
 from boursomatic_assets.tables.deliveries import rejected_rows, sessions
 from boursomatic_assets.tables.differences import Difference
@@ -65,12 +65,12 @@ def write_chunk(write: ChunkWrite, rows: Rows) -> tuple[MergeCounts, list[Slice]
         RuntimeError: rows of an instrument that was merged into another after they were computed; scores, which
             keep the instrument of their recommendation, may have some.
     """
-    years.restore_written(write.asset, write.chunk)
+    year_returns.restore_written(write.asset, write.chunk)
     try:
         return _write_whole(write, rows)
     except ColdError as error:  # the nightly move came between
         absorbed.record(error, "it is put back once more")
-        years.restore_written(write.asset, write.chunk)
+        year_returns.restore_written(write.asset, write.chunk)
         return _write_whole(write, rows)
 
 

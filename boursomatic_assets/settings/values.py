@@ -51,16 +51,13 @@ def one_of(*allowed: str) -> Callable[[str, ValidationInfo], str]:
     return check
 
 
-def parse_count(text: str, info: ValidationInfo) -> int:
-    """Return a count, 1 or more."""
+def parse_count(text: str | None, info: ValidationInfo) -> int | None:
+    """Return a count, 1 or more; None stays."""
+    if text is None:
+        return None
     if not (text.isascii() and text.isdigit() and int(text)):
         raise ValueError(f"{text!r} is no count: set {info.field_name} to a number from 1 on")
     return int(text)
-
-
-def parse_years(text: str | None, info: ValidationInfo) -> int | None:
-    """Return a number of years, 1 or more; None stays."""
-    return None if text is None else parse_count(text, info)
 
 
 def parse_seconds(text: str, info: ValidationInfo) -> int:

@@ -31,13 +31,12 @@ from boursomatic_assets.settings.values import (
     parse_seed,
     parse_signal,
     parse_store,
-    parse_years,
 )
 
 Flag = Annotated[bool, BeforeValidator(one_of("0", "1"))]
 Seconds = Annotated[int, BeforeValidator(parse_seconds)]
 Count = Annotated[int, BeforeValidator(parse_count)]
-Years = Annotated[int | None, BeforeValidator(parse_years)]
+Years = Annotated[int | None, BeforeValidator(parse_count)]
 WebAddress = Annotated[str | None, BeforeValidator(check_web_address)]
 Command = Annotated[str | None, BeforeValidator(check_command)]
 Broker = Annotated[str | None, BeforeValidator(check_broker)]

@@ -45,7 +45,7 @@ def years(keep: int, market: str | None) -> None:
     """
     from boursomatic_assets.calendars.clock import utc_now
     from boursomatic_assets.settings import patience
-    from boursomatic_assets.tables.archive.years import move
+    from boursomatic_assets.tables.archive.year_moves import move
 
     require_current_schema()
     patience.be_patient()
@@ -63,11 +63,11 @@ def years(keep: int, market: str | None) -> None:
 def restore(start: dt.date, end: dt.date, market: str) -> None:
     """Put sessions of 15m bars and whole years of the rest back into their tables, until they are moved again."""
     from boursomatic_assets.settings import patience
-    from boursomatic_assets.tables.archive import moving, years
+    from boursomatic_assets.tables.archive import moving, year_returns
 
     require_current_schema()
     patience.be_patient()
-    restored = years.restore(market, start, end)
+    restored = year_returns.restore(market, start, end)
     for year in restored:
         click.echo(f"{year} restored" if year.rows else f"{year.market} {year.number}  is in its tables already")
     for session in moving.restore(market, start, end, none_is_wrong=not restored):

@@ -22,7 +22,7 @@ from boursomatic_assets.tables import activity, computations
 from boursomatic_assets.tables.aliases import moving
 from boursomatic_assets.tables.aliases.archived import SOURCE, merge_archived
 from boursomatic_assets.tables.aliases.names import ALIASES, Name, find_id
-from boursomatic_assets.tables.archive import years
+from boursomatic_assets.tables.archive import year_returns
 from boursomatic_assets.tables.deliveries import sessions
 from boursomatic_assets.tables.grains import GRAINS, INSTRUMENTS
 from boursomatic_assets.tables.staging import advisory_lock, lock_slice, transaction
@@ -70,7 +70,7 @@ def merge(merged: Name, target: Name, *, dry_run: bool = False) -> MergeResult:
         ids = {"merged": find_id(connection, merged), "target": find_id(connection, target)}
         if _is_alias(connection, merged, target, ids["target"]):
             return MergeResult(merged, target, was_done=True)
-        years.restore_of(connection, _whole(market), ids["merged"])
+        year_returns.restore_of(connection, _whole(market), ids["merged"])
         result = _merge(connection, market, merged, target, ids)
         if dry_run:
             connection.rollback()

@@ -1,8 +1,8 @@
 """The archive: rows that were moved out of their table into files of the store.
 
 What belongs here: which file stands for which rows (`files.py`), moving 15m bars and back (`moving.py`), reading
-them where they lie (`reading.py`), moving old years (`years.py`), letting SQL see those (`shown.py`), and taking
-over the files of before (`adoption.py`).
+them where they lie (`reading.py`), old years (`years.py`), moving those (`year_moves.py`) and back
+(`year_returns.py`), letting SQL see them (`shown.py`), and taking over the files of before (`adoption.py`).
 Kept elsewhere: the files as Parquet (`stores/archive_files.py`), the store (`stores/`), when bars are moved
 (`assets/archive_15m.py`, `automation/`).
 

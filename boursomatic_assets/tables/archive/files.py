@@ -1,7 +1,7 @@
 """Files: which file of the archive stands for which rows, by `archive_files`.
 
 What belongs here: those rows, the content of the files that they name, and removing files of before.
-Kept elsewhere: when rows are moved and files are named (`moving.py`, `years.py`, `adoption.py`).
+Kept elsewhere: when rows are moved and files are named (`moving.py`, `year_moves.py`, `adoption.py`).
 """
 
 import datetime as dt

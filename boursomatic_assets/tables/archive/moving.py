@@ -1,6 +1,6 @@
 """Moving: 15m bars older than the retention period go to the archive, and come back when they are asked for.
 
-What belongs here: which sessions are moved, the move, and the way back. Old years of daily bars: `years.py`.
+What belongs here: which sessions are moved, the move, and the way back. Old years of daily bars: `year_moves.py`.
 Kept elsewhere: the files (`files.py`), reading them where they lie (`reading.py`).
 
 A crash leaves bars in the table, or in a file that is named, never in neither. No archived bar is lost afterwards:

@@ -20,7 +20,7 @@ from boursomatic_assets.sources import Source
 from boursomatic_assets.sources.raw_rows import REJECTED
 from boursomatic_assets.tables import activity, computations, merging, staleness
 from boursomatic_assets.tables.aliases.names import with_aliases
-from boursomatic_assets.tables.archive import files, years
+from boursomatic_assets.tables.archive import files, year_returns
 from boursomatic_assets.tables.deliveries import rejected_rows, selection, sessions
 from boursomatic_assets.tables.deliveries.places import TARGET, Place, with_target
 from boursomatic_assets.tables.deliveries.selection import Selection
@@ -140,7 +140,7 @@ class _Group:
 
 def _write(group: _Group) -> Verdicts:
     """Judge a group again under the slice's lock, without rows that have left the ledger, and write it."""
-    years.restore_written(group.place.asset, group.place.part)
+    year_returns.restore_written(group.place.asset, group.place.part)
     with transaction() as connection:
         _lock(connection, group)
         group = replace(group, rows=_still_rejected(connection, group.rows))

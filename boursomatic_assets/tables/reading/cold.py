@@ -1,7 +1,7 @@
 """Cold rows: daily bars and features of years that were moved out of their tables, read where they lie.
 
 What belongs here: which file stands for which year of a market, and its rows as a frame.
-Kept elsewhere: moving years and back (`tables/archive/years.py`), letting the SQL of checks see them
+Kept elsewhere: moving years and back (`tables/archive/year_moves.py`), letting the SQL of checks see them
 (`tables/archive/shown.py`), the files themselves (`stores/archive_files.py`).
 
 A reader asks for rows and for files as of one moment, so that it sees each row once. A file stays for long after
@@ -60,7 +60,7 @@ class ColdYear:
 
 def years(grain: Grain, part: Slice | None = None) -> list[ColdYear]:
     """The years that are in files, in order, as of the moment of the context; of a slice, or all of them."""
-    asset = next((name for name in ASSETS if GRAINS[name] == grain), None)
+    asset = _asset(grain)
     return [ColdYear(*row) for row in fetch(_standing(asset, part)).iter_rows()] if asset else []
 
 
@@ -75,9 +75,8 @@ def require_in_table(connection: Connection, grain: Grain, part: Slice) -> None:
     Raises:
         ColdError: Some are in a file.
     """
-    for found in (
-        one for asset in ASSETS if GRAINS[asset] == grain for one in years_seen(connection, asset, part)
-    ):
+    asset = _asset(grain)
+    for found in years_seen(connection, asset, part) if asset else ():
         year, market = found.first.year, found.market
         raise ColdError(
             f"{part} cannot be written: {found.asset} of {year} are in cold storage; run `boursomatic archive"
@@ -87,9 +86,8 @@ def require_in_table(connection: Connection, grain: Grain, part: Slice) -> None:
 
 def count(grain: Grain) -> ScalarSelect[int]:
     """A subquery: how many rows of a grain are in files."""
-    of_grain = FILES.c.asset.in_([asset for asset in ASSETS if GRAINS[asset] == grain])
     counted = select(func.coalesce(func.sum(FILES.c.row_count), 0))
-    return counted.where(of_grain, FILES.c.superseded_at.is_(None)).scalar_subquery()
+    return counted.where(FILES.c.asset == _asset(grain), FILES.c.superseded_at.is_(None)).scalar_subquery()
 
 
 def ends() -> pl.DataFrame:
@@ -129,6 +127,11 @@ def read(year: ColdYear, columns: Collection[str] = (), part: Slice | None = Non
 @lru_cache(maxsize=FILES_IN_MEMORY)
 def _content(_address: str, name: str) -> bytes:
     return archive_files.read(places.archive(), name)
+
+
+def _asset(grain: Grain) -> str | None:
+    """Whose grain it is, if cold storage may hold it."""
+    return next((asset for asset in ASSETS if GRAINS[asset] == grain), None)
 
 
 def _standing(asset: str, part: Slice | None) -> Select[tuple[str, str, dt.datetime, dt.datetime, str, int]]:

@@ -23,7 +23,7 @@ from boursomatic_assets.stores.store import StoreError
 from boursomatic_assets.tables import merging, revisions
 from boursomatic_assets.tables.aliases.merge import MergeResult, merge
 from boursomatic_assets.tables.aliases.names import Name
-from boursomatic_assets.tables.archive import years
+from boursomatic_assets.tables.archive import year_moves, year_returns
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import SliceReader, count_rows, read_slice
 from boursomatic_assets.tables.reading.cold import ASSETS, ColdError
@@ -58,7 +58,7 @@ CHANGED = "UPDATE price_bars SET v = v + 1, updated_at = '2024-03-01 12:00' WHER
 
 
 def move() -> list[str]:
-    return [str(year) for year in years.move(1, TODAY)]
+    return [str(year) for year in year_moves.move(1, TODAY)]
 
 
 def tables(engine: Engine) -> dict[str, pl.DataFrame]:
@@ -163,7 +163,7 @@ def test_a_session_that_is_computed_again_has_its_year_back_first(filled: Engine
     assert count(filled, asset, f"{OF_2023} AND {of_us}") == count(filled, asset, f"{OF_2023}") > 0
     move()
     for market in ("US", "EURONEXT"):
-        years.restore(market, *OLD)
+        year_returns.restore(market, *OLD)
     assert all(found.equals(before[asset]) for asset, found in tables(filled).items())
 
 
@@ -201,7 +201,7 @@ def test_bars_of_another_program_are_newer_and_the_older_ones_stay_known(filled:
 def test_a_row_that_comes_while_the_market_is_waited_for_supersedes_no_file(filled: Engine) -> None:
     """It lies beside the file until the next move, which puts the year back and takes both."""
     (kept,) = rows(filled, f"{BAR_OF_US} ORDER BY b.id LIMIT 1")
-    years.move(1, TODAY, "US")
+    year_moves.move(1, TODAY, "US")
     with ThreadPoolExecutor(1) as pool, transaction() as writing:
         lock_slice(writing, "price_bars", slice_of("US", DAY, DAY))
         moving = pool.submit(move)
@@ -234,7 +234,7 @@ def test_bars_that_differ_in_their_times_alone_stay_known_since_the_earlier_one(
 def test_the_newest_sessions_stay_so_that_nobody_becomes_inactive(filled: Engine) -> None:
     active = "SELECT id FROM instruments WHERE is_active ORDER BY id"
     before = rows(filled, active)
-    assert [str(year)[:8] for year in years.move(1, dt.date(2040, 1, 1), "US")] == ["US 2023 "]
+    assert [str(year)[:8] for year in year_moves.move(1, dt.date(2040, 1, 1), "US")] == ["US 2023 "]
     bring_up_to_date(DAY, DAY, ("price_bars",), ("US",))
     assert rows(filled, active) == before
 
@@ -278,7 +278,7 @@ def test_a_year_lies_in_a_bucket_as_in_a_folder(
     assert not [*home.rglob("asset=*")]
     assert read(filled).equals(wanted)
     for market in ("US", "EURONEXT"):
-        years.restore(market, *OLD)
+        year_returns.restore(market, *OLD)
     assert all(found.equals(before[asset]) for asset, found in tables(filled).items())
 
 
@@ -352,4 +352,4 @@ def test_the_asset_moves_what_the_setting_lets_go(
 
 def test_no_years_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="name 1 or more"):
-        years.move(0, TODAY)
+        year_moves.move(0, TODAY)
