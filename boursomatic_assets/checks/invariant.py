@@ -28,7 +28,7 @@ from boursomatic_assets.database import replica
 from boursomatic_assets.orchestration.partitions import MARKET_SESSIONS, slices_of_keys
 from boursomatic_assets.stores.archive_files import ArchiveFileError
 from boursomatic_assets.tables.archive import shown
-from boursomatic_assets.tables.reading import cold
+from boursomatic_assets.tables.reading import cold, see_one_moment
 
 BESIDE = {
     "price_bars": ("price_bars",),
@@ -143,4 +143,5 @@ def open_snapshot() -> Iterator[Connection]:
     with database.engine().connect() as connection:
         any_cold = any(cold.years_seen(connection, asset) for asset in cold.ASSETS)
     with replica.from_primary() if any_cold else nullcontext(), database.engine().connect() as connection:
-        yield connection.execution_options(isolation_level="REPEATABLE READ")
+        see_one_moment(connection)
+        yield connection

@@ -128,9 +128,10 @@ def verify(as_json: bool) -> None:
     from boursomatic_assets import database
     from boursomatic_assets.cli.views import audit as view
     from boursomatic_assets.tables.chains import heads, verification
+    from boursomatic_assets.tables.reading import see_one_moment
 
     with database.engine().connect() as connection:
-        connection.execution_options(isolation_level="REPEATABLE READ")
+        see_one_moment(connection)
         counts = verification.count_rows(connection)
         found = [*verification.verify(connection), *heads.compare()]
     if not found:

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess  # nosec B404
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from boursomatic_assets.settings import DRIVER
 CHUNK_BYTES = 1 << 20
 
 LONGEST_WAIT = "10min"
-"""For how long a dump waits for a table that a migration holds."""
+"""For how long a dump waits for tables that a migration holds."""
 
 NEWER_SETTING = b"SET transaction_timeout = 0;\n"
 """What a dump as SQL begins with, and a server older than PostgreSQL 17 does not know."""
@@ -110,11 +110,33 @@ def snapshot(url: URL) -> Iterator[Snapshot]:
     url = url.set(drivername=DRIVER)
     with connect(url) as connection:
         lift_limits(connection)
+        tables = _tables(connection)
         connection.commit()
         connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         connection.set_read_only(True)
+        if tables:
+            _keep(connection, tables.values())
         (name,) = connection.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
         yield Snapshot(url, connection, str(name))
+
+
+def _keep(connection: psycopg.Connection, tables: Iterable[sql.Identifier]) -> None:
+    """Keep tables from being made anew, before the snapshot, which would see no row of the new ones.
+
+    Raises:
+        DatabaseError: A migration holds one for too long, or has removed one.
+    """
+    wait = sql.SQL("SET LOCAL lock_timeout = {}")
+    names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(table) for table in tables)
+    try:
+        connection.execute(wait.format(LONGEST_WAIT))
+        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
+        connection.execute(wait.format("0"))
+    except psycopg.Error as error:
+        reason = str(error).partition("\n")[0]
+        raise DatabaseError(
+            f"{connection.info.dbname} was not dumped, since a table could not be kept as it is: {reason}"
+        ) from error
 
 
 def lift_limits(connection: psycopg.Connection) -> None:
@@ -230,7 +252,13 @@ def _failure(program: str, complaints: IO[bytes], consequence: str) -> DatabaseE
 def _count_rows(connection: psycopg.Connection) -> dict[str, int]:
     count = sql.SQL("SELECT count(*) FROM {}")
     counts = dict[str, int]()
-    for schema, table, shown in connection.execute(_TABLES).fetchall():
-        row = connection.execute(count.format(sql.Identifier(schema, table))).fetchone()
+    for shown, table in _tables(connection).items():
+        row = connection.execute(count.format(table)).fetchone()
         counts[shown] = row[0] if row else 0
     return counts
+
+
+def _tables(connection: psycopg.Connection) -> dict[str, sql.Identifier]:
+    """Each table of a database, by its name as it is shown, in this order."""
+    rows = connection.execute(_TABLES).fetchall()
+    return {shown: sql.Identifier(schema, table) for schema, table, shown in rows}

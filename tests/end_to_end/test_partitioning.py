@@ -1,25 +1,32 @@
 """Optional partitioned tables: partitioning and unpartitioning lose nothing, and the platform works on them."""
 
 import datetime as dt
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.util import load_python_file
 from click.testing import CliRunner
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from worlds import catalogue
 from worlds.frames import bars, insert_instruments, query_rows, slice_of
 
+from boursomatic_assets import database
+from boursomatic_assets.checks.invariant import open_snapshot
 from boursomatic_assets.cli.main import main
-from boursomatic_assets.database import DatabaseError, migrate, partitioning
-from boursomatic_assets.tables import merging
+from boursomatic_assets.database import DatabaseError, database_url, dumps, migrate, partitioning
+from boursomatic_assets.tables import merging, revisions
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.merging import MergeCounts
-from boursomatic_assets.tables.reading import read_slice
+from boursomatic_assets.tables.reading import read_slice, read_table
+from boursomatic_assets.tables.summaries import refreshing
 
 pytestmark = pytest.mark.plain
 
@@ -69,7 +76,7 @@ def fingerprint(engine: Engine) -> set[tuple[object, ...]]:
 
 def write(engine: Engine, date: str, **changed: Any) -> MergeCounts:
     """Write a session of two bars, and check that it is read back."""
-    part, frame = slice_of("US", date), bars("ACME BOLT", date, **changed).sort("instrument_id")
+    part, frame = slice_of("US", date[:10]), bars("ACME BOLT", date, **changed).sort("instrument_id")
     with engine.begin() as connection:
         merge = merging.replace(connection, GRAINS["price_bars"], part, frame)
     assert read_slice(GRAINS["price_bars"], part).drop("market").equals(frame)
@@ -353,3 +360,59 @@ def test_downgrade_and_upgrade_work_on_partitioned_tables(partitioned: Engine) -
     migrate.upgrade()
     assert partitioning.status() == "price_bars: plain\nfeatures: plain"
     partitioning.partition()
+
+
+# --- readers meanwhile: rows of a new table are invisible to a snapshot that is older than it
+
+
+def slices() -> int:
+    return read_slice(GRAINS["features"], slice_of("US", MONDAY)).height
+
+
+def known_bars() -> int:
+    return revisions.read_bars(slice_of("US", MONDAY)).height
+
+
+def whole_table() -> int:
+    return read_table(GRAINS["features"].table).height
+
+
+def checks() -> int:
+    with open_snapshot() as connection:
+        return int(
+            connection.scalar(text("SELECT count(*) FROM price_bars, (SELECT 1 FROM instruments LIMIT 1)")) or 0
+        )
+
+
+def backup() -> int:
+    with dumps.snapshot(database_url("owner")) as snapshot:
+        return snapshot.row_counts()["price_bars"]
+
+
+def summary() -> int:
+    refreshing.refresh("coverage_by_month")
+    with database.engine().connect() as connection:
+        return int(connection.scalar(text("SELECT sum(bars) FROM coverage_by_month")) or 0)
+
+
+@pytest.mark.parametrize("read", [slices, known_bars, whole_table, checks, backup, summary])
+def test_who_reads_while_a_table_is_rebuilt_sees_its_rows(with_bars: Engine, read: Callable[[], int]) -> None:
+    rows = read()
+    with ThreadPoolExecutor(1) as pool, with_bars.begin() as rebuilding:
+        rebuilding.exec_driver_sql(f"LOCK TABLE {', '.join(TABLES)}")
+        found = pool.submit(read)
+        wait_until_one_waits(with_bars)
+        with Operations.context(MigrationContext.configure(rebuilding)):
+            load_python_file(str(partitioning.OPTIONAL_MIGRATIONS), "partitioned.py").upgrade()
+        rebuilding.commit()
+        assert found.result(30) == rows > 0
+
+
+def wait_until_one_waits(engine: Engine) -> None:
+    """Wait until a session waits for a table."""
+    of_this = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    query = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND {of_this}"
+    until = time.monotonic() + 20
+    while query_rows(engine, query) == [(0,)]:
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import JSON, Text, Uuid
 
 from boursomatic_assets.database import arrow_connection
+from boursomatic_assets.tables.reading import moments
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
@@ -28,13 +29,17 @@ _of_one_moment: ContextVar["ArrowConnection | None"] = ContextVar("_of_one_momen
 
 @contextmanager
 def one_moment() -> Iterator[None]:
-    """Let every query in the context see what was committed when the first one began, of the outermost context."""
+    """Let every query in the context see what was committed when the first one began, of the outermost context.
+
+    Tables are kept from being made anew meanwhile (`moments.py`).
+    """
     if _of_one_moment.get():
         yield
         return
     with arrow_connection() as connection:
         with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            for statement in moments.BEGINNING:
+                cursor.execute(statement)
         token = _of_one_moment.set(connection)
         try:
             yield

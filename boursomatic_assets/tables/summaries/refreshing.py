@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from boursomatic_assets.tables.reading import keep_tables
 from boursomatic_assets.tables.staging import transaction
 
 SUMMARIES: Final = ("advice_by_sector", "track_record_by_month", "coverage_by_month")
@@ -42,6 +43,7 @@ class Extent:
 def refresh(name: str) -> Extent:
     """Make a summary anew; who reads it meanwhile sees the former one."""
     with transaction() as connection:
+        keep_tables(connection)
         connection.execute(text("SELECT refresh_summary(:name)"), {"name": name})
         return extent(connection, name)
 
