@@ -7,12 +7,29 @@ Kept elsewhere: how Dagster's partition keys become slices (`orchestration/parti
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 
 from boursomatic_assets.calendars.clock import utc_now
 from boursomatic_assets.calendars.markets import Market, all_sessions
+
+
+class Period(Protocol):
+    """Some time of one market: a slice, a year or a month."""
+
+    @property
+    def market(self) -> Market:
+        """The market."""
+
+    @property
+    def start(self) -> dt.datetime:
+        """Its first instant, naive UTC."""
+
+    @property
+    def end(self) -> dt.datetime:
+        """The first instant after it."""
 
 
 @dataclass(frozen=True)

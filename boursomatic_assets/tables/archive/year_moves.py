@@ -21,8 +21,9 @@ from boursomatic_assets.stores.store import AwayError, StoreError
 from boursomatic_assets.tables.activity import SESSIONS_UNTIL_INACTIVE
 from boursomatic_assets.tables.archive import files
 from boursomatic_assets.tables.archive.year_returns import put_back
-from boursomatic_assets.tables.archive.years import MovedYear, Year, files_of, locked, stored_in_table
+from boursomatic_assets.tables.archive.years import MovedYear, Year, any_stored, files_of, locked, stored_in_table
 from boursomatic_assets.tables.grains import GRAINS
+from boursomatic_assets.tables.reading import one_moment
 from boursomatic_assets.tables.reading.cold import ASSETS
 from boursomatic_assets.tables.staging import analyze
 
@@ -82,7 +83,7 @@ def _first_year() -> int | None:
 
 
 def _move(year: Year) -> MovedYear:
-    if files_of(year) and any(stored_in_table(asset, year).height for asset in ASSETS):
+    if files_of(year) and any_stored(year):
         put_back(year)
     with locked(year) as connection:
         files.lock_shared(connection)
@@ -93,15 +94,20 @@ def _move(year: Year) -> MovedYear:
 
 def _move_rows(connection: Connection, year: Year, asset: str) -> int:
     grain = GRAINS[asset]
-    rows = stored_in_table(asset, year)
-    if rows.is_empty():
+    pieces, months = list[bytes](), list[dict[str, Any]]()
+    with one_moment():
+        for rows in (stored_in_table(asset, month) for month in year.months):
+            if rows.height:
+                pieces.append(archive_files.to_piece(rows))
+                months.append(_of_month(rows))
+    row_count = sum(month["rows"] for month in months)
+    if not row_count:
         return 0
     if any(file.asset == asset for file in files_of(year)):
-        raise RuntimeError(BESIDE_A_FILE.format(f"{rows.height:,} rows of {asset}"))
-    content = archive_files.to_file(rows)
+        raise RuntimeError(BESIDE_A_FILE.format(f"{row_count:,} rows of {asset}"))
+    content = archive_files.to_file(pieces)
     name = archive_files.name_of_year(asset, year.number, year.market.name, content)
-    moved = dataclasses.replace(year.rows_of(asset), months=_months(rows))
-    files.write(connection, moved, name, content, rows.height)
+    files.write(connection, dataclasses.replace(year.rows_of(asset), months=months), name, content, row_count)
     deleted = connection.execute(
         text(
             f"DELETE FROM {grain.table.name} t USING instruments i WHERE i.id = t.instrument_id"
@@ -109,22 +115,23 @@ def _move_rows(connection: Connection, year: Year, asset: str) -> int:
         ),
         {"start": year.start, "end": year.end, "exchanges": list(year.market.exchanges)},
     ).rowcount
-    if deleted != rows.height:
+    if deleted != row_count:
         raise RuntimeError(
-            f"{rows.height:,} rows of {asset} were read, and {deleted:,} would be deleted; another program writes"
+            f"{row_count:,} rows of {asset} were read, and {deleted:,} would be deleted; another program writes"
             " them, so try again when it has ended"
         )
     analyze(connection, grain.table.name, skip_locked=True)
     return deleted
 
 
-def _months(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """What `coverage_by_month` says of rows."""
-    ts, month = pl.col("ts"), pl.col("ts").dt.truncate("1mo").dt.date().cast(pl.String)
-    by_month = rows.group_by(month=month).agg(
+def _of_month(rows: pl.DataFrame) -> dict[str, Any]:
+    """What `coverage_by_month` says of the rows of a month."""
+    ts = pl.col("ts")
+    of_month = rows.select(
+        month=ts.min().dt.truncate("1mo").dt.date().cast(pl.String),
         as_of=ts.max().cast(pl.String),
         sessions=ts.n_unique(),
         rows=pl.len(),
         instruments=pl.col("instrument_id").n_unique(),
     )
-    return by_month.sort("month").to_dicts()
+    return of_month.row(0, named=True)

@@ -20,10 +20,10 @@ from boursomatic_assets.database import server_time
 from boursomatic_assets.stores import archive_files
 from boursomatic_assets.tables import frames, revisions
 from boursomatic_assets.tables.archive import files
-from boursomatic_assets.tables.archive.years import MovedYear, Year, files_of, locked, stored_in_table
+from boursomatic_assets.tables.archive.years import Month, MovedYear, Year, files_of, locked, stored_in_table
 from boursomatic_assets.tables.grains import GRAINS
 from boursomatic_assets.tables.reading import cold
-from boursomatic_assets.tables.reading.cold import ASSETS
+from boursomatic_assets.tables.reading.cold import ASSETS, ColdYear
 from boursomatic_assets.tables.revisions import PRICE_BARS
 from boursomatic_assets.tables.staging import analyze, copy
 
@@ -71,15 +71,20 @@ def _put_back(connection: Connection, year: Year) -> dict[str, int]:
     counts = dict[str, int]()
     for file in files_of(year):
         table = GRAINS[file.asset].table
-        rows, newer = cold.read(file), stored_in_table(file.asset, year)
-        if table is PRICE_BARS:
-            _record_older(connection, rows, newer)
-        missing = rows.join(newer, on=frames.key(table), how="anti")
-        copy(connection, table.name, missing)
+        counts[file.asset] = sum(_put_back_month(connection, file, month) for month in year.months)
         files.supersede(connection, year.rows_of(file.asset))
         analyze(connection, table.name, skip_locked=True)
-        counts[file.asset] = missing.height
     return counts
+
+
+def _put_back_month(connection: Connection, file: ColdYear, month: Month) -> int:
+    table = GRAINS[file.asset].table
+    rows, newer = cold.read(file, part=month), stored_in_table(file.asset, month)
+    if table is PRICE_BARS:
+        _record_older(connection, rows, newer)
+    missing = rows.join(newer, on=frames.key(table), how="anti")
+    copy(connection, table.name, missing)
+    return missing.height
 
 
 def _record_older(connection: Connection, rows: pl.DataFrame, newer: pl.DataFrame) -> None:

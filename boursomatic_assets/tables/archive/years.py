@@ -10,6 +10,7 @@ the last bit, with ids and times. Earlier versions of bars stay in `price_bar_re
 """
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class Year:
         return dt.datetime(self.number + 1, 1, 1)
 
     @property
+    def months(self) -> "list[Month]":
+        """Its months: rows are held by month, as those of a year may not fit into memory."""
+        firsts = [dt.datetime(self.number, month, 1) for month in range(1, 13)]
+        return [Month(self.market, *ends) for ends in itertools.pairwise([*firsts, self.end])]
+
+    @property
     def whole(self) -> Slice:
         """The slice that holds it: whoever locks it keeps everybody from writing rows of the market."""
         return Slice(self.market, (self.start.date(), self.end.date() - dt.timedelta(days=1)))
@@ -65,6 +72,15 @@ class Year:
     def rows_of(self, asset: str) -> files.Rows:
         """The rows of an asset in this year."""
         return files.Rows(asset, self.market.name, self.start, self.end - dt.timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month of a year of a market, from its first instant to the first one after it, in naive UTC."""
+
+    market: Market
+    start: dt.datetime
+    end: dt.datetime
 
 
 @contextmanager
@@ -82,8 +98,14 @@ def files_of(year: Year) -> list[ColdYear]:
     return [one for one in found if one.first == year.start]
 
 
-def stored_in_table(asset: str, year: Year) -> pl.DataFrame:
-    """The rows of a year that lie in the table, with all columns."""
+def stored_in_table(asset: str, month: Month) -> pl.DataFrame:
+    """The rows of a month that lie in the table, with all columns."""
     table = GRAINS[asset].table
     columns = [column.name for column in table.columns if not column.computed]
-    return fetch(table_query(GRAINS[asset], year, columns))
+    return fetch(table_query(GRAINS[asset], month, columns))
+
+
+def any_stored(year: Year) -> bool:
+    """Whether some rows of a year lie in tables."""
+    firsts = (table_query(GRAINS[asset], year, ("id",)).limit(1) for asset in ASSETS)
+    return any(fetch(first).height for first in firsts)

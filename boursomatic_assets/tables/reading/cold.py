@@ -17,7 +17,7 @@ from functools import lru_cache
 import polars as pl
 from sqlalchemy import Connection, ScalarSelect, Select, Table, func, select
 
-from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.calendars.slices import Period, Slice
 from boursomatic_assets.schema import ArchiveFile
 from boursomatic_assets.stores import archive_files, places
 from boursomatic_assets.tables import frames
@@ -101,13 +101,13 @@ def ends() -> pl.DataFrame:
     return bars.group_by("instrument_id").agg(pl.min("first"), pl.max("last"))
 
 
-def read(year: ColdYear, columns: Collection[str] = (), part: Slice | None = None) -> pl.DataFrame:
-    """The rows of a year, or those of a slice, sorted by time and instrument; uuid and JSON as text.
+def read(year: ColdYear, columns: Collection[str] = (), part: Period | None = None) -> pl.DataFrame:
+    """The rows of a year, or those of a part of it, sorted by time and instrument; uuid and JSON as text.
 
     Args:
         year: The year.
         columns: Those of the table that are wanted; by default all. One that the table did not have yet is null.
-        part: The slice.
+        part: A slice or a month.
 
     Raises:
         ArchiveFileError: The file is missing, or is not as it was written.

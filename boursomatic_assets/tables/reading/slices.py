@@ -10,13 +10,12 @@ Names of tables and columns come from `schema/` only.
 import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Select, Table, func, select, text
 
-from boursomatic_assets.calendars.markets import Market
-from boursomatic_assets.calendars.slices import Slice
+from boursomatic_assets.calendars.slices import Period, Slice
 from boursomatic_assets.database import engine
 from boursomatic_assets.tables import frames
 from boursomatic_assets.tables.grains import INSTRUMENTS, Grain
@@ -53,22 +52,6 @@ def read_slice(
         rows = pl.concat([rows, *asked_for]).unique(frames.key(table), keep="first", maintain_order=True)
         rows = (rows.sort(frames.key(table)) if ordered else rows).select(wanted)
     return rows.with_columns(market=pl.lit(part.market.name))
-
-
-class Period(Protocol):
-    """Some time of one market: a slice, or a year."""
-
-    @property
-    def market(self) -> Market:
-        """The market."""
-
-    @property
-    def start(self) -> dt.datetime:
-        """Its first instant, naive UTC."""
-
-    @property
-    def end(self) -> dt.datetime:
-        """The first instant after it."""
 
 
 def table_query(
