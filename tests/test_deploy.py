@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +44,10 @@ def test_the_image_has_nothing_that_git_does_not_keep() -> None:
 
 
 def test_the_steps_of_the_image_are_those_of_make_install() -> None:
-    subprocess.run(["bash", "-n", DEPLOY / "install.sh"], check=True)
-    steps = (DEPLOY / "install.sh").read_text()
-    of_make = re.findall(r"python -m pip install (.+)", (ROOT / "Makefile").read_text())[:2]
-    assert all(f"python -m pip install {arguments}" in steps for arguments in of_make)
+    """So CI runs them."""
+    install = (ROOT / "Makefile").read_text().partition(".venv/.installed: ")[2].partition("\n\n")[0]
+    assert "deploy/install.sh" in install
+    assert "pip" not in install
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ pytestmark = [workers.needs_redis, pytest.mark.database, pytest.mark.drill, pyte
 
 TABLES = "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'"
 MONTH = ("--from", FIRST, "--to", "2023-01-31", "--market", "US", "--assets", "price_bars,features")
-BARS, COPY = "instruments,price_bars", "copy COPY price_bars"
+BARS, COPY, START = "instruments,price_bars", "copy COPY price_bars", "event DagsterEventType.RUN_START"
 OF_BARS = """SELECT r.run_id FROM runs r JOIN run_tags t USING (run_id)
     WHERE t.key = 'boursomatic/computes' AND t.value LIKE '%price_bars%'"""
 UNENDED = "SELECT run_id, status FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"
@@ -49,12 +49,12 @@ def made(folder: Path) -> Iterator[tuple[Place, workers.Redis]]:
 
 
 @contextmanager
-def held_worker(here: Place, name: str) -> Iterator[tuple[workers.Worker, Path]]:
-    """A worker whose run holds in the middle of COPY until its folder has a file `go on`."""
+def held_worker(here: Place, name: str, point: str = COPY) -> Iterator[tuple[workers.Worker, Path]]:
+    """A worker whose run holds at a point, in the middle of COPY, until its folder has a file `go on`."""
     folder = here.home.parent / f"{name} held"
     folder.mkdir()
     tests = os.pathsep.join(map(str, (failpoints.TESTS, failpoints.TESTS.parent)))
-    program = (*failpoints.PROGRAM, str(folder), COPY)
+    program = (*failpoints.PROGRAM, str(folder), point)
     with workers.worker(here, name, program=program, PYTHONPATH=tests) as worker:
         yield worker, folder
 
@@ -85,9 +85,11 @@ def empty(here: Place) -> None:
         connection.execute(f"TRUNCATE {tables.replace('alembic_version, ', '')}".encode())
 
 
-def test_a_worker_that_is_killed_in_the_middle_of_copy_is_replaced_within_a_minute(tmp_path: Path) -> None:
+@pytest.mark.parametrize("point", [COPY, START])
+def test_a_worker_that_is_killed_is_replaced_within_a_minute(tmp_path: Path, point: str) -> None:
+    """In the middle of COPY, and after it has claimed a run of which Dagster does not know yet that it began."""
     with made(tmp_path) as (here, _), workers.daemon(here):
-        with held_worker(here, "killed") as (killed, folder):
+        with held_worker(here, "killed", point) as (killed, folder):
             backfill = handed_over(here, *MONTH)
             eventually((folder / "reached").exists, 120, killed.said)
             with workers.worker(here, "other") as other:

@@ -98,6 +98,13 @@ PATCHES = (
         CORE,
     ),
     Patch(
+        "dying starts",
+        "a run whose worker dies between its claim and its start fails within a minute",
+        "such a run is noticed when its time to start is up",
+        "orchestration/workers/test_execution.py::test_a_run_whose_worker_died_before_it_started_fails_at_the_next_look",
+        CORE,
+    ),
+    Patch(
         "stages",
         "a backfill policy names its stage, so that assets of different stages have runs of their own",
         "the limits that assets' pages show differ by one",

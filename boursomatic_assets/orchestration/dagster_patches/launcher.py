@@ -1,7 +1,7 @@
 """The run launchers, which know here whether the process of a run lives.
 
 What belongs here: the class that `dagster.yaml` names, and what both launchers know of a run's health. The daemon
-asks it of each run that goes on.
+asks it of each run that has started, and with `install` of each that is about to.
 Kept elsewhere: the launcher that hands runs to workers (`queue/launcher.py`), how a process shows that it lives
 (`tables/claims/`), where a run claims itself (`storages/run_storage.py`, and `io_manager.py` where that is not in
 force).
@@ -10,11 +10,14 @@ Dagster's default launcher cannot say: a run whose machine died is "started" unt
 every limit. It is no patch for speed, and the same on every version of Dagster.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
+from dagster import DagsterInstance
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, RunLauncher, WorkerStatus
-from dagster._core.storage.dagster_run import DagsterRun
+from dagster._core.storage.dagster_run import DagsterRun, RunRecord
+from dagster._daemon.monitoring import run_monitoring
 from dagster._serdes import ConfigurableClassData
 
 from boursomatic_assets import database
@@ -38,6 +41,26 @@ class Claimed(RunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         liveness.give_up(run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, str(dead))
+
+
+_monitor_starting_run = run_monitoring.monitor_starting_run
+
+
+def install() -> None:
+    """Let the daemon ask for the health of a run that is about to start; Dagster waits for its time to be up."""
+    run_monitoring.monitor_starting_run = _end_dead_or_monitor
+
+
+def _end_dead_or_monitor(instance: DagsterInstance, run_record: RunRecord, logger: logging.Logger) -> None:
+    """End a run whose worker has died since it claimed it; look at any other as Dagster does."""
+    run, launcher = run_record.dagster_run, instance.run_launcher
+    if isinstance(launcher, Claimed):
+        health = launcher.check_run_worker_health(run)
+        now = instance.get_run_by_id(run.run_id)
+        if health.status == WorkerStatus.FAILED and now and now.status == run.status:
+            instance.report_run_failed(run, f"It was about to start: {health.msg}. Nothing of it is written.")
+            return
+    _monitor_starting_run(instance, run_record, logger)
 
 
 class ClaimedRunLauncher(Claimed, DefaultRunLauncher):

@@ -23,6 +23,7 @@ from boursomatic_assets.database import locks
 from boursomatic_assets.orchestration.dagster_patches import (
     backfill_policies,  # noqa: F401 - daemon and webserver must know the class by name
     guard,
+    launcher,
     lookback,  # noqa: F401 - likewise
     partition_keys,
     webserver,
@@ -138,4 +139,5 @@ def _patch(storage: BoursomaticStorage, definitions: str | None) -> None:
     for part in (storage._event_log_storage, storage._run_storage, storage._schedule_storage):
         part.optimize_for_webserver(STATEMENT_TIMEOUT_MS, pool_recycle=3600, max_overflow=20)
     partition_keys.install()
+    launcher.install()
     partition_ranges.install()

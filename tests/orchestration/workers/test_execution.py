@@ -4,6 +4,7 @@ In this process, without a broker; with one: `test_worker.py`.
 """
 
 import datetime as dt
+import logging
 import signal
 import time
 from typing import Any
@@ -11,10 +12,12 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
+from dagster._daemon.monitoring import run_monitoring
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import pack_value
 from sqlalchemy import Engine
 from worlds.frames import insert_model_version
+from worlds.patched import only_patched
 from worlds.platform import execute as sql
 from worlds.platform import rows
 
@@ -26,7 +29,7 @@ from boursomatic_assets.orchestration.dagster_patches import command_runs, tags
 from boursomatic_assets.orchestration.dagster_patches.queue import execution
 from boursomatic_assets.orchestration.instance import WORKSPACE
 from boursomatic_assets.orchestration.workers import requirements
-from boursomatic_assets.tables.claims import holding
+from boursomatic_assets.tables.claims import holding, liveness
 
 SESSION = "2024-01-03|US"
 Message = dict[str, Any]
@@ -150,6 +153,26 @@ def test_a_run_whose_end_is_not_stored_leaves_its_claim_as_a_dead_one(
     assert rows(migrated, "SELECT run_id FROM run_claims") == [{"run_id": stored.run_id}]
     assert rows(migrated, OWN_LOCKS) == []
     assert holding._held == {}
+
+
+@only_patched
+def test_a_run_whose_worker_died_before_it_started_fails_at_the_next_look(
+    run: tuple[dg.DagsterRun, Message], dagster_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, message = run
+
+    def look(*_: object, **__: object) -> int:
+        (record,) = dagster_instance.get_run_records(dg.RunsFilter(run_ids=[stored.run_id]))
+        run_monitoring.monitor_starting_run(dagster_instance, record, logging.getLogger())
+        return 1
+
+    monkeypatch.setattr(liveness, "GONE_SECONDS", 0)
+    monkeypatch.setattr(execution, "_execute_run_command_body", look)
+    execution.execute(message, fit)
+    assert status(dagster_instance, stored) == "STARTING", "it lived when the daemon looked"
+    look()
+    assert status(dagster_instance, stored) == "FAILURE"
+    assert "is gone" in reason(dagster_instance, stored)
 
 
 def test_a_run_that_cannot_be_claimed_fails_with_the_reason(
