@@ -406,6 +406,13 @@ TABLES = (
         "",
         ("tables/archive/test_years.py::test_who_would_write_beside_a_file_is_refused",),
     ),
+    Mutant(
+        "a snapshot is taken before its tables are locked",
+        "boursomatic_assets/tables/reading/moments.py",
+        '("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", _KEEP_TABLES)',
+        '("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",)',
+        ("end_to_end/test_partitioning.py::test_who_reads_while_a_table_is_rebuilt_sees_its_rows",),
+    ),
 )
 
 REPLICAS = (
